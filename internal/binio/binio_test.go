@@ -1,0 +1,127 @@
+package binio_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/internal/binio"
+)
+
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	const top = math.MaxUint64
+	for _, c := range []struct {
+		off, n, size uint64
+		want         bool
+	}{
+		{0, 0, 0, true},
+		{0, 1, 0, false},
+		{4, 4, 8, true},
+		{4, 5, 8, false},
+		{8, 0, 8, true},
+		{9, 0, 8, false},
+		{top, 2, 8, false},
+		{8, top, 8, false},
+		{1, top, top, false},
+		{0, top, top, true},
+	} {
+		assert.Equal(t, c.want, binio.Within(c.off, c.n, c.size), "%+v", c)
+	}
+}
+
+func TestSum(t *testing.T) {
+	t.Parallel()
+	got, ok := binio.Sum(math.MaxUint64-1, 1)
+	assert.True(t, ok)
+	assert.Equal(t, uint64(math.MaxUint64), got)
+	_, ok = binio.Sum(math.MaxUint64, 1)
+	assert.False(t, ok)
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, uint64(3), binio.Clip(5, 10, 8))
+	assert.Equal(t, uint64(2), binio.Clip(5, 2, 8))
+	assert.Zero(t, binio.Clip(8, 10, 8))
+	assert.Zero(t, binio.Clip(math.MaxUint64, math.MaxUint64, 8))
+}
+
+func TestConversions(t *testing.T) {
+	t.Parallel()
+	v, ok := binio.Int64(math.MaxInt64)
+	assert.True(t, ok)
+	assert.Equal(t, int64(math.MaxInt64), v)
+	_, ok = binio.Int64(math.MaxInt64 + 1)
+	assert.False(t, ok)
+	assert.Zero(t, binio.Uint64(-1))
+	assert.Equal(t, uint64(7), binio.Uint64(7))
+}
+
+func TestAlignUp(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[uint64]uint64{0: 0, 1: 4, 4: 4, 5: 8} {
+		got, ok := binio.AlignUp(v, 4)
+		assert.True(t, ok)
+		assert.Equal(t, want, got)
+	}
+	_, ok := binio.AlignUp(math.MaxUint64, 4)
+	assert.False(t, ok)
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, uint64(5), binio.Count(5, 8, 100, 1000), "as claimed")
+	assert.Equal(t, uint64(12), binio.Count(math.MaxUint64, 8, 100, 1000), "what the file holds")
+	assert.Equal(t, uint64(3), binio.Count(5, 8, 100, 3), "the cap")
+	assert.Zero(t, binio.Count(5, 0, 100, 3))
+}
+
+func TestReadFull(t *testing.T) {
+	t.Parallel()
+	r := bytes.NewReader([]byte("abcdef"))
+	p := make([]byte, 4)
+	require.NoError(t, binio.ReadFull(r, p, 2))
+	assert.Equal(t, "cdef", string(p))
+
+	n, err := binio.ReadSome(r, p, 3)
+	assert.Equal(t, 3, n)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+
+	n, err = binio.ReadSome(r, p, 100)
+	assert.Zero(t, n)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+
+	broken := errors.New("bad sector")
+	require.ErrorIs(t, binio.ReadFull(failing{broken}, p, 0), broken)
+}
+
+// failing is a reader whose every read fails.
+type failing struct{ err error }
+
+func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+
+func TestReadBytes(t *testing.T) {
+	t.Parallel()
+	r := bytes.NewReader([]byte("abcdef"))
+	b, err := binio.ReadBytes(r, 1, 5, 16)
+	require.NoError(t, err)
+	assert.Equal(t, "bcdef", string(b))
+
+	_, err = binio.ReadBytes(r, 0, 17, 16)
+	require.ErrorIs(t, err, binio.ErrTooLarge)
+	_, err = binio.ReadBytes(r, 2, 5, 16)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	_, err = binio.ReadBytes(r, math.MaxUint64, 5, 16)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	_, err = binio.ReadBytes(r, math.MaxInt64, 5, 16)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	_, err = binio.ReadBytes(failing{iotest.ErrTimeout}, 0, 5, 16)
+	require.ErrorIs(t, err, iotest.ErrTimeout)
+}
