@@ -1,0 +1,121 @@
+package winhdr
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ContextFlags says which registers of a Context64 are valid (CONTEXT_* of
+// winnt.h).
+type ContextFlags uint32
+
+// The parts of an x64 context. Each holds ContextAMD64, as in winnt.h.
+const (
+	// ContextAMD64 marks the context as an x64 one.
+	ContextAMD64 ContextFlags = 0x100000
+	// ContextControl is SegSs, Rsp, SegCs, Rip and EFlags.
+	ContextControl = ContextAMD64 | 0x1
+	// ContextInteger is Rax to R15 but Rsp.
+	ContextInteger = ContextAMD64 | 0x2
+	// ContextSegments is SegDs, SegEs, SegFs and SegGs.
+	ContextSegments = ContextAMD64 | 0x4
+	// ContextFloatingPoint is FltSave.
+	ContextFloatingPoint = ContextAMD64 | 0x8
+	// ContextDebugRegisters is Dr0 to Dr7.
+	ContextDebugRegisters = ContextAMD64 | 0x10
+
+	// ContextQEMU is what QEMU sets in the contexts of a Windows dump
+	// (dump/win_dump.c), CONTEXT_ALL of winnt.h.
+	ContextQEMU = ContextControl | ContextInteger | ContextSegments |
+		ContextFloatingPoint | ContextDebugRegisters
+)
+
+// Has reports whether all bits of want are set.
+func (f ContextFlags) Has(want ContextFlags) bool { return f&want == want }
+
+// String names the parts, as in "AMD64|CONTROL|INTEGER", and gives bits without
+// a name in hex.
+func (f ContextFlags) String() string {
+	names := []struct {
+		bit  ContextFlags
+		name string
+	}{
+		{ContextAMD64, "AMD64"},
+		{ContextControl &^ ContextAMD64, "CONTROL"},
+		{ContextInteger &^ ContextAMD64, "INTEGER"},
+		{ContextSegments &^ ContextAMD64, "SEGMENTS"},
+		{ContextFloatingPoint &^ ContextAMD64, "FLOATING_POINT"},
+		{ContextDebugRegisters &^ ContextAMD64, "DEBUG_REGISTERS"},
+	}
+	var parts []string
+	for _, n := range names {
+		if f.Has(n.bit) {
+			parts = append(parts, n.name)
+			f &^= n.bit
+		}
+	}
+	if f != 0 || len(parts) == 0 {
+		parts = append(parts, fmt.Sprintf("0x%x", uint32(f)))
+	}
+	return strings.Join(parts, "|")
+}
+
+// DumpType is Header64.DumpType: how the pages of the file are laid out.
+type DumpType uint32
+
+// Dump types (DUMP_TYPE_* of Microsoft mindumpdef.h; 8 to 0xa from kdmp-parser).
+const (
+	// DumpTypeFull is a dump whose run table is the layout of the file.
+	DumpTypeFull DumpType = 1
+	// DumpTypeSummary is the kernel dump of old Windows versions.
+	DumpTypeSummary DumpType = 2
+	// DumpTypeHeader is a header without memory.
+	DumpTypeHeader DumpType = 3
+	// DumpTypeTriage is a "small memory dump".
+	DumpTypeTriage DumpType = 4
+	// DumpTypeBitmapFull is a full dump whose pages a bitmap lists.
+	DumpTypeBitmapFull DumpType = 5
+	// DumpTypeBitmapKernel is the same with the kernel's pages only.
+	DumpTypeBitmapKernel DumpType = 6
+	// DumpTypeAutomatic is a setting of Windows. Files made under it have
+	// DumpTypeBitmapKernel.
+	DumpTypeAutomatic DumpType = 7
+	// DumpTypeLiveKernel is what WinDbg's ".dump /k" writes.
+	DumpTypeLiveKernel DumpType = 8
+	// DumpTypeLiveKernelUser is what WinDbg's ".dump /ka" writes.
+	DumpTypeLiveKernelUser DumpType = 9
+	// DumpTypeLiveComplete is what WinDbg's ".dump /f" writes.
+	DumpTypeLiveComplete DumpType = 0xa
+	// DumpTypeUnset is the fill pattern. Microsoft's debugger engine takes
+	// it for DumpTypeFull (observed with 10.0.10240).
+	DumpTypeUnset = DumpType(Fill)
+)
+
+// String names the type in a word or two.
+func (t DumpType) String() string {
+	switch t {
+	case DumpTypeFull:
+		return "full"
+	case DumpTypeSummary:
+		return "summary"
+	case DumpTypeHeader:
+		return "header only"
+	case DumpTypeTriage:
+		return "triage"
+	case DumpTypeBitmapFull:
+		return "bitmap full"
+	case DumpTypeBitmapKernel:
+		return "bitmap kernel"
+	case DumpTypeAutomatic:
+		return "automatic"
+	case DumpTypeLiveKernel:
+		return "live kernel"
+	case DumpTypeLiveKernelUser:
+		return "live kernel and user"
+	case DumpTypeLiveComplete:
+		return "live complete"
+	case DumpTypeUnset:
+		return "unset"
+	}
+	return fmt.Sprintf("unknown (0x%x)", uint32(t))
+}
