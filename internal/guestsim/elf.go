@@ -1,0 +1,241 @@
+package guestsim
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"slices"
+)
+
+// load is a PT_LOAD to be: memory bytes [PA, PA+FileSize) of the file.
+type load struct {
+	VA, PA, FileSize, MemSize uint64
+}
+
+// ELF wraps the guest as QEMU's dump-guest-memory does (measured with 7.2):
+// Ehdr, two section headers, program headers from 0xc0, notes, memory right
+// behind them and so not page aligned, .shstrtab last.
+func (g *Guest) ELF() []byte {
+	const shoff, phoff, phentsize = 0x40, 0xc0, 56
+	f := g.Options.File
+	notes := g.notes()
+	held := g.held()
+	loads := identity(held)
+	if f.Paging {
+		loads = g.mappedLoads()
+	}
+	strtab := []byte("\x00.shstrtab\x00")
+
+	var memSize uint64
+	for _, r := range held {
+		memSize += r.Size
+	}
+	noteOff := phoff + phentsize*(1+uint64(len(loads)))
+	memOff := noteOff + uint64(len(notes))
+	if f.NotesLast {
+		memOff, noteOff = noteOff, noteOff+memSize
+	}
+	strOff := max(memOff+memSize, noteOff+uint64(len(notes)))
+
+	hdr := elf.Header64{
+		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: 1,
+		Phoff: phoff, Shoff: shoff, Ehsize: 8, Phentsize: phentsize,
+		Phnum: uint16(1 + len(loads)), Shentsize: 64, Shnum: 2, Shstrndx: 1, //nolint:gosec // few
+	}
+	copy(hdr.Ident[:], "\x7fELF\x02\x01\x01")
+	if f.EhdrSize != 0 {
+		hdr.Ehsize = f.EhdrSize
+	}
+	var null elf.Section64
+	if f.PNXNUM {
+		null.Info, hdr.Phnum = uint32(hdr.Phnum), 0xffff
+	}
+	var b bytes.Buffer
+	b.Grow(int(strOff) + len(strtab)) //nolint:gosec // a small guest
+	put := func(v any) {
+		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+			panic(err)
+		}
+	}
+	put(hdr)
+	put(null)
+	put(elf.Section64{Name: 1, Type: uint32(elf.SHT_STRTAB), Off: strOff, Size: uint64(len(strtab))})
+	put(elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))})
+	for _, l := range loads {
+		put(elf.Prog64{
+			Type: uint32(elf.PT_LOAD), Off: memOff + fileOffset(held, l.PA),
+			Vaddr: l.VA, Paddr: l.PA, Filesz: l.FileSize, Memsz: l.MemSize,
+		})
+	}
+	if !f.NotesLast {
+		b.Write(notes)
+	}
+	for _, r := range held {
+		b.Write(g.ReadPhys(r.Start, int(r.Size))) //nolint:gosec // a small guest
+	}
+	if f.NotesLast {
+		b.Write(notes)
+	}
+	b.Write(strtab)
+	return b.Bytes()
+}
+
+// held is the memory that the file holds: RAM, cut to the filter.
+func (g *Guest) held() []Range {
+	f := g.Options.File
+	if f.Length == 0 {
+		return g.mem.blocks
+	}
+	var out []Range
+	for _, r := range g.mem.blocks {
+		start, end := max(r.Start, f.Begin), min(r.End(), f.Begin+f.Length)
+		if start < end {
+			out = append(out, Range{start, end - start})
+		}
+	}
+	return out
+}
+
+// identity is QEMU's list with paging off.
+func identity(held []Range) []load {
+	var out []load
+	for _, r := range held {
+		out = append(out, load{r.Start, r.Start, r.Size, r.Size})
+	}
+	return out
+}
+
+// mappedLoads is QEMU's list with paging on: the mappings of the vCPUs' current
+// CR3, neighbours joined, cut where their RAM block ends. Leaf entries with
+// Windows' software bits set look like I/O to QEMU and are left out.
+func (g *Guest) mappedLoads() []load {
+	t := g.tables
+	if g.Options.Shadow {
+		t = g.shadow
+	}
+	maps := slices.Clone(t.maps)
+	if g.Options.SoftwareBits {
+		maps = g.selfMapped()
+	}
+	slices.SortFunc(maps, func(a, b mapping) int { return cmp.Compare(a.VA, b.VA) })
+	var joined []mapping
+	for _, m := range maps {
+		if n := len(joined) - 1; n >= 0 && joined[n].VA+joined[n].Size == m.VA && joined[n].PA+joined[n].Size == m.PA {
+			joined[n].Size += m.Size
+			continue
+		}
+		joined = append(joined, m)
+	}
+	slices.SortStableFunc(joined, func(a, b mapping) int { return cmp.Compare(a.PA, b.PA) })
+	var out []load
+	for _, m := range joined {
+		for _, r := range g.held() {
+			start := max(m.PA, r.Start)
+			if start >= min(m.PA+m.Size, r.End()) || !r.contains(m.PA) && g.Options.File.Length == 0 {
+				continue
+			}
+			out = append(out, load{m.VA + start - m.PA, start, min(m.PA+m.Size, r.End()) - start, m.Size - (start - m.PA)})
+		}
+	}
+	return out
+}
+
+// selfMapped are the page tables as their self-map shows them: entries above
+// the leaves carry no software bits.
+func (g *Guest) selfMapped() []mapping {
+	if g.Options.NoSelfMap || g.Options.LA57 {
+		return nil
+	}
+	self := 0xffff000000000000 | g.selfMapIndex()<<39
+	maps := []mapping{{self | g.selfMapIndex()<<30 | g.selfMapIndex()<<21 | g.selfMapIndex()<<12, g.DTB, pageSize}}
+	for i := range uint64(512) {
+		if e := g.tables.entry(g.DTB + i*8); e&1 != 0 && i != g.selfMapIndex() {
+			maps = append(maps, mapping{self | g.selfMapIndex()<<30 | g.selfMapIndex()<<21 | i<<12, e & pteAddr, pageSize})
+		}
+	}
+	return maps
+}
+
+// fileOffset is pa's place in the memory part of the file.
+func fileOffset(held []Range, pa uint64) uint64 {
+	var off uint64
+	for _, r := range held {
+		if r.contains(pa) {
+			return off + pa - r.Start
+		}
+		off += r.Size
+	}
+	panic("guestsim: a PT_LOAD of memory that the file does not hold")
+}
+
+// notes are N CORE notes, N QEMU notes and VMCOREINFO, 4-byte aligned.
+func (g *Guest) notes() []byte {
+	var b []byte
+	f := g.Options.File
+	if !f.NoCPUNotes {
+		for i, v := range g.VCPUs {
+			b = appendNote(b, "CORE", 1, v.prstatus(i))
+		}
+		for _, v := range g.VCPUs {
+			state := v.cpuState()
+			if f.NoKernelGSBase {
+				state = state[:432]
+				binary.LittleEndian.PutUint32(state[4:], 432)
+			}
+			b = appendNote(b, "QEMU", 0, state)
+		}
+	}
+	if !f.NoGuestNote {
+		desc := g.header
+		if n := f.GuestNoteSize; n != 0 {
+			desc = append(slices.Clone(g.header), make([]byte, max(0, n-HeaderSize))...)[:n]
+		}
+		b = appendNote(b, "VMCOREINFO", 0, desc)
+	}
+	return b
+}
+
+func appendNote(b []byte, name string, typ uint32, desc []byte) []byte {
+	pad := func(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(name)+1)) //nolint:gosec // a short name
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(desc)))   //nolint:gosec // a header at most
+	b = binary.LittleEndian.AppendUint32(b, typ)
+	b = pad(append(append(b, name...), 0))
+	return pad(append(b, desc...))
+}
+
+// prstatus is the desc of a CORE note: elf_prstatus of x86-64, 336 bytes.
+func (v VCPU) prstatus(i int) []byte {
+	b := make([]byte, 336)
+	binary.LittleEndian.PutUint32(b[32:], uint32(i+1)) //nolint:gosec // a small guest
+	for k, x := range []uint64{
+		v.R15, v.R14, v.R13, v.R12, v.Rbp, v.Rbx, v.R11, v.R10, v.R9, v.R8, v.Rax, v.Rcx, v.Rdx, v.Rsi, v.Rdi,
+		0, v.Rip, uint64(v.CS.Selector), v.Rflags, v.Rsp, uint64(v.SS.Selector), v.FS.Base, v.GS.Base,
+		uint64(v.DS.Selector), uint64(v.ES.Selector), uint64(v.FS.Selector), uint64(v.GS.Selector),
+	} {
+		binary.LittleEndian.PutUint64(b[112+8*k:], x)
+	}
+	return b
+}
+
+// cpuState is the desc of a QEMU note: QEMUCPUState of QEMU's
+// target/i386/arch_dump.c, 440 bytes.
+func (v VCPU) cpuState() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 1)
+	b = binary.LittleEndian.AppendUint32(b, 440)
+	put := func(vs ...uint64) {
+		for _, x := range vs {
+			b = binary.LittleEndian.AppendUint64(b, x)
+		}
+	}
+	put(v.Rax, v.Rbx, v.Rcx, v.Rdx, v.Rsi, v.Rdi, v.Rsp, v.Rbp, v.R8, v.R9, v.R10, v.R11, v.R12, v.R13, v.R14, v.R15, v.Rip, v.Rflags)
+	for _, s := range []Segment{v.CS, v.DS, v.ES, v.FS, v.GS, v.SS, v.LDT, v.TR, v.GDT, v.IDT} {
+		for _, x := range []uint32{s.Selector, s.Limit, s.Flags, 0} {
+			b = binary.LittleEndian.AppendUint32(b, x)
+		}
+		put(s.Base)
+	}
+	put(v.CR0, v.CR1, v.CR2, v.CR3, v.CR4, v.KernelGSBase)
+	return b
+}

@@ -1,0 +1,139 @@
+package guestsim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+)
+
+// ErrHole is what [Guest.Memory] returns for addresses without RAM.
+var ErrHole = errors.New("no RAM at this physical address")
+
+// memory is sparse guest-physical memory: RAM blocks of which only pages that
+// were written take space.
+type memory struct {
+	blocks []Range
+	pages  map[uint64]*[pageSize]byte
+	free   []uint64
+	fails  []failure
+}
+
+type failure struct {
+	Range
+	err error
+}
+
+func newMemory(blocks, runs []Range, seed uint64) *memory {
+	m := &memory{blocks: blocks, pages: map[uint64]*[pageSize]byte{}}
+	for _, r := range runs {
+		for pa := r.Start; pa+pageSize <= r.End(); pa += pageSize {
+			m.free = append(m.free, pa)
+		}
+	}
+	// Scattered: what is adjacent in virtual memory seldom is in physical.
+	rng := rand.New(rand.NewPCG(seed, 0x6775657374)) //nolint:gosec // reproducible on purpose, no secret
+	rng.Shuffle(len(m.free), func(i, j int) { m.free[i], m.free[j] = m.free[j], m.free[i] })
+	return m
+}
+
+// alloc takes a zeroed page.
+func (m *memory) alloc() uint64 {
+	if len(m.free) == 0 {
+		panic("guestsim: the guest has no free page left, give it more RAM")
+	}
+	pa := m.free[len(m.free)-1]
+	m.free = m.free[:len(m.free)-1]
+	m.pages[pa] = new([pageSize]byte)
+	return pa
+}
+
+func (m *memory) block(pa uint64) (Range, bool) {
+	for _, b := range m.blocks {
+		if b.contains(pa) {
+			return b, true
+		}
+	}
+	return Range{}, false
+}
+
+// read copies from one page; it says whether there is RAM.
+func (m *memory) read(p []byte, pa uint64) (int, error) {
+	for _, f := range m.fails {
+		if f.contains(pa) {
+			return 0, f.err
+		}
+		if pa < f.Start && f.Start-pa < uint64(len(p)) {
+			p = p[:f.Start-pa]
+		}
+	}
+	b, ok := m.block(pa)
+	if !ok {
+		return 0, fmt.Errorf("%w: %#x", ErrHole, pa)
+	}
+	n := min(uint64(len(p)), b.End()-pa, pageSize-pa%pageSize)
+	page := m.pages[pa&^(pageSize-1)]
+	if page == nil {
+		clear(p[:n])
+	} else {
+		copy(p[:n], page[pa%pageSize:])
+	}
+	return int(n), nil //nolint:gosec // at most a page
+}
+
+func (m *memory) write(pa uint64, b []byte) {
+	for len(b) > 0 {
+		if _, ok := m.block(pa); !ok {
+			panic(fmt.Sprintf("guestsim: write to %#x, where there is no RAM", pa))
+		}
+		page := m.pages[pa&^(pageSize-1)]
+		if page == nil {
+			page = new([pageSize]byte)
+			m.pages[pa&^(pageSize-1)] = page
+		}
+		n := copy(page[pa%pageSize:], b)
+		b, pa = b[n:], pa+uint64(n)
+	}
+}
+
+type memoryReader struct{ m *memory }
+
+// ReadAt reads guest-physical memory; what it copied before a hole or an
+// injected failure counts.
+func (r memoryReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("%w: %#x", ErrHole, uint64(off))
+	}
+	done := 0
+	for done < len(p) {
+		n, err := r.m.read(p[done:], uint64(off)+uint64(done))
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// Memory reads guest-physical memory, offset = physical address. Addresses
+// without RAM give an error that wraps [ErrHole].
+func (g *Guest) Memory() io.ReaderAt { return memoryReader{g.mem} }
+
+// RAM lists the guest's RAM and ROM blocks, ascending: what a dump holds.
+func (g *Guest) RAM() []Range { return g.mem.blocks }
+
+// Fail makes reads of r return err, as a bad disk or a missing part of the file
+// would. Writes are not concerned.
+func (g *Guest) Fail(r Range, err error) { g.mem.fails = append(g.mem.fails, failure{r, err}) }
+
+// WritePhys writes to guest-physical memory.
+func (g *Guest) WritePhys(pa uint64, b []byte) { g.mem.write(pa, b) }
+
+// ReadPhys reads n bytes of guest-physical memory.
+func (g *Guest) ReadPhys(pa uint64, n int) []byte {
+	b := make([]byte, n)
+	if _, err := g.Memory().ReadAt(b, int64(pa)); err != nil { //nolint:gosec // the caller's own address
+		panic(err)
+	}
+	return b
+}
