@@ -1,0 +1,70 @@
+package physmem
+
+// A Note is a note of the file as it is: nothing is known of its payload.
+type Note struct {
+	Name   string // without the terminating NUL
+	Type   uint32
+	Desc   []byte // the payload; not to be changed
+	Offset int64  // of Desc in the file
+}
+
+// A Segment is a segment register with its hidden part, or a descriptor table
+// register (Selector and Flags 0).
+type Segment struct {
+	Selector uint16
+	Limit    uint32
+	// Flags is the second doubleword of the segment's descriptor as QEMU keeps
+	// it (target/i386/cpu.h, DESC_*): type in bits 8-11, S 12, DPL 13-14, P 15,
+	// AVL 20, L 21, D/B 22, G 23.
+	Flags uint32
+	Base  uint64
+}
+
+// A CPU is the state of one virtual processor when the memory was saved.
+type CPU struct {
+	Index int // position in the file
+	// ID is the processor's number as the writer counts: QEMU's cpu_index.
+	ID uint32
+
+	Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rsp, Rbp uint64
+	R8, R9, R10, R11, R12, R13, R14, R15   uint64
+	Rip, Rflags                            uint64
+
+	CS, DS, ES, FS, GS, SS, LDT, TR, GDT, IDT Segment
+
+	// HasSystem is set when the file gives the descriptor tables, the hidden
+	// parts of the segment registers and the control registers. Without it,
+	// only the selectors and the bases of FS and GS are known.
+	HasSystem          bool
+	CR0, CR2, CR3, CR4 uint64
+
+	// KernelGSBase is IA32_KERNEL_GS_BASE, which SWAPGS exchanges with the
+	// base of GS. Files of older writers lack it.
+	KernelGSBase    uint64
+	HasKernelGSBase bool
+
+	// NoteOffset is the file offset of the note that the registers are from.
+	NoteOffset int64
+}
+
+// cr4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
+// section 2.5).
+const cr4LA57 = 1 << 12
+
+// CPL returns the privilege level that the processor ran at, 0 to 3. In 64-bit
+// code that is the requested privilege level of CS.
+func (c *CPU) CPL() int { return int(c.CS.Selector & 3) }
+
+// LA57 reports whether the processor used 5-level paging.
+func (c *CPU) LA57() bool { return c.CR4&cr4LA57 != 0 }
+
+// KernelGS returns the base of GS that the kernel uses: the current one at
+// privilege level 0, the one that SWAPGS would bring in otherwise; 0 if the
+// file does not say it. In the few instructions of an interrupt entry before
+// SWAPGS the two are exchanged, so the caller must check what it finds there.
+func (c *CPU) KernelGS() uint64 {
+	if c.CPL() == 0 {
+		return c.GS.Base
+	}
+	return c.KernelGSBase
+}

@@ -1,0 +1,43 @@
+// Package physmem opens a file that holds the memory of a virtual machine and
+// gives its guest-physical memory and the state of its processors, whatever
+// the container.
+//
+// # Units and address spaces
+//
+// An [Image] is read by guest physical address: [Image.ReadAt] takes the
+// address as its offset. All addresses and sizes are bytes. Nothing is aligned
+// to pages: a dump of a byte range begins and ends in the middle of pages, and
+// QEMU's memory is not page aligned in the file.
+//
+// # Holes
+//
+// What the file does not hold is a hole. Reading it is an error that says
+// where the hole ends ([NotInImageError]), never zeros: a guest page that
+// nobody saved is not a page of zeros. A file that cannot be read is a
+// different error ([ReadError]), and no error of this package is both.
+//
+// # Formats
+//
+//	format  written by                                    source of the layout
+//	elf     QEMU dump-guest-memory, virsh dump            System V gABI chapter 5, elf.h,
+//	        --memory-only, Proxmox, KubeVirt, incus       QEMU dump/dump.c, target/i386/arch_dump.c
+//
+// An ELF file must be a 64-bit little-endian x86-64 core. What else is
+// recognised is refused with its name and, where there is one, the way out
+// ([UnsupportedError]).
+//
+// # Memory that no program header describes
+//
+// QEMU writes all of RAM even when it was asked for the guest's page mappings
+// (dump-guest-memory -p, "paging on"). The program headers then describe only
+// what was mapped; the rest is in the file, but nothing says where. What can be
+// proven about it is placed by [Image.Recover]; what can only be supposed is
+// offered by [Image.Candidates].
+//
+// # Hostile files
+//
+// The package is hardened against files made to harm: every length is checked
+// before use, every count has a cap, memory use follows the number of
+// structures in the file and not what they claim, and no input makes it panic.
+// The source is only ever read.
+package physmem

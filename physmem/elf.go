@@ -1,0 +1,320 @@
+package physmem
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+
+	"windmp/internal/binio"
+)
+
+// Sizes and values of ELF64 (System V gABI, chapters 4 and 5) that debug/elf
+// has no names for.
+const (
+	elfHeaderSize  = 0x40
+	elfProgSize    = 56
+	elfSectionSize = 64
+
+	// pnXNum in e_phnum says that the real count is in sh_info of section 0.
+	pnXNum = 0xffff
+)
+
+// maxProgramHeaders caps the program headers that are read. QEMU writes one
+// for each stretch of virtual memory that is contiguous in both address
+// spaces; the 4 million here are as many as 16 GiB of scattered 4 KiB pages
+// need, and a table of 224 MiB.
+const maxProgramHeaders = 1 << 22
+
+// elfFile is an ELF file while it is opened.
+type elfFile struct {
+	r    io.ReaderAt
+	size uint64
+	hdr  elf.Header64
+
+	phoff, phnum uint64
+
+	notes noteTable
+	loads loadTable
+	odd   oddities
+}
+
+// openELF opens a 64-bit x86-64 core: the header is checked for what it must
+// be, the program headers are walked once for notes and memory, and the notes
+// are decoded. Own code and not elf.NewFile, because that takes e_phnum 0xffff
+// for a count and refuses EI_VERSION 0, which VirtualBox writes.
+func openELF(r io.ReaderAt, size int64) (*content, error) {
+	f := &elfFile{r: r, size: binio.Uint64(size)}
+	if err := f.readHeader(); err != nil {
+		return nil, err
+	}
+	if err := f.locateProgramHeaders(); err != nil {
+		return nil, err
+	}
+	if err := f.walkProgramHeaders(); err != nil {
+		return nil, err
+	}
+	f.readNotes()
+	if f.notes.ofProcess {
+		return nil, &UnsupportedError{
+			Format: FormatELF,
+			What:   "an ELF core of a process, not of a machine",
+			Hint:   "use the dump that was made of the virtual machine, not of the process that ran it",
+		}
+	}
+	list := f.loads.extents(&f.odd)
+	if len(list) == 0 {
+		return nil, f.noMemory()
+	}
+	c := &content{mem: newFlat(r, list), guestNote: f.notes.guest}
+	c.cpus = f.notes.decodeCPUs(&f.odd)
+	c.layout = f.qemuLayout()
+	c.describe = f.describe(len(c.cpus))
+	c.oddities = f.odd.all()
+	return c, nil
+}
+
+// readHeader reads the ELF header and refuses what is not a core of an x86-64
+// machine, by name.
+func (f *elfFile) readHeader() error {
+	head := make([]byte, min(f.size, elfHeaderSize))
+	if err := binio.ReadFull(f.r, head, 0); err != nil {
+		return &ReadError{Err: err}
+	}
+	if len(head) < len(elf.ELFMAG) || string(head[:len(elf.ELFMAG)]) != elf.ELFMAG {
+		return fmt.Errorf("no ELF signature at its start: %w", errNotMine)
+	}
+	if len(head) < elfHeaderSize {
+		return &FormatError{
+			Format: FormatELF, Field: "ELF header",
+			Got: fmt.Sprintf("a file of 0x%x bytes", len(head)), Want: "0x40 bytes of header",
+			Hint: hintIncomplete,
+		}
+	}
+	if err := checkKind(head); err != nil {
+		return err
+	}
+	if _, err := binary.Decode(head, binary.LittleEndian, &f.hdr); err != nil {
+		return &FormatError{Format: FormatELF, Field: "ELF header", Err: err}
+	}
+	// e_ehsize is not checked: QEMU writes 8, the size of a pointer.
+	if v := f.hdr.Version; v > uint32(elf.EV_CURRENT) {
+		return &FormatError{
+			Format: FormatELF, Offset: 0x14, Field: "ELF header: e_version",
+			Got: fmt.Sprintf("0x%x", v), Want: "0x1",
+		}
+	}
+	return nil
+}
+
+const hintIncomplete = "the dump or its copy is incomplete; make it again"
+
+// checkKind refuses an ELF file by what its header says it is. The fields that
+// it looks at are at the same place in all ELF files.
+func checkKind(head []byte) error {
+	class, data := elf.Class(head[elf.EI_CLASS]), elf.Data(head[elf.EI_DATA])
+	var order binary.ByteOrder = binary.LittleEndian
+	switch data {
+	case elf.ELFDATA2LSB:
+	case elf.ELFDATA2MSB:
+		order = binary.BigEndian
+	default:
+		return &FormatError{
+			Format: FormatELF, Offset: elf.EI_DATA, Field: "ELF header: EI_DATA",
+			Got: fmt.Sprintf("0x%x", byte(data)), Want: "0x1 (little-endian)",
+		}
+	}
+	typ, machine := elf.Type(order.Uint16(head[16:])), elf.Machine(order.Uint16(head[18:]))
+	refuse := func(what, hint string) error {
+		return &UnsupportedError{Format: FormatELF, What: what, Hint: hint}
+	}
+	switch {
+	case typ != elf.ET_CORE:
+		return refuse(fmt.Sprintf("%s (%s), not a memory core", typeName(typ), machineName(machine)),
+			"give the dump of the guest's memory")
+	case data == elf.ELFDATA2MSB:
+		return refuse(fmt.Sprintf("a big-endian ELF core (%s); Windows guests are little-endian", machineName(machine)), "")
+	case machine == elf.EM_386 && class == elf.ELFCLASS64:
+		return refuse("a 64-bit ELF core of a 32-bit guest (EM_386); only x86-64 guests are read", "")
+	case machine != elf.EM_X86_64:
+		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86-64 is read", machineName(machine)), "")
+	case class == elf.ELFCLASS32:
+		return refuse("a 32-bit ELF core (EM_X86_64); only 64-bit ones are read", "")
+	case class != elf.ELFCLASS64:
+		return &FormatError{
+			Format: FormatELF, Offset: elf.EI_CLASS, Field: "ELF header: EI_CLASS",
+			Got: fmt.Sprintf("0x%x", byte(class)), Want: "0x2 (64-bit)",
+		}
+	// VirtualBox leaves EI_VERSION 0.
+	case head[elf.EI_VERSION] > byte(elf.EV_CURRENT):
+		return &FormatError{
+			Format: FormatELF, Offset: elf.EI_VERSION, Field: "ELF header: EI_VERSION",
+			Got: fmt.Sprintf("0x%x", head[elf.EI_VERSION]), Want: "0x1",
+		}
+	}
+	return nil
+}
+
+// typeName says what kind of ELF file it is in plain words.
+func typeName(t elf.Type) string {
+	switch t {
+	case elf.ET_REL:
+		return "an ELF object file"
+	case elf.ET_EXEC:
+		return "an ELF executable"
+	case elf.ET_DYN:
+		return "an ELF shared object or executable"
+	default:
+		return fmt.Sprintf("an ELF file of type 0x%x", uint16(t))
+	}
+}
+
+// machineName is the constant's name, or the number where there is none.
+func machineName(m elf.Machine) string {
+	if s := m.String(); strings.HasPrefix(s, "EM_") {
+		return s
+	}
+	return fmt.Sprintf("machine 0x%x", uint16(m))
+}
+
+// locateProgramHeaders sets phoff and phnum, having checked that the whole
+// table lies in the file.
+func (f *elfFile) locateProgramHeaders() error {
+	f.phoff, f.phnum = f.hdr.Phoff, uint64(f.hdr.Phnum)
+	if f.hdr.Phnum == pnXNum {
+		n, err := f.extendedCount()
+		if err != nil {
+			return err
+		}
+		f.phnum = n
+	}
+	switch {
+	case f.phnum == 0:
+		return &FormatError{
+			Format: FormatELF, Offset: 0x38, Field: "ELF header: e_phnum",
+			Got: "0", Reason: "no program header, so no memory", Hint: hintIncomplete,
+		}
+	case f.hdr.Phentsize != elfProgSize:
+		return &FormatError{
+			Format: FormatELF, Offset: 0x36, Field: "ELF header: e_phentsize",
+			Got: fmt.Sprintf("0x%x", f.hdr.Phentsize), Want: "0x38",
+		}
+	case f.phnum > maxProgramHeaders:
+		return &FormatError{
+			Format: FormatELF, Offset: 0x38, Field: "program headers",
+			Got: fmt.Sprintf("0x%x", f.phnum), Want: fmt.Sprintf("at most 0x%x", maxProgramHeaders),
+			Hint: "dump the guest again with paging off",
+		}
+	case f.phoff > f.size || f.phnum > (f.size-f.phoff)/elfProgSize:
+		return &FormatError{
+			Format: FormatELF, Offset: 0x20, Field: "program headers",
+			Got:    fmt.Sprintf("0x%x of 0x38 bytes at 0x%x", f.phnum, f.phoff),
+			Reason: fmt.Sprintf("the file ends at 0x%x", f.size), Hint: hintIncomplete,
+		}
+	}
+	return nil
+}
+
+// extendedCount returns the number of program headers that section header 0
+// holds when e_phnum has no room for it (gABI chapter 5, PN_XNUM).
+func (f *elfFile) extendedCount() (uint64, error) {
+	refuse := func(format string, args ...any) error {
+		return &FormatError{
+			Format: FormatELF, Offset: 0x38, Field: "ELF header: e_phnum", Got: "0xffff",
+			Reason: "the count must be in section header 0: " + fmt.Sprintf(format, args...),
+		}
+	}
+	var sh elf.Section64
+	switch shoff := f.hdr.Shoff; {
+	case shoff == 0:
+		return 0, refuse("there is none")
+	case f.hdr.Shentsize != elfSectionSize:
+		return 0, refuse("e_shentsize is 0x%x and not 0x40", f.hdr.Shentsize)
+	case !binio.Within(shoff, elfSectionSize, f.size):
+		return 0, refuse("it is at 0x%x and the file ends at 0x%x", shoff, f.size)
+	}
+	if err := f.section(0, &sh); err != nil {
+		return 0, err
+	}
+	if sh.Info == 0 {
+		return 0, refuse("its sh_info is 0")
+	}
+	return uint64(sh.Info), nil
+}
+
+// section reads section header i, which must lie in the file.
+func (f *elfFile) section(i uint64, sh *elf.Section64) error {
+	off, ok := binio.Int64(f.hdr.Shoff + i*elfSectionSize)
+	if !ok {
+		return &ReadError{Err: io.ErrUnexpectedEOF}
+	}
+	b := make([]byte, elfSectionSize)
+	if err := binio.ReadFull(f.r, b, off); err != nil {
+		return &ReadError{Offset: off, Err: err}
+	}
+	if _, err := binary.Decode(b, binary.LittleEndian, sh); err != nil {
+		return &ReadError{Offset: off, Err: err}
+	}
+	return nil
+}
+
+// walkProgramHeaders reads the table once, in pieces.
+func (f *elfFile) walkProgramHeaders() error {
+	const batch = 1024
+	buf := make([]byte, min(f.phnum, batch)*elfProgSize)
+	for i := uint64(0); i < f.phnum; {
+		n := min(f.phnum-i, batch)
+		off, _ := binio.Int64(f.phoff + i*elfProgSize)
+		if err := binio.ReadFull(f.r, buf[:n*elfProgSize], off); err != nil {
+			return &ReadError{Offset: off, Err: err}
+		}
+		for j := range n {
+			f.programHeader(buf[j*elfProgSize:], off+int64(j*elfProgSize)) //nolint:gosec // below 1024*56
+		}
+		i += n
+	}
+	return nil
+}
+
+// programHeader takes one entry of the table, found at file offset at.
+func (f *elfFile) programHeader(b []byte, at int64) {
+	le := binary.LittleEndian
+	p := elf.Prog64{
+		Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Off: le.Uint64(b[8:]), Vaddr: le.Uint64(b[16:]),
+		Paddr: le.Uint64(b[24:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
+	}
+	switch elf.ProgType(p.Type) {
+	case elf.PT_NOTE:
+		f.notes.segment(p.Off, p.Filesz, at, &f.odd)
+	case elf.PT_LOAD:
+		f.loads.add(&p, at, f.size, &f.odd)
+	default: // what else there may be says nothing about memory
+	}
+}
+
+// noMemory is the error for a core none of whose program headers gives memory
+// that the file holds.
+func (f *elfFile) noMemory() error {
+	e := &FormatError{
+		Format: FormatELF, Field: "program headers", Offset: int64(f.phoff), //nolint:gosec // inside the file
+		Reason: "none describes memory that the file holds",
+		Hint:   hintIncomplete,
+	}
+	if f.loads.cut > 0 {
+		e.Reason = fmt.Sprintf("all memory is behind the end of the file (0x%x)", f.size)
+	}
+	return e
+}
+
+// describe says in one line what was opened.
+func (f *elfFile) describe(cpus int) string {
+	s := "ELF64 vmcore"
+	if w := f.notes.writer(); w != "" {
+		s += " of " + w
+	}
+	if f.loads.paged {
+		s += " (paging on)"
+	}
+	return fmt.Sprintf("%s, %d program headers, %d CPUs", s, f.phnum, cpus)
+}

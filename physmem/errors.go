@@ -1,0 +1,136 @@
+package physmem
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What a caller may want to tell apart. The errors of this package carry more
+// than that; see their types.
+var (
+	// ErrUnknownFormat matches an *UnknownFormatError: no format recognised
+	// the file.
+	ErrUnknownFormat = errors.New("not a memory image that is known here")
+	// ErrUnsupported matches an *UnsupportedError: the file was recognised,
+	// but nothing here reads it.
+	ErrUnsupported = errors.New("not supported")
+	// ErrNotInImage matches a *NotInImageError: the file does not hold the
+	// memory that was asked for.
+	ErrNotInImage = errors.New("memory is not in the image")
+)
+
+// A FormatError says that a file of a known format is malformed beyond use.
+type FormatError struct {
+	Format Format
+	Offset int64  // file offset of the structure or field
+	Field  string // the structure and field, "program headers: e_phentsize"
+	Got    string // what is there
+	Want   string // what must be there, empty if Reason says it
+	Reason string // why it is wrong
+	Hint   string // what to do about it, may be empty
+	Err    error  // cause, may be nil
+}
+
+func (e *FormatError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s at file offset 0x%x", e.Format, e.Field, e.Offset)
+	if e.Got != "" {
+		b.WriteString(": got " + e.Got)
+	}
+	if e.Want != "" {
+		b.WriteString(", want " + e.Want)
+	}
+	if e.Reason != "" {
+		b.WriteString(": " + e.Reason)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// An UnsupportedError names a file that was recognised and cannot be used.
+type UnsupportedError struct {
+	Format Format // the format it is part of, empty if none of ours
+	What   string // what the file is, "an ELF executable, not a memory core"
+	Hint   string // what to do about it, may be empty
+}
+
+func (e *UnsupportedError) Error() string {
+	s := "the file is " + e.What
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// Is matches ErrUnsupported.
+func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+
+// An UnknownFormatError lists what was tried on a file that nothing
+// recognised.
+type UnknownFormatError struct {
+	Looks string // what its first bytes look like
+	Hint  string // what to do about it, may be empty
+	Tried []Refusal
+}
+
+// A Refusal is the reason why one format is not that of the file.
+type Refusal struct {
+	Format Format
+	Reason string
+}
+
+func (e *UnknownFormatError) Error() string {
+	s := ErrUnknownFormat.Error()
+	if e.Looks != "" {
+		s += ": it looks like " + e.Looks
+	}
+	for _, t := range e.Tried {
+		s += fmt.Sprintf("; not %s: %s", t.Format, t.Reason)
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// Is matches ErrUnknownFormat.
+func (e *UnknownFormatError) Is(target error) bool { return target == ErrUnknownFormat }
+
+// A NotInImageError says that the file does not hold the memory at PA. It says
+// nothing about the guest: the guest may well have memory there.
+type NotInImageError struct {
+	PA   uint64 // the first guest physical address that is missing
+	Size uint64 // bytes from PA to the end of the hole; 0 if nothing follows
+}
+
+func (e *NotInImageError) Error() string {
+	if e.Size == 0 {
+		return fmt.Sprintf("guest physical memory at 0x%x and all behind it is not in the image", e.PA)
+	}
+	return fmt.Sprintf("guest physical memory at 0x%x (0x%x bytes) is not in the image", e.PA, e.Size)
+}
+
+// Is matches ErrNotInImage.
+func (e *NotInImageError) Is(target error) bool { return target == ErrNotInImage }
+
+// A ReadError says that the file itself could not be read.
+type ReadError struct {
+	Offset int64 // file offset of the failed read
+	Err    error // the reader's error; io.ErrUnexpectedEOF if the file has become shorter
+}
+
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("read of the image at file offset 0x%x: %v", e.Offset, e.Err)
+}
+
+// Unwrap returns the reader's error.
+func (e *ReadError) Unwrap() error { return e.Err }

@@ -1,0 +1,210 @@
+package physmem
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+
+	"windmp/internal/binio"
+)
+
+const (
+	// maxNoteBytes caps the notes of a file. QEMU writes at most 4096
+	// processors (hw/i386/pc_q35.c, max_cpus) of 0x330 bytes each and a guest
+	// note of 1 MiB (dump/dump.c, MAX_GUEST_NOTE_SIZE), 4.2 MiB in all.
+	maxNoteBytes = 8 << 20
+	// maxCPUs caps the processors, as QEMU does.
+	maxCPUs = 4096
+	// maxNoteSegments caps PT_NOTE headers; one is usual.
+	maxNoteSegments = 64
+	// noteHeader is the size of n_namesz, n_descsz and n_type.
+	noteHeader = 12
+	// noteAlign pads names and payloads. QEMU and VirtualBox pad to 4 and to 8
+	// in a way that parses alike with 4; the gABI's 8 for ELF64 is not used.
+	noteAlign = 4
+)
+
+// Note names and types.
+const (
+	noteCore       = "CORE"       // processor state, layout as in Linux
+	noteQEMU       = "QEMU"       // processor state, QEMUCPUState of target/i386/arch_dump.c
+	noteVMCoreInfo = "VMCOREINFO" // left by the guest, docs/specs/vmcoreinfo of QEMU
+	noteVBox       = "VBCORE"     // VirtualBox, include/VBox/vmm/dbgfcorefmt.h
+	noteNone       = "NONE"       // filler of scripts/dump-guest-memory.py of QEMU
+	noteTypeQEMU   = 0
+)
+
+// Types of CORE notes that only the core of a process has (elf.h of Linux).
+const (
+	ntPrpsinfo = 3
+	ntAuxv     = 6
+	ntFile     = 0x46494c45
+)
+
+// noteTable collects the notes of a file.
+type noteTable struct {
+	segments []noteSegment
+	skipped  uint64
+
+	prstatus, qemu []Note
+	guest          *Note
+	guests         uint64
+	tooMany        uint64 // notes of processors beyond maxCPUs
+	vbox, filler   bool
+	ofProcess      bool // the file is the core of a process
+}
+
+// noteSegment is a PT_NOTE.
+type noteSegment struct{ off, size uint64 }
+
+// segment takes a PT_NOTE whose header is at file offset at.
+func (t *noteTable) segment(off, size uint64, at int64, odd *oddities) {
+	if size == 0 {
+		return
+	}
+	if len(t.segments) == maxNoteSegments {
+		if t.skipped == 0 {
+			odd.add(OddityLimit, at, "more than %d PT_NOTE headers; the rest is left out", maxNoteSegments)
+		}
+		t.skipped++
+		return
+	}
+	t.segments = append(t.segments, noteSegment{off, size})
+}
+
+// readNotes reads the notes of all segments. Notes that cannot be read cost
+// what they hold and nothing else: memory can be used without them.
+func (f *elfFile) readNotes() {
+	left := uint64(maxNoteBytes)
+	for _, s := range f.notes.segments {
+		at, ok := binio.Int64(s.off)
+		have := binio.Clip(s.off, s.size, f.size)
+		switch {
+		case !ok || have == 0:
+			f.odd.add(OddityTruncated, 0, "the notes at file offset 0x%x are behind the end of the file (0x%x)", s.off, f.size)
+			continue
+		case have < s.size:
+			f.odd.add(OddityTruncated, at, "the file ends in the notes: 0x%x of 0x%x bytes are there", have, s.size)
+		}
+		if have > left {
+			f.odd.add(OddityLimit, at, "0x%x bytes of notes; 0x%x are read", have, left)
+			have = left
+		}
+		left -= have
+		b, err := binio.ReadBytes(f.r, s.off, have, maxNoteBytes)
+		if err != nil {
+			f.odd.add(OddityNoteSkipped, at, "the notes cannot be read: %v", err)
+			continue
+		}
+		f.walkNotes(b, at, s.size)
+	}
+	if f.notes.tooMany > 0 {
+		f.odd.add(OddityLimit, 0, "%d processor notes beyond the limit of %d of a kind are left out", f.notes.tooMany, maxCPUs)
+	}
+}
+
+// walkNotes takes the notes in b, found at file offset at, the beginning of a
+// segment of size bytes.
+func (f *elfFile) walkNotes(b []byte, at int64, size uint64) {
+	for pos := uint64(0); pos < uint64(len(b)); {
+		n, next, err := parseNote(b, pos, size)
+		if err != nil {
+			f.odd.add(OddityNoteSkipped, at+int64(pos), "%v; this note and all behind it are left out", err) //nolint:gosec // below maxNoteBytes
+			return
+		}
+		n.Offset += at
+		f.notes.take(n, &f.odd)
+		pos = next
+	}
+}
+
+// parseNote returns the note at pos of b, and where the next one begins. Its
+// offset is that in b. size is how long b claims to be, for the message.
+func parseNote(b []byte, pos, size uint64) (Note, uint64, error) {
+	total := uint64(len(b))
+	if !binio.Within(pos, noteHeader, total) {
+		return Note{}, 0, fmt.Errorf("0x%x bytes are left of the notes, too few for one: %w", total-pos, io.ErrUnexpectedEOF)
+	}
+	le := binary.LittleEndian
+	namesz, descsz := uint64(le.Uint32(b[pos:])), uint64(le.Uint32(b[pos+4:]))
+	nameAt := pos + noteHeader
+	descAt := nameAt + (namesz+noteAlign-1)&^uint64(noteAlign-1)
+	// Sums of 32-bit numbers and an offset below maxNoteBytes do not wrap.
+	if descAt > total || descsz > total-descAt {
+		return Note{}, 0, fmt.Errorf("a note with n_namesz 0x%x and n_descsz 0x%x goes past the end of its segment (0x%x bytes, 0x%x read)",
+			namesz, descsz, size, total)
+	}
+	n := Note{
+		Name:   strings.TrimRight(string(b[nameAt:nameAt+namesz]), "\x00"),
+		Type:   le.Uint32(b[pos+8:]),
+		Desc:   b[descAt : descAt+descsz : descAt+descsz],
+		Offset: int64(descAt), //nolint:gosec // below maxNoteBytes
+	}
+	// The padding of the last note may be missing.
+	return n, descAt + (descsz+noteAlign-1)&^uint64(noteAlign-1), nil
+}
+
+// take sorts a note to its kind.
+func (t *noteTable) take(n Note, odd *oddities) {
+	switch {
+	case n.Name == noteCore && n.Type == uint32(elf.NT_PRSTATUS):
+		t.prstatus = t.append(t.prstatus, n)
+	case n.Name == noteCore && (n.Type == ntPrpsinfo || n.Type == ntAuxv || n.Type == ntFile):
+		t.ofProcess = true
+	case n.Name == noteQEMU && n.Type == noteTypeQEMU:
+		t.qemu = t.append(t.qemu, n)
+	case n.Name == noteVMCoreInfo:
+		t.guests++
+		if t.guests > 1 {
+			odd.add(OddityNoteDuplicate, n.Offset, "another VMCOREINFO note of 0x%x bytes; the first one is used", len(n.Desc))
+			return
+		}
+		n.Desc = bytes.Clone(n.Desc) // so that the rest of the notes can be freed
+		t.guest = &n
+	case n.Name == noteVBox:
+		t.vbox = true
+	case n.Name == noteNone:
+		t.filler = true
+	}
+}
+
+// append appends a processor's note unless there are too many.
+func (t *noteTable) append(list []Note, n Note) []Note {
+	if len(list) == maxCPUs {
+		t.tooMany++
+		return list
+	}
+	return append(list, n)
+}
+
+// writer names the program that wrote the file, as far as its notes tell.
+func (t *noteTable) writer() string {
+	switch {
+	case t.vbox:
+		return "VirtualBox"
+	case len(t.qemu) > 0:
+		return "QEMU"
+	case t.filler:
+		return "QEMU's gdb script"
+	default:
+		return ""
+	}
+}
+
+// LooksLikeLinux reports whether the payload of a VMCOREINFO note is the text
+// that Linux leaves there, lines of KEY=VALUE with OSRELEASE first (Linux
+// kernel/vmcore_info.c), and returns the kernel's release.
+func LooksLikeLinux(desc []byte) (release string, ok bool) {
+	const key = "OSRELEASE="
+	// The keys that name the kernel come first.
+	text := desc[:min(len(desc), 0x1000)]
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		if v, found := bytes.CutPrefix(line, []byte(key)); found && isText(v) {
+			return string(bytes.TrimRight(v, "\x00")), true
+		}
+	}
+	return "", false
+}

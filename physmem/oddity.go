@@ -1,0 +1,93 @@
+package physmem
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// An Oddity is something about a file that is wrong or unusual and that did
+// not keep it from being used.
+type Oddity struct {
+	Kind   OddityKind
+	Offset int64 // file offset of the structure it is about
+	Text   string
+}
+
+// String returns the oddity as one line.
+func (o Oddity) String() string {
+	return fmt.Sprintf("%s: %s (file offset 0x%x)", o.Kind, o.Text, o.Offset)
+}
+
+// OddityKind says what kind of oddity it is, for those who act on it.
+type OddityKind uint8
+
+const (
+	// OddityTruncated: the file ends before what its headers describe.
+	OddityTruncated OddityKind = iota + 1
+	// OddityConflict: two headers give different places for the same memory;
+	// the first one in the file was believed.
+	OddityConflict
+	// OddityBadSegment: a program header makes no sense and was left out.
+	OddityBadSegment
+	// OddityNoteSkipped: a note, or the rest of the notes behind it, could not
+	// be used.
+	OddityNoteSkipped
+	// OddityNoteDuplicate: a note that must be there once is there again; the
+	// first one was used.
+	OddityNoteDuplicate
+	// OddityCPU: the notes about a processor contradict each other, or one of
+	// them is missing.
+	OddityCPU
+	// OddityLimit: the file holds more of something than is read.
+	OddityLimit
+)
+
+var oddityNames = map[OddityKind]string{
+	OddityTruncated:     "truncated",
+	OddityConflict:      "conflict",
+	OddityBadSegment:    "bad-segment",
+	OddityNoteSkipped:   "note-skipped",
+	OddityNoteDuplicate: "note-duplicate",
+	OddityCPU:           "cpu",
+	OddityLimit:         "limit",
+}
+
+// String returns the short name of the kind, which does not change.
+func (k OddityKind) String() string {
+	if s, ok := oddityNames[k]; ok {
+		return s
+	}
+	return "oddity-" + strconv.Itoa(int(k))
+}
+
+// maxOdditiesPerKind is how many oddities of one kind are kept one by one: a
+// file with a million bad program headers does not need a million sentences.
+const maxOdditiesPerKind = 16
+
+// oddities collects what was odd, and counts what is beyond the cap.
+type oddities struct {
+	list  []Oddity
+	count map[OddityKind]int
+}
+
+func (o *oddities) add(kind OddityKind, offset int64, format string, args ...any) {
+	if o.count == nil {
+		o.count = make(map[OddityKind]int)
+	}
+	o.count[kind]++
+	if o.count[kind] > maxOdditiesPerKind {
+		return
+	}
+	o.list = append(o.list, Oddity{Kind: kind, Offset: offset, Text: fmt.Sprintf(format, args...)})
+}
+
+// all returns the oddities, each kind that was cut short followed by a count.
+func (o *oddities) all() []Oddity {
+	out := o.list
+	for k := OddityTruncated; k <= OddityLimit; k++ {
+		if more := o.count[k] - maxOdditiesPerKind; more > 0 {
+			out = append(out, Oddity{Kind: k, Text: fmt.Sprintf("and %d more like these", more)})
+		}
+	}
+	return out
+}

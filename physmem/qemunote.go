@@ -1,0 +1,203 @@
+package physmem
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// prstatus is the x86-64 elf_prstatus of a CORE note as QEMU fills it
+// (target/i386/arch_dump.c, x86_64_elf_prstatus): only the process id and the
+// registers of Linux' user_regs_struct.
+type prstatus struct {
+	Pad1 [32]byte
+	PID  uint32 // cpu_index + 1
+	Pad2 [76]byte
+
+	R15, R14, R13, R12, Rbp, Rbx, R11, R10   uint64
+	R9, R8, Rax, Rcx, Rdx, Rsi, Rdi, OrigRax uint64
+	Rip, CS, Rflags, Rsp, SS, FSBase, GSBase uint64
+	DS, ES, FS, GS                           uint64
+	Pad3                                     [8]byte
+}
+
+// prstatusSize is the size of prstatus, the only one that x86-64 has.
+const prstatusSize = 336
+
+// qemuSegment is QEMUCPUSegment of target/i386/arch_dump.c.
+type qemuSegment struct {
+	Selector, Limit, Flags, Pad uint32
+	Base                        uint64
+}
+
+// qemuCPU is QEMUCPUState, version 1, of target/i386/arch_dump.c.
+type qemuCPU struct {
+	Version, Size                             uint32
+	Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rsp, Rbp    uint64
+	R8, R9, R10, R11, R12, R13, R14, R15      uint64
+	Rip, Rflags                               uint64
+	CS, DS, ES, FS, GS, SS, LDT, TR, GDT, IDT qemuSegment
+	CR                                        [5]uint64
+	KernelGSBase                              uint64 // since QEMU 2.11
+}
+
+const (
+	qemuCPUVersion = 1
+	qemuCPUSize    = 440 // with KernelGSBase
+	qemuCPUSizeOld = 432 // without
+)
+
+// decodePrstatus decodes the payload of a CORE NT_PRSTATUS note.
+func decodePrstatus(desc []byte) (*prstatus, error) {
+	if len(desc) != prstatusSize {
+		return nil, fmt.Errorf("CORE note of 0x%x bytes, want 0x%x", len(desc), prstatusSize)
+	}
+	p := new(prstatus)
+	_, err := binary.Decode(desc, binary.LittleEndian, p)
+	return p, err
+}
+
+// decodeQEMU decodes the payload of a QEMU note. What later versions may
+// append is ignored; what earlier ones lack is zero.
+func decodeQEMU(desc []byte) (*qemuCPU, error) {
+	if len(desc) < qemuCPUSizeOld {
+		return nil, fmt.Errorf("QEMU note of 0x%x bytes, want 0x%x or 0x%x", len(desc), qemuCPUSizeOld, qemuCPUSize)
+	}
+	b := make([]byte, qemuCPUSize)
+	if len(desc) >= qemuCPUSize {
+		copy(b, desc)
+	} else {
+		copy(b, desc[:qemuCPUSizeOld])
+	}
+	q := new(qemuCPU)
+	if _, err := binary.Decode(b, binary.LittleEndian, q); err != nil {
+		return nil, err
+	}
+	if q.Version != qemuCPUVersion {
+		return nil, fmt.Errorf("QEMU note of version 0x%x, want 0x%x", q.Version, qemuCPUVersion)
+	}
+	return q, nil
+}
+
+// decodeCPUs decodes the processors: the i-th CORE note belongs to the i-th
+// QEMU note, as QEMU writes both in the order of its CPU list.
+func (t *noteTable) decodeCPUs(odd *oddities) []CPU {
+	if len(t.prstatus) != len(t.qemu) && len(t.qemu) > 0 {
+		odd.add(OddityCPU, 0, "%d CORE notes and %d QEMU notes; matched in order", len(t.prstatus), len(t.qemu))
+	}
+	var cpus []CPU
+	for i := range max(len(t.prstatus), len(t.qemu)) {
+		var core *prstatus
+		var qemu *qemuCPU
+		var err error
+		c := CPU{Index: i, ID: uint32(i)} //nolint:gosec // below maxCPUs
+		if i < len(t.prstatus) {
+			if core, err = decodePrstatus(t.prstatus[i].Desc); err != nil {
+				odd.add(OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: %v", i, err)
+			}
+		}
+		if i < len(t.qemu) {
+			if qemu, err = decodeQEMU(t.qemu[i].Desc); err != nil {
+				odd.add(OddityNoteSkipped, t.qemu[i].Offset, "processor %d: %v", i, err)
+			}
+		}
+		if core == nil && qemu == nil {
+			continue
+		}
+		if core != nil {
+			core.fill(&c)
+			c.NoteOffset = t.prstatus[i].Offset
+		}
+		if qemu != nil {
+			byCore := c
+			qemu.fill(&c)
+			c.HasKernelGSBase = len(t.qemu[i].Desc) >= qemuCPUSize
+			c.NoteOffset = t.qemu[i].Offset
+			if core != nil {
+				compareCPU(&c, &byCore, odd)
+			}
+		}
+		cpus = append(cpus, c)
+	}
+	return cpus
+}
+
+// fill sets what the note says of a processor.
+func (p *prstatus) fill(c *CPU) {
+	if p.PID > 0 {
+		c.ID = p.PID - 1
+	}
+	c.Rax, c.Rbx, c.Rcx, c.Rdx = p.Rax, p.Rbx, p.Rcx, p.Rdx
+	c.Rsi, c.Rdi, c.Rsp, c.Rbp = p.Rsi, p.Rdi, p.Rsp, p.Rbp
+	c.R8, c.R9, c.R10, c.R11 = p.R8, p.R9, p.R10, p.R11
+	c.R12, c.R13, c.R14, c.R15 = p.R12, p.R13, p.R14, p.R15
+	c.Rip, c.Rflags = p.Rip, p.Rflags
+	c.CS.Selector, c.SS.Selector = selector(p.CS), selector(p.SS)
+	c.DS.Selector, c.ES.Selector = selector(p.DS), selector(p.ES)
+	c.FS = Segment{Selector: selector(p.FS), Base: p.FSBase}
+	c.GS = Segment{Selector: selector(p.GS), Base: p.GSBase}
+}
+
+// selector returns a selector from a field that is wider than one.
+func selector(v uint64) uint16 { return uint16(v) } //nolint:gosec // a selector is 16 bits
+
+// fill sets what the note says of a processor.
+func (q *qemuCPU) fill(c *CPU) {
+	c.HasSystem = true
+	c.Rax, c.Rbx, c.Rcx, c.Rdx = q.Rax, q.Rbx, q.Rcx, q.Rdx
+	c.Rsi, c.Rdi, c.Rsp, c.Rbp = q.Rsi, q.Rdi, q.Rsp, q.Rbp
+	c.R8, c.R9, c.R10, c.R11 = q.R8, q.R9, q.R10, q.R11
+	c.R12, c.R13, c.R14, c.R15 = q.R12, q.R13, q.R14, q.R15
+	c.Rip, c.Rflags = q.Rip, q.Rflags
+	c.CS, c.DS, c.ES = q.CS.segment(), q.DS.segment(), q.ES.segment()
+	c.FS, c.GS, c.SS = q.FS.segment(), q.GS.segment(), q.SS.segment()
+	c.LDT, c.TR = q.LDT.segment(), q.TR.segment()
+	c.GDT, c.IDT = q.GDT.segment(), q.IDT.segment()
+	c.CR0, c.CR2, c.CR3, c.CR4 = q.CR[0], q.CR[2], q.CR[3], q.CR[4]
+	c.KernelGSBase = q.KernelGSBase
+}
+
+func (s qemuSegment) segment() Segment {
+	return Segment{Selector: selector(uint64(s.Selector)), Limit: s.Limit, Flags: s.Flags, Base: s.Base}
+}
+
+// compareCPU notes where the two notes of a processor disagree, which the same
+// QEMU never lets them.
+func compareCPU(qemu, core *CPU, odd *oddities) {
+	type reg struct {
+		name       string
+		qemu, core uint64
+	}
+	regs := []reg{
+		{"rax", qemu.Rax, core.Rax},
+		{"rbx", qemu.Rbx, core.Rbx},
+		{"rcx", qemu.Rcx, core.Rcx},
+		{"rdx", qemu.Rdx, core.Rdx},
+		{"rsi", qemu.Rsi, core.Rsi},
+		{"rdi", qemu.Rdi, core.Rdi},
+		{"rsp", qemu.Rsp, core.Rsp},
+		{"rbp", qemu.Rbp, core.Rbp},
+		{"r8", qemu.R8, core.R8},
+		{"r9", qemu.R9, core.R9},
+		{"r10", qemu.R10, core.R10},
+		{"r11", qemu.R11, core.R11},
+		{"r12", qemu.R12, core.R12},
+		{"r13", qemu.R13, core.R13},
+		{"r14", qemu.R14, core.R14},
+		{"r15", qemu.R15, core.R15},
+		{"rip", qemu.Rip, core.Rip},
+		{"rflags", qemu.Rflags, core.Rflags},
+		{"fs base", qemu.FS.Base, core.FS.Base},
+		{"gs base", qemu.GS.Base, core.GS.Base},
+	}
+	segments := func(c *CPU) []Segment { return []Segment{c.CS, c.SS, c.DS, c.ES, c.FS, c.GS} }
+	for i, name := range []string{"cs", "ss", "ds", "es", "fs", "gs"} {
+		regs = append(regs, reg{name, uint64(segments(qemu)[i].Selector), uint64(segments(core)[i].Selector)})
+	}
+	i := slices.IndexFunc(regs, func(r reg) bool { return r.qemu != r.core })
+	if i >= 0 {
+		odd.add(OddityCPU, qemu.NoteOffset,
+			"processor %d: the notes disagree, %s is 0x%x in QEMU's and 0x%x in CORE's; QEMU's is used",
+			qemu.Index, regs[i].name, regs[i].qemu, regs[i].core)
+	}
+}

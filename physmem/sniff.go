@@ -1,0 +1,109 @@
+package physmem
+
+import (
+	"bytes"
+	"io"
+	"unicode/utf8"
+
+	"windmp/internal/binio"
+)
+
+// A magic is a file that is worth recognising although nothing here reads it:
+// what people have in their hands instead of a memory image.
+type magic struct {
+	offset int
+	bytes  string
+	what   string
+	hint   string
+}
+
+const (
+	hintDecompress = "decompress it first"
+	hintUnpack     = "unpack it first"
+	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
+)
+
+// magics are sorted by how sure they make one; the first that fits is taken.
+// Sources: makedumpfile's and QEMU's dump headers (QEMU dump/dump.h), the dump
+// signatures of Microsoft's debuggers, LiME's doc/README.md, and for the rest
+// the formats' own specifications (RFC 1952, RFC 8878, the xz file format,
+// PKWARE APPNOTE, QEMU docs/interop/qcow2.txt, and so on).
+var magics = []magic{
+	{0, "KDUMP   ", "a kdump-compressed dump", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
+	{0, "makedumpfile\x00", "a kdump-compressed dump in makedumpfile's flattened format", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
+	{0, "PAGEDU64", "a Windows crash dump already (64-bit)", "open it in the debugger as it is"},
+	{0, "PAGEDUMP", "a Windows crash dump already (32-bit)", "open it in the debugger as it is"},
+	{0, "MDMP", "a Windows minidump of a process, not memory of a machine", ""},
+	{0, "EMiL", "a LiME memory dump", "dump the guest from its host in ELF format instead"},
+	{0, "QEVM", "QEMU's migration stream (virsh save, savevm)", "restore the guest and dump its memory with virsh dump --memory-only"},
+	{0, "LibvirtQemudSave", "a libvirt save file", "restore the guest and dump its memory with virsh dump --memory-only"},
+	{0, "LibvirtQemudPart", "an unfinished libvirt save file", "dump the guest's memory with virsh dump --memory-only"},
+	{0, "QFI\xfb", "a qcow2 disk image", hintDisk},
+	{0, "KDMV", "a VMDK disk image", hintDisk},
+	{0, "# Disk DescriptorFile", "a VMDK disk descriptor", hintDisk},
+	{0, "vhdxfile", "a VHDX disk image", hintDisk},
+	{0, "conectix", "a VHD disk image", hintDisk},
+	{0x40, "\x7f\x10\xda\xbe", "a VDI disk image", hintDisk},
+	{0, "hibr", "a Windows hibernation file", "dump the guest's memory from its host instead"},
+	{0, "HIBR", "a Windows hibernation file", "dump the guest's memory from its host instead"},
+	{0, "\xd2\xbe\xd2\xbe", "a VMware snapshot or suspend file", "make a dump from it with VMware's vmss2core"},
+	{0, "\xd1\xba\xd1\xba", "a VMware snapshot or suspend file", "make a dump from it with VMware's vmss2core"},
+	{0, "\xd0\xbe\xd2\xbe", "a VMware snapshot or suspend file", "make a dump from it with VMware's vmss2core"},
+	{0, "\x1f\x8b", "gzip-compressed data", hintDecompress},
+	{0, "\x28\xb5\x2f\xfd", "zstd-compressed data", hintDecompress},
+	{0, "\xfd7zXZ\x00", "xz-compressed data", hintDecompress},
+	{0, "BZh", "bzip2-compressed data", hintDecompress},
+	{0, "\x04\x22\x4d\x18", "lz4-compressed data", hintDecompress},
+	{0, "\x89LZO\x00\r\n\x1a\n", "lzop-compressed data", hintDecompress},
+	{0, "PK\x03\x04", "a zip archive", hintUnpack},
+	{0, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive", hintUnpack},
+	{0, "Rar!\x1a\x07", "a RAR archive", hintUnpack},
+	{0x101, "ustar", "a tar archive", hintUnpack},
+	{0, "MZ", "a Windows program", ""},
+}
+
+// sniffSize covers the farthest magic.
+const sniffSize = 0x200
+
+// unrecognised returns the error for a file that no probe wanted.
+func unrecognised(r io.ReaderAt, size int64, tried []Refusal) error {
+	if size <= 0 {
+		return &UnknownFormatError{Looks: "an empty file", Hint: "the dump was not written; look for the error where it was made", Tried: tried}
+	}
+	head := make([]byte, min(size, sniffSize))
+	if err := binio.ReadFull(r, head, 0); err != nil {
+		return &ReadError{Err: err}
+	}
+	for _, m := range magics {
+		if m.offset <= len(head) && bytes.HasPrefix(head[m.offset:], []byte(m.bytes)) {
+			return &UnsupportedError{What: m.what, Hint: m.hint}
+		}
+	}
+	e := &UnknownFormatError{Tried: tried}
+	switch {
+	case allZero(head):
+		e.Looks = "zeros, or raw memory"
+		e.Hint = "raw memory carries neither registers nor a memory map; dump the guest in ELF format"
+	case isText(head):
+		e.Looks = "text"
+	}
+	return e
+}
+
+func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+// isText reports whether b is UTF-8 without control characters other than
+// white space. The last rune may be cut.
+func isText(b []byte) bool {
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			return len(b) < utf8.UTFMax && !utf8.FullRune(b)
+		}
+		if r < ' ' && r != '\n' && r != '\r' && r != '\t' {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
