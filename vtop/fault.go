@@ -14,34 +14,34 @@ var ErrNotMapped = errors.New("not mapped by the guest")
 type FaultKind int
 
 const (
-	// NonCanonical: the upper bits are not all equal to the highest
+	// NonCanonical means that the upper bits are not all equal to the highest
 	// translated one, so no page table can map the address (Intel SDM
 	// vol. 1, 3.3.7.1). Also a range that goes past the highest address.
 	NonCanonical FaultKind = iota + 1
-	// NotPresent: an entry is zero. Nothing was ever mapped there.
+	// NotPresent means that an entry is zero. Nothing was ever mapped there.
 	NotPresent
-	// Pagefile: the page, or the page table on the way to it, is in a paging
+	// Pagefile means that the page, or the page table on the way to it, is in a paging
 	// file.
 	Pagefile
-	// Prototype: the page belongs to a section, whose own entry would say
+	// Prototype means that the page belongs to a section, whose own entry would say
 	// where it is.
 	Prototype
-	// DemandZero: Windows reserved the address, but there is no page yet, or
+	// DemandZero means that Windows reserved the address, but there is no page yet, or
 	// no longer.
 	DemandZero
-	// TableTransition: a page table on the way, not the page, is in
-	// transition. Such tables are not followed: the processor would not, and
+	// TableTransition means that a page table on the way, not the page, is
+	// in transition. Such tables are not followed: the processor would not, and
 	// their entries need not be current.
 	TableTransition
-	// Malformed: a present entry has a reserved bit set, at which the
+	// Malformed means that a present entry has a reserved bit set, at which the
 	// processor would fault (SDM vol. 3, 4.7, RSVD). The table is probably
 	// not one, that is, the directory table base is wrong.
 	Malformed
-	// TableUnreadable: Err says why a page table could not be read. Whether
-	// the guest maps the address is not known.
+	// TableUnreadable means that a page table could not be read, Err says
+	// why. Whether the guest maps the address is not known.
 	TableUnreadable
-	// PageUnreadable: the guest maps the address, Err says why its memory
-	// could not be read.
+	// PageUnreadable means that the guest maps the address, but its memory
+	// could not be read, Err says why.
 	PageUnreadable
 )
 
@@ -85,7 +85,7 @@ type FaultError struct {
 	EntryPA PA        // where Entry stands; valid if Level is not 0
 	Entry   Entry     // not valid if Kind is TableUnreadable
 	PA      PA        // what VA translates to, if Kind is PageUnreadable
-	Err     error     // the memory's error, if Kind is TableUnreadable or PageUnreadable
+	Err     error     // the memory's error, if Kind is TableUnreadable or PageUnreadable; mostly nil otherwise
 }
 
 // Error names the address, the kind, and the entry.
@@ -98,6 +98,8 @@ func (e *FaultError) Error() string {
 	case e.Level != 0:
 		return fmt.Sprintf("virtual address %v: %v: level %d entry 0x%x at %v",
 			e.VA, e.Kind, e.Level, uint64(e.Entry), e.EntryPA)
+	case e.Err != nil:
+		return fmt.Sprintf("virtual address %v: %v: %v", e.VA, e.Kind, e.Err)
 	default:
 		return fmt.Sprintf("virtual address %v: %v", e.VA, e.Kind)
 	}

@@ -98,7 +98,10 @@ type window struct {
 	size  int64
 }
 
-var errNegativeOffset = errors.New("negative offset")
+var (
+	errNegativeOffset = errors.New("negative offset")
+	errPastTop        = errors.New("range goes past the highest address")
+)
 
 func (v window) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -127,7 +130,7 @@ func (w *walker) read(s *Space, p []byte, va VA) (int, error) {
 // readFrom reads from va+offset on.
 func (w *walker) readFrom(s *Space, p []byte, va VA, offset uint64) (int, error) {
 	for done := 0; done < len(p); {
-		m, err := w.at(s, va, offset+uint64(done)) //nolint:gosec // done is not negative
+		m, err := w.at(s, va, offset+uint64(done))
 		if err != nil {
 			return done, err
 		}
@@ -148,7 +151,7 @@ func (w *walker) readFrom(s *Space, p []byte, va VA, offset uint64) (int, error)
 // the lowest, as one range can't have parts in both halves of the space.
 func (w *walker) at(s *Space, va VA, offset uint64) (Mapping, error) {
 	if offset > math.MaxUint64-uint64(va) {
-		return Mapping{}, &FaultError{VA: va + VA(offset), Kind: NonCanonical}
+		return Mapping{}, &FaultError{VA: va + VA(offset), Kind: NonCanonical, Err: errPastTop}
 	}
 	return w.walk(s, va+VA(offset))
 }

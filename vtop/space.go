@@ -104,7 +104,13 @@ type walker struct {
 	count int
 }
 
-var walkers = sync.Pool{New: func() any { return new(walker) }}
+var walkers sync.Pool
 
-func borrow() *walker       { return walkers.Get().(*walker) } //nolint:forcetypeassert // only walkers are put in
+func borrow() *walker {
+	if w, ok := walkers.Get().(*walker); ok {
+		return w
+	}
+	return new(walker)
+}
+
 func (w *walker) giveBack() { walkers.Put(w) }

@@ -1,6 +1,7 @@
 package winhdr
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unsafe"
 )
@@ -51,7 +52,7 @@ func (h *Header64) Check() []Problem {
 	}
 	c.pointer("KdDebuggerDataBlock", unsafe.Offsetof(h.KdDebuggerDataBlock), h.KdDebuggerDataBlock)
 	_, problems := h.Runs()
-	c = append(c, problems...)
+	c.problems = append(c.problems, problems...)
 	if h.DumpType != DumpTypeFull {
 		c.add("DumpType", unsafe.Offsetof(h.DumpType),
 			fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
@@ -60,15 +61,15 @@ func (h *Header64) Check() []Problem {
 		c.add("SystemTime", unsafe.Offsetof(h.SystemTime), hex(h.SystemTime),
 			"a time from 1601 to 9999 in units of 100 ns", true)
 	}
-	return c
+	return c.problems
 }
 
-type checker []Problem
+type checker struct{ problems []Problem }
 
 func (c *checker) add(field string, offset uintptr, got, want string, repairable bool) {
-	*c = append(*c, Problem{
+	c.problems = append(c.problems, Problem{
 		Field:      field,
-		Offset:     int(offset), //nolint:gosec // below Size64
+		Offset:     int(offset),
 		Got:        got,
 		Want:       want,
 		Repairable: repairable,
@@ -122,8 +123,7 @@ func (c *checker) pointer(field string, offset uintptr, va uint64) {
 }
 
 func tag(v uint32) string {
-	b := []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
-	return fmt.Sprintf("%q (0x%08x)", b, v)
+	return fmt.Sprintf("%q (0x%08x)", binary.LittleEndian.AppendUint32(nil, v), v)
 }
 
 func machine(v uint32) string {

@@ -5,55 +5,116 @@ import (
 	"unsafe"
 )
 
-// Selectors of 64-bit Windows (KGDT64_* of the WDK's ntosp headers as the KDBG
-// fields GdtR0Code, GdtR0Data, GdtR3Code and GdtR3Data give them, with the
-// requested privilege level).
+// Selectors of 64-bit Windows, the requested privilege level included. The
+// descriptor numbers are those of KDDEBUGGER_DATA64 (wdbgexts.h: GdtR0Code,
+// GdtR0Data, GdtR3Code, GdtR3Data) in builds 9600 to 26100.
 const (
-	kernelCS = 0x10
-	kernelSS = 0x18
-	userCS   = 0x33
-	userSS   = 0x2b
+	kernelCS uint16 = 0x10
+	kernelSS uint16 = 0x18
+	userCS   uint16 = 0x33
+	userSS   uint16 = 0x2b
 )
 
-// kernelStart is the lowest address of the upper half with 57-bit addresses
-// (5-level paging, Intel SDM vol. 3, 4.5.1); userEnd is the end of the lower one.
+// The halves of the widest address space, that of 5-level paging with its
+// 57-bit addresses (Intel SDM vol. 3, 4.5.1). A header or a context does not
+// say whether there are 4 levels.
 const (
-	kernelStart = 0xff00_0000_0000_0000
-	userEnd     = 0x0100_0000_0000_0000
+	userEnd     uint64 = 1 << 56
+	kernelStart        = ^(userEnd - 1)
 )
 
+// Bits of EFlags (Intel SDM vol. 1, 3.4.3): bit 1 is always set, 3, 5, 15 and
+// 22-31 never, and bit 17 (VM) not in 64-bit mode.
 const (
-	eflagsFixed    = 1 << 1
-	eflagsReserved = 1<<3 | 1<<5 | 1<<15 | 0xffc0_0000
-	eflagsVM       = 1 << 17
+	eflagsSet   uint32 = 1 << 1
+	eflagsClear uint32 = 1<<3 | 1<<5 | 1<<15 | 1<<17 | 0xffc0_0000
 )
 
-// Plausible says whether c can be a context that Windows saved of a processor
-// in 64-bit mode: nil, or a Problem with the first field that speaks against
-// it. Whether Rip is in an image and Rsp in mapped memory is for the caller to
-// see.
-func (c *Context64) Plausible() error {
-	return c.checkFlags()
-}
-
-// PlausibleKernel is Plausible for a processor in kernel mode.
-func (c *Context64) PlausibleKernel() error {
-	return c.Plausible()
-}
-
-// architectureBits are those where each processor has its own bit: i386
-// 0x10000, AMD64 0x100000, ARM 0x200000, ARM64 0x400000, IA64 0x80000 (winnt.h).
+// architectureBits of ContextFlags are those where each processor has its own:
+// i386 0x10000, IA64 0x80000, AMD64 0x100000, ARM 0x200000, ARM64 0x400000
+// (winnt.h). The bits above them say how the context came to be, such as
+// CONTEXT_EXCEPTION_ACTIVE.
 const architectureBits ContextFlags = 0x07ff_0000
+
+// Plausible says whether c can be what Windows saved of a processor in 64-bit
+// mode, kernel or user: nil, or a Problem with the first field that speaks
+// against it. The order is that of ContextFlags, SegCs, SegSs, EFlags, Rip, Rsp.
+// A context that was never written, zero or garbage, fails on the first ones.
+//
+// Whether Rip is in an image and Rsp in mapped memory is for the caller to see.
+func (c *Context64) Plausible() error {
+	if err := c.checkFlags(); err != nil {
+		return err
+	}
+	if err := c.checkSelectors(); err != nil {
+		return err
+	}
+	if c.EFlags&eflagsSet == 0 || c.EFlags&eflagsClear != 0 {
+		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), hex(c.EFlags),
+			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear))
+	}
+	if !canonical(c.Rip) {
+		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a canonical address")
+	}
+	if !canonical(c.Rsp) {
+		return contextProblem("Rsp", unsafe.Offsetof(c.Rsp), hex(c.Rsp), "a canonical address")
+	}
+	return nil
+}
+
+// PlausibleKernel is Plausible for a processor that was in the kernel: SegCs,
+// Rip and Rsp must be the kernel's as well.
+func (c *Context64) PlausibleKernel() error {
+	if err := c.Plausible(); err != nil {
+		return err
+	}
+	if c.SegCs != kernelCS {
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), hex(kernelCS))
+	}
+	if c.Rip < kernelStart {
+		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a kernel address")
+	}
+	if c.Rsp < kernelStart {
+		return contextProblem("Rsp", unsafe.Offsetof(c.Rsp), hex(c.Rsp), "a kernel address")
+	}
+	return nil
+}
 
 func (c *Context64) checkFlags() error {
 	want := ContextControl | ContextInteger
 	if c.ContextFlags.Has(want) && c.ContextFlags&architectureBits == ContextAMD64 {
 		return nil
 	}
-	return Problem{
-		Field:  "ContextFlags",
-		Offset: int(unsafe.Offsetof(c.ContextFlags)),
-		Got:    fmt.Sprintf("0x%x (%v)", uint32(c.ContextFlags), c.ContextFlags),
-		Want:   fmt.Sprintf("at least %v and no other architecture", want),
+	return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags),
+		fmt.Sprintf("0x%x (%v)", uint32(c.ContextFlags), c.ContextFlags),
+		fmt.Sprintf("at least %v, and no other architecture", want))
+}
+
+// checkSelectors: in the kernel SegSs is either its data selector or 0. On an
+// interrupt from user mode the processor itself loads 0 (Intel SDM vol. 3,
+// 6.14.4), and public debugger logs show both beside cs=0010.
+func (c *Context64) checkSelectors() error {
+	want := ""
+	switch c.SegCs {
+	case kernelCS:
+		if c.SegSs != 0 && c.SegSs != kernelSS {
+			want = "0x0 or 0x18, as SegCs is 0x10"
+		}
+	case userCS:
+		if c.SegSs != userSS {
+			want = "0x2b, as SegCs is 0x33"
+		}
+	default:
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")
 	}
+	if want != "" {
+		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs), want)
+	}
+	return nil
+}
+
+func canonical(va uint64) bool { return va < userEnd || va >= kernelStart }
+
+func contextProblem(field string, offset uintptr, got, want string) Problem {
+	return Problem{Field: field, Offset: int(offset), Got: got, Want: want}
 }

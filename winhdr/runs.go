@@ -20,7 +20,7 @@ func (r namedRun) problem(field string, offset uintptr, got, want string, repair
 	var h Header64
 	return Problem{
 		Field: fmt.Sprintf("Run[%d]%s", r.index, field),
-		Offset: int(unsafe.Offsetof(h.PhysicalMemory)+unsafe.Offsetof(h.PhysicalMemory.Run)+ //nolint:gosec // below Size64
+		Offset: int(unsafe.Offsetof(h.PhysicalMemory)+unsafe.Offsetof(h.PhysicalMemory.Run)+
 			offset) + r.index*int(unsafe.Sizeof(h.PhysicalMemory.Run[0])),
 		Got:        got,
 		Want:       want,

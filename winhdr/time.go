@@ -35,7 +35,7 @@ func Time(fileTime uint64) (time.Time, error) {
 	if fileTime == 0 || fileTime > math.MaxInt64 {
 		return time.Time{}, &TimeError{FileTime: fileTime}
 	}
-	seconds, rest := int64(fileTime/ticksPerSecond), int64(fileTime%ticksPerSecond) //nolint:gosec // checked above
+	seconds, rest := int64(fileTime/ticksPerSecond), int64(fileTime%ticksPerSecond)
 	t := time.Unix(seconds-secondsTo1970, rest*100).UTC()
 	if t.Year() > 9999 {
 		return time.Time{}, &TimeError{FileTime: fileTime}
