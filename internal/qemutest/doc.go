@@ -1,0 +1,15 @@
+// Package qemutest boots the test guest of testdata/guest under the real
+// qemu-system-x86_64, without KVM, and dumps it in the ways that QEMU knows. It is
+// the independent witness of this project: what it writes, QEMU wrote.
+//
+// The guest is a bare-metal program that builds in its memory what a host sees of
+// Windows 10 with the virtio-win fwcfg driver; testdata/guest/README.md lists what it
+// builds and the words ([Config.Variant]) that change it. It is compiled with gcc once
+// in a test process. Booting takes about a second.
+//
+//	vm := qemutest.Start(t, qemutest.Config{CPUs: 2, Variant: []string{"bsod"}})
+//	err := vm.DumpELF(path, qemutest.ELFOptions{Paging: true})
+//
+// Tests that need QEMU call [Start] (or [Require]) and are skipped where
+// qemu-system-x86_64 or gcc is missing, unless WINDMP_REQUIRE_QEMU=1 is set.
+package qemutest

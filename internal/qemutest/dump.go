@@ -1,0 +1,56 @@
+package qemutest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// ELFOptions are the choices of QEMU's dump-guest-memory in the ELF format.
+type ELFOptions struct {
+	Paging bool // walk the page tables of the CPUs for virtual addresses
+	// Begin and Length keep only these bytes of guest-physical memory, if Length is not 0.
+	Begin, Length uint64
+}
+
+// DumpELF writes an ELF vmcore. QEMU creates the file with mode 0400.
+func (vm *VM) DumpELF(path string, o ELFOptions) error {
+	arguments := map[string]any{"paging": o.Paging, "format": "elf"}
+	if o.Length != 0 {
+		arguments["begin"], arguments["length"] = o.Begin, o.Length
+	}
+	return vm.dump(path, arguments)
+}
+
+// DumpWin writes a Windows crash dump, as QEMU itself converts it. The error is a
+// [*QMPError] with QEMU's words, or [ErrDied] when QEMU crashes over it. After an error
+// in the loop over the CPUs, guest memory is no longer what it was.
+func (vm *VM) DumpWin(path string) error {
+	return vm.dump(path, map[string]any{"paging": false, "format": "win-dmp"})
+}
+
+// DumpKdump writes a kdump-compressed file with zlib pages, in the flattened form.
+func (vm *VM) DumpKdump(path string) error {
+	return vm.dump(path, map[string]any{"paging": false, "format": "kdump-zlib"})
+}
+
+func (vm *VM) dump(path string, arguments map[string]any) error {
+	arguments["protocol"] = "file:" + path
+	return vm.qmp.run("dump-guest-memory", arguments, nil)
+}
+
+// ReadPhysical reads n bytes of guest-physical memory at pa through QEMU, past any dump.
+func (vm *VM) ReadPhysical(pa uint64, n int) ([]byte, error) {
+	vm.files++
+	path := vm.path("physical" + strconv.Itoa(vm.files))
+	err := vm.qmp.run("pmemsave", map[string]any{"val": pa, "size": n, "filename": path}, nil)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err == nil && len(data) != n {
+		err = fmt.Errorf("pmemsave of %#x bytes at %#x wrote %#x", n, pa, len(data))
+	}
+	_ = os.Remove(path)
+	return data, err
+}

@@ -1,0 +1,216 @@
+package qemutest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Config says which machine to boot. The zero value is a "pc" with one CPU and 32 MiB.
+type Config struct {
+	Machine       string   // -machine: "pc" (default), "q35", with options after commas
+	CPUs          int      // -smp: 1 (default) to 8
+	Memory        string   // -m: "32M" by default; 4M at least
+	MaxRAMBelow4G string   // max-ram-below-4g: "32M" with Memory "96M" puts 64 MiB above 4 GiB
+	VGA           bool     // -vga std: splits RAM at 640 KiB and adds 16 MiB of video RAM
+	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
+	Variant       []string // words for the guest, see testdata/guest/README.md
+	Extra         []string // further QEMU arguments
+}
+
+// bootTimeout is generous: a loaded two-core machine needs a few seconds.
+const bootTimeout = 90 * time.Second
+
+// VM is a stopped virtual machine whose guest has built everything and halted its CPUs.
+// Its methods must not be called from several goroutines at once.
+type VM struct {
+	cmd   *exec.Cmd
+	qmp   *qmp
+	dir   string
+	ended chan error // closed when QEMU has ended
+	files int
+}
+
+// Start boots the guest, waits until every CPU rests, and stops the machine. The test
+// fails, with QEMU's and the guest's messages, when that does not happen in time. The
+// machine is gone when the test ends.
+func Start(tb testing.TB, config Config) *VM {
+	tb.Helper()
+	Require(tb)
+	image, err := guestImage()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	// Not tb.TempDir: a unix socket's path has room for 107 bytes.
+	dir, err := os.MkdirTemp("", "qemutest")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	vm := &VM{dir: dir, ended: make(chan error, 1)}
+	tb.Cleanup(vm.close)
+	if err := os.WriteFile(vm.path("guest.bin"), image, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if err := vm.boot(config); err != nil {
+		tb.Fatalf("booting the guest: %v\nvariant: %s\nguest said: %s\nqemu said: %s",
+			err, strings.Join(config.Variant, " "), vm.Console(), vm.Warnings())
+	}
+	return vm
+}
+
+func (vm *VM) path(name string) string { return filepath.Join(vm.dir, name) }
+
+// arguments builds the command line.
+func (vm *VM) arguments(c Config) []string {
+	machine, memory, cpus := c.Machine, c.Memory, max(c.CPUs, 1)
+	if machine == "" {
+		machine = "pc"
+	}
+	if c.MaxRAMBelow4G != "" {
+		machine += ",max-ram-below-4g=" + c.MaxRAMBelow4G
+	}
+	if memory == "" {
+		memory = "32M"
+	}
+	args := []string{
+		"-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot",
+		"-machine", machine, "-m", memory, "-smp", strconv.Itoa(cpus),
+		"-kernel", vm.path("guest.bin"), "-device", "vmcoreinfo",
+		"-debugcon", "file:" + vm.path("console"),
+		"-qmp", "unix:" + vm.path("qmp"),
+	}
+	if len(c.Variant) > 0 {
+		args = append(args, "-append", strings.Join(c.Variant, " "))
+	}
+	if c.CPUModel != "" {
+		args = append(args, "-cpu", c.CPUModel)
+	}
+	if c.VGA {
+		args = append(args, "-vga", "std")
+	}
+	return append(args, c.Extra...)
+}
+
+// boot starts QEMU, which connects to a socket of ours, and waits for the guest.
+func (vm *VM) boot(config Config) error {
+	listener, err := net.Listen("unix", vm.path("qmp"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	stderr, err := os.Create(vm.path("stderr"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stderr.Close() }()
+	vm.cmd = exec.Command(qemuBinary, vm.arguments(config)...)
+	vm.cmd.Stderr = stderr
+	if err := vm.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		vm.ended <- vm.cmd.Wait()
+		close(vm.ended)
+		_ = listener.Close() // wakes Accept
+	}()
+	conn, err := listener.Accept()
+	if err != nil {
+		return fmt.Errorf("waiting for qemu to connect: %w", err)
+	}
+	if vm.qmp, err = newQMP(conn); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
+	defer cancel()
+	if err := vm.waitUntil(ctx, "the guest to be ready", vm.ready); err != nil {
+		return err
+	}
+	if err := vm.waitUntil(ctx, "all CPUs to rest", vm.atRest); err != nil {
+		return err
+	}
+	return vm.qmp.run("stop", nil, nil)
+}
+
+func (vm *VM) waitUntil(ctx context.Context, what string, done func() (bool, error)) error {
+	for {
+		ok, err := done()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited %v for %s", bootTimeout, what)
+		case err := <-vm.ended:
+			return fmt.Errorf("qemu ended while waiting for %s: %w", what, errors.Join(err, ErrDied))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// ready reads the guest's console: it ends with READY, or with a line about what failed.
+func (vm *VM) ready() (bool, error) {
+	console := vm.Console()
+	if i := strings.Index(console, "FAIL: "); i >= 0 && strings.HasSuffix(console, "\n") {
+		return false, errors.New(strings.TrimSpace(console[i:]))
+	}
+	return strings.HasSuffix(console, "READY\n"), nil
+}
+
+// atRest reports whether every CPU has halted, or spins in user mode, in its final state.
+func (vm *VM) atRest() (bool, error) {
+	text, err := vm.HMP("info registers -a")
+	if err != nil {
+		return false, err
+	}
+	cpus := 0
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "RIP=") && !strings.HasPrefix(line, "EIP=") {
+			continue
+		}
+		cpus++
+		if !strings.Contains(line, "HLT=1") && !strings.Contains(line, "CPL=3") {
+			return false, nil
+		}
+	}
+	return cpus > 0, nil
+}
+
+// Console returns what the guest wrote to the debug console.
+func (vm *VM) Console() string {
+	text, _ := os.ReadFile(vm.path("console"))
+	return string(text)
+}
+
+// Warnings returns what QEMU wrote to its standard error.
+func (vm *VM) Warnings() string {
+	text, _ := os.ReadFile(vm.path("stderr"))
+	return string(text)
+}
+
+// HMP runs a command of QEMU's human monitor, such as "info registers -a".
+func (vm *VM) HMP(command string) (string, error) {
+	var text string
+	err := vm.qmp.run("human-monitor-command", map[string]any{"command-line": command}, &text)
+	return text, err
+}
+
+// close ends QEMU and removes its files.
+func (vm *VM) close() {
+	if vm.cmd != nil && vm.cmd.Process != nil {
+		_ = vm.cmd.Process.Kill()
+		for range vm.ended { // until closed: the process is gone and reaped
+		}
+	}
+	if vm.qmp != nil {
+		_ = vm.qmp.conn.Close()
+	}
+	_ = os.RemoveAll(vm.dir)
+}

@@ -1,0 +1,209 @@
+/* The loaded images: PE headers, the kernel's pages, and the list of modules. */
+#include "guest.h"
+
+#define STAMP_NT	0x8d0e7b2au	/* Windows stamps are hashes, no times */
+#define STAMP_HAL	0x4a2b91c3u
+#define STAMP_DRV1	0x6123ab40u
+#define STAMP_DRV2	0x6140cc10u
+
+/* Pages of nt that hold variables: the image is 16 MiB, few of its pages are needed. */
+static const u32 data_pages[] = {
+	0xc00000, 0xc04000, 0xc12000, 0xc16000, 0xc19000, 0xc1c000, 0xc1e000, 0xc25000,
+	0xc2a000, 0xc31000, 0xc40000, 0xc45000, 0xc46000, 0xc4b000, 0xc4c000, 0xcfc000, 0xcfd000,
+};
+
+static u32 put_string(u64 va, const char *s)
+{
+	u32 n = length(s) + 1;
+
+	memcpy((void *)va, s, n);
+	return n;
+}
+
+/* An RSDS record and its debug directory at rva (Microsoft PE format, "The .debug Section"). */
+static void debug_build(u64 base, u32 rva, const char *pdb, u32 stamp)
+{
+	u64 dir = base + rva, rsds = dir + 0x20;
+
+	put32(dir + 4, stamp);
+	put32(dir + 12, 2);	/* IMAGE_DEBUG_TYPE_CODEVIEW */
+	put32(dir + 16, 24 + length(pdb) + 1);
+	put32(dir + 20, rva + 0x20);
+	put32(dir + 24, rva + 0x20);
+	put32(rsds, 0x53445352);
+	put32(rsds + 4, stamp ^ 0x5a5a5a5a);
+	put16(rsds + 8, 0x1de7);
+	put16(rsds + 10, 0x4a11);
+	put64(rsds + 12, 0x77696e646d700000ull + stamp % 0xffff);
+	put32(rsds + 20, 1);
+	put_string(rsds + 24, pdb);
+}
+
+/* MZ, PE32+ headers and one debug directory, all in the image's first page. */
+static void pe_build(u64 base, u32 size, const char *pdb, u32 stamp)
+{
+	u64 pe = base + 0x80, opt64 = pe + 24, sections = opt64 + 0xf0;
+	u32 text = size > 0x200000 ? 0x200000 : 0x1000;
+
+	map_new(base, PAGE, P_DATA);
+	put16(base, 0x5a4d);
+	put32(base + 0x3c, 0x80);
+	put32(pe, 0x4550);
+	put16(pe + 4, 0x8664);
+	put16(pe + 6, 2);
+	put32(pe + 8, stamp);
+	put16(pe + 20, 0xf0);
+	put16(pe + 22, 0x22);		/* executable, large address aware */
+	put16(opt64, 0x20b);
+	put32(opt64 + 16, text);	/* AddressOfEntryPoint */
+	put32(opt64 + 20, text);	/* BaseOfCode */
+	put64(opt64 + 24, base);
+	put32(opt64 + 32, 0x1000);	/* SectionAlignment, FileAlignment */
+	put32(opt64 + 36, 0x200);
+	put16(opt64 + 40, 10);		/* operating system and subsystem versions */
+	put16(opt64 + 48, 10);
+	put32(opt64 + 56, size);
+	put32(opt64 + 60, 0x400);
+	put32(opt64 + 64, stamp / 3);	/* CheckSum */
+	put16(opt64 + 68, 1);		/* native */
+	put32(opt64 + 108, 16);
+	put32(opt64 + 112 + 6 * 8, 0x600);
+	put32(opt64 + 112 + 6 * 8 + 4, 28);
+	put_string(sections, ".text");
+	put32(sections + 8, size / 2);
+	put32(sections + 12, text);
+	put32(sections + 36, 0x68000020);
+	put_string(sections + 40, ".data");
+	put32(sections + 48, size - text - size / 2);
+	put32(sections + 52, text + size / 2);
+	put32(sections + 76, 0xc8000040);
+	debug_build(base, 0x600, pdb, stamp);
+}
+
+/* nt's export directory: the name by which tools know the kernel, and a few variables. */
+static void exports_build(void)
+{
+	static const struct { const char *name; u32 rva; } exports[] = {
+		{ "KeBugCheckEx", NT_BUGCHECK },
+		{ "MmHighestUserAddress", 0x21540 },
+		{ "MmSystemRangeStart", 0x21548 },
+		{ "MmUserProbeAddress", 0x21538 },
+		{ "NtBuildNumber", NT_BUILDNUM },
+		{ "PsInitialSystemProcess", NT_INITPROC },
+		{ "PsLoadedModuleList", NT_LOADED },
+	};
+	u64 dir = NT + NT_RDATA + 0x600, functions = dir + 0x28;
+	u64 names = functions + 4 * COUNT(exports), ordinals = names + 4 * COUNT(exports);
+	u64 text = ordinals + 2 * COUNT(exports), data_dirs = NT + 0x80 + 24 + 112;
+
+	put32(dir + 12, (u32)(text - NT));
+	text += put_string(text, "ntoskrnl.exe");
+	put32(dir + 16, 1);
+	put32(dir + 20, COUNT(exports));
+	put32(dir + 24, COUNT(exports));
+	put32(dir + 28, (u32)(functions - NT));
+	put32(dir + 32, (u32)(names - NT));
+	put32(dir + 36, (u32)(ordinals - NT));
+	for (u32 i = 0; i < COUNT(exports); i++) {
+		put32(functions + 4 * i, exports[i].rva);
+		put32(names + 4 * i, (u32)(text - NT));
+		put16(ordinals + 2 * i, i);
+		text += put_string(text, exports[i].name);
+	}
+	put32(data_dirs, (u32)(dir - NT));
+	put32(data_dirs + 4, (u32)(text - dir));
+}
+
+/* UNICODE_STRING at va; its characters go to the paged pool. */
+static void put_unicode(u64 va, const char *s)
+{
+	static u64 used;
+	u32 n = length(s);
+
+	put16(va, n * 2);
+	put16(va + 2, n * 2 + 2);
+	put64(va + 8, PAGED + used);
+	for (u32 i = 0; i < n; i++)
+		put16(PAGED + used + 2 * i, (u64)s[i]);
+	used += (n * 2 + 2 + 15) & ~15u;
+}
+
+/* A KLDR_DATA_TABLE_ENTRY at the end of PsLoadedModuleList. */
+static void module_add(u64 base, u32 size, const char *path, const char *name, u32 stamp)
+{
+	u64 head = NT + NT_LOADED, e = pool_alloc(0xa0), last = get64(head + 8);
+
+	put64(e, head);
+	put64(e + 8, last);
+	put64(last, e);
+	put64(head + 8, e);
+	put64(e + 0x30, base);
+	put64(e + 0x38, base + (size > 0x200000 ? 0x200000 : 0x1000));
+	put32(e + 0x40, size);
+	put_unicode(e + 0x48, path);
+	put_unicode(e + 0x58, name);
+	put32(e + 0x68, 0x09004000);	/* LDRP_SYSTEM_MAPPED and friends */
+	put16(e + 0x6c, 1);
+	put32(e + 0x9c, stamp);
+}
+
+/* A page of the driver's code: nops, so that a Rip in it disassembles. */
+static void driver_code(u64 base)
+{
+	map_new(base + 0x1000, PAGE, P_CODE | 2);
+	memset((void *)(base + 0x1000), 0x90, PAGE);
+}
+
+static void code_build(void)
+{
+	map_new(NT + NT_PARK, PAGE, P_CODE | 2);
+	memset((void *)(NT + NT_PARK), 0xcc, PAGE);
+	memcpy((void *)(NT + NT_PARK), park, (unsigned long)(park_end - park));
+	for (u32 i = 0; i < MAX_CPUS; i++)
+		memcpy((void *)(NT + NT_IDLE + 16 * i), rest_kernel, (unsigned long)(rest_kernel_end - rest_kernel));
+	map_new(NT + NT_BUGCHECK, 0x40, P_CODE | 2);
+	memset((void *)(NT + NT_BUGCHECK), 0x90, 0x40);
+	/* The page that every IDT gate leads to: 16 bytes a vector, "hlt; jmp $-1". */
+	map_new(NT + NT_TRAPS, PAGE, P_CODE | 2);
+	for (u32 i = 0; i < 256; i++)
+		put32(NT + NT_TRAPS + 16 * i, 0xccfdebf4);
+	if (opt.shadow)
+		memcpy((void *)(NT + NT_TRAPS), shadow_entry, (unsigned long)(shadow_entry_end - shadow_entry));
+	map_shadow(NT, PAGE);
+	map_shadow(NT + NT_PARK, PAGE);
+	map_shadow(NT + NT_TRAPS, PAGE);
+}
+
+void nt_build(void)
+{
+	u64 head = NT + NT_LOADED;
+
+	for (u32 i = 0; i < COUNT(data_pages); i++)
+		map_new(NT + data_pages[i], PAGE, P_DATA);
+	map_new(NT + NT_RDATA, PAGE, P_DATA);
+	map_new(PAGED, PAGE, P_DATA);
+	pe_build(NT, NT_SIZE, "ntkrnlmp.pdb", STAMP_NT);
+	pe_build(HAL, HAL_SIZE, "hal.pdb", STAMP_HAL);
+	pe_build(DRV1, DRV1_SIZE, "fwcfg.pdb", STAMP_DRV1);
+	pe_build(DRV2, DRV2_SIZE, "testdrv.pdb", STAMP_DRV2);
+	exports_build();
+	code_build();
+	driver_code(DRV1);
+	driver_code(DRV2);
+	put64(head, head);
+	put64(head + 8, head);
+	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntoskrnl.exe", "ntoskrnl.exe", STAMP_NT);
+	module_add(HAL, HAL_SIZE, "\\SystemRoot\\system32\\hal.dll", "hal.dll", STAMP_HAL);
+	module_add(DRV1, DRV1_SIZE, "\\SystemRoot\\System32\\drivers\\fwcfg.sys", "fwcfg.sys", STAMP_DRV1);
+	module_add(DRV2, DRV2_SIZE, "\\SystemRoot\\System32\\drivers\\testdrv.sys", "testdrv.sys", STAMP_DRV2);
+	if (opt.transition) {
+		/*
+		 * Trimmed from the working set, not yet written out: P = 0, transition bit 11
+		 * set, prototype bit 10 clear, protection in bits 5-9 (6 = execute and write).
+		 */
+		u64 names = entry_of(PAGED), image = entry_of(DRV2);
+
+		entry_set(PAGED, (names & 0x000ffffffffff000ull) | 0x880);
+		entry_set(DRV2, (image & 0x000ffffffffff000ull) | 0x880);
+	}
+}
