@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -61,9 +62,6 @@ func (q *qmp) run(command string, arguments map[string]any, result any) error {
 		return fmt.Errorf("%s: %w", command, err)
 	}
 	answer, err := q.answer()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: %w", command, ErrDied)
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", command, err)
 	}
@@ -77,6 +75,9 @@ func (q *qmp) run(command string, arguments map[string]any, result any) error {
 func (q *qmp) answer() (json.RawMessage, error) {
 	for {
 		line, err := q.in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			return nil, ErrDied
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,109 @@
+package qemutest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+// maxSample bounds a decompressed sample; the largest is a few MiB.
+const maxSample = 64 << 20
+
+// Sample is a committed pair of dumps under testdata: an ELF vmcore and the Windows dump
+// that QEMU itself wrote of the same stopped guest.
+type Sample struct {
+	Name   string     // of the vmcore, without extension
+	Guest  string     // which machine and guest, key of [Sample.WinFile]; several vmcores may share one
+	Config Config     // the machine
+	ELF    ELFOptions // how the vmcore was dumped
+	Plain  bool       // the vmcore is committed uncompressed, to be converted as it is
+}
+
+// ramOnly leaves out the block of the BIOS below 4 GiB, whose bytes are not ours.
+func ramOnly(paging bool) ELFOptions {
+	return ELFOptions{Paging: paging, Length: 0xfffc0000}
+}
+
+// quiet turns system management mode off: the BIOS would leave code of its own in RAM.
+func quiet(machine string, cpus int, words string, extra ...string) Config {
+	return Config{
+		Machine: machine + ",smm=off", CPUs: cpus, Memory: "4M",
+		Variant: strings.Fields(words), Extra: extra,
+	}
+}
+
+// Samples lists what is committed under testdata. testdata/README.md describes it.
+func Samples() []Sample {
+	live := quiet("pc", 2, "live")
+	shadow := quiet("pc", 2, "shadow user pcid")
+	// A small graphics card without its BIOS: RAM is split at 640 KiB, and there is video RAM.
+	vga := quiet("pc", 2, "swbits", "-device", "VGA,vgamem_mb=1,romfile=")
+	la57 := quiet("pc", 1, "la57")
+	la57.CPUModel = "qemu64,+la57"
+	return []Sample{
+		{Name: "guest-bsod", Guest: "guest-bsod", Config: quiet("pc", 2, "bsod crashcpu=1"), ELF: ramOnly(false), Plain: true},
+		{Name: "live-2cpu", Guest: "live-2cpu", Config: live, ELF: ramOnly(false)},
+		{Name: "live-2cpu-paging", Guest: "live-2cpu", Config: live, ELF: ramOnly(true)},
+		// Begins and ends inside pages that no run of the header lists.
+		{Name: "live-2cpu-filtered", Guest: "live-2cpu", Config: live, ELF: ELFOptions{Begin: 0x123, Length: 0x3e0000}},
+		// Begins and ends inside pages of the runs: what is cut off is missing.
+		{Name: "live-2cpu-cut", Guest: "live-2cpu", Config: live, ELF: ELFOptions{Begin: 0x1123, Length: 0x3be000}},
+		{Name: "bsod-4cpu-q35", Guest: "bsod-4cpu-q35", Config: quiet("q35", 4, "bsod crashcpu=2"), ELF: ramOnly(false)},
+		{Name: "encoded-2cpu", Guest: "encoded-2cpu", Config: quiet("pc", 2, "encoded"), ELF: ramOnly(false)},
+		{Name: "swbits-2cpu-vga-paging", Guest: "swbits-2cpu-vga", Config: vga, ELF: ramOnly(true)},
+		{Name: "shadow-user-2cpu", Guest: "shadow-user-2cpu", Config: shadow, ELF: ramOnly(false)},
+		{Name: "shadow-user-2cpu-paging", Guest: "shadow-user-2cpu", Config: shadow, ELF: ramOnly(true)},
+		{Name: "odd-runs-2cpu", Guest: "odd-runs-2cpu", Config: quiet("q35", 2, "odd encoded bsod transition runs=9"), ELF: ramOnly(false)},
+		{Name: "swapcpu-3cpu", Guest: "swapcpu-3cpu", Config: quiet("pc", 3, "swapcpu"), ELF: ramOnly(false)},
+		{Name: "la57-1cpu", Guest: "la57-1cpu", Config: la57, ELF: ramOnly(false)},
+	}
+}
+
+// CoreFile is the name of the vmcore under testdata.
+func (s Sample) CoreFile() string {
+	if s.Plain {
+		return s.Name + ".vmcore"
+	}
+	return s.Name + ".vmcore.gz"
+}
+
+// WinFile is the name of QEMU's Windows dump under testdata.
+func (s Sample) WinFile() string { return s.Guest + ".win-dmp.gz" }
+
+// Core returns the bytes of the vmcore.
+func (s Sample) Core(tb testing.TB) []byte {
+	tb.Helper()
+	return readSample(tb, s.CoreFile())
+}
+
+// WinDump returns the bytes of QEMU's Windows dump.
+func (s Sample) WinDump(tb testing.TB) []byte {
+	tb.Helper()
+	return readSample(tb, s.WinFile())
+}
+
+func readSample(tb testing.TB, name string) []byte {
+	tb.Helper()
+	path, err := Testdata(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if !strings.HasSuffix(name, ".gz") {
+		return data
+	}
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if data, err = io.ReadAll(io.LimitReader(r, maxSample)); err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}

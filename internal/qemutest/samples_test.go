@@ -1,0 +1,108 @@
+package qemutest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "make the samples under testdata again, with QEMU")
+
+// sumsBlock is the list of checksums in testdata/README.md, in the format of sha256sum.
+var sumsBlock = regexp.MustCompile("(?s)```sha256\n(.*?)```")
+
+func TestSamples(t *testing.T) {
+	if *update {
+		makeSamples(t)
+	}
+	readme := readSample(t, "README.md")
+	listed := map[string]string{}
+	match := sumsBlock.FindSubmatch(readme)
+	require.NotNil(t, match, "testdata/README.md lists the checksums")
+	for line := range strings.Lines(string(match[1])) {
+		fields := strings.Fields(line)
+		require.Len(t, fields, 2)
+		listed[fields[1]] = fields[0]
+	}
+	for _, s := range Samples() {
+		t.Run(s.Name, func(t *testing.T) {
+			for _, name := range []string{s.CoreFile(), s.WinFile()} {
+				assert.Equal(t, listed[name], checksum(t, name), name)
+			}
+			core, win := s.Core(t), s.WinDump(t)
+			assert.Equal(t, "\x7fELF", string(core[:4]))
+			assert.Equal(t, "PAGEDU64", string(win[:8]))
+			// The header in the note is the one that QEMU patched.
+			note := bytes.Index(core, []byte("VMCOREINFO\x00\x00PAGEDU64"))
+			require.Positive(t, note)
+			assert.Equal(t, win[8:0x38], core[note+12+8:][:0x30])
+		})
+	}
+}
+
+func checksum(t *testing.T, name string) string {
+	path, err := Testdata(name)
+	require.NoError(t, err)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// makeSamples boots each guest once, dumps it in all the ways listed, and renews the
+// checksums in the README.
+func makeSamples(t *testing.T) {
+	machines := map[string]*VM{}
+	var sums []string
+	for _, s := range Samples() {
+		vm := machines[s.Guest]
+		if vm == nil {
+			vm = Start(t, s.Config)
+			machines[s.Guest] = vm
+			path := filepath.Join(t.TempDir(), "win")
+			require.NoError(t, vm.DumpWin(path))
+			sums = append(sums, writeSample(t, s.WinFile(), path))
+		}
+		path := filepath.Join(t.TempDir(), "elf")
+		require.NoError(t, vm.DumpELF(path, s.ELF))
+		sums = append(sums, writeSample(t, s.CoreFile(), path))
+		require.Empty(t, vm.Warnings())
+	}
+	path, err := Testdata("README.md")
+	require.NoError(t, err)
+	readme, err := os.ReadFile(path)
+	require.NoError(t, err)
+	block := "```sha256\n" + strings.Join(sums, "") + "```"
+	require.NoError(t, os.WriteFile(path, sumsBlock.ReplaceAllLiteral(readme, []byte(block)), 0o600))
+}
+
+// writeSample puts the file into testdata, compressed if its name says so, and returns
+// its line for the list of checksums.
+func writeSample(t *testing.T, name, from string) string {
+	data, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NotContains(t, string(data), "SeaBIOS", "%s holds only our own bytes", name)
+	if strings.HasSuffix(name, ".gz") {
+		var compressed bytes.Buffer
+		w, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
+		require.NoError(t, err)
+		_, err = w.Write(data)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		data = compressed.Bytes()
+	}
+	path, err := Testdata(name)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	return checksum(t, name) + "  " + name + "\n"
+}
