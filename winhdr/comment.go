@@ -1,6 +1,9 @@
 package winhdr
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // CommentText returns the header's comment: what stands before the first NUL,
 // "" if the field was never set. Bytes that are not printable ASCII come out as
@@ -23,14 +26,15 @@ func (h *Header64) CommentText() string {
 }
 
 // SetComment sets the comment: up to 127 bytes of printable ASCII, a NUL, and
-// the fill pattern behind it, as WinDbg's .dump leaves the field.
+// the fill pattern behind it, as WinDbg's .dump leaves the field. The error is a
+// Problem.
 func (h *Header64) SetComment(text string) error {
 	if len(text) >= len(h.Comment) {
-		return fmt.Errorf("comment of 0x%x bytes: want at most 0x%x", len(text), len(h.Comment)-1)
+		return commentProblem(fmt.Sprintf("0x%x bytes", len(text)), fmt.Sprintf("at most 0x%x", len(h.Comment)-1))
 	}
 	for i := range len(text) {
 		if !printable(text[i]) {
-			return fmt.Errorf("comment: byte 0x%02x at 0x%x: want printable ASCII", text[i], i)
+			return commentProblem(fmt.Sprintf("byte 0x%02x at 0x%x", text[i], i), "printable ASCII")
 		}
 	}
 	PageFill(h.Comment[:])
@@ -39,3 +43,7 @@ func (h *Header64) SetComment(text string) error {
 }
 
 func printable(c byte) bool { return c >= ' ' && c <= '~' }
+
+func commentProblem(got, want string) Problem {
+	return Problem{Field: "Comment", Offset: int(unsafe.Offsetof(Header64{}.Comment)), Got: got, Want: want}
+}

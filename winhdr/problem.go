@@ -22,9 +22,9 @@ func (p Problem) Error() string {
 
 func hex[T ~uint16 | ~uint32 | ~uint64](v T) string {
 	if isFill(v) {
-		return fmt.Sprintf("0x%x ('PAGE' fill, never set)", v)
+		return fmt.Sprintf("0x%x ('PAGE' fill, never set)", uint64(v))
 	}
-	return fmt.Sprintf("0x%x", v)
+	return fmt.Sprintf("0x%x", uint64(v)) // as a number, even if T has a String method
 }
 
 func isFill[T ~uint16 | ~uint32 | ~uint64](v T) bool {

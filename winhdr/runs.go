@@ -7,21 +7,29 @@ import (
 	"unsafe"
 )
 
+const (
+	offsetMemory        = unsafe.Offsetof(Header64{}.PhysicalMemory)
+	offsetNumberOfRuns  = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfRuns)
+	offsetNumberOfPages = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfPages)
+	offsetRun           = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.Run)
+	offsetBasePage      = unsafe.Offsetof(PhysicalMemoryRun64{}.BasePage)
+	offsetPageCount     = unsafe.Offsetof(PhysicalMemoryRun64{}.PageCount)
+	sizeRun             = unsafe.Sizeof(PhysicalMemoryRun64{})
+)
+
 // namedRun is a run with its place in the header.
 type namedRun struct {
 	PhysicalMemoryRun64
 	index int
 }
 
-// end is the page after the run. It can't wrap: see checkRun.
+// end is the page after the run. It can't wrap once checkLimits was content.
 func (r namedRun) end() uint64 { return r.BasePage + r.PageCount }
 
 func (r namedRun) problem(field string, offset uintptr, got, want string, repairable bool) Problem {
-	var h Header64
 	return Problem{
-		Field: fmt.Sprintf("Run[%d]%s", r.index, field),
-		Offset: int(unsafe.Offsetof(h.PhysicalMemory)+unsafe.Offsetof(h.PhysicalMemory.Run)+
-			offset) + r.index*int(unsafe.Sizeof(h.PhysicalMemory.Run[0])),
+		Field:      fmt.Sprintf("Run[%d]%s", r.index, field),
+		Offset:     int(offsetRun+offset) + r.index*int(sizeRun),
 		Got:        got,
 		Want:       want,
 		Repairable: repairable,
@@ -63,7 +71,7 @@ func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
 	if sum := sumPages(united); sum != h.PhysicalMemory.NumberOfPages {
 		problems = append(problems, Problem{
 			Field:      "NumberOfPages",
-			Offset:     int(unsafe.Offsetof(h.PhysicalMemory) + unsafe.Offsetof(h.PhysicalMemory.NumberOfPages)),
+			Offset:     int(offsetNumberOfPages),
 			Got:        hex(h.PhysicalMemory.NumberOfPages),
 			Want:       fmt.Sprintf("0x%x, the sum over the runs", sum),
 			Repairable: true,
@@ -77,10 +85,10 @@ func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
 // error is a Problem. Entries behind the last run keep their bytes, but for
 // those that were runs before: these become zero.
 func (h *Header64) SetRuns(runs []PhysicalMemoryRun64) error {
-	probe := Header64{}
 	if len(runs) > MaxRuns64 {
-		return probe.countProblem(fmt.Sprintf("0x%x", len(runs)))
+		return countProblem(fmt.Sprintf("0x%x", len(runs)))
 	}
+	var probe Header64
 	copy(probe.PhysicalMemory.Run[:], runs)
 	probe.PhysicalMemory.NumberOfRuns = uint32(len(runs)) //nolint:gosec // at most MaxRuns64
 	probe.PhysicalMemory.NumberOfPages = sumPages(runs)
@@ -102,7 +110,7 @@ func (h *Header64) SetRuns(runs []PhysicalMemoryRun64) error {
 func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 	count := h.PhysicalMemory.NumberOfRuns
 	if count == 0 || count > MaxRuns64 {
-		return nil, []Problem{h.countProblem(hex(count))}
+		return nil, []Problem{countProblem(hex(count))}
 	}
 	var runs []namedRun
 	var problems []Problem
@@ -111,7 +119,7 @@ func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 		named := namedRun{run, i}
 		if run.PageCount == 0 {
 			problems = append(problems, named.problem(".PageCount",
-				unsafe.Offsetof(run.PageCount), "0x0", "at least one page", true))
+				offsetPageCount, "0x0", "at least one page", true))
 			continue
 		}
 		if p := named.checkLimits(); p != nil {
@@ -121,7 +129,7 @@ func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 		runs = append(runs, named)
 	}
 	if len(runs) == 0 {
-		problems = append(problems, h.countProblem(fmt.Sprintf("0x%x, all of them empty", count)))
+		problems = append(problems, countProblem(fmt.Sprintf("0x%x, all of them empty", count)))
 		bad = true
 	}
 	if bad {
@@ -130,10 +138,10 @@ func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 	return runs, problems
 }
 
-func (h *Header64) countProblem(got string) Problem {
+func countProblem(got string) Problem {
 	return Problem{
 		Field:  "NumberOfRuns",
-		Offset: int(unsafe.Offsetof(h.PhysicalMemory) + unsafe.Offsetof(h.PhysicalMemory.NumberOfRuns)),
+		Offset: int(offsetNumberOfRuns),
 		Got:    got,
 		Want:   fmt.Sprintf("1 to %d runs with pages", MaxRuns64),
 	}
@@ -145,10 +153,10 @@ func (r namedRun) checkLimits() *Problem {
 	var p Problem
 	switch {
 	case r.BasePage >= MaxPFN:
-		p = r.problem(".BasePage", unsafe.Offsetof(r.BasePage), hex(r.BasePage),
+		p = r.problem(".BasePage", offsetBasePage, hex(r.BasePage),
 			fmt.Sprintf("below 0x%x, physical addresses having 52 bits", uint64(MaxPFN)), false)
 	case r.PageCount > MaxPFN-r.BasePage:
-		p = r.problem(".PageCount", unsafe.Offsetof(r.PageCount), hex(r.PageCount),
+		p = r.problem(".PageCount", offsetPageCount, hex(r.PageCount),
 			fmt.Sprintf("at most 0x%x, physical addresses having 52 bits", MaxPFN-r.BasePage), false)
 	default:
 		return nil
@@ -162,7 +170,7 @@ func sortRuns(runs []namedRun) []Problem {
 	var problems []Problem
 	for i := 1; i < len(runs); i++ {
 		if runs[i].BasePage < runs[i-1].BasePage {
-			problems = append(problems, runs[i].problem(".BasePage", unsafe.Offsetof(runs[i].BasePage),
+			problems = append(problems, runs[i].problem(".BasePage", offsetBasePage,
 				hex(runs[i].BasePage),
 				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true))
 		}

@@ -15,16 +15,12 @@ const (
 
 // TimeError says that a time can't be converted.
 type TimeError struct {
-	FileTime uint64    // the FILETIME, if that was to be converted
-	Time     time.Time // else the time
+	Got string
 }
 
-// Error gives the value.
+// Error gives the time.
 func (e *TimeError) Error() string {
-	if e.Time.IsZero() {
-		return fmt.Sprintf("filetime 0x%x: want a time from 1601 to 9999", e.FileTime)
-	}
-	return fmt.Sprintf("time %v: want a time from 1601 to 9999", e.Time)
+	return fmt.Sprintf("time %s: want one after the start of 1601 and before 10000", e.Got)
 }
 
 // Time converts a FILETIME (100 ns units since the start of 1601, UTC), such as
@@ -33,21 +29,25 @@ func (e *TimeError) Error() string {
 // pattern is one of them (year 17420).
 func Time(fileTime uint64) (time.Time, error) {
 	if fileTime == 0 || fileTime > math.MaxInt64 {
-		return time.Time{}, &TimeError{FileTime: fileTime}
+		return time.Time{}, &TimeError{Got: fmt.Sprintf("FILETIME 0x%x", fileTime)}
 	}
 	seconds, rest := int64(fileTime/ticksPerSecond), int64(fileTime%ticksPerSecond)
 	t := time.Unix(seconds-secondsTo1970, rest*100).UTC()
 	if t.Year() > 9999 {
-		return time.Time{}, &TimeError{FileTime: fileTime}
+		return time.Time{}, &TimeError{Got: fmt.Sprintf("FILETIME 0x%x", fileTime)}
 	}
 	return t, nil
 }
 
 // FileTime is the inverse of Time. What is finer than 100 ns is cut off.
 func FileTime(t time.Time) (uint64, error) {
-	seconds := t.Unix() + secondsTo1970
-	if seconds < 0 || t.UTC().Year() > 9999 {
-		return 0, &TimeError{Time: t}
+	t = t.UTC()
+	if t.Year() < 1601 || t.Year() > 9999 {
+		return 0, &TimeError{Got: t.Format(time.RFC3339Nano)}
 	}
-	return uint64(seconds)*ticksPerSecond + uint64(t.Nanosecond()/100), nil //nolint:gosec // neither is negative
+	ticks := uint64(t.Unix()+secondsTo1970)*ticksPerSecond + uint64(t.Nanosecond()/100) //nolint:gosec // neither is negative
+	if ticks == 0 {
+		return 0, &TimeError{Got: t.Format(time.RFC3339Nano)}
+	}
+	return ticks, nil
 }

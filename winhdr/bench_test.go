@@ -1,0 +1,47 @@
+package winhdr
+
+import "testing"
+
+func BenchmarkDecode64(b *testing.B) {
+	raw := goodHeader().Encode()
+	b.SetBytes(Size64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode64(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncode64(b *testing.B) {
+	h := goodHeader()
+	b.SetBytes(Size64)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = h.Encode()
+	}
+}
+
+func BenchmarkContext64(b *testing.B) {
+	c := kernelContext()
+	raw := c.Encode()
+	b.SetBytes(ContextSize64)
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := DecodeContext64(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = c.Encode()
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	h := goodHeader()
+	b.ReportAllocs()
+	for b.Loop() {
+		if problems := h.Check(); len(problems) > 0 {
+			b.Fatal(problems)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package winhdr
+
+import (
+	"bytes"
+	"testing"
+)
+
+func FuzzHeader64(f *testing.F) {
+	// Short inputs are padded below. Long ones would keep the fuzzer busy
+	// with making them short, so that it tries next to nothing.
+	const toRuns, toTime = 0x344, 0xfb0
+	f.Add(goodHeader().Encode()[:toRuns])
+	f.Add(goodHeader().Encode()[:toTime])
+	f.Add(withRuns(PhysicalMemoryRun64{9, 4}, PhysicalMemoryRun64{0, 0}, PhysicalMemoryRun64{8, 3}).Encode()[:toRuns])
+	f.Add(withRuns(PhysicalMemoryRun64{1, ^uint64(0)}).Encode()[:toRuns])
+	filled := make([]byte, toTime)
+	PageFill(filled)
+	f.Add(filled)
+	f.Add([]byte{})
+
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := Decode64(b)
+		if (h == nil) == (err == nil) {
+			t.Fatalf("value %v, error %v: want one of them", h != nil, err)
+		}
+		if err != nil {
+			padded := make([]byte, Size64)
+			copy(padded, b)
+			b = padded
+			if h, err = Decode64(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(b, h.Encode()) {
+			t.Fatal("encoding changed the bytes")
+		}
+		checkRuns(t, h)
+		if problems := h.Check(); len(problems) > 3*MaxRuns64+16 {
+			t.Fatalf("%d problems", len(problems))
+		}
+		if len(h.CommentText()) > len(h.Comment) {
+			t.Fatal("comment longer than its field")
+		}
+		_ = h.DumpType.String()
+	})
+}
+
+// checkRuns: Runs gives a table that is valid in every respect, or nil and a
+// problem that is not repairable; and setting it leaves nothing to repair.
+func checkRuns(t *testing.T, h *Header64) {
+	t.Helper()
+	runs, problems := h.Runs()
+	hopeless := false
+	for _, p := range problems {
+		hopeless = hopeless || !p.Repairable
+		if p.Offset < 0x88 || p.Offset >= 0x344 || p.Field == "" || p.Got == "" || p.Want == "" {
+			t.Fatalf("problem %+v", p)
+		}
+	}
+	if hopeless != (runs == nil) {
+		t.Fatalf("runs %v, problems %v", runs, problems)
+	}
+	if runs == nil {
+		return
+	}
+	if len(runs) == 0 || len(runs) > MaxRuns64 {
+		t.Fatalf("%d runs", len(runs))
+	}
+	var next uint64
+	for _, run := range runs {
+		if run.PageCount == 0 || run.BasePage < next || run.BasePage >= MaxPFN || run.PageCount > MaxPFN-run.BasePage {
+			t.Fatalf("runs %x", runs)
+		}
+		next = run.BasePage + run.PageCount
+	}
+	fixed := *h
+	if err := fixed.SetRuns(runs); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems := fixed.Runs(); len(problems) > 0 {
+		t.Fatalf("after SetRuns: %v", problems)
+	}
+	if !samePages(h, runs) {
+		t.Fatalf("runs %x are not the pages of the header", runs)
+	}
+}
+
+// samePages compares the first and last page of every run of the header with
+// the runs, and the other way round.
+func samePages(h *Header64, runs []PhysicalMemoryRun64) bool {
+	raw := h.PhysicalMemory.Run[:h.PhysicalMemory.NumberOfRuns]
+	return edgesIn(raw, runs) && edgesIn(runs, raw)
+}
+
+func edgesIn(edges, runs []PhysicalMemoryRun64) bool {
+	for _, edge := range edges {
+		if edge.PageCount != 0 &&
+			(!holds(runs, edge.BasePage) || !holds(runs, edge.BasePage+edge.PageCount-1)) {
+			return false
+		}
+	}
+	return true
+}
+
+func holds(runs []PhysicalMemoryRun64, page uint64) bool {
+	for _, run := range runs {
+		if page >= run.BasePage && page-run.BasePage < run.PageCount {
+			return true
+		}
+	}
+	return false
+}
+
+func FuzzContext64(f *testing.F) {
+	kernel, user := kernelContext(), userContext()
+	f.Add(kernel.Encode())
+	f.Add(user.Encode())
+	f.Add(make([]byte, ContextSize64))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := DecodeContext64(b)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("value %v, error %v: want one of them", c != nil, err)
+		}
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(b, c.Encode()) {
+			t.Fatal("encoding changed the bytes")
+		}
+		if c.PlausibleKernel() == nil {
+			if c.Plausible() != nil || c.SegCs != kernelCS || c.Rip < kernelStart || c.Rsp < kernelStart {
+				t.Fatalf("taken for the kernel's: %+v", c)
+			}
+		}
+		if c.Plausible() == nil && (c.SegCs != kernelCS && c.SegCs != userCS || c.EFlags&2 == 0) {
+			t.Fatalf("taken for plausible: %+v", c)
+		}
+		_ = c.ContextFlags.String()
+	})
+}
