@@ -1,0 +1,214 @@
+package kdbg
+
+import (
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/internal/guestsim"
+	"windmp/vtop"
+)
+
+// sizes are those that Windows has had, and odd ones within the bounds.
+var sizes = []uint32{0x208, 0x210, 0x290, 0x298, 0x318, 0x328, 0x330, 0x340, 0x360, 0x368, 0x380, 0x390, 0x3a0, 0x3a8, 0x3b0, 0x7f8, 0x800}
+
+func TestReadPlainAndEncoded(t *testing.T) {
+	t.Parallel()
+	tests := map[string]guestsim.Options{
+		"9600":              {Build: 9600},
+		"19041":             {},
+		"26100":             {Build: 26100},
+		"five levels":       {LA57: true},
+		"software bits":     {SoftwareBits: true},
+		"across pages":      {KDBGOffset: 0xe00},
+		"one byte in":       {KDBGOffset: 0xfff},
+		"everything is odd": {Odd: true},
+	}
+	for name, opt := range tests {
+		for _, encoded := range []bool{false, true} {
+			opt := opt
+			opt.Encoded = encoded
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				g := guestsim.New(opt)
+				_, b := blockOf(t, g)
+				assert.Equal(t, g.Plain, b.Raw)
+				assert.Equal(t, decodeData(g.Plain), b.Data)
+				assert.Equal(t, encoded, b.Encoded)
+				assert.Equal(t, vtop.VA(g.KDBG), b.VA)
+				if encoded {
+					assert.Equal(t, uint(guestsim.DefaultWaitNever&63), b.Rotation)
+				} else {
+					assert.Zero(t, b.Rotation)
+					assert.Zero(t, b.Constant)
+				}
+			})
+		}
+	}
+}
+
+func TestReadSizes(t *testing.T) {
+	t.Parallel()
+	for _, n := range sizes {
+		for _, encoded := range []bool{false, true} {
+			g := guestsim.New(guestsim.Options{KDBGSize: n, Encoded: encoded, KDBGOffset: 0xf00})
+			_, b := blockOf(t, g)
+			assert.Len(t, b.Raw, int(n))
+			assert.Equal(t, g.Plain, b.Raw)
+		}
+	}
+}
+
+// TestReadRefuses changes one thing a time in a good guest.
+func TestReadRefuses(t *testing.T) {
+	t.Parallel()
+	field := func(name string, v uint64) func(*guestsim.Guest) {
+		return func(g *guestsim.Guest) { g.SetField(name, v) }
+	}
+	tests := []struct {
+		name   string
+		change func(g *guestsim.Guest)
+		is     error
+		text   string
+	}{
+		{"tag", field("OwnerTag", 0x4742444c), ErrNotFound, `OwnerTag`},
+		{"size not of 8", field("Size", 0x384), ErrNotFound, `Size`},
+		{"size too small", field("Size", 0x200), ErrNotFound, `Size`},
+		{"size too large", field("Size", 0x808), ErrNotFound, `Size`},
+		{"size huge", field("Size", 0xfffffff8), ErrNotFound, `Size`},
+		{"page size", field("MmPageSize", 0x2000), ErrMismatch, "MmPageSize"},
+		{"base not of a page", field("KernBase", guestsim.KernBase+8), ErrMismatch, "KernBase"},
+		{"base of user space", field("KernBase", 0x12c00000), ErrMismatch, "KernBase"},
+		{"base not canonical", field("KernBase", 0xff0ff80412c00000), ErrMismatch, "KernBase"},
+		{"base of another image", field("KernBase", guestsim.KernBase-0x1000), ErrMismatch, "first loaded module"},
+		{"base where there is no MZ", func(g *guestsim.Guest) { g.Write(guestsim.KernBase, []byte("ZM")) }, ErrMismatch, `"MZ"`},
+		{"other module list", field("PsLoadedModuleList", guestsim.KernBase+0xc2a2d8), ErrMismatch, "PsLoadedModuleList"},
+		{"other process list", field("PsActiveProcessHead", guestsim.KernBase+0xc1e0c8), ErrMismatch, "PsActiveProcessHead"},
+		{"first module elsewhere", func(g *guestsim.Guest) { g.Write64(g.Modules[0].Entry+0x30, g.Modules[1].Base) }, ErrMismatch, "first loaded module"},
+		{"unmapped", func(g *guestsim.Guest) { g.Unmap(g.KDBG) }, vtop.ErrNotMapped, "only 0x0 of 0x18"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := guestsim.New(guestsim.Options{})
+			tt.change(g)
+			b, err := Read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+			assert.Nil(t, b)
+			require.ErrorIs(t, err, tt.is)
+			require.ErrorContains(t, err, tt.text)
+		})
+	}
+}
+
+// TestReadWithoutHeader refuses lists outside of the image also when the header
+// does not know them.
+func TestReadWithoutHeader(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PsLoadedModuleList", "PsActiveProcessHead"} {
+		for _, v := range []uint64{0, guestsim.KernBase - 8, guestsim.KernBase + 0x1046000, guestsim.KernBase + MaxImageSize, 1<<64 - 8} {
+			g := guestsim.New(guestsim.Options{})
+			g.SetField(name, v)
+			_, err := Read(spaceOf(g), vtop.VA(g.KDBG), Expect{})
+			var m *MismatchError
+			require.ErrorAs(t, err, &m)
+			assert.Equal(t, name, m.Field)
+			assert.Equal(t, v, m.Got)
+		}
+	}
+	g := guestsim.New(guestsim.Options{})
+	_, err := Read(spaceOf(g), vtop.VA(g.KDBG), Expect{})
+	require.NoError(t, err)
+	_, err = Read(spaceOf(g), vtop.VA(g.KDBG), Expect{KernBase: guestsim.KernBase + 0x1000})
+	require.ErrorIs(t, err, ErrMismatch)
+}
+
+// TestReadToleratesAbsence: what the dump lacks is no contradiction.
+func TestReadToleratesAbsence(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(g *guestsim.Guest){
+		"no kernel header":      func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) },
+		"header is no PE":       func(g *guestsim.Guest) { g.Write32(guestsim.KernBase+0x3c, 0xfffffff0) },
+		"no module list head":   func(g *guestsim.Guest) { g.Unmap(g.PsLoadedModuleList) },
+		"module list is empty":  func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, g.PsLoadedModuleList) },
+		"module list to zero":   func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, 0) },
+		"first entry not there": func(g *guestsim.Guest) { g.Unmap(g.Modules[0].Entry) },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := guestsim.New(guestsim.Options{})
+			change(g)
+			_, err := Read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+			require.NoError(t, err)
+		})
+	}
+}
+
+// TestReadCutBlock unmaps the second page of a block, or takes it out of the
+// file: two different absences.
+func TestReadCutBlock(t *testing.T) {
+	t.Parallel()
+	for _, encoded := range []bool{false, true} {
+		read := Read
+		if encoded {
+			read = Decode
+		}
+		opt := guestsim.Options{Encoded: encoded, KDBGOffset: 0xe00}
+		g := guestsim.New(opt)
+		second := g.KDBG + 0x200
+		pa := g.PA(second)
+		g.Fail(guestsim.Range{Start: pa, Size: 1}, guestsim.ErrHole)
+		_, err := read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+		var cut *TruncatedError
+		require.ErrorAs(t, err, &cut)
+		assert.Equal(t, 0x200, cut.Readable)
+		require.ErrorIs(t, err, guestsim.ErrHole)
+		require.NotErrorIs(t, err, vtop.ErrNotMapped)
+
+		g = guestsim.New(opt)
+		g.Unmap(second)
+		_, err = read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+		require.ErrorAs(t, err, &cut)
+		assert.Equal(t, 0x200, cut.Readable)
+		var fault *vtop.FaultError
+		require.ErrorAs(t, err, &fault)
+		assert.Equal(t, vtop.VA(second), fault.VA)
+		require.ErrorIs(t, err, vtop.ErrNotMapped)
+	}
+}
+
+// TestReadTransition follows a page that Windows took out of the working set.
+func TestReadTransition(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	g.Transition(g.KDBG)
+	_, b := blockOf(t, g)
+	assert.Equal(t, g.Plain, b.Raw)
+}
+
+func TestHas(t *testing.T) {
+	t.Parallel()
+	b := &Block{Raw: make([]byte, 0x338)}
+	assert.True(t, b.Has(0x330, 8))
+	assert.False(t, b.Has(unsafe.Offsetof(b.Data.OffsetPrcbContext), 2))
+	assert.False(t, b.Has(0x334, 8))
+	assert.True(t, b.Has(0x338, 0))
+	assert.False(t, b.Has(^uintptr(0), 8))
+}
+
+// TestVerifyAgain: a believed block stays believed, a changed one does not.
+func TestVerifyAgain(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{Encoded: true})
+	s, b := blockOf(t, g)
+	require.NoError(t, b.Verify(s, expectOf(g)))
+	cut := *b
+	cut.Raw = b.Raw[:MinSize]
+	require.ErrorIs(t, cut.Verify(s, expectOf(g)), ErrNotFound)
+	other := *b
+	other.Data.Header.OwnerTag = rand.Uint32() //nolint:gosec // any
+	require.ErrorIs(t, other.Verify(s, expectOf(g)), ErrNotFound)
+}

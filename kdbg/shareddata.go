@@ -1,0 +1,124 @@
+package kdbg
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"windmp/vtop"
+)
+
+// SharedUserDataVA is the kernel address of KUSER_SHARED_DATA on x64, on all
+// builds.
+const SharedUserDataVA vtop.VA = 0xfffff78000000000
+
+// SharedUserData is what is wanted of KUSER_SHARED_DATA (ntddk.h; offsets also
+// Volatility's profiles).
+type SharedUserData struct {
+	// InterruptTime is the time since boot, SystemTime that since 1601 in UTC,
+	// in 100 ns. Each is 0 if the guest was writing it at that moment: then
+	// its two copies of the upper half differ.
+	InterruptTime, SystemTime uint64
+	// TickCount is in clock ticks since boot, 0 as above.
+	TickCount uint64
+	// NtSystemRoot is a path such as C:\Windows.
+	NtSystemRoot string
+	// NtBuildNumber is 0 before Windows 10. Its upper four bits are 0xf in a free
+	// build, 0xc in a checked one.
+	NtBuildNumber uint32
+	// NtProductType is 1 for a workstation, 2 for a domain controller, 3 for a
+	// server.
+	NtProductType                  uint32
+	NtMajorVersion, NtMinorVersion uint32
+	// BootID counts boots, since Windows 10.
+	BootID            uint32
+	SuiteMask         uint32
+	KdDebuggerEnabled uint8
+	// NumberOfPhysicalPages is in pages of 4 KiB; it wraps above 16 TiB.
+	NumberOfPhysicalPages uint32
+	ActiveProcessorCount  uint32
+}
+
+// systemTime is KSYSTEM_TIME. Windows writes High2Time, LowPart, High1Time in
+// this order, so that a reader can tell when it came in between.
+type systemTime struct {
+	LowPart, High1Time, High2Time uint32
+}
+
+func (t systemTime) value() uint64 {
+	if t.High1Time != t.High2Time {
+		return 0
+	}
+	return uint64(t.High1Time)<<32 | uint64(t.LowPart)
+}
+
+// sharedUserData is KUSER_SHARED_DATA up to the last field wanted.
+type sharedUserData struct {
+	_                     [8]byte
+	InterruptTime         systemTime // 0x08
+	SystemTime            systemTime // 0x14
+	_                     [0x10]byte
+	NtSystemRoot          [260]uint16 // 0x30
+	_                     [0x28]byte
+	NtBuildNumber         uint32 // 0x260
+	NtProductType         uint32
+	_                     [4]byte
+	NtMajorVersion        uint32 // 0x26c
+	NtMinorVersion        uint32
+	_                     [0x50]byte
+	BootID                uint32 // 0x2c4
+	_                     [8]byte
+	SuiteMask             uint32 // 0x2d0
+	KdDebuggerEnabled     uint8
+	_                     [0x13]byte
+	NumberOfPhysicalPages uint32 // 0x2e8
+	_                     [0x34]byte
+	TickCount             systemTime // 0x320
+	_                     [0x94]byte
+	ActiveProcessorCount  uint32 // 0x3c0
+}
+
+const sharedUserDataSize = 0x3c4
+
+var _ [sharedUserDataSize]byte = [unsafe.Sizeof(sharedUserData{})]byte{}
+
+// ReadSharedUserData reads KUSER_SHARED_DATA. The error wraps a
+// *vtop.FaultError, or is [ErrImplausible] when what lies there can't be that
+// page.
+func ReadSharedUserData(s *vtop.Space) (*SharedUserData, error) {
+	var b [sharedUserDataSize]byte
+	if _, err := s.ReadVirtual(b[:], SharedUserDataVA); err != nil {
+		return nil, fmt.Errorf("KUSER_SHARED_DATA: %w", err)
+	}
+	var w sharedUserData
+	// It can only refuse a short buffer, and this one has the right size.
+	_, _ = binary.Decode(b[:], binary.LittleEndian, &w)
+	if err := w.check(); err != nil {
+		return nil, err
+	}
+	root := w.NtSystemRoot[:]
+	root = root[:slices.Index(root, 0)]
+	return &SharedUserData{
+		InterruptTime: w.InterruptTime.value(), SystemTime: w.SystemTime.value(), TickCount: w.TickCount.value(),
+		NtSystemRoot:  decodeUnits(root),
+		NtBuildNumber: w.NtBuildNumber, NtProductType: w.NtProductType,
+		NtMajorVersion: w.NtMajorVersion, NtMinorVersion: w.NtMinorVersion,
+		BootID: w.BootID, SuiteMask: w.SuiteMask, KdDebuggerEnabled: w.KdDebuggerEnabled,
+		NumberOfPhysicalPages: w.NumberOfPhysicalPages, ActiveProcessorCount: w.ActiveProcessorCount,
+	}, nil
+}
+
+// Versions of Windows NT on x64: 5.2 is the oldest, and there is room above 10.
+const minMajorVersion, maxMajorVersion = 5, 20
+
+func (w *sharedUserData) check() error {
+	if v := w.NtMajorVersion; v < minMajorVersion || v > maxMajorVersion {
+		return fmt.Errorf("KUSER_SHARED_DATA: %w: NtMajorVersion at +%#x: got %#x, want %#x..%#x", ErrImplausible,
+			unsafe.Offsetof(w.NtMajorVersion), v, minMajorVersion, maxMajorVersion)
+	}
+	if r := w.NtSystemRoot; r[1] != ':' || r[2] != '\\' || !slices.Contains(r[:], 0) {
+		return fmt.Errorf("KUSER_SHARED_DATA: %w: NtSystemRoot at +%#x is no path", ErrImplausible, unsafe.Offsetof(w.NtSystemRoot))
+	}
+	return nil
+}
