@@ -69,7 +69,7 @@ func openELF(r io.ReaderAt, size int64) (*content, error) {
 	}
 	c := &content{mem: newFlat(r, list), guestNote: f.notes.guest}
 	c.cpus = f.notes.decodeCPUs(&f.odd)
-	c.layout = f.qemuLayout()
+	c.layout = f.qemuLayout(list)
 	c.describe = f.describe(len(c.cpus))
 	c.oddities = f.odd.all()
 	return c, nil
@@ -259,38 +259,45 @@ func (f *elfFile) section(i uint64, sh *elf.Section64) error {
 	return nil
 }
 
-// walkProgramHeaders reads the table once, in pieces.
+// walkProgramHeaders sorts the program headers to notes and memory.
 func (f *elfFile) walkProgramHeaders() error {
-	const batch = 1024
-	buf := make([]byte, min(f.phnum, batch)*elfProgSize)
-	for i := uint64(0); i < f.phnum; {
-		n := min(f.phnum-i, batch)
-		off, _ := binio.Int64(f.phoff + i*elfProgSize)
-		if err := binio.ReadFull(f.r, buf[:n*elfProgSize], off); err != nil {
-			return &ReadError{Offset: off, Err: err}
+	return eachProgramHeader(f.r, f.phoff, f.phnum, func(p *elf.Prog64, at int64) bool {
+		switch elf.ProgType(p.Type) {
+		case elf.PT_NOTE:
+			f.notes.segment(p.Off, p.Filesz, at, &f.odd)
+		case elf.PT_LOAD:
+			f.loads.add(p, at, f.size, &f.odd)
+		default: // what else there may be says nothing about memory
 		}
-		for j := range n {
-			f.programHeader(buf[j*elfProgSize:], off+int64(j*elfProgSize)) //nolint:gosec // below 1024*56
+		return true
+	})
+}
+
+// eachProgramHeader reads the count program headers at off, which must lie in
+// the file, and gives each with its own file offset, until yield says no.
+func eachProgramHeader(r io.ReaderAt, off, count uint64, yield func(p *elf.Prog64, at int64) bool) error {
+	const batch = 1024
+	le := binary.LittleEndian
+	buf := make([]byte, min(count, batch)*elfProgSize)
+	for i := uint64(0); i < count; {
+		n := min(count-i, batch)
+		at, _ := binio.Int64(off + i*elfProgSize)
+		if err := binio.ReadFull(r, buf[:n*elfProgSize], at); err != nil {
+			return &ReadError{Offset: at, Err: err}
+		}
+		for b := buf[:n*elfProgSize]; len(b) > 0; b = b[elfProgSize:] {
+			p := elf.Prog64{
+				Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Off: le.Uint64(b[8:]), Vaddr: le.Uint64(b[16:]),
+				Paddr: le.Uint64(b[24:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
+			}
+			if !yield(&p, at) {
+				return nil
+			}
+			at += elfProgSize
 		}
 		i += n
 	}
 	return nil
-}
-
-// programHeader takes one entry of the table, found at file offset at.
-func (f *elfFile) programHeader(b []byte, at int64) {
-	le := binary.LittleEndian
-	p := elf.Prog64{
-		Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Off: le.Uint64(b[8:]), Vaddr: le.Uint64(b[16:]),
-		Paddr: le.Uint64(b[24:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
-	}
-	switch elf.ProgType(p.Type) {
-	case elf.PT_NOTE:
-		f.notes.segment(p.Off, p.Filesz, at, &f.odd)
-	case elf.PT_LOAD:
-		f.loads.add(&p, at, f.size, &f.odd)
-	default: // what else there may be says nothing about memory
-	}
 }
 
 // noMemory is the error for a core none of whose program headers gives memory
@@ -316,5 +323,13 @@ func (f *elfFile) describe(cpus int) string {
 	if f.loads.paged {
 		s += " (paging on)"
 	}
-	return fmt.Sprintf("%s, %d program headers, %d CPUs", s, f.phnum, cpus)
+	return fmt.Sprintf("%s, %s, %s", s, plural(f.phnum, "program header"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
+}
+
+// plural returns a number with its noun.
+func plural(n uint64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -23,9 +23,10 @@ const maxPhysAddr = 1 << 52
 type loadTable struct {
 	list     []Extent // in file order, what continues the one before joined to it
 	unsorted bool     // list is not ascending and disjoint
+	clashing bool     // program headers disagree about the place of memory
 
 	paged bool     // a virtual address is neither 0 nor the physical one
-	ends  []uint64 // physical addresses at which a RAM block ends
+	ends  []uint64 // physical addresses at which p_filesz cuts p_memsz: in QEMU's files, where a RAM block ends
 
 	lowest uint64 // lowest file offset of any memory, if list is not empty
 	cut    uint64 // program headers that the end of the file cut
@@ -56,8 +57,8 @@ func (t *loadTable) add(p *elf.Prog64, at int64, size uint64, odd *oddities) {
 	if p.Vaddr != 0 && p.Vaddr != p.Paddr {
 		t.paged = true
 	}
-	if p.Filesz < p.Memsz {
-		t.ends = append(t.ends, p.Paddr+p.Filesz)
+	if end := p.Paddr + p.Filesz; p.Filesz < p.Memsz && (len(t.ends) == 0 || t.ends[len(t.ends)-1] != end) {
+		t.ends = append(t.ends, end)
 	}
 	have := binio.Clip(p.Off, p.Filesz, size)
 	if have < p.Filesz {
@@ -115,6 +116,7 @@ func (t *loadTable) extents(odd *oddities) []Extent {
 	if clash == nil {
 		return list
 	}
+	t.clashing = true
 	odd.add(OddityConflict, 0,
 		"program headers place the memory from physical address 0x%x at file offset 0x%x and at 0x%x; wherever they disagree, the first one in the file is believed",
 		clash.pa, clash.offsets[0], clash.offsets[1])
@@ -194,7 +196,7 @@ func paint(sorted []loadPiece) []Extent {
 func appendExtent(list []Extent, e Extent) []Extent {
 	if n := len(list); n > 0 {
 		last := &list[n-1]
-		if last.End() == e.Start && last.bias() == e.bias() && last.Recovered == e.Recovered {
+		if last.End() == e.Start && last.bias() == e.bias() {
 			last.Size += e.Size
 			return list
 		}

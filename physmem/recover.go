@@ -1,10 +1,125 @@
 package physmem
 
-// layout is what is known about a file that holds more memory than its headers
-// describe.
-type layout struct{}
+// Recover places memory that the file holds but no program header describes,
+// as far as its place is certain, and returns what it placed, ascending. It
+// does something for QEMU's ELF dumps with paging on, and nothing for all
+// other files. The extents that it makes are marked Recovered.
+//
+// ram are guest physical ranges that are known to be RAM, such as the runs of
+// the Windows header. Nothing is ever placed against the program headers. But
+// ram is believed: a range of it that goes on behind memory of the file is
+// taken for the same RAM block, unless a header says that the block ends.
+//
+// What is placed, for each stretch of the file between two described ones:
+//
+//   - all of it, if both neighbours have the same bias (file offset minus
+//     physical address): it belongs to their block, or to blocks without holes;
+//   - ranges of ram that continue a neighbour, up to where the file's bytes end;
+//   - all ranges of ram, if they add up to exactly the bytes that are there.
+//
+// The first stretch, before all described memory, and the last one obey only
+// the rules that hold even if a filter cut the memory below or above. What
+// remains may have several places; see Candidates.
+func (m *Image) Recover(ram []Range) []Range {
+	return m.place(func(l *layout, list []Extent) []Extent {
+		return l.certain(list, clipRAM(ram))
+	})
+}
 
-func (f *elfFile) qemuLayout() *layout { return nil }
+// place adds the extents that choose returns, which it is called for only if
+// the file has a layout to speak of.
+func (m *Image) place(choose func(l *layout, list []Extent) []Extent) []Range {
+	f, ok := m.mem.(*flat)
+	if m.layout == nil || !ok {
+		return nil
+	}
+	m.recovering.Lock()
+	defer m.recovering.Unlock()
+	placed := choose(m.layout, f.table.Load().read)
+	if len(placed) == 0 {
+		return nil
+	}
+	f.place(placed)
+	return unite(placed)
+}
 
-// Recover places memory.
-func (m *Image) Recover(ram []Range) []Range { return nil }
+// clipRAM returns ram sorted and united, without what is above the physical
+// addresses of x86.
+func clipRAM(ram []Range) []Range {
+	return within(normalize(ram), Range{Size: maxPhysAddr})
+}
+
+// certain returns the extents whose place is proven, sorted.
+func (l *layout) certain(list []Extent, ram []Range) []Extent {
+	var out []Extent
+	for _, g := range l.gaps(list, ram) {
+		out = append(out, l.certainIn(g, within(ram, g.span()))...)
+	}
+	return out
+}
+
+// certainIn returns what is proven of one gap, given the RAM in it.
+func (l *layout) certainIn(g gap, ram []Range) []Extent {
+	hole, ok := g.hole()
+	switch {
+	case !ok && !g.last:
+		return nil // more bytes than addresses: not this layout after all
+	case hole == 0 && ok && !g.last:
+		return []Extent{g.extent(g.p1, g.p2, 0)}
+	}
+	// Where a header says that the block ends, more RAM may follow at once (a
+	// second block), but then the end says nothing about its place.
+	if len(ram) > 0 && ram[0].Start == g.p1 && l.blockEndsAt(g.p1) {
+		ram = ram[1:]
+	}
+	if len(ram) == 0 {
+		return nil
+	}
+	switch {
+	case g.first:
+		return g.fromRight(ram)
+	case g.last:
+		return g.fromLeft(ram)
+	}
+	// RAM that exceeds the bytes proves that one of the ranges is none.
+	have := total(ram)
+	switch {
+	case have > g.bytes():
+		return nil
+	case have == g.bytes():
+		return g.inOrder(ram)
+	}
+	return append(g.fromLeft(ram), g.fromRight(ram)...)
+}
+
+// fromLeft places the RAM that continues the extent below the gap.
+func (g gap) fromLeft(ram []Range) []Extent {
+	r := ram[0]
+	if r.Start != g.p1 {
+		return nil
+	}
+	return []Extent{g.extent(r.Start, r.Start+min(r.Size, g.bytes()), 0)}
+}
+
+// fromRight places the RAM that continues the extent above the gap downwards.
+func (g gap) fromRight(ram []Range) []Extent {
+	r := ram[len(ram)-1]
+	if r.End() != g.p2 {
+		return nil
+	}
+	start := r.End() - min(r.Size, g.bytes())
+	hole, _ := g.hole()
+	return []Extent{g.extent(start, r.End(), hole)}
+}
+
+// inOrder places RAM that fills the whole gap.
+func (g gap) inOrder(ram []Range) []Extent {
+	out := make([]Extent, 0, len(ram))
+	at, skipped := g.p1, uint64(0)
+	for _, r := range ram {
+		skipped += r.Start - at
+		out = append(out, g.extent(r.Start, r.End(), skipped))
+		at = r.End()
+	}
+	return out
+}
