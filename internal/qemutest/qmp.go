@@ -42,7 +42,10 @@ func newQMP(conn net.Conn) (*qmp, error) {
 	if _, err := q.in.ReadBytes('\n'); err != nil {
 		return nil, fmt.Errorf("qmp greeting: %w", err)
 	}
-	return q, q.run("qmp_capabilities", nil, nil)
+	if err := q.run("qmp_capabilities", nil, nil); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 // run executes a command and decodes what it returns into result, unless that is nil.

@@ -51,6 +51,7 @@ func TestSamples(t *testing.T) {
 }
 
 func checksum(t *testing.T, name string) string {
+	t.Helper()
 	path, err := Testdata(name)
 	require.NoError(t, err)
 	data, err := os.ReadFile(path)
@@ -62,6 +63,7 @@ func checksum(t *testing.T, name string) string {
 // makeSamples boots each guest once, dumps it in all the ways listed, and renews the
 // checksums in the README.
 func makeSamples(t *testing.T) {
+	t.Helper()
 	machines := map[string]*VM{}
 	var sums []string
 	for _, s := range Samples() {
@@ -89,6 +91,7 @@ func makeSamples(t *testing.T) {
 // writeSample puts the file into testdata, compressed if its name says so, and returns
 // its line for the list of checksums.
 func writeSample(t *testing.T, name, from string) string {
+	t.Helper()
 	data, err := os.ReadFile(from)
 	require.NoError(t, err)
 	require.NotContains(t, string(data), "SeaBIOS", "%s holds only our own bytes", name)

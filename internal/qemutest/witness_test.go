@@ -77,9 +77,9 @@ func TestWinDumpOutcomes(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "win.dmp")
 			err := vm.DumpWin(path)
 			if tt.err == "" {
-				assert.NoError(t, err)
+				require.NoError(t, err)
 			} else {
-				assert.ErrorContains(t, err, tt.err)
+				require.ErrorContains(t, err, tt.err)
 			}
 			if tt.warning == "" {
 				assert.Empty(t, vm.Warnings())
