@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"windmp/convert"
+)
+
+// convertSchema names the JSON document of windmp convert.
+const convertSchema = "windmp/convert/v1"
+
+// convertFlags are the flags of windmp convert.
+type convertFlags struct {
+	contexts, missing          string
+	force, dryRun, json, quiet bool
+	strict, noSync             bool
+	jobs                       int
+}
+
+const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
+full crash dump that WinDbg opens.
+
+IN is an ELF vmcore that carries the Windows header note (QEMU or libvirt with
+-device vmcoreinfo and the virtio-win fwcfg driver in the guest). OUT defaults
+to IN with .dmp behind it; - streams the dump to standard output. IN is never
+changed. OUT appears only when it is complete.
+
+`
+
+func (a *app) convertCommand() *cobra.Command {
+	f := &convertFlags{}
+	cmd := &cobra.Command{
+		Use:   "convert IN [OUT]",
+		Short: "Write a dump that WinDbg opens",
+		Long:  convertLong + exitHelp,
+		Example: `  windmp convert guest.vmcore
+  windmp convert guest.vmcore guest.dmp --contexts=vcpu
+  windmp convert guest.vmcore - | zstd > guest.dmp.zst
+  windmp convert guest.vmcore --dry-run --json`,
+		Args: usageArgs(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runConvert(cmd.Context(), args, f)
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *convertFlags) register(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	fs.StringVar(&f.contexts, "contexts", string(convert.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
+	fs.StringVar(&f.missing, "missing", string(convert.MissingFail), "pages that IN lacks: fail, zero, drop")
+	fs.BoolVarP(&f.force, "force", "f", false, "replace an existing OUT")
+	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
+	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
+	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
+	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultWorkers, "blocks copied at the same time")
+	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
+}
+
+// runConvert checks the flags, converts, and prints the outcome.
+func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
+	in, out := args[0], args[0]+".dmp"
+	if len(args) == 2 {
+		out = args[1]
+	}
+	report, err := a.convertFile(ctx, in, out, f)
+	if f.json {
+		return a.printJSON(convertSchema, report, err)
+	}
+	if !f.quiet && err == nil {
+		w := a.stdout
+		if out == convert.Stdout && !f.dryRun {
+			w = a.stderr
+		}
+		printConvert(w, report)
+	}
+	return err
+}
+
+// convertFile turns flags into options; the report is nil after a usage error.
+func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*convert.Report, error) {
+	opt, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	if f.json && out == convert.Stdout && !f.dryRun {
+		return nil, &convert.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT"}
+	}
+	if in == convert.Stdout {
+		return nil, &convert.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
+	}
+	bar := a.newProgress(f.quiet || f.dryRun)
+	opt.Progress = bar.update
+	report, err := convert.File(ctx, in, out, a.stdout, opt)
+	return report, errors.Join(err, bar.close())
+}
+
+func (f *convertFlags) options() (convert.Options, error) {
+	contexts, err := convert.ParseContextMode(f.contexts)
+	if err != nil {
+		return convert.Options{}, err
+	}
+	missing, err := convert.ParseMissingMode(f.missing)
+	if err != nil {
+		return convert.Options{}, err
+	}
+	if f.jobs < 1 || f.jobs > convert.MaxWorkers {
+		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
+	}
+	return convert.Options{
+		Contexts: contexts, Missing: missing,
+		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
+	}, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"windmp/convert"
+)
+
+// document is the one JSON document of a run.
+type document struct {
+	Schema   string `json:"schema"`
+	Version  string `json:"version"`
+	ExitCode int    `json:"exit_code"`
+	*convert.Report
+	// Error stands in for the report's after a usage error, when there is none.
+	Error *convert.ErrorReport `json:"error,omitempty"`
+}
+
+// printJSON prints report and outcome as one document.
+func (a *app) printJSON(schema string, report *convert.Report, err error) error {
+	d := document{Schema: schema, Version: version(), ExitCode: exitCode(err), Report: report}
+	switch {
+	case report != nil:
+		d.Error = report.Error
+	case err != nil:
+		d.Error = &convert.ErrorReport{Message: err.Error(), Hint: convert.Hint(err)}
+	}
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	if werr := enc.Encode(d); werr != nil {
+		return errors.Join(err, werr)
+	}
+	if err == nil {
+		return nil
+	}
+	return &printedError{err}
+}
+
+// printable makes text safe for a terminal: what is not printable, such as the
+// escape sequences that a guest can put into names, becomes an escape.
+func printable(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	q = q[1 : len(q)-1]
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\n`, "\n").Replace(q)
+}
+
+// printConvert prints the outcome of a conversion for people.
+func printConvert(w io.Writer, r *convert.Report) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(tw, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	row("input", "%s: %s, %s", r.Input.Path, r.Input.Description, ibytes(r.Input.Size))
+	row("guest", "%s", guestText(r.Guest))
+	if bc := r.Guest.BugCheck; bc != nil {
+		row("bug check", "%s", bugCheckText(bc))
+	}
+	for _, c := range r.Processors {
+		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(c))
+	}
+	row("output", "%s", outputText(r))
+	_ = tw.Flush() // as any print to the terminal
+	if r.Output.DryRun {
+		printPlan(w, r)
+	}
+	printFindings(w, r)
+}
+
+func guestText(g *convert.GuestReport) string {
+	s := fmt.Sprintf("Windows build %d, %d processors, kernel at %#x", g.Build, g.NumberProcessors, uint64(g.KernelBase))
+	if g.SystemTime != "" {
+		s += ", " + g.SystemTime
+	}
+	if g.UpTime > 0 {
+		s += ", up " + time.Duration(g.UpTime*float64(time.Second)).Round(time.Second).String()
+	}
+	return s
+}
+
+func bugCheckText(bc *convert.BugCheckReport) string {
+	if !bc.Crashed {
+		return fmt.Sprintf("none, the guest was live (%#x)", uint64(bc.Code))
+	}
+	p := bc.Parameters
+	return fmt.Sprintf("%#x (%#x, %#x, %#x, %#x)", uint64(bc.Code), uint64(p[0]), uint64(p[1]), uint64(p[2]), uint64(p[3]))
+}
+
+func cpuText(c convert.CPUReport) string {
+	s := fmt.Sprintf("rip %#x, registers: %s", uint64(c.Rip), c.Contexts)
+	if c.Note != "" {
+		s += " (" + c.Note + ")"
+	}
+	if c.Differs {
+		s += ", saved and vCPU differ"
+	}
+	if c.ShownFirst {
+		s += ", shown first"
+	}
+	return s
+}
+
+func outputText(r *convert.Report) string {
+	o := r.Output
+	verb := "written"
+	if o.DryRun {
+		verb = "would be written"
+	}
+	s := fmt.Sprintf("%s: %s dump, %s, %d pages in %d runs, %s", o.Path, o.DumpType, ibytes(o.Size), o.Pages, o.Runs, verb)
+	if m := r.Memory; m.Missing > 0 {
+		s += fmt.Sprintf("; %s of memory missing (%s)", ibytes(m.Missing), m.Policy)
+	}
+	return s
+}
+
+// printPlan prints what --dry-run is for: every change of header and memory.
+func printPlan(w io.Writer, r *convert.Report) {
+	fmt.Fprintln(w, "\nheader fields that differ from the guest's:")
+	for _, i := range r.Improvements {
+		fmt.Fprintf(w, "  %s: %s -> %s (%s)\n", i.Field, printable(i.From), printable(i.To), printable(i.Reason))
+	}
+	fmt.Fprintln(w, "edits of guest memory:")
+	for _, e := range r.Edits {
+		fmt.Fprintf(w, "  VA %#x PA %#x %#x bytes: %s\n", uint64(e.VA), uint64(e.PA), e.Size, printable(e.Reason))
+	}
+}
+
+// printFindings prints what is worse than info in full, and counts the rest.
+func printFindings(w io.Writer, r *convert.Report) {
+	rest := 0
+	for _, f := range r.Findings {
+		if f.Severity == convert.SeverityInfo || f.Severity == convert.SeverityOK {
+			if !r.Output.DryRun {
+				rest++
+				continue
+			}
+		}
+		fmt.Fprintf(w, "%s %s: %s", f.ID, f.Severity, printable(f.Message))
+		if f.Where != "" {
+			fmt.Fprintf(w, " [%s]", printable(f.Where))
+		}
+		fmt.Fprintln(w)
+		if f.Advice != "" {
+			fmt.Fprintf(w, "  %s\n", printable(f.Advice))
+		}
+	}
+	fmt.Fprintf(w, "verdict %s", r.Verdict)
+	if rest > 0 {
+		fmt.Fprintf(w, " (%d notes, see --dry-run or --json)", rest)
+	}
+	fmt.Fprintln(w)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+// Exit codes. exitHelp prints this table; the README repeats it.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitVerdict     = 3
+	exitUnsupported = 4
+	exitInterrupted = 130
+)
+
+const exitHelp = `Exit codes:
+  0    done
+  1    the operation failed (input/output error, no space)
+  2    usage: an option, an argument, an output that exists
+  3    the verdict is FAIL: no dump worth opening can be made (with --strict also WARN)
+  4    the input is not recognised or not supported
+  130  interrupted`
+
+// app is one invocation: its streams, and what the exit code follows from.
+type app struct {
+	stdout, stderr io.Writer
+}
+
+// run is the whole program. Only main exits, so that every defer runs.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	a.printError(err)
+	return exitCode(err)
+}
+
+// rootCommand builds the command tree anew, so that nothing is shared between
+// two runs.
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "windmp",
+		Short:         "Turn the saved memory of a Windows virtual machine into a dump that WinDbg opens",
+		Long:          "windmp turns the saved memory of a Windows virtual machine into a crash dump that WinDbg opens.\n\n" + exitHelp,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetVersionTemplate("windmp {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(a.convertCommand())
+	return root
+}
+
+// usageArgs makes a wrong number of arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
+		}
+		return nil
+	}
+}
+
+// printedError is an error whose message the user already has, in a JSON
+// document: it only decides the exit code.
+type printedError struct{ err error }
+
+func (e *printedError) Error() string { return e.err.Error() }
+func (e *printedError) Unwrap() error { return e.err }
+
+// printError writes the error line and a hint where there is one.
+func (a *app) printError(err error) {
+	var printed *printedError
+	if err == nil || errors.As(err, &printed) {
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.stderr, "windmp: interrupted, nothing was left behind")
+		return
+	}
+	fmt.Fprintf(a.stderr, "windmp: %s\n", printable(err.Error()))
+	if hint := convert.Hint(err); hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+	}
+}
+
+// exitCode is the one place where an error becomes a number.
+func exitCode(err error) int {
+	var usage *convert.UsageError
+	var refused *convert.RefusedError
+	var format *physmem.FormatError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.Is(err, convert.ErrExists):
+		return exitUsage
+	case errors.As(err, &refused):
+		if refused.Unsupported {
+			return exitUnsupported
+		}
+		return exitVerdict
+	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
+		return exitUnsupported
+	case errors.As(err, &format):
+		return exitVerdict
+	default:
+		return exitFailed
+	}
+}
+
+// version is what the build knows of itself: the module's version, or the
+// commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				v += "-" + s.Value[:12]
+			}
+		}
+	}
+	return v
+}

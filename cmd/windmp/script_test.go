@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"windmp/internal/guestsim"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"windmp": main})
+}
+
+// TestScript runs the scripts in testdata/script, one behaviour a file.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"mkguest": mkguest,
+			"code":    exitCodeIs,
+			"onejson": oneJSON,
+			"poke":    poke,
+			"mode":    fileMode,
+		},
+		Setup: func(env *testscript.Env) error {
+			samples, err := samplesDir()
+			env.Setenv("SAMPLES", samples)
+			return err
+		},
+	})
+}
+
+func samplesDir() (string, error) {
+	wd, err := os.Getwd()
+	return wd + "/../../testdata", err
+}
+
+// mkguest FILE [word...] writes a synthetic guest's vmcore, mode 0400 as QEMU
+// makes it. Words: cpus=N crashed encoded paging nonote user linux.
+func mkguest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: mkguest FILE [word...]")
+	}
+	var opt guestsim.Options
+	linux := false
+	for _, word := range args[1:] {
+		name, value, _ := strings.Cut(word, "=")
+		switch name {
+		case "cpus":
+			n, err := strconv.Atoi(value)
+			ts.Check(err)
+			opt.CPUs = n
+		case "crashed":
+			opt.BugCheck = [5]uint64{0x7e, 0xffffffffc0000005, 1, 2, 3}
+		case "encoded":
+			opt.Encoded = true
+		case "paging":
+			opt.File.Paging = true
+		case "nonote":
+			opt.File.NoGuestNote = true
+		case "linux":
+			linux = true
+		default:
+			ts.Fatalf("mkguest: unknown word %s", word)
+		}
+	}
+	g := guestsim.New(opt)
+	if linux {
+		copy(g.Header(), "OSRELEASE=6.1.0-13-amd64\nPAGESIZE=4096\n")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), g.ELF(), 0o400))
+}
+
+// exitCodeIs N COMMAND... runs a command and checks its exit code; stdout and
+// stderr are left for the next lines to look at.
+func exitCodeIs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if e, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // testscript's own error has no chain
+		got = e.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// oneJSON FILE SCHEMA checks that FILE ("stdout" for the last command's) is
+// exactly one JSON document of that schema.
+func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: onejson FILE SCHEMA")
+	}
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	var doc struct{ Schema string }
+	ts.Check(dec.Decode(&doc))
+	if doc.Schema != args[1] {
+		ts.Fatalf("schema %q, want %q", doc.Schema, args[1])
+	}
+	if dec.More() {
+		ts.Fatalf("more than one document")
+	}
+}
+
+// poke FILE OFFSET TEXT overwrites bytes.
+func poke(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: poke FILE OFFSET TEXT")
+	}
+	off, err := strconv.ParseInt(args[1], 0, 64)
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	ts.Check(os.Chmod(name, 0o600))
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte(args[2]), off)
+	ts.Check(err)
+	ts.Check(f.Close())
+}
+
+// fileMode FILE MODE checks a file's permission bits, in octal.
+func fileMode(ts *testscript.TestScript, neg bool, args []string) {
+	st, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := strconv.FormatUint(uint64(st.Mode().Perm()), 8); (got == args[1]) == neg {
+		ts.Fatalf("%s has mode %s", args[0], got)
+	}
+}
+
+// TestInterruptLeavesNothing sends SIGTERM while a stream is written to a pipe
+// that nobody reads.
+func TestInterruptLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	core := dir + "/guest.vmcore"
+	if err := os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// testscript.Main runs main for a process named windmp.
+	p, err := os.StartProcess(exe, []string{"windmp", "convert", core, "-"}, &os.ProcAttr{
+		Dir: dir, Env: os.Environ(), Files: []*os.File{nil, w, os.Stderr},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	time.Sleep(300 * time.Millisecond)
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	st, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("ended with %v", st)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 {
+		t.Fatalf("left behind: %v", entries)
+	}
+}

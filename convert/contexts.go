@@ -1,0 +1,224 @@
+package convert
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Registers that a core's notes do not carry get their value after reset
+// (Intel SDM vol. 3, table 9-1): QEMU's notes have no debug registers, no MXCSR
+// and no x87 or SSE state.
+const (
+	resetMxCsr = 0x1f80
+	resetDr6   = 0xffff0ff0
+	resetDr7   = 0x400
+)
+
+// ContextSource says whose registers a processor shows in the dump.
+type ContextSource string
+
+const (
+	// FromVCPU is the state that the source recorded.
+	FromVCPU ContextSource = "vcpu"
+	// FromSaved is the CONTEXT that the guest's memory holds.
+	FromSaved ContextSource = "saved"
+	// FromNone is a processor left out.
+	FromNone ContextSource = "none"
+)
+
+// contextOf makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
+// it (dump/win_dump.c), but for the registers that notes lack.
+func contextOf(c *physmem.CPU) *winhdr.Context64 {
+	ctx := &winhdr.Context64{
+		ContextFlags: winhdr.ContextQEMU,
+		MxCsr:        resetMxCsr,
+		SegCs:        c.CS.Selector, SegDs: c.DS.Selector, SegEs: c.ES.Selector,
+		SegFs: c.FS.Selector, SegGs: c.GS.Selector, SegSs: c.SS.Selector,
+		EFlags: uint32(c.Rflags & 0xffffffff),
+		Dr6:    resetDr6, Dr7: resetDr7,
+		Rax: c.Rax, Rcx: c.Rcx, Rdx: c.Rdx, Rbx: c.Rbx,
+		Rsp: c.Rsp, Rbp: c.Rbp, Rsi: c.Rsi, Rdi: c.Rdi,
+		R8: c.R8, R9: c.R9, R10: c.R10, R11: c.R11,
+		R12: c.R12, R13: c.R13, R14: c.R14, R15: c.R15,
+		Rip: c.Rip,
+	}
+	ctx.FltSave.MxCsr = resetMxCsr
+	return ctx
+}
+
+// cpuPlan is what is decided for one processor.
+type cpuPlan struct {
+	proc   *Processor
+	source ContextSource
+	// context is what the dump shows; nil when nothing is readable.
+	context *winhdr.Context64
+	// note says why this source, for the report.
+	note string
+	// differs is set when both are known and show another Rip, Rsp or CR3.
+	differs bool
+}
+
+// chooseContexts decides for each processor whose registers the dump shows.
+func (p *Plan) chooseContexts(mode ContextMode) {
+	g := p.Guest
+	for i := range g.Processors {
+		c := p.chooseContext(&g.Processors[i], mode)
+		p.cpus = append(p.cpus, c)
+		if mode == ContextsAuto && g.crashed() && c.source == FromVCPU {
+			p.addf(IDSavedInvalid, SeverityInfo, "VA "+c.proc.Context.String(), "", "processor %d: %s", c.proc.Index, c.note)
+		}
+	}
+	p.reportLackingRegisters()
+}
+
+// crashed tells whether the guest is known to have stopped with a bug check.
+func (g *Guest) crashed() bool { return g.BugCheck != nil && g.BugCheck.Code != 0 }
+
+func (p *Plan) chooseContext(proc *Processor, mode ContextMode) cpuPlan {
+	c := cpuPlan{proc: proc, source: FromSaved, context: proc.Saved}
+	if proc.Err != nil || proc.Saved == nil {
+		return cpuPlan{proc: proc, source: FromNone, note: fmt.Sprintf("left out: %v", proc.SavedErr)}
+	}
+	if proc.VCPU == nil {
+		c.note = "no vCPU state in the source, what Windows last saved is kept"
+		return c
+	}
+	c.differs = proc.Saved.Rip != proc.VCPU.Rip || proc.Saved.Rsp != proc.VCPU.Rsp
+	useVCPU, why := p.preferVCPU(proc, mode)
+	c.note = why
+	if useVCPU {
+		c.source, c.context = FromVCPU, contextOf(proc.VCPU)
+	}
+	return c
+}
+
+// preferVCPU applies the mode to one processor that has both.
+func (p *Plan) preferVCPU(proc *Processor, mode ContextMode) (bool, string) {
+	switch {
+	case mode == ContextsVCPU:
+		return true, "asked for"
+	case mode == ContextsSaved:
+		return false, "asked for"
+	case p.Guest.BugCheck == nil:
+		return true, "it is not known whether the guest had crashed: the vCPU's state is what was running"
+	case !p.Guest.crashed():
+		return true, "the guest was live: its saved context is stale"
+	}
+	if err := p.Guest.validSaved(proc.Saved); err != nil {
+		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)
+	}
+	return false, "saved by Windows at the bug check"
+}
+
+// validSaved checks a saved CONTEXT as far as the guest's own structures allow:
+// flags and selectors, Rip inside a loaded image, Rsp mapped.
+func (g *Guest) validSaved(c *winhdr.Context64) error {
+	if err := c.PlausibleKernel(); err != nil {
+		return err
+	}
+	if !g.inModule(vtop.VA(c.Rip)) {
+		return fmt.Errorf("rip %s is in no loaded image", vtop.VA(c.Rip))
+	}
+	if _, err := g.Space.Translate(vtop.VA(c.Rsp)); err != nil {
+		return fmt.Errorf("rsp: %w", err)
+	}
+	return nil
+}
+
+// inModule tells whether va lies in a loaded image.
+func (g *Guest) inModule(va vtop.VA) bool {
+	for i := range g.Modules {
+		if m := &g.Modules[i]; va >= m.Base && uint64(va-m.Base) < uint64(m.Size) {
+			return true
+		}
+	}
+	return false
+}
+
+// reportLackingRegisters says once what no vCPU's state carries.
+func (p *Plan) reportLackingRegisters() {
+	n := 0
+	for _, c := range p.cpus {
+		if c.source == FromVCPU {
+			n++
+		}
+	}
+	if n > 0 {
+		p.addf(IDRegistersLacking, SeverityInfo, "", "",
+			"the source carries no debug, x87, SSE or MXCSR registers: of %d processors they show the values after reset (Dr6 %#x, Dr7 %#x, MxCsr %#x, the rest 0)",
+			n, uint64(resetDr6), uint64(resetDr7), uint64(resetMxCsr))
+	}
+}
+
+// editContexts plans the writes into the guest's memory: the CONTEXT that
+// WinDbg shows, and the special registers beside it.
+func (p *Plan) editContexts() {
+	for i := range p.cpus {
+		c := &p.cpus[i]
+		if c.source == FromVCPU {
+			p.edit(c.proc.Context, c.context.Encode(), fmt.Sprintf("processor %d: CONTEXT of the vCPU", c.proc.Index))
+		}
+		if c.source == FromVCPU || (c.source == FromSaved && p.specialsUnusable(c)) {
+			p.editSpecials(c)
+		}
+	}
+}
+
+// specialsUnusable tells whether the special registers beside a saved CONTEXT
+// were never filled: then the engine can't look up its code segment.
+func (p *Plan) specialsUnusable(c *cpuPlan) bool {
+	if p.mode == ContextsSaved || c.proc.VCPU == nil || !c.proc.VCPU.HasSystem {
+		return false
+	}
+	sr := c.proc.Specials
+	if sr == nil || sr.Cr3 == 0 {
+		return true
+	}
+	_, err := p.Guest.Space.Translate(vtop.VA(sr.Gdtr.Base))
+	return err != nil
+}
+
+// Spans of KSPECIAL_REGISTERS that a vCPU's state fills.
+const (
+	offCr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Cr0)
+	offGdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Gdtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
+	offIdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Idtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
+	offTr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Tr)
+	sizeCr   = 0x20
+	sizeDesc = 10
+)
+
+// editSpecials sets CR0, CR2, CR3, CR4, GDTR, IDTR and TR of a processor.
+func (p *Plan) editSpecials(c *cpuPlan) {
+	if !c.proc.VCPU.HasSystem {
+		return
+	}
+	if c.proc.SpecialRegisters == 0 || c.proc.Specials == nil {
+		p.addf(IDSpecialsUnread, SeverityWarn, "VA "+c.proc.SpecialRegisters.String(), "WinDbg will show stale control registers.",
+			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
+		return
+	}
+	v := c.proc.VCPU
+	le := binary.LittleEndian
+	cr := make([]byte, 0, sizeCr)
+	for _, r := range []uint64{v.CR0, v.CR2, v.CR3, v.CR4} {
+		cr = le.AppendUint64(cr, r)
+	}
+	at := c.proc.SpecialRegisters
+	p.edit(at+vtop.VA(offCr), cr, fmt.Sprintf("processor %d: CR0, CR2, CR3, CR4", c.proc.Index))
+	p.edit(at+vtop.VA(offGdtr), descriptor(v.GDT), fmt.Sprintf("processor %d: GDTR", c.proc.Index))
+	p.edit(at+vtop.VA(offIdtr), descriptor(v.IDT), fmt.Sprintf("processor %d: IDTR", c.proc.Index))
+	p.edit(at+vtop.VA(offTr), le.AppendUint16(nil, v.TR.Selector), fmt.Sprintf("processor %d: TR", c.proc.Index))
+}
+
+// descriptor is a table register as SGDT stores it: limit, base.
+func descriptor(s physmem.Segment) []byte {
+	b := binary.LittleEndian.AppendUint16(make([]byte, 0, sizeDesc), uint16(s.Limit&0xffff))
+	return binary.LittleEndian.AppendUint64(b, s.Base)
+}

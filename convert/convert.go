@@ -1,0 +1,60 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"windmp/physmem"
+)
+
+// Stdout as an output name means: stream the dump.
+const Stdout = "-"
+
+// File converts the file in into the dump out, or streams it to stdout when out
+// is [Stdout]. The report is never nil: after an error it tells how far the
+// conversion came. Errors to expect: [*UsageError], [ErrExists], [*SpaceError],
+// [*RefusedError], those of physmem.Open, and what the system says of a file,
+// in a [*StageError] that names the stage.
+//
+// The source is opened read-only and never written. Unless the whole dump was
+// written, no file is left under the name out.
+func File(ctx context.Context, in, out string, stdout io.Writer, opt Options) (*Report, error) {
+	r := newReport(in, out, opt)
+	err := run(ctx, r, stdout, opt)
+	r.finish(err)
+	return r, err
+}
+
+// run is the pipeline: open, examine, plan, write.
+func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err error) {
+	toFile := r.Output.Path != Stdout
+	if toFile {
+		if err := checkOutput(r.Input.Path, r.Output.Path, opt.Force); err != nil {
+			return &StageError{Stage: StageOutput, Err: err}
+		}
+	}
+	im, err := physmem.Open(r.Input.Path)
+	if err != nil {
+		return &StageError{Stage: StageOpen, Err: err}
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	r.describeImage(im)
+	g, err := Examine(im)
+	r.describeGuest(g)
+	if err != nil {
+		return err
+	}
+	p, err := NewPlan(g, opt)
+	r.describePlan(p)
+	if err != nil || opt.DryRun {
+		return err
+	}
+	if toFile {
+		err = p.WriteFile(ctx, r.Output.Path, opt)
+	} else {
+		err = p.Write(ctx, stdout, opt)
+	}
+	r.Output.Written = err == nil
+	return err
+}

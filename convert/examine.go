@@ -1,0 +1,82 @@
+package convert
+
+import (
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Guest is what [Examine] learnt of one source. Every command stands on it, so
+// that what one promises is what another does. After an error the fields that
+// were reached before it are set, the rest is zero.
+type Guest struct {
+	Image *physmem.Image
+
+	// Header is the guest's own dump header, repaired where that was possible.
+	// It is the template of the output's.
+	Header *winhdr.Header64
+	// Runs is the header's table of physical memory: pages, ascending, disjoint,
+	// none empty.
+	Runs []winhdr.PhysicalMemoryRun64
+
+	// Space translates with the DTB that was verified, not only claimed.
+	Space *vtop.Space
+	// KDBG is the verified, decoded debugger data block.
+	KDBG *kdbg.Block
+	// KDBGSource says which of the header's addresses led to it.
+	KDBGSource KDBGSource
+	// Modules are the loaded images, nt first; incomplete after a WD305 finding.
+	Modules []kdbg.Module
+	// BugCheck is nil when the bug check data could not be read: then it is not
+	// known whether the guest crashed.
+	BugCheck *kdbg.BugCheck
+	// SharedUserData is nil when that page is not readable.
+	SharedUserData *kdbg.SharedUserData
+
+	// Processors has one entry for each processor that the dump will count.
+	Processors []Processor
+
+	// Improvements are the header fields that differ from what the guest (and
+	// QEMU after it) would have written, with the reason.
+	Improvements []Improvement
+
+	recovered uint64 // bytes placed outside PT_LOADs
+
+	findings
+}
+
+// Improvement is a header field that the output states better than the guest's
+// header did.
+type Improvement struct {
+	Field  string `json:"field"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason"`
+}
+
+// Findings are the findings of the stages that ran, in order.
+func (g *Guest) Findings() []Finding { return g.list }
+
+// Examine reads what every command needs to know of im: the header, the page
+// tables, KDBG and the processors. It reads kilobytes, not the file. The error
+// is a [*StageError]; the guest is returned with it as far as it was understood.
+func Examine(im *physmem.Image) (*Guest, error) {
+	g := &Guest{Image: im}
+	g.noteOddities()
+	stages := []struct {
+		stage Stage
+		run   func() error
+	}{
+		{StageHeader, g.readHeader},
+		{StageKernel, g.findKernel},
+		{StageKernel, g.readKernel},
+		{StageCPUs, g.readProcessors},
+	}
+	for _, s := range stages {
+		if err := s.run(); err != nil {
+			return g, &StageError{Stage: s.stage, Err: err}
+		}
+	}
+	return g, nil
+}

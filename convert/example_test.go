@@ -1,0 +1,60 @@
+package convert_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"windmp/convert"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+)
+
+// exampleCore is a file to convert: a synthetic guest's, which an example can
+// carry with it.
+func exampleCore() (dir, core string) {
+	dir, err := os.MkdirTemp("", "windmp")
+	if err != nil {
+		panic(err)
+	}
+	core = filepath.Join(dir, "guest.vmcore")
+	if err := os.WriteFile(core, guestsim.New(guestsim.Options{CPUs: 2}).ELF(), 0o600); err != nil {
+		panic(err)
+	}
+	return dir, core
+}
+
+// Convert a file and look at the outcome.
+func ExampleFile() {
+	dir, core := exampleCore()
+	defer os.RemoveAll(dir)
+
+	report, err := convert.File(context.Background(), core, filepath.Join(dir, "guest.dmp"), nil, convert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(report.Verdict, report.Output.DumpType, report.Guest.NumberProcessors)
+	// Output: OK full 2
+}
+
+// Look at a guest without converting it.
+func ExampleExamine() {
+	dir, core := exampleCore()
+	defer os.RemoveAll(dir)
+
+	image, err := physmem.Open(core)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer image.Close()
+	guest, err := convert.Examine(image)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(guest.Header.MinorVersion, guest.KDBGSource, guest.Modules[0].Name)
+	// Output: 19041 header ntoskrnl.exe
+}

@@ -1,0 +1,134 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Severity grades a [Finding].
+type Severity string
+
+const (
+	// SeverityOK is something checked and found good.
+	SeverityOK Severity = "ok"
+	// SeverityInfo is worth knowing and costs the dump nothing.
+	SeverityInfo Severity = "info"
+	// SeverityWarn means that the dump opens but shows less, or that something
+	// had to be repaired by a guess.
+	SeverityWarn Severity = "warn"
+	// SeverityUnknown means that a question could not be answered.
+	SeverityUnknown Severity = "unknown"
+	// SeverityFail means that no dump worth opening can be made.
+	SeverityFail Severity = "fail"
+)
+
+// severities lists them from harmless to fatal.
+var severities = []Severity{SeverityOK, SeverityInfo, SeverityWarn, SeverityUnknown, SeverityFail}
+
+// rank is the position of s in severities.
+func (s Severity) rank() int { return slices.Index(severities, s) }
+
+// Finding is one thing that a person or a pipeline should know of a file. The
+// ID never changes its meaning; the sentence may.
+type Finding struct {
+	// ID is WD and three digits; the first says the part: 1 container, 2 header,
+	// 3 KDBG, 4 processors, 5 memory.
+	ID       string   `json:"id"`
+	Severity Severity `json:"severity"`
+	// Message is one sentence: what was seen and, where it applies, what was
+	// expected.
+	Message string `json:"message"`
+	// Where names the address or offset, with its space; empty when the finding
+	// is about the whole file.
+	Where string `json:"where,omitempty"`
+	// Advice says what the reader can do; empty when nothing needs doing.
+	Advice string `json:"advice,omitempty"`
+}
+
+// The finding IDs. docs/findings.md explains each; a test keeps it complete.
+const (
+	// Container.
+	IDTruncated     = "WD101" // the file ends before what its tables promise
+	IDContainerOdd  = "WD102" // a table or note of the container is odd but usable
+	IDNotesUnusable = "WD103" // notes that could not be read
+	IDLoadsDisagree = "WD104" // two PT_LOADs give one address different contents
+
+	// Header.
+	IDNoHeader       = "WD201" // no Windows header note
+	IDNotWindows     = "WD202" // the note is another system's
+	IDHeader32       = "WD203" // a 32-bit header
+	IDNoteSize       = "WD204" // the note has an unusual size
+	IDHeaderRepaired = "WD205" // a header field was repaired
+	IDHeaderBad      = "WD206" // a header field can't be repaired
+	IDRunTable       = "WD207" // the run table can't be used
+	IDDTBMasked      = "WD208" // flag bits removed from DirectoryTableBase
+	IDDTBReplaced    = "WD209" // DirectoryTableBase was wrong, a vCPU's CR3 is used
+	IDTimeUpdated    = "WD210" // time and uptime taken from KUSER_SHARED_DATA
+	IDTimeStale      = "WD211" // KUSER_SHARED_DATA is unreadable, times are the driver's
+
+	// KDBG.
+	IDNoKDBG         = "WD301" // no usable KDDEBUGGER_DATA64
+	IDKDBGCopy       = "WD302" // the decoded copy is used
+	IDKDBGDecoded    = "WD303" // the block was decoded in place
+	IDBugCheckUnread = "WD304" // the bug check data is unreadable
+	IDModuleList     = "WD305" // the module list is broken or incomplete
+	IDKDBGFound      = "WD306" // where the block was found
+	IDBugCheckLive   = "WD307" // the guest had not crashed
+
+	// Processors.
+	IDNoProcessors     = "WD401" // KiProcessorBlock gives no usable processor
+	IDProcessorsFewer  = "WD402" // NumberProcessors was lowered
+	IDProcessorLeftOut = "WD403" // a processor without usable structures
+	IDVCPUUnmatched    = "WD404" // vCPUs and processors do not pair up
+	IDVCPUOrder        = "WD405" // vCPUs were matched by GS base
+	IDSavedInvalid     = "WD406" // a saved CONTEXT is not valid, the vCPU's is used
+	IDRegistersLacking = "WD407" // registers the source does not carry
+	IDNoVCPUState      = "WD408" // the source has no vCPU registers
+	IDShownFirst       = "WD409" // which processor is shown first
+	IDEditOutside      = "WD410" // an edit falls outside the dump's memory
+	IDSpecialsUnread   = "WD411" // the special registers can't be set
+
+	// Memory.
+	IDMissing     = "WD501" // pages of the run table are not in the source
+	IDRecovered   = "WD502" // memory between PT_LOADs was recovered
+	IDTooManyRuns = "WD504" // more than 42 runs
+)
+
+// findings collects what the stages find, in order.
+type findings struct{ list []Finding }
+
+// add appends f.
+func (fs *findings) add(f Finding) { fs.list = append(fs.list, f) }
+
+// addf appends a finding made from parts; where and advice may be empty.
+func (fs *findings) addf(id string, sev Severity, where, advice, format string, args ...any) {
+	fs.add(Finding{ID: id, Severity: sev, Where: where, Advice: advice, Message: fmt.Sprintf(format, args...)})
+}
+
+// worst is the highest severity in list, [SeverityOK] when it is empty.
+func worst(list []Finding) Severity {
+	w := SeverityOK
+	for _, f := range list {
+		if f.Severity.rank() > w.rank() {
+			w = f.Severity
+		}
+	}
+	return w
+}
+
+// verdict folds severities into the four words that people see: an info
+// finding leaves a file OK.
+func verdict(list []Finding) string {
+	switch worst(list) {
+	case SeverityFail:
+		return "FAIL"
+	case SeverityUnknown:
+		return "UNKNOWN"
+	case SeverityWarn:
+		return "WARN"
+	case SeverityOK, SeverityInfo:
+		return "OK"
+	default:
+		return "UNKNOWN"
+	}
+}

@@ -1,0 +1,166 @@
+package convert
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// minHeader is the shortest note that still holds every field of a 64-bit
+// header that has a meaning (through BootId at 0x1054): what follows is
+// reserved and Windows fills it with 'PAGE'.
+const minHeader = 0x1058
+
+// headerNoteAdvice is for files without a usable Windows header.
+const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
+
+// readHeader takes the guest's dump header from the VMCOREINFO note, checks it
+// field by field, repairs what can be and refuses what can't. Then it lets the
+// image place memory that only the header proves to be RAM.
+func (g *Guest) readHeader() error {
+	note := g.Image.GuestNote()
+	if note == nil {
+		return g.unsupported(Finding{
+			ID: IDNoHeader, Message: "the core carries no VMCOREINFO note, so no Windows dump header",
+			Advice: headerNoteAdvice,
+		})
+	}
+	raw, err := g.headerBytes(note)
+	if err != nil {
+		return err
+	}
+	g.Header, err = winhdr.Decode64(raw)
+	if err != nil {
+		return g.refuse(Finding{ID: IDHeaderBad, Where: noteOffset(note, 0), Message: err.Error()}, err)
+	}
+	if err := g.repairHeader(note); err != nil {
+		return err
+	}
+	g.recoverMemory()
+	return nil
+}
+
+// unsupported refuses a file for what it is, not for being damaged.
+func (g *Guest) unsupported(f Finding) error {
+	e := g.refuse(f, nil)
+	e.Unsupported = true
+	return e
+}
+
+// noteOffset names a place in the note's payload.
+func noteOffset(n *physmem.Note, field int) string {
+	return fmt.Sprintf("file offset %#x, header offset %#x", n.Offset+int64(field), field)
+}
+
+// headerBytes recognises the payload and brings it to exactly 0x2000 bytes.
+func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
+	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
+		return nil, g.unsupported(Finding{
+			ID: IDNotWindows, Where: noteOffset(n, 0),
+			Message: fmt.Sprintf("the VMCOREINFO note is a Linux guest's (kernel %s)", quote(release)),
+			Advice:  "Use crash or drgn for Linux guests.",
+		})
+	}
+	if len(n.Desc) < 8 {
+		return nil, g.unsupported(Finding{
+			ID: IDNotWindows, Where: noteOffset(n, 0),
+			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x", len(n.Desc), winhdr.Size64),
+			Advice:  headerNoteAdvice,
+		})
+	}
+	sig, valid := binary.LittleEndian.Uint32(n.Desc), binary.LittleEndian.Uint32(n.Desc[4:])
+	switch {
+	case sig == winhdr.SignaturePAGE && valid == winhdr.ValidDumpDUMP:
+		return nil, g.unsupported(Finding{
+			ID: IDHeader32, Where: noteOffset(n, 0),
+			Message: "the header is that of a 32-bit Windows guest (PAGE/DUMP)",
+			Advice:  "Only x64 guests are converted.",
+		})
+	case sig != winhdr.SignaturePAGE && valid != winhdr.ValidDumpDU64:
+		return nil, g.unsupported(Finding{
+			ID: IDNotWindows, Where: noteOffset(n, 0),
+			Message: fmt.Sprintf("the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\"", quote(string(n.Desc[:8]))),
+			Advice:  headerNoteAdvice,
+		})
+	}
+	return g.sizeHeader(n)
+}
+
+// sizeHeader cuts a longer payload and fills a slightly shorter one, as Windows
+// fills what it does not set.
+func (g *Guest) sizeHeader(n *physmem.Note) ([]byte, error) {
+	if len(n.Desc) == winhdr.Size64 {
+		return n.Desc, nil
+	}
+	if len(n.Desc) < minHeader {
+		return nil, g.refuse(Finding{
+			ID: IDHeaderBad, Where: noteOffset(n, len(n.Desc)),
+			Message: fmt.Sprintf("the header note ends after %#x bytes, expected %#x", len(n.Desc), winhdr.Size64),
+			Advice:  headerNoteAdvice,
+		}, nil)
+	}
+	g.addf(IDNoteSize, SeverityWarn, noteOffset(n, 0), "",
+		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), winhdr.Size64)
+	raw := make([]byte, winhdr.Size64)
+	winhdr.PageFill(raw)
+	copy(raw, n.Desc)
+	return raw, nil
+}
+
+// settledLater are fields whose problems a later stage settles and reports,
+// because it knows the right value: the kernel stage tries other page tables
+// and other places of KDBG, the processor stage counts, the plan has
+// KUSER_SHARED_DATA.
+var settledLater = map[string]bool{
+	"DirectoryTableBase": true, "KdDebuggerDataBlock": true, "NumberProcessors": true,
+	"MinorVersion": true, "SystemTime": true,
+}
+
+// repairHeader goes through what winhdr finds wrong. A wrong signature is
+// repaired when the other one is right: the header is only believed once KDBG
+// agrees with it.
+func (g *Guest) repairHeader(n *physmem.Note) error {
+	h := g.Header
+	if h.MachineImageType == winhdr.MachineARM64 {
+		return g.unsupported(Finding{
+			ID: IDHeaderBad, Where: noteOffset(n, int(unsafe.Offsetof(h.MachineImageType))),
+			Message: "the header is that of an Arm guest, in the core of an x64 machine", Advice: "Only x64 guests are converted.",
+		})
+	}
+	runs, runProblems := h.Runs()
+	if runs == nil {
+		p := runProblems[len(runProblems)-1]
+		return g.refuse(Finding{
+			ID: IDRunTable, Where: noteOffset(n, p.Offset),
+			Message: "header: the table of physical memory can't be used: " + p.Error(), Advice: headerNoteAdvice,
+		}, p)
+	}
+	for _, p := range h.Check() {
+		if !settledLater[p.Field] {
+			g.addf(IDHeaderRepaired, SeverityWarn, noteOffset(n, p.Offset), "", "header repaired: %s", p.Error())
+		}
+	}
+	g.Runs = runs
+	h.Signature, h.ValidDump = winhdr.SignaturePAGE, winhdr.ValidDumpDU64
+	h.MachineImageType, h.DumpType = winhdr.MachineAMD64, winhdr.DumpTypeFull
+	return nil
+}
+
+// recoverMemory gives the image the header's runs as proof of what is RAM.
+func (g *Guest) recoverMemory() {
+	ram := make([]physmem.Range, 0, len(g.Runs))
+	for _, r := range g.Runs {
+		ram = append(ram, physmem.Range{Start: r.BasePage * winhdr.PageSize, Size: r.PageCount * winhdr.PageSize})
+	}
+	placed := g.Image.Recover(ram)
+	for _, r := range placed {
+		g.recovered += r.Size
+	}
+	if g.recovered > 0 {
+		g.addf(IDRecovered, SeverityInfo, rangesText(placed), "",
+			"%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", g.recovered)
+	}
+}

@@ -1,0 +1,205 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// KDBGSource says how the debugger data block was reached.
+type KDBGSource string
+
+const (
+	// KDBGPlain is a plain block at header.KdDebuggerDataBlock.
+	KDBGPlain KDBGSource = "header"
+	// KDBGCopy is the decoded copy that the guest's driver keeps, whose address
+	// it leaves in BugcheckParameter1 (virtio-win fwcfg64).
+	KDBGCopy KDBGSource = "copy"
+	// KDBGDecoded is the encoded block at header.KdDebuggerDataBlock, decoded
+	// here; the output holds it decoded.
+	KDBGDecoded KDBGSource = "decoded"
+)
+
+// findKernel settles DirectoryTableBase and KDBG together: each is only
+// believed because the other confirms it. The header's DTB comes first, then
+// the CR3 of each vCPU.
+func (g *Guest) findKernel() error {
+	var attempts []string
+	for i, dtb := range g.dtbCandidates() {
+		space := vtop.NewSpace(g.Image, dtb, g.levels())
+		block, source, err := g.findKDBG(space)
+		if err != nil {
+			attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
+			continue
+		}
+		g.Space, g.KDBG, g.KDBGSource = space, block, source
+		g.settleDTB(dtb, i == 0)
+		g.settleKDBG()
+		return nil
+	}
+	return g.refuse(Finding{
+		ID:      IDNoKDBG,
+		Where:   "header.KdDebuggerDataBlock " + vtop.VA(g.Header.KdDebuggerDataBlock).String(),
+		Message: "no usable KDBG: " + strings.Join(attempts, "; "),
+		Advice:  "WinDbg needs this block. Dump the guest again with all of its memory; if it was still booting or hibernating, dump it when it runs.",
+	}, nil)
+}
+
+// dtbCandidates lists physical addresses of top-level page tables, the most
+// trusted first, each once.
+func (g *Guest) dtbCandidates() []uint64 {
+	list := []uint64{rootOf(g.Header.DirectoryTableBase)}
+	seen := map[uint64]bool{list[0]: true, 0: true}
+	for _, c := range g.Image.CPUs() {
+		if dtb := rootOf(c.CR3); !seen[dtb] {
+			seen[dtb] = true
+			list = append(list, dtb)
+		}
+	}
+	return list
+}
+
+// rootOf is the physical address in a CR3, without PCID and flags.
+func rootOf(cr3 uint64) uint64 { return uint64(vtop.NewSpace(nil, cr3, 4).DTB) }
+
+// levels is 5 when a vCPU ran with CR4.LA57 (Intel SDM vol. 3, 4.5), else 4.
+func (g *Guest) levels() int {
+	for _, c := range g.Image.CPUs() {
+		if c.LA57() {
+			return 5
+		}
+	}
+	return 4
+}
+
+// findKDBG tries the header's address, then the driver's copy, then decoding
+// in place.
+func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, KDBGSource, error) {
+	want := kdbg.Expect{
+		PsLoadedModuleList:  knownVA(g.Header.PsLoadedModuleList),
+		PsActiveProcessHead: knownVA(g.Header.PsActiveProcessHead),
+	}
+	at, copyAt := vtop.VA(g.Header.KdDebuggerDataBlock), vtop.VA(g.Header.BugCheckParameters[0])
+	ways := []struct {
+		source KDBGSource
+		name   string
+		va     vtop.VA
+		read   func(*vtop.Space, vtop.VA, kdbg.Expect) (*kdbg.Block, error)
+	}{
+		{KDBGPlain, "header.KdDebuggerDataBlock", at, kdbg.Read},
+		{KDBGCopy, "the copy at BugcheckParameter1", copyAt, kdbg.Read},
+		{KDBGDecoded, "decoding in place", at, kdbg.Decode},
+	}
+	var errs []error
+	for _, w := range ways {
+		block, err := w.read(space, w.va, want)
+		if err == nil {
+			return block, w.source, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
+	}
+	return nil, "", errors.Join(errs...)
+}
+
+// kernelHalf is the lowest address of the kernel's half with 57-bit addresses,
+// which lies below that with 48 bits (Intel SDM vol. 3, 4.5.1).
+const kernelHalf = 0xff00_0000_0000_0000
+
+// knownVA is 0, "unknown", for a header field that was never set or that can't
+// be a kernel address: 'PAGE' fill is none.
+func knownVA(v uint64) vtop.VA {
+	if v < kernelHalf {
+		return 0
+	}
+	return vtop.VA(v)
+}
+
+// settleDTB writes the verified DTB into the header template and says what was
+// changed. The engine ignores flag bits, other readers do not.
+func (g *Guest) settleDTB(dtb uint64, fromHeader bool) {
+	was := g.Header.DirectoryTableBase
+	if was == dtb {
+		return
+	}
+	g.Header.DirectoryTableBase = dtb
+	if fromHeader {
+		g.improve("DirectoryTableBase", hex(was), hex(dtb), "PCID and flag bits removed: some readers take them for address bits")
+		g.addf(IDDTBMasked, SeverityInfo, "header offset 0x10", "", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb)
+		return
+	}
+	g.improve("DirectoryTableBase", hex(was), hex(dtb), "the header's does not map the kernel; this vCPU's CR3 does")
+	g.addf(IDDTBReplaced, SeverityWarn, "header offset 0x10", "",
+		"DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb)
+}
+
+// settleKDBG points the header at the block that was believed.
+func (g *Guest) settleKDBG() {
+	g.Header.PsLoadedModuleList = g.KDBG.Data.PsLoadedModuleList
+	g.Header.PsActiveProcessHead = g.KDBG.Data.PsActiveProcessHead
+	where := "VA " + g.KDBG.VA.String()
+	switch g.KDBGSource {
+	case KDBGPlain:
+		g.addf(IDKDBGFound, SeverityInfo, where, "", "KDBG found where the header says, size %#x bytes", len(g.KDBG.Raw))
+	case KDBGCopy:
+		g.addf(IDKDBGCopy, SeverityInfo, where, "",
+			"KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock))
+		g.Header.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+	case KDBGDecoded:
+		g.addf(IDKDBGDecoded, SeverityInfo, where, "",
+			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.KDBG.Rotation, g.KDBG.Constant)
+	}
+}
+
+// readKernel reads what hangs off KDBG. Each item stands alone: a broken one
+// costs a finding, not the dump.
+func (g *Guest) readKernel() error {
+	g.readModules()
+	g.readBugCheck()
+	g.readSharedUserData()
+	return nil
+}
+
+func (g *Guest) readModules() {
+	head := vtop.VA(g.KDBG.Data.PsLoadedModuleList)
+	modules, err := kdbg.Modules(g.Space, head)
+	g.Modules = modules
+	if err != nil {
+		g.addf(IDModuleList, SeverityWarn, "VA "+head.String(), "WinDbg will list only these modules.",
+			"the module list breaks off after %d modules: %v", len(modules), err)
+	}
+}
+
+func (g *Guest) readBugCheck() {
+	bc, err := kdbg.ReadBugCheck(g.Space, g.KDBG)
+	if err != nil {
+		g.addf(IDBugCheckUnread, SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.KiBugcheckData).String(),
+			"The dump's bug check code is 0: it is not known whether the guest had crashed.",
+			"the bug check data is not readable: %v", err)
+		return
+	}
+	g.BugCheck = &bc
+	if bc.Code == 0 {
+		g.addf(IDBugCheckLive, SeverityInfo, "", "", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161)")
+	}
+}
+
+func (g *Guest) readSharedUserData() {
+	ksd, err := kdbg.ReadSharedUserData(g.Space)
+	if err != nil {
+		g.addf(IDTimeStale, SeverityInfo, "VA "+kdbg.SharedUserDataVA.String(), "",
+			"KUSER_SHARED_DATA is not readable, so the dump's times are those of the guest driver's start: %v", err)
+		return
+	}
+	g.SharedUserData = ksd
+}
+
+// improve notes a header field that the output states better.
+func (g *Guest) improve(field, from, to, reason string) {
+	g.Improvements = append(g.Improvements, Improvement{Field: field, From: from, To: to, Reason: reason})
+}
+
+// hex prints a number as reports show it.
+func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }

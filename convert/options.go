@@ -1,0 +1,103 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ContextMode says which registers the dump shows for each processor.
+type ContextMode string
+
+const (
+	// ContextsAuto takes the vCPU's state of a live guest. Of a crashed guest it
+	// keeps the CONTEXT that Windows itself saved for a processor where that is
+	// valid, as Windows' own MEMORY.DMP would hold it, else the vCPU's.
+	ContextsAuto ContextMode = "auto"
+	// ContextsVCPU always takes the vCPU's state, as QEMU's win-dmp does.
+	ContextsVCPU ContextMode = "vcpu"
+	// ContextsSaved never overwrites what the guest's memory holds.
+	ContextsSaved ContextMode = "saved"
+)
+
+// MissingMode says what happens to pages that the header lists and the source
+// does not hold.
+type MissingMode string
+
+const (
+	// MissingFail refuses to convert and names the missing ranges.
+	MissingFail MissingMode = "fail"
+	// MissingZero writes zeros in their place; the report counts them.
+	MissingZero MissingMode = "zero"
+	// MissingDrop trims the run table so that the dump does not list them.
+	MissingDrop MissingMode = "drop"
+)
+
+// Options steer a conversion. The zero value means: contexts auto, missing
+// pages refuse, never overwrite, two workers, fsync before the rename.
+type Options struct {
+	// Contexts chooses the registers of each processor; empty means auto.
+	Contexts ContextMode
+	// Missing chooses what happens to pages the source lacks; empty means fail.
+	Missing MissingMode
+	// Strict makes a finding of severity warn refuse the conversion, before
+	// anything is written.
+	Strict bool
+	// Force allows an existing regular output file to be replaced.
+	Force bool
+	// DryRun stops after the plan: nothing is created.
+	DryRun bool
+	// Workers is the number of parallel copiers; 0 means [DefaultWorkers].
+	// Values above [MaxWorkers] are lowered to it.
+	Workers int
+	// NoSync leaves out the fsync of the file and its folder.
+	NoSync bool
+	// Progress, when set, is called from one goroutine at a time, at most about
+	// ten times a second and once at the end, with bytes written and in all.
+	Progress func(done, total int64)
+}
+
+// contexts is the mode in force.
+func (o Options) contexts() ContextMode {
+	if o.Contexts == "" {
+		return ContextsAuto
+	}
+	return o.Contexts
+}
+
+// missing is the mode in force.
+func (o Options) missing() MissingMode {
+	if o.Missing == "" {
+		return MissingFail
+	}
+	return o.Missing
+}
+
+// UsageError is an option or argument that makes no sense. The command line
+// turns it into exit code 2.
+type UsageError struct {
+	Reason string
+	Hint   string
+}
+
+func (e *UsageError) Error() string { return e.Reason }
+
+// ParseContextMode reads a mode's name; the error is a [*UsageError].
+func ParseContextMode(s string) (ContextMode, error) {
+	return parseMode("contexts", s, ContextsAuto, ContextsVCPU, ContextsSaved)
+}
+
+// ParseMissingMode reads a mode's name; the error is a [*UsageError].
+func ParseMissingMode(s string) (MissingMode, error) {
+	return parseMode("missing", s, MissingFail, MissingZero, MissingDrop)
+}
+
+func parseMode[M ~string](option, s string, modes ...M) (M, error) {
+	names := make([]string, 0, len(modes))
+	for _, m := range modes {
+		if s == string(m) {
+			return m, nil
+		}
+		names = append(names, string(m))
+	}
+	return "", &UsageError{Reason: fmt.Sprintf("--%s %q is not one of %s", option, s, strings.Join(names, ", "))}
+}

@@ -1,0 +1,147 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// tempPattern names unfinished outputs so that people recognise what a killed
+// run left behind.
+const tempPattern = ".*.windmp-part"
+
+// outputMode is the file mode of a dump: it holds the guest's secrets.
+const outputMode = 0o600
+
+// ErrExists is wrapped when the output exists and Force is not set.
+var ErrExists = errors.New("output exists")
+
+// checkOutput refuses an output that must not be written, before any work:
+// the input itself, an existing file without force, anything but a file.
+func checkOutput(in, out string, force bool) error {
+	dst, err := os.Stat(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	src, err := os.Stat(in)
+	if err != nil {
+		return err
+	}
+	if os.SameFile(src, dst) {
+		return &UsageError{Reason: fmt.Sprintf("input and output are the same file: %s", quote(out)), Hint: "name another output"}
+	}
+	if !dst.Mode().IsRegular() {
+		return &UsageError{Reason: fmt.Sprintf("output %s is not a regular file", quote(out)), Hint: "write to - to stream the dump"}
+	}
+	if !force {
+		return fmt.Errorf("%w: %s (use --force to replace it)", ErrExists, quote(out))
+	}
+	return nil
+}
+
+// SpaceError says that the target's file system can't hold the output.
+type SpaceError struct {
+	Dir        string
+	Need, Free uint64 // bytes
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("not enough space in %s: the dump needs %#x bytes, %#x are free", quote(e.Dir), e.Need, e.Free)
+}
+
+// checkSpace compares the output's size with what an unprivileged user may
+// still write. Where the system does not tell, it allows the attempt.
+func checkSpace(dir string, need int64) error {
+	free, err := freeSpace(dir)
+	if err != nil || need < 0 || uint64(need) <= free {
+		return nil //nolint:nilerr // not knowing is no reason to refuse
+	}
+	return &SpaceError{Dir: dir, Need: uint64(need), Free: free}
+}
+
+// WriteFile writes the dump to a temporary file beside out, syncs it and
+// renames it. On any error, or when ctx is done, nothing is left behind. The
+// error is a [*StageError].
+func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
+	dir := filepath.Dir(out)
+	if err := checkSpace(dir, p.Size); err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	tmp, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	if err := p.finishFile(ctx, tmp, out, opt); err != nil {
+		return errors.Join(err, discard(tmp))
+	}
+	return nil
+}
+
+// discard closes and removes a temporary file; that either was done already is
+// no error.
+func discard(tmp *os.File) error {
+	if err := tmp.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	if err := os.Remove(tmp.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// finishFile fills tmp and gives it its final name.
+func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Options) error {
+	if err := tmp.Chmod(outputMode); err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	if err := p.writeAll(ctx, tmp, opt); err != nil {
+		return &StageError{Stage: StageWrite, Err: err}
+	}
+	if !opt.NoSync {
+		if err := tmp.Sync(); err != nil {
+			return &StageError{Stage: StageWrite, Err: err}
+		}
+	}
+	if err := tmp.Close(); err != nil {
+		return &StageError{Stage: StageWrite, Err: err}
+	}
+	if err := ctx.Err(); err != nil {
+		return &StageError{Stage: StageWrite, Err: context.Cause(ctx)}
+	}
+	if err := publish(tmp.Name(), out, opt.Force); err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	if opt.NoSync {
+		return nil
+	}
+	if err := syncDir(filepath.Dir(out)); err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	return nil
+}
+
+// publish gives the finished file its name. Without force a hard link does it,
+// which fails when the name has been taken meanwhile; a file system without
+// hard links gets a look and a rename.
+func publish(tmp, out string, force bool) error {
+	if force {
+		return os.Rename(tmp, out)
+	}
+	err := os.Link(tmp, out)
+	if err == nil {
+		return os.Remove(tmp)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
+	}
+	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrExists, quote(out))
+	}
+	return os.Rename(tmp, out)
+}

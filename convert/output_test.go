@@ -1,0 +1,118 @@
+package convert_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/guestsim"
+)
+
+func TestOutputIsRefused(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{}))
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken.dmp")
+	require.NoError(t, os.WriteFile(taken, []byte("precious"), 0o600))
+	link := filepath.Join(dir, "link.vmcore")
+	require.NoError(t, os.Link(core, link))
+	symlink := filepath.Join(dir, "symlink.vmcore")
+	require.NoError(t, os.Symlink(core, symlink))
+
+	for _, out := range []string{core, link, symlink, dir} {
+		var usage *convert.UsageError
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
+		require.ErrorAs(t, err, &usage, out)
+	}
+	_, err := convert.File(context.Background(), core, taken, nil, convert.Options{})
+	require.ErrorIs(t, err, convert.ErrExists)
+	b, err := os.ReadFile(taken)
+	require.NoError(t, err)
+	assert.Equal(t, "precious", string(b))
+
+	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Force: true})
+	require.NoError(t, err)
+	b, err = os.ReadFile(taken)
+	require.NoError(t, err)
+	assert.Equal(t, "PAGEDU64", string(b[:8]))
+}
+
+// TestOutputAppearsMeanwhile: a file that takes the name while the dump is
+// written is not replaced.
+func TestOutputAppearsMeanwhile(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{}))
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.dmp")
+	opt := convert.Options{Progress: func(done, total int64) {
+		if done == total {
+			_ = os.WriteFile(out, []byte("first"), 0o600)
+		}
+	}}
+	_, err := convert.File(context.Background(), core, out, nil, opt)
+	require.ErrorIs(t, err, convert.ErrExists)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "no temporary file is left")
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{}))
+	for _, out := range []string{filepath.Join(filepath.Dir(core), "out.dmp"), convert.Stdout} {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, err := convert.File(ctx, core, out, io.Discard, convert.Options{})
+		require.ErrorIs(t, err, context.Canceled)
+		assertOnly(t, core)
+	}
+}
+
+// fullWriter fails after n bytes, as a pipe whose reader died.
+type fullWriter struct{ n int }
+
+var errFull = errors.New("full")
+
+func (w *fullWriter) Write(p []byte) (int, error) {
+	if w.n -= len(p); w.n < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+func TestStreamFails(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{}))
+	for _, n := range []int{0, 0x2000, 0x2001} {
+		_, err := convert.File(context.Background(), core, convert.Stdout, &fullWriter{n}, convert.Options{})
+		require.ErrorIs(t, err, errFull)
+		var stage *convert.StageError
+		require.ErrorAs(t, err, &stage)
+		assert.Equal(t, convert.StageWrite, stage.Stage)
+	}
+}
+
+func TestFolderIsMissing(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{}))
+	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "no", "such.dmp"), nil, convert.Options{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	core := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2}))
+	r, err := convert.File(context.Background(), core, core+".dmp", nil, convert.Options{DryRun: true})
+	require.NoError(t, err)
+	assertOnly(t, core)
+	assert.NotEmpty(t, r.Edits)
+	assert.NotZero(t, r.Output.Size)
+	assert.False(t, r.Output.Written)
+}

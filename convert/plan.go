@@ -1,0 +1,229 @@
+package convert
+
+import (
+	"bytes"
+	"fmt"
+
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Plan is everything that is decided before the first byte is written: the
+// header, the memory runs and the edits of guest memory.
+type Plan struct {
+	Guest *Guest
+	// Header is the output's header.
+	Header *winhdr.Header64
+	// Edits are the changes of guest memory, in the order they were planned.
+	Edits []Edit
+	// Size is the size of the whole output in bytes.
+	Size int64
+
+	mode         ContextMode
+	missingMode  MissingMode
+	memory       memoryPlan
+	cpus         []cpuPlan
+	shown        *cpuPlan
+	improvements []Improvement
+
+	findings
+}
+
+// NewPlan decides what the output holds. It touches no file but the source,
+// which it reads. The error is a [*StageError]; the plan is returned with it as
+// far as it came.
+func NewPlan(g *Guest, opt Options) (*Plan, error) {
+	h := *g.Header
+	p := &Plan{Guest: g, Header: &h, mode: opt.contexts(), missingMode: opt.missing()}
+	if err := p.planMemory(p.missingMode); err != nil {
+		return p, &StageError{Stage: StagePlan, Err: err}
+	}
+	if err := h.SetRuns(p.memory.runs); err != nil {
+		return p, &StageError{Stage: StagePlan, Err: err}
+	}
+	p.editKDBG()
+	p.chooseContexts(p.mode)
+	p.editContexts()
+	p.showFirst()
+	p.patchHeader()
+	if opt.Strict {
+		if err := p.refuseWarnings(); err != nil {
+			return p, &StageError{Stage: StagePlan, Err: err}
+		}
+	}
+	return p, nil
+}
+
+// Findings are those of the examination and of the plan.
+func (p *Plan) Findings() []Finding {
+	return append(append([]Finding(nil), p.Guest.Findings()...), p.list...)
+}
+
+// refuseWarnings is --strict: the first finding that is worse than info.
+func (p *Plan) refuseWarnings() error {
+	for _, f := range p.Findings() {
+		if f.Severity.rank() > SeverityInfo.rank() {
+			return &RefusedError{Finding: f}
+		}
+	}
+	return nil
+}
+
+// edit plans a write to guest-virtual memory. One that can't be made, or that
+// falls outside the dump's pages, becomes a finding.
+func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
+	edits, err := editsAt(p.Guest.Space, va, b, reason)
+	if err != nil {
+		p.addf(IDEditOutside, SeverityWarn, "VA "+va.String(), "", "can't be written: %v", err)
+		return
+	}
+	for _, e := range edits {
+		if !p.memory.contains(e.PA, uint64(len(e.Bytes))) {
+			p.addf(IDEditOutside, SeverityWarn, fmt.Sprintf("VA %s, PA %#x", e.VA, e.PA), "",
+				"%s: the page is not among the dump's", reason)
+			continue
+		}
+		p.Edits = append(p.Edits, e)
+	}
+}
+
+// editKDBG writes the decoded block over an encoded one: the engine does not
+// decode it.
+func (p *Plan) editKDBG() {
+	if b := p.Guest.KDBG; b.Encoded {
+		p.edit(b.VA, b.Raw, "KDBG decoded")
+	}
+}
+
+// patchHeader sets the fields that the header's author could not know, the
+// first of them as QEMU's win-dmp does (dump/win_dump.c).
+func (p *Plan) patchHeader() {
+	h, g := p.Header, p.Guest
+	h.PfnDataBase = g.KDBG.Data.MmPfnDatabase
+	h.PhysicalMemory.Unused = 0
+	h.PadF9C = [4]byte{}
+	h.RequiredDumpSpace = uint64(p.Size) //nolint:gosec // a sum of run sizes
+	p.patchBugCheck()
+	p.patchTimes()
+	p.patchBuild()
+	p.patchShown()
+}
+
+// patchBugCheck takes the bug check from memory. When it is unreadable the
+// header says 0, not 0x161: it is not known that the guest was alive. The
+// driver's KDBG address is taken out of BugcheckParameter1 in any case.
+func (p *Plan) patchBugCheck() {
+	h, bc := p.Header, p.Guest.BugCheck
+	if bc == nil {
+		p.improve("BugCheckParameters", hex(h.BugCheckParameters[0]), "0x0", "the driver's KDBG address is no parameter; the guest's bug check is not readable")
+		h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters = 0, 0, [4]uint64{}
+		return
+	}
+	h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters = bc.Code, bc.CodeHigh, bc.Parameters
+	if h.BugCheckCode == 0 {
+		h.BugCheckCode = winhdr.BugCheckLiveSystemDump
+	}
+}
+
+// patchTimes replaces the driver's times, taken at its start, by the guest's. A
+// time that the guest was just writing reads as 0.
+func (p *Plan) patchTimes() {
+	h, k := p.Header, p.Guest.SharedUserData
+	if k == nil {
+		return
+	}
+	const reason = "from KUSER_SHARED_DATA: the guest driver's is from its start"
+	if k.SystemTime != 0 {
+		p.improve("SystemTime", hex(h.SystemTime), hex(k.SystemTime), reason)
+		h.SystemTime = k.SystemTime
+	}
+	if k.InterruptTime != 0 {
+		p.improve("SystemUpTime", hex(h.SystemUpTime), hex(k.InterruptTime), reason)
+		h.SystemUpTime = k.InterruptTime
+	}
+	p.addf(IDTimeUpdated, SeverityInfo, "VA "+kdbg.SharedUserDataVA.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
+}
+
+// minBuild is the first x64 Windows (XP x64 and Server 2003, 3790). The engine
+// was seen to take builds 0 and 1 for a target too old to have a KDBG.
+const minBuild, maxBuild = 3790, 0xffff
+
+// patchBuild repairs an implausible build number, which would make the engine
+// read no KDBG.
+func (p *Plan) patchBuild() {
+	h, k := p.Header, p.Guest.SharedUserData
+	if h.MinorVersion >= minBuild && h.MinorVersion <= maxBuild || k == nil {
+		return
+	}
+	build := k.NtBuildNumber & maxBuild
+	if build < minBuild {
+		return
+	}
+	p.improve("MinorVersion", hex(h.MinorVersion), hex(build), "from KUSER_SHARED_DATA: the header's build number is implausible")
+	p.addf(IDHeaderRepaired, SeverityWarn, "header offset 0xc", "", "build number %#x is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build)
+	h.MinorVersion = build
+}
+
+// showFirst picks the processor that WinDbg shall show first: the one that
+// crashed, else the first with registers.
+func (p *Plan) showFirst() {
+	for i := range p.cpus {
+		if c := &p.cpus[i]; c.context != nil {
+			if p.shown == nil {
+				p.shown = c
+			}
+			if p.crashedOn(c) {
+				p.shown = c
+				p.addf(IDShownFirst, SeverityInfo, "", "", "processor %d raised the bug check and is shown first", c.proc.Index)
+				return
+			}
+		}
+	}
+	if p.shown != nil && p.Guest.crashed() {
+		p.addf(IDShownFirst, SeverityInfo, "", "", "which processor raised the bug check is not known; processor %d is shown first", p.shown.proc.Index)
+	}
+}
+
+// crashedOn recognises the processor that called KeBugCheckEx: the CONTEXT
+// captured there still holds the five arguments that fit registers (code and
+// three parameters in Rcx, Rdx, R8, R9, the x64 calling convention).
+func (p *Plan) crashedOn(c *cpuPlan) bool {
+	if !p.Guest.crashed() || c.proc.Saved == nil {
+		return false
+	}
+	bc, s := p.Guest.BugCheck, c.proc.Saved
+	return uint32(s.Rcx&0xffffffff) == bc.Code && s.Rdx == bc.Parameters[0] && s.R8 == bc.Parameters[1] && s.R9 == bc.Parameters[2]
+}
+
+// exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
+// headers of real bug check dumps carry (observed in builds 9600 to 26100).
+const exceptionNoncontinuable = 1
+
+// patchShown writes the header's CONTEXT and exception record. The engine takes
+// the processor whose CONTEXT has this Rsp for the current one; readers refuse
+// a header CONTEXT whose two MxCsr differ, as those of real contexts do.
+func (p *Plan) patchShown() {
+	if p.shown == nil {
+		return
+	}
+	before := p.Header.Encode()
+	ctx := *p.shown.context
+	ctx.FltSave.MxCsr = ctx.MxCsr
+	p.Header.Context = ctx
+	p.Header.Exception = winhdr.ExceptionRecord64{ExceptionCode: winhdr.StatusBreakpoint, ExceptionAddress: ctx.Rip}
+	if p.Guest.crashed() {
+		p.Header.Exception.ExceptionFlags = exceptionNoncontinuable
+	}
+	if bytes.Equal(before, p.Header.Encode()) {
+		return
+	}
+	who := fmt.Sprintf("processor %d", p.shown.proc.Index)
+	p.improve("ContextRecord", "the guest driver's", who, "WinDbg shows the processor with this CONTEXT first")
+	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.Rip)), "an unset exception record is shown as an unknown exception")
+}
+
+// improve notes a header field of the output.
+func (p *Plan) improve(field, from, to, reason string) {
+	p.improvements = append(p.improvements, Improvement{Field: field, From: from, To: to, Reason: reason})
+}

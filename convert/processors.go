@@ -1,0 +1,205 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Processor is one of the guest's processors with the structures that WinDbg
+// reads and the vCPU that it is.
+type Processor struct {
+	kdbg.Processor
+	// VCPU is the state that the source recorded for it, nil when there is none.
+	VCPU *physmem.CPU
+	// Saved is the CONTEXT that lies in the guest's memory, nil when unreadable.
+	Saved *winhdr.Context64
+	// SavedErr says why Saved is nil.
+	SavedErr error
+	// Specials are the special registers in the PRCB, nil when unreadable.
+	Specials *kdbg.SpecialRegisters
+}
+
+// readProcessors walks KiProcessorBlock, settles how many processors the dump
+// counts, and pairs them with the vCPUs.
+func (g *Guest) readProcessors() error {
+	claimed := g.claimedProcessors()
+	list, err := kdbg.Processors(g.Space, g.KDBG, claimed)
+	if err != nil {
+		return g.refuse(Finding{
+			ID: IDNoProcessors, Where: "VA " + vtop.VA(g.KDBG.Data.KiProcessorBlock).String(),
+			Message: fmt.Sprintf("KiProcessorBlock is not readable: %v", err),
+			Advice:  "WinDbg rejects a dump without it. Dump the guest again with all of its memory.",
+		}, err)
+	}
+	n := countProcessors(list)
+	if n == 0 {
+		return g.refuse(Finding{
+			ID: IDNoProcessors, Where: "VA " + vtop.VA(g.KDBG.Data.KiProcessorBlock).String(),
+			Message: "no processor has usable structures: " + processorProblems(list),
+			Advice:  "WinDbg rejects such a dump. Dump the guest again with all of its memory.",
+		}, nil)
+	}
+	g.lowerNumberProcessors(claimed, n, list)
+	for _, p := range list[:n] {
+		if p.Err != nil {
+			g.addf(IDProcessorLeftOut, SeverityWarn, "VA "+p.PRCB.String(), "WinDbg will show no registers for it.",
+				"processor %d is left out: %v", p.Index, p.Err)
+		}
+		g.Processors = append(g.Processors, g.readSaved(p))
+	}
+	g.pairVCPUs()
+	return nil
+}
+
+// claimedProcessors is the header's count, or the number of vCPUs where the
+// header's can't be right.
+func (g *Guest) claimedProcessors() int {
+	claimed := g.Header.NumberProcessors
+	if claimed >= 1 && claimed <= winhdr.MaxProcessors {
+		return int(claimed)
+	}
+	return min(max(len(g.Image.CPUs()), 1), winhdr.MaxProcessors)
+}
+
+// countProcessors is how many entries the dump may count: up to the last
+// usable processor before the first null entry, since the engine rejects a
+// dump with a null entry and shows no registers of an unusable processor.
+func countProcessors(list []kdbg.Processor) int {
+	n := 0
+	for i, p := range list {
+		if errors.Is(p.Err, kdbg.ErrNullPRCB) {
+			break
+		}
+		if p.Err == nil {
+			n = i + 1
+		}
+	}
+	return n
+}
+
+// processorProblems joins what is wrong with each processor.
+func processorProblems(list []kdbg.Processor) string {
+	var errs []error
+	for _, p := range list {
+		if p.Err != nil {
+			errs = append(errs, fmt.Errorf("processor %d: %w", p.Index, p.Err))
+		}
+	}
+	return errors.Join(errs...).Error()
+}
+
+// lowerNumberProcessors writes the count that the engine accepts.
+func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
+	was := g.Header.NumberProcessors
+	if uint64(was) == uint64(n) {
+		return
+	}
+	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
+	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
+	g.improve("NumberProcessors", hex(was), hex(g.Header.NumberProcessors), reason)
+	g.addf(IDProcessorsFewer, SeverityWarn, "header offset 0x34", "", "NumberProcessors %d is written as %d: %s", was, n, reason)
+	for _, p := range list[n:] {
+		if p.Err != nil {
+			g.addf(IDProcessorLeftOut, SeverityWarn, "", "", "processor %d is left out: %v", p.Index, p.Err)
+		} else {
+			g.addf(IDProcessorLeftOut, SeverityWarn, "", "", "processor %d is left out: it stands behind a null entry", p.Index)
+		}
+	}
+}
+
+// readSaved reads what memory holds of a processor's registers.
+func (g *Guest) readSaved(p kdbg.Processor) Processor {
+	out := Processor{Processor: p, SavedErr: p.Err}
+	if p.Err != nil {
+		return out
+	}
+	buf := make([]byte, winhdr.ContextSize64)
+	if _, err := g.Space.ReadVirtual(buf, p.Context); err != nil {
+		out.SavedErr = fmt.Errorf("CONTEXT: %w", err)
+	} else if out.Saved, err = winhdr.DecodeContext64(buf); err != nil {
+		out.SavedErr = err
+	}
+	if sr, err := kdbg.ReadSpecialRegisters(g.Space, p.SpecialRegisters); err == nil {
+		out.Specials = sr
+	}
+	return out
+}
+
+// pairVCPUs gives each processor its vCPU: by the KPCR that the vCPU's kernel
+// GS base points at, and by position where no GS base fits.
+func (g *Guest) pairVCPUs() {
+	cpus := g.Image.CPUs()
+	if len(cpus) == 0 {
+		g.addf(IDNoVCPUState, SeverityWarn, "", "The dump shows the registers that Windows last saved.",
+			"the source holds no vCPU registers")
+		return
+	}
+	taken := make([]bool, len(cpus))
+	reordered := g.pairByGS(cpus, taken)
+	byPosition := g.pairByPosition(cpus, taken)
+	if reordered {
+		g.addf(IDVCPUOrder, SeverityInfo, "", "", "the vCPUs are not in the order of KiProcessorBlock; they were matched by GS base")
+	}
+	if byPosition > 0 {
+		g.addf(IDVCPUUnmatched, SeverityWarn, "", "", "%d vCPUs were matched by position: their GS base is no processor's KPCR", byPosition)
+	}
+	g.reportUnpaired(taken)
+}
+
+// pairByGS pairs by KPCR address, and tells whether any pair is out of order.
+func (g *Guest) pairByGS(cpus []physmem.CPU, taken []bool) (reordered bool) {
+	at := make(map[vtop.VA]int, len(cpus))
+	for i := range cpus {
+		at[vtop.VA(cpus[i].KernelGS())] = i
+	}
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		j, ok := at[p.PCR]
+		if !ok || taken[j] || p.PRCB == 0 {
+			continue
+		}
+		taken[j] = true
+		p.VCPU = &cpus[j]
+		reordered = reordered || i != j
+	}
+	return reordered
+}
+
+// pairByPosition pairs what is left, and counts it.
+func (g *Guest) pairByPosition(cpus []physmem.CPU, taken []bool) (n int) {
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		if p.VCPU != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] {
+			continue
+		}
+		taken[i] = true
+		p.VCPU = &cpus[i]
+		n++
+	}
+	return n
+}
+
+// reportUnpaired names counts that do not agree.
+func (g *Guest) reportUnpaired(taken []bool) {
+	extra := 0
+	for _, t := range taken {
+		if !t {
+			extra++
+		}
+	}
+	if extra > 0 {
+		g.addf(IDVCPUUnmatched, SeverityWarn, "", "Their registers are not in the dump.",
+			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out", len(taken), len(g.Processors), extra)
+	}
+	for _, p := range g.Processors {
+		if p.VCPU == nil && p.Err == nil {
+			g.addf(IDVCPUUnmatched, SeverityWarn, "VA "+p.PRCB.String(), "It keeps the registers that Windows last saved.",
+				"processor %d has no vCPU in the source", p.Index)
+		}
+	}
+}

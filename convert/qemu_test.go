@@ -1,0 +1,194 @@
+package convert_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/qemutest"
+)
+
+// dumps are what one stopped machine was dumped to.
+type dumps struct {
+	elf, paging string // vmcores, paging off and on
+	win         []byte // QEMU's win-dmp; nil when it refused
+	winErr      error
+}
+
+// dumpAll boots a guest and dumps it in every way.
+func dumpAll(t *testing.T, c qemutest.Config) dumps {
+	t.Helper()
+	vm := qemutest.Start(t, c)
+	dir := t.TempDir()
+	d := dumps{elf: filepath.Join(dir, "off.vmcore"), paging: filepath.Join(dir, "on.vmcore")}
+	require.NoError(t, vm.DumpELF(d.elf, qemutest.ELFOptions{}))
+	require.NoError(t, vm.DumpELF(d.paging, qemutest.ELFOptions{Paging: true}))
+	win := filepath.Join(dir, "win.dmp")
+	if d.winErr = vm.DumpWin(win); d.winErr == nil {
+		var err error
+		d.win, err = os.ReadFile(win)
+		require.NoError(t, err)
+	}
+	return d
+}
+
+// machine is a row of the witness: what QEMU makes of it, windmp must make too.
+type machine struct {
+	name   string
+	config qemutest.Config
+}
+
+func machines() []machine {
+	var list []machine
+	add := func(name string, c qemutest.Config) { list = append(list, machine{name, c}) }
+	for _, variant := range []string{"bsod", "live", "encoded", "shadow", "pcid", "odd", "swbits", "mapall", "noselfmap", "swapcpu", "user"} {
+		add(variant, qemutest.Config{CPUs: 2, Variant: []string{variant}})
+	}
+	add("bsod encoded odd swbits", qemutest.Config{CPUs: 3, Variant: []string{"bsod", "encoded", "odd", "swbits"}})
+	add("one cpu", qemutest.Config{CPUs: 1, Variant: []string{"live"}})
+	add("four cpus", qemutest.Config{CPUs: 4, Variant: []string{"live"}})
+	add("vga", qemutest.Config{CPUs: 2, VGA: true, Variant: []string{"live", "swbits"}})
+	add("q35", qemutest.Config{Machine: "q35", CPUs: 2, Variant: []string{"bsod"}})
+	add("q35 vga", qemutest.Config{Machine: "q35", CPUs: 2, VGA: true, Variant: []string{"live"}})
+	add("pc above 4 GiB", qemutest.Config{CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"live"}})
+	add("q35 vga above 4 GiB", qemutest.Config{Machine: "q35", VGA: true, CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod", "swbits"}})
+	add("la57", qemutest.Config{CPUs: 2, CPUModel: "max", Variant: []string{"live", "la57"}})
+	return list
+}
+
+// TestQEMU converts vmcores of real QEMU, made with paging off and on, and
+// compares with the win-dmp that QEMU made of the same stopped machine.
+func TestQEMU(t *testing.T) {
+	qemutest.Require(t)
+	for _, m := range machines() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			d := dumpAll(t, m.config)
+			require.NoError(t, d.winErr)
+			variant := strings.Join(m.config.Variant, " ")
+			witness(t, d.elf, d.win, variant)
+			witness(t, d.paging, d.win, variant)
+		})
+	}
+}
+
+// outcome is what windmp makes of a guest that QEMU fails on, or gets wrong.
+type outcome struct {
+	variant string
+	// qemu is a part of QEMU's own answer, empty when it writes a dump.
+	qemu string
+	// refused is the finding that refuses the guest; empty when a dump is made.
+	refused string
+	// findings must be in the report of a dump that is made.
+	findings []string
+	check    func(t *testing.T, r *convert.Report)
+}
+
+func processors(n uint32) func(t *testing.T, r *convert.Report) {
+	return func(t *testing.T, r *convert.Report) {
+		t.Helper()
+		assert.Equal(t, n, r.Guest.NumberProcessors)
+	}
+}
+
+func kdbgFrom(s convert.KDBGSource) func(t *testing.T, r *convert.Report) {
+	return func(t *testing.T, r *convert.Report) {
+		t.Helper()
+		assert.Equal(t, s, r.Guest.KDBGSource)
+	}
+}
+
+// outcomes is the table of the guests that QEMU's win-dmp fails on, with what
+// windmp does better.
+var outcomes = []outcome{
+	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{convert.IDHeaderRepaired}},
+	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{convert.IDHeaderRepaired}},
+	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGCopy}, check: kdbgFrom(convert.KDBGCopy)},
+	{variant: "noncanon", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGCopy}, check: kdbgFrom(convert.KDBGCopy)},
+	{variant: "encoded nocopy", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGDecoded}, check: kdbgFrom(convert.KDBGDecoded)},
+	{variant: "encoded badcopy", qemu: "invalid KDBG OwnerTag", findings: []string{convert.IDKDBGDecoded}, check: kdbgFrom(convert.KDBGDecoded)},
+	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{convert.IDDTBReplaced}},
+	{variant: "kdbgcut", qemu: "failed to read KiProcessorBlock", findings: []string{convert.IDKDBGCopy}},
+	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: convert.IDNoProcessors},
+	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{convert.IDProcessorsFewer}, check: processors(1)},
+	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{convert.IDProcessorsFewer}, check: processors(1)},
+	{variant: "nobug", findings: []string{convert.IDBugCheckUnread}, check: func(t *testing.T, r *convert.Report) {
+		t.Helper()
+		assert.Nil(t, r.Guest.BugCheck)
+	}},
+	{variant: "ncpu=1", findings: []string{convert.IDVCPUUnmatched}, check: processors(1)},
+	{variant: "ncpu=3", findings: []string{convert.IDProcessorsFewer}, check: processors(2)},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", refused: convert.IDNoHeader},
+	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
+	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
+	{variant: "size=8", qemu: "invalid vmcoreinfo note size", refused: convert.IDNoHeader},
+	{variant: "badrun", refused: convert.IDMissing},
+}
+
+// TestQEMUFailures asserts windmp's outcome where QEMU writes nothing, or
+// worse. (QEMU dies of size=0x1000, so that variant can't be dumped as well.)
+func TestQEMUFailures(t *testing.T) {
+	qemutest.Require(t)
+	for _, o := range outcomes {
+		t.Run(o.variant, func(t *testing.T) {
+			t.Parallel()
+			d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: strings.Fields(o.variant)})
+			if o.qemu == "" {
+				require.NoError(t, d.winErr)
+			} else {
+				require.ErrorContains(t, d.winErr, o.qemu)
+			}
+			for _, core := range []string{d.elf, d.paging} {
+				o.assert(t, core)
+			}
+		})
+	}
+}
+
+func (o outcome) assert(t *testing.T, core string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	r, err := convert.File(context.Background(), core, out, nil, convert.Options{})
+	if o.refused != "" {
+		var refused *convert.RefusedError
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, o.refused, refused.Finding.ID)
+		assert.NoFileExists(t, out)
+		return
+	}
+	require.NoError(t, err)
+	assert.FileExists(t, out)
+	ids := make([]string, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		ids = append(ids, f.ID)
+	}
+	for _, id := range o.findings {
+		assert.Contains(t, ids, id)
+	}
+	if o.check != nil {
+		o.check(t, r)
+	}
+}
+
+// TestQEMUBadRun: QEMU writes a run that is no RAM as zeros; --missing=zero
+// does the same, and says so.
+func TestQEMUBadRun(t *testing.T) {
+	qemutest.Require(t)
+	t.Parallel()
+	d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
+	require.NoError(t, d.winErr)
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	opt := convert.Options{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}
+	r, err := convert.File(context.Background(), d.elf, out, nil, opt)
+	require.NoError(t, err)
+	assert.NotZero(t, r.Memory.Zeroed)
+	got, err := os.ReadFile(out)
+	require.NoError(t, err)
+	equalButFor(t, d.win, got, differences(t, got, r, "badrun"))
+}

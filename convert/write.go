@@ -1,0 +1,210 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"windmp/winhdr"
+)
+
+const (
+	// blockSize is one read and one write of the copy. 1 MiB measured fastest:
+	// larger blocks leave the processor's caches.
+	blockSize = 1 << 20
+	// DefaultWorkers copies with two readers and writers: more did not help on
+	// the machines measured, since memory bandwidth is the bound.
+	DefaultWorkers = 2
+	// MaxWorkers bounds the memory that the copy takes: a block each.
+	MaxWorkers = 16
+	// progressEvery is the least time between two progress reports.
+	progressEvery = 100 * time.Millisecond
+)
+
+// block is one piece of the output: a part of one span.
+type block struct {
+	span
+}
+
+// blocks yields the pages of the output in file order, cut so that each block
+// ends at a multiple of blockSize in the output.
+func (m *memoryPlan) blocks(yield func(block) bool) {
+	for _, s := range m.spans {
+		for s.size > 0 {
+			n := min(s.size, uint64(blockSize-s.off%blockSize)) //nolint:gosec // 1..blockSize
+			if !yield(block{span{off: s.off, pa: s.pa, size: n, absent: s.absent}}) {
+				return
+			}
+			s.off += int64(n) //nolint:gosec // <= blockSize
+			s.pa += n
+			s.size -= n
+		}
+	}
+}
+
+// fill reads b's bytes as the output holds them into buf.
+func (p *Plan) fill(o *overlay, b block, buf []byte) error {
+	if b.absent {
+		clear(buf)
+	} else if _, err := p.Guest.Image.ReadAt(buf, int64(b.pa)); err != nil { //nolint:gosec // below 2^52
+		return fmt.Errorf("reading guest memory at PA %#x: %w", b.pa, err)
+	}
+	o.apply(buf, b.pa)
+	return nil
+}
+
+// writeAll copies header and pages to a file by a pool of workers, each with a
+// block of its own and positional reads and writes.
+func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
+	if _, err := w.WriteAt(p.Header.Encode(), 0); err != nil {
+		return fmt.Errorf("writing the header: %w", err)
+	}
+	meter := newMeter(p.Size, winhdr.Size64, opt.Progress)
+	o := newOverlay(p.Edits)
+	work := make(chan block)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(work)
+		for b := range p.memory.blocks {
+			select {
+			case work <- b:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	for range workers(opt) {
+		group.Go(func() error {
+			buf := make([]byte, blockSize)
+			for b := range work {
+				if err := ctx.Err(); err != nil {
+					return context.Cause(ctx)
+				}
+				data := buf[:b.size]
+				if err := p.fill(o, b, data); err != nil {
+					return err
+				}
+				if _, err := w.WriteAt(data, b.off); err != nil {
+					return fmt.Errorf("writing at file offset %#x: %w", b.off, err)
+				}
+				meter.add(len(data))
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	meter.finish()
+	return nil
+}
+
+// workers is the number of copiers in force.
+func workers(opt Options) int {
+	if opt.Workers <= 0 {
+		return DefaultWorkers
+	}
+	return min(opt.Workers, MaxWorkers)
+}
+
+// filled is a block read ahead for a stream.
+type filled struct {
+	data []byte
+	err  error
+}
+
+// Write streams the dump to w in file order: reading and writing run in
+// parallel, a few blocks ahead. It ends at the first error of either side, or
+// when ctx is done.
+func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
+	if _, err := w.Write(p.Header.Encode()); err != nil {
+		return &StageError{Stage: StageWrite, Err: fmt.Errorf("writing the header: %w", err)}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	meter := newMeter(p.Size, winhdr.Size64, opt.Progress)
+	pool := sync.Pool{New: func() any { return new([blockSize]byte) }}
+	for f := range p.readAhead(ctx, &pool, workers(opt)) {
+		r := <-f
+		if r.err == nil {
+			_, r.err = w.Write(r.data)
+		}
+		if r.err != nil {
+			return &StageError{Stage: StageWrite, Err: r.err}
+		}
+		meter.add(len(r.data))
+		pool.Put((*[blockSize]byte)(r.data[:blockSize]))
+	}
+	if err := ctx.Err(); err != nil {
+		return &StageError{Stage: StageWrite, Err: context.Cause(ctx)}
+	}
+	meter.finish()
+	return nil
+}
+
+// readAhead starts up to n reads and yields their results in file order. Every
+// result channel holds its value without a receiver, so no reader is left
+// waiting when the stream ends early.
+func (p *Plan) readAhead(ctx context.Context, pool *sync.Pool, n int) <-chan chan filled {
+	queue := make(chan chan filled, n)
+	o := newOverlay(p.Edits)
+	go func() {
+		defer close(queue)
+		for b := range p.memory.blocks {
+			result := make(chan filled, 1)
+			select {
+			case queue <- result:
+			case <-ctx.Done():
+				return
+			}
+			go func() {
+				buf := pool.Get().(*[blockSize]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+				data := buf[:b.size]
+				result <- filled{data: data, err: p.fill(o, b, data)}
+			}()
+		}
+	}()
+	return queue
+}
+
+// meter counts bytes and reports them now and then.
+type meter struct {
+	done   atomic.Int64
+	total  int64
+	report func(done, total int64)
+	mu     sync.Mutex
+	last   time.Time
+}
+
+func newMeter(total, start int64, report func(done, total int64)) *meter {
+	m := &meter{total: total, report: report}
+	m.done.Store(start)
+	return m
+}
+
+// add counts n bytes; the report is made by whichever worker comes first when
+// it is due, and nobody waits for it.
+func (m *meter) add(n int) {
+	done := m.done.Add(int64(n))
+	if m.report == nil || !m.mu.TryLock() {
+		return
+	}
+	defer m.mu.Unlock()
+	if now := time.Now(); now.Sub(m.last) >= progressEvery {
+		m.last = now
+		m.report(done, m.total)
+	}
+}
+
+// finish makes the last report.
+func (m *meter) finish() {
+	if m.report != nil {
+		m.report(m.done.Load(), m.total)
+	}
+}
