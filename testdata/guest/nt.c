@@ -39,24 +39,44 @@ static void debug_build(u64 base, u32 rva, const char *pdb, u32 stamp)
 	put_string(rsds + 24, pdb);
 }
 
-/* MZ, PE32+ headers and one debug directory, all in the image's first page. */
-static void pe_build(u64 base, u32 size, const char *pdb, u32 stamp)
+struct section {
+	const char *name;
+	u32 rva, size, flags;
+};
+
+#define CODE	0x68000020u
+#define RDATA	0x48000040u
+#define RWDATA	0xc8000040u
+
+static const struct section nt_sections[] = {
+	{ ".rdata", 0x001000, 0x1ff000, RDATA },
+	{ ".text", 0x200000, 0xa00000, CODE },
+	{ ".data", 0xc00000, NT_SIZE - 0xc00000, RWDATA },
+};
+
+static const struct section driver_sections[] = {
+	{ ".text", 0x1000, 0x1000, CODE },
+	{ ".data", 0x2000, 0x1000, RWDATA },
+};
+
+/* MZ and PE32+ headers in the image's first page; the debug directory at its rva. */
+static void pe_build(u64 base, u32 size, const struct section *sections, u32 count, u32 entry,
+		     u32 debug, const char *pdb, u32 stamp)
 {
-	u64 pe = base + 0x80, opt64 = pe + 24, sections = opt64 + 0xf0;
-	u32 text = size > 0x200000 ? 0x200000 : 0x1000;
+	u64 pe = base + 0x80, opt64 = pe + 24, at = opt64 + 0xf0;
 
 	map_new(base, PAGE, P_DATA);
 	put16(base, 0x5a4d);
 	put32(base + 0x3c, 0x80);
 	put32(pe, 0x4550);
 	put16(pe + 4, 0x8664);
-	put16(pe + 6, 2);
+	put16(pe + 6, count);
 	put32(pe + 8, stamp);
 	put16(pe + 20, 0xf0);
 	put16(pe + 22, 0x22);		/* executable, large address aware */
 	put16(opt64, 0x20b);
-	put32(opt64 + 16, text);	/* AddressOfEntryPoint */
-	put32(opt64 + 20, text);	/* BaseOfCode */
+	put32(opt64 + 16, entry);	/* AddressOfEntryPoint */
+	put32(opt64 + 20, entry);	/* BaseOfCode */
 	put64(opt64 + 24, base);
 	put32(opt64 + 32, 0x1000);	/* SectionAlignment, FileAlignment */
 	put32(opt64 + 36, 0x200);
@@ -67,17 +87,17 @@ static void pe_build(u64 base, u32 size, const char *pdb, u32 stamp)
 	put32(opt64 + 64, stamp / 3);	/* CheckSum */
 	put16(opt64 + 68, 1);		/* native */
 	put32(opt64 + 108, 16);
-	put32(opt64 + 112 + 6 * 8, 0x600);
+	put32(opt64 + 112 + 6 * 8, debug);
 	put32(opt64 + 112 + 6 * 8 + 4, 28);
-	put_string(sections, ".text");
-	put32(sections + 8, size / 2);
-	put32(sections + 12, text);
-	put32(sections + 36, 0x68000020);
-	put_string(sections + 40, ".data");
-	put32(sections + 48, size - text - size / 2);
-	put32(sections + 52, text + size / 2);
-	put32(sections + 76, 0xc8000040);
-	debug_build(base, 0x600, pdb, stamp);
+	for (u32 i = 0; i < count; i++, at += 40) {
+		put_string(at, sections[i].name);
+		put32(at + 8, sections[i].size);
+		put32(at + 12, sections[i].rva);
+		put32(at + 16, sections[i].size);	/* SizeOfRawData, PointerToRawData */
+		put32(at + 20, sections[i].rva);
+		put32(at + 36, sections[i].flags);
+	}
+	debug_build(base, debug, pdb, stamp);
 }
 
 /* nt's export directory: the name by which tools know the kernel, and a few variables. */
@@ -147,11 +167,12 @@ static void module_add(u64 base, u32 size, const char *path, const char *name, u
 	put32(e + 0x9c, stamp);
 }
 
-/* A page of the driver's code: nops, so that a Rip in it disassembles. */
-static void driver_code(u64 base)
+/* A driver: a page of nops, so that a Rip in it disassembles, with the debug directory behind. */
+static void driver_build(u64 base, u32 size, const char *pdb, u32 stamp)
 {
 	map_new(base + 0x1000, PAGE, P_CODE | 2);
-	memset((void *)(base + 0x1000), 0x90, PAGE);
+	memset((void *)(base + 0x1000), 0x90, 0x800);
+	pe_build(base, size, driver_sections, COUNT(driver_sections), 0x1000, 0x1800, pdb, stamp);
 }
 
 static void code_build(void)
@@ -182,14 +203,12 @@ void nt_build(void)
 		map_new(NT + data_pages[i], PAGE, P_DATA);
 	map_new(NT + NT_RDATA, PAGE, P_DATA);
 	map_new(PAGED, PAGE, P_DATA);
-	pe_build(NT, NT_SIZE, "ntkrnlmp.pdb", STAMP_NT);
-	pe_build(HAL, HAL_SIZE, "hal.pdb", STAMP_HAL);
-	pe_build(DRV1, DRV1_SIZE, "fwcfg.pdb", STAMP_DRV1);
-	pe_build(DRV2, DRV2_SIZE, "testdrv.pdb", STAMP_DRV2);
+	pe_build(NT, NT_SIZE, nt_sections, COUNT(nt_sections), 0x200000, NT_RDATA + 0x800, "ntkrnlmp.pdb", STAMP_NT);
 	exports_build();
 	code_build();
-	driver_code(DRV1);
-	driver_code(DRV2);
+	driver_build(HAL, HAL_SIZE, "hal.pdb", STAMP_HAL);
+	driver_build(DRV1, DRV1_SIZE, "fwcfg.pdb", STAMP_DRV1);
+	driver_build(DRV2, DRV2_SIZE, "testdrv.pdb", STAMP_DRV2);
 	put64(head, head);
 	put64(head + 8, head);
 	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntoskrnl.exe", "ntoskrnl.exe", STAMP_NT);
