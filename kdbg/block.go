@@ -10,10 +10,11 @@ const (
 	// OwnerTag is "KDBG", KDBG_TAG of wdbgexts.h.
 	OwnerTag uint32 = 0x4742444b
 
-	// MinSize and MaxSize bound a block's Size in bytes. The smallest is the
-	// layout of Windows 2000, without the parts that came later; the largest known is 0x3a8,
-	// and there is room for what future builds append.
+	// MinSize is the smallest Size of a block, bytes: the layout of Windows 2000,
+	// to which everything later was appended.
 	MinSize = 0x208
+	// MaxSize is the largest Size that is believed, bytes. The largest known is
+	// 0x3a8; the rest is room for what future builds append.
 	MaxSize = 0x800
 
 	wordSize = 8

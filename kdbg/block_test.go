@@ -209,6 +209,6 @@ func TestVerifyAgain(t *testing.T) {
 	cut.Raw = b.Raw[:MinSize]
 	require.ErrorIs(t, cut.Verify(s, expectOf(g)), ErrNotFound)
 	other := *b
-	other.Data.Header.OwnerTag = rand.Uint32() //nolint:gosec // any
+	other.Data.Header.OwnerTag = rand.Uint32()
 	require.ErrorIs(t, other.Verify(s, expectOf(g)), ErrNotFound)
 }

@@ -2,6 +2,7 @@ package kdbg
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 
 	"windmp/vtop"
@@ -44,7 +45,7 @@ func Decode(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
 	code.decode(raw)
 	b := &Block{
 		VA: va, Raw: raw, Data: decodeData(raw),
-		Encoded: true, Rotation: uint(code.rotation), Constant: code.constant, //nolint:gosec // 0..63
+		Encoded: true, Rotation: uint(code.rotation), Constant: code.constant,
 	}
 	if err := b.Verify(s, e); err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (c code) decode(block []byte) {
 func solve(tag, size uint64) (code, bool) {
 	for k := range 64 {
 		want := bits.ReverseBytes64(bits.RotateLeft64(tag^size, k)) ^ pageSize
-		if uint32(want) == OwnerTag && validSize(sizeOf(want)) { //nolint:gosec // the low half is meant
+		if want&math.MaxUint32 == uint64(OwnerTag) && validSize(sizeOf(want)) {
 			c := bits.ReverseBytes64(bits.RotateLeft64(size, k)) ^ pageSize
 			return code{rotation: k, constant: c}, true
 		}
@@ -91,4 +92,4 @@ func solve(tag, size uint64) (code, bool) {
 }
 
 // sizeOf is the upper half of word 2.
-func sizeOf(word uint64) uint32 { return uint32(word >> 32) } //nolint:gosec // the upper half is 32 bits
+func sizeOf(word uint64) uint32 { return uint32(word >> 32) }

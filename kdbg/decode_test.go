@@ -2,6 +2,7 @@ package kdbg
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -51,7 +52,7 @@ func TestOnlyOneRotationFits(t *testing.T) {
 		diff := bits.ReverseBytes64((uint64(size)<<32 | uint64(OwnerTag)) ^ pageSize)
 		for d := 1; d < 64; d++ {
 			w := bits.ReverseBytes64(bits.RotateLeft64(diff, d)) ^ pageSize
-			require.False(t, uint32(w) == OwnerTag && validSize(sizeOf(w)), "size %#x, rotation by %d gives %#x", size, d, w)
+			require.False(t, w&math.MaxUint32 == uint64(OwnerTag) && validSize(sizeOf(w)), "size %#x, rotation by %d gives %#x", size, d, w)
 		}
 	}
 }

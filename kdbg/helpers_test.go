@@ -25,7 +25,7 @@ func expectOf(g *guestsim.Guest) Expect {
 }
 
 // blockOf reads a guest's block, plain or encoded.
-func blockOf(t testing.TB, g *guestsim.Guest) (*vtop.Space, *Block) {
+func blockOf(t *testing.T, g *guestsim.Guest) (*vtop.Space, *Block) {
 	t.Helper()
 	s := spaceOf(g)
 	read := Read

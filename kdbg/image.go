@@ -56,7 +56,7 @@ func ImageSize(s *vtop.Space, base vtop.VA) (uint32, error) {
 	}
 	nt := dos.NTHeader()
 	p.want("Signature", uint64(nt.Signature()), peSignature)
-	p.want("Machine", uint64(nt.FileHeader().Machine().Value), pe.IMAGE_FILE_MACHINE_AMD64)
+	p.want("Machine", nt.FileHeader().Machine().Value, pe.IMAGE_FILE_MACHINE_AMD64)
 	p.want("Magic", uint64(nt.OptionalHeader().Magic()), pe32Plus)
 	size := gope.ParseUint32(r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
 	p.between("SizeOfImage", int64(size), pageSize, MaxImageSize)

@@ -24,7 +24,7 @@ type DataHeader struct {
 // otherwise, and each field's offset. The names and offsets of the last fields
 // are from win32metadata.
 //
-//nolint:revive // Microsoft's names
+//nolint:revive,staticcheck // Microsoft's names
 type Data struct {
 	Header                              DataHeader // 0x0
 	KernBase                            uint64     // 0x18 VA of the kernel image

@@ -2,6 +2,7 @@ package kdbg
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 
 	"windmp/vtop"
@@ -51,12 +52,15 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 	if err != nil {
 		return nil, err
 	}
+	if end := array + MaxProcessors*wordSize; !kernelAddress(s, end) {
+		return nil, &PointerError{What: "KDBG.KiProcessorBlock", Got: array}
+	}
 	list := make([]Processor, n)
 	seen := map[vtop.VA]bool{}
 	var readable int
 	var firstErr error
 	for i := range list {
-		at := array + vtop.VA(i)*wordSize //nolint:gosec // not negative
+		at := array + vtop.VA(i)*wordSize
 		p := &list[i]
 		p.Index = i
 		prcb, err := s.Uint64(at)
@@ -82,7 +86,8 @@ func checkPRCB(s *vtop.Space, at, prcb vtop.VA, seen map[vtop.VA]bool) error {
 	switch {
 	case prcb == 0:
 		return fmt.Errorf("%w (at %v)", ErrNullPRCB, at)
-	case !kernelAddress(s, prcb):
+	case !kernelAddress(s, prcb) || !kernelAddress(s, prcb+math.MaxUint16):
+		// The offsets in the block are 16 bits wide; adding one must not wrap.
 		return &PointerError{What: "KiProcessorBlock entry", At: at, Got: prcb}
 	case seen[prcb]:
 		return fmt.Errorf("%w (%v at %v)", ErrRepeatedPRCB, prcb, at)

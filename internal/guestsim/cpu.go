@@ -39,10 +39,10 @@ type VCPU struct {
 func (g *Guest) buildProcessors() {
 	block := g.KiProcessorBlock
 	for i := range g.Options.CPUs {
-		p := g.newProcessor(uint64(i)) //nolint:gosec // not negative
+		p := g.newProcessor(uint64(i))
 		g.Processors = append(g.Processors, p)
 		if block != 0 {
-			g.put64(block+uint64(i)*8, p.PRCB) //nolint:gosec // not negative
+			g.put64(block+uint64(i)*8, p.PRCB)
 		}
 	}
 	if block != 0 {
@@ -71,7 +71,7 @@ func (g *Guest) newProcessor(i uint64) Processor {
 	g.put64(p.Thread+g.offset("OffsetKThreadApcProcess", 0xb8), g.EProcess)
 	g.put64(p.PRCB+8, p.Thread)
 	g.put64(p.PRCB+0x18, p.Thread)
-	g.put32(p.PRCB+0x24, uint32(i)) //nolint:gosec // a small guest
+	g.put32(p.PRCB+0x24, uint32(i))
 
 	g.Map(p.Stack, pageSize)
 	p.SavedRip = KernBase + 0x3f7f50 + i*0x10
@@ -115,7 +115,7 @@ func (g *Guest) buildContext(p *Processor, i uint64) {
 	put32(0x44, 0x40046)
 	put64(0x70, 0x400)
 	for k := range uint64(16) {
-		put64(0x78+8*int(k), 0x5a00000000000000|i<<8|k) //nolint:gosec // 16 registers
+		put64(0x78+8*int(k), 0x5a00000000000000|i<<8|k)
 	}
 	put64(0x98, p.SavedRsp)
 	put64(0xf8, p.SavedRip)
@@ -123,7 +123,7 @@ func (g *Guest) buildContext(p *Processor, i uint64) {
 	put32(0x118, 0x1f80)
 	put32(0x11c, 0x2ffff)
 	for k := range uint64(16) {
-		put64(0x1a0+16*int(k), 0x3ff0000000000000+k) //nolint:gosec // 16 registers
+		put64(0x1a0+16*int(k), 0x3ff0000000000000+k)
 	}
 	g.put(p.Context, c)
 }
@@ -154,7 +154,7 @@ func (g *Guest) cr4() uint64 {
 
 // newVCPU is the state of the vCPU that runs Windows processor i.
 func (g *Guest) newVCPU(i int) VCPU {
-	p, n := g.Processors[i], uint64(i)<<8 //nolint:gosec // not negative
+	p, n := g.Processors[i], uint64(i)<<8
 	const noise = 0xa500000000000000
 	v := VCPU{
 		Rax: noise | n, Rbx: noise | n | 1, Rcx: noise | n | 2, Rdx: noise | n | 3, Rsi: noise | n | 4, Rdi: noise | n | 5,

@@ -41,7 +41,7 @@ func (g *Guest) ELF() []byte {
 	hdr := elf.Header64{
 		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: 1,
 		Phoff: phoff, Shoff: shoff, Ehsize: 8, Phentsize: phentsize,
-		Phnum: uint16(1 + len(loads)), Shentsize: 64, Shnum: 2, Shstrndx: 1, //nolint:gosec // few
+		Phnum: uint16(1 + len(loads)), Shentsize: 64, Shnum: 2, Shstrndx: 1,
 	}
 	copy(hdr.Ident[:], "\x7fELF\x02\x01\x01")
 	if f.EhdrSize != 0 {
@@ -52,7 +52,7 @@ func (g *Guest) ELF() []byte {
 		null.Info, hdr.Phnum = uint32(hdr.Phnum), 0xffff
 	}
 	var b bytes.Buffer
-	b.Grow(int(strOff) + len(strtab)) //nolint:gosec // a small guest
+	b.Grow(int(strOff) + len(strtab))
 	put := func(v any) {
 		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
 			panic(err)
@@ -72,7 +72,7 @@ func (g *Guest) ELF() []byte {
 		b.Write(notes)
 	}
 	for _, r := range held {
-		b.Write(g.ReadPhys(r.Start, int(r.Size))) //nolint:gosec // a small guest
+		b.Write(g.ReadPhys(r.Start, int(r.Size)))
 	}
 	if f.NotesLast {
 		b.Write(notes)
@@ -99,7 +99,7 @@ func (g *Guest) held() []Range {
 
 // identity is QEMU's list with paging off.
 func identity(held []Range) []load {
-	var out []load
+	out := make([]load, 0, len(held))
 	for _, r := range held {
 		out = append(out, load{r.Start, r.Start, r.Size, r.Size})
 	}
@@ -198,8 +198,8 @@ func (g *Guest) notes() []byte {
 
 func appendNote(b []byte, name string, typ uint32, desc []byte) []byte {
 	pad := func(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(name)+1)) //nolint:gosec // a short name
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(desc)))   //nolint:gosec // a header at most
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(name)+1))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(desc)))
 	b = binary.LittleEndian.AppendUint32(b, typ)
 	b = pad(append(append(b, name...), 0))
 	return pad(append(b, desc...))
@@ -208,7 +208,7 @@ func appendNote(b []byte, name string, typ uint32, desc []byte) []byte {
 // prstatus is the desc of a CORE note: elf_prstatus of x86-64, 336 bytes.
 func (v VCPU) prstatus(i int) []byte {
 	b := make([]byte, 336)
-	binary.LittleEndian.PutUint32(b[32:], uint32(i+1)) //nolint:gosec // a small guest
+	binary.LittleEndian.PutUint32(b[32:], uint32(i+1))
 	for k, x := range []uint64{
 		v.R15, v.R14, v.R13, v.R12, v.Rbp, v.Rbx, v.R11, v.R10, v.R9, v.R8, v.Rax, v.Rcx, v.Rdx, v.Rsi, v.Rdi,
 		0, v.Rip, uint64(v.CS.Selector), v.Rflags, v.Rsp, uint64(v.SS.Selector), v.FS.Base, v.GS.Base,

@@ -111,7 +111,7 @@ func (opt Options) withDefaults() Options {
 func (g *Guest) layRAM() {
 	ram, runs := g.Options.RAM, g.Options.Runs
 	if ram == nil {
-		more := uint64(max(0, g.Options.CPUs-2)) * 8 * pageSize //nolint:gosec // not negative
+		more := uint64(max(0, g.Options.CPUs-2)) * 8 * pageSize
 		ram = []Range{{0, 0x20000}, {0x100000, 0x10000 + more}, {0xfffc0000, 0x1000}, {0x100000000, 0x10000}}
 		if runs == nil {
 			runs = []Range{{0x1000, 0x1e000}, ram[1], ram[3]}

@@ -73,13 +73,13 @@ func TestWhatIsWhere(t *testing.T) {
 			assert.Equal(t, g.Modules[0].Entry, g.Read64(g.PsLoadedModuleList))
 			for i, p := range g.Processors {
 				if g.KiProcessorBlock != 0 {
-					assert.Equal(t, p.PRCB, g.Read64(g.KiProcessorBlock+8*uint64(i))) //nolint:gosec // few
+					assert.Equal(t, p.PRCB, g.Read64(g.KiProcessorBlock+8*uint64(i)))
 				}
 				assert.Equal(t, p.Context, g.Read64(p.ContextPtr))
 				assert.Equal(t, p.PCR, g.Read64(p.PCR+0x18))
 			}
 			for _, r := range g.Runs() {
-				assert.NotPanics(t, func() { g.ReadPhys(r.Start, int(r.Size)) }) //nolint:gosec // small
+				assert.NotPanics(t, func() { g.ReadPhys(r.Start, int(r.Size)) })
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestHolesAndFailures(t *testing.T) {
 	g := guestsim.New(guestsim.Options{})
 	end := g.RAM()[0].End()
 	b := make([]byte, 16)
-	n, err := g.Memory().ReadAt(b, int64(end)-8) //nolint:gosec // low memory
+	n, err := g.Memory().ReadAt(b, int64(end)-8)
 	assert.Equal(t, 8, n)
 	require.ErrorIs(t, err, guestsim.ErrHole)
 

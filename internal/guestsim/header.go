@@ -32,7 +32,7 @@ func (g *Guest) buildHeader() {
 	put64(0x20, g.PsLoadedModuleList)
 	put64(0x28, g.PsActiveProcessHead)
 	put32(0x30, 0x8664)
-	put32(0x34, uint32(g.Options.CPUs)) //nolint:gosec // a small guest
+	put32(0x34, uint32(g.Options.CPUs))
 	put32(0x38, 0)
 	put64(0x40, g.KDBGCopy)
 	for off := 0x48; off < 0x60; off += 8 {

@@ -172,8 +172,8 @@ func (g *Guest) unicodeString(va uint64, s string) {
 	b := utf16Bytes(s)
 	buf := g.pool(uint64(len(b)) + 2)
 	g.put(buf, b)
-	g.put16(va, uint16(len(b)))     //nolint:gosec // short names
-	g.put16(va+2, uint16(len(b)+2)) //nolint:gosec // short names
+	g.put16(va, uint16(len(b)))
+	g.put16(va+2, uint16(len(b)+2))
 	g.put64(va+8, buf)
 }
 
@@ -197,7 +197,7 @@ func (g *Guest) buildSharedUserData() {
 	at := uint64(SharedUserData)
 	systemTime := func(off, v uint64) {
 		g.put64(at+off, v)
-		g.put32(at+off+8, uint32(v>>32)) //nolint:gosec // the upper half
+		g.put32(at+off+8, uint32(v>>32))
 	}
 	g.Map(at, pageSize)
 	systemTime(0x08, InterruptTime)
@@ -210,6 +210,6 @@ func (g *Guest) buildSharedUserData() {
 	g.put32(at+0x270, g.profile.minor)
 	g.put32(at+0x2c4, 7)
 	g.put32(at+0x2d0, 0x110)
-	g.put32(at+0x2e8, uint32(pages(g.runs)))  //nolint:gosec // a small guest
-	g.put32(at+0x3c0, uint32(g.Options.CPUs)) //nolint:gosec // a small guest
+	g.put32(at+0x2e8, uint32(pages(g.runs)))
+	g.put32(at+0x3c0, uint32(g.Options.CPUs))
 }

@@ -32,7 +32,7 @@ func newMemory(blocks, runs []Range, seed uint64) *memory {
 		}
 	}
 	// Scattered: what is adjacent in virtual memory seldom is in physical.
-	rng := rand.New(rand.NewPCG(seed, 0x6775657374)) //nolint:gosec // reproducible on purpose, no secret
+	rng := rand.New(rand.NewPCG(seed, 0x6775657374))
 	rng.Shuffle(len(m.free), func(i, j int) { m.free[i], m.free[j] = m.free[j], m.free[i] })
 	return m
 }
@@ -78,7 +78,7 @@ func (m *memory) read(p []byte, pa uint64) (int, error) {
 	} else {
 		copy(p[:n], page[pa%pageSize:])
 	}
-	return int(n), nil //nolint:gosec // at most a page
+	return int(n), nil
 }
 
 func (m *memory) write(pa uint64, b []byte) {
@@ -132,7 +132,7 @@ func (g *Guest) WritePhys(pa uint64, b []byte) { g.mem.write(pa, b) }
 // ReadPhys reads n bytes of guest-physical memory.
 func (g *Guest) ReadPhys(pa uint64, n int) []byte {
 	b := make([]byte, n)
-	if _, err := g.Memory().ReadAt(b, int64(pa)); err != nil { //nolint:gosec // the caller's own address
+	if _, err := g.Memory().ReadAt(b, int64(pa)); err != nil {
 		panic(err)
 	}
 	return b

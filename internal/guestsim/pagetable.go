@@ -167,7 +167,7 @@ func (g *Guest) Read(va uint64, n int) []byte {
 	out := make([]byte, 0, n)
 	for len(out) < n {
 		at := va + uint64(len(out))
-		k := min(n-len(out), int(pageSize-at%pageSize)) //nolint:gosec // at most a page
+		k := min(n-len(out), int(pageSize-at%pageSize))
 		out = append(out, g.ReadPhys(g.PA(at), k)...)
 	}
 	return out
