@@ -1,0 +1,178 @@
+package vtop
+
+import (
+	"errors"
+	"io"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// outcome is what the model says about an address.
+type outcome struct {
+	kind       FaultKind // 0: translated
+	level      int       // where the walk ended
+	pa, size   uint64
+	transition bool
+}
+
+// model walks page tables as the manual's text has it, in numbers without a
+// width and without a thought of speed: no masks, no shifts, nothing shared
+// with the code that is tested.
+func model(mem io.ReaderAt, dtb uint64, levels int, va VA) outcome {
+	address := new(big.Int).SetUint64(uint64(va))
+	reach := pow2(12 + 9*levels) // what the tables can tell apart
+	half := new(big.Int).Rsh(reach, 1)
+	top := new(big.Int).Sub(pow2(64), half)
+	if address.Cmp(half) >= 0 && address.Cmp(top) < 0 {
+		return outcome{kind: NonCanonical}
+	}
+	offset := new(big.Int).Mod(address, reach)
+	return modelTable(mem, field(dtb, 12, 51)*0x1000, levels, offset)
+}
+
+func modelTable(mem io.ReaderAt, table uint64, level int, offset *big.Int) outcome {
+	span := pow2(12 + 9*(level-1)) // what one entry covers
+	index, rest := new(big.Int).DivMod(offset, span, new(big.Int))
+	var raw [8]byte
+	if n, _ := mem.ReadAt(raw[:], int64(table+8*index.Uint64())); n != 8 {
+		return outcome{kind: TableUnreadable, level: level}
+	}
+	var e uint64
+	for i, b := range raw {
+		e += uint64(b) * pow2(8*i).Uint64()
+	}
+	size := span.Uint64()
+	bit := func(n int) bool { return field(e, n, n) == 1 }
+	switch {
+	case !bit(0):
+		return modelInvalid(e, level, rest.Uint64())
+	case level == 1:
+		return outcome{level: 1, size: size, pa: field(e, 12, 51)*0x1000 + rest.Uint64()}
+	case bit(7) && level == 2:
+		if field(e, 13, 20) != 0 {
+			return outcome{kind: Malformed, level: level}
+		}
+		return outcome{level: 2, size: size, pa: field(e, 21, 51)*size + rest.Uint64()}
+	case bit(7) && level == 3:
+		if field(e, 13, 29) != 0 {
+			return outcome{kind: Malformed, level: level}
+		}
+		return outcome{level: 3, size: size, pa: field(e, 30, 51)*size + rest.Uint64()}
+	case bit(7):
+		return outcome{kind: Malformed, level: level}
+	}
+	return modelTable(mem, field(e, 12, 51)*0x1000, level-1, rest)
+}
+
+func modelInvalid(e uint64, level int, rest uint64) outcome {
+	prototype, transition, pagefile := field(e, 10, 10), field(e, 11, 11), field(e, 32, 63)
+	switch {
+	case prototype == 1:
+		return outcome{kind: Prototype, level: level}
+	case transition == 1 && level == 1:
+		return outcome{level: 1, size: 0x1000, pa: field(e, 12, 51)*0x1000 + rest, transition: true}
+	case transition == 1:
+		return outcome{kind: TableTransition, level: level}
+	case pagefile != 0:
+		return outcome{kind: Pagefile, level: level}
+	case e != 0:
+		return outcome{kind: DemandZero, level: level}
+	}
+	return outcome{kind: NotPresent, level: level}
+}
+
+func pow2(n int) *big.Int { return new(big.Int).Lsh(big.NewInt(1), uint(n)) }
+
+// field is bits low to high, as the manual's figures name them.
+func field(v uint64, low, high int) uint64 {
+	b := new(big.Int).SetUint64(v)
+	b.Div(b, pow2(low))
+	return b.Mod(b, pow2(high-low+1)).Uint64()
+}
+
+// requireModel compares Translate, Walk and the model.
+func requireModel(t *testing.T, s *Space, va VA) {
+	t.Helper()
+	want := model(s.Mem, uint64(s.DTB), s.levels(), va)
+	m, err := s.Translate(va)
+	steps, walkErr := s.Walk(va)
+	require.Equal(t, err, walkErr)
+	require.LessOrEqual(t, len(steps), s.levels())
+	for i, step := range steps {
+		require.Equal(t, s.levels()-i, step.Level)
+	}
+	if want.kind != 0 {
+		require.Equal(t, Mapping{}, m)
+		var fault *FaultError
+		require.ErrorAs(t, err, &fault)
+		require.Equal(t, want.kind, fault.Kind, "%v", err)
+		require.Equal(t, want.level, fault.Level)
+		require.Equal(t, va, fault.VA)
+		return
+	}
+	require.NoError(t, err)
+	last := steps[len(steps)-1]
+	require.Equal(t, Mapping{
+		VA: va, PA: PA(want.pa), PageSize: want.size, Level: want.level, Transition: want.transition,
+		Entry: last.Entry, EntryPA: last.EntryPA,
+	}, m)
+	require.Equal(t, want.level, last.Level)
+	require.Less(t, uint64(m.PA), uint64(1)<<52)
+}
+
+// Random tables, all in a few pages and so full of cycles, with all kinds of
+// entries on all levels.
+func TestAgainstModel(t *testing.T) {
+	t.Parallel()
+	for _, levels := range []int{4, 5} {
+		r := rand.New(rand.NewPCG(7, uint64(levels)))
+		seen := map[FaultKind]int{}
+		for range 40 {
+			g := newGuest(levels)
+			g.root = 0
+			for page := range PA(12) {
+				for i := range PA(512) {
+					g.setEntry(page<<12+8*i, randomEntry(r))
+				}
+			}
+			g.bad[7<<12] = errors.New("disk")
+			s := g.space()
+			for range 400 {
+				va := VA(r.Uint64())
+				if r.IntN(8) != 0 { // most are canonical
+					unused := 64 - (12 + 9*levels)
+					va = VA(int64(va<<unused) >> unused)
+				}
+				requireModel(t, s, va)
+				seen[model(g, 0, levels, va).kind]++
+			}
+		}
+		// All kinds have been compared, most of them often.
+		for kind := NonCanonical; kind <= TableUnreadable; kind++ {
+			require.Greater(t, seen[kind], 20, "%v with %d levels", kind, levels)
+		}
+		require.Greater(t, seen[0], 200, "translated")
+	}
+}
+
+func randomEntry(r *rand.Rand) uint64 {
+	switch r.IntN(10) {
+	case 0:
+		return 0
+	case 1:
+		return r.Uint64() // anything
+	case 2:
+		return r.Uint64() &^ flagP
+	case 3:
+		return r.Uint64() & 0xffff_f000_0000_03fe // demand zero, or in a paging file
+	case 4:
+		return r.Uint64()&0x3fe | uint64(r.IntN(2))<<11
+	case 5:
+		return r.Uint64()&0xfff0_0000_c000_1f7f | flagP | flagPS // a large page
+	default: // another of the tables, with all the bits that mean nothing
+		return r.Uint64()&0xfff0_0000_0000_0f7e | uint64(r.IntN(13))<<12 | flagP
+	}
+}
