@@ -15,7 +15,7 @@ func benchSpace(b *testing.B, onDisk bool) (s *Space, va VA, pages int) {
 	va, pages = 0xfffff80000000000, 8192
 	g := newGuestBelow(4, 0x1000000)
 	for i := range pages {
-		g.mapPage(va+VA(i)<<12, 0x1000000+PA(i*2654435761%pages)<<12, size4K, 0)
+		g.mapPage(va+VA(i)<<12, 0x1000000+PA(i*40503%pages)<<12, size4K, 0)
 	}
 	image := make([]byte, 0x1000000+pages<<12)
 	for pa, page := range g.pages {
