@@ -135,8 +135,9 @@ func checkKind(head []byte) error {
 			"give the dump of the guest's memory")
 	case data == elf.ELFDATA2MSB:
 		return refuse(fmt.Sprintf("a big-endian ELF core (%s); Windows guests are little-endian", machineName(machine)), "")
-	case machine == elf.EM_386 && class == elf.ELFCLASS64:
-		return refuse("a 64-bit ELF core of a 32-bit guest (EM_386); only x86-64 guests are read", "")
+	case machine == elf.EM_386:
+		// QEMU takes ELFCLASS64 for these too if memory goes above 4 GiB.
+		return refuse("an ELF core of a 32-bit guest (EM_386); only x86-64 guests are read", "")
 	case machine != elf.EM_X86_64:
 		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86-64 is read", machineName(machine)), "")
 	case class == elf.ELFCLASS32:
@@ -172,7 +173,8 @@ func typeName(t elf.Type) string {
 
 // machineName is the constant's name, or the number where there is none.
 func machineName(m elf.Machine) string {
-	if s := m.String(); strings.HasPrefix(s, "EM_") {
+	// String writes an unknown number as the nearest constant plus a rest.
+	if s := m.String(); strings.HasPrefix(s, "EM_") && !strings.Contains(s, "+") {
 		return s
 	}
 	return fmt.Sprintf("machine 0x%x", uint16(m))

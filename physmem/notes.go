@@ -201,6 +201,9 @@ func LooksLikeLinux(desc []byte) (release string, ok bool) {
 	const key = "OSRELEASE="
 	// The keys that name the kernel come first.
 	text := desc[:min(len(desc), 0x1000)]
+	if !isText(text[:min(len(text), len(key))]) {
+		return "", false
+	}
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		if v, found := bytes.CutPrefix(line, []byte(key)); found && isText(v) {
 			return string(bytes.TrimRight(v, "\x00")), true
