@@ -164,6 +164,10 @@ func (vm *VM) ready() (bool, error) {
 	return strings.HasSuffix(console, "READY\n"), nil
 }
 
+// trapPage is where every gate of the guest's IDT leads, 16 bytes a vector (NT_TRAPS in
+// testdata/guest/guest.h): a CPU that halts there took an exception it should not have.
+const trapPage = 0xfffff8004200b000
+
 // atRest reports whether every CPU has halted, or spins in user mode, in its final state.
 func (vm *VM) atRest() (bool, error) {
 	text, err := vm.HMP("info registers -a")
@@ -176,6 +180,10 @@ func (vm *VM) atRest() (bool, error) {
 			continue
 		}
 		cpus++
+		var rip uint64
+		if _, err := fmt.Sscanf(line, "RIP=%x", &rip); err == nil && rip&^0xfff == trapPage {
+			return false, fmt.Errorf("exception %#x on CPU %d of the guest", rip&0xfff>>4, cpus-1)
+		}
 		if !strings.Contains(line, "HLT=1") && !strings.Contains(line, "CPL=3") {
 			return false, nil
 		}
