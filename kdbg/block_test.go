@@ -129,12 +129,14 @@ func TestReadWithoutHeader(t *testing.T) {
 func TestReadToleratesAbsence(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(g *guestsim.Guest){
-		"no kernel header":      func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) },
-		"header is no PE":       func(g *guestsim.Guest) { g.Write32(guestsim.KernBase+0x3c, 0xfffffff0) },
-		"no module list head":   func(g *guestsim.Guest) { g.Unmap(g.PsLoadedModuleList) },
-		"module list is empty":  func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, g.PsLoadedModuleList) },
-		"module list to zero":   func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, 0) },
-		"first entry not there": func(g *guestsim.Guest) { g.Unmap(g.Modules[0].Entry) },
+		"no kernel header":        func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) },
+		"header is no PE":         func(g *guestsim.Guest) { g.Write32(guestsim.KernBase+0x3c, 0xfffffff0) },
+		"no module list head":     func(g *guestsim.Guest) { g.Unmap(g.PsLoadedModuleList) },
+		"module list is empty":    func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, g.PsLoadedModuleList) },
+		"module list to zero":     func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, 0) },
+		"first entry overwritten": func(g *guestsim.Guest) { g.Write64(g.Modules[0].Entry+0x30, 0x4141414141414141) },
+		"first base no page":      func(g *guestsim.Guest) { g.Write64(g.Modules[0].Entry+0x30, guestsim.KernBase+8) },
+		"first entry not there":   func(g *guestsim.Guest) { g.Unmap(g.Modules[0].Entry) },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unicode/utf16"
+	"unsafe"
 
 	"windmp/vtop"
 )
@@ -88,7 +89,9 @@ func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
 	return list, nil
 }
 
-// firstModuleBase is DllBase of the list's first entry: the kernel's.
+// firstModuleBase is DllBase of the list's first entry: the kernel's. A guest may
+// have crashed because this memory was overwritten, so what can't be a base
+// is an error, not an answer.
 func firstModuleBase(s *vtop.Space, head vtop.VA) (vtop.VA, error) {
 	next, err := s.Uint64(head)
 	if err != nil {
@@ -101,7 +104,11 @@ func firstModuleBase(s *vtop.Space, head vtop.VA) (vtop.VA, error) {
 	if err != nil {
 		return 0, err
 	}
-	return vtop.VA(entry.DllBase), nil
+	base := vtop.VA(entry.DllBase)
+	if base%pageSize != 0 || !kernelAddress(s, base) {
+		return 0, &PointerError{What: "DllBase of the first module", At: vtop.VA(next) + vtop.VA(unsafe.Offsetof(entry.DllBase)), Got: base}
+	}
+	return base, nil
 }
 
 func readLoaderEntry(s *vtop.Space, at vtop.VA) (*loaderEntry, error) {

@@ -14,8 +14,8 @@ const MaxImageSize = 64 << 20
 // Verify holds the block against itself, against what e knows, and against the
 // memory around it: the size, the page size, KernBase, the two list heads, which
 // must lie in the kernel image, the image's MZ, and the base of the first loaded
-// module, which is the kernel. What is not readable is no contradiction; many
-// dumps lack pages. Errors: [TagError], [SizeError], [MismatchError].
+// module, which is the kernel. What is not readable is no contradiction, as many
+// dumps lack pages; nor is a loader entry that was overwritten with nonsense. Errors: [TagError], [SizeError], [MismatchError].
 func (b *Block) Verify(s *vtop.Space, e Expect) error {
 	if err := b.verifySelf(s); err != nil {
 		return err

@@ -50,7 +50,7 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Empty(t, problems)
 	require.Len(t, runs, len(g.Runs()))
 	for i, r := range g.Runs() {
-		assert.Equal(t, r, guestsim.Range{Start: runs[i].BasePage * winhdr.PageSize, Size: runs[i].PageCount * winhdr.PageSize})
+		assert.Equal(t, winhdr.PhysicalMemoryRun64{BasePage: r.Start / winhdr.PageSize, PageCount: r.Size / winhdr.PageSize}, runs[i])
 	}
 	assert.Equal(t, g.Header(), h.Encode())
 }
