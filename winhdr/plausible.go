@@ -85,8 +85,11 @@ func (c *Context64) checkFlags() error {
 	if c.ContextFlags.Has(want) && c.ContextFlags&architectureBits == ContextAMD64 {
 		return nil
 	}
-	return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags),
-		fmt.Sprintf("0x%x (%v)", uint32(c.ContextFlags), c.ContextFlags),
+	got := hex(c.ContextFlags)
+	if !isFill(c.ContextFlags) {
+		got += fmt.Sprintf(" (%v)", c.ContextFlags)
+	}
+	return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), got,
 		fmt.Sprintf("at least %v, and no other architecture", want))
 }
 

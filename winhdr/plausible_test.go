@@ -58,6 +58,10 @@ func TestPlausible(t *testing.T) {
 			"ContextFlags at 0x30: got 0x0 (0x0), want at least AMD64|CONTROL|INTEGER, and no other architecture", "",
 		},
 		{
+			"filled", set(Context64{}, func(c *Context64) { c.ContextFlags = ContextFlags(Fill) }),
+			"ContextFlags at 0x30: got 0x45474150 ('PAGE' fill, never set), want at least AMD64|CONTROL|INTEGER, and no other architecture", "",
+		},
+		{
 			"no integer registers", set(kernelContext(), func(c *Context64) { c.ContextFlags = ContextControl }),
 			"ContextFlags at 0x30: got 0x100001 (AMD64|CONTROL), want at least AMD64|CONTROL|INTEGER, and no other architecture", "",
 		},

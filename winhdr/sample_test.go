@@ -1,0 +1,77 @@
+package winhdr
+
+import (
+	"compress/gzip"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What QEMU itself wrote: the header's own words about the file are true.
+func TestQEMUDumps(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("../testdata/*.win-dmp.gz")
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".win-dmp.gz"), func(t *testing.T) {
+			t.Parallel()
+			dump := gunzip(t, name)
+			h, err := Decode64(dump[:Size64])
+			require.NoError(t, err)
+			assert.Equal(t, dump[:Size64], h.Encode())
+
+			for _, p := range h.Check() {
+				assert.Equal(t, "DirectoryTableBase", p.Field, "only a PCID in it may be odd: %v", p)
+				assert.True(t, p.Repairable)
+			}
+			runs, problems := h.Runs()
+			assert.Empty(t, problems)
+			assert.Equal(t, h.PhysicalMemory.Run[:h.PhysicalMemory.NumberOfRuns], runs)
+			assert.EqualValues(t, len(dump), h.RequiredDumpSpace)
+			assert.EqualValues(t, len(dump), Size64+sumPages(runs)*PageSize)
+			require.NoError(t, h.SetRuns(runs))
+			assert.Equal(t, dump[:Size64], h.Encode(), "setting what is there changes nothing")
+
+			checkSavedContexts(t, dump[Size64:], int(h.NumberProcessors))
+		})
+	}
+}
+
+// checkSavedContexts finds the contexts that QEMU wrote, by their flags, and
+// expects at least one of them to be plausible for each processor. Where the
+// kernel's processors do not follow QEMU's order there may be more.
+func checkSavedContexts(t *testing.T, memory []byte, processors int) {
+	t.Helper()
+	offset := 0x30 // of ContextFlags
+	plausible := 0
+	for at := 0; at+ContextSize64 <= len(memory); at += 16 {
+		if binary.LittleEndian.Uint32(memory[at+offset:]) != uint32(ContextQEMU) {
+			continue
+		}
+		c, err := DecodeContext64(memory[at : at+ContextSize64])
+		require.NoError(t, err)
+		if c.Plausible() == nil {
+			plausible++
+		}
+	}
+	assert.GreaterOrEqual(t, plausible, processors)
+}
+
+func gunzip(t *testing.T, name string) []byte {
+	t.Helper()
+	file, err := os.Open(name)
+	require.NoError(t, err)
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	return b
+}
