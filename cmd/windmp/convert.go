@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -97,7 +98,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	}
 	bar := a.newProgress(f.quiet || f.dryRun)
 	opt.Progress = bar.update
-	report, err := convert.File(ctx, in, out, a.stdout, opt)
+	report, err := convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
 	return report, errors.Join(err, bar.close())
 }
 
@@ -117,4 +118,30 @@ func (f *convertFlags) options() (convert.Options, error) {
 		Contexts: contexts, Missing: missing,
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
 	}, nil
+}
+
+// interruptible is standard output as a stream: a write into a pipe that nobody
+// reads would outlast the signal that ends the program. The write that is given
+// up goes on until the process ends, which is at once.
+type interruptible struct {
+	ctx context.Context // io.Writer has no room for it
+	w   io.Writer
+}
+
+func (i *interruptible) Write(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := i.w.Write(p)
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-i.ctx.Done():
+		return 0, context.Cause(i.ctx)
+	}
 }

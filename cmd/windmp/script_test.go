@@ -175,7 +175,9 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("ended with %v", st)
+	if st.ExitCode() != exitInterrupted {
+		t.Fatalf("ended with %v, want exit code %d", st, exitInterrupted)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
