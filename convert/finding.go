@@ -64,6 +64,7 @@ const (
 	IDDTBMasked      = "WD208" // flag bits removed from DirectoryTableBase
 	IDDTBReplaced    = "WD209" // DirectoryTableBase was wrong, a vCPU's CR3 is used
 	IDTimeUpdated    = "WD210" // time and uptime taken from KUSER_SHARED_DATA
+	IDFiveLevels     = "WD212" // 5-level paging, which old debuggers do not know
 	IDTimeStale      = "WD211" // KUSER_SHARED_DATA is unreadable, times are the driver's
 
 	// KDBG.

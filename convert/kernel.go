@@ -38,6 +38,7 @@ func (g *Guest) findKernel() error {
 		g.Space, g.KDBG, g.KDBGSource = space, block, source
 		g.settleDTB(dtb, i == 0)
 		g.settleKDBG()
+		g.noteLevels()
 		return nil
 	}
 	return g.refuse(Finding{
@@ -150,6 +151,15 @@ func (g *Guest) settleKDBG() {
 	case KDBGDecoded:
 		g.addf(IDKDBGDecoded, SeverityInfo, where, "",
 			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.KDBG.Rotation, g.KDBG.Constant)
+	}
+}
+
+// noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
+// engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
+func (g *Guest) noteLevels() {
+	if g.Space.Levels > 4 {
+		g.addf(IDFiveLevels, SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
+			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
 	}
 }
 

@@ -193,7 +193,7 @@ func (p *Plan) crashedOn(c *cpuPlan) bool {
 		return false
 	}
 	bc, s := p.Guest.BugCheck, c.proc.Saved
-	return uint32(s.Rcx&0xffffffff) == bc.Code && s.Rdx == bc.Parameters[0] && s.R8 == bc.Parameters[1] && s.R9 == bc.Parameters[2]
+	return s.Rcx&0xffffffff == uint64(bc.Code) && s.Rdx == bc.Parameters[0] && s.R8 == bc.Parameters[1] && s.R9 == bc.Parameters[2]
 }
 
 // exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the

@@ -96,7 +96,7 @@ func processorProblems(list []kdbg.Processor) string {
 // lowerNumberProcessors writes the count that the engine accepts.
 func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 	was := g.Header.NumberProcessors
-	if uint64(was) == uint64(n) {
+	if int64(was) == int64(n) {
 		return
 	}
 	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors

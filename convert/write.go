@@ -36,11 +36,11 @@ type block struct {
 func (m *memoryPlan) blocks(yield func(block) bool) {
 	for _, s := range m.spans {
 		for s.size > 0 {
-			n := min(s.size, uint64(blockSize-s.off%blockSize)) //nolint:gosec // 1..blockSize
+			n := min(s.size, uint64(blockSize-s.off%blockSize))
 			if !yield(block{span{off: s.off, pa: s.pa, size: n, absent: s.absent}}) {
 				return
 			}
-			s.off += int64(n) //nolint:gosec // <= blockSize
+			s.off += int64(n)
 			s.pa += n
 			s.size -= n
 		}

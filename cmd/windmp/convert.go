@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -74,13 +75,16 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 	if f.json {
 		return a.printJSON(convertSchema, report, err)
 	}
-	if !f.quiet && err == nil {
-		w := a.stdout
-		if out == convert.Stdout && !f.dryRun {
-			w = a.stderr
-		}
-		printConvert(w, report)
+	if f.quiet || err != nil {
+		return err
 	}
+	w := a.stdout
+	if out == convert.Stdout && !f.dryRun {
+		w = a.stderr
+	}
+	var text bytes.Buffer
+	printConvert(&text, report)
+	_, err = text.WriteTo(w)
 	return err
 }
 

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -52,10 +52,10 @@ func printable(s string) string {
 }
 
 // printConvert prints the outcome of a conversion for people.
-func printConvert(w io.Writer, r *convert.Report) {
+func printConvert(w *bytes.Buffer, r *convert.Report) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(tw, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+		_, _ = tw.Write([]byte(name + "\t" + printable(fmt.Sprintf(format, args...)) + "\n")) // into memory
 	}
 	row("input", "%s: %s, %s", r.Input.Path, r.Input.Description, ibytes(r.Input.Size))
 	row("guest", "%s", guestText(r.Guest))
@@ -66,7 +66,7 @@ func printConvert(w io.Writer, r *convert.Report) {
 		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(c))
 	}
 	row("output", "%s", outputText(r))
-	_ = tw.Flush() // as any print to the terminal
+	_ = tw.Flush() // into memory
 	if r.Output.DryRun {
 		printPlan(w, r)
 	}
@@ -120,7 +120,7 @@ func outputText(r *convert.Report) string {
 }
 
 // printPlan prints what --dry-run is for: every change of header and memory.
-func printPlan(w io.Writer, r *convert.Report) {
+func printPlan(w *bytes.Buffer, r *convert.Report) {
 	fmt.Fprintln(w, "\nheader fields that differ from the guest's:")
 	for _, i := range r.Improvements {
 		fmt.Fprintf(w, "  %s: %s -> %s (%s)\n", i.Field, printable(i.From), printable(i.To), printable(i.Reason))
@@ -132,7 +132,7 @@ func printPlan(w io.Writer, r *convert.Report) {
 }
 
 // printFindings prints what is worse than info in full, and counts the rest.
-func printFindings(w io.Writer, r *convert.Report) {
+func printFindings(w *bytes.Buffer, r *convert.Report) {
 	rest := 0
 	for _, f := range r.Findings {
 		if f.Severity == convert.SeverityInfo || f.Severity == convert.SeverityOK {

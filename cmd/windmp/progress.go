@@ -29,7 +29,7 @@ func (a *app) newProgress(quiet bool) *progress {
 	f, ok := a.stderr.(*os.File)
 	return &progress{
 		w: a.stderr, quiet: quiet, next: time.Now().Add(lineEvery),
-		draw: ok && term.IsTerminal(int(f.Fd())), //nolint:gosec // a file descriptor is small
+		draw: ok && term.IsTerminal(int(f.Fd())),
 	}
 }
 
@@ -41,7 +41,7 @@ func (p *progress) update(done, total int64) {
 		p.drawBar(done, total)
 	case time.Now().After(p.next):
 		p.next = time.Now().Add(lineEvery)
-		fmt.Fprintf(p.w, "windmp: %s of %s\n", ibytes(done), ibytes(total))
+		_, _ = fmt.Fprintf(p.w, "windmp: %s of %s\n", ibytes(done), ibytes(total)) // progress is no reason to stop
 	}
 }
 
@@ -65,5 +65,5 @@ func (p *progress) close() error {
 
 // ibytes is a size for people, in powers of 1024.
 func ibytes[T int64 | uint64](n T) string {
-	return humanize.IBytes(uint64(max(n, 0))) //nolint:gosec // not negative
+	return humanize.IBytes(uint64(max(n, 0)))
 }

@@ -101,14 +101,18 @@ func (a *app) printError(err error) {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(a.stderr, "windmp: interrupted, nothing was left behind")
+		a.complain("windmp: interrupted, nothing was left behind")
 		return
 	}
-	fmt.Fprintf(a.stderr, "windmp: %s\n", printable(err.Error()))
+	a.complain("windmp: " + err.Error())
 	if hint := convert.Hint(err); hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+		a.complain("hint: " + hint)
 	}
 }
+
+// complain writes a line to standard error; when that fails, nobody is there to
+// be told.
+func (a *app) complain(line string) { _, _ = fmt.Fprintln(a.stderr, printable(line)) }
 
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {

@@ -89,7 +89,7 @@ func exitCodeIs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	err := ts.Exec(args[1], args[2:]...)
 	got := 0
-	if e, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // testscript's own error has no chain
+	if e, ok := err.(interface{ ExitCode() int }); ok {
 		got = e.ExitCode()
 	} else if err != nil {
 		ts.Fatalf("%v", err)
