@@ -3,6 +3,7 @@ module windmp
 go 1.26.0
 
 require (
+	github.com/anchore/go-lzo v0.1.1
 	github.com/dustin/go-humanize v1.1.0
 	github.com/klauspost/compress v1.20.3
 	github.com/rogpeppe/go-internal v1.16.0
