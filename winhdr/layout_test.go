@@ -176,6 +176,8 @@ func TestLayout(t *testing.T) {
 		{ExceptionRecord64{}, 0x98, exceptionLayout},
 		{Context64{}, 0x4d0, contextLayout},
 		{XSaveFormat{}, 0x200, xsaveLayout},
+		{BitmapDump64{}, 0x38, bitmapLayout},
+		{SummaryDump64{}, 0x28, summaryLayout},
 		{M128A{}, 0x10, []layoutRow{{"Low", 0, sdk}, {"High", 8, sdk}}},
 	}
 	for _, tt := range tests {
