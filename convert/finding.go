@@ -90,9 +90,10 @@ const (
 	IDSpecialsUnread   = "WD411" // the special registers can't be set
 
 	// Memory.
-	IDMissing     = "WD501" // pages of the run table are not in the source
-	IDRecovered   = "WD502" // memory between PT_LOADs was recovered
-	IDTooManyRuns = "WD504" // more than 42 runs
+	IDMissing      = "WD501" // pages of the run table are not in the source
+	IDRecovered    = "WD502" // memory between PT_LOADs was recovered
+	IDRecoveredVGA = "WD503" // memory below the VGA hole was placed by a PC's layout
+	IDTooManyRuns  = "WD504" // more than 42 runs
 )
 
 // findings collects what the stages find, in order.

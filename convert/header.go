@@ -148,19 +148,3 @@ func (g *Guest) repairHeader(n *physmem.Note) error {
 	h.MachineImageType, h.DumpType = winhdr.MachineAMD64, winhdr.DumpTypeFull
 	return nil
 }
-
-// recoverMemory gives the image the header's runs as proof of what is RAM.
-func (g *Guest) recoverMemory() {
-	ram := make([]physmem.Range, 0, len(g.Runs))
-	for _, r := range g.Runs {
-		ram = append(ram, physmem.Range{Start: r.BasePage * winhdr.PageSize, Size: r.PageCount * winhdr.PageSize})
-	}
-	placed := g.Image.Recover(ram)
-	for _, r := range placed {
-		g.recovered += r.Size
-	}
-	if g.recovered > 0 {
-		g.addf(IDRecovered, SeverityInfo, rangesText(placed), "",
-			"%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", g.recovered)
-	}
-}

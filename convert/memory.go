@@ -44,11 +44,6 @@ func (p *Plan) planMemory(mode MissingMode) error {
 	return nil
 }
 
-// runRange is a run in bytes. The run was checked to lie below 2^52.
-func runRange(r winhdr.PhysicalMemoryRun64) physmem.Range {
-	return physmem.Range{Start: r.BasePage * winhdr.PageSize, Size: r.PageCount * winhdr.PageSize}
-}
-
 // settleMissing refuses, zeroes or drops.
 func (p *Plan) settleMissing(mode MissingMode) error {
 	what := fmt.Sprintf("%d bytes of the guest's memory in %d ranges are not in the source", p.memory.absent, len(p.memory.missing))

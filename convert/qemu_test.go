@@ -17,6 +17,7 @@ import (
 // dumps are what one stopped machine was dumped to.
 type dumps struct {
 	elf, paging string // vmcores, paging off and on
+	filtered    string // from byte 0x123 on: partial pages at both ends
 	win         []byte // QEMU's win-dmp; nil when it refused
 	winErr      error
 }
@@ -28,7 +29,9 @@ func dumpAll(t *testing.T, c qemutest.Config) dumps {
 	dir := t.TempDir()
 	d := dumps{elf: filepath.Join(dir, "off.vmcore"), paging: filepath.Join(dir, "on.vmcore")}
 	require.NoError(t, vm.DumpELF(d.elf, qemutest.ELFOptions{}))
+	d.filtered = filepath.Join(dir, "filtered.vmcore")
 	require.NoError(t, vm.DumpELF(d.paging, qemutest.ELFOptions{Paging: true}))
+	require.NoError(t, vm.DumpELF(d.filtered, qemutest.ELFOptions{Begin: 0x123, Length: 0x140000456}))
 	win := filepath.Join(dir, "win.dmp")
 	if d.winErr = vm.DumpWin(win); d.winErr == nil {
 		var err error
@@ -62,7 +65,7 @@ func machines() []machine {
 	return list
 }
 
-// TestQEMU converts vmcores of real QEMU, made with paging off and on, and
+// TestQEMU converts vmcores of real QEMU, made with paging off, on and filtered, and
 // compares with the win-dmp that QEMU made of the same stopped machine.
 func TestQEMU(t *testing.T) {
 	qemutest.Require(t)
@@ -74,6 +77,7 @@ func TestQEMU(t *testing.T) {
 			variant := strings.Join(m.config.Variant, " ")
 			witness(t, d.elf, d.win, variant)
 			witness(t, d.paging, d.win, variant)
+			witness(t, d.filtered, d.win, variant)
 		})
 	}
 }
