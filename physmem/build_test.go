@@ -31,6 +31,8 @@ type builder struct {
 	notes  []note
 	loads  []load // off is relative to the start of memory
 	memory []byte
+	// memorySize says how large the memory is when it is not in memory.
+	memorySize uint64
 
 	xnum      bool // force PN_XNUM
 	notesLast bool // notes behind the memory
@@ -95,7 +97,7 @@ func (b *builder) build() []byte {
 	notes, first := b.noteBytes()
 	memAt := b.memoryOffset()
 	notesAt := uint64(phoff + 56*b.phnum())
-	strAt := memAt + uint64(len(b.memory))
+	strAt := memAt + max(uint64(len(b.memory)), b.memorySize)
 	if b.notesLast {
 		notesAt = strAt
 		strAt += uint64(len(notes))
@@ -146,10 +148,10 @@ func (b *builder) build() []byte {
 }
 
 // open opens the built file.
-func (b *builder) open(t testing.TB) *physmem.Image {
-	t.Helper()
+func (b *builder) open(tb testing.TB) *physmem.Image {
+	tb.Helper()
 	m, err := openBytes(b.build())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return m
 }
 

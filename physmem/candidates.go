@@ -68,10 +68,9 @@ func (g gap) candidates(ram []Range) []Candidate {
 			hi = min(hi, hole)
 		}
 		likely, known := g.singleHole(ram, i, hole)
-		c := []Candidate{g.candidate(r, lo, g.whyLow(lo))}
+		c := []Candidate{{Extent: g.extent(r.Start, r.End(), lo), Why: g.whyLow(lo)}}
 		if hi != lo {
-			c = append(c, g.candidate(r, hi, fmt.Sprintf(
-				"the file has nothing but the given RAM between physical address 0x%x and it", g.p1)))
+			c = append(c, Candidate{Extent: g.extent(r.Start, r.End(), hi), Why: g.whyHigh(hi, hole)})
 		}
 		for j := range c {
 			c[j].Likely = known && c[j].bias() == g.extent(r.Start, r.End(), likely).bias()
@@ -82,11 +81,6 @@ func (g gap) candidates(ram []Range) []Candidate {
 		out = append(out, c...)
 	}
 	return out
-}
-
-// candidate places r with skipped bytes of hole below it.
-func (g gap) candidate(r Range, skipped uint64, why string) Candidate {
-	return Candidate{Extent: g.extent(r.Start, r.End(), skipped), Why: why}
 }
 
 // whyLow says what must be true if there is as little hole as possible, which
@@ -102,6 +96,15 @@ func (g gap) whyLow(skipped uint64) string {
 	default:
 		return fmt.Sprintf("the file has nothing but the given RAM between it and physical address 0x%x", g.p2)
 	}
+}
+
+// whyHigh says what must be true if there is as much of the hole as possible,
+// which is skipped, below a range of RAM.
+func (g gap) whyHigh(skipped, hole uint64) string {
+	if skipped == hole && !g.last {
+		return fmt.Sprintf("the memory from 0x%x on goes down to it without a hole", g.p2)
+	}
+	return fmt.Sprintf("the file has nothing but the given RAM between physical address 0x%x and it", g.p1)
 }
 
 // singleHole returns how much of the gap's hole lies below the i-th range of

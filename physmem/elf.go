@@ -83,7 +83,7 @@ func (f *elfFile) readHeader() error {
 		return &ReadError{Err: err}
 	}
 	if len(head) < len(elf.ELFMAG) || string(head[:len(elf.ELFMAG)]) != elf.ELFMAG {
-		return fmt.Errorf("no ELF signature at its start: %w", errNotMine)
+		return declined("no ELF signature at its start")
 	}
 	if len(head) < elfHeaderSize {
 		return &FormatError{
@@ -276,10 +276,12 @@ func (f *elfFile) walkProgramHeaders() error {
 }
 
 // eachProgramHeader reads the count program headers at off, which must lie in
-// the file, and gives each with its own file offset, until yield says no.
+// the file, and gives each with its own file offset, until yield says no. The
+// header is yield's only during the call.
 func eachProgramHeader(r io.ReaderAt, off, count uint64, yield func(p *elf.Prog64, at int64) bool) error {
 	const batch = 1024
 	le := binary.LittleEndian
+	var p elf.Prog64 // one for all, as it escapes
 	buf := make([]byte, min(count, batch)*elfProgSize)
 	for i := uint64(0); i < count; {
 		n := min(count-i, batch)
@@ -288,7 +290,7 @@ func eachProgramHeader(r io.ReaderAt, off, count uint64, yield func(p *elf.Prog6
 			return &ReadError{Offset: at, Err: err}
 		}
 		for b := buf[:n*elfProgSize]; len(b) > 0; b = b[elfProgSize:] {
-			p := elf.Prog64{
+			p = elf.Prog64{
 				Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Off: le.Uint64(b[8:]), Vaddr: le.Uint64(b[16:]),
 				Paddr: le.Uint64(b[24:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
 			}

@@ -210,7 +210,13 @@ type byOrder []loadPiece
 func (h byOrder) Len() int           { return len(h) }
 func (h byOrder) Less(i, j int) bool { return h[i].order < h[j].order }
 func (h byOrder) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byOrder) Push(x any)        { *h = append(*h, x.(loadPiece)) } //nolint:forcetypeassert // heap.Interface
+
+func (h *byOrder) Push(x any) {
+	if p, ok := x.(loadPiece); ok {
+		*h = append(*h, p)
+	}
+}
+
 func (h *byOrder) Pop() any {
 	old := *h
 	last := old[len(old)-1]

@@ -112,7 +112,7 @@ func (f *elfFile) walkNotes(b []byte, at int64, size uint64) {
 	for pos := uint64(0); pos < uint64(len(b)); {
 		n, next, err := parseNote(b, pos, size)
 		if err != nil {
-			f.odd.add(OddityNoteSkipped, at+int64(pos), "%v; this note and all behind it are left out", err) //nolint:gosec // below maxNoteBytes
+			f.odd.add(OddityNoteSkipped, at+int64(pos), "%v; this note and all behind it are left out", err)
 			return
 		}
 		n.Offset += at
@@ -205,8 +205,9 @@ func LooksLikeLinux(desc []byte) (release string, ok bool) {
 		return "", false
 	}
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
-		if v, found := bytes.CutPrefix(line, []byte(key)); found && isText(v) {
-			return string(bytes.TrimRight(v, "\x00")), true
+		v, found := bytes.CutPrefix(bytes.TrimRight(line, "\x00"), []byte(key))
+		if found && isText(v) {
+			return string(v), true
 		}
 	}
 	return "", false

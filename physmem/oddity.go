@@ -22,23 +22,24 @@ func (o Oddity) String() string {
 type OddityKind uint8
 
 const (
-	// OddityTruncated: the file ends before what its headers describe.
+	// OddityTruncated means that the file ends before what its headers describe.
 	OddityTruncated OddityKind = iota + 1
-	// OddityConflict: two headers give different places for the same memory;
-	// the first one in the file was believed.
+	// OddityConflict means that two headers give different places for the same
+	// memory; the first one in the file was believed.
 	OddityConflict
-	// OddityBadSegment: a program header makes no sense and was left out.
+	// OddityBadSegment means that a program header makes no sense and was left
+	// out.
 	OddityBadSegment
-	// OddityNoteSkipped: a note, or the rest of the notes behind it, could not
-	// be used.
+	// OddityNoteSkipped means that a note, or a note and all behind it, could
+	// not be used.
 	OddityNoteSkipped
-	// OddityNoteDuplicate: a note that must be there once is there again; the
-	// first one was used.
+	// OddityNoteDuplicate means that a note that must be there once is there
+	// again; the first one was used.
 	OddityNoteDuplicate
-	// OddityCPU: the notes about a processor contradict each other, or one of
-	// them is missing.
+	// OddityCPU means that the notes about a processor contradict each other,
+	// or that one of them is missing.
 	OddityCPU
-	// OddityLimit: the file holds more of something than is read.
+	// OddityLimit means that the file holds more of something than is read.
 	OddityLimit
 )
 

@@ -8,15 +8,17 @@ import (
 	"os"
 )
 
-// A probe is one format's opener. It returns errNotMine, wrapped with the
-// reason, for a file of another format; any other error is final.
+// A probe is one format's opener. It returns a declined error for a file of
+// another format; any other error is final.
 type probe struct {
 	format Format
 	open   func(r io.ReaderAt, size int64) (*content, error)
 }
 
-// errNotMine is how a format declines a file.
-var errNotMine = errors.New("not of this format")
+// declined is the reason why a file is not of a format.
+type declined string
+
+func (d declined) Error() string { return string(d) }
 
 // probes returns the formats in the order in which they are tried. A format
 // that has no signature, such as raw memory, must not be in it: it would claim
@@ -100,10 +102,11 @@ func New(r io.ReaderAt, size int64) (*Image, error) {
 			c.format = p.format
 			return &Image{size: size, content: *c}, nil
 		}
-		if !errors.Is(err, errNotMine) {
+		var reason declined
+		if !errors.As(err, &reason) {
 			return nil, err
 		}
-		tried = append(tried, Refusal{Format: p.format, Reason: err.Error()})
+		tried = append(tried, Refusal{Format: p.format, Reason: string(reason)})
 	}
 	return nil, unrecognised(r, size, tried)
 }

@@ -90,7 +90,7 @@ func (t *noteTable) decodeCPUs(odd *oddities) []CPU {
 		var core *prstatus
 		var qemu *qemuCPU
 		var err error
-		c := CPU{Index: i, ID: uint32(i)} //nolint:gosec // below maxCPUs
+		c := CPU{Index: i, ID: uint32(i)}
 		if i < len(t.prstatus) {
 			if core, err = decodePrstatus(t.prstatus[i].Desc); err != nil {
 				odd.add(OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: %v", i, err)
@@ -187,12 +187,14 @@ func compareCPU(qemu, core *CPU, odd *oddities) {
 		{"r15", qemu.R15, core.R15},
 		{"rip", qemu.Rip, core.Rip},
 		{"rflags", qemu.Rflags, core.Rflags},
+		{"cs", uint64(qemu.CS.Selector), uint64(core.CS.Selector)},
+		{"ss", uint64(qemu.SS.Selector), uint64(core.SS.Selector)},
+		{"ds", uint64(qemu.DS.Selector), uint64(core.DS.Selector)},
+		{"es", uint64(qemu.ES.Selector), uint64(core.ES.Selector)},
+		{"fs", uint64(qemu.FS.Selector), uint64(core.FS.Selector)},
+		{"gs", uint64(qemu.GS.Selector), uint64(core.GS.Selector)},
 		{"fs base", qemu.FS.Base, core.FS.Base},
 		{"gs base", qemu.GS.Base, core.GS.Base},
-	}
-	segments := func(c *CPU) []Segment { return []Segment{c.CS, c.SS, c.DS, c.ES, c.FS, c.GS} }
-	for i, name := range []string{"cs", "ss", "ds", "es", "fs", "gs"} {
-		regs = append(regs, reg{name, uint64(segments(qemu)[i].Selector), uint64(segments(core)[i].Selector)})
 	}
 	i := slices.IndexFunc(regs, func(r reg) bool { return r.qemu != r.core })
 	if i >= 0 {

@@ -51,8 +51,9 @@ func clipRAM(ram []Range) []Range {
 
 // certain returns the extents whose place is proven, sorted.
 func (l *layout) certain(list []Extent, ram []Range) []Extent {
-	var out []Extent
-	for _, g := range l.gaps(list, ram) {
+	gaps := l.gaps(list, ram)
+	out := make([]Extent, 0, len(gaps))
+	for _, g := range gaps {
 		out = append(out, l.certainIn(g, within(ram, g.span()))...)
 	}
 	return out

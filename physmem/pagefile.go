@@ -1,0 +1,96 @@
+package physmem
+
+import (
+	"io"
+	"sync"
+
+	"windmp/internal/binio"
+)
+
+// maxPageRuns caps the runs of pages of a bitmap. Every run takes a page of the
+// file or more, so 16 million are 64 GiB of single pages; their table takes
+// 256 MiB.
+const maxPageRuns = 1 << 24
+
+// pageFile is memory of which a bitmap says what is there, and which the file
+// holds page by page in the bitmap's order, without gaps.
+type pageFile struct {
+	r       io.ReaderAt
+	first   int64 // file offset of the first page
+	present *pageSet
+	united  func() []Range // made when it is asked for
+}
+
+func newPageFile(r io.ReaderAt, first int64, present *pageSet) *pageFile {
+	return &pageFile{r: r, first: first, present: present, united: sync.OnceValue(present.ranges)}
+}
+
+// ranges returns the members as ranges of bytes.
+func (s *pageSet) ranges() []Range {
+	out := make([]Range, 0, s.runCount())
+	for first, behind := range s.runs {
+		out = append(out, span(first*PageSize, behind*PageSize))
+	}
+	return out
+}
+
+// hole returns the error for memory at pa that the set does not have.
+func (s *pageSet) hole(pa uint64) error {
+	next, ok := s.next(pa / PageSize)
+	if !ok {
+		return &NotInImageError{PA: pa}
+	}
+	return &NotInImageError{PA: pa, Size: next*PageSize - pa}
+}
+
+func (f *pageFile) ranges() []Range { return f.united() }
+
+// offset returns where the file holds a page that is present.
+func (f *pageFile) offset(page uint64) int64 {
+	return f.first + int64(f.present.rank(page)*PageSize) //nolint:gosec // inside the file
+}
+
+func (f *pageFile) extents() []Extent {
+	ranges := f.united()
+	out := make([]Extent, 0, len(ranges))
+	for _, r := range ranges {
+		out = append(out, Extent{Range: r, Offset: f.offset(r.Start / PageSize)})
+	}
+	return out
+}
+
+// readAt reads each run of pages with one read of the file.
+func (f *pageFile) readAt(p []byte, pa uint64) (int, error) {
+	n := 0
+	for n < len(p) {
+		page, within := pa/PageSize, pa%PageSize
+		if !f.present.has(page) {
+			return n, f.present.hole(pa)
+		}
+		want := min(uint64(len(p)-n), f.present.endBelow(page, pa+uint64(len(p)-n))*PageSize-pa)
+		off := f.offset(page) + int64(within) //nolint:gosec // below PageSize
+		got, err := binio.ReadSome(f.r, p[n:][:want], off)
+		n += got
+		if err != nil {
+			return n, &ReadError{Offset: off + int64(got), Err: err}
+		}
+		pa += want
+	}
+	return n, nil
+}
+
+// endBelow is end, but it need not look further than up to physical address
+// limit.
+func (s *pageSet) endBelow(page, limit uint64) uint64 {
+	last := (limit + PageSize - 1) / PageSize
+	for at := page; at < last; at = (at/64 + 1) * 64 {
+		c := s.chunk(at)
+		if c == nil {
+			return at
+		}
+		if w := ^c.words[at%chunkPages/64] >> (at % 64); w != 0 {
+			return min(last, s.end(at))
+		}
+	}
+	return last
+}
