@@ -1,0 +1,52 @@
+package winhdr
+
+import (
+	_ "embed"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:embed bugchecks.txt
+var bugChecksText string
+
+// bugCheckNames is the table of bugchecks.txt.
+var bugCheckNames = sync.OnceValue(func() map[uint32]string {
+	names := map[uint32]string{}
+	for line := range strings.Lines(bugChecksText) {
+		code, name, ok := strings.Cut(strings.TrimSpace(line), " ")
+		v, err := strconv.ParseUint(code, 16, 32)
+		if ok && err == nil {
+			names[uint32(v)] = name
+		}
+	}
+	return names
+})
+
+// bugCheckMiniature marks the code of a small memory dump (0x1000007e), whose
+// bug check was the one without this bit (bugcodes.h, the names that end in
+// _M).
+const bugCheckMiniature = 0x10000000
+
+// BugCheckName is the symbolic name of a bug check code, such as
+// "IRQL_NOT_LESS_OR_EQUAL"; empty for a code that Microsoft's lists do not
+// have, as drivers may invent their own.
+func BugCheckName(code uint32) string { return bugCheckNames()[code] }
+
+// BugCheckMeaning says what a bug check and its parameters mean.
+type BugCheckMeaning struct {
+	// Summary is one sentence.
+	Summary string
+	// Parameters are the meanings of the four; empty for one that has none, or
+	// whose meaning depends on another.
+	Parameters [4]string
+}
+
+// MeaningOf explains the more common bug checks; false for the rest.
+func MeaningOf(code uint32) (BugCheckMeaning, bool) {
+	m, ok := bugCheckMeanings[code]
+	if !ok && code&bugCheckMiniature != 0 {
+		m, ok = bugCheckMeanings[code&^uint32(bugCheckMiniature)]
+	}
+	return m, ok
+}

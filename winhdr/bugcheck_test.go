@@ -1,0 +1,63 @@
+package winhdr_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr"
+)
+
+func TestBugCheckNames(t *testing.T) {
+	t.Parallel()
+	names := map[uint32]string{
+		0x1:        "APC_INDEX_MISMATCH",
+		0xa:        "IRQL_NOT_LESS_OR_EQUAL",
+		0x7e:       "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED",
+		0xd1:       "DRIVER_IRQL_NOT_LESS_OR_EQUAL",
+		0x10f:      "RESOURCE_MANAGER_EXCEPTION_NOT_HANDLED",
+		0x139:      "KERNEL_SECURITY_CHECK_FAILURE",
+		0x161:      "LIVE_SYSTEM_DUMP",
+		0x20001:    "HYPERVISOR_ERROR",
+		0x1000007e: "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED_M",
+		0xdeaddead: "MANUALLY_INITIATED_CRASH1",
+		0:          "",
+		0x4747:     "",
+	}
+	for code, want := range names {
+		assert.Equal(t, want, winhdr.BugCheckName(code), "%#x", code)
+	}
+}
+
+// TestMeaningOf: what has a meaning has a name too.
+func TestMeaningOf(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for code := range uint32(0x300) {
+		m, ok := winhdr.MeaningOf(code)
+		if !ok {
+			continue
+		}
+		n++
+		assert.NotEmpty(t, m.Summary)
+		assert.NotEmpty(t, winhdr.BugCheckName(code), "%#x", code)
+	}
+	assert.GreaterOrEqual(t, n, 50)
+	small, ok := winhdr.MeaningOf(0x1000007e)
+	require.True(t, ok)
+	full, _ := winhdr.MeaningOf(0x7e)
+	assert.Equal(t, full, small)
+	_, ok = winhdr.MeaningOf(0x2fe)
+	assert.False(t, ok)
+}
+
+func ExampleBugCheckName() {
+	fmt.Println(winhdr.BugCheckName(0xd1))
+	m, _ := winhdr.MeaningOf(0xd1)
+	fmt.Println(m.Parameters[0])
+	// Output:
+	// DRIVER_IRQL_NOT_LESS_OR_EQUAL
+	// address that was referenced
+}
