@@ -64,10 +64,6 @@ func TestUnrecognised(t *testing.T) {
 	t.Parallel()
 	at := func(off int, s string) string { return strings.Repeat("\x00", off) + s }
 	for head, want := range map[string]string{
-		"KDUMP   \x06\x00":               "a kdump-compressed dump",
-		"makedumpfile\x00\x00":           "makedumpfile's flattened format",
-		"PAGEDU64":                       "a Windows crash dump already (64-bit)",
-		"PAGEDUMP":                       "a Windows crash dump already (32-bit)",
 		"EMiL\x01\x00":                   "a LiME memory dump",
 		"\x1f\x8b\x08":                   "gzip-compressed data; decompress it first",
 		"\x28\xb5\x2f\xfd":               "zstd-compressed data; decompress it first",
@@ -114,10 +110,11 @@ func TestUnknown(t *testing.T) {
 		assert.Contains(t, err.Error(), want)
 		var ue *physmem.UnknownFormatError
 		require.ErrorAs(t, err, &ue)
-		require.Len(t, ue.Tried, 1)
+		require.NotEmpty(t, ue.Tried)
 		assert.Equal(t, physmem.FormatELF, ue.Tried[0].Format)
 	}
 	_, err := openBytes(nil)
-	require.EqualError(t, err, "not a memory image that is known here: it looks like an empty file; "+
-		"not elf: no ELF signature at its start; the dump was not written; look for the error where it was made")
+	assert.Contains(t, err.Error(), "not a memory image that is known here: it looks like an empty file; "+
+		"not elf: no ELF signature at its start; ")
+	assert.Contains(t, err.Error(), "; the dump was not written; look for the error where it was made")
 }
