@@ -30,31 +30,51 @@ func FuzzConvert(f *testing.F) {
 		f.Add(guestsim.New(opt).ELF(), uint8(0))
 		f.Add(guestsim.New(opt).ELF(), uint8(4))
 	}
+	f.Fuzz(func(t *testing.T, core []byte, mode uint8) { checkConversion(t, core, mode) })
+}
+
+// FuzzConvertPoked overwrites words of a sound core, which reaches deeper than
+// arbitrary bytes: each 8 bytes of pokes are an offset, a length and a value.
+func FuzzConvertPoked(f *testing.F) {
+	core := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash}).ELF()
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0}, uint8(0))
+	f.Add([]byte{0xc0, 0x11, 0, 4, 0xff, 0xff, 0xff, 0xff, 0x10, 0x12, 0, 8, 1, 2, 3, 4}, uint8(4))
+	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) {
+		poked := bytes.Clone(core)
+		for ; len(pokes) >= 8; pokes = pokes[8:] {
+			at := (int(pokes[0]) | int(pokes[1])<<8 | int(pokes[2])<<16) % len(poked)
+			copy(poked[at:], pokes[4:4+1+pokes[3]%4])
+		}
+		checkConversion(t, poked, mode)
+	})
+}
+
+// checkConversion converts core, if it can be, and checks the dump.
+func checkConversion(t *testing.T, core []byte, mode uint8) {
+	t.Helper()
 	contexts := []convert.ContextMode{convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved}
 	missing := []convert.MissingMode{convert.MissingFail, convert.MissingZero, convert.MissingDrop}
-	f.Fuzz(func(t *testing.T, core []byte, mode uint8) {
-		im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
-		if err != nil {
-			return
-		}
-		g, err := convert.Examine(im)
-		require.NotNil(t, g)
-		if err != nil {
-			return
-		}
-		opt := convert.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}
-		p, err := convert.NewPlan(g, opt)
-		if err != nil || p.Size > fuzzOutput {
-			return
-		}
-		var out bytes.Buffer
-		require.NoError(t, p.Write(context.Background(), &out, opt))
-		require.Equal(t, p.Size, int64(out.Len()))
-		h, err := winhdr.Decode64(out.Bytes()[:winhdr.Size64])
-		require.NoError(t, err)
-		require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)
-		runs, problems := h.Runs()
-		require.NotEmpty(t, runs)
-		require.Empty(t, problems)
-	})
+	im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	if err != nil {
+		return
+	}
+	g, err := convert.Examine(im)
+	require.NotNil(t, g)
+	if err != nil {
+		return
+	}
+	opt := convert.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}
+	p, err := convert.NewPlan(g, opt)
+	if err != nil || p.Size > fuzzOutput {
+		return
+	}
+	var out bytes.Buffer
+	require.NoError(t, p.Write(context.Background(), &out, opt))
+	require.Equal(t, p.Size, int64(out.Len()))
+	h, err := winhdr.Decode64(out.Bytes()[:winhdr.Size64])
+	require.NoError(t, err)
+	require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)
+	runs, problems := h.Runs()
+	require.NotEmpty(t, runs)
+	require.Empty(t, problems)
 }

@@ -16,7 +16,7 @@ type Hex uint64
 func (h Hex) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%#x", uint64(h)), nil }
 
 // Report tells what a conversion found, decided and did. Its JSON names are
-// stable; docs/report.md explains each field.
+// stable; docs/schema has their JSON Schema.
 type Report struct {
 	Input  InputReport  `json:"input"`
 	Output OutputReport `json:"output"`

@@ -382,6 +382,23 @@ func TestMissing(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 }
 
+// TestSpaceIsCheckedFirst: a header that lists a petabyte asks for more than any
+// disk has, and nothing is written.
+func TestSpaceIsCheckedFirst(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	h := g.Header()
+	n := u32(h, 0x88)
+	binary.LittleEndian.PutUint32(h[0x88:], n+1)
+	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<32)
+	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1<<38)
+	_, r, err := convertSim(t, g, convert.Options{Missing: convert.MissingZero})
+	var space *convert.SpaceError
+	require.ErrorAs(t, err, &space)
+	assert.Equal(t, uint64(r.Output.Size), space.Need)
+	assert.Equal(t, string(convert.StageOutput), r.Error.Stage)
+}
+
 // TestUnknownBytesArePreserved: what windmp does not set keeps the guest's
 // bytes, whatever they are.
 func TestUnknownBytesArePreserved(t *testing.T) {
