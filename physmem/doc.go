@@ -21,9 +21,12 @@
 //	format  written by                                    source of the layout
 //	elf     QEMU dump-guest-memory, virsh dump            System V gABI chapter 5, elf.h,
 //	        --memory-only, Proxmox, KubeVirt, incus       QEMU dump/dump.c, target/i386/arch_dump.c
+//	dmp     Windows, QEMU dump-guest-memory -w, virsh     Microsoft mindumpdef.h, package winhdr
+//	        dump --format win-dmp: full, bitmap, summary
 //
-// An ELF file must be a 64-bit little-endian x86-64 core. What else is
-// recognised is refused with its name and, where there is one, the way out
+// An ELF file must be a 64-bit little-endian x86-64 core. A Windows dump must be
+// an x64 one; it has no processors here, as their registers are in guest memory,
+// where its header leads ([Image.DumpHeader]). What else is recognised is refused with its name and, where there is one, the way out
 // ([UnsupportedError]).
 //
 // # Memory that no program header describes

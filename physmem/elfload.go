@@ -109,9 +109,7 @@ func (t *loadTable) extents(odd *oddities) []Extent {
 	for i, e := range t.list {
 		pieces[i] = loadPiece{Extent: e, order: i}
 	}
-	slices.SortFunc(pieces, func(a, b loadPiece) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.order, b.order))
-	})
+	slices.SortFunc(pieces, comparePieces)
 	list, clash := uniteAgreeing(pieces)
 	if clash == nil {
 		return list
@@ -127,6 +125,11 @@ func (t *loadTable) extents(odd *oddities) []Extent {
 type loadPiece struct {
 	Extent
 	order int
+}
+
+// comparePieces orders pieces by address, and by the order of the file.
+func comparePieces(a, b loadPiece) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.order, b.order))
 }
 
 // conflict is a byte for which two program headers give different places.

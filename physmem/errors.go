@@ -61,6 +61,10 @@ type UnsupportedError struct {
 	Format Format // the format it is part of, empty if none of ours
 	What   string // what the file is, "an ELF executable, not a memory core"
 	Hint   string // what to do about it, may be empty
+	// DumpHeader is the header of a Windows crash dump whose memory is not
+	// read here: 0x2000 bytes, 0x1000 of a 32-bit one, less if the file has
+	// less. Nil for all other files.
+	DumpHeader []byte
 }
 
 func (e *UnsupportedError) Error() string {

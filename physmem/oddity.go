@@ -41,6 +41,9 @@ const (
 	OddityCPU
 	// OddityLimit means that the file holds more of something than is read.
 	OddityLimit
+	// OddityCount: a count in a header is not that of what it counts; the
+	// latter was believed.
+	OddityCount
 )
 
 var oddityNames = map[OddityKind]string{
@@ -51,6 +54,7 @@ var oddityNames = map[OddityKind]string{
 	OddityNoteDuplicate: "note-duplicate",
 	OddityCPU:           "cpu",
 	OddityLimit:         "limit",
+	OddityCount:         "count",
 }
 
 // String returns the short name of the kind, which does not change.
@@ -85,7 +89,7 @@ func (o *oddities) add(kind OddityKind, offset int64, format string, args ...any
 // all returns the oddities, each kind that was cut short followed by a count.
 func (o *oddities) all() []Oddity {
 	out := o.list
-	for k := OddityTruncated; k <= OddityLimit; k++ {
+	for k := OddityTruncated; k <= OddityCount; k++ {
 		if more := o.count[k] - maxOdditiesPerKind; more > 0 {
 			out = append(out, Oddity{Kind: k, Text: fmt.Sprintf("and %d more like these", more)})
 		}

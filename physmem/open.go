@@ -26,6 +26,7 @@ func (d declined) Error() string { return string(d) }
 func probes() []probe {
 	return []probe{
 		{FormatELF, openELF},
+		{FormatDMP, openDMP},
 	}
 }
 

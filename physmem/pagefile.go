@@ -67,7 +67,9 @@ func (f *pageFile) readAt(p []byte, pa uint64) (int, error) {
 		if !f.present.has(page) {
 			return n, f.present.hole(pa)
 		}
-		want := min(uint64(len(p)-n), f.present.endBelow(page, pa+uint64(len(p)-n))*PageSize-pa)
+		left := uint64(len(p) - n)
+		behind := f.present.end(page, (pa+left-1)/PageSize+1)
+		want := min(left, behind*PageSize-pa)
 		off := f.offset(page) + int64(within) //nolint:gosec // below PageSize
 		got, err := binio.ReadSome(f.r, p[n:][:want], off)
 		n += got
@@ -77,20 +79,4 @@ func (f *pageFile) readAt(p []byte, pa uint64) (int, error) {
 		pa += want
 	}
 	return n, nil
-}
-
-// endBelow is end, but it need not look further than up to physical address
-// limit.
-func (s *pageSet) endBelow(page, limit uint64) uint64 {
-	last := (limit + PageSize - 1) / PageSize
-	for at := page; at < last; at = (at/64 + 1) * 64 {
-		c := s.chunk(at)
-		if c == nil {
-			return at
-		}
-		if w := ^c.words[at%chunkPages/64] >> (at % 64); w != 0 {
-			return min(last, s.end(at))
-		}
-	}
-	return last
 }

@@ -3,6 +3,7 @@ package physmem
 import (
 	"encoding/binary"
 	"io"
+	"math"
 	"math/bits"
 
 	"windmp/internal/binio"
@@ -76,8 +77,9 @@ func readPageSet(r io.ReaderAt, off int64, n uint64) (*pageSet, error) {
 			buf[part-1] &= 1<<(n%8) - 1
 		}
 		clear(buf[part:])
-		for b := buf[:part]; len(b) > 0; b = b[min(len(b), chunkPages/8):] {
-			s.append(buf[part-uint64(len(b)):][:min(uint64(len(b)+7)&^7, chunkPages/8)])
+		words := (part + 7) &^ 7
+		for i := uint64(0); i < words; i += chunkPages / 8 {
+			s.append(buf[i:min(i+chunkPages/8, words)])
 		}
 	}
 	return s, nil
@@ -151,24 +153,31 @@ func (s *pageSet) rank(page uint64) uint64 {
 
 // next returns the first member from a page on.
 func (s *pageSet) next(page uint64) (uint64, bool) {
-	return s.find(page, 0)
+	return s.find(page, 0, math.MaxUint64)
 }
 
-// end returns the first page from a page on that is no member.
-func (s *pageSet) end(page uint64) uint64 {
-	at, _ := s.find(page, ^uint64(0))
-	return at
+// end returns the first page from a page on that is no member, limit if that is
+// not below limit.
+func (s *pageSet) end(page, limit uint64) uint64 {
+	if at, ok := s.find(page, ^uint64(0), limit); ok {
+		return min(at, limit)
+	}
+	return min(limit, s.pages())
 }
+
+// pages returns the end of the set: all members are below it.
+func (s *pageSet) pages() uint64 { return uint64(len(s.chunks)) * chunkPages }
 
 // find returns the first page from a page on whose bit differs from those of
-// flip, and false if there is none below the end of the set.
-func (s *pageSet) find(page, flip uint64) (uint64, bool) {
+// flip, and false if there is none below limit and the end of the set. The page
+// may be a little above limit.
+func (s *pageSet) find(page, flip, limit uint64) (uint64, bool) {
 	skip := (*pageChunk)(nil)
 	if flip != 0 {
 		skip = fullChunk
 	}
-	total := uint64(len(s.chunks)) * chunkPages
-	for page < total {
+	limit = min(limit, s.pages())
+	for page < limit {
 		c := s.chunks[page/chunkPages]
 		if c == skip {
 			page = (page/chunkPages + 1) * chunkPages
@@ -183,7 +192,7 @@ func (s *pageSet) find(page, flip uint64) (uint64, bool) {
 		}
 		page = (page/64 + 1) * 64
 	}
-	return page, flip != 0
+	return 0, false
 }
 
 // runs yields the members as runs of pages, ascending: the first page, and the
@@ -194,7 +203,7 @@ func (s *pageSet) runs(yield func(first, behind uint64) bool) {
 		if !ok {
 			return
 		}
-		at = s.end(first)
+		at = s.end(first, math.MaxUint64)
 		if !yield(first, at) {
 			return
 		}

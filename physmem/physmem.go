@@ -13,6 +13,7 @@ type Format string
 // The formats that are read.
 const (
 	FormatELF Format = "elf" // ELF core of a machine, "vmcore"
+	FormatDMP Format = "dmp" // Windows crash dump
 )
 
 // An Image is the memory and the processors of a guest as a file holds them.
@@ -34,8 +35,10 @@ type content struct {
 	mem       memory
 	cpus      []CPU
 	guestNote *Note
-	oddities  []Oddity
-	layout    *layout // nil if the file holds nothing beyond its headers' extents
+	// dumpHeader is the header of a Windows crash dump, nil in other formats.
+	dumpHeader []byte
+	oddities   []Oddity
+	layout     *layout // nil if the file holds nothing beyond its headers' extents
 }
 
 // memory is where a format keeps the guest's memory.

@@ -31,8 +31,6 @@ const (
 var magics = []magic{
 	{0, "KDUMP   ", "a kdump-compressed dump", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
 	{0, "makedumpfile\x00", "a kdump-compressed dump in makedumpfile's flattened format", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
-	{0, "PAGEDU64", "a Windows crash dump already (64-bit)", "open it in the debugger as it is"},
-	{0, "PAGEDUMP", "a Windows crash dump already (32-bit)", "open it in the debugger as it is"},
 	{0, "MDMP", "a Windows minidump of a process, not memory of a machine", ""},
 	{0, "EMiL", "a LiME memory dump", "dump the guest from its host in ELF format instead"},
 	{0, "QEVM", "QEMU's migration stream (virsh save, savevm)", "restore the guest and dump its memory with virsh dump --memory-only"},

@@ -1,0 +1,198 @@
+package physmem
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"unsafe"
+
+	"windmp/internal/binio"
+	"windmp/winhdr"
+)
+
+// dumpHeaderSize32 is the size of the header of a 32-bit dump (Microsoft
+// mindumpdef.h, DUMP_HEADER32).
+const dumpHeaderSize32 = 0x1000
+
+// DumpHeader returns the first 0x2000 bytes of a Windows crash dump, its own
+// header as it is (see package winhdr); nil for other formats. A dump has no
+// processors here: the registers are in guest memory, where the header leads.
+func (m *Image) DumpHeader() []byte { return slices.Clone(m.dumpHeader) }
+
+// dmpFile is a Windows crash dump while it is opened.
+type dmpFile struct {
+	r    io.ReaderAt
+	size uint64
+	raw  []byte
+	hdr  *winhdr.Header64
+	odd  oddities
+}
+
+// openDMP opens an x64 Windows crash dump: the header says by DumpType how the
+// pages are laid out. The machine type is the caller's to judge.
+func openDMP(r io.ReaderAt, size int64) (*content, error) {
+	f := &dmpFile{r: r, size: binio.Uint64(size)}
+	if err := f.readHeader(); err != nil {
+		return nil, err
+	}
+	c := &content{dumpHeader: f.raw}
+	var err error
+	switch t := f.hdr.DumpType; t {
+	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset: // as Microsoft's debugger engine takes it
+		err = f.openFull(c)
+	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
+		err = f.openBitmap(c)
+	case winhdr.DumpTypeSummary:
+		err = f.openSummary(c)
+	default:
+		err = f.refuseType()
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.oddities = f.odd.all()
+	return c, nil
+}
+
+// readHeader reads the header of a 64-bit dump; a 32-bit one is refused by name.
+func (f *dmpFile) readHeader() error {
+	head := make([]byte, min(f.size, winhdr.Size64))
+	if err := binio.ReadFull(f.r, head, 0); err != nil {
+		return &ReadError{Err: err}
+	}
+	const signatures = 8
+	le := binary.LittleEndian
+	if len(head) < signatures || le.Uint32(head) != winhdr.SignaturePAGE {
+		return declined("no PAGE signature at its start")
+	}
+	switch valid := le.Uint32(head[4:]); valid {
+	case winhdr.ValidDumpDU64:
+	case winhdr.ValidDumpDUMP:
+		return &UnsupportedError{
+			Format: FormatDMP, What: "a Windows crash dump of a 32-bit system; only x64 ones are read",
+			Hint:       "open it in the debugger as it is",
+			DumpHeader: head[:min(len(head), dumpHeaderSize32)],
+		}
+	default:
+		return declined(fmt.Sprintf("its start is PAGE, but not DU64 or DUMP behind it: 0x%08x", valid))
+	}
+	if len(head) < winhdr.Size64 {
+		return &FormatError{
+			Format: FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
+			Want: "0x2000 bytes of header", Hint: hintIncomplete,
+		}
+	}
+	f.raw = head
+	var err error
+	f.hdr, err = winhdr.Decode64(head)
+	return err
+}
+
+// refuseType refuses a dump that holds no memory that can be read here.
+func (f *dmpFile) refuseType() error {
+	e := &UnsupportedError{Format: FormatDMP, DumpHeader: f.raw}
+	switch t := f.hdr.DumpType; t {
+	case winhdr.DumpTypeTriage:
+		e.What = "a Windows triage dump (small memory dump): it holds one thread's stack, not the machine's memory"
+		e.Hint = "set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
+	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		e.What = fmt.Sprintf("a Windows dump of type 0x%x (%v, RDMP) as newer WinDbg writes it, which is not read here", uint32(t), t)
+		e.Hint = "open it in WinDbg as it is"
+	case winhdr.DumpTypeHeader:
+		e.What = "the header of a Windows crash dump alone, without memory"
+	default:
+		return &FormatError{
+			Format: FormatDMP, Offset: int64(unsafe.Offsetof(f.hdr.DumpType)), Field: "dump header: DumpType",
+			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5 or 0x6",
+		}
+	}
+	return e
+}
+
+// openFull takes the run table for the layout of the file: the pages of the
+// runs, in the table's order, back to back behind the header.
+func (f *dmpFile) openFull(c *content) error {
+	list, pages, err := f.runTable()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return f.noMemory(winhdr.Size64)
+	}
+	c.mem = newFlat(f.r, list)
+	c.describe = "full Windows crash dump, " + plural(pages, "page")
+	return nil
+}
+
+const offsetRuns = int64(unsafe.Offsetof(winhdr.Header64{}.PhysicalMemory))
+
+// runTable returns the extents that the run table describes, as far as the
+// file holds them, and the pages of its runs. An unusable run hides where those
+// behind it are.
+func (f *dmpFile) runTable() (list []Extent, pages uint64, err error) {
+	m := &f.hdr.PhysicalMemory
+	runs := m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns64)]
+	if len(runs) < int(min(m.NumberOfRuns, 1<<30)) {
+		f.odd.add(OddityLimit, offsetRuns, "the header claims 0x%x runs of memory and has room for %d, which are used", m.NumberOfRuns, len(runs))
+	}
+	var (
+		pieces []loadPiece
+		at     uint64 = winhdr.Size64
+	)
+	for i, run := range runs {
+		if run.BasePage >= winhdr.MaxPFN || run.PageCount > winhdr.MaxPFN-run.BasePage {
+			f.odd.add(OddityBadSegment, offsetRuns, "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
+				i, run.PageCount, run.BasePage)
+			break
+		}
+		size := run.PageCount * PageSize
+		if have := binio.Clip(at, size, f.size); have > 0 {
+			pieces = append(pieces, loadPiece{order: i, Extent: Extent{
+				Range: Range{Start: run.BasePage * PageSize, Size: have}, Offset: int64(at), //nolint:gosec // inside the file
+			}})
+		}
+		at += size // at most 42 times 2^52
+		pages += run.PageCount
+	}
+	if at == winhdr.Size64 {
+		return nil, 0, &FormatError{
+			Format: FormatDMP, Offset: offsetRuns, Field: "dump header: PhysicalMemoryBlock",
+			Got: fmt.Sprintf("0x%x runs", m.NumberOfRuns), Reason: "none of them says what memory the file holds",
+		}
+	}
+	if pages != m.NumberOfPages {
+		f.odd.add(OddityCount, offsetRuns, "the header counts 0x%x pages, its runs have 0x%x", m.NumberOfPages, pages)
+	}
+	f.checkEnd(at)
+	return f.resolve(pieces), pages, nil
+}
+
+// checkEnd notes a file that ends before its memory does.
+func (f *dmpFile) checkEnd(end uint64) {
+	if end > f.size {
+		f.odd.add(OddityTruncated, 0, "the file ends at 0x%x and its memory goes up to file offset 0x%x; 0x%x bytes are missing",
+			f.size, end, end-f.size)
+	}
+}
+
+// resolve sorts the runs. Pages that are in several of them are in the file
+// several times; the first one is believed.
+func (f *dmpFile) resolve(pieces []loadPiece) []Extent {
+	slices.SortFunc(pieces, comparePieces)
+	list, clash := uniteAgreeing(pieces)
+	if clash == nil {
+		return list
+	}
+	f.odd.add(OddityConflict, offsetRuns, "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
+		clash.pa, clash.offsets[0], clash.offsets[1])
+	return paint(pieces)
+}
+
+// noMemory is the error for a dump whose pages are all behind its end.
+func (f *dmpFile) noMemory(first uint64) error {
+	return &FormatError{
+		Format: FormatDMP, Field: "memory", Offset: int64(min(first, f.size)), //nolint:gosec // inside the file
+		Reason: fmt.Sprintf("the file ends at 0x%x, before its first page at 0x%x", f.size, first), Hint: hintIncomplete,
+	}
+}

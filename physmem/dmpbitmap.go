@@ -1,0 +1,141 @@
+package physmem
+
+import (
+	"fmt"
+	"unsafe"
+
+	"windmp/internal/binio"
+	"windmp/winhdr"
+)
+
+// pageList is what the header of a bitmap says.
+type pageList struct {
+	bitmapAt uint64 // file offset of the bitmap
+	bits     uint64
+	first    uint64 // file offset of the first page
+	pages    uint64 // set bits, as claimed
+
+	firstField, bitsField, pagesField int64 // file offsets of the numbers
+}
+
+// openBitmap opens a dump of type 5 or 6.
+func (f *dmpFile) openBitmap(c *content) error {
+	b, err := f.second(winhdr.BitmapDumpSize64)
+	if err != nil {
+		return err
+	}
+	h, err := winhdr.DecodeBitmapDump64(b)
+	if err != nil {
+		return err
+	}
+	if h.Signature != winhdr.SignatureFDMP && h.Signature != winhdr.SignatureSDMP {
+		return badSecond(h.Signature, "\"FDMP\" or \"SDMP\"")
+	}
+	c.describe = "bitmap Windows crash dump, all memory"
+	if f.hdr.DumpType == winhdr.DumpTypeBitmapKernel {
+		c.describe = "bitmap Windows crash dump, kernel or active memory"
+	}
+	return f.openPages(c, pageList{
+		bitmapAt: winhdr.BitmapOffset + winhdr.BitmapDumpSize64,
+		bits:     h.BitmapSize, first: h.FirstPage, pages: h.TotalPresentPages,
+		firstField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.FirstPage)),
+		bitsField:  winhdr.BitmapOffset + int64(unsafe.Offsetof(h.BitmapSize)),
+		pagesField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.TotalPresentPages)),
+	})
+}
+
+// openSummary opens a dump of type 2.
+func (f *dmpFile) openSummary(c *content) error {
+	b, err := f.second(winhdr.SummaryDumpSize64)
+	if err != nil {
+		return err
+	}
+	h, err := winhdr.DecodeSummaryDump64(b)
+	if err != nil {
+		return err
+	}
+	if h.Signature != winhdr.SignatureSDMP {
+		return badSecond(h.Signature, "\"SDMP\"")
+	}
+	c.describe = "summary Windows crash dump, kernel memory"
+	return f.openPages(c, pageList{
+		bitmapAt: winhdr.BitmapOffset + winhdr.SummaryDumpSize64,
+		bits:     uint64(h.BitmapSize), first: uint64(h.HeaderSize), pages: uint64(h.Pages),
+		firstField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.HeaderSize)),
+		bitsField:  winhdr.BitmapOffset + int64(unsafe.Offsetof(h.BitmapSize)),
+		pagesField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.Pages)),
+	})
+}
+
+// second reads the n bytes of the second header.
+func (f *dmpFile) second(n uint64) ([]byte, error) {
+	if !binio.Within(winhdr.BitmapOffset, n, f.size) {
+		return nil, f.noMemory(winhdr.BitmapOffset + n)
+	}
+	b := make([]byte, n)
+	if err := binio.ReadFull(f.r, b, winhdr.BitmapOffset); err != nil {
+		return nil, &ReadError{Offset: winhdr.BitmapOffset, Err: err}
+	}
+	return b, nil
+}
+
+// badSecond is the error for a second header of an unknown kind.
+func badSecond(signature uint32, want string) error {
+	return &FormatError{
+		Format: FormatDMP, Offset: winhdr.BitmapOffset, Field: "bitmap header: Signature",
+		Got: fmt.Sprintf("0x%08x", signature), Want: want,
+	}
+}
+
+// openPages reads the bitmap.
+func (f *dmpFile) openPages(c *content, l pageList) error {
+	bytes := l.bits/8 + (l.bits%8+7)/8
+	switch {
+	case l.bits > maxPages:
+		return &FormatError{
+			Format: FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
+			Got: fmt.Sprintf("0x%x bits", l.bits), Want: fmt.Sprintf("at most 0x%x", uint64(maxPages)),
+		}
+	case !binio.Within(l.bitmapAt, bytes, f.size):
+		return &FormatError{
+			Format: FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
+			Got: fmt.Sprintf("0x%x bits", l.bits), Reason: fmt.Sprintf("the file ends at 0x%x, before the bitmap does", f.size),
+			Hint: hintIncomplete,
+		}
+	case l.first < l.bitmapAt+bytes:
+		return &FormatError{
+			Format: FormatDMP, Offset: l.firstField, Field: "bitmap header: FirstPage",
+			Got: fmt.Sprintf("0x%x", l.first), Want: fmt.Sprintf("0x%x or more, behind the bitmap", l.bitmapAt+bytes),
+		}
+	}
+	present, err := readPageSet(f.r, int64(l.bitmapAt), l.bits) //nolint:gosec // inside the file
+	if err != nil {
+		return err
+	}
+	if present.count != l.pages {
+		f.odd.add(OddityCount, l.pagesField, "the header counts 0x%x pages, the bitmap has 0x%x", l.pages, present.count)
+	}
+	if n := present.runCount(); n > maxPageRuns {
+		return tooManyRuns(FormatDMP, int64(l.bitmapAt), n) //nolint:gosec // inside the file
+	}
+	first, ok := binio.Int64(l.first)
+	have := binio.Clip(l.first, present.count*PageSize, f.size) / PageSize // at most 2^48
+	if !ok || have == 0 {
+		return f.noMemory(l.first)
+	}
+	c.describe += ", " + plural(present.count, "page")
+	f.checkEnd(l.first + present.count*PageSize)
+	if have < present.count {
+		present = present.filter(func(_, rank uint64) bool { return rank < have })
+	}
+	c.mem = newPageFile(f.r, first, present)
+	return nil
+}
+
+// tooManyRuns is the error for memory in more pieces than are read.
+func tooManyRuns(format Format, at int64, n uint64) error {
+	return &FormatError{
+		Format: format, Offset: at, Field: "bitmap", Got: fmt.Sprintf("0x%x separate runs of pages", n),
+		Want: fmt.Sprintf("at most 0x%x", uint64(maxPageRuns)),
+	}
+}
