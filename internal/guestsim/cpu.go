@@ -66,6 +66,12 @@ func (g *Guest) newProcessor(i uint64) Processor {
 	g.put64(p.PCR, g.GDT)
 	g.put64(p.PCR+0x18, p.PCR, p.PRCB)
 	g.put64(p.PCR+0x38, g.IDT)
+	g.put64(p.PCR+0x108, g.KdVersionBlock)
+	if g.shadow != nil {
+		g.put64(p.PCR+g.directoryOffset(), g.DTB|2)
+		g.share(p.PCR, 0x200)
+		g.share(p.PCR+g.directoryOffset(), 8)
+	}
 
 	p.Thread = g.pool(0x300)
 	g.put64(p.Thread+g.offset("OffsetKThreadApcProcess", 0xb8), g.EProcess)

@@ -33,7 +33,7 @@ type Guest struct {
 	PsLoadedModuleList, PsActiveProcessHead, KiProcessorBlock uint64
 	KiBugcheckData, MmPfnDatabase, NtBuildLab                 uint64
 	ImageSize                                                 uint32
-	GDT, IDT, EProcess                                        uint64
+	GDT, IDT, EProcess, KdVersionBlock                        uint64
 
 	// Modules is the loader list in order, Processors Windows' processors by
 	// KiProcessorBlock's order, VCPUs what the notes carry, by file order.
@@ -48,6 +48,8 @@ type Guest struct {
 	runs     []Range
 	profile  profile
 	poolNext uint64
+
+	initialProcess, buildNumber uint64 // nt!PsInitialSystemProcess, nt!NtBuildNumber
 }
 
 // profile is what differs between the builds and is not in KDBG.
@@ -83,6 +85,7 @@ func New(opt Options) *Guest {
 	g.buildSharedUserData()
 	g.buildProcessors()
 	g.writeKDBG()
+	g.buildLowStub()
 	g.buildHeader()
 	return g
 }
@@ -112,6 +115,9 @@ func (g *Guest) layRAM() {
 	ram, runs := g.Options.RAM, g.Options.Runs
 	if ram == nil {
 		more := uint64(max(0, g.Options.CPUs-2)) * 8 * pageSize
+		if g.Options.Shadow {
+			more += uint64(g.Options.CPUs+2) * 16 * pageSize
+		}
 		ram = []Range{{0, 0x20000}, {0x100000, 0x10000 + more}, {0xfffc0000, 0x1000}, {0x100000000, 0x10000}}
 		if runs == nil {
 			runs = []Range{{0x1000, 0x1e000}, ram[1], ram[3]}

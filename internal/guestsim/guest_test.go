@@ -39,7 +39,11 @@ func TestVariants(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(opt)
 			file := g.ELF()
-			assert.Less(t, len(file), 330<<10+max(0, opt.CPUs-2)*33<<10)
+			limit := 330<<10 + max(0, opt.CPUs-2)*33<<10
+			if opt.Shadow {
+				limit += (opt.CPUs + 3) << 16
+			}
+			assert.Less(t, len(file), limit)
 			assert.Equal(t, file, guestsim.New(opt).ELF(), "the same options give the same guest")
 
 			f, err := elf.NewFile(bytes.NewReader(file))

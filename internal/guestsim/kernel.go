@@ -36,6 +36,7 @@ func (g *Guest) placeKDBG() {
 	// Real addresses of these three are not known; any byte of the data will do.
 	vars := g.MmPfnDatabase&^(pageSize-1) + 0x10
 	g.WaitNever, g.WaitAlways, g.Flag = vars, vars+8, vars+0x15
+	g.KdVersionBlock, g.initialProcess, g.buildNumber = vars+0x240, vars+0x200, vars+0x208
 }
 
 // writeKDBG writes the block, encoded if asked for, and the driver's copy.
@@ -52,50 +53,6 @@ func (g *Guest) writeKDBG() {
 		g.KDBGCopy = g.pool(uint64(len(g.Plain)))
 	}
 	g.put(g.KDBGCopy, g.Plain)
-}
-
-// buildKernelImage writes nt's headers: a PE image as the loader maps it, with
-// the CodeView record and the export name that identify a kernel.
-func (g *Guest) buildKernelImage() {
-	const nt, opt, debug, rsds, export = 0x110, 0x128, 0x500, 0x540, 0x600
-	base := uint64(KernBase)
-	g.put(base, []byte("MZ"))
-	g.put32(base+0x3c, nt)
-	g.put(base+nt, []byte("PE\x00\x00"))
-	g.put16(base+nt+4, 0x8664)
-	g.put16(base+nt+6, 2)
-	g.put32(base+nt+8, 0x5f5e1a2b)
-	g.put16(base+nt+0x14, 0xf0)
-	g.put16(base+nt+0x16, 0x22)
-	g.put16(base+opt, 0x20b)
-	g.put64(base+opt+0x18, base)
-	g.put32(base+opt+0x20, 0x1000)
-	g.put32(base+opt+0x24, 0x200)
-	g.put32(base+opt+0x38, g.ImageSize)
-	g.put32(base+opt+0x3c, 0x800)
-	g.put32(base+opt+0x6c, 16)
-	g.put64(base+opt+0x70, export|0x28<<32)
-	g.put64(base+opt+0x70+6*8, debug|0x1c<<32)
-	half := g.ImageSize / 2 &^ (pageSize - 1)
-	g.section(base+opt+0xf0, ".text", pageSize, half-pageSize, 0x60000020)
-	g.section(base+opt+0xf0+0x28, ".data", half, g.ImageSize-half, 0xc0000040)
-	g.put32(base+debug+0xc, 2)
-	g.put32(base+debug+0x10, 0x18+13)
-	g.put32(base+debug+0x14, rsds)
-	g.put(base+rsds, []byte("RSDS\x6b\xa1\xd8\x3f\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\x01\x00\x00\x00ntkrnlmp.pdb\x00"))
-	g.put32(base+export+0xc, export+0x28)
-	g.put(base+export+0x28, []byte("ntoskrnl.exe\x00"))
-	if g.shadow != nil {
-		g.shadow.leaf(base, g.PA(base), 1, pteLeaf)
-	}
-}
-
-// section writes an IMAGE_SECTION_HEADER.
-func (g *Guest) section(at uint64, name string, rva, size, characteristics uint32) {
-	g.put(at, []byte(name))
-	g.put32(at+8, size)
-	g.put32(at+0xc, rva)
-	g.put32(at+0x24, characteristics)
 }
 
 // buildVariables writes what KDBG's addresses point to.
@@ -118,9 +75,8 @@ func (g *Guest) buildVariables() {
 	} {
 		g.put64(g.GDT+sel, descriptor)
 	}
-	// IDT[0] leads into nt: the way to the kernel's base without a note.
-	handler := uint64(KernBase + 0x3f8a00)
-	g.put64(g.IDT, handler&0xffff|0x10<<16|0x8e00<<32|handler>>16&0xffff<<48, handler>>32)
+	g.buildEntry()
+	g.buildVersionBlock()
 }
 
 // memoryDescriptor is nt's own PHYSICAL_MEMORY_DESCRIPTOR, in pool.
@@ -140,6 +96,8 @@ func (g *Guest) buildSystemProcess() {
 	g.put64(links, g.PsActiveProcessHead, g.PsActiveProcessHead)
 	g.put64(g.PsActiveProcessHead, links, links)
 	g.put(p+g.profile.imageName, []byte("System\x00"))
+	g.put64(g.initialProcess, p)
+	g.put32(g.buildNumber, 0xf0000000|g.Options.Build)
 }
 
 // buildModules writes the loader list: KLDR_DATA_TABLE_ENTRY, the fields that

@@ -48,6 +48,17 @@ func (m *memory) alloc() uint64 {
 	return pa
 }
 
+// allocBelow takes a zeroed page below an address.
+func (m *memory) allocBelow(limit uint64) uint64 {
+	for i, pa := range m.free {
+		if pa < limit {
+			m.free[i], m.free[len(m.free)-1] = m.free[len(m.free)-1], pa
+			return m.alloc()
+		}
+	}
+	panic(fmt.Sprintf("guestsim: no free page below %#x", limit))
+}
+
 func (m *memory) block(pa uint64) (Range, bool) {
 	for _, b := range m.blocks {
 		if b.contains(pa) {

@@ -42,9 +42,14 @@ type Options struct {
 	NoSelfMap bool
 	// LA57 builds five levels and sets CR4.LA57.
 	LA57 bool
-	// Shadow runs the vCPUs on a second root that maps only nt's first page, as
-	// KVA shadowing does.
+	// Shadow runs the vCPUs on a second root that maps only nt's first page, the
+	// IDT, the code that IDT[0] leads to and the KPCRs, as KVA shadowing does.
 	Shadow bool
+	// StubOffset is the offset in KPCR that the entry stub reads the kernel's CR3
+	// from; 0 means the build's.
+	StubOffset uint32
+	// LowStub writes a PROCESSOR_START_BLOCK into a page below 1 MiB.
+	LowStub bool
 	// PCID sets low bits in the header's DirectoryTableBase and the CR3s.
 	PCID bool
 

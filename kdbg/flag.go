@@ -1,0 +1,135 @@
+package kdbg
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"windmp/vtop"
+)
+
+// maxFlagData bounds the kernel data that [FindFlag] looks at, bytes. Build 26100
+// has about 3 MiB.
+const maxFlagData = 16 << 20
+
+// ErrAmbiguous says that more than one answer fits.
+var ErrAmbiguous = errors.New("more than one address fits")
+
+// FindFlag returns the address of KdpDataBlockEncoded, the byte that tells
+// Windows that b is encoded, which b must be. Its address A is part of the code:
+// the constant of b is
+//
+//	bswap64(rol64(KiWaitNever, k) ^ A) ^ KiWaitAlways
+//
+// with the rotation k being KiWaitNever mod 64. Both keys lie in the kernel's
+// data, and so does A, where there must be a 1. Of all pairs of qwords that
+// leaves one: among 2^36 pairs, a wrong one falls into the data with a chance of
+// 1 in 16, and then hardly on a byte that is 1. Errors: [ErrNotFound],
+// [ErrAmbiguous].
+func FindFlag(s *vtop.Space, im *Image, b *Block) (vtop.VA, error) {
+	data := readData(s, im)
+	// Addresses in the image have one or two values in their upper bits.
+	const shift = 26
+	upper := []uint64{uint64(im.Base) >> shift}
+	if last := uint64(im.Base+vtop.VA(im.Size)-1) >> shift; last != upper[0] {
+		upper = append(upper, last)
+	}
+	never := map[uint64][]uint64{}
+	seen := map[uint64]bool{}
+	data.each(func(v uint64) {
+		if v&63 == uint64(b.Rotation) && !seen[v] {
+			seen[v] = true
+			v = bits.RotateLeft64(v, int(b.Rotation)) //nolint:gosec // 0 to 63
+			never[v>>shift] = append(never[v>>shift], v)
+		}
+	})
+	found := map[vtop.VA]bool{}
+	data.each(func(always uint64) {
+		x := bits.ReverseBytes64(b.Constant ^ always)
+		for _, u := range upper {
+			for _, v := range never[x>>shift^u] {
+				if at := vtop.VA(v ^ x); data.byteAt(at) == 1 && len(found) < 2 {
+					found[at] = true
+				}
+			}
+		}
+	})
+	if len(found) > 1 {
+		return 0, fmt.Errorf("KdpDataBlockEncoded: %w", ErrAmbiguous)
+	}
+	for at := range found {
+		return at, nil
+	}
+	return 0, fmt.Errorf("KdpDataBlockEncoded: %w of the kernel's image fits", errNothing)
+}
+
+var errNothing = fmt.Errorf("%w: no byte", ErrNotFound)
+
+// imageData is the readable part of an image's data.
+type imageData []dataPiece
+
+type dataPiece struct {
+	at    vtop.VA // page aligned
+	bytes []byte
+}
+
+// readData reads the sections that change, all of the image if its section table
+// is not known.
+func readData(s *vtop.Space, im *Image) imageData {
+	var out imageData
+	total := 0
+	sections := im.Sections
+	if len(sections) == 0 {
+		sections = []Section{{Size: im.Size, Flags: ^uint32(0)}}
+	}
+	for i := range sections {
+		sec := &sections[i]
+		if !sec.Writable() {
+			continue
+		}
+		first := im.Base + vtop.VA(sec.RVA&^(pageSize-1))
+		for at := first; at < im.Base+vtop.VA(sec.RVA)+vtop.VA(sec.Size) && total < maxFlagData; at += pageSize {
+			page := make([]byte, pageSize)
+			if _, err := s.ReadVirtual(page, at); err != nil {
+				continue
+			}
+			total += pageSize
+			out = out.append(at, page)
+		}
+	}
+	return out
+}
+
+// append adds a page, to the last piece if it follows it.
+func (d imageData) append(at vtop.VA, page []byte) imageData {
+	if n := len(d) - 1; n >= 0 && d[n].at+vtop.VA(len(d[n].bytes)) == at {
+		d[n].bytes = append(d[n].bytes, page...)
+		return d
+	}
+	return append(d, dataPiece{at: at, bytes: page})
+}
+
+// each visits the aligned qwords; of equal ones in a row the first.
+func (d imageData) each(visit func(uint64)) {
+	for _, p := range d {
+		var prev uint64
+		for off := 0; off+wordSize <= len(p.bytes); off += wordSize {
+			v := binary.LittleEndian.Uint64(p.bytes[off:])
+			if off == 0 || v != prev {
+				visit(v)
+			}
+			prev = v
+		}
+	}
+}
+
+// byteAt is the byte at an address, 0 where there is none.
+func (d imageData) byteAt(at vtop.VA) byte {
+	for _, p := range d {
+		if at >= p.at && at-p.at < vtop.VA(len(p.bytes)) {
+			return p.bytes[at-p.at]
+		}
+	}
+	return 0
+}

@@ -1,0 +1,353 @@
+package kdbg
+
+import (
+	"bytes"
+	"debug/pe"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	gope "www.velocidex.com/golang/go-pe"
+
+	"windmp/vtop"
+)
+
+// KernelName is the name in the export directory of every kernel, whatever its
+// file is called.
+const KernelName = "ntoskrnl.exe"
+
+const (
+	// maxSections, maxDebugEntries and maxImageName bound what an image's headers
+	// may claim. Kernels have about 40 sections and 4 debug entries.
+	maxSections     = 96
+	maxDebugEntries = 32
+	maxImageName    = 260
+
+	debugCodeView  = 2          // IMAGE_DEBUG_TYPE_CODEVIEW
+	rsdsSignature  = 0x53445352 // "RSDS"
+	rsdsHeader     = 24         // up to the name
+	resourceType   = 16         // RT_VERSION
+	maxResources   = 64         // entries looked at in a directory
+	fixedSignature = 0xfeef04bd // VS_FIXEDFILEINFO.dwSignature
+	// fixedWithin bounds where VS_FIXEDFILEINFO begins in its resource: behind
+	// three words and "VS_VERSION_INFO", aligned (Microsoft, VS_VERSIONINFO).
+	fixedWithin = 0x28
+)
+
+// ErrNoSuchPart says that an image has no such directory.
+var ErrNoSuchPart = errors.New("the image has none")
+
+// Image is what a loaded PE image of x64 says of itself, as far as its pages are
+// in memory. Parts that are missing are empty, and their error says why:
+// [ErrNoSuchPart], [ErrBadString], an [ImageError], or a *vtop.FaultError wrapped.
+type Image struct {
+	Base vtop.VA
+	// Size is SizeOfImage in bytes, a multiple of the page size.
+	Size uint32
+	// Timestamp is TimeDateStamp. In reproducible builds, as Windows' are, it is a
+	// hash and not a time.
+	Timestamp uint32
+	Sections  []Section
+
+	// Name is the name in the export directory.
+	Name    string
+	NameErr error
+	// PDB is the debug record, nil when there is none.
+	PDB    *PDB
+	PDBErr error
+	// FileVersion is the version resource's, such as "10.0.19041.1".
+	FileVersion    string
+	FileVersionErr error
+}
+
+// Section is a section of an image.
+type Section struct {
+	Name  string
+	RVA   uint32
+	Size  uint32 // bytes in memory
+	Flags uint32 // IMAGE_SCN_*
+}
+
+// Writable reports whether the section is data that changes.
+func (s *Section) Writable() bool { return s.Flags&pe.IMAGE_SCN_MEM_WRITE != 0 }
+
+// PDB identifies the symbols of an image: a CodeView record of type RSDS.
+type PDB struct {
+	// Name is the file's name or path as the linker left it; printable ASCII.
+	Name string
+	// GUID is in the order of the symbol servers' keys: 32 upper-case hex digits.
+	GUID string
+	Age  uint32
+}
+
+// ReadImage reads the headers of the image mapped at base. The error is an
+// [ImageError] as of [ImageSize]; what is wrong with a part is said beside it.
+func ReadImage(s *vtop.Space, base vtop.VA) (*Image, error) {
+	size, err := ImageSize(s, base)
+	if err != nil {
+		return nil, err
+	}
+	v := &imageView{space: s, base: base, size: int64(size)}
+	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
+	im := &Image{Base: base, Size: size, Timestamp: nt.FileHeader().TimeDateStampRaw()}
+	im.readSections(v, nt)
+	im.Name, im.NameErr = v.exportName(nt)
+	im.PDB, im.PDBErr = v.pdb(nt)
+	im.FileVersion, im.FileVersionErr = v.fileVersion(nt)
+	return im, nil
+}
+
+// imageView shows a loaded image to go-pe, offset = RVA. go-pe takes what it can't
+// read for zeros and goes on, so the view remembers what that was.
+type imageView struct {
+	space *vtop.Space
+	base  vtop.VA
+	size  int64
+	err   error // the first of the current part
+}
+
+// ReadAt reads from the image; bytes that are not readable come as zeros.
+func (v *imageView) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	if off < 0 || off > v.size || int64(len(p)) > v.size-off {
+		v.fail(&ImageError{Base: v.base, Field: "RVA", Got: uint64(off), Want: fmt.Sprintf("below SizeOfImage %#x", v.size)}) //nolint:gosec // shown only
+		return len(p), nil
+	}
+	if _, err := v.space.ReadVirtual(p, v.base+vtop.VA(off)); err != nil {
+		v.fail(err)
+	}
+	return len(p), nil
+}
+
+func (v *imageView) fail(err error) {
+	if v.err == nil {
+		v.err = err
+	}
+}
+
+// part ends the reading of a part: its error, and a clean slate for the next.
+func (v *imageView) part() error {
+	err := v.err
+	v.err = nil
+	return err
+}
+
+func (im *Image) readSections(v *imageView, nt *gope.IMAGE_NT_HEADERS) {
+	offset := nt.OptionalHeader().Offset + int64(nt.FileHeader().SizeOfOptionalHeader())
+	n := min(int(nt.FileHeader().NumberOfSections()), maxSections)
+	const length = int64(unsafe.Sizeof(pe.SectionHeader32{}))
+	for i := range int64(n) {
+		var raw [length]byte
+		if _, err := v.ReadAt(raw[:], offset+i*length); err != nil || v.err != nil {
+			break
+		}
+		var h pe.SectionHeader32
+		// It can only refuse a short buffer, and this one has the right size.
+		_, _ = binary.Decode(raw[:], binary.LittleEndian, &h)
+		if h.VirtualAddress < im.Size && h.VirtualSize <= im.Size-h.VirtualAddress {
+			name, _, _ := bytes.Cut(h.Name[:], []byte{0})
+			im.Sections = append(im.Sections, Section{Name: string(name), RVA: h.VirtualAddress, Size: h.VirtualSize, Flags: h.Characteristics})
+		}
+	}
+	v.err = nil
+}
+
+// directory is the RVA of a data directory.
+func (v *imageView) directory(nt *gope.IMAGE_NT_HEADERS, index int64) (int64, uint32, error) {
+	d := nt.DataDirectory(index)
+	rva, size := int64(d.VirtualAddress()), d.DirSize()
+	if err := v.part(); err != nil {
+		return 0, 0, err
+	}
+	if rva == 0 || size == 0 {
+		return 0, 0, ErrNoSuchPart
+	}
+	return rva, size, nil
+}
+
+func (v *imageView) exportName(nt *gope.IMAGE_NT_HEADERS) (string, error) {
+	rva, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_EXPORT)
+	if err != nil {
+		return "", fmt.Errorf("export directory: %w", err)
+	}
+	at := nt.Profile.IMAGE_EXPORT_DIRECTORY(v, rva).Name()
+	if err := v.part(); err != nil {
+		return "", fmt.Errorf("export directory: %w", err)
+	}
+	name, err := v.text(int64(at))
+	if err != nil {
+		return "", fmt.Errorf("name in the export directory: %w", err)
+	}
+	return name, nil
+}
+
+// text is the printable, terminated string at rva.
+func (v *imageView) text(rva int64) (string, error) {
+	var out []byte
+	for len(out) < maxImageName {
+		at := rva + int64(len(out))
+		chunk := make([]byte, min(maxImageName-int64(len(out)), pageSize-at&(pageSize-1)))
+		if _, err := v.ReadAt(chunk, at); err != nil || v.err != nil {
+			return "", errors.Join(err, v.part())
+		}
+		before, _, found := bytes.Cut(chunk, []byte{0})
+		for _, c := range before {
+			if c < ' ' || c > '~' {
+				return "", fmt.Errorf("%w: byte %#02x", ErrBadString, c)
+			}
+		}
+		out = append(out, before...)
+		if found && len(out) > 0 {
+			return string(out), nil
+		}
+		if found {
+			break
+		}
+	}
+	return "", fmt.Errorf("%w: empty or longer than %d bytes", ErrBadString, maxImageName)
+}
+
+// pdb goes through all debug entries: the record need not be in the first.
+func (v *imageView) pdb(nt *gope.IMAGE_NT_HEADERS) (*PDB, error) {
+	rva, size, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_DEBUG)
+	if err != nil {
+		return nil, fmt.Errorf("debug directory: %w", err)
+	}
+	const entry = 28 // bytes of IMAGE_DEBUG_DIRECTORY
+	for i := range min(int64(size)/entry, maxDebugEntries) {
+		d := nt.Profile.IMAGE_DEBUG_DIRECTORY(v, rva+i*entry)
+		kind := gope.ParseUint32(v, rva+i*entry+12)
+		at := int64(d.AddressOfRawData())
+		if err := v.part(); err != nil {
+			return nil, fmt.Errorf("debug directory: %w", err)
+		}
+		if kind != debugCodeView {
+			continue
+		}
+		if gope.ParseUint32(v, at) == rsdsSignature && v.err == nil {
+			return v.rsds(nt, at)
+		}
+		if err := v.part(); err != nil {
+			return nil, fmt.Errorf("debug record: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("CodeView record: %w", ErrNoSuchPart)
+}
+
+func (v *imageView) rsds(nt *gope.IMAGE_NT_HEADERS, at int64) (*PDB, error) {
+	record := nt.Profile.CV_RSDS_HEADER(v, at)
+	guid := record.GUID()
+	out := &PDB{
+		GUID: fmt.Sprintf("%08X%04X%04X%016X", guid.Data1(), guid.Data2(), guid.Data3(), guid.Data4()),
+		Age:  record.Age(),
+	}
+	if err := v.part(); err != nil {
+		return nil, fmt.Errorf("debug record: %w", err)
+	}
+	var err error
+	if out.Name, err = v.text(at + rsdsHeader); err != nil {
+		return nil, fmt.Errorf("debug record: %w", err)
+	}
+	return out, nil
+}
+
+// fileVersion takes the first language of the first version resource. The tree is
+// walked by hand: it is three levels deep, and go-pe's walk follows a tree that
+// refers to itself for longer than anyone waits.
+func (v *imageView) fileVersion(nt *gope.IMAGE_NT_HEADERS) (string, error) {
+	base, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_RESOURCE)
+	if err != nil {
+		return "", fmt.Errorf("resource directory: %w", err)
+	}
+	at, ok := v.resourceEntry(base, 0, func(id uint32) bool { return id == resourceType })
+	for level := 0; ok && level < 2 && at&(1<<31) != 0; level++ {
+		at, ok = v.resourceEntry(base, int64(at&^(1<<31)), func(uint32) bool { return true })
+	}
+	var data [8]byte
+	if ok && at&(1<<31) == 0 {
+		_, _ = v.ReadAt(data[:], base+int64(at))
+	}
+	if err := v.part(); err != nil {
+		return "", fmt.Errorf("resource directory: %w", err)
+	}
+	if !ok || at&(1<<31) != 0 {
+		return "", fmt.Errorf("version resource: %w", ErrNoSuchPart)
+	}
+	return v.fixedFileInfo(int64(binary.LittleEndian.Uint32(data[:])))
+}
+
+// resourceEntry finds an entry of the IMAGE_RESOURCE_DIRECTORY at an offset from
+// base, and gives its OffsetToData: bit 31 says that it is a directory.
+func (v *imageView) resourceEntry(base, offset int64, want func(id uint32) bool) (uint32, bool) {
+	le := binary.LittleEndian
+	var head [16]byte
+	_, _ = v.ReadAt(head[:], base+offset)
+	n := int64(le.Uint16(head[12:])) + int64(le.Uint16(head[14:]))
+	for i := range min(n, maxResources) {
+		var entry [8]byte
+		_, _ = v.ReadAt(entry[:], base+offset+int64(len(head))+i*int64(len(entry)))
+		if v.err != nil {
+			return 0, false
+		}
+		if want(le.Uint32(entry[:])) {
+			return le.Uint32(entry[4:]), true
+		}
+	}
+	return 0, false
+}
+
+func (v *imageView) fixedFileInfo(rva int64) (string, error) {
+	le := binary.LittleEndian
+	b := make([]byte, fixedWithin+16)
+	_, _ = v.ReadAt(b, rva)
+	if err := v.part(); err != nil {
+		return "", fmt.Errorf("version resource: %w", err)
+	}
+	for off := 0; off <= fixedWithin; off += 4 {
+		if le.Uint32(b[off:]) == fixedSignature {
+			return fmt.Sprintf("%d.%d.%d.%d", le.Uint16(b[off+10:]), le.Uint16(b[off+8:]), le.Uint16(b[off+14:]), le.Uint16(b[off+12:])), nil
+		}
+	}
+	return "", fmt.Errorf("version resource: %w", ErrNoSuchPart)
+}
+
+// Export returns the address of a variable or function that the image exports.
+// Errors are as those of the parts of [Image].
+func (im *Image) Export(s *vtop.Space, name string) (vtop.VA, error) {
+	v := &imageView{space: s, base: im.Base, size: int64(im.Size)}
+	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
+	rva, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_EXPORT)
+	if err != nil {
+		return 0, fmt.Errorf("export directory: %w", err)
+	}
+	d := nt.Profile.IMAGE_EXPORT_DIRECTORY(v, rva)
+	n := d.NumberOfNames()
+	names, ordinals, functions := int64(d.AddressOfNames()), int64(d.AddressOfNameOrdinals()), int64(d.AddressOfFunctions())
+	if err := v.part(); err != nil {
+		return 0, fmt.Errorf("export directory: %w", err)
+	}
+	// Names are sorted, so that the linker's and the loader's search is binary.
+	low, high := int64(0), int64(min(n, im.Size/wordSize))
+	for low < high {
+		mid := (low + high) / 2
+		got, err := v.text(int64(gope.ParseUint32(v, names+4*mid)))
+		if err != nil {
+			return 0, fmt.Errorf("exported name: %w", err)
+		}
+		switch {
+		case got == name:
+			ordinal := int64(gope.ParseUint16(v, ordinals+2*mid))
+			at := gope.ParseUint32(v, functions+4*ordinal)
+			if err := v.part(); err != nil {
+				return 0, fmt.Errorf("export %s: %w", name, err)
+			}
+			return im.Base + vtop.VA(at), nil
+		case got < name:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return 0, fmt.Errorf("export %s: %w", name, ErrNoSuchPart)
+}

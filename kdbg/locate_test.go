@@ -1,0 +1,237 @@
+package kdbg
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/internal/guestsim"
+	"windmp/vtop"
+)
+
+// ramOf is a guest's memory map as Locate takes it.
+func ramOf(g *guestsim.Guest) []Range {
+	var out []Range
+	for _, r := range g.RAM() {
+		out = append(out, Range(r))
+	}
+	return out
+}
+
+// locateIn searches a buffer.
+func locateIn(t *testing.T, buf []byte) []Candidate {
+	t.Helper()
+	found, err := Locate(context.Background(), bytes.NewReader(buf), []Range{{Size: uint64(len(buf))}})
+	require.NoError(t, err)
+	return found
+}
+
+// TestLocate: of a guest, the kernel's block and the driver's copy are found, and
+// the kernel's is the one that has a place in the image.
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	for _, build := range guestsim.Builds {
+		for _, encoded := range []bool{false, true} {
+			for _, odd := range []bool{false, true} {
+				g := guestsim.New(guestsim.Options{Build: build, Encoded: encoded, Odd: odd})
+				found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+				require.NoError(t, err)
+				require.Len(t, found, 2, "build %d, encoded %v, odd %v", build, encoded, odd)
+				s := spaceOf(g)
+				placed := 0
+				for _, c := range found {
+					assert.Equal(t, vtop.VA(guestsim.KernBase), c.KernBase)
+					assert.EqualValues(t, len(g.Plain), c.Size)
+					va, ok := c.Place(s)
+					if !ok {
+						assert.Equal(t, g.PA(g.KDBGCopy), c.At)
+						assert.False(t, c.Encoded)
+						continue
+					}
+					placed++
+					assert.Equal(t, g.PA(g.KDBG), c.At)
+					assert.Equal(t, vtop.VA(g.KDBG), va)
+					assert.Equal(t, encoded, c.Encoded)
+					b, err := c.Block(s, va)
+					require.NoError(t, err)
+					assert.Equal(t, g.Plain, b.Raw)
+					assert.True(t, b.Linked(s))
+				}
+				assert.Equal(t, 1, placed)
+			}
+		}
+	}
+}
+
+// TestPlaceByPage: without its list head, a block is placed by its page.
+func TestPlaceByPage(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{Encoded: true})
+	g.Write64(g.Field("List.Flink"), 0)
+	found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+	require.NoError(t, err)
+	s := spaceOf(g)
+	var at []vtop.VA
+	for _, c := range found {
+		if va, ok := c.Place(s); ok {
+			at = append(at, va)
+		}
+	}
+	assert.Equal(t, []vtop.VA{vtop.VA(g.KDBG)}, at)
+}
+
+// TestLocateEncodings: all rotations, random keys, all sizes, at any aligned place,
+// also across the windows of a scan.
+func TestLocateEncodings(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	buf := make([]byte, 2*locateWindow)
+	plain := guestsim.KDBGBlock(26100, guestsim.KernBase)
+	for i := range 600 {
+		never := rng.Uint64()&^63 | uint64(i%64)
+		block := make([]byte, 0x208+8*rng.IntN(0x7f0/8-0x208/8))
+		copy(block, plain)
+		binary.LittleEndian.PutUint32(block[offSize:], uint32(len(block)))
+		enc := guestsim.Encode(block, never, rng.Uint64(), guestsim.KernBase+rng.Uint64()%0x1000000)
+		at := 8 * rng.IntN((len(buf)-len(enc))/8)
+		if i%3 == 0 {
+			at = locateWindow - 8*(1+rng.IntN(len(enc)/8))
+		}
+		copy(buf[at:], enc)
+		found := search(buf[max(0, at-0x2000):min(len(buf), at+0x2000)], uint64(max(0, at-0x2000)))
+		require.Len(t, found, 1, "keys of trial %d at %#x", i, at)
+		assert.Equal(t, uint64(at), found[0].At)
+		assert.True(t, found[0].Encoded)
+		assert.EqualValues(t, len(block), found[0].Size)
+		if i%100 == 0 {
+			require.Equal(t, found, locateIn(t, buf))
+		}
+		clear(buf[at : at+len(enc)])
+	}
+}
+
+// TestLocateFalse: nothing is found where nothing is.
+func TestLocateFalse(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	rng := rand.New(rand.NewPCG(3, 4))
+	le := binary.LittleEndian
+	tests := map[string]func(b []byte){
+		"random": func(b []byte) {
+			for off := 0; off < size; off += 8 {
+				le.PutUint64(b[off:], rng.Uint64())
+			}
+		},
+		"zero":  func([]byte) {},
+		"fives": func(b []byte) { copy(b, bytes.Repeat([]byte{0x55}, size)) },
+		"kernel-like": func(b []byte) {
+			// Pointers into an image, empty list heads (two equal words), zeros,
+			// small numbers, page sizes.
+			for off := 0; off+16 <= size; {
+				switch rng.IntN(5) {
+				case 0:
+					head := guestsim.KernBase + rng.Uint64()%0x1000000&^7
+					le.PutUint64(b[off:], head)
+					le.PutUint64(b[off+8:], head)
+					off += 16
+				case 1:
+					le.PutUint64(b[off:], guestsim.KernBase+rng.Uint64()%0x1000000)
+					off += 8
+				case 2:
+					le.PutUint64(b[off:], 0x1000)
+					off += 8
+				case 3:
+					le.PutUint64(b[off:], rng.Uint64()%0x1000)
+					off += 8
+				default:
+					off += 8 * rng.IntN(32)
+				}
+			}
+		},
+		"tags": func(b []byte) {
+			// INITKDBG as in a section table, KDBG as an immediate of code, and
+			// tags with sizes but nothing around.
+			for off := 0; off+64 <= size; off += 64 + rng.IntN(64) {
+				switch rng.IntN(4) {
+				case 0:
+					copy(b[off:], "INITKDBG\x00\x10\x00\x00")
+				case 1:
+					copy(b[off&^7+4:], "INITKDBG\x00\x10\x00\x00")
+				case 2:
+					copy(b[off:], "\xc7\x45\x10KDBG\xc7\x45\x14\x80\x03\x00\x00")
+				default:
+					copy(b[off&^7:], "KDBG\x80\x03\x00\x00\x00\x00\xc0\x12\x04\xf8\xff\xff")
+				}
+			}
+		},
+		"half a block": func(b []byte) { copy(b[size-locateSpan+8:], guestsim.KDBGBlock(19041, guestsim.KernBase)) },
+		"a block of another page size": func(b []byte) {
+			copy(b[0x500:], guestsim.KDBGBlock(19041, guestsim.KernBase))
+			le.PutUint64(b[0x500+int(offMmPageSize):], 0x2000)
+		},
+	}
+	for name, fill := range tests {
+		buf := make([]byte, size)
+		fill(buf)
+		assert.Empty(t, locateIn(t, buf), name)
+	}
+}
+
+// TestLocateMany: copies are all candidates, up to the cap.
+func TestLocateMany(t *testing.T) {
+	t.Parallel()
+	block := guestsim.KDBGBlock(19041, guestsim.KernBase)
+	buf := bytes.Repeat(block, 3)
+	found := locateIn(t, buf)
+	require.Len(t, found, 3)
+	assert.Equal(t, uint64(2*len(block)), found[2].At)
+	assert.Len(t, locateIn(t, bytes.Repeat(block, MaxCandidates+100)), MaxCandidates)
+}
+
+func TestLocateErrors(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	g := guestsim.New(guestsim.Options{})
+	g.Fail(guestsim.Range{Start: 0x1000, Size: 0x1000}, broken)
+	found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+	require.ErrorIs(t, err, broken)
+	assert.NotEmpty(t, found, "the rest is searched")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = Locate(ctx, bytes.NewReader(nil), []Range{{Size: 1 << 40}})
+	require.ErrorIs(t, err, context.Canceled)
+
+	for _, r := range []Range{{}, {Start: 5, Size: 8}, {Start: 1, Size: uint64(locateSpan)}} {
+		found, err = Locate(context.Background(), bytes.NewReader(make([]byte, 0x1000)), []Range{r})
+		require.NoError(t, err)
+		assert.Empty(t, found)
+	}
+}
+
+// BenchmarkLocate scans memory that looks like a guest's: zeros, pointers, noise.
+func BenchmarkLocate(b *testing.B) {
+	const size = 256 << 20
+	buf := make([]byte, size)
+	rng := rand.New(rand.NewPCG(5, 6))
+	for off := 0; off < size; off += 8 {
+		switch off >> 12 % 3 {
+		case 1:
+			binary.LittleEndian.PutUint64(buf[off:], rng.Uint64())
+		case 2:
+			binary.LittleEndian.PutUint64(buf[off:], guestsim.KernBase+rng.Uint64()%8*0x10)
+		}
+	}
+	b.SetBytes(size)
+	for b.Loop() {
+		if found, err := Locate(context.Background(), bytes.NewReader(buf), []Range{{Size: size}}); err != nil || len(found) != 0 {
+			b.Fatal(found, err)
+		}
+	}
+}
