@@ -1,0 +1,119 @@
+package vtop_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/internal/guestsim"
+	"windmp/vtop"
+)
+
+func rangesOf(g *guestsim.Guest) []vtop.Range {
+	var out []vtop.Range
+	for _, r := range g.RAM() {
+		out = append(out, vtop.Range(r))
+	}
+	return out
+}
+
+func TestRootsSelfMap(t *testing.T) {
+	t.Parallel()
+	for _, build := range guestsim.Builds {
+		g := guestsim.New(guestsim.Options{Build: build, SoftwareBits: true})
+		var found []vtop.Root
+		err := vtop.Roots(context.Background(), g.Memory(), rangesOf(g), nil, func(r vtop.Root) bool {
+			found = append(found, r)
+			return true
+		})
+		require.NoError(t, err)
+		assert.Equal(t, []vtop.Root{
+			{DTB: vtop.PA(g.DTB), Levels: 4, Kind: vtop.RootSelfMap},
+			{DTB: vtop.PA(g.DTB), Levels: 5, Kind: vtop.RootSelfMap},
+		}, found)
+	}
+}
+
+// TestRootsMust: without a self-map, with 4 and 5 levels, a root is known by what
+// it maps.
+func TestRootsMust(t *testing.T) {
+	t.Parallel()
+	for _, opt := range []guestsim.Options{{NoSelfMap: true}, {LA57: true}, {NoSelfMap: true, Shadow: true}} {
+		g := guestsim.New(opt)
+		var found []vtop.Root
+		must := []vtop.VA{guestsim.SharedUserData, guestsim.KernBase}
+		err := vtop.Roots(context.Background(), g.Memory(), rangesOf(g), must, func(r vtop.Root) bool {
+			found = append(found, r)
+			return false
+		})
+		require.NoError(t, err)
+		levels := 4
+		if opt.LA57 {
+			levels = 5
+		}
+		assert.Equal(t, []vtop.Root{{DTB: vtop.PA(g.DTB), Levels: levels, Kind: vtop.RootMaps}}, found)
+	}
+}
+
+func TestRootsCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	g := guestsim.New(guestsim.Options{})
+	err := vtop.Roots(ctx, g.Memory(), rangesOf(g), nil, func(vtop.Root) bool { return true })
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestLowStubs(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{LowStub: true, LA57: true})
+	stubs := vtop.LowStubs(g.Memory(), rangesOf(g))
+	require.Len(t, stubs, 1)
+	assert.Equal(t, g.DTB, stubs[0].CR3)
+	assert.Equal(t, 5, stubs[0].Levels)
+	assert.Equal(t, vtop.VA(guestsim.KernBase+0x401000), stubs[0].Target)
+	assert.Less(t, stubs[0].PA, vtop.PA(1<<20))
+	g = guestsim.New(guestsim.Options{})
+	assert.Empty(t, vtop.LowStubs(g.Memory(), rangesOf(g)))
+}
+
+// TestMapped holds the enumeration against Translate.
+func TestMapped(t *testing.T) {
+	t.Parallel()
+	for _, opt := range []guestsim.Options{{}, {LA57: true}, {MapAll: true}} {
+		g := guestsim.New(opt)
+		levels := 4
+		if opt.LA57 {
+			levels = 5
+		}
+		s := vtop.NewSpace(g.Memory(), g.DTB, levels)
+		var pages int
+		from, to := vtop.VA(0xfffff80000000000), vtop.VA(0xfffff80fffffffff)
+		last := from
+		assert.True(t, s.Mapped(from, to, 1<<20, func(m vtop.Mapping) bool {
+			pages++
+			want, err := s.Translate(m.VA)
+			require.NoError(t, err)
+			assert.Equal(t, want, m)
+			assert.GreaterOrEqual(t, m.VA, last)
+			last = m.VA
+			return true
+		}))
+		assert.Greater(t, pages, 5)
+		assert.False(t, s.Mapped(from, to, 1<<20, func(vtop.Mapping) bool { return false }))
+		assert.False(t, s.Mapped(from, to, 100, func(vtop.Mapping) bool { return true }))
+	}
+}
+
+// TestMappedLoop: tables that refer to themselves end by the limit.
+func TestMappedLoop(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	for i := range uint64(512) {
+		g.WritePhys(g.DTB+8*i, []byte{0x63, byte(g.DTB >> 8), byte(g.DTB >> 16), byte(g.DTB >> 24), byte(g.DTB >> 32), 0, 0, 0})
+	}
+	s := vtop.NewSpace(g.Memory(), g.DTB, 4)
+	assert.False(t, s.Mapped(0, ^vtop.VA(0), 100000, func(vtop.Mapping) bool { return true }))
+}
