@@ -42,6 +42,9 @@ type Guest struct {
 	Improvements []Improvement
 
 	recovered uint64 // bytes placed outside PT_LOADs
+	// fiveLevels is set when the source is a dump that only makes sense with
+	// 5-level paging.
+	fiveLevels bool
 
 	findings
 }

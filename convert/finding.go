@@ -67,6 +67,8 @@ const (
 	IDFiveLevels     = "WD212" // 5-level paging, which old debuggers do not know
 	IDTimeStale      = "WD211" // KUSER_SHARED_DATA is unreadable, times are the driver's
 
+	IDHeaderOdd = "WD250" // a field of a dump's header is wrong
+
 	// KDBG.
 	IDNoKDBG         = "WD301" // no usable KDDEBUGGER_DATA64
 	IDKDBGCopy       = "WD302" // the decoded copy is used

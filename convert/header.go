@@ -21,6 +21,9 @@ const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, wi
 // field by field, repairs what can be and refuses what can't. Then it lets the
 // image place memory that only the header proves to be RAM.
 func (g *Guest) readHeader() error {
+	if raw := g.Image.DumpHeader(); raw != nil {
+		return g.readDumpHeader(raw)
+	}
 	note := g.Image.GuestNote()
 	if note == nil {
 		return g.unsupported(Finding{

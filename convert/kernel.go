@@ -68,6 +68,9 @@ func rootOf(cr3 uint64) uint64 { return uint64(vtop.NewSpace(nil, cr3, 4).DTB) }
 
 // levels is 5 when a vCPU ran with CR4.LA57 (Intel SDM vol. 3, 4.5), else 4.
 func (g *Guest) levels() int {
+	if g.fiveLevels {
+		return 5
+	}
 	for _, c := range g.Image.CPUs() {
 		if c.LA57() {
 			return 5

@@ -134,6 +134,9 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 // GS base points at, and by position where no GS base fits.
 func (g *Guest) pairVCPUs() {
 	cpus := g.Image.CPUs()
+	if g.Image.DumpHeader() != nil {
+		return // its registers are in the memory
+	}
 	if len(cpus) == 0 {
 		g.addf(IDNoVCPUState, SeverityWarn, "", "The dump shows the registers that Windows last saved.",
 			"the source holds no vCPU registers")
