@@ -43,8 +43,39 @@ type CPU struct {
 	KernelGSBase    uint64
 	HasKernelGSBase bool
 
+	// The rest is nil where the file does not carry it: QEMU's notes have none
+	// of it, VirtualBox's have all.
+
+	// Debug are the debug registers.
+	Debug *DebugRegs
+	// MSR are model-specific registers of the system.
+	MSR *MSRs
+	// FX is the x87 and SSE state with MXCSR as FXSAVE64 stores it: 512 bytes
+	// (Intel SDM volume 1, section 10.5.1). Not to be changed.
+	FX []byte
+
 	// NoteOffset is the file offset of the note that the registers are from.
 	NoteOffset int64
+}
+
+// FXSize is the size of CPU.FX.
+const FXSize = 512
+
+// DebugRegs are the debug registers (Intel SDM volume 3, section 18.2).
+type DebugRegs struct {
+	Dr0, Dr1, Dr2, Dr3 uint64
+	Dr6, Dr7           uint64
+}
+
+// MSRs are the model-specific registers that 64-bit system code depends on
+// (Intel SDM volume 4, table 2-2). IA32_KERNEL_GS_BASE is CPU.KernelGSBase.
+type MSRs struct {
+	EFER   uint64 // IA32_EFER, 0xc0000080
+	STAR   uint64 // IA32_STAR, 0xc0000081: selectors of SYSCALL and SYSRET
+	LSTAR  uint64 // IA32_LSTAR, 0xc0000082: where SYSCALL of 64-bit code goes
+	CSTAR  uint64 // IA32_CSTAR, 0xc0000083: the same of compatibility mode
+	SFMASK uint64 // IA32_FMASK, 0xc0000084: flags that SYSCALL clears
+	PAT    uint64 // IA32_PAT, 0x277
 }
 
 // cr4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
