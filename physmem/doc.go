@@ -23,6 +23,9 @@
 //	        --memory-only, Proxmox, KubeVirt, incus       QEMU dump/dump.c, target/i386/arch_dump.c
 //	dmp     Windows, QEMU dump-guest-memory -w, virsh     Microsoft mindumpdef.h, package winhdr
 //	        dump --format win-dmp: full, bitmap, summary
+//	kdump   QEMU dump-guest-memory -z, -l, -s, virsh      makedumpfile diskdump_mod.h, makedumpfile.h,
+//	        dump --format kdump-zlib..., makedumpfile;    QEMU dump/dump.h
+//	        flattened or not
 //
 // An ELF file must be a 64-bit little-endian x86-64 core. A Windows dump must be
 // an x64 one; it has no processors here, as their registers are in guest memory,

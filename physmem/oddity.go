@@ -86,6 +86,17 @@ func (o *oddities) add(kind OddityKind, offset int64, format string, args ...any
 	o.list = append(o.list, Oddity{Kind: kind, Offset: offset, Text: fmt.Sprintf(format, args...)})
 }
 
+// take adds those of another list.
+func (o *oddities) take(more *oddities) {
+	if o.count == nil {
+		o.count = make(map[OddityKind]int)
+	}
+	o.list = append(o.list, more.list...)
+	for k, n := range more.count {
+		o.count[k] += n
+	}
+}
+
 // all returns the oddities, each kind that was cut short followed by a count.
 func (o *oddities) all() []Oddity {
 	out := o.list

@@ -27,6 +27,7 @@ func probes() []probe {
 	return []probe{
 		{FormatELF, openELF},
 		{FormatDMP, openDMP},
+		{FormatKdump, openKdump},
 	}
 }
 

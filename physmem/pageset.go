@@ -22,7 +22,7 @@ const (
 )
 
 // pageSet is a set of page frame numbers as a bitmap that also knows, at the
-// cost of three sixteenths of a bit for each page, how many members are below
+// cost of one thirty-second of a bit for each page, how many members are below
 // a number. Chunks without members take nothing, and those with nothing but
 // members are shared, so that a sparse guest of many TiB is cheap.
 type pageSet struct {

@@ -12,8 +12,9 @@ type Format string
 
 // The formats that are read.
 const (
-	FormatELF Format = "elf" // ELF core of a machine, "vmcore"
-	FormatDMP Format = "dmp" // Windows crash dump
+	FormatELF   Format = "elf"   // ELF core of a machine, "vmcore"
+	FormatDMP   Format = "dmp"   // Windows crash dump
+	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
 )
 
 // An Image is the memory and the processors of a guest as a file holds them.

@@ -29,8 +29,7 @@ const (
 // the formats' own specifications (RFC 1952, RFC 8878, the xz file format,
 // PKWARE APPNOTE, QEMU docs/interop/qcow2.txt, and so on).
 var magics = []magic{
-	{0, "KDUMP   ", "a kdump-compressed dump", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
-	{0, "makedumpfile\x00", "a kdump-compressed dump in makedumpfile's flattened format", "dump again in ELF format: virsh dump --memory-only --format elf, or dump-guest-memory without -z, -l, -s"},
+	{0, "DISKDUMP", "a diskdump dump, which is Linux'", ""},
 	{0, "MDMP", "a Windows minidump of a process, not memory of a machine", ""},
 	{0, "EMiL", "a LiME memory dump", "dump the guest from its host in ELF format instead"},
 	{0, "QEVM", "QEMU's migration stream (virsh save, savevm)", "restore the guest and dump its memory with virsh dump --memory-only"},

@@ -1,0 +1,296 @@
+package physmem
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"unsafe"
+
+	"windmp/internal/binio"
+)
+
+const kdumpSignature = "KDUMP   "
+
+// Header versions (makedumpfile diskdump_mod.h): the sub header has had more
+// fields from time to time, and a version of the header says which are there.
+const (
+	kdumpMaxVersion  = 6
+	kdumpHasSplit    = 2
+	kdumpHasInfo     = 3 // offset_vmcoreinfo
+	kdumpHasNotes    = 4
+	kdumpHas64BitPFN = 6
+)
+
+// kdumpHeader is the first block of a kdump-compressed file of a 64-bit machine
+// (makedumpfile diskdump_mod.h, disk_dump_header; QEMU dump/dump.h,
+// DiskDumpHeader64). A 32-bit one differs from the padding on.
+type kdumpHeader struct {
+	Signature      [8]byte
+	HeaderVersion  uint32
+	Utsname        [6][65]byte // as uname(2) of Linux; QEMU sets the machine only
+	_              [6]byte
+	Timestamp      [2]uint64
+	Status         uint32 // kdumpZlib and so on
+	BlockSize      uint32 // bytes; the size of a page
+	SubHdrSize     uint32 // blocks; with the notes
+	BitmapBlocks   uint32 // of both bitmaps
+	MaxMapnr       uint32 // page frame numbers; see MaxMapnr64
+	TotalRAMBlocks uint32
+	DeviceBlocks   uint32
+	WrittenBlocks  uint32
+	CurrentCPU     uint32
+	NrCPUs         uint32
+}
+
+const (
+	utsMachine = 4 // index in Utsname
+	// kdumpBlockSize32 is the offset of BlockSize in the 32-bit header.
+	kdumpBlockSize32 = 0x1a0
+)
+
+// kdumpSubHeader is the second block (kdump_sub_header; QEMU's
+// KdumpSubHeader64). Notes and vmcoreinfo may lie anywhere.
+type kdumpSubHeader struct {
+	PhysBase         uint64
+	DumpLevel        uint32 // what was left out
+	Split            uint32 // not 0: one of several files that belong together
+	StartPFN         uint64
+	EndPFN           uint64
+	OffsetVMCoreInfo uint64 // file offset of the payload of the guest's note
+	SizeVMCoreInfo   uint64
+	OffsetNote       uint64 // file offset of ELF notes
+	SizeNote         uint64
+	OffsetEraseInfo  uint64
+	SizeEraseInfo    uint64
+	StartPFN64       uint64
+	EndPFN64         uint64
+	MaxMapnr64       uint64
+}
+
+var (
+	_ = [1]byte{}[unsafe.Sizeof(kdumpHeader{})-0x1d0]
+	_ = [1]byte{}[unsafe.Sizeof(kdumpSubHeader{})-0x68]
+)
+
+// maxGuestNote caps the payload of the guest's note (QEMU dump/dump.c,
+// MAX_GUEST_NOTE_SIZE).
+const maxGuestNote = 1 << 20
+
+// kdumpFile is a kdump-compressed file while it is opened. Offsets are those of
+// the file as makedumpfile -R would write it.
+type kdumpFile struct {
+	r        io.ReaderAt
+	size     uint64
+	fileSize uint64     // of the file as it is
+	flat     *flattened // nil if it is not flattened
+	hdr      kdumpHeader
+	sub      kdumpSubHeader
+	notes    elfFile
+	odd      oddities
+}
+
+// openKdump opens a kdump-compressed dump, flattened or not.
+func openKdump(r io.ReaderAt, size int64) (*content, error) {
+	f := &kdumpFile{r: r, size: binio.Uint64(size), fileSize: binio.Uint64(size)}
+	var err error
+	if f.flat, err = openFlattened(r, f.size); err != nil {
+		return nil, err
+	}
+	if f.flat != nil {
+		f.r, f.size = f.flat, f.flat.size
+	}
+	if err := f.readHeaders(); err != nil {
+		return nil, err
+	}
+	c := new(content)
+	m, err := f.openMemory()
+	if err != nil {
+		return nil, err
+	}
+	c.mem = m
+	f.readNotes(c)
+	c.describe = f.describe(m, len(c.cpus))
+	c.oddities = f.odd.all()
+	return c, nil
+}
+
+// place returns where the file as it is holds what is at an offset.
+func (f *kdumpFile) place(off uint64) int64 {
+	if f.flat != nil {
+		return f.flat.place(off)
+	}
+	at, _ := binio.Int64(off)
+	return at
+}
+
+// read reads n bytes at an offset.
+func (f *kdumpFile) read(off uint64, n int) ([]byte, error) {
+	at, ok := binio.Int64(off)
+	b := make([]byte, n)
+	if !ok {
+		return nil, &ReadError{Err: io.ErrUnexpectedEOF}
+	}
+	if err := binio.ReadFull(f.r, b, at); err != nil {
+		return nil, &ReadError{Offset: f.place(off), Err: err}
+	}
+	return b, nil
+}
+
+// readHeaders reads the header and the sub header, and refuses by name what is
+// recognised and cannot be read.
+func (f *kdumpFile) readHeaders() error {
+	head, err := f.read(0, int(min(f.size, uint64(unsafe.Sizeof(f.hdr))))) //nolint:gosec // below 0x1d0
+	if err != nil {
+		return err
+	}
+	switch {
+	case !bytes.HasPrefix(head, []byte(kdumpSignature)) && f.flat != nil:
+		return &UnsupportedError{
+			Format: FormatKdump, What: "a flattened file of makedumpfile that is not kdump-compressed",
+			Hint: "rearrange it first: makedumpfile -R OUTPUT < INPUT",
+		}
+	case !bytes.HasPrefix(head, []byte(kdumpSignature)):
+		return declined("no KDUMP signature at its start")
+	case len(head) < int(unsafe.Sizeof(f.hdr)) || f.size < PageSize+uint64(unsafe.Sizeof(f.sub)):
+		return &FormatError{
+			Format: FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
+			Want: "a header and a sub header, 0x1068 bytes", Hint: hintIncomplete,
+		}
+	}
+	if err := f.checkMachine(head); err != nil {
+		return err
+	}
+	_, _ = binary.Decode(head, binary.LittleEndian, &f.hdr) // a fixed size, which is there
+	if err := f.checkHeader(); err != nil {
+		return err
+	}
+	sub, err := f.read(PageSize, int(unsafe.Sizeof(f.sub)))
+	if err != nil {
+		return err
+	}
+	_, _ = binary.Decode(sub, binary.LittleEndian, &f.sub)
+	if f.hdr.HeaderVersion >= kdumpHasSplit && f.sub.Split != 0 {
+		return &UnsupportedError{
+			Format: FormatKdump, What: "one part of a kdump-compressed dump that was split",
+			Hint: "put the parts together first: makedumpfile --reassemble PART1 PART2... OUTPUT",
+		}
+	}
+	return nil
+}
+
+// checkMachine refuses dumps of other machines. What it looks at is at the same
+// place in 32-bit dumps.
+func (f *kdumpFile) checkMachine(head []byte) error {
+	at := unsafe.Offsetof(f.hdr.Utsname) + utsMachine*unsafe.Sizeof(f.hdr.Utsname[0])
+	name, _, _ := bytes.Cut(head[at:][:len(f.hdr.Utsname[0])], []byte{0})
+	blockSize := binary.LittleEndian.Uint32(head[unsafe.Offsetof(f.hdr.BlockSize):])
+	blockSize32 := binary.LittleEndian.Uint32(head[kdumpBlockSize32:])
+	switch machine := string(name); {
+	case machine == "i386" || machine == "i486" || machine == "i586" || machine == "i686",
+		blockSize != PageSize && blockSize32 == PageSize:
+		return &UnsupportedError{
+			Format: FormatKdump, What: "a kdump-compressed dump of a 32-bit machine; only x86-64 ones are read",
+		}
+	case machine != "x86_64" && machine != "":
+		return &UnsupportedError{
+			Format: FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86_64 is read", machine),
+		}
+	}
+	return nil
+}
+
+// checkHeader checks the fields of the header that say where the others are.
+func (f *kdumpFile) checkHeader() error {
+	bad := func(field string, offset uintptr, got uint32, want string) error {
+		return &FormatError{
+			Format: FormatKdump, Offset: f.place(uint64(offset)), Field: "header: " + field,
+			Got: fmt.Sprintf("0x%x", got), Want: want,
+		}
+	}
+	h := &f.hdr
+	switch {
+	case h.HeaderVersion == 0 || h.HeaderVersion > kdumpMaxVersion:
+		return bad("header_version", unsafe.Offsetof(h.HeaderVersion), h.HeaderVersion, "0x1 to 0x6")
+	case h.BlockSize != PageSize:
+		return bad("block_size", unsafe.Offsetof(h.BlockSize), h.BlockSize, "0x1000")
+	case h.SubHdrSize == 0:
+		return bad("sub_hdr_size", unsafe.Offsetof(h.SubHdrSize), h.SubHdrSize, "one block or more")
+	case h.BitmapBlocks < 2 || h.BitmapBlocks%2 != 0:
+		return bad("bitmap_blocks", unsafe.Offsetof(h.BitmapBlocks), h.BitmapBlocks, "the blocks of two bitmaps")
+	}
+	return nil
+}
+
+// readNotes reads processors and the guest's note. A dump before version 4, or
+// one whose notes are lost, may still have the guest's note as vmcoreinfo.
+func (f *kdumpFile) readNotes(c *content) {
+	f.notes = elfFile{r: f.r, size: f.size}
+	n := &f.notes
+	if f.hdr.HeaderVersion >= kdumpHasNotes {
+		n.notes.segment(f.sub.OffsetNote, f.sub.SizeNote, PageSize, &n.odd)
+		n.readNotes()
+		c.cpus = n.notes.decodeCPUs(&n.odd)
+		c.guestNote = n.notes.guest
+	}
+	if c.guestNote == nil && f.hdr.HeaderVersion >= kdumpHasInfo {
+		c.guestNote = f.vmcoreInfo()
+	}
+	// What these know are offsets of the rearranged file.
+	for i := range c.cpus {
+		c.cpus[i].NoteOffset = f.place(binio.Uint64(c.cpus[i].NoteOffset))
+	}
+	for i := range n.odd.list {
+		n.odd.list[i].Offset = f.place(binio.Uint64(n.odd.list[i].Offset))
+	}
+	f.odd.take(&n.odd)
+	if c.guestNote != nil {
+		c.guestNote.Offset = f.place(binio.Uint64(c.guestNote.Offset))
+	}
+}
+
+// vmcoreInfo returns the guest's note from the sub header's own pointer to its
+// payload.
+func (f *kdumpFile) vmcoreInfo() *Note {
+	off, size := f.sub.OffsetVMCoreInfo, f.sub.SizeVMCoreInfo
+	if off == 0 || size == 0 {
+		return nil
+	}
+	at := int64(PageSize + unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
+	if size > maxGuestNote || !binio.Within(off, size, f.size) {
+		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
+		return nil
+	}
+	desc, err := f.read(off, int(size)) //nolint:gosec // at most maxGuestNote
+	if err != nil {
+		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo cannot be read: %v", err)
+		return nil
+	}
+	start, _ := binio.Int64(off)
+	return &Note{Name: noteVMCoreInfo, Desc: desc, Offset: start}
+}
+
+// describe says in one line what was opened.
+func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
+	var how []string
+	for _, c := range []struct {
+		flag uint32
+		name string
+	}{{kdumpZlib, "zlib"}, {kdumpLZO, "lzo"}, {kdumpSnappy, "snappy"}, {kdumpZstd, "zstd"}} {
+		if f.hdr.Status&c.flag != 0 {
+			how = append(how, c.name)
+		}
+	}
+	if f.flat != nil {
+		how = append(how, "flattened")
+	}
+	s := "kdump-compressed dump"
+	if w := f.notes.notes.writer(); w != "" {
+		s += " of " + w
+	}
+	if len(how) > 0 {
+		s += " (" + strings.Join(how, ", ") + ")"
+	}
+	return fmt.Sprintf("%s, %s, %s", s, plural(m.described.count, "page"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
+}

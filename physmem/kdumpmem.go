@@ -1,0 +1,171 @@
+package physmem
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+
+	"windmp/internal/binio"
+)
+
+// Page descriptors (makedumpfile diskdump_mod.h, page_desc): offset, size and
+// flags of the page's data, and page flags that are of no use here.
+const kdumpDescSize = 24
+
+const (
+	// kdumpBatch is how many pages are decompressed with one read of their
+	// descriptors: the 1 MiB of a block of the copy.
+	kdumpBatch = 256
+	// kdumpSpan caps the bytes of data that are read at once.
+	kdumpSpan = 0x40000
+)
+
+// pageDesc is a page descriptor.
+type pageDesc struct {
+	off   uint64
+	size  uint32
+	flags uint32
+}
+
+func decodePageDesc(b []byte) pageDesc {
+	le := binary.LittleEndian
+	return pageDesc{off: le.Uint64(b), size: le.Uint32(b[8:]), flags: le.Uint32(b[12:])}
+}
+
+// plausible reports whether a page's data may be what the descriptor says, in a
+// file of size bytes. Writers keep a page as it is if compression gains
+// nothing, so no page takes more than its size.
+func (d pageDesc) plausible(size uint64) bool {
+	return d.size > 0 && d.size <= PageSize && binio.Within(d.off, uint64(d.size), size)
+}
+
+// kdumpMemory is memory in compressed pages. Descriptors and data are read when
+// a page is.
+type kdumpMemory struct {
+	r    io.ReaderAt
+	size uint64
+	// described has a descriptor for each member, in order, from file offset
+	// descAt on. present are those whose data is there: mostly the same set.
+	described, present *pageSet
+	descAt             uint64
+	zero               pageDesc // of the page of zeros that all such pages share, if size is not 0
+	place              func(off uint64) int64
+	united             func() []Range
+	readers            sync.Pool // of *kdumpReader
+}
+
+// kdumpReader is what one read of memory needs.
+type kdumpReader struct {
+	pageCodec
+	descs [kdumpBatch * kdumpDescSize]byte
+	data  [kdumpSpan]byte
+	page  [PageSize]byte // a page of which only a part is wanted
+}
+
+// isZero reports whether a descriptor is that of the shared page of zeros.
+func (m *kdumpMemory) isZero(d pageDesc) bool { return d.size != 0 && d == m.zero }
+
+func (m *kdumpMemory) ranges() []Range   { return m.united() }
+func (m *kdumpMemory) extents() []Extent { return nil }
+
+// readAt decompresses the pages of p.
+func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
+	k := m.readers.Get().(*kdumpReader) //nolint:forcetypeassert,errcheck // the pool holds nothing else
+	defer m.readers.Put(k)
+	n := 0
+	for n < len(p) {
+		page := pa / PageSize
+		if !m.present.has(page) {
+			return n, m.present.hole(pa)
+		}
+		left := uint64(len(p) - n)
+		behind := m.present.end(page, min((pa+left-1)/PageSize+1, page+kdumpBatch))
+		want := min(left, behind*PageSize-pa)
+		got, err := m.readPages(k, p[n:][:want], pa, behind-page)
+		n += got
+		if err != nil {
+			return n, err
+		}
+		pa += want
+	}
+	return n, nil
+}
+
+// readPages fills p from pa on, which takes count pages, all present.
+func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int, error) {
+	at := m.descAt + m.described.rank(pa/PageSize)*kdumpDescSize
+	raw := k.descs[:count*kdumpDescSize]
+	if err := m.read(raw, at); err != nil {
+		return 0, err
+	}
+	n := 0
+	for len(raw) > 0 {
+		d := decodePageDesc(raw)
+		if m.isZero(d) {
+			part := min(len(p)-n, int(PageSize-pa%PageSize)) //nolint:gosec // below PageSize
+			clear(p[n:][:part])
+			n, pa, raw = n+part, pa+uint64(part), raw[kdumpDescSize:] //nolint:gosec // not negative
+			continue
+		}
+		pages, size, err := m.span(raw, d)
+		if err != nil {
+			return n, err
+		}
+		if err := m.read(k.data[:size], d.off); err != nil {
+			return n, err
+		}
+		for at := uint64(0); pages > 0; pages-- {
+			d := decodePageDesc(raw)
+			part, err := k.decodePart(p[n:], k.data[at:][:d.size], d.flags, pa%PageSize)
+			if err != nil {
+				return n, m.bad(d, err)
+			}
+			at += uint64(d.size)
+			n, pa, raw = n+part, pa+uint64(part), raw[kdumpDescSize:] //nolint:gosec // not negative
+		}
+	}
+	return n, nil
+}
+
+// span returns how many of the pages described by raw, of which d is the first,
+// have their data back to back, and its size.
+func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err error) {
+	if !d.plausible(m.size) {
+		return 0, 0, m.implausible(d)
+	}
+	for next := d; ; {
+		pages++
+		size += uint64(next.size)
+		if raw = raw[kdumpDescSize:]; len(raw) == 0 {
+			return pages, size, nil
+		}
+		next = decodePageDesc(raw)
+		if next.off != d.off+size || m.isZero(next) || !next.plausible(m.size) || size+uint64(next.size) > kdumpSpan {
+			return pages, size, nil
+		}
+	}
+}
+
+// decodePart decompresses a page of which p wants what is from within on, and
+// returns how many bytes it put there.
+func (k *kdumpReader) decodePart(p, src []byte, flags uint32, within uint64) (int, error) {
+	if within == 0 && len(p) >= PageSize {
+		return PageSize, k.decode(p[:PageSize], src, flags)
+	}
+	if err := k.decode(k.page[:], src, flags); err != nil {
+		return 0, err
+	}
+	return copy(p, k.page[within:]), nil
+}
+
+// read reads the file.
+func (m *kdumpMemory) read(p []byte, off uint64) error {
+	at, ok := binio.Int64(off)
+	if !ok {
+		return &ReadError{Err: io.ErrUnexpectedEOF}
+	}
+	if err := binio.ReadFull(m.r, p, at); err != nil {
+		return &ReadError{Offset: m.place(off), Err: err}
+	}
+	return nil
+}
