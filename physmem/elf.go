@@ -69,6 +69,9 @@ func openELF(r io.ReaderAt, size int64) (*content, error) {
 	}
 	c := &content{mem: newFlat(r, list), guestNote: f.notes.guest}
 	c.cpus = f.notes.decodeCPUs(&f.odd)
+	if len(c.cpus) == 0 {
+		c.cpus = f.notes.vbox.decode(&f.odd)
+	}
 	c.layout = f.qemuLayout(list)
 	c.describe = f.describe(len(c.cpus))
 	c.oddities = f.odd.all()
@@ -323,6 +326,8 @@ func (f *elfFile) describe(cpus int) string {
 	s := "ELF64 vmcore"
 	if w := f.notes.writer(); w != "" {
 		s += " of " + w
+	} else if f.notes.vbox.present() {
+		s = f.notes.vbox.describe()
 	}
 	if f.loads.paged {
 		s += " (paging on)"

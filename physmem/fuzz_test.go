@@ -44,6 +44,12 @@ func FuzzOpen(f *testing.F) {
 		memory: make([]byte, 0x40),
 	}
 	f.Add(clash.build())
+	box := vbox(0x10006)
+	box.count, box.cpus = 1, box.cpus[:1]
+	box.loads = []load{{paddr: 0x1000, filesz: 0x20, memsz: 0x20}, {paddr: 0xe0000000, memsz: 0x1000}}
+	f.Add(box.build())
+	box.format, box.cpus = 0x10000, [][]byte{make([]byte, 0x40)}
+	f.Add(box.build())
 	f.Add([]byte("KDUMP   "))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, file []byte) {

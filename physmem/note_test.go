@@ -185,7 +185,7 @@ func TestWriters(t *testing.T) {
 	t.Parallel()
 	for want, notes := range map[string][]note{
 		"ELF64 vmcore of QEMU, ":              cpuNotes(1),
-		"ELF64 vmcore of VirtualBox, ":        {{"VBCORE", 0xb00, make([]byte, 24)}},
+		"VirtualBox core, ":                   {{"VBCORE", 0xb00, make([]byte, 24)}},
 		"ELF64 vmcore of QEMU's gdb script, ": {{"NONE", 0, []byte("EMPTY")}},
 		"ELF64 vmcore, ":                      {{"OTHER", 1, []byte("x")}},
 	} {

@@ -32,7 +32,6 @@ const (
 	noteCore       = "CORE"       // processor state, layout as in Linux
 	noteQEMU       = "QEMU"       // processor state, QEMUCPUState of target/i386/arch_dump.c
 	noteVMCoreInfo = "VMCOREINFO" // left by the guest, docs/specs/vmcoreinfo of QEMU
-	noteVBox       = "VBCORE"     // VirtualBox, include/VBox/vmm/dbgfcorefmt.h
 	noteNone       = "NONE"       // filler of scripts/dump-guest-memory.py of QEMU
 	noteTypeQEMU   = 0
 )
@@ -53,8 +52,9 @@ type noteTable struct {
 	guest          *Note
 	guests         uint64
 	tooMany        uint64 // notes of processors beyond maxCPUs
-	vbox, filler   bool
-	ofProcess      bool // the file is the core of a process
+	filler         bool   // the note of QEMU's gdb script is there
+	ofProcess      bool   // the file is the core of a process
+	vbox           vboxNotes
 }
 
 // noteSegment is a PT_NOTE.
@@ -164,8 +164,8 @@ func (t *noteTable) take(n Note, odd *oddities) {
 		}
 		n.Desc = bytes.Clone(n.Desc) // so that the rest of the notes can be freed
 		t.guest = &n
-	case n.Name == noteVBox:
-		t.vbox = true
+	case n.Name == noteVBoxCore, n.Name == noteVBoxCPU:
+		t.takeVBox(n, odd)
 	case n.Name == noteNone:
 		t.filler = true
 	}
@@ -183,8 +183,6 @@ func (t *noteTable) append(list []Note, n Note) []Note {
 // writer names the program that wrote the file, as far as its notes tell.
 func (t *noteTable) writer() string {
 	switch {
-	case t.vbox:
-		return "VirtualBox"
 	case len(t.qemu) > 0:
 		return "QEMU"
 	case t.filler:
