@@ -92,10 +92,14 @@ const (
 	IDSpecialsUnread   = "WD411" // the special registers can't be set
 
 	// Memory.
-	IDMissing      = "WD501" // pages of the run table are not in the source
-	IDRecovered    = "WD502" // memory between PT_LOADs was recovered
-	IDRecoveredVGA = "WD503" // memory below the VGA hole was placed by a PC's layout
-	IDTooManyRuns  = "WD504" // more than 42 runs
+	IDMissing        = "WD501" // pages of the run table are not in the source
+	IDRecovered      = "WD502" // memory between PT_LOADs was recovered
+	IDRecoveredVGA   = "WD503" // memory below the VGA hole was placed by a PC's layout
+	IDTooManyRuns    = "WD504" // more than 42 runs
+	IDKernelPages    = "WD505" // what a kernel dump keeps
+	IDTablesMissing  = "WD506" // page tables of the kernel are unreadable
+	IDProcessList    = "WD507" // the process list breaks off
+	IDBitmapTooLarge = "WD508" // memory reaches beyond what a bitmap can list
 )
 
 // findings collects what the stages find, in order.

@@ -2,6 +2,8 @@ package convert
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -10,38 +12,51 @@ import (
 // span is a stretch of the output's pages: from guest memory, or zeros for
 // memory that the source does not hold.
 type span struct {
-	off    int64  // in the output file
 	pa     uint64 // guest-physical address of the first byte
 	size   uint64 // bytes
 	absent bool   // not in the source, written as zeros
 }
 
-// memoryPlan is the output's memory: which runs, and where each byte is from.
+// memoryPlan is the output's memory: which pages, and where each byte is from.
 type memoryPlan struct {
-	runs    []winhdr.PhysicalMemoryRun64
-	spans   []span
-	missing []physmem.Range // what the header lists and the source lacks
-	absent  uint64          // bytes of missing
-	dropped uint64          // pages trimmed from the runs
+	image *physmem.Image
+	kind  winhdr.DumpType
+	// runs are the pages, ascending; of a kernel dump those it chooses from.
+	runs []winhdr.PhysicalMemoryRun64
+	// kept is what a kernel dump holds of runs, nil for the other kinds.
+	kept *pageSet
+	// firstPage is the file offset of the first page.
+	firstPage int64
+	missing   []physmem.Range // what the header lists and the source lacks
+	absent    uint64          // bytes of missing
+	dropped   uint64          // pages trimmed from the runs because of it
 }
 
-// planMemory lays the header's runs back to back behind the header and settles
-// what happens to memory that the source does not hold.
-func (p *Plan) planMemory(mode MissingMode) error {
-	p.memory.runs = p.Guest.Runs
-	for _, r := range p.Guest.Runs {
-		p.memory.missing = append(p.memory.missing, p.Guest.Image.Missing(runRange(r))...)
+// planMemory settles which pages the dump holds, what happens to memory that the
+// source does not hold, and the type of dump that can list it.
+func (p *Plan) planMemory(opt Options) error {
+	m := &p.memory
+	m.image, m.runs = p.Guest.Image, p.Guest.Runs
+	for _, r := range m.runs {
+		m.missing = append(m.missing, m.image.Missing(runRange(r))...)
 	}
-	for _, m := range p.memory.missing {
-		p.memory.absent += m.Size
+	for _, x := range m.missing {
+		m.absent += x.Size
 	}
-	if p.memory.absent > 0 {
-		if err := p.settleMissing(mode); err != nil {
+	if m.absent > 0 {
+		if err := p.settleMissing(opt.missing()); err != nil {
 			return err
 		}
 	}
-	p.layOut()
-	return nil
+	if err := p.chooseType(opt.outputType()); err != nil {
+		return err
+	}
+	if m.kind == winhdr.DumpTypeBitmapKernel {
+		if err := p.selectKernel(opt.KeepProcesses); err != nil {
+			return err
+		}
+	}
+	return p.layOut()
 }
 
 // settleMissing refuses, zeroes or drops.
@@ -64,26 +79,67 @@ func (p *Plan) settleMissing(mode MissingMode) error {
 
 // dropMissing trims every page that is not wholly in the source.
 func (p *Plan) dropMissing(what, where string) error {
-	kept := withoutPages(p.Guest.Runs, p.memory.missing)
+	kept := withoutPages(p.memory.runs, p.memory.missing)
 	if len(kept) == 0 {
 		return p.refuse(Finding{ID: IDMissing, Where: where, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
-	if len(kept) > winhdr.MaxRuns64 {
-		return p.refuse(Finding{
-			ID: IDTooManyRuns, Where: where,
-			Message: fmt.Sprintf("%s; leaving them out makes %d runs, a full dump holds %d", what, len(kept), winhdr.MaxRuns64),
-			Advice:  "Use --missing=zero.",
-		}, nil)
-	}
-	p.memory.dropped = pageCount(p.Guest.Runs) - pageCount(kept)
+	p.memory.dropped = pageCount(p.memory.runs) - pageCount(kept)
 	p.memory.runs = kept
 	p.addf(IDMissing, SeverityWarn, where, "WinDbg will say that these pages are not available.",
 		"%s: %d pages are left out of the dump", what, p.memory.dropped)
 	return nil
 }
 
-// withoutPages is runs less every page that one of the ranges touches. Two
-// ranges may touch the same page.
+// chooseType settles the type of dump. A full dump lists 42 runs at most; where
+// joining adjacent ones is not enough, a bitmap lists any number.
+func (p *Plan) chooseType(want OutputType) error {
+	m := &p.memory
+	switch want {
+	case OutputBitmap:
+		m.kind = winhdr.DumpTypeBitmapFull
+		return nil
+	case OutputKernel:
+		m.kind = winhdr.DumpTypeBitmapKernel
+		return nil
+	case OutputAuto, OutputFull:
+		m.kind = winhdr.DumpTypeFull
+	}
+	if len(m.runs) <= winhdr.MaxRuns64 {
+		return nil
+	}
+	if joined := joinRuns(m.runs); len(joined) <= winhdr.MaxRuns64 {
+		m.runs = joined
+		return nil
+	}
+	f := Finding{
+		ID: IDTooManyRuns, Severity: SeverityInfo,
+		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), winhdr.MaxRuns64),
+	}
+	if want == OutputFull {
+		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), winhdr.MaxRuns64)
+		f.Advice = "Use --type=bitmap."
+		return p.refuse(f, nil)
+	}
+	m.kind = winhdr.DumpTypeBitmapFull
+	p.add(f)
+	return nil
+}
+
+// joinRuns makes one of runs that follow each other without a gap.
+func joinRuns(runs []winhdr.PhysicalMemoryRun64) []winhdr.PhysicalMemoryRun64 {
+	var out []winhdr.PhysicalMemoryRun64
+	for _, r := range runs {
+		if n := len(out); n > 0 && out[n-1].BasePage+out[n-1].PageCount == r.BasePage {
+			out[n-1].PageCount += r.PageCount
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// withoutPages is runs less every page that one of the ranges touches. Both are
+// ascending; two ranges may touch the same page.
 func withoutPages(runs []winhdr.PhysicalMemoryRun64, missing []physmem.Range) []winhdr.PhysicalMemoryRun64 {
 	var kept []winhdr.PhysicalMemoryRun64
 	for _, r := range runs {
@@ -113,35 +169,67 @@ func pageCount(runs []winhdr.PhysicalMemoryRun64) (n uint64) {
 	return n
 }
 
-// layOut gives every byte of the runs its place in the output.
-func (p *Plan) layOut() {
-	off := int64(winhdr.Size64)
-	for _, r := range p.memory.runs {
-		whole := runRange(r)
-		at := whole.Start
-		add := func(end uint64, absent bool) {
-			if end > at {
-				p.memory.spans = append(p.memory.spans, span{off: off, pa: at, size: end - at, absent: absent})
-				off += int64(end - at) //nolint:gosec // below 2^52
-				at = end
-			}
-		}
-		for _, m := range p.Guest.Image.Missing(whole) {
-			add(m.Start, false)
-			add(m.End(), true)
-		}
-		add(whole.End(), false)
+// pages is the number of pages in the output.
+func (m *memoryPlan) pages() uint64 {
+	if m.kept != nil {
+		return m.kept.count
 	}
-	p.Size = off
+	return pageCount(m.runs)
 }
 
-// contains tells whether [pa, pa+n) lies in one of the output's runs.
+// pageRuns yields the output's pages in the order of the file, which is that of
+// their addresses.
+func (m *memoryPlan) pageRuns() iter.Seq[winhdr.PhysicalMemoryRun64] {
+	if m.kept != nil {
+		return m.kept.all()
+	}
+	return slices.Values(m.runs)
+}
+
+// spans yields the output's pages and tells what is in the source and what is
+// not.
+func (m *memoryPlan) spans(yield func(span) bool) {
+	for r := range m.pageRuns() {
+		whole := runRange(r)
+		at := whole.Start
+		cut := func(end uint64, absent bool) bool {
+			if end <= at {
+				return true
+			}
+			s := span{pa: at, size: end - at, absent: absent}
+			at = end
+			return yield(s)
+		}
+		if m.absent > 0 {
+			for _, x := range m.image.Missing(whole) {
+				if !cut(x.Start, false) || !cut(x.End(), true) {
+					return
+				}
+			}
+		}
+		if !cut(whole.End(), false) {
+			return
+		}
+	}
+}
+
+// contains tells whether [pa, pa+n), which lies within a page or a few adjacent
+// ones, is in the output.
 func (m *memoryPlan) contains(pa, n uint64) bool {
 	for _, r := range m.runs {
 		w := runRange(r)
-		if pa >= w.Start && pa < w.End() && n <= w.End()-pa {
+		if pa < w.Start || pa >= w.End() || n > w.End()-pa {
+			continue
+		}
+		if m.kept == nil {
 			return true
 		}
+		for page := pa / winhdr.PageSize; page*winhdr.PageSize < pa+n; page++ {
+			if !m.kept.has(page) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
 }

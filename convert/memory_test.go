@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,20 +45,32 @@ func TestWithoutPages(t *testing.T) {
 	}
 }
 
-func TestBlocksCoverSpansOnce(t *testing.T) {
+func TestBlocksCoverPagesOnce(t *testing.T) {
 	t.Parallel()
-	m := memoryPlan{spans: []span{
-		{off: 0x2000, pa: 0x1000, size: 3*blockSize + 0x1000},
-		{off: 0x2000 + 3*blockSize + 0x1000, pa: 1 << 40, size: 0x3000, absent: true},
-	}}
-	off := int64(0x2000)
-	for b := range m.blocks {
-		assert.Equal(t, off, b.off)
-		assert.LessOrEqual(t, b.size, uint64(blockSize))
-		assert.Equal(t, off/blockSize, (off+int64(b.size)-1)/blockSize, "a block stays between multiples of its size")
-		off += int64(b.size)
+	for _, m := range []memoryPlan{
+		{firstPage: 0x2000, runs: table(1, 3*256+1, 1<<20, 3)},
+		{firstPage: 0x2000, runs: table(1, 1, 3, 1, 5, 1)},
+		{firstPage: 0x41000, runs: table(0, 1<<13)},
+	} {
+		off := m.firstPage
+		next := m.runs[0].BasePage * winhdr.PageSize
+		run := 0
+		for b := range m.blocks {
+			assert.Equal(t, off, b.off)
+			assert.LessOrEqual(t, b.size, blockSize)
+			assert.Equal(t, off/blockSize, (off+int64(b.size)-1)/blockSize, "a block stays between multiples of its size")
+			for _, s := range b.spans {
+				if end := m.runs[run].BasePage + m.runs[run].PageCount; next == end*winhdr.PageSize {
+					run++
+					next = m.runs[run].BasePage * winhdr.PageSize
+				}
+				assert.Equal(t, next, s.pa)
+				next += s.size
+				off += int64(s.size)
+			}
+		}
+		assert.Equal(t, m.firstPage+int64(pageCount(m.runs)*winhdr.PageSize), off)
 	}
-	assert.Equal(t, int64(0x2000+3*blockSize+0x4000), off)
 }
 
 func TestContains(t *testing.T) {
@@ -68,4 +81,37 @@ func TestContains(t *testing.T) {
 	assert.False(t, m.contains(0x2fff, 2))
 	assert.False(t, m.contains(0xfff, 1))
 	assert.False(t, m.contains(0x8000, 1<<63), "a length that would wrap")
+	m.kept = newPageSet(m.runs)
+	m.kept.add(2)
+	assert.True(t, m.contains(0x2ff0, 0x10))
+	assert.False(t, m.contains(0x1ff0, 0x20))
+}
+
+// TestPageSet holds the set against a map.
+func TestPageSet(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 100 {
+		s, want := newPageSet(table(1, 200, 300, 64, 1<<40-5, 5)), map[uint64]bool{}
+		for range rng.IntN(300) {
+			pfn := uint64(rng.IntN(400))
+			inside := pfn >= 1 && pfn < 201 || pfn >= 300 && pfn < 364
+			assert.Equal(t, inside && !want[pfn], s.add(pfn))
+			if inside {
+				want[pfn] = true
+			}
+		}
+		got := map[uint64]bool{}
+		var last uint64
+		for r := range s.all() {
+			assert.GreaterOrEqual(t, r.BasePage, last)
+			last = r.BasePage + r.PageCount
+			for i := range r.PageCount {
+				got[r.BasePage+i] = true
+				assert.True(t, s.has(r.BasePage+i))
+			}
+		}
+		assert.Equal(t, want, got)
+		assert.Equal(t, uint64(len(want)), s.count)
+	}
 }

@@ -32,6 +32,24 @@ const (
 	MissingDrop MissingMode = "drop"
 )
 
+// OutputType is the type of dump that is written.
+type OutputType string
+
+const (
+	// OutputAuto is a full dump, or a bitmap dump when the guest's memory lies in
+	// more runs than a full dump can list.
+	OutputAuto OutputType = "auto"
+	// OutputFull is DumpType 1: every page that the guest's memory descriptor
+	// lists, 42 runs at most.
+	OutputFull OutputType = "full"
+	// OutputBitmap is DumpType 5: the same pages, any number of runs. Debuggers
+	// older than Windows 8's do not read it.
+	OutputBitmap OutputType = "bitmap"
+	// OutputKernel is DumpType 6: the pages that the kernel's half of the address
+	// space maps, and the page tables to it.
+	OutputKernel OutputType = "kernel"
+)
+
 // Options steer a conversion. The zero value means: contexts auto, missing
 // pages refuse, never overwrite, two workers, fsync before the rename.
 type Options struct {
@@ -39,6 +57,11 @@ type Options struct {
 	Contexts ContextMode
 	// Missing chooses what happens to pages the source lacks; empty means fail.
 	Missing MissingMode
+	// Type chooses the type of dump; empty means auto.
+	Type OutputType
+	// KeepProcesses are the ids of processes whose user memory a kernel dump
+	// keeps as well.
+	KeepProcesses []uint64
 	// Strict makes a finding of severity warn refuse the conversion, before
 	// anything is written.
 	Strict bool
@@ -72,6 +95,14 @@ func (o Options) missing() MissingMode {
 	return o.Missing
 }
 
+// outputType is the type in force.
+func (o Options) outputType() OutputType {
+	if o.Type == "" {
+		return OutputAuto
+	}
+	return o.Type
+}
+
 // UsageError is an option or argument that makes no sense. The command line
 // turns it into exit code 2.
 type UsageError struct {
@@ -89,6 +120,11 @@ func ParseContextMode(s string) (ContextMode, error) {
 // ParseMissingMode reads a mode's name; the error is a [*UsageError].
 func ParseMissingMode(s string) (MissingMode, error) {
 	return parseMode("missing", s, MissingFail, MissingZero, MissingDrop)
+}
+
+// ParseOutputType reads a type's name; the error is a [*UsageError].
+func ParseOutputType(s string) (OutputType, error) {
+	return parseMode("type", s, OutputAuto, OutputFull, OutputBitmap, OutputKernel)
 }
 
 func parseMode[M ~string](option, s string, modes ...M) (M, error) {

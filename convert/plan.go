@@ -36,10 +36,10 @@ type Plan struct {
 func NewPlan(g *Guest, opt Options) (*Plan, error) {
 	h := *g.Header
 	p := &Plan{Guest: g, Header: &h, mode: opt.contexts(), missingMode: opt.missing()}
-	if err := p.planMemory(p.missingMode); err != nil {
+	if err := p.planMemory(opt); err != nil {
 		return p, &StageError{Stage: StagePlan, Err: err}
 	}
-	if err := h.SetRuns(p.memory.runs); err != nil {
+	if err := p.setRuns(); err != nil {
 		return p, &StageError{Stage: StagePlan, Err: err}
 	}
 	p.editKDBG()
@@ -53,6 +53,17 @@ func NewPlan(g *Guest, opt Options) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// setRuns writes the type and the run table. The table of a bitmap dump is not
+// read by a debugger, but other readers check it: it lists as many runs as fit.
+func (p *Plan) setRuns() error {
+	p.Header.DumpType = p.memory.kind
+	runs := p.memory.runs
+	if p.memory.kind == winhdr.DumpTypeBitmapKernel {
+		runs = p.Guest.Runs
+	}
+	return p.Header.SetRuns(runs[:min(len(runs), winhdr.MaxRuns64)])
 }
 
 // Findings are those of the examination and of the plan.

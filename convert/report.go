@@ -54,6 +54,8 @@ type OutputReport struct {
 	Size  int64  `json:"size"`
 	Pages uint64 `json:"pages"`
 	Runs  int    `json:"runs"`
+	// LeftOut is the number of pages that a kernel dump leaves out.
+	LeftOut uint64 `json:"left_out"`
 }
 
 // ErrorReport says what ended the conversion.
@@ -189,7 +191,8 @@ func (r *Report) describePlan(p *Plan) {
 	h := p.Header
 	r.Output.DumpType = h.DumpType.String()
 	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
-	r.Output.Pages = pageCount(p.memory.runs)
+	r.Output.Pages = p.memory.pages()
+	r.Output.LeftOut = pageCount(p.memory.runs) - p.memory.pages()
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
 	if p.Guest.BugCheck != nil {
 		r.Guest.BugCheck = &BugCheckReport{Code: Hex(h.BugCheckCode), Crashed: p.Guest.crashed()}

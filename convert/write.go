@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"windmp/winhdr"
 )
 
 const (
@@ -26,45 +24,61 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-// block is one piece of the output: a part of one span.
+// block is one piece of the output: parts of one or more spans.
 type block struct {
-	span
+	off   int64 // in the output file
+	size  int   // bytes, at most blockSize
+	spans []span
 }
 
 // blocks yields the pages of the output in file order, cut so that each block
 // ends at a multiple of blockSize in the output.
 func (m *memoryPlan) blocks(yield func(block) bool) {
-	for _, s := range m.spans {
+	b := block{off: m.firstPage}
+	room := func() uint64 { return uint64(blockSize - (b.off+int64(b.size))%blockSize) } //nolint:gosec // 1..blockSize
+	for s := range m.spans {
 		for s.size > 0 {
-			n := min(s.size, uint64(blockSize-s.off%blockSize))
-			if !yield(block{span{off: s.off, pa: s.pa, size: n, absent: s.absent}}) {
-				return
-			}
-			s.off += int64(n)
+			n := min(s.size, room())
+			b.spans = append(b.spans, span{pa: s.pa, size: n, absent: s.absent})
+			b.size += int(n) //nolint:gosec // at most blockSize
 			s.pa += n
 			s.size -= n
+			if room() != blockSize {
+				continue
+			}
+			if !yield(b) {
+				return
+			}
+			b = block{off: b.off + int64(b.size)}
 		}
+	}
+	if b.size > 0 {
+		yield(b)
 	}
 }
 
 // fill reads b's bytes as the output holds them into buf.
 func (p *Plan) fill(o *overlay, b block, buf []byte) error {
-	if b.absent {
-		clear(buf)
-	} else if _, err := p.Guest.Image.ReadAt(buf, int64(b.pa)); err != nil { //nolint:gosec // below 2^52
-		return fmt.Errorf("reading guest memory at PA %#x: %w", b.pa, err)
+	for _, s := range b.spans {
+		part := buf[:s.size]
+		buf = buf[s.size:]
+		if s.absent {
+			clear(part)
+		} else if _, err := p.Guest.Image.ReadAt(part, int64(s.pa)); err != nil { //nolint:gosec // below 2^52
+			return fmt.Errorf("reading guest memory at PA %#x: %w", s.pa, err)
+		}
+		o.apply(part, s.pa)
 	}
-	o.apply(buf, b.pa)
 	return nil
 }
 
 // writeAll copies header and pages to a file by a pool of workers, each with a
 // block of its own and positional reads and writes.
 func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
-	if _, err := w.WriteAt(p.Header.Encode(), 0); err != nil {
+	if err := p.writeFront(io.NewOffsetWriter(w, 0)); err != nil {
 		return fmt.Errorf("writing the header: %w", err)
 	}
-	meter := newMeter(p.Size, winhdr.Size64, opt.Progress)
+	meter := newMeter(p.Size, p.memory.firstPage, opt.Progress)
 	o := newOverlay(p.Edits)
 	work := make(chan block)
 	group, ctx := errgroup.WithContext(ctx)
@@ -123,12 +137,12 @@ type filled struct {
 // parallel, a few blocks ahead. It ends at the first error of either side, or
 // when ctx is done.
 func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
-	if _, err := w.Write(p.Header.Encode()); err != nil {
+	if err := p.writeFront(w); err != nil {
 		return &StageError{Stage: StageWrite, Err: fmt.Errorf("writing the header: %w", err)}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	meter := newMeter(p.Size, winhdr.Size64, opt.Progress)
+	meter := newMeter(p.Size, p.memory.firstPage, opt.Progress)
 	pool := sync.Pool{New: func() any { return new([blockSize]byte) }}
 	for f := range p.readAhead(ctx, &pool, workers(opt)) {
 		r := <-f

@@ -17,14 +17,15 @@ const convertSchema = "windmp/convert/v1"
 
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
-	contexts, missing          string
+	contexts, missing, kind    string
+	keep                       []uint
 	force, dryRun, json, quiet bool
 	strict, noSync             bool
 	jobs                       int
 }
 
 const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
-full crash dump that WinDbg opens.
+crash dump that WinDbg opens.
 
 IN is an ELF vmcore that carries the Windows header note (QEMU or libvirt with
 -device vmcoreinfo and the virtio-win fwcfg driver in the guest). OUT defaults
@@ -54,6 +55,8 @@ func (a *app) convertCommand() *cobra.Command {
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
+	fs.StringVarP(&f.kind, "type", "t", string(convert.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
+	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(convert.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(convert.MissingFail), "pages that IN lacks: fail, zero, drop")
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an existing OUT")
@@ -115,11 +118,22 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, err
 	}
+	kind, err := convert.ParseOutputType(f.kind)
+	if err != nil {
+		return convert.Options{}, err
+	}
+	if len(f.keep) > 0 && kind != convert.OutputKernel {
+		return convert.Options{}, &convert.UsageError{Reason: "--keep-process goes with --type=kernel"}
+	}
+	keep := make([]uint64, 0, len(f.keep))
+	for _, pid := range f.keep {
+		keep = append(keep, uint64(pid))
+	}
 	if f.jobs < 1 || f.jobs > convert.MaxWorkers {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Contexts: contexts, Missing: missing,
+		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep,
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
 	}, nil
 }

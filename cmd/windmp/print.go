@@ -113,6 +113,9 @@ func outputText(r *convert.Report) string {
 		verb = "would be written"
 	}
 	s := fmt.Sprintf("%s: %s dump, %s, %d pages in %d runs, %s", o.Path, o.DumpType, ibytes(o.Size), o.Pages, o.Runs, verb)
+	if o.LeftOut > 0 {
+		s += fmt.Sprintf("; %d pages of user memory left out", o.LeftOut)
+	}
 	if m := r.Memory; m.Missing > 0 {
 		s += fmt.Sprintf("; %s of memory missing (%s)", ibytes(m.Missing), m.Policy)
 	}

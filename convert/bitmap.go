@@ -1,0 +1,135 @@
+package convert
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+
+	"windmp/winhdr"
+)
+
+const (
+	// bitmapAlign rounds the number of bits: LeechCore reads no more than whole
+	// 64-bit words, kdmp-parser no more than whole bytes.
+	bitmapAlign = 64
+	// maxBitmapBits is what the widest reader takes: LeechCore wants fewer than
+	// 2^31 bits, the others 2^32. 2^31 pages are 8 TiB of address space.
+	maxBitmapBits = 1 << 31
+)
+
+// bitmapBits is the number of bits of the output's bitmap.
+func (m *memoryPlan) bitmapBits() uint64 {
+	last := m.runs[len(m.runs)-1]
+	if m.kept != nil {
+		for r := range m.kept.all() {
+			last = r
+		}
+	}
+	end := last.BasePage + last.PageCount
+	return (end + bitmapAlign - 1) &^ (bitmapAlign - 1)
+}
+
+// layOut places the pages: behind the header, or behind the bitmap that lists
+// them, on the next page boundary.
+func (p *Plan) layOut() error {
+	m := &p.memory
+	m.firstPage = winhdr.Size64
+	if m.kind != winhdr.DumpTypeFull {
+		n := m.bitmapBits()
+		if n >= maxBitmapBits {
+			return p.refuse(Finding{
+				ID:      IDBitmapTooLarge,
+				Message: fmt.Sprintf("the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x", n, uint64(maxBitmapBits), n*winhdr.PageSize),
+				Advice:  "Use --type=full.",
+			}, nil)
+		}
+		front := winhdr.BitmapOffset + winhdr.BitmapDumpSize64 + n/8
+		m.firstPage = int64((front + winhdr.PageSize - 1) &^ (winhdr.PageSize - 1)) //nolint:gosec // below 2^29
+	}
+	p.Size = m.firstPage + int64(m.pages()*winhdr.PageSize) //nolint:gosec // at most 2^57
+	return nil
+}
+
+// front is what precedes the pages: the header, and in a bitmap dump the bitmap,
+// made while it is written.
+func (p *Plan) writeFront(w io.Writer) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	if _, err := b.Write(p.Header.Encode()); err != nil {
+		return err
+	}
+	if p.memory.kind != winhdr.DumpTypeFull {
+		if err := p.memory.writeBitmap(b); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// writeBitmap writes what stands between the header and the first page.
+func (m *memoryPlan) writeBitmap(w *bufio.Writer) error {
+	head := winhdr.BitmapDump64{
+		Signature: winhdr.SignatureFDMP, ValidDump: winhdr.ValidDumpDUMP,
+		FirstPage:         uint64(m.firstPage), //nolint:gosec // set by layOut
+		TotalPresentPages: m.pages(),
+		BitmapSize:        m.bitmapBits(),
+	}
+	if m.kind == winhdr.DumpTypeBitmapKernel {
+		head.Signature = winhdr.SignatureSDMP
+	}
+	if _, err := w.Write(head.Encode()); err != nil {
+		return err
+	}
+	bw := bitWriter{w: w}
+	var at uint64
+	for r := range m.pageRuns() {
+		bw.put(r.BasePage-at, 0)
+		bw.put(r.PageCount, 0xff)
+		at = r.BasePage + r.PageCount
+	}
+	bw.put(head.BitmapSize-at, 0)
+	used := winhdr.BitmapOffset + winhdr.BitmapDumpSize64 + head.BitmapSize/8
+	bw.put((head.FirstPage-used)*8, 0)
+	return bw.err
+}
+
+// bitWriter appends bits, the lowest of each byte first.
+type bitWriter struct {
+	w   *bufio.Writer
+	cur byte
+	n   uint // bits in cur
+	err error
+}
+
+// put appends n bits, all 0 (v is 0) or all 1 (v is 0xff).
+func (b *bitWriter) put(n uint64, v byte) {
+	for ; n > 0 && b.n != 0; n-- {
+		b.bit(v & 1)
+	}
+	if n >= 8 {
+		b.bytes(n/8, v)
+		n %= 8
+	}
+	for ; n > 0; n-- {
+		b.bit(v & 1)
+	}
+}
+
+func (b *bitWriter) bit(v byte) {
+	b.cur |= v << b.n
+	if b.n++; b.n == 8 {
+		b.bytes(1, b.cur)
+		b.cur, b.n = 0, 0
+	}
+}
+
+// bytes appends n equal bytes.
+func (b *bitWriter) bytes(n uint64, v byte) {
+	const chunk = 4096
+	buf := bytes.Repeat([]byte{v}, int(min(n, chunk))) //nolint:gosec // at most chunk
+	for b.err == nil && n > 0 {
+		k := min(n, chunk)
+		_, b.err = b.w.Write(buf[:k])
+		n -= k
+	}
+}

@@ -1,0 +1,191 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+)
+
+// convertSample converts a committed vmcore and returns path and report.
+func convertSample(t *testing.T, name string, opt convert.Options) (string, *convert.Report) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	r, err := convert.File(context.Background(), sample(t, name), out, nil, opt)
+	require.NoError(t, err)
+	return out, r
+}
+
+// pagesOf reads a bitmap dump by hand: page frame number to page, as the layout
+// in kdmp-parser and LeechCore has it.
+func pagesOf(t *testing.T, dmp []byte, tag string) map[uint64][]byte {
+	t.Helper()
+	require.Equal(t, tag+"DUMP", string(dmp[0x2000:0x2008]))
+	first, present, size := u64(dmp, 0x2020), u64(dmp, 0x2028), u64(dmp, 0x2030)
+	require.Zero(t, first%0x1000, "readers want the first page aligned")
+	require.Zero(t, size%64, "readers take whole words of the bitmap")
+	require.Equal(t, uint64(len(dmp)), first+present*0x1000)
+	require.Equal(t, uint64(len(dmp)), u64(dmp, 0xfa0), "RequiredDumpSpace")
+	bitmap := dmp[0x2038 : 0x2038+size/8]
+	set := 0
+	for i := 0; i < len(bitmap); i += 8 {
+		set += bits.OnesCount64(binary.LittleEndian.Uint64(bitmap[i:]))
+	}
+	require.Equal(t, present, uint64(set))
+	pages := make(map[uint64][]byte, set)
+	at := first
+	for pfn := range size {
+		if bitmap[pfn/8]>>(pfn%8)&1 != 0 {
+			pages[pfn] = dmp[at : at+0x1000]
+			at += 0x1000
+		}
+	}
+	return pages
+}
+
+func TestBitmapOutput(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"guest-bsod.vmcore", "odd-runs-2cpu.vmcore.gz"} {
+		fullPath, fullReport := convertSample(t, name, convert.Options{})
+		full, err := os.ReadFile(fullPath)
+		require.NoError(t, err)
+		path, r := convertSample(t, name, convert.Options{Type: convert.OutputBitmap})
+		dmp, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, uint32(5), u32(dmp, 0xf98))
+		pages := pagesOf(t, dmp, "FDMP")
+		assert.Len(t, pages, int(fullReport.Output.Pages))
+		assert.Equal(t, fullReport.Edits, r.Edits)
+		for pfn, page := range pages {
+			at := fileOffset(t, full, pfn<<12)
+			require.True(t, bytes.Equal(full[at:at+0x1000], page), "page %#x", pfn)
+		}
+	}
+}
+
+func TestKernelOutput(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"guest-bsod.vmcore", "encoded-2cpu.vmcore.gz", "la57-1cpu.vmcore.gz"} {
+		fullPath, fullReport := convertSample(t, name, convert.Options{})
+		full, err := os.ReadFile(fullPath)
+		require.NoError(t, err)
+		path, r := convertSample(t, name, convert.Options{Type: convert.OutputKernel})
+		dmp, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, uint32(6), u32(dmp, 0xf98))
+		pages := pagesOf(t, dmp, "SDMP")
+		assert.Equal(t, fullReport.Output.Pages, r.Output.Pages+r.Output.LeftOut)
+		assert.NotZero(t, r.Output.LeftOut)
+		assert.Equal(t, fullReport.Edits, r.Edits, "every structure that is edited is kept")
+		for pfn, page := range pages {
+			at := fileOffset(t, full, pfn<<12)
+			require.True(t, bytes.Equal(full[at:at+0x1000], page), "page %#x", pfn)
+		}
+		assertSameGuest(t, fullPath, path)
+	}
+}
+
+// assertSameGuest: what is known of the guest is the same in both dumps.
+func assertSameGuest(t *testing.T, full, kernel string) {
+	t.Helper()
+	examine := func(path string) *convert.Guest {
+		im, err := physmem.Open(path)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = im.Close() })
+		g, err := convert.Examine(im)
+		require.NoError(t, err)
+		return g
+	}
+	a, b := examine(full), examine(kernel)
+	assert.Equal(t, a.Modules, b.Modules)
+	assert.Equal(t, a.BugCheck, b.BugCheck)
+	assert.Equal(t, a.SharedUserData, b.SharedUserData)
+	require.Len(t, b.Processors, len(a.Processors))
+	for i := range a.Processors {
+		assert.Equal(t, a.Processors[i].Saved, b.Processors[i].Saved)
+	}
+	assert.Equal(t, a.KDBG.Raw, b.KDBG.Raw)
+}
+
+// TestKernelOutputKeepsUserPages: a page that only user space maps is left out,
+// and kept with --keep-process.
+func TestKernelOutputKeepsUserPages(t *testing.T) {
+	t.Parallel()
+	const userVA = 0x7ff600001000
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	g.Map(userVA, 0x1000)
+	g.Write(userVA, bytes.Repeat([]byte("secret"), 100))
+	pfn := g.PA(userVA) >> 12
+	dmp, _, err := convertSim(t, g, convert.Options{Type: convert.OutputKernel})
+	require.NoError(t, err)
+	assert.NotContains(t, pagesOf(t, dmp, "SDMP"), pfn)
+
+	dmp, _, err = convertSim(t, g, convert.Options{Type: convert.OutputKernel, KeepProcesses: []uint64{4}})
+	require.NoError(t, err)
+	assert.Equal(t, "secret", string(pagesOf(t, dmp, "SDMP")[pfn][:6]))
+
+	var usage *convert.UsageError
+	_, _, err = convertSim(t, g, convert.Options{Type: convert.OutputKernel, KeepProcesses: []uint64{4321}})
+	require.ErrorAs(t, err, &usage)
+}
+
+// TestManyRuns: what a full dump can't list becomes a bitmap dump by itself.
+func TestManyRuns(t *testing.T) {
+	t.Parallel()
+	const islands = 60
+	usual := guestsim.New(guestsim.Options{})
+	opt := guestsim.Options{RAM: usual.RAM(), Runs: usual.Runs()}
+	for i := range uint64(islands) {
+		opt.RAM = append(opt.RAM, guestsim.Range{Start: 1<<36 + i*0x3000, Size: 0x1000})
+	}
+	g := guestsim.New(opt)
+	// The header lists the islands and the gaps between them as one run.
+	h := g.Header()
+	n := u32(h, 0x88)
+	binary.LittleEndian.PutUint32(h[0x88:], n+1)
+	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<24)
+	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 3*islands)
+	binary.LittleEndian.PutUint64(h[0x90:], u64(h, 0x90)+3*islands)
+
+	dmp, r, err := convertSim(t, g, convert.Options{Missing: convert.MissingDrop})
+	require.NoError(t, err)
+	assert.Equal(t, uint32(5), u32(dmp, 0xf98))
+	assert.Contains(t, ids(r), convert.IDTooManyRuns)
+	pages := pagesOf(t, dmp, "FDMP")
+	for i := range uint64(islands) {
+		assert.Contains(t, pages, 1<<24+i*3)
+		assert.NotContains(t, pages, 1<<24+i*3+1)
+	}
+	assert.LessOrEqual(t, u32(dmp, 0x88), uint32(42))
+
+	var refused *convert.RefusedError
+	_, _, err = convertSim(t, g, convert.Options{Missing: convert.MissingDrop, Type: convert.OutputFull})
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, convert.IDTooManyRuns, refused.Finding.ID)
+}
+
+// TestBitmapLimit: memory beyond what a bitmap can list is refused, whatever
+// the header claims.
+func TestBitmapLimit(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	h := g.Header()
+	n := u32(h, 0x88)
+	binary.LittleEndian.PutUint32(h[0x88:], n+1)
+	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<39)
+	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1)
+	var refused *convert.RefusedError
+	_, _, err := convertSim(t, g, convert.Options{Missing: convert.MissingZero, Type: convert.OutputBitmap})
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, convert.IDBitmapTooLarge, refused.Finding.ID)
+}
