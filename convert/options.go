@@ -72,6 +72,8 @@ type Options struct {
 	// Workers is the number of parallel copiers; 0 means [DefaultWorkers].
 	// Values above [MaxWorkers] are lowered to it.
 	Workers int
+	// Sparse chooses what becomes of zeros in a file; empty means auto.
+	Sparse SparseMode
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
 	// Progress, when set, is called from one goroutine at a time, at most about

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,8 +71,10 @@ func checkSpace(dir string, need int64) error {
 // error is a [*StageError].
 func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
 	dir := filepath.Dir(out)
-	if err := checkSpace(dir, p.Size); err != nil {
-		return &StageError{Stage: StageOutput, Err: err}
+	if opt.Sparse != SparseAlways {
+		if err := checkSpace(dir, p.Size); err != nil {
+			return &StageError{Stage: StageOutput, Err: err}
+		}
 	}
 	tmp, err := os.CreateTemp(dir, tempPattern)
 	if err != nil {
@@ -100,7 +103,11 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 	if err := tmp.Chmod(outputMode); err != nil {
 		return &StageError{Stage: StageOutput, Err: err}
 	}
-	if err := p.writeAll(ctx, tmp, opt); err != nil {
+	// What is not written reads as zeros.
+	if err := tmp.Truncate(p.Size); err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	if err := p.writeAll(ctx, fileWriter(tmp, opt), opt); err != nil {
 		return &StageError{Stage: StageWrite, Err: err}
 	}
 	if !opt.NoSync {
@@ -124,6 +131,29 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 		return &StageError{Stage: StageOutput, Err: err}
 	}
 	return nil
+}
+
+// fileWriter is the way of blocks into the file: past the holes, and then on to
+// the disk early.
+func fileWriter(f *os.File, opt Options) io.WriterAt {
+	var w io.WriterAt = f
+	if !opt.NoSync {
+		w = &earlyWriter{f: f}
+	}
+	if grain := opt.Sparse.grain(); grain > 0 {
+		w = &holeWriter{w: w, grain: grain}
+	}
+	return w
+}
+
+// earlyWriter starts the write-back of each piece at once.
+type earlyWriter struct{ f *os.File }
+
+// WriteAt implements io.WriterAt.
+func (e *earlyWriter) WriteAt(p []byte, off int64) (int, error) {
+	n, err := e.f.WriteAt(p, off)
+	startWriteback(e.f, off, int64(n))
+	return n, err
 }
 
 // publish gives the finished file its name. Without force a hard link does it,

@@ -426,6 +426,21 @@ func TestStreamEqualsFile(t *testing.T) {
 	assert.True(t, bytes.Equal(dmp, stream.Bytes()))
 }
 
+// TestSparseIsIdentical: holes change what a file takes, not what it holds.
+func TestSparseIsIdentical(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	var first []byte
+	for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto, convert.SparseAlways} {
+		dmp, _, err := convertSim(t, g, convert.Options{Sparse: mode})
+		require.NoError(t, err)
+		if first == nil {
+			first = dmp
+		}
+		assert.True(t, bytes.Equal(first, dmp), mode)
+	}
+}
+
 func TestOutputMode(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))

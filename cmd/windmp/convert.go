@@ -17,7 +17,8 @@ const convertSchema = "windmp/convert/v1"
 
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
-	contexts, missing, kind    string
+	contexts, missing          string
+	kind, sparse               string
 	keep                       []uint
 	force, dryRun, json, quiet bool
 	strict, noSync             bool
@@ -65,6 +66,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultWorkers, "blocks copied at the same time")
+	fs.StringVar(&f.sparse, "sparse", string(convert.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 
@@ -122,6 +124,10 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, err
 	}
+	sparse, err := convert.ParseSparseMode(f.sparse)
+	if err != nil {
+		return convert.Options{}, err
+	}
 	if len(f.keep) > 0 && kind != convert.OutputKernel {
 		return convert.Options{}, &convert.UsageError{Reason: "--keep-process goes with --type=kernel"}
 	}
@@ -133,7 +139,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep,
+		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse,
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
 	}, nil
 }
