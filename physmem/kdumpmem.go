@@ -18,6 +18,10 @@ const (
 	kdumpBatch = 256
 	// kdumpSpan caps the bytes of data that are read at once.
 	kdumpSpan = 0x40000
+	// kdumpKept is how many pages each reader keeps, so that a walk of page
+	// tables, of which each step reads 8 bytes, does not decompress the same
+	// few pages for every address.
+	kdumpKept = 16
 )
 
 // pageDesc is a page descriptor.
@@ -59,7 +63,10 @@ type kdumpReader struct {
 	pageCodec
 	descs [kdumpBatch * kdumpDescSize]byte
 	data  [kdumpSpan]byte
-	page  [PageSize]byte // a page of which only a part is wanted
+	// kept are pages of which only a part was wanted, each in the slot that
+	// its number gives. keptPage is that number plus 1, 0 if there is none.
+	kept     [kdumpKept][PageSize]byte
+	keptPage [kdumpKept]uint64
 }
 
 // isZero reports whether a descriptor is that of the shared page of zeros.
@@ -77,6 +84,11 @@ func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
 		page := pa / PageSize
 		if !m.present.has(page) {
 			return n, m.present.hole(pa)
+		}
+		if slot := page % kdumpKept; k.keptPage[slot] == page+1 {
+			got := copy(p[n:], k.kept[slot][pa%PageSize:])
+			n, pa = n+got, pa+uint64(got) //nolint:gosec // not negative
+			continue
 		}
 		left := uint64(len(p) - n)
 		behind := m.present.end(page, min((pa+left-1)/PageSize+1, page+kdumpBatch))
@@ -116,7 +128,7 @@ func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int
 		}
 		for at := uint64(0); pages > 0; pages-- {
 			d := decodePageDesc(raw)
-			part, err := k.decodePart(p[n:], k.data[at:][:d.size], d.flags, pa%PageSize)
+			part, err := k.decodePart(p[n:], k.data[at:][:d.size], d.flags, pa)
 			if err != nil {
 				return n, m.bad(d, err)
 			}
@@ -146,16 +158,20 @@ func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err 
 	}
 }
 
-// decodePart decompresses a page of which p wants what is from within on, and
+// decodePart decompresses a page of which p wants what is from pa on, and
 // returns how many bytes it put there.
-func (k *kdumpReader) decodePart(p, src []byte, flags uint32, within uint64) (int, error) {
+func (k *kdumpReader) decodePart(p, src []byte, flags uint32, pa uint64) (int, error) {
+	page, within := pa/PageSize, pa%PageSize
 	if within == 0 && len(p) >= PageSize {
 		return PageSize, k.decode(p[:PageSize], src, flags)
 	}
-	if err := k.decode(k.page[:], src, flags); err != nil {
+	slot := page % kdumpKept
+	k.keptPage[slot] = 0
+	if err := k.decode(k.kept[slot][:], src, flags); err != nil {
 		return 0, err
 	}
-	return copy(p, k.page[within:]), nil
+	k.keptPage[slot] = page + 1
+	return copy(p, k.kept[slot][within:]), nil
 }
 
 // read reads the file.
