@@ -67,6 +67,8 @@ const (
 	IDFiveLevels     = "WD212" // 5-level paging, which old debuggers do not know
 	IDTimeStale      = "WD211" // KUSER_SHARED_DATA is unreadable, times are the driver's
 
+	IDHeaderBuilt = "WD220" // the header was built from memory
+
 	IDHeaderOdd = "WD250" // a field of a dump's header is wrong
 
 	// KDBG.
@@ -77,6 +79,16 @@ const (
 	IDModuleList     = "WD305" // the module list is broken or incomplete
 	IDKDBGFound      = "WD306" // where the block was found
 	IDBugCheckLive   = "WD307" // the guest had not crashed
+
+	// The search for a guest without a header.
+	IDGuestFound     = "WD320" // by which way Windows was found
+	IDOtherSystem    = "WD321" // the guest is not Windows
+	IDNotBooted      = "WD322" // Windows was not running yet
+	IDKernelUnmapped = "WD323" // no page tables map the kernel
+	IDRootAbsent     = "WD324" // the vCPUs' page tables are not in the file
+	IDSecureKernel   = "WD325" // the vCPUs were in the hypervisor or secure kernel
+	IDOverride       = "WD326" // an address that was given can't be right
+	IDFlagKept       = "WD327" // KdpDataBlockEncoded could not be cleared
 
 	// Processors.
 	IDNoProcessors     = "WD401" // KiProcessorBlock gives no usable processor
@@ -100,6 +112,43 @@ const (
 	IDTablesMissing  = "WD506" // page tables of the kernel are unreadable
 	IDProcessList    = "WD507" // the process list breaks off
 	IDBitmapTooLarge = "WD508" // memory reaches beyond what a bitmap can list
+	IDMemoryCut      = "WD520" // a built header lists only memory that the file holds
+	IDMemoryGuessed  = "WD521" // the guest's list of its memory is not readable
+)
+
+// Findings of a check of a Windows dump, and of any file as a whole.
+const (
+	IDMalformed     = "WD150" // the container is damaged beyond use
+	IDNotRecognised = "WD151" // no format that windmp reads
+	IDNotExamined   = "WD152" // a dump whose contents windmp does not read
+	IDTrailing      = "WD153" // bytes behind the last page
+
+	IDSignature     = "WD251" // a signature of a dump is wrong
+	IDDumpType      = "WD252" // a dump type that no debugger opens
+	IDHeaderTime    = "WD253" // the header's time is not plausible
+	IDRuns          = "WD254" // the run table of a dump is odd
+	IDRequiredSpace = "WD255" // RequiredDumpSpace is not the file's size
+	IDReaders       = "WD256" // what other readers than Microsoft's refuse
+	IDHeaderContext = "WD257" // the header's CONTEXT is no processor's
+
+	IDNoTables     = "WD350" // the header's page tables map nothing
+	IDBlockUnread  = "WD351" // KDBG is not where the header says
+	IDBlockEncoded = "WD352" // KDBG is encoded in a dump
+	IDBlockOdd     = "WD353" // KDBG contradicts the header or the kernel
+	IDSharedUnread = "WD354" // KUSER_SHARED_DATA is not readable
+	IDKernelImage  = "WD355" // the kernel is not an image, or elsewhere
+	IDModuleName   = "WD356" // a module without a readable name
+	IDListUnread   = "WD357" // a lesser list is not readable
+	IDChecked      = "WD358" // all that a quick check looks at is well
+
+	IDNoRegisters = "WD450" // a processor of a dump has no registers
+	IDSelectors   = "WD451" // a CONTEXT's selectors or registers are not plausible
+	IDSpecials    = "WD452" // special registers or GDT are not readable
+	IDNoThread    = "WD453" // a processor's thread or process is not readable
+
+	IDTooLarge   = "WD601" // larger than the receiver takes
+	IDUnreadable = "WD602" // pages that can't be read
+	IDNoSymbols  = "WD603" // images whose symbols can't be told
 )
 
 // findings collects what the stages find, in order.

@@ -1,0 +1,69 @@
+package convert_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+)
+
+// engineVerdicts reads what Microsoft's debugger engine said of each mutant.
+func engineVerdicts(tb testing.TB) map[string][2]string {
+	tb.Helper()
+	f, err := os.Open("testdata/engine-verdicts.txt")
+	require.NoError(tb, err)
+	defer f.Close()
+	verdicts := map[string][2]string{}
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		if strings.HasPrefix(s.Text(), "#") {
+			continue
+		}
+		col := strings.Split(s.Text(), "\t")
+		require.Len(tb, col, 3, s.Text())
+		verdicts[col[0]] = [2]string{col[1], col[2]}
+	}
+	require.NoError(tb, s.Err())
+	return verdicts
+}
+
+// TestCheckAgreesWithTheEngine: what Microsoft's debugger engine rejects is
+// FAIL, what it opens with a complaint is never OK, what it opens clean is never
+// FAIL.
+func TestCheckAgreesWithTheEngine(t *testing.T) {
+	t.Parallel()
+	verdicts := engineVerdicts(t)
+	bases := mutantBases(t)
+	seen := map[string]bool{}
+	dir := t.TempDir()
+	for _, m := range mutants() {
+		require.False(t, seen[m.name], "%s is there twice", m.name)
+		seen[m.name] = true
+		want, ok := verdicts[m.name]
+		require.True(t, ok, "%s has no verdict", m.name)
+		path := filepath.Join(dir, "mutant.dmp")
+		require.NoError(t, os.WriteFile(path, m.build(t, bases), 0o600))
+		f := convert.CheckFile(context.Background(), path, convert.CheckOptions{})
+		switch want[0] {
+		case "rejected":
+			assert.Equal(t, "FAIL", f.Verdict, "%s: the engine rejects it: %s; here: %s", m.name, want[1], f.Reason)
+		case "degraded":
+			assert.NotEqual(t, "OK", f.Verdict, "%s: the engine complains: %s", m.name, want[1])
+		case "clean":
+			assert.NotEqual(t, "FAIL", f.Verdict, "%s: the engine opens it clean; here: %s", m.name, f.Reason)
+		default:
+			assert.Fail(t, "unknown verdict", want[0])
+		}
+		if strings.HasPrefix(m.name, "good-") && want[0] == "clean" {
+			assert.Equal(t, "OK", f.Verdict, "%s: %s", m.name, f.Reason)
+		}
+	}
+	assert.Len(t, verdicts, len(seen), "a verdict of a mutant that is no more")
+}

@@ -1,0 +1,190 @@
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// SystemReport says what Windows a source is of. What is not known is empty.
+type SystemReport struct {
+	// Name is the marketing name that goes with build and product.
+	Name  string `json:"name,omitempty"`
+	Build uint32 `json:"build,omitempty"`
+	// Version is major.minor, as in "10.0".
+	Version string `json:"version,omitempty"`
+	// BuildLab is NtBuildLab, such as "19041.1.amd64fre.vb_release.191206-1406".
+	BuildLab string `json:"build_lab,omitempty"`
+	// Product is workstation, domain controller or server.
+	Product    string `json:"product,omitempty"`
+	SuiteMask  Hex    `json:"suite_mask"`
+	SystemRoot string `json:"system_root,omitempty"`
+	Processors uint32 `json:"processors,omitempty"`
+	// SystemTime is RFC 3339, UTC; UpTime is in seconds.
+	SystemTime         string  `json:"system_time,omitempty"`
+	UpTime             float64 `json:"up_time,omitempty"`
+	DirectoryTableBase Hex     `json:"directory_table_base"`
+	PagingLevels       int     `json:"paging_levels,omitempty"`
+	KDBG               Hex     `json:"kdbg"`
+}
+
+// products are the values of NtProductType (ntdef.h, NT_PRODUCT_TYPE).
+var products = map[uint32]string{1: "workstation", 2: "domain controller", 3: "server"}
+
+// buildNames are marketing names by build, client and server (Microsoft's
+// release information pages).
+var buildNames = []struct {
+	build          uint32
+	client, server string
+}{
+	{3790, "Windows XP x64", "Windows Server 2003"},
+	{6000, "Windows Vista", ""},
+	{6001, "Windows Vista SP1", "Windows Server 2008"},
+	{6002, "Windows Vista SP2", "Windows Server 2008 SP2"},
+	{7600, "Windows 7", "Windows Server 2008 R2"},
+	{7601, "Windows 7 SP1", "Windows Server 2008 R2 SP1"},
+	{9200, "Windows 8", "Windows Server 2012"},
+	{9600, "Windows 8.1", "Windows Server 2012 R2"},
+	{10240, "Windows 10 1507", ""},
+	{10586, "Windows 10 1511", ""},
+	{14393, "Windows 10 1607", "Windows Server 2016"},
+	{15063, "Windows 10 1703", ""},
+	{16299, "Windows 10 1709", "Windows Server 1709"},
+	{17134, "Windows 10 1803", "Windows Server 1803"},
+	{17763, "Windows 10 1809", "Windows Server 2019"},
+	{18362, "Windows 10 1903", "Windows Server 1903"},
+	{18363, "Windows 10 1909", "Windows Server 1909"},
+	{19041, "Windows 10 2004", "Windows Server 2004"},
+	{19042, "Windows 10 20H2", "Windows Server 20H2"},
+	{19043, "Windows 10 21H1", ""},
+	{19044, "Windows 10 21H2", ""},
+	{19045, "Windows 10 22H2", ""},
+	{20348, "", "Windows Server 2022"},
+	{22000, "Windows 11 21H2", ""},
+	{22621, "Windows 11 22H2", ""},
+	{22631, "Windows 11 23H2", ""},
+	{25398, "", "Windows Server 23H2"},
+	{26100, "Windows 11 24H2", "Windows Server 2025"},
+	{26200, "Windows 11 25H2", ""},
+}
+
+// systemName is the marketing name, empty for a build that is not in the list.
+func systemName(build, product uint32) string {
+	for _, n := range buildNames {
+		if n.build != build {
+			continue
+		}
+		if product == 2 || product == 3 {
+			return n.server
+		}
+		return n.client
+	}
+	return ""
+}
+
+// System says what is known of the guest's Windows; nil when there is no
+// header.
+func (g *Guest) System() *SystemReport {
+	h := g.Header
+	if h == nil {
+		return nil
+	}
+	s := &SystemReport{Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: Hex(h.DirectoryTableBase)}
+	product := unfilled(h.ProductType)
+	s.SuiteMask = Hex(unfilled(h.SuiteMask))
+	systemTime, upTime := h.SystemTime, h.SystemUpTime
+	if k := g.SharedUserData; k != nil {
+		if build := k.NtBuildNumber & maxBuild; build >= minBuild {
+			s.Build = build
+		}
+		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)
+		s.SystemRoot = k.NtSystemRoot
+		product, s.SuiteMask = k.NtProductType, Hex(k.SuiteMask)
+		systemTime, upTime = cmp.Or(k.SystemTime, systemTime), cmp.Or(k.InterruptTime, upTime)
+	}
+	s.Product = products[product]
+	s.Name = systemName(s.Build, product)
+	if t, err := winhdr.Time(systemTime); err == nil {
+		s.SystemTime = t.Format(time.RFC3339)
+	}
+	if upTime != winhdr.Fill64 {
+		s.UpTime = float64(upTime) / ticksPerSecond
+	}
+	if g.KDBG != nil {
+		s.KDBG, s.PagingLevels = Hex(g.KDBG.VA), g.Space.Levels
+		if lab, err := kdbg.BuildLab(g.Space, g.KDBG); err == nil {
+			s.BuildLab = lab
+		}
+	}
+	return s
+}
+
+// unfilled is 0 for a field that Windows never set.
+func unfilled(v uint32) uint32 {
+	if v == winhdr.Fill {
+		return 0
+	}
+	return v
+}
+
+// BugCheckDetail is a bug check with what it means.
+type BugCheckDetail struct {
+	Code Hex `json:"code"`
+	// Name is empty for a code that no list has.
+	Name    string `json:"name,omitempty"`
+	Summary string `json:"summary,omitempty"`
+	// Crashed is false for a guest that was running.
+	Crashed bool `json:"crashed"`
+	// Source is memory (KiBugCheckData) or header.
+	Source     string              `json:"source"`
+	Parameters []BugCheckParameter `json:"parameters"`
+}
+
+// BugCheckParameter is one of the four.
+type BugCheckParameter struct {
+	Value   Hex    `json:"value"`
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// BugCheckDetail explains the bug check: that of a dump's header, which is what a
+// debugger shows, else that of the guest's memory; nil when neither is known.
+func (g *Guest) BugCheckDetail() *BugCheckDetail {
+	code, parameters, source := uint32(0), [4]uint64{}, "memory"
+	switch {
+	case g.Header != nil && g.Image.DumpHeader() != nil:
+		code, parameters, source = g.Header.BugCheckCode, g.Header.BugCheckParameters, "header"
+	case g.BugCheck != nil:
+		code, parameters = g.BugCheck.Code, g.BugCheck.Parameters
+	default:
+		return nil
+	}
+	d := &BugCheckDetail{Code: Hex(code), Source: source, Crashed: code != 0 && code != winhdr.BugCheckLiveSystemDump}
+	d.Name = winhdr.BugCheckName(code)
+	m, _ := winhdr.MeaningOf(code)
+	d.Summary = m.Summary
+	for i, v := range parameters {
+		d.Parameters = append(d.Parameters, BugCheckParameter{Value: Hex(v), Meaning: m.Parameters[i]})
+	}
+	return d
+}
+
+// symbolName names an address by the image it lies in, as in "nt+0x1234"; empty
+// when it is in none.
+func (g *Guest) symbolName(va vtop.VA) string {
+	for i := range g.Modules {
+		m := &g.Modules[i]
+		if va < m.Base || uint64(va-m.Base) >= uint64(m.Size) {
+			continue
+		}
+		name := m.Name
+		if i == 0 {
+			name = "nt"
+		}
+		return fmt.Sprintf("%s+%#x", name, uint64(va-m.Base))
+	}
+	return ""
+}

@@ -1,0 +1,311 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// InfoOptions choose the longer lists.
+type InfoOptions struct {
+	Modules, Processes bool
+}
+
+// MaxListed bounds the ranges of memory that a report lists; it counts them all.
+const MaxListed = 4096
+
+// InfoReport says what a source is. Each part stands alone: one that could not
+// be read is absent, and a finding says why.
+type InfoReport struct {
+	Input  InputReport     `json:"input"`
+	Error  *ErrorReport    `json:"error,omitempty"`
+	Dump   *DumpReport     `json:"dump,omitempty"`
+	System *SystemReport   `json:"system,omitempty"`
+	Bug    *BugCheckDetail `json:"bug_check,omitempty"`
+	Kernel *ImageReport    `json:"kernel,omitempty"`
+	CPUs   []CPUInfo       `json:"processors"`
+	Memory MemoryMap       `json:"memory"`
+	// ModuleCount counts the loaded images; Modules lists them when asked for.
+	ModuleCount int           `json:"module_count"`
+	Modules     []ImageReport `json:"modules,omitempty"`
+	Processes   []ProcessInfo `json:"processes,omitempty"`
+	Unloaded    []Unloaded    `json:"unloaded_drivers"`
+	Findings    []Finding     `json:"findings"`
+}
+
+// DumpReport is what the header of a Windows dump says of the file.
+type DumpReport struct {
+	Type string `json:"type"`
+	// RequiredSpace is the file's size as the header states it, bytes.
+	RequiredSpace uint64 `json:"required_space"`
+	// Comment is text from the guest.
+	Comment string `json:"comment,omitempty"`
+}
+
+// ImageReport identifies a loaded image.
+type ImageReport struct {
+	// Name is the file's, as the guest has it.
+	Name string `json:"name"`
+	Base Hex    `json:"base"`
+	// Size is SizeOfImage in bytes.
+	Size uint32 `json:"size"`
+	// Timestamp is TimeDateStamp, a hash in reproducible builds; 0 when the
+	// image's headers are not readable.
+	Timestamp   Hex        `json:"timestamp"`
+	FileVersion string     `json:"file_version,omitempty"`
+	PDB         *PDBReport `json:"pdb,omitempty"`
+	// Error says why the identity is incomplete.
+	Error string `json:"error,omitempty"`
+}
+
+// PDBReport identifies an image's symbols.
+type PDBReport struct {
+	Name string `json:"name"`
+	// GUID is 32 upper-case hex digits.
+	GUID string `json:"guid"`
+	Age  uint32 `json:"age"`
+}
+
+// CPUInfo is a processor's state.
+type CPUInfo struct {
+	Index int `json:"index"`
+	Rip   Hex `json:"rip"`
+	Rsp   Hex `json:"rsp"`
+	CR3   Hex `json:"cr3"`
+	// Mode is kernel or user, by the code segment.
+	Mode string `json:"mode,omitempty"`
+	// Symbol names Rip by the image it lies in.
+	Symbol string `json:"symbol,omitempty"`
+	// Source says whose registers these are.
+	Source ContextSource `json:"source"`
+	Error  string        `json:"error,omitempty"`
+}
+
+// MemoryMap is the guest-physical memory that the file holds.
+type MemoryMap struct {
+	// Held counts bytes, Count the ranges; at most MaxListed are in Ranges.
+	Held   uint64        `json:"held"`
+	Count  int           `json:"range_count"`
+	Ranges []RangeReport `json:"ranges"`
+	// Listed is what the guest's header lists, Missing what of it the file lacks,
+	// bytes.
+	Listed  uint64 `json:"listed"`
+	Missing uint64 `json:"missing"`
+}
+
+// ProcessInfo is a process.
+type ProcessInfo struct {
+	PID       uint64 `json:"pid"`
+	ParentPID uint64 `json:"parent_pid"`
+	Name      string `json:"name"`
+	CR3       Hex    `json:"cr3"`
+	EPROCESS  Hex    `json:"eprocess"`
+	PEB       Hex    `json:"peb"`
+	Error     string `json:"error,omitempty"`
+}
+
+// Unloaded is a driver that is no longer loaded.
+type Unloaded struct {
+	Name  string `json:"name"`
+	Start Hex    `json:"start"`
+	End   Hex    `json:"end"`
+	// Time is RFC 3339, UTC.
+	Time string `json:"time,omitempty"`
+}
+
+// InfoFile describes the file at path. The report is never nil: after an error,
+// one of those of [File], it holds what was found before it.
+func InfoFile(path string, opt InfoOptions) (*InfoReport, error) {
+	r := &InfoReport{Input: InputReport{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []Finding{}, Memory: MemoryMap{Ranges: []RangeReport{}}}
+	err := withImage(path, func(im *physmem.Image) error {
+		g, err := Examine(im)
+		r.describe(g, opt)
+		return err
+	})
+	r.Error = errorReport(err)
+	return r, err
+}
+
+// withImage opens path for f.
+func withImage(path string, f func(im *physmem.Image) error) (err error) {
+	im, err := physmem.Open(path)
+	if err != nil {
+		return &StageError{Stage: StageOpen, Err: err}
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	return f(im)
+}
+
+// errorReport is err for a report, nil for none.
+func errorReport(err error) *ErrorReport {
+	if err == nil {
+		return nil
+	}
+	r := &ErrorReport{Message: err.Error(), Hint: Hint(err)}
+	var st *StageError
+	if errors.As(err, &st) {
+		r.Stage = string(st.Stage)
+	}
+	return r
+}
+
+// inputReport describes an opened image.
+func inputReport(path string, im *physmem.Image) InputReport {
+	return InputReport{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs())}
+}
+
+func (r *InfoReport) describe(g *Guest, opt InfoOptions) {
+	r.Input = inputReport(r.Input.Path, g.Image)
+	r.System, r.Bug = g.System(), g.BugCheckDetail()
+	r.Memory = g.memoryMap()
+	if h := g.Header; h != nil && g.Image.DumpHeader() != nil {
+		r.Dump = &DumpReport{Type: h.DumpType.String(), RequiredSpace: h.RequiredDumpSpace, Comment: h.CommentText()}
+	}
+	if g.KDBG != nil {
+		k := g.imageReport("", vtop.VA(g.KDBG.Data.KernBase), 0)
+		r.Kernel = &k
+		r.describeLists(g, opt)
+	}
+	r.CPUs = append(r.CPUs, g.cpuInfo()...)
+	r.Findings = append(r.Findings, g.Findings()...)
+}
+
+// describeLists reads what hangs off KDBG beside the processors.
+func (r *InfoReport) describeLists(g *Guest, opt InfoOptions) {
+	r.ModuleCount = len(g.Modules)
+	if len(g.Modules) > 0 {
+		r.Kernel.Name = g.Modules[0].Name
+	}
+	if opt.Modules {
+		for i := range g.Modules {
+			r.Modules = append(r.Modules, g.moduleReport(&g.Modules[i]))
+		}
+	}
+	if opt.Processes {
+		r.Processes = g.processes()
+	}
+	drivers, err := kdbg.UnloadedDrivers(g.Space, g.KDBG)
+	if err != nil {
+		g.addf(IDListUnread, SeverityInfo, "VA "+vtop.VA(g.KDBG.Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
+	}
+	for _, d := range drivers {
+		u := Unloaded{Name: d.Name, Start: Hex(d.Start), End: Hex(d.End)}
+		if t, err := winhdr.Time(d.Time); err == nil {
+			u.Time = t.Format(time.RFC3339)
+		}
+		r.Unloaded = append(r.Unloaded, u)
+	}
+}
+
+func (g *Guest) processes() []ProcessInfo {
+	list, err := kdbg.Processes(g.Space, g.KDBG)
+	if err != nil {
+		g.addf(IDProcessList, SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.PsActiveProcessHead).String(), "",
+			"the list of processes breaks off after %d: %v", len(list), err)
+	}
+	out := make([]ProcessInfo, 0, len(list))
+	for _, p := range list {
+		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, CR3: Hex(p.DirectoryTable), EPROCESS: Hex(p.EPROCESS), PEB: Hex(p.Peb)}
+		if p.Err != nil {
+			info.Error = p.Err.Error()
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+// imageReport reads the identity of an image; name and size are the loader's,
+// for where its headers are not readable.
+func (g *Guest) imageReport(name string, base vtop.VA, size uint32) ImageReport {
+	r := ImageReport{Name: name, Base: Hex(base), Size: size}
+	im, err := kdbg.ReadImage(g.Space, base)
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Size, r.Timestamp, r.FileVersion = im.Size, Hex(im.Timestamp), im.FileVersion
+	if im.PDB == nil {
+		r.Error = im.PDBErr.Error()
+		return r
+	}
+	r.PDB = &PDBReport{Name: im.PDB.Name, GUID: im.PDB.GUID, Age: im.PDB.Age}
+	return r
+}
+
+func (g *Guest) moduleReport(m *kdbg.Module) ImageReport {
+	r := g.imageReport(m.Name, m.Base, m.Size)
+	if m.NameErr != nil && r.Error == "" {
+		r.Error = m.NameErr.Error()
+	}
+	return r
+}
+
+// memoryMap lists what the file holds.
+func (g *Guest) memoryMap() MemoryMap {
+	m := MemoryMap{Ranges: []RangeReport{}}
+	ranges := g.Image.Ranges()
+	m.Count = len(ranges)
+	for i, x := range ranges {
+		m.Held += x.Size
+		if i < MaxListed {
+			m.Ranges = append(m.Ranges, RangeReport{PA: Hex(x.Start), Size: x.Size})
+		}
+	}
+	for _, r := range g.Runs {
+		m.Listed += r.PageCount * winhdr.PageSize
+		for _, x := range g.Image.Missing(runRange(r)) {
+			m.Missing += x.Size
+		}
+	}
+	return m
+}
+
+// cpuInfo shows each processor as a conversion would; without processors, the
+// vCPUs as they are.
+func (g *Guest) cpuInfo() []CPUInfo {
+	var list []CPUInfo
+	if len(g.Processors) == 0 {
+		for _, c := range g.Image.CPUs() {
+			list = append(list, CPUInfo{Index: c.Index, Rip: Hex(c.Rip), Rsp: Hex(c.Rsp), CR3: Hex(c.CR3), Mode: mode(c.CS.Selector), Source: FromVCPU, Symbol: g.symbolName(vtop.VA(c.Rip))})
+		}
+		return list
+	}
+	plan := &Plan{Guest: g}
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		c := plan.chooseContext(p, ContextsAuto)
+		info := CPUInfo{Index: p.Index, Source: c.source}
+		if c.context == nil {
+			info.Error = c.note
+			list = append(list, info)
+			continue
+		}
+		info.Rip, info.Rsp, info.Mode = Hex(c.context.Rip), Hex(c.context.Rsp), mode(c.context.SegCs)
+		info.Symbol = g.symbolName(vtop.VA(c.context.Rip))
+		switch {
+		case c.source == FromVCPU:
+			info.CR3 = Hex(p.VCPU.CR3)
+		case p.Specials != nil:
+			info.CR3 = Hex(p.Specials.Cr3)
+		}
+		list = append(list, info)
+	}
+	return list
+}
+
+// mode names the privilege that a code segment runs at.
+func mode(cs uint16) string {
+	switch {
+	case cs == 0:
+		return ""
+	case cs&3 == 0:
+		return "kernel"
+	default:
+		return fmt.Sprintf("user (ring %d)", cs&3)
+	}
+}
