@@ -11,9 +11,9 @@ import (
 	"windmp/winhdr"
 )
 
-// Registers that a core's notes do not carry get their value after reset
-// (Intel SDM vol. 3, table 9-1): QEMU's notes have no debug registers, no MXCSR
-// and no x87 or SSE state.
+// Registers that a source does not carry get their value after reset (Intel SDM
+// vol. 3, table 9-1): QEMU's notes have no debug registers, no MXCSR and no x87
+// or SSE state.
 const (
 	resetMxCsr = 0x1f80
 	resetDr6   = 0xffff0ff0
@@ -33,7 +33,7 @@ const (
 )
 
 // contextOf makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
-// it (dump/win_dump.c), but for the registers that notes lack.
+// it (dump/win_dump.c), but for the registers that the source lacks.
 func contextOf(c *physmem.CPU) *winhdr.Context64 {
 	ctx := &winhdr.Context64{
 		ContextFlags: winhdr.ContextQEMU,
@@ -49,7 +49,28 @@ func contextOf(c *physmem.CPU) *winhdr.Context64 {
 		Rip: c.Rip,
 	}
 	ctx.FltSave.MxCsr = resetMxCsr
+	if d := c.Debug; d != nil {
+		ctx.Dr0, ctx.Dr1, ctx.Dr2, ctx.Dr3, ctx.Dr6, ctx.Dr7 = d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7
+	}
+	if state := floatState(c); state != nil {
+		ctx.FltSave, ctx.MxCsr = *state, state.MxCsr
+	}
 	return ctx
+}
+
+// floatState is the x87 and SSE state of a vCPU, nil when the source lacks it.
+// CONTEXT holds it as FXSAVE stores it (winnt.h, XSAVE_FORMAT); what that
+// leaves to software, from byte 416 on, is not the guest's.
+func floatState(c *physmem.CPU) *winhdr.XSaveFormat {
+	if len(c.FX) != physmem.FXSize {
+		return nil
+	}
+	state := new(winhdr.XSaveFormat)
+	if _, err := binary.Decode(c.FX, binary.LittleEndian, state); err != nil {
+		return nil
+	}
+	clear(state.Reserved4[:])
+	return state
 }
 
 // cpuPlan is what is decided for one processor.
@@ -141,19 +162,34 @@ func (g *Guest) inModule(va vtop.VA) bool {
 	return false
 }
 
-// reportLackingRegisters says once what no vCPU's state carries.
+// reportLackingRegisters says once what the state of the vCPUs that are shown
+// does not carry.
 func (p *Plan) reportLackingRegisters() {
-	n := 0
+	debug, float, both := 0, 0, 0
 	for _, c := range p.cpus {
-		if c.source == FromVCPU {
-			n++
+		if c.source != FromVCPU {
+			continue
+		}
+		switch lacksFloat := floatState(c.proc.VCPU) == nil; {
+		case c.proc.VCPU.Debug != nil && lacksFloat:
+			float++
+		case c.proc.VCPU.Debug == nil && lacksFloat:
+			both++
+		case c.proc.VCPU.Debug == nil:
+			debug++
 		}
 	}
-	if n > 0 {
-		p.addf(IDRegistersLacking, SeverityInfo, "", "",
-			"the source carries no debug, x87, SSE or MXCSR registers: of %d processors they show the values after reset (Dr6 %#x, Dr7 %#x, MxCsr %#x, the rest 0)",
-			n, uint64(resetDr6), uint64(resetDr7), uint64(resetMxCsr))
+	report := func(n int, what, values string) {
+		if n > 0 {
+			p.addf(IDRegistersLacking, SeverityInfo, "", "",
+				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", what, n, values)
+		}
 	}
+	dr := fmt.Sprintf("Dr6 %#x, Dr7 %#x", uint64(resetDr6), uint64(resetDr7))
+	mxcsr := fmt.Sprintf("MxCsr %#x", uint64(resetMxCsr))
+	report(both, "debug, x87, SSE or MXCSR", dr+", "+mxcsr)
+	report(debug, "debug", dr)
+	report(float, "x87, SSE or MXCSR", mxcsr)
 }
 
 // editContexts plans the writes into the guest's memory: the CONTEXT that
@@ -187,14 +223,18 @@ func (p *Plan) specialsUnusable(c *cpuPlan) bool {
 // Spans of KSPECIAL_REGISTERS that a vCPU's state fills.
 const (
 	offCr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Cr0)
+	offDr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.KernelDr0)
+	offMxCsr = unsafe.Offsetof(kdbg.SpecialRegisters{}.MxCsr)
+	offMsr   = unsafe.Offsetof(kdbg.SpecialRegisters{}.MsrGsBase)
 	offGdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Gdtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
 	offIdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Idtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
 	offTr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Tr)
-	sizeCr   = 0x20
 	sizeDesc = 10
 )
 
-// editSpecials sets CR0, CR2, CR3, CR4, GDTR, IDTR and TR of a processor.
+// editSpecials sets CR0, CR2, CR3, CR4, GDTR, IDTR and TR of a processor, and
+// of the debug registers, MXCSR and MSRs what the source carries. Cr8 is in no
+// source: it is kept.
 func (p *Plan) editSpecials(c *cpuPlan) {
 	if !c.proc.VCPU.HasSystem {
 		return
@@ -204,17 +244,32 @@ func (p *Plan) editSpecials(c *cpuPlan) {
 			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
 		return
 	}
-	v := c.proc.VCPU
-	le := binary.LittleEndian
-	cr := make([]byte, 0, sizeCr)
-	for _, r := range []uint64{v.CR0, v.CR2, v.CR3, v.CR4} {
-		cr = le.AppendUint64(cr, r)
+	v, at := c.proc.VCPU, c.proc.SpecialRegisters
+	set := func(off uintptr, b []byte, what string) {
+		p.edit(at+vtop.VA(off), b, fmt.Sprintf("processor %d: %s", c.proc.Index, what))
 	}
-	at := c.proc.SpecialRegisters
-	p.edit(at+vtop.VA(offCr), cr, fmt.Sprintf("processor %d: CR0, CR2, CR3, CR4", c.proc.Index))
-	p.edit(at+vtop.VA(offGdtr), descriptor(v.GDT), fmt.Sprintf("processor %d: GDTR", c.proc.Index))
-	p.edit(at+vtop.VA(offIdtr), descriptor(v.IDT), fmt.Sprintf("processor %d: IDTR", c.proc.Index))
-	p.edit(at+vtop.VA(offTr), le.AppendUint16(nil, v.TR.Selector), fmt.Sprintf("processor %d: TR", c.proc.Index))
+	set(offCr, words(v.CR0, v.CR2, v.CR3, v.CR4), "CR0, CR2, CR3, CR4")
+	set(offGdtr, descriptor(v.GDT), "GDTR")
+	set(offIdtr, descriptor(v.IDT), "IDTR")
+	set(offTr, binary.LittleEndian.AppendUint16(nil, v.TR.Selector), "TR")
+	if d := v.Debug; d != nil {
+		set(offDr, words(d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7")
+	}
+	if f := floatState(v); f != nil {
+		set(offMxCsr, binary.LittleEndian.AppendUint32(nil, f.MxCsr), "MXCSR")
+	}
+	if m := v.MSR; m != nil && v.HasKernelGSBase {
+		set(offMsr, words(v.GS.Base, v.KernelGSBase, m.STAR, m.LSTAR, m.CSTAR, m.SFMASK), "GS bases, STAR, LSTAR, CSTAR, SFMASK")
+	}
+}
+
+// words are registers as memory holds them.
+func words(list ...uint64) []byte {
+	var b []byte
+	for _, v := range list {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
 }
 
 // descriptor is a table register as SGDT stores it: limit, base.
