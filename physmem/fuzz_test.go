@@ -60,6 +60,9 @@ func FuzzOpen(f *testing.F) {
 		}
 		require.NotEmpty(t, m.Ranges())
 		require.LessOrEqual(t, len(m.CPUs()), 4096)
+		if m.Format() == physmem.FormatKdump {
+			return // memory that is not in the file as it is; FuzzKdump
+		}
 		require.LessOrEqual(t, len(m.Extents()), 2*len(file)/56)
 		checkImage(t, m, file)
 		if n := m.GuestNote(); n != nil {
