@@ -71,7 +71,7 @@ func checkSpace(dir string, need int64) error {
 // error is a [*StageError].
 func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
 	dir := filepath.Dir(out)
-	if opt.Sparse != SparseAlways {
+	if opt.Sparse != SparseAlways && CompressionOf(out) == CompressNone {
 		if err := checkSpace(dir, p.Size); err != nil {
 			return &StageError{Stage: StageOutput, Err: err}
 		}
@@ -103,11 +103,7 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 	if err := tmp.Chmod(outputMode); err != nil {
 		return &StageError{Stage: StageOutput, Err: err}
 	}
-	// What is not written reads as zeros.
-	if err := tmp.Truncate(p.Size); err != nil {
-		return &StageError{Stage: StageOutput, Err: err}
-	}
-	if err := p.writeAll(ctx, fileWriter(tmp, opt), opt); err != nil {
+	if err := p.fillFile(ctx, tmp, out, opt); err != nil {
 		return &StageError{Stage: StageWrite, Err: err}
 	}
 	if !opt.NoSync {
@@ -131,6 +127,18 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 		return &StageError{Stage: StageOutput, Err: err}
 	}
 	return nil
+}
+
+// fillFile writes the dump, packed if out's name asks for it.
+func (p *Plan) fillFile(ctx context.Context, tmp *os.File, out string, opt Options) error {
+	if CompressionOf(out) != CompressNone {
+		return p.writePacked(ctx, tmp, out, opt)
+	}
+	// What is not written reads as zeros.
+	if err := tmp.Truncate(p.Size); err != nil {
+		return err
+	}
+	return p.writeAll(ctx, fileWriter(tmp, opt), opt)
 }
 
 // fileWriter is the way of blocks into the file: past the holes, and then on to

@@ -50,6 +50,8 @@ type OutputReport struct {
 	Written  bool   `json:"written"`
 	DryRun   bool   `json:"dry_run"`
 	DumpType string `json:"dump_type,omitempty"`
+	// Compression is how the file is packed; Size is that of the dump in it.
+	Compression Compression `json:"compression,omitempty"`
 	// Size is the dump's, in bytes.
 	Size  int64  `json:"size"`
 	Pages uint64 `json:"pages"`
@@ -140,7 +142,7 @@ type EditReport struct {
 func newReport(in, out string, opt Options) *Report {
 	return &Report{
 		Input:        InputReport{Path: in},
-		Output:       OutputReport{Path: out, DryRun: opt.DryRun},
+		Output:       OutputReport{Path: out, DryRun: opt.DryRun, Compression: CompressionOf(out)},
 		Memory:       nil,
 		Improvements: []Improvement{}, Edits: []EditReport{}, Findings: []Finding{},
 	}

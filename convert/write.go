@@ -135,10 +135,17 @@ type filled struct {
 
 // Write streams the dump to w in file order: reading and writing run in
 // parallel, a few blocks ahead. It ends at the first error of either side, or
-// when ctx is done.
+// when ctx is done; the error is a [*StageError].
 func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
+	if err := p.stream(ctx, w, opt); err != nil {
+		return &StageError{Stage: StageWrite, Err: err}
+	}
+	return nil
+}
+
+func (p *Plan) stream(ctx context.Context, w io.Writer, opt Options) error {
 	if err := p.writeFront(w); err != nil {
-		return &StageError{Stage: StageWrite, Err: fmt.Errorf("writing the header: %w", err)}
+		return fmt.Errorf("writing the header: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -150,13 +157,13 @@ func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
 			_, r.err = w.Write(r.data)
 		}
 		if r.err != nil {
-			return &StageError{Stage: StageWrite, Err: r.err}
+			return r.err
 		}
 		meter.add(len(r.data))
 		pool.Put((*[blockSize]byte)(r.data[:blockSize]))
 	}
 	if err := ctx.Err(); err != nil {
-		return &StageError{Stage: StageWrite, Err: context.Cause(ctx)}
+		return context.Cause(ctx)
 	}
 	meter.finish()
 	return nil

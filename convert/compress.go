@@ -1,0 +1,140 @@
+package convert
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
+)
+
+// Compression is how an output file is packed, chosen by its name.
+type Compression string
+
+// The ways of packing. WinDbg opens a zip that holds one dump.
+const (
+	CompressNone Compression = ""
+	CompressZstd Compression = "zstd"
+	CompressGzip Compression = "gzip"
+	CompressZip  Compression = "zip"
+)
+
+// CompressionOf is the packing that a file's name asks for: .zst, .gz, .zip.
+func CompressionOf(name string) Compression {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".zst":
+		return CompressZstd
+	case ".gz":
+		return CompressGzip
+	case ".zip":
+		return CompressZip
+	default:
+		return CompressNone
+	}
+}
+
+// compressWindow is how much is packed at a time by each processor: it bounds
+// memory use together with the number of processors.
+const compressWindow = 1 << 20
+
+// writePacked streams the dump through a packer into w. name is the output's,
+// of which a zip takes the dump's name.
+func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt Options) error {
+	packer, err := newPacker(w, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.stream(ctx, packer, opt), packer.Close())
+}
+
+// newPacker packs what is written to it into w, on all processors.
+func newPacker(w io.Writer, name string) (io.WriteCloser, error) {
+	switch CompressionOf(name) {
+	case CompressZstd:
+		return zstd.NewWriter(w, zstd.WithWindowSize(compressWindow), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+	case CompressGzip:
+		return newGzip(w)
+	case CompressZip:
+		return newZip(w, strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)))
+	case CompressNone:
+	}
+	return nopCloser{w}, nil
+}
+
+// nopCloser is a writer that needs no closing.
+type nopCloser struct{ io.Writer }
+
+// Close implements io.Closer.
+func (nopCloser) Close() error { return nil }
+
+func newGzip(w io.Writer) (*pgzip.Writer, error) {
+	z := pgzip.NewWriter(w)
+	return z, z.SetConcurrency(compressWindow, runtime.GOMAXPROCS(0))
+}
+
+// zipFile is a zip with one entry, open for writing.
+type zipFile struct {
+	archive *zip.Writer
+	io.Writer
+}
+
+// newZip starts a zip with one entry. A dump has more than 4 GiB as a rule:
+// archive/zip switches to zip64 by itself, which WinDbg reads.
+func newZip(w io.Writer, entry string) (io.WriteCloser, error) {
+	z := zip.NewWriter(w)
+	z.RegisterCompressor(zip.Deflate, newDeflate)
+	if !strings.HasSuffix(strings.ToLower(entry), ".dmp") {
+		entry += ".dmp"
+	}
+	f, err := z.CreateHeader(&zip.FileHeader{Name: entry, Method: zip.Deflate})
+	if err != nil {
+		return nil, err
+	}
+	return &zipFile{archive: z, Writer: f}, nil
+}
+
+// Close ends the archive.
+func (z *zipFile) Close() error { return z.archive.Close() }
+
+// Sizes of what gzip puts around a deflate stream when the header has no
+// optional fields (RFC 1952, 2.3).
+const (
+	gzipHeaderSize  = 10
+	gzipTrailerSize = 8
+)
+
+// newDeflate makes a raw deflate stream on all processors: that of a parallel
+// gzip, without what gzip puts around it.
+func newDeflate(w io.Writer) (io.WriteCloser, error) {
+	return newGzip(&unwrapper{w: w, skip: gzipHeaderSize})
+}
+
+// unwrapper passes on what is written to it, but for the first skip bytes and
+// the last gzipTrailerSize, which it holds back.
+type unwrapper struct {
+	w    io.Writer
+	skip int
+	held []byte
+}
+
+// Write implements io.Writer.
+func (u *unwrapper) Write(p []byte) (int, error) {
+	n := len(p)
+	k := min(u.skip, len(p))
+	u.skip -= k
+	u.held = append(u.held, p[k:]...)
+	ready := len(u.held) - gzipTrailerSize
+	if ready <= 0 {
+		return n, nil
+	}
+	if _, err := u.w.Write(u.held[:ready]); err != nil {
+		return 0, err
+	}
+	u.held = append(u.held[:0], u.held[ready:]...)
+	return n, nil
+}
