@@ -40,7 +40,7 @@ func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err err
 	}
 	defer func() { err = errors.Join(err, im.Close()) }()
 	r.describeImage(im)
-	g, err := Examine(im)
+	g, err := ExamineWith(ctx, im, opt)
 	r.describeGuest(g)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"context"
+
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -13,8 +15,9 @@ import (
 type Guest struct {
 	Image *physmem.Image
 
-	// Header is the guest's own dump header, repaired where that was possible.
-	// It is the template of the output's.
+	// Header is the guest's own dump header, repaired where that was possible,
+	// or the one that was built where the guest left none. It is the template of
+	// the output's.
 	Header *winhdr.Header64
 	// Runs is the header's table of physical memory: pages, ascending, disjoint,
 	// none empty.
@@ -26,6 +29,9 @@ type Guest struct {
 	KDBG *kdbg.Block
 	// KDBGSource says which of the header's addresses led to it.
 	KDBGSource KDBGSource
+	// Kernel is the kernel's image as far as its pages are readable; nil when
+	// nothing of it was needed.
+	Kernel *kdbg.Image
 	// Modules are the loaded images, nt first; incomplete after a WD305 finding.
 	Modules []kdbg.Module
 	// BugCheck is nil when the bug check data could not be read: then it is not
@@ -41,7 +47,9 @@ type Guest struct {
 	// QEMU after it) would have written, with the reason.
 	Improvements []Improvement
 
-	recovered uint64 // bytes placed outside PT_LOADs
+	built     bool    // there is no header of the guest's own
+	flag      vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not
+	recovered uint64  // bytes placed outside PT_LOADs
 	// fiveLevels is set when the source is a dump that only makes sense with
 	// 5-level paging.
 	fiveLevels bool
@@ -65,6 +73,13 @@ func (g *Guest) Findings() []Finding { return g.list }
 // tables, KDBG and the processors. It reads kilobytes, not the file. The error
 // is a [*StageError]; the guest is returned with it as far as it was understood.
 func Examine(im *physmem.Image) (*Guest, error) {
+	return ExamineWith(context.Background(), im, Options{})
+}
+
+// ExamineWith is [Examine] with what the user says of the guest: [Options.DTB],
+// [Options.KernelBase] and [Options.KDBG]. Without a header and without a vCPU
+// that leads to the kernel, all of the file is read, which ctx ends.
+func ExamineWith(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
 	g := &Guest{Image: im}
 	g.noteOddities()
 	stages := []struct {
@@ -72,7 +87,7 @@ func Examine(im *physmem.Image) (*Guest, error) {
 		run   func() error
 	}{
 		{StageHeader, g.readHeader},
-		{StageKernel, g.findKernel},
+		{StageKernel, func() error { return g.findGuest(ctx, &opt) }},
 		{StageKernel, g.readKernel},
 		{StageCPUs, g.readProcessors},
 	}

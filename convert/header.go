@@ -14,22 +14,22 @@ import (
 // reserved and Windows fills it with 'PAGE'.
 const minHeader = 0x1058
 
-// headerNoteAdvice is for files without a usable Windows header.
+// headerNoteAdvice is for files with a header note that is not usable.
 const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
 // readHeader takes the guest's dump header from the VMCOREINFO note, checks it
 // field by field, repairs what can be and refuses what can't. Then it lets the
-// image place memory that only the header proves to be RAM.
+// image place memory that only the header proves to be RAM. Without a note the
+// header is built later, once the kernel is found.
 func (g *Guest) readHeader() error {
 	if raw := g.Image.DumpHeader(); raw != nil {
 		return g.readDumpHeader(raw)
 	}
 	note := g.Image.GuestNote()
 	if note == nil {
-		return g.unsupported(Finding{
-			ID: IDNoHeader, Message: "the core carries no VMCOREINFO note, so no Windows dump header",
-			Advice: headerNoteAdvice,
-		})
+		g.addf(IDNoHeader, SeverityInfo, "", "",
+			"the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory")
+		return nil
 	}
 	raw, err := g.headerBytes(note)
 	if err != nil {

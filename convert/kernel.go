@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,23 +24,58 @@ const (
 	KDBGDecoded KDBGSource = "decoded"
 )
 
+// findGuest finds the kernel: by the header, or, where there is none or the user
+// knows better, by searching.
+func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
+	if g.Header != nil && !opt.overrides() {
+		if err := g.findKernel(); err != nil {
+			return err
+		}
+		g.noteLevels()
+		g.findFlag()
+		return nil
+	}
+	if err := g.discover(ctx, opt); err != nil {
+		return err
+	}
+	g.noteLevels()
+	g.findFlag()
+	if g.Header == nil {
+		return g.buildHeader()
+	}
+	g.settleFound()
+	return nil
+}
+
+// settleFound writes what was found by the user's word into the guest's header.
+func (g *Guest) settleFound() {
+	h := g.Header
+	if dtb := uint64(g.Space.DTB); h.DirectoryTableBase != dtb {
+		g.improve("DirectoryTableBase", hex(h.DirectoryTableBase), hex(dtb), "found by the addresses given")
+		h.DirectoryTableBase = dtb
+	}
+	h.PsLoadedModuleList, h.PsActiveProcessHead = g.KDBG.Data.PsLoadedModuleList, g.KDBG.Data.PsActiveProcessHead
+	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+}
+
 // findKernel settles DirectoryTableBase and KDBG together: each is only
 // believed because the other confirms it. The header's DTB comes first, then
 // the CR3 of each vCPU.
 func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
-		space := vtop.NewSpace(g.Image, dtb, g.levels())
-		block, source, err := g.findKDBG(space)
-		if err != nil {
-			attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
-			continue
+		for _, levels := range g.levelsTried() {
+			space := vtop.NewSpace(g.Image, dtb, levels)
+			block, source, err := g.findKDBG(space)
+			if err != nil {
+				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
+				continue
+			}
+			g.Space, g.KDBG, g.KDBGSource = space, block, source
+			g.settleDTB(dtb, i == 0)
+			g.settleKDBG()
+			return nil
 		}
-		g.Space, g.KDBG, g.KDBGSource = space, block, source
-		g.settleDTB(dtb, i == 0)
-		g.settleKDBG()
-		g.noteLevels()
-		return nil
 	}
 	return g.refuse(Finding{
 		ID:      IDNoKDBG,
@@ -65,6 +101,17 @@ func (g *Guest) dtbCandidates() []uint64 {
 
 // rootOf is the physical address in a CR3, without PCID and flags.
 func rootOf(cr3 uint64) uint64 { return uint64(vtop.NewSpace(nil, cr3, 4).DTB) }
+
+// levelsTried are the numbers of levels that page tables may have: what the vCPUs
+// say, both when there are none.
+func (g *Guest) levelsTried() []int {
+	for _, c := range g.Image.CPUs() {
+		if c.HasSystem {
+			return []int{g.levels()}
+		}
+	}
+	return []int{4, 5}
+}
 
 // levels is 5 when a vCPU ran with CR4.LA57 (Intel SDM vol. 3, 4.5), else 4.
 func (g *Guest) levels() int {
@@ -171,7 +218,9 @@ func (g *Guest) noteLevels() {
 func (g *Guest) readKernel() error {
 	g.readModules()
 	g.readBugCheck()
-	g.readSharedUserData()
+	if !g.built {
+		g.readSharedUserData()
+	}
 	return nil
 }
 
@@ -202,8 +251,12 @@ func (g *Guest) readBugCheck() {
 func (g *Guest) readSharedUserData() {
 	ksd, err := kdbg.ReadSharedUserData(g.Space)
 	if err != nil {
+		stale := "those of the guest driver's start"
+		if g.built {
+			stale = "not set"
+		}
 		g.addf(IDTimeStale, SeverityInfo, "VA "+kdbg.SharedUserDataVA.String(), "",
-			"KUSER_SHARED_DATA is not readable, so the dump's times are those of the guest driver's start: %v", err)
+			"KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err)
 		return
 	}
 	g.SharedUserData = ksd

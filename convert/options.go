@@ -62,6 +62,11 @@ type Options struct {
 	// KeepProcesses are the ids of processes whose user memory a kernel dump
 	// keeps as well.
 	KeepProcesses []uint64
+	// DTB, KernelBase and KDBG are what the user knows of the guest: the physical
+	// address of the kernel's page tables (a CR3 value), and the virtual addresses
+	// of the kernel's image and of KDDEBUGGER_DATA64. 0 is not known. Each is
+	// checked, and refused when it can't be right.
+	DTB, KernelBase, KDBG uint64
 	// Strict makes a finding of severity warn refuse the conversion, before
 	// anything is written.
 	Strict bool
@@ -80,6 +85,9 @@ type Options struct {
 	// ten times a second and once at the end, with bytes written and in all.
 	Progress func(done, total int64)
 }
+
+// overrides tells whether the user says something of the guest.
+func (o *Options) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
 
 // contexts is the mode in force.
 func (o Options) contexts() ContextMode {

@@ -43,6 +43,7 @@ func NewPlan(g *Guest, opt Options) (*Plan, error) {
 		return p, &StageError{Stage: StagePlan, Err: err}
 	}
 	p.editKDBG()
+	p.editFlag()
 	p.chooseContexts(p.mode)
 	p.editContexts()
 	p.showFirst()
@@ -234,7 +235,11 @@ func (p *Plan) patchShown() {
 	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.Rip)), "an unset exception record is shown as an unknown exception")
 }
 
-// improve notes a header field of the output.
+// improve notes a header field of the output that the guest's header had
+// otherwise.
 func (p *Plan) improve(field, from, to, reason string) {
+	if p.Guest.built {
+		return // there is no header of the guest's to improve on
+	}
 	p.improvements = append(p.improvements, Improvement{Field: field, From: from, To: to, Reason: reason})
 }

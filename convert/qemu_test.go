@@ -128,10 +128,10 @@ var outcomes = []outcome{
 	}},
 	{variant: "ncpu=1", findings: []string{convert.IDVCPUUnmatched}, check: processors(1)},
 	{variant: "ncpu=3", findings: []string{convert.IDProcessorsFewer}, check: processors(2)},
-	{variant: "nonote", qemu: "invalid vmcoreinfo note size", refused: convert.IDNoHeader},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}},
 	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
 	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
-	{variant: "size=8", qemu: "invalid vmcoreinfo note size", refused: convert.IDNoHeader},
+	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}},
 	{variant: "badrun", refused: convert.IDMissing},
 }
 

@@ -302,7 +302,6 @@ func TestRefused(t *testing.T) {
 		poke func(g *guestsim.Guest)
 		want string
 	}{
-		{name: "no note", opt: guestsim.Options{File: guestsim.FileOptions{NoGuestNote: true}}, want: convert.IDNoHeader},
 		{name: "another system's note", poke: func(g *guestsim.Guest) { copy(g.Header(), "ELEPHANT") }, want: convert.IDNotWindows},
 		{
 			name: "a Linux guest", want: convert.IDNotWindows,

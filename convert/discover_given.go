@@ -1,0 +1,164 @@
+package convert
+
+import (
+	"fmt"
+
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// given follows what the user says of the guest. Each address is checked, and
+// refused when it can't be right; what is not given is looked for as ever, in
+// the address space that is.
+func (d *discovery) given() (bool, error) {
+	if !d.opt.overrides() {
+		return false, nil
+	}
+	spaces, err := d.givenSpaces()
+	if err != nil {
+		return false, err
+	}
+	var why error
+	for _, s := range spaces {
+		if found, err := d.givenIn(s); found {
+			return true, nil
+		} else if err != nil {
+			why = err
+		}
+	}
+	if d.opt.KernelBase == 0 && d.opt.KDBG == 0 {
+		return false, nil // the page tables are right, and the kernel is elsewhere
+	}
+	return false, d.refuseGiven("--kernel-base", "--kdbg", why)
+}
+
+// givenSpaces are the address spaces to look in: that of the given root, else those
+// of the vCPUs and, failing these, of the roots in memory.
+func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
+	levels := []int{4, 5}
+	if n := d.g.levels(); n == 5 {
+		levels = []int{5, 4}
+	}
+	if d.opt.DTB != 0 {
+		var why error
+		for _, n := range levels {
+			s := d.cache.space(d.opt.DTB, n)
+			if why = d.confirmSpace(s); why == nil {
+				return []*vtop.Space{s}, nil
+			}
+		}
+		return nil, d.g.refuse(Finding{
+			ID: IDOverride, Where: fmt.Sprintf("PA %#x", rootOf(d.opt.DTB)),
+			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
+			Advice:  "Leave it out, or give the CR3 of the System process.",
+		}, why)
+	}
+	return d.spacesOfCPUs(), nil
+}
+
+// spacesOfCPUs are the spaces that have KUSER_SHARED_DATA, from the vCPUs, else
+// from memory.
+func (d *discovery) spacesOfCPUs() []*vtop.Space {
+	var list []*vtop.Space
+	add := func(s *vtop.Space) bool {
+		if d.confirmSpace(s) != nil {
+			return false
+		}
+		list = append(list, s)
+		return true
+	}
+	cpus := d.g.Image.CPUs()
+	for i := range cpus {
+		c := &cpus[i]
+		own := d.cache.space(c.CR3, levelsOf(c))
+		if add(own) {
+			continue
+		}
+		for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
+			roots, _ := kdbg.KernelRoots(own, vtop.VA(c.IDT.Base), vtop.VA(pcr))
+			for _, r := range roots {
+				add(d.cache.space(r.DTB, levelsOf(c)))
+			}
+		}
+	}
+	if len(list) > 0 {
+		return list
+	}
+	_ = vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), []vtop.VA{kdbg.SharedUserDataVA}, func(r vtop.Root) bool {
+		return !add(d.cache.space(uint64(r.DTB), r.Levels))
+	})
+	return list
+}
+
+// givenIn checks the given kernel and block in one address space.
+func (d *discovery) givenIn(space *vtop.Space) (bool, error) {
+	const via = "the addresses given"
+	base := vtop.VA(d.opt.KernelBase)
+	var image *kdbg.Image
+	if base != 0 {
+		var err error
+		if image, err = kdbg.ReadImage(space, base); err != nil {
+			return false, err
+		}
+		if !isKernel(image) {
+			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, imageName(image))
+		}
+	}
+	if d.opt.KDBG == 0 {
+		if image == nil {
+			image = d.imageWithoutHint(space)
+		}
+		return image != nil && d.blockIn(space, image, via), nil
+	}
+	block, err := readGiven(space, vtop.VA(d.opt.KDBG), kdbg.Expect{KernBase: base})
+	if err != nil {
+		return false, err
+	}
+	if image == nil {
+		image, _ = kdbg.ReadImage(space, vtop.VA(block.Data.KernBase))
+	}
+	d.take(space, image, block, KDBGGiven, via)
+	return true, nil
+}
+
+// imageWithoutHint finds the kernel in a space of which nothing else is known.
+func (d *discovery) imageWithoutHint(space *vtop.Space) *kdbg.Image {
+	cpus := d.g.Image.CPUs()
+	for i := range cpus {
+		if image, err := d.kernelOf(space, &cpus[i]); err == nil {
+			return image
+		}
+	}
+	return d.searchImages(space)
+}
+
+// readGiven reads a block, plain or encoded.
+func readGiven(space *vtop.Space, va vtop.VA, want kdbg.Expect) (*kdbg.Block, error) {
+	block, err := kdbg.Read(space, va, want)
+	if err == nil {
+		return block, nil
+	}
+	decoded, derr := kdbg.Decode(space, va, want)
+	if derr != nil {
+		return nil, fmt.Errorf("plain: %w; encoded: %w", err, derr)
+	}
+	return decoded, nil
+}
+
+// refuseGiven refuses a kernel base or KDBG that does not hold.
+func (d *discovery) refuseGiven(base, block string, why error) error {
+	what := base + " " + vtop.VA(d.opt.KernelBase).String()
+	switch {
+	case d.opt.KernelBase != 0 && d.opt.KDBG != 0:
+		what += ", " + block + " " + vtop.VA(d.opt.KDBG).String()
+	case d.opt.KDBG != 0:
+		what = block + " " + vtop.VA(d.opt.KDBG).String()
+	}
+	if why == nil {
+		why = fmt.Errorf("no page tables map the kernel, or it has no KDBG: %s", d.reasons())
+	}
+	return d.g.refuse(Finding{
+		ID: IDOverride, Message: fmt.Sprintf("%s can't be right: %v", what, why),
+		Advice: "Leave it out, or read the address from the guest's debugger.",
+	}, why)
+}

@@ -1,0 +1,130 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// fromMemory finds the guest in what the file holds, without a vCPU: debugger data
+// blocks by their words, roots of page tables by the low stub, by self-maps and by
+// what they map. Each is believed through the other.
+func (d *discovery) fromMemory() (bool, error) {
+	if err := d.locate(); err != nil {
+		return false, err
+	}
+	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges()) {
+		space := d.cache.space(stub.CR3, stub.Levels)
+		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
+		if d.fromRootAlone(space, via, stub.SystemCall, stub.Target) {
+			return true, nil
+		}
+	}
+	// With no more roots than self-maps, all of memory is read at most once.
+	err := vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), d.must(), func(r vtop.Root) bool {
+		d.evidence.roots++
+		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
+		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), via)
+	})
+	return d.block != nil, err
+}
+
+// must are addresses that the kernel's page tables map.
+func (d *discovery) must() []vtop.VA {
+	list := []vtop.VA{kdbg.SharedUserDataVA}
+	for _, c := range d.blocks {
+		// All candidates of a guest name the same kernel, unless they are decoys.
+		if len(list) > 1 && list[1] != c.KernBase {
+			return list[:1]
+		}
+		if len(list) == 1 {
+			list = append(list, c.KernBase)
+		}
+	}
+	return list
+}
+
+func (d *discovery) tableRanges() []vtop.Range {
+	held := d.g.Image.Ranges()
+	out := make([]vtop.Range, 0, len(held))
+	for _, r := range held {
+		out = append(out, vtop.Range(r))
+	}
+	return out
+}
+
+// locate searches all memory for debugger data blocks, once.
+func (d *discovery) locate() error {
+	if d.located {
+		return nil
+	}
+	d.located = true
+	held := d.g.Image.Ranges()
+	ranges := make([]kdbg.Range, 0, len(held))
+	for _, r := range held {
+		ranges = append(ranges, kdbg.Range(r))
+	}
+	var err error
+	d.blocks, err = kdbg.Locate(d.ctx, d.g.Image, ranges)
+	if d.ctx.Err() != nil {
+		return context.Cause(d.ctx)
+	}
+	if err != nil {
+		d.attempt("%v", err)
+	}
+	d.evidence.blocks = len(d.blocks)
+	return nil
+}
+
+// fromRootAlone tries the candidates in an address space, then looks for the
+// kernel's image in it: a block in scattered pages is no candidate.
+func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.VA) bool {
+	if !d.newRoot(space) || d.confirmSpace(space) != nil {
+		return false
+	}
+	var copies []string
+	for i := range d.blocks {
+		c := &d.blocks[i]
+		if magic, err := space.Uint16(c.KernBase); err != nil || magic != 0x5a4d || d.places >= maxPlaces {
+			continue
+		}
+		d.places++
+		va, ok := c.Place(space)
+		if !ok {
+			copies = append(copies, fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At))
+			continue
+		}
+		block, err := c.Block(space, va)
+		if err != nil {
+			d.attempt("%s: %v", via, err)
+			continue
+		}
+		image, _ := kdbg.ReadImage(space, c.KernBase)
+		d.take(space, image, block, KDBGScan, via)
+		return true
+	}
+	if len(copies) > 0 {
+		d.attempt("%s: %s", via, copies[0])
+	}
+	image, err := d.kernelAt(space, hints)
+	if err != nil {
+		image = d.searchImages(space)
+	}
+	return image != nil && d.blockIn(space, image, via)
+}
+
+// searchImages goes through the pages in which the system's images lie, for the
+// kernel.
+func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
+	space.Mapped(imagesStart, imagesEnd, maxEntries, func(m vtop.Mapping) bool {
+		if magic, err := space.Uint16(m.VA); err == nil && magic == 0x5a4d {
+			if image, err := kdbg.ReadImage(space, m.VA); err == nil && isKernel(image) {
+				found = image
+			}
+		}
+		return found == nil
+	})
+	return found
+}
