@@ -1,0 +1,184 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/qemutest"
+	"windmp/physmem"
+)
+
+// needMakedumpfile skips a test that wants makedumpfile's view of a file.
+func needMakedumpfile(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("makedumpfile"); err != nil {
+		t.Skip("NOT TESTED: makedumpfile is not installed (scripts/deps)")
+	}
+}
+
+// makedumpfile runs it; from is its standard input if it is not empty.
+func makedumpfile(t *testing.T, from string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "makedumpfile", args...)
+	if from != "" {
+		f, err := os.Open(from)
+		require.NoError(t, err)
+		defer func() { _ = f.Close() }()
+		cmd.Stdin = f
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "makedumpfile %v: %s", args, out)
+}
+
+// converted returns the dump that a file becomes.
+func converted(t *testing.T, in string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	_, err := convert.File(context.Background(), in, out, nil, convert.Options{})
+	require.NoError(t, err)
+	dmp, err := os.ReadFile(out)
+	require.NoError(t, err)
+	return dmp
+}
+
+// TestKdumpWitness: the same stopped guest, dumped by QEMU as ELF and as
+// kdump-zlib, which is flattened, and the latter rearranged by makedumpfile,
+// becomes the same dump.
+func TestKdumpWitness(t *testing.T) {
+	qemutest.Require(t)
+	for name, c := range map[string]qemutest.Config{
+		"pc":              {CPUs: 2, Variant: []string{"live"}},
+		"q35 above 4 GiB": {Machine: "q35", CPUs: 3, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod", "encoded", "odd"}},
+		"vga":             {CPUs: 1, VGA: true, Variant: []string{"swbits"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vm := qemutest.Start(t, c)
+			dir := t.TempDir()
+			core, kdump := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "guest.kdump")
+			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
+			require.NoError(t, vm.DumpKdump(kdump))
+			want := converted(t, core)
+			assert.True(t, bytes.Equal(want, converted(t, kdump)), "kdump-zlib of QEMU")
+			sameMemory(t, core, kdump)
+
+			needMakedumpfile(t)
+			rearranged := filepath.Join(dir, "rearranged.kdump")
+			makedumpfile(t, kdump, "-R", rearranged)
+			assert.True(t, bytes.Equal(want, converted(t, rearranged)), "rearranged by makedumpfile")
+		})
+	}
+}
+
+// TestMakedumpfile: makedumpfile compresses the memory of a core, in the ways
+// that Debian builds it for, and it is the same memory and the same registers.
+func TestMakedumpfile(t *testing.T) {
+	t.Parallel()
+	needMakedumpfile(t)
+	dir := t.TempDir()
+	core, plain := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "plain.vmcore")
+	file := qemutest.Samples()[1].Core(t)
+	require.NoError(t, os.WriteFile(core, file, 0o600))
+	require.NoError(t, os.WriteFile(plain, withoutGuestNote(file), 0o600))
+	for name, option := range map[string]string{"zlib": "-c", "lzo": "-l", "raw": ""} {
+		for _, flat := range []bool{false, true} {
+			args := []string{"-d", "0", plain}
+			if option != "" {
+				args = append([]string{option}, args...)
+			}
+			out := filepath.Join(dir, name)
+			if flat {
+				// It writes to its standard output.
+				out += ".flat"
+				f, err := os.Create(out)
+				require.NoError(t, err)
+				cmd := exec.CommandContext(t.Context(), "makedumpfile", append([]string{"-F"}, args...)...)
+				cmd.Stdout = f
+				require.NoError(t, cmd.Run(), name)
+				require.NoError(t, f.Close())
+			} else {
+				makedumpfile(t, "", append(args, out)...)
+			}
+			m := sameMemory(t, core, out)
+			assert.Len(t, m.CPUs(), 2, name)
+		}
+	}
+}
+
+// sameMemory compares two images, memory and processors, and returns the second.
+func sameMemory(t *testing.T, core, other string) *physmem.Image {
+	t.Helper()
+	a, err := physmem.Open(core)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = a.Close() })
+	b, err := physmem.Open(other)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	require.Equal(t, physmem.FormatKdump, b.Format())
+	assert.Empty(t, b.Oddities())
+	require.Equal(t, a.Ranges(), b.Ranges())
+	for _, r := range a.Ranges() {
+		p, q := make([]byte, r.Size), make([]byte, r.Size)
+		_, err := a.ReadAt(p, int64(r.Start))
+		require.NoError(t, err)
+		_, err = b.ReadAt(q, int64(r.Start))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(p, q), "%v", r)
+	}
+	cpus := b.CPUs()
+	for i, c := range a.CPUs() {
+		cpus[i].NoteOffset = c.NoteOffset
+		assert.Equal(t, c, cpus[i])
+	}
+	return b
+}
+
+// withoutGuestNote writes QEMU's core as makedumpfile reads one when it is not
+// Linux': without the VMCOREINFO note, which must be Linux', and with virtual
+// addresses.
+func withoutGuestNote(file []byte) []byte {
+	le := binary.LittleEndian
+	const (
+		header, phdr = 0x40, 56
+		linear       = 0xffff888000000000 // Linux' direct mapping
+		page         = 0x1000
+	)
+	var notes, memory []byte
+	phdrs := make([]byte, phdr)
+	le.PutUint32(phdrs, 4) // PT_NOTE
+	for i := range int(le.Uint16(file[0x38:])) {
+		p := file[int(le.Uint64(file[0x20:]))+phdr*i:][:phdr]
+		off, pa, size := le.Uint64(p[8:]), le.Uint64(p[0x18:]), le.Uint64(p[0x20:])
+		if le.Uint32(p) == 4 {
+			notes = file[off:][:bytes.Index(file[off:], []byte("VMCOREINFO"))-12]
+			continue
+		}
+		p = bytes.Clone(p)
+		le.PutUint64(p[8:], uint64(4*page+len(memory)))
+		le.PutUint64(p[0x10:], linear+pa)
+		phdrs = append(phdrs, p...)
+		memory = append(memory, file[off:][:size]...)
+	}
+	le.PutUint64(phdrs[8:], page)
+	le.PutUint64(phdrs[0x20:], uint64(len(notes)))
+	le.PutUint64(phdrs[0x28:], uint64(len(notes)))
+	out := bytes.Clone(file[:header])
+	le.PutUint64(out[0x20:], header)
+	le.PutUint64(out[0x28:], 0)                       // e_shoff
+	copy(out[0x34:], []byte{header, 0})               // e_ehsize
+	le.PutUint16(out[0x38:], uint16(len(phdrs)/phdr)) // e_phnum
+	clear(out[0x3c:header])                           // no section headers
+	out = append(out, phdrs...)
+	out = append(append(out, make([]byte, page-len(out))...), notes...)
+	out = append(out, make([]byte, 4*page-len(out))...)
+	return append(out, memory...)
+}
