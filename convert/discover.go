@@ -82,7 +82,11 @@ func (g *Guest) discover(ctx context.Context, opt *Options) error {
 			return context.Cause(ctx)
 		}
 	}
-	return g.refuse(d.diagnose(), nil)
+	why := d.diagnose()
+	if why.ID == IDOtherSystem {
+		return g.unsupported(why)
+	}
+	return g.refuse(why, nil)
 }
 
 // joinExtents places what lies in the file between two extents of the same RAM

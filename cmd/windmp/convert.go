@@ -23,15 +23,18 @@ type convertFlags struct {
 	force, dryRun, json, quiet bool
 	strict, noSync             bool
 	jobs                       int
+	dtb, kernelBase, kdbg      address
 }
 
 const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
 crash dump that WinDbg opens.
 
-IN is an ELF vmcore that carries the Windows header note (QEMU or libvirt with
--device vmcoreinfo and the virtio-win fwcfg driver in the guest). OUT defaults
-to IN with .dmp behind it; - streams the dump to standard output. IN is never
-changed. OUT appears only when it is complete.
+IN is a memory dump of the machine by its host. Where it carries the Windows
+header note (-device vmcoreinfo and the virtio-win fwcfg driver in the guest),
+that is used; otherwise Windows is found in its memory, without symbols or
+network, and the header is built. OUT defaults to IN with .dmp behind it; -
+streams the dump to standard output. IN is never changed. OUT appears only when
+it is complete.
 
 `
 
@@ -60,6 +63,9 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(convert.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(convert.MissingFail), "pages that IN lacks: fail, zero, drop")
+	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
+	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
+	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an existing OUT")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
@@ -140,6 +146,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 	}
 	return convert.Options{
 		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse,
+		DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg),
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
 	}, nil
 }
