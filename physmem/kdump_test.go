@@ -300,3 +300,30 @@ func TestKdumpAgainstELF(t *testing.T) {
 	}
 	assert.Equal(t, b, a)
 }
+
+// TestKdumpSample: QEMU's own file is the same memory as its ELF core of the
+// same guest, and has the BIOS, as zeros, behind it.
+func TestKdumpSample(t *testing.T) {
+	t.Parallel()
+	m, err := openBytes(sample(t, "live-2cpu.kdump.gz"))
+	require.NoError(t, err)
+	assert.Empty(t, m.Oddities())
+	assert.Equal(t, "kdump-compressed dump of QEMU (zlib, flattened), 1088 pages, 2 CPUs", m.Describe())
+	core, err := openBytes(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	assert.Equal(t, core.GuestNote().Desc, m.GuestNote().Desc)
+	want := append(core.Ranges(), physmem.Range{Start: 0xfffc0000, Size: 0x40000})
+	require.Equal(t, want, m.Ranges())
+	for _, r := range core.Ranges() {
+		a, b := make([]byte, r.Size), make([]byte, r.Size)
+		_, err := core.ReadAt(a, int64(r.Start))
+		require.NoError(t, err)
+		_, err = m.ReadAt(b, int64(r.Start))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(a, b))
+	}
+	for i, c := range core.CPUs() {
+		c.NoteOffset = m.CPUs()[i].NoteOffset
+		assert.Equal(t, c, m.CPUs()[i])
+	}
+}

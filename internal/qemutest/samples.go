@@ -20,6 +20,7 @@ type Sample struct {
 	Config Config     // the machine
 	ELF    ELFOptions // how the vmcore was dumped
 	Plain  bool       // the vmcore is committed uncompressed, to be converted as it is
+	Kdump  bool       // a kdump-compressed dump is committed as well
 }
 
 // ramOnly leaves out the block of the BIOS below 4 GiB, whose bytes are not ours.
@@ -45,7 +46,7 @@ func Samples() []Sample {
 	la57.CPUModel = "qemu64,+la57"
 	return []Sample{
 		{Name: "guest-bsod", Guest: "guest-bsod", Config: quiet("pc", 2, "bsod crashcpu=1"), ELF: ramOnly(false), Plain: true},
-		{Name: "live-2cpu", Guest: "live-2cpu", Config: live, ELF: ramOnly(false)},
+		{Name: "live-2cpu", Guest: "live-2cpu", Config: live, ELF: ramOnly(false), Kdump: true},
 		{Name: "live-2cpu-paging", Guest: "live-2cpu", Config: live, ELF: ramOnly(true)},
 		// Begins and ends inside pages that no run of the header lists.
 		{Name: "live-2cpu-filtered", Guest: "live-2cpu", Config: live, ELF: ELFOptions{Begin: 0x123, Length: 0x3e0000}},
@@ -69,6 +70,10 @@ func (s Sample) CoreFile() string {
 	}
 	return s.Name + ".vmcore.gz"
 }
+
+// KdumpFile is the name of the kdump-compressed dump under testdata, if there is one:
+// flattened, with zlib pages, as QEMU writes it; the BIOS' pages are zeros.
+func (s Sample) KdumpFile() string { return s.Name + ".kdump.gz" }
 
 // WinFile is the name of QEMU's Windows dump under testdata.
 func (s Sample) WinFile() string { return s.Guest + ".win-dmp.gz" }

@@ -39,6 +39,9 @@ func TestSamples(t *testing.T) {
 			for _, name := range []string{s.CoreFile(), s.WinFile()} {
 				assert.Equal(t, listed[name], checksum(t, name), name)
 			}
+			if s.Kdump {
+				assert.Equal(t, listed[s.KdumpFile()], checksum(t, s.KdumpFile()), s.KdumpFile())
+			}
 			core, win := s.Core(t), s.WinDump(t)
 			assert.Equal(t, "\x7fELF", string(core[:4]))
 			assert.Equal(t, "PAGEDU64", string(win[:8]))
@@ -73,11 +76,18 @@ func makeSamples(t *testing.T) {
 			machines[s.Guest] = vm
 			path := filepath.Join(t.TempDir(), "win")
 			require.NoError(t, vm.DumpWin(path))
-			sums = append(sums, writeSample(t, s.WinFile(), path))
+			sums = append(sums, writeSample(t, s.WinFile(), readFile(t, path)))
 		}
 		path := filepath.Join(t.TempDir(), "elf")
 		require.NoError(t, vm.DumpELF(path, s.ELF))
-		sums = append(sums, writeSample(t, s.CoreFile(), path))
+		sums = append(sums, writeSample(t, s.CoreFile(), readFile(t, path)))
+		if s.Kdump {
+			path := filepath.Join(t.TempDir(), "kdump")
+			require.NoError(t, vm.DumpKdump(path))
+			file := readFile(t, path)
+			blankROM(t, file)
+			sums = append(sums, writeSample(t, s.KdumpFile(), file))
+		}
 		require.Empty(t, vm.Warnings())
 	}
 	path, err := Testdata("README.md")
@@ -88,12 +98,17 @@ func makeSamples(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, sumsBlock.ReplaceAllLiteral(readme, []byte(block)), 0o600))
 }
 
-// writeSample puts the file into testdata, compressed if its name says so, and returns
-// its line for the list of checksums.
-func writeSample(t *testing.T, name, from string) string {
+func readFile(t *testing.T, path string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(from)
+	data, err := os.ReadFile(path)
 	require.NoError(t, err)
+	return data
+}
+
+// writeSample puts a file into testdata, compressed if its name says so, and returns
+// its line for the list of checksums.
+func writeSample(t *testing.T, name string, data []byte) string {
+	t.Helper()
 	require.NotContains(t, string(data), "SeaBIOS", "%s holds only our own bytes", name)
 	if strings.HasSuffix(name, ".gz") {
 		var compressed bytes.Buffer
