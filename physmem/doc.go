@@ -21,16 +21,21 @@
 //	format  written by                                    source of the layout
 //	elf     QEMU dump-guest-memory, virsh dump            System V gABI chapter 5, elf.h,
 //	        --memory-only, Proxmox, KubeVirt, incus       QEMU dump/dump.c, target/i386/arch_dump.c
+//	        VirtualBox debugvm dumpvmcore                 VirtualBox dbgfcorefmt.h, DBGFCoreWrite.cpp
+//	        QEMU's gdb script dump-guest-memory.py        QEMU scripts/dump-guest-memory.py
 //	dmp     Windows, QEMU dump-guest-memory -w, virsh     Microsoft mindumpdef.h, package winhdr
 //	        dump --format win-dmp: full, bitmap, summary
 //	kdump   QEMU dump-guest-memory -z, -l, -s, virsh      makedumpfile diskdump_mod.h, makedumpfile.h,
 //	        dump --format kdump-zlib..., makedumpfile;    QEMU dump/dump.h
 //	        flattened or not
+//	raw     anything that saves memory as it is; only     none: the file offset is the address,
+//	        if Options name the format                    but for holes that Options name
 //
 // An ELF file must be a 64-bit little-endian x86-64 core. A Windows dump must be
 // an x64 one; it has no processors here, as their registers are in guest memory,
-// where its header leads ([Image.DumpHeader]). What else is recognised is refused with its name and, where there is one, the way out
-// ([UnsupportedError]).
+// where its header leads ([Image.DumpHeader]). What else is recognised is refused
+// with its name and, where there is one, the way out ([UnsupportedError]). Raw
+// memory has nothing to be recognised by: it has to be asked for ([Options]).
 //
 // # Memory that no program header describes
 //

@@ -44,6 +44,9 @@ const (
 	// OddityCount: a count in a header is not that of what it counts; the
 	// latter was believed.
 	OddityCount
+	// OddityForced means that the file looks like another format than that
+	// which it was opened as, by option.
+	OddityForced
 )
 
 var oddityNames = map[OddityKind]string{
@@ -55,6 +58,7 @@ var oddityNames = map[OddityKind]string{
 	OddityCPU:           "cpu",
 	OddityLimit:         "limit",
 	OddityCount:         "count",
+	OddityForced:        "forced",
 }
 
 // String returns the short name of the kind, which does not change.
@@ -100,7 +104,7 @@ func (o *oddities) take(more *oddities) {
 // all returns the oddities, each kind that was cut short followed by a count.
 func (o *oddities) all() []Oddity {
 	out := o.list
-	for k := OddityTruncated; k <= OddityCount; k++ {
+	for k := OddityTruncated; k <= OddityForced; k++ {
 		if more := o.count[k] - maxOdditiesPerKind; more > 0 {
 			out = append(out, Oddity{Kind: k, Text: fmt.Sprintf("and %d more like these", more)})
 		}

@@ -34,7 +34,10 @@ func probes() []probe {
 // Open opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
 // is enough. It wants a regular file or a block device. The Image must be
 // closed.
-func Open(path string) (*Image, error) {
+func Open(path string) (*Image, error) { return OpenWith(path, Options{}) }
+
+// OpenWith is Open with options; ones that make no sense are an *OptionError.
+func OpenWith(path string, opt Options) (*Image, error) {
 	// Opening a FIFO would wait for a writer, so it is refused before.
 	info, err := os.Stat(path)
 	if err != nil {
@@ -47,7 +50,7 @@ func Open(path string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := openFile(f)
+	m, err := openFile(f, opt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
@@ -81,13 +84,13 @@ func openable(path string, mode fs.FileMode) error {
 }
 
 // openFile opens an image in a file that is open already.
-func openFile(f *os.File) (*Image, error) {
+func openFile(f *os.File, opt Options) (*Image, error) {
 	// A block device's Stat says size 0; its end is found by seeking there.
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err
 	}
-	return New(f, size)
+	return NewWith(f, size, opt)
 }
 
 // New opens a memory image of size bytes in r, which stays the caller's and
@@ -96,9 +99,15 @@ func openFile(f *os.File) (*Image, error) {
 // A file that no format claims gives an *UnknownFormatError; one that is
 // recognised and not read here an *UnsupportedError; one that is malformed
 // beyond use a *FormatError.
-func New(r io.ReaderAt, size int64) (*Image, error) {
+func New(r io.ReaderAt, size int64) (*Image, error) { return NewWith(r, size, Options{}) }
+
+// NewWith is New with options; ones that make no sense are an *OptionError.
+func NewWith(r io.ReaderAt, size int64, opt Options) (*Image, error) {
+	if err := opt.Check(); err != nil {
+		return nil, err
+	}
 	var tried []Refusal
-	for _, p := range probes() {
+	for _, p := range opt.probes() {
 		c, err := p.open(r, size)
 		if err == nil {
 			c.format = p.format

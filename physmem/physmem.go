@@ -15,6 +15,7 @@ const (
 	FormatELF   Format = "elf"   // ELF core of a machine, "vmcore"
 	FormatDMP   Format = "dmp"   // Windows crash dump
 	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
+	FormatRaw   Format = "raw"   // physical memory as it is; never recognised, see Options
 )
 
 // An Image is the memory and the processors of a guest as a file holds them.
@@ -39,7 +40,8 @@ type content struct {
 	// dumpHeader is the header of a Windows crash dump, nil in other formats.
 	dumpHeader []byte
 	oddities   []Oddity
-	layout     *layout // nil if the file holds nothing beyond its headers' extents
+	raw        *rawFile // nil in other formats
+	layout     *layout  // nil if the file holds nothing beyond its headers' extents
 }
 
 // memory is where a format keeps the guest's memory.

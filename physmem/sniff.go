@@ -71,20 +71,28 @@ func unrecognised(r io.ReaderAt, size int64, tried []Refusal) error {
 	if err := binio.ReadFull(r, head, 0); err != nil {
 		return &ReadError{Err: err}
 	}
-	for _, m := range magics {
-		if m.offset <= len(head) && bytes.HasPrefix(head[m.offset:], []byte(m.bytes)) {
-			return &UnsupportedError{What: m.what, Hint: m.hint}
-		}
+	if m, ok := magicOf(head); ok {
+		return &UnsupportedError{What: m.what, Hint: m.hint}
 	}
 	e := &UnknownFormatError{Tried: tried}
 	switch {
 	case allZero(head):
 		e.Looks = "zeros, or raw memory"
-		e.Hint = "raw memory carries neither registers nor a memory map; dump the guest in ELF format"
+		e.Hint = "if it is raw memory, name its format; better, as it has no registers, dump the guest in ELF format"
 	case isText(head):
 		e.Looks = "text"
 	}
 	return e
+}
+
+// magicOf returns the magic that the beginning of a file has.
+func magicOf(head []byte) (magic, bool) {
+	for _, m := range magics {
+		if m.offset <= len(head) && bytes.HasPrefix(head[m.offset:], []byte(m.bytes)) {
+			return m, true
+		}
+	}
+	return magic{}, false
 }
 
 func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
