@@ -51,9 +51,13 @@ func (p *Plan) layOut() error {
 	return nil
 }
 
-// front is what precedes the pages: the header, and in a bitmap dump the bitmap,
-// made while it is written.
+// writeFront writes what precedes the pages: the header, and in a bitmap dump the
+// bitmap, made while it is written.
 func (p *Plan) writeFront(w io.Writer) error {
+	if p.front != nil {
+		_, err := w.Write(p.front)
+		return err
+	}
 	b := bufio.NewWriterSize(w, 64<<10)
 	if _, err := b.Write(p.Header.Encode()); err != nil {
 		return err

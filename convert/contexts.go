@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"unsafe"
@@ -111,12 +112,38 @@ func (p *Plan) chooseContext(proc *Processor, mode ContextMode) cpuPlan {
 		return c
 	}
 	c.differs = proc.Saved.Rip != proc.VCPU.Rip || proc.Saved.Rsp != proc.VCPU.Rsp
+	if mode == ContextsAuto && sameRegisters(proc.Saved, proc.VCPU) {
+		c.note = "the vCPU's registers are those in the guest's memory, which has more of them"
+		return c
+	}
 	useVCPU, why := p.preferVCPU(proc, mode)
 	c.note = why
 	if useVCPU {
 		c.source, c.context = FromVCPU, contextOf(proc.VCPU)
 	}
 	return c
+}
+
+// sameRegisters tells whether a CONTEXT in memory agrees with a vCPU in every
+// register that the source carries.
+func sameRegisters(saved *winhdr.Context64, v *physmem.CPU) bool {
+	if saved.Plausible() != nil {
+		return false
+	}
+	a, b := *saved, *contextOf(v)
+	a.ContextFlags = b.ContextFlags
+	if v.Debug == nil {
+		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = b.Dr0, b.Dr1, b.Dr2, b.Dr3, b.Dr6, b.Dr7
+	}
+	if floatState(v) == nil {
+		a.MxCsr, a.FltSave = b.MxCsr, b.FltSave
+	}
+	// What no source carries: homes of parameters, vector and branch registers.
+	gprs := func(c *winhdr.Context64) []byte {
+		raw := c.Encode()
+		return raw[unsafe.Offsetof(c.ContextFlags):unsafe.Offsetof(c.VectorRegister)]
+	}
+	return bytes.Equal(gprs(&a), gprs(&b))
 }
 
 // preferVCPU applies the mode to one processor that has both.

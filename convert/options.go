@@ -57,6 +57,9 @@ type Options struct {
 	Contexts ContextMode
 	// Missing chooses what happens to pages the source lacks; empty means fail.
 	Missing MissingMode
+	// To chooses the container; empty means a Windows dump. An ELF core takes no
+	// account of Type, Contexts and Missing: it holds what the source holds.
+	To OutputFormat
 	// Type chooses the type of dump; empty means auto.
 	Type OutputType
 	// KeepProcesses are the ids of processes whose user memory a kernel dump

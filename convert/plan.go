@@ -20,6 +20,9 @@ type Plan struct {
 	// Size is the size of the whole output in bytes.
 	Size int64
 
+	// front is what stands before the pages of an ELF core, nil for a dump.
+	front []byte
+
 	mode         ContextMode
 	missingMode  MissingMode
 	memory       memoryPlan
@@ -36,11 +39,28 @@ type Plan struct {
 func NewPlan(g *Guest, opt Options) (*Plan, error) {
 	h := *g.Header
 	p := &Plan{Guest: g, Header: &h, mode: opt.contexts(), missingMode: opt.missing()}
-	if err := p.planMemory(opt); err != nil {
+	plan := p.planDump
+	if opt.To == FormatELF {
+		plan = func(Options) error { return p.planCore() }
+	}
+	if err := plan(opt); err != nil {
 		return p, &StageError{Stage: StagePlan, Err: err}
 	}
+	if opt.Strict {
+		if err := p.refuseWarnings(); err != nil {
+			return p, &StageError{Stage: StagePlan, Err: err}
+		}
+	}
+	return p, nil
+}
+
+// planDump plans a Windows dump.
+func (p *Plan) planDump(opt Options) error {
+	if err := p.planMemory(opt); err != nil {
+		return err
+	}
 	if err := p.setRuns(); err != nil {
-		return p, &StageError{Stage: StagePlan, Err: err}
+		return err
 	}
 	p.editKDBG()
 	p.editFlag()
@@ -48,12 +68,7 @@ func NewPlan(g *Guest, opt Options) (*Plan, error) {
 	p.editContexts()
 	p.showFirst()
 	p.patchHeader()
-	if opt.Strict {
-		if err := p.refuseWarnings(); err != nil {
-			return p, &StageError{Stage: StagePlan, Err: err}
-		}
-	}
-	return p, nil
+	return nil
 }
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
@@ -113,8 +128,10 @@ func (p *Plan) editKDBG() {
 func (p *Plan) patchHeader() {
 	h, g := p.Header, p.Guest
 	h.PfnDataBase = g.KDBG.Data.MmPfnDatabase
-	h.PhysicalMemory.Unused = 0
-	h.PadF9C = [4]byte{}
+	if !p.finished() {
+		h.PhysicalMemory.Unused = 0
+		h.PadF9C = [4]byte{}
+	}
 	h.RequiredDumpSpace = uint64(p.Size) //nolint:gosec // a sum of run sizes
 	p.patchBugCheck()
 	p.patchTimes()
@@ -143,6 +160,9 @@ func (p *Plan) patchBugCheck() {
 func (p *Plan) patchTimes() {
 	h, k := p.Header, p.Guest.SharedUserData
 	if k == nil {
+		return
+	}
+	if _, err := winhdr.Time(h.SystemTime); err == nil && p.finished() {
 		return
 	}
 	const reason = "from KUSER_SHARED_DATA: the guest driver's is from its start"
@@ -216,7 +236,7 @@ const exceptionNoncontinuable = 1
 // the processor whose CONTEXT has this Rsp for the current one; readers refuse
 // a header CONTEXT whose two MxCsr differ, as those of real contexts do.
 func (p *Plan) patchShown() {
-	if p.shown == nil {
+	if p.shown == nil || p.finished() && p.headerShows() {
 		return
 	}
 	before := p.Header.Encode()
@@ -233,6 +253,29 @@ func (p *Plan) patchShown() {
 	who := fmt.Sprintf("processor %d", p.shown.proc.Index)
 	p.improve("ContextRecord", "the guest driver's", who, "WinDbg shows the processor with this CONTEXT first")
 	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.Rip)), "an unset exception record is shown as an unknown exception")
+}
+
+// finished tells whether the header is that of a dump that was written before,
+// and not the template that a driver made at its start: a dump's header has a
+// bug check code, the template has none yet.
+func (p *Plan) finished() bool {
+	code := p.Guest.Header.BugCheckCode
+	return code != 0 && code != winhdr.Fill
+}
+
+// headerShows tells whether the header's CONTEXT already names a processor, as
+// the engine looks for it: by Rsp.
+func (p *Plan) headerShows() bool {
+	h := &p.Guest.Header.Context
+	if h.Plausible() != nil {
+		return false
+	}
+	for _, c := range p.cpus {
+		if c.context != nil && c.context.Rsp == h.Rsp {
+			return true
+		}
+	}
+	return false
 }
 
 // improve notes a header field of the output that the guest's header had

@@ -191,7 +191,9 @@ func (r *Report) describePlan(p *Plan) {
 		return
 	}
 	h := p.Header
-	r.Output.DumpType = h.DumpType.String()
+	if p.front == nil {
+		r.Output.DumpType = h.DumpType.String()
+	}
 	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
 	r.Output.Pages = p.memory.pages()
 	r.Output.LeftOut = pageCount(p.memory.runs) - p.memory.pages()

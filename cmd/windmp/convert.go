@@ -18,7 +18,7 @@ const convertSchema = "windmp/convert/v1"
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
 	contexts, missing          string
-	kind, sparse               string
+	kind, sparse, to           string
 	keep                       []uint
 	force, dryRun, json, quiet bool
 	strict, noSync             bool
@@ -59,6 +59,7 @@ func (a *app) convertCommand() *cobra.Command {
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
+	fs.StringVar(&f.to, "to", string(convert.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
 	fs.StringVarP(&f.kind, "type", "t", string(convert.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(convert.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
@@ -78,7 +79,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 
 // runConvert checks the flags, converts, and prints the outcome.
 func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
-	in, out := args[0], args[0]+".dmp"
+	in, out := args[0], args[0]+f.suffix()
 	if len(args) == 2 {
 		out = args[1]
 	}
@@ -97,6 +98,14 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 	printConvert(&text, report)
 	_, err = text.WriteTo(w)
 	return err
+}
+
+// suffix is what OUT defaults to behind IN.
+func (f *convertFlags) suffix() string {
+	if f.to == string(convert.FormatELF) {
+		return ".vmcore"
+	}
+	return ".dmp"
 }
 
 // convertFile turns flags into options; the report is nil after a usage error.
@@ -134,6 +143,10 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, err
 	}
+	to, err := convert.ParseOutputFormat(f.to)
+	if err != nil {
+		return convert.Options{}, err
+	}
 	if len(f.keep) > 0 && kind != convert.OutputKernel {
 		return convert.Options{}, &convert.UsageError{Reason: "--keep-process goes with --type=kernel"}
 	}
@@ -145,7 +158,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse,
+		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse, To: to,
 		DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg),
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
 	}, nil

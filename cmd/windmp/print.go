@@ -112,7 +112,11 @@ func outputText(r *convert.Report) string {
 	if o.DryRun {
 		verb = "would be written"
 	}
-	s := fmt.Sprintf("%s: %s dump, %s, %d pages in %d runs, %s", o.Path, o.DumpType, ibytes(o.Size), o.Pages, o.Runs, verb)
+	kind := o.DumpType + " dump"
+	if o.DumpType == "" {
+		kind = "ELF core"
+	}
+	s := fmt.Sprintf("%s: %s, %s, %d pages in %d runs, %s", o.Path, kind, ibytes(o.Size), o.Pages, o.Runs, verb)
 	if o.LeftOut > 0 {
 		s += fmt.Sprintf("; %d pages of user memory left out", o.LeftOut)
 	}

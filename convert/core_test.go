@@ -1,0 +1,107 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+// toELF converts a dump into an ELF core.
+func toELF(t *testing.T, dmp string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "back.vmcore")
+	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{To: convert.FormatELF})
+	require.NoError(t, err)
+	return out
+}
+
+// TestRoundTrip: a dump that becomes an ELF core becomes the same dump again.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, s := range samples {
+		if s.win == "live-2cpu" && s.core != "live-2cpu.vmcore.gz" {
+			continue // the same guest
+		}
+		t.Run(s.win, func(t *testing.T) {
+			t.Parallel()
+			ours, _ := convertSample(t, s.core, convert.Options{})
+			for _, dmp := range []string{ours, unpack(t, samplePath(s.win+".win-dmp.gz"))} {
+				again := filepath.Join(t.TempDir(), "again.dmp")
+				_, err := convert.File(context.Background(), toELF(t, dmp), again, nil, convert.Options{})
+				require.NoError(t, err)
+				want, err := os.ReadFile(dmp)
+				require.NoError(t, err)
+				got, err := os.ReadFile(again)
+				require.NoError(t, err)
+				list := []allowed(nil)
+				if dmp != ours && s.win != "" {
+					// QEMU leaves the driver's header CONTEXT and exception.
+					list = slices.Clone(improved[:2])
+				}
+				if s.win == "shadow-user-2cpu" {
+					list = append(list, improvedIn["pcid"])
+				}
+				equalButFor(t, want, got, list)
+			}
+		})
+	}
+}
+
+// TestELFIsReadByOthers: debug/elf, readelf and gdb read the core, and find
+// QEMU's notes and memory in it.
+func TestELFIsReadByOthers(t *testing.T) {
+	t.Parallel()
+	dmp, _ := convertSample(t, "guest-bsod.vmcore", convert.Options{})
+	core := toELF(t, dmp)
+	f, err := elf.Open(core)
+	require.NoError(t, err)
+	defer f.Close()
+	assert.Equal(t, elf.ET_CORE, f.Type)
+	im, err := physmem.Open(dmp)
+	require.NoError(t, err)
+	defer im.Close()
+	loads := 0
+	for _, p := range f.Progs {
+		if p.Type != elf.PT_LOAD {
+			continue
+		}
+		loads++
+		got, err := io.ReadAll(p.Open())
+		require.NoError(t, err)
+		want := make([]byte, p.Filesz)
+		_, err = im.ReadAt(want, int64(p.Paddr))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(want, got))
+	}
+	assert.Equal(t, 2, loads)
+	for _, tool := range [][]string{
+		{"readelf", "-hln", core},
+		{"gdb", "-q", "-nx", "-batch", "-ex", "core-file " + core, "-ex", "info registers rip", "-ex", "info threads"},
+	} {
+		if _, err := exec.LookPath(tool[0]); err != nil {
+			t.Logf("NOT RUN: %s is not installed", tool[0])
+			continue
+		}
+		out, err := exec.Command(tool[0], tool[1:]...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		if tool[0] == "readelf" {
+			assert.Contains(t, string(out), "NT_PRSTATUS")
+			assert.Contains(t, string(out), "VMCOREINFO")
+			assert.NotContains(t, string(out), "Warning")
+		} else {
+			assert.Contains(t, string(out), "0xfffff800")
+		}
+	}
+}
