@@ -53,6 +53,7 @@ type discovery struct {
 	located  bool
 	blocks   []kdbg.Candidate
 	places   int
+	placed   bool // placeMapped did its work
 	attempts []string
 	evidence evidence
 
@@ -87,23 +88,6 @@ func (g *Guest) discover(ctx context.Context, opt *Options) error {
 		return g.unsupported(why)
 	}
 	return g.refuse(why, nil)
-}
-
-// joinExtents places what lies in the file between two extents of the same RAM
-// block: memory that no PT_LOAD names when the guest was dumped with paging on.
-// Within a block, file offset less address is constant.
-func (g *Guest) joinExtents() {
-	var between []physmem.Range
-	list := g.Image.Extents()
-	for i := 1; i < len(list); i++ {
-		a, b := list[i-1], list[i]
-		if a.End() < b.Start && a.Offset+int64(b.Start-a.Start) == b.Offset { //nolint:gosec // addresses below 2^52
-			between = append(between, physmem.Range{Start: a.End(), Size: b.Start - a.End()})
-		}
-	}
-	if len(between) > 0 {
-		g.recovered += rangesSize(g.Image.Recover(between))
-	}
 }
 
 // attempt notes why a way led nowhere.
@@ -172,6 +156,7 @@ func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool
 		d.attempt("%s %#x: %v", via, uint64(space.DTB), err)
 		return false
 	}
+	d.placeMapped(space)
 	image, err := d.kernelOf(space, c)
 	if err != nil {
 		d.attempt("%s %#x: %v", via, uint64(space.DTB), err)

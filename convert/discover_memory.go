@@ -84,6 +84,7 @@ func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.V
 	if !d.newRoot(space) || d.confirmSpace(space) != nil {
 		return false
 	}
+	d.placeMapped(space)
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]

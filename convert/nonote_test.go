@@ -15,6 +15,7 @@ import (
 // builtFields are the header fields in which a header that windmp builds differs
 // from the one that Windows made when the guest's driver started.
 var builtFields = []allowed{
+	{"ContextRecord behind the CONTEXT", 0x818, 0xf00 - 0x818},
 	{"Comment", 0xfb0, 128},
 	{"WriterStatus", 0x1048, 4},
 	{"KdSecondaryVersion", 0x104d, 1},

@@ -1,0 +1,166 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/qemutest"
+)
+
+// stripNotes copies a vmcore with notes of the given names made unknown ones.
+func stripNotes(t *testing.T, core string, names ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(core)
+	require.NoError(t, err)
+	phoff := binary.LittleEndian.Uint64(b[0x20:])
+	off := binary.LittleEndian.Uint64(b[phoff+8:])
+	size := binary.LittleEndian.Uint64(b[phoff+32:])
+	require.Equal(t, uint32(4), binary.LittleEndian.Uint32(b[phoff:]), "the first program header is PT_NOTE")
+	stripped := 0
+	for at := off; at < off+size; {
+		namesz, descsz := uint64(binary.LittleEndian.Uint32(b[at:])), uint64(binary.LittleEndian.Uint32(b[at+4:]))
+		name := b[at+12 : at+12+namesz-1]
+		if slices.Contains(names, string(name)) {
+			copy(name, bytes.Repeat([]byte("x"), len(name)))
+			stripped++
+		}
+		at += 12 + (namesz+3)&^3 + (descsz+3)&^3
+	}
+	require.NotZero(t, stripped)
+	out := filepath.Join(t.TempDir(), "stripped.vmcore")
+	require.NoError(t, os.WriteFile(out, b, 0o400))
+	return out
+}
+
+// withoutHeader converts core without its header note and compares with QEMU's
+// win-dmp of the same stopped guest.
+func withoutHeader(t *testing.T, core string, want []byte, variant string) {
+	t.Helper()
+	bare := stripNotes(t, core, "VMCOREINFO")
+	got, r := convertAll(t, bare, convert.Options{Contexts: convert.ContextsVCPU})
+	decoded := strings.Contains(variant, "encoded")
+	list := slices.Concat(builtFields, differences(t, got, withoutDecoding(r), variant))
+	if decoded {
+		list = append(list, decodedPlaces(t, want, got, r)...)
+	}
+	require.Equal(t, len(want), len(got), "%v", finding(r, convert.IDMemoryCut)) //nolint:testifylint // Len would print both
+	equalButFor(t, want, got, list)
+	if strings.Contains(variant, "swapcpu") {
+		assertSwapped(t, want, got, r)
+	}
+}
+
+// withoutDecoding is a report less the edits that decode KDBG.
+func withoutDecoding(r *convert.Report) *convert.Report {
+	c := *r
+	c.Edits = slices.DeleteFunc(slices.Clone(r.Edits), func(e convert.EditReport) bool {
+		return strings.HasPrefix(e.Reason, "Kd") || strings.HasPrefix(e.Reason, "KDBG")
+	})
+	return &c
+}
+
+// decodedPlaces asserts that an encoded KDBG was written decoded, as the guest's
+// driver keeps it, that its flag was cleared and the header refers to it; and
+// gives these places.
+func decodedPlaces(t *testing.T, want, got []byte, r *convert.Report) []allowed {
+	t.Helper()
+	list := []allowed{{"KdDebuggerDataBlock", 0x80, 8}}
+	var block []byte
+	flags := 0
+	for _, e := range r.Edits {
+		at := fileOffset(t, got, uint64(e.PA))
+		switch e.Reason {
+		case "KDBG decoded":
+			block = append(block, got[at:at+int64(e.Size)]...)
+		case "KdpDataBlockEncoded cleared":
+			flags++
+			assert.Equal(t, byte(1), want[at])
+			assert.Equal(t, byte(0), got[at])
+		default:
+			continue
+		}
+		list = append(list, allowed{e.Reason, at, int64(e.Size)})
+	}
+	assert.Equal(t, 1, flags)
+	require.Len(t, block, r.Guest.KDBGSize)
+	assert.Equal(t, uint64(r.Guest.KDBG), binary.LittleEndian.Uint64(got[0x80:]))
+	assert.Equal(t, "KDBG", string(block[0x10:0x14]))
+	return list
+}
+
+// convertAll converts a vmcore that must convert.
+func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *convert.Report) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	r, err := convert.File(context.Background(), core, out, nil, opt)
+	require.NoError(t, err)
+	dmp, err := os.ReadFile(out)
+	require.NoError(t, err)
+	if dir := os.Getenv("WINDMP_KEEP"); dir != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), " ", "_")+".dmp"), dmp, 0o600))
+	}
+	return dmp, r
+}
+
+// memoryAlone converts core without header and CPU notes: the pages are those of
+// QEMU's dump, but for the registers that only the notes carry.
+func memoryAlone(t *testing.T, core string, want []byte, variant string) {
+	t.Helper()
+	_, with := convertAll(t, core, convert.Options{Contexts: convert.ContextsVCPU})
+	bare := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
+	got, r := convertAll(t, bare, convert.Options{})
+	list := slices.Concat(builtFields, improved, []allowed{improvedIn["pcid"]})
+	if strings.Contains(variant, "encoded") {
+		list = append(list, decodedPlaces(t, want, got, r)...)
+	}
+	for _, e := range with.Edits {
+		list = append(list, allowed{e.Reason, fileOffset(t, got, uint64(e.PA)), int64(e.Size)})
+	}
+	equalButFor(t, want, got, list)
+	assert.NotNil(t, finding(r, convert.IDNoVCPUState))
+}
+
+// TestQEMUWithoutNote converts vmcores of real QEMU without the guest's header,
+// paging off and on, with and without CPU notes.
+func TestQEMUWithoutNote(t *testing.T) {
+	qemutest.Require(t)
+	for _, m := range machines() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			d := dumpAll(t, m.config)
+			require.NoError(t, d.winErr)
+			variant := strings.Join(m.config.Variant, " ")
+			withoutHeader(t, d.elf, d.win, variant)
+			withoutHeader(t, d.paging, d.win, variant)
+			memoryAlone(t, d.elf, d.win, variant)
+		})
+	}
+}
+
+// TestSamplesWithoutNote does the same with the committed samples.
+func TestSamplesWithoutNote(t *testing.T) {
+	t.Parallel()
+	for _, s := range samples {
+		if strings.Contains(s.core, "runs") {
+			continue // its header leaves pages out that Windows' own list has
+		}
+		t.Run(s.core, func(t *testing.T) {
+			t.Parallel()
+			core, want := sample(t, s.core), gunzip(t, samplePath(s.win+".win-dmp.gz"))
+			withoutHeader(t, core, want, s.core)
+			if !strings.Contains(s.core, "paging") {
+				memoryAlone(t, core, want, s.core)
+			}
+		})
+	}
+}
