@@ -149,7 +149,7 @@ func (f *dmpFile) runTable() (list []Extent, pages uint64, err error) {
 		size := run.PageCount * PageSize
 		if have := binio.Clip(at, size, f.size); have > 0 {
 			pieces = append(pieces, loadPiece{order: i, Extent: Extent{
-				Range: Range{Start: run.BasePage * PageSize, Size: have}, Offset: int64(at), //nolint:gosec // inside the file
+				Range: Range{Start: run.BasePage * PageSize, Size: have}, Offset: int64(at),
 			}})
 		}
 		at += size // at most 42 times 2^52

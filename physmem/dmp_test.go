@@ -101,10 +101,10 @@ func (d *dmp) build() []byte {
 	return append(file, d.pages()...)
 }
 
-func (d *dmp) open(t testing.TB) *physmem.Image {
-	t.Helper()
+func (d *dmp) open(tb testing.TB) *physmem.Image {
+	tb.Helper()
 	m, err := openBytes(d.build())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return m
 }
 

@@ -141,7 +141,7 @@ func (f *kdumpFile) read(off uint64, n int) ([]byte, error) {
 // readHeaders reads the header and the sub header, and refuses by name what is
 // recognised and cannot be read.
 func (f *kdumpFile) readHeaders() error {
-	head, err := f.read(0, int(min(f.size, uint64(unsafe.Sizeof(f.hdr))))) //nolint:gosec // below 0x1d0
+	head, err := f.read(0, int(min(f.size, uint64(unsafe.Sizeof(f.hdr)))))
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (f *kdumpFile) vmcoreInfo() *Note {
 		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
 		return nil
 	}
-	desc, err := f.read(off, int(size)) //nolint:gosec // at most maxGuestNote
+	desc, err := f.read(off, int(size))
 	if err != nil {
 		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo cannot be read: %v", err)
 		return nil

@@ -175,10 +175,10 @@ func (k *kdump) build() []byte {
 	return f
 }
 
-func (k *kdump) open(t testing.TB) *physmem.Image {
-	t.Helper()
+func (k *kdump) open(tb testing.TB) *physmem.Image {
+	tb.Helper()
 	m, err := openBytes(k.build())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return m
 }
 

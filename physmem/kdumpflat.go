@@ -99,7 +99,7 @@ func (f *flattened) walk(size uint64) error {
 		}
 		if len(have) < flatRecordSize {
 			have = window[:min(uint64(len(window)), size-at)]
-			off := int64(at) //nolint:gosec // inside the file
+			off := int64(at)
 			if err := binio.ReadFull(f.r, have, off); err != nil {
 				return &ReadError{Offset: off, Err: err}
 			}
@@ -114,7 +114,7 @@ func (f *flattened) walk(size uint64) error {
 		}
 		at += flatRecordSize
 		if got := binio.Clip(at, n, size); got > 0 {
-			f.list = append(f.list, flatRecord{to: to, size: got, from: int64(at)}) //nolint:gosec // inside the file
+			f.list = append(f.list, flatRecord{to: to, size: got, from: int64(at)})
 		}
 		at += n
 		have = have[min(uint64(len(have)), flatRecordSize+n):]
@@ -203,5 +203,5 @@ func (f *flattened) place(off uint64) int64 {
 	if i == len(f.list) || off < f.list[i].to || off > math.MaxInt64 {
 		return 0
 	}
-	return f.list[i].from + int64(off-f.list[i].to) //nolint:gosec // inside the record
+	return f.list[i].from + int64(off-f.list[i].to)
 }

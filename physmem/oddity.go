@@ -41,8 +41,8 @@ const (
 	OddityCPU
 	// OddityLimit means that the file holds more of something than is read.
 	OddityLimit
-	// OddityCount: a count in a header is not that of what it counts; the
-	// latter was believed.
+	// OddityCount says that a count in a header is not that of what it counts;
+	// the latter was believed.
 	OddityCount
 	// OddityForced means that the file looks like another format than that
 	// which it was opened as, by option.

@@ -70,7 +70,7 @@ func (f *pageFile) readAt(p []byte, pa uint64) (int, error) {
 		left := uint64(len(p) - n)
 		behind := f.present.end(page, (pa+left-1)/PageSize+1)
 		want := min(left, behind*PageSize-pa)
-		off := f.offset(page) + int64(within) //nolint:gosec // below PageSize
+		off := f.offset(page) + int64(within)
 		got, err := binio.ReadSome(f.r, p[n:][:want], off)
 		n += got
 		if err != nil {

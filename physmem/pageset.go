@@ -50,13 +50,13 @@ var fullChunk = func() *pageChunk {
 // countUp sets the running counts, and returns the number of members.
 func (c *pageChunk) countUp() uint64 {
 	n := 0
-	for i, w := range c.words {
+	for i, w := range &c.words {
 		if i%rankWords == 0 {
-			c.before[i/rankWords] = uint16(n) //nolint:gosec // below chunkPages
+			c.before[i/rankWords] = uint16(n)
 		}
 		n += bits.OnesCount64(w)
 	}
-	return uint64(n) //nolint:gosec // a count of bits
+	return uint64(n)
 }
 
 // readPageSet reads a bitmap of n bits at file offset off, bit i of byte k being
@@ -68,7 +68,7 @@ func readPageSet(r io.ReaderAt, off int64, n uint64) (*pageSet, error) {
 	buf := make([]byte, min((size+7)&^7, batch))
 	for done := uint64(0); done < size; {
 		part := min(size-done, batch)
-		at := off + int64(done) //nolint:gosec // inside the file
+		at := off + int64(done)
 		if err := binio.ReadFull(r, buf[:part], at); err != nil {
 			return nil, &ReadError{Offset: at, Err: err}
 		}
@@ -223,7 +223,7 @@ func (s *pageSet) runCount() uint64 {
 			last = 1
 			continue
 		}
-		for _, w := range c.words {
+		for _, w := range &c.words {
 			n += uint64(bits.OnesCount64(w &^ (w<<1 | last))) //nolint:gosec // a count of bits
 			last = w >> 63
 		}
@@ -242,7 +242,7 @@ func (s *pageSet) filter(keep func(page, rank uint64) bool) *pageSet {
 			continue
 		}
 		kept := new(pageChunk)
-		for j, w := range c.words {
+		for j, w := range &c.words {
 			for ; w != 0; w &= w - 1 {
 				bit := uint64(bits.TrailingZeros64(w)) //nolint:gosec // below 64
 				if keep(uint64(i)*chunkPages+uint64(j)*64+bit, rank) {

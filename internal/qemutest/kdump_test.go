@@ -1,6 +1,7 @@
 package qemutest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"path/filepath"
@@ -95,7 +96,7 @@ func blankROM(t *testing.T, file []byte) {
 	require.Equal(t, make([]byte, kdumpBlock), v.get(descs+all*descSize, kdumpBlock))
 	for i := below; i < all; i++ {
 		desc := v.get(descs+i*descSize, descSize)
-		if string(desc) == string(zero) {
+		if bytes.Equal(desc, zero) {
 			continue
 		}
 		v.put(le.Uint64(desc), make([]byte, le.Uint32(desc[8:])))
