@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-
-	"windmp/physmem"
 )
 
 // Stdout as an output name means: stream the dump.
@@ -28,19 +26,23 @@ func File(ctx context.Context, in, out string, stdout io.Writer, opt Options) (*
 
 // run is the pipeline: open, examine, plan, write.
 func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err error) {
+	if err := opt.checkInput(); err != nil {
+		return err
+	}
 	toFile := r.Output.Path != Stdout
 	if toFile {
 		if err := checkOutput(r.Input.Path, r.Output.Path, opt.Force); err != nil {
 			return &StageError{Stage: StageOutput, Err: err}
 		}
 	}
-	im, err := physmem.Open(r.Input.Path)
+	im, closeInput, err := openSource(ctx, r.Input.Path, opt)
 	if err != nil {
-		return &StageError{Stage: StageOpen, Err: err}
+		return err
 	}
-	defer func() { err = errors.Join(err, im.Close()) }()
+	defer func() { err = errors.Join(err, closeInput()) }()
 	r.describeImage(im)
 	g, err := ExamineWith(ctx, im, opt)
+	r.describeImage(g.Image)
 	r.describeGuest(g)
 	if err != nil {
 		return err

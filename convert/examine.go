@@ -79,7 +79,18 @@ func Examine(im *physmem.Image) (*Guest, error) {
 // ExamineWith is [Examine] with what the user says of the guest: [Options.DTB],
 // [Options.KernelBase] and [Options.KDBG]. Without a header and without a vCPU
 // that leads to the kernel, all of the file is read, which ctx ends.
+//
+// Of raw memory for which no holes were given, Image may be another view of im's
+// file, with the hole that the guest's own structures confirm.
 func ExamineWith(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+	if im.Format() == physmem.FormatRaw && len(im.Ranges()) == 1 {
+		return examineRaw(ctx, im, opt)
+	}
+	return examine(ctx, im, opt)
+}
+
+// examine runs the stages.
+func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
 	g := &Guest{Image: im}
 	g.noteOddities()
 	stages := []struct {

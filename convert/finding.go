@@ -52,6 +52,7 @@ const (
 	IDContainerOdd  = "WD102" // a table or note of the container is odd but usable
 	IDNotesUnusable = "WD103" // notes that could not be read
 	IDLoadsDisagree = "WD104" // two PT_LOADs give one address different contents
+	IDRawHole       = "WD105" // a hole that raw memory is taken to have
 
 	// Header.
 	IDNoHeader       = "WD201" // no Windows header note

@@ -3,6 +3,8 @@ package convert
 import (
 	"fmt"
 	"strings"
+
+	"windmp/physmem"
 )
 
 // ContextMode says which registers the dump shows for each processor.
@@ -53,6 +55,9 @@ const (
 // Options steer a conversion. The zero value means: contexts auto, missing
 // pages refuse, never overwrite, two workers, fsync before the rename.
 type Options struct {
+	// Input says what the source itself does not: its format and, of raw memory,
+	// its holes.
+	Input physmem.Options
 	// Contexts chooses the registers of each processor; empty means auto.
 	Contexts ContextMode
 	// Missing chooses what happens to pages the source lacks; empty means fail.
@@ -80,6 +85,9 @@ type Options struct {
 	// Workers is the number of parallel copiers; 0 means [DefaultWorkers].
 	// Values above [MaxWorkers] are lowered to it.
 	Workers int
+	// TempDir is where a packed source is unpacked to; empty means the system's
+	// folder for temporary files.
+	TempDir string
 	// Sparse chooses what becomes of zeros in a file; empty means auto.
 	Sparse SparseMode
 	// NoSync leaves out the fsync of the file and its folder.
@@ -91,6 +99,14 @@ type Options struct {
 
 // overrides tells whether the user says something of the guest.
 func (o *Options) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
+
+// checkInput is a [*UsageError] where the input's options make no sense.
+func (o *Options) checkInput() error {
+	if err := o.Input.Check(); err != nil {
+		return &UsageError{Reason: err.Error()}
+	}
+	return nil
+}
 
 // contexts is the mode in force.
 func (o Options) contexts() ContextMode {

@@ -24,6 +24,7 @@ type convertFlags struct {
 	strict, noSync             bool
 	jobs                       int
 	dtb, kernelBase, kdbg      address
+	input                      inputFlags
 }
 
 const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
@@ -59,6 +60,7 @@ func (a *app) convertCommand() *cobra.Command {
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
+	f.input.register(fs)
 	fs.StringVar(&f.to, "to", string(convert.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
 	fs.StringVarP(&f.kind, "type", "t", string(convert.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
@@ -127,6 +129,10 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 }
 
 func (f *convertFlags) options() (convert.Options, error) {
+	input, err := f.input.options()
+	if err != nil {
+		return convert.Options{}, err
+	}
 	contexts, err := convert.ParseContextMode(f.contexts)
 	if err != nil {
 		return convert.Options{}, err
@@ -158,6 +164,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
+		Input:    input,
 		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse, To: to,
 		DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg),
 		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,

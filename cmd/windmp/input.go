@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+// inputFlags are the flags of every command that opens an image, for what the
+// file itself does not say.
+type inputFlags struct {
+	format string
+	holes  holes
+}
+
+func (f *inputFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
+	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END; repeatable (default: what the guest's structures confirm)")
+}
+
+// options turns the flags into options; the error is a *convert.UsageError.
+func (f *inputFlags) options() (physmem.Options, error) {
+	opt := physmem.Options{Format: physmem.Format(f.format), Holes: f.holes}
+	if f.format == "auto" {
+		opt.Format = ""
+	}
+	if len(opt.Holes) > 0 && opt.Format != physmem.FormatRaw {
+		return opt, &convert.UsageError{Reason: "--hole goes with --format=raw"}
+	}
+	if err := opt.Check(); err != nil {
+		return opt, &convert.UsageError{Reason: "--" + strings.Replace(err.Error(), "holes:", "hole:", 1)}
+	}
+	return opt, nil
+}
+
+func joinFormats() string {
+	formats := physmem.Formats()
+	names := make([]string, 0, len(formats))
+	for _, f := range formats {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// holes is a flag's value: ranges of physical addresses.
+type holes []physmem.Range
+
+// String is the flag's default, for its help.
+func (h *holes) String() string { return "" }
+
+// Type names the value in the help.
+func (h *holes) Type() string { return "range" }
+
+// Set adds START-END. END is the address behind the hole or its last byte: holes
+// are made of pages, so the two cannot be mistaken for each other.
+func (h *holes) Set(s string) error {
+	from, to, found := strings.Cut(s, "-")
+	if !found {
+		return fmt.Errorf("%q is not START-END", s)
+	}
+	start, err := parsePlace(from)
+	if err != nil {
+		return err
+	}
+	end, err := parsePlace(to)
+	if err != nil {
+		return err
+	}
+	if end%physmem.PageSize == physmem.PageSize-1 {
+		end++
+	}
+	if end <= start {
+		return fmt.Errorf("%q ends before it begins", s)
+	}
+	*h = append(*h, physmem.Range{Start: start, Size: end - start})
+	return nil
+}
+
+// parsePlace parses a physical address: hexadecimal with 0x, else decimal, with
+// K, M, G or T behind it, or KiB and so on, for powers of 1024.
+func parsePlace(s string) (uint64, error) {
+	text := strings.ToUpper(strings.TrimSpace(s))
+	shift := 0
+	digits := strings.TrimSuffix(text, "IB")
+	if n := len(digits); n > 0 {
+		if i := strings.IndexByte("KMGT", digits[n-1]); i >= 0 {
+			digits, shift = digits[:n-1], 10*(i+1)
+		} else {
+			digits = text // the suffix was not one
+		}
+	}
+	base := 10
+	if hex, ok := strings.CutPrefix(digits, "0X"); ok {
+		digits, base = hex, 16
+	}
+	v, err := strconv.ParseUint(digits, base, 64)
+	if err != nil || v<<shift>>shift != v {
+		return 0, fmt.Errorf("%q is not an address: want 0xc0000000, 3221225472 or 3G", s)
+	}
+	return v << shift, nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+func TestInputFlags(t *testing.T) {
+	t.Parallel()
+	hole := func(start, size uint64) physmem.Range { return physmem.Range{Start: start, Size: size} }
+	for _, tc := range []struct {
+		name string
+		args []string
+		want physmem.Options
+		err  string // of the flag itself, or of the options
+	}{
+		{name: "none"},
+		{name: "auto", args: []string{"--format=auto"}},
+		{name: "elf", args: []string{"--format=elf"}, want: physmem.Options{Format: physmem.FormatELF}},
+		{name: "raw", args: []string{"--format", "raw"}, want: physmem.Options{Format: physmem.FormatRaw}},
+		{
+			name: "holes", args: []string{"--format=raw", "--hole=0xc0000000-0x100000000", "--hole", "4224M-0x10bffffff"},
+			want: physmem.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(0xc0000000, 0x40000000), hole(0x108000000, 0x4000000)}},
+		},
+		{
+			name: "suffixes", args: []string{"--format=raw", "--hole=3G-4GiB", "--hole=8192-12k"},
+			want: physmem.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(3<<30, 1<<30), hole(0x2000, 0x1000)}},
+		},
+		{name: "unknown", args: []string{"--format=vmem"}, err: `--format: "vmem" is not one of elf, dmp, kdump, raw`},
+		{name: "not raw", args: []string{"--hole=3G-4G"}, err: "--hole goes with --format=raw"},
+		{name: "no pages", args: []string{"--format=raw", "--hole=1-0x2000"}, err: "--hole: [0x1, 0x2000) does not begin and end at a page"},
+		{name: "overlap", args: []string{"--format=raw", "--hole=1G-3G", "--hole=2G-4G"}, err: "--hole: [0x40000000, 0xc0000000) and [0x80000000, 0x100000000) overlap"},
+		{name: "no end", args: []string{"--hole=3G"}, err: `"3G" is not START-END`},
+		{name: "backwards", args: []string{"--hole=4G-3G"}, err: `"4G-3G" ends before it begins`},
+		{name: "empty", args: []string{"--hole=3G-3G"}, err: "ends before it begins"},
+		{name: "no number", args: []string{"--hole=x-3G"}, err: `"x" is not an address`},
+		{name: "no number at the end", args: []string{"--hole=3G-"}, err: `"" is not an address`},
+		{name: "only a suffix", args: []string{"--hole=3G-GiB"}, err: `"GiB" is not an address`},
+		{name: "too large", args: []string{"--hole=3G-99999999T"}, err: `"99999999T" is not an address`},
+		{name: "above memory", args: []string{"--format=raw", "--hole=4096T-8192T"}, err: "are no range of physical memory"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var f inputFlags
+			fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+			f.register(fs)
+			err := fs.Parse(tc.args)
+			var opt physmem.Options
+			if err == nil {
+				if opt, err = f.options(); err != nil {
+					var usage *convert.UsageError
+					require.ErrorAs(t, err, &usage)
+				}
+			}
+			if tc.err != "" {
+				require.ErrorContains(t, err, tc.err)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tc.want.Format, opt.Format)
+			assert.Equal(t, tc.want.Holes, []physmem.Range(opt.Holes))
+		})
+	}
+}
