@@ -49,7 +49,7 @@ type discovery struct {
 	opt   *Options
 	cache *pageCache
 
-	tried    map[vtop.PA]bool // roots, told apart by levels in bit 0
+	tried    map[triedRoot]bool
 	located  bool
 	blocks   []kdbg.Candidate
 	places   int
@@ -69,7 +69,7 @@ type discovery struct {
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
 func (g *Guest) discover(ctx context.Context, opt *Options) error {
 	g.joinExtents()
-	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.Image), tried: map[vtop.PA]bool{}}
+	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.Image), tried: map[triedRoot]bool{}}
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {
 		found, err := way()
 		if err != nil {
@@ -106,7 +106,6 @@ func (d *discovery) fromCPUs() (bool, error) {
 			continue
 		}
 		space := d.cache.space(c.CR3, levelsOf(c))
-		d.evidence.see(space, c)
 		if d.fromRoot(space, c, fmt.Sprintf("CR3 of vCPU %d", i)) {
 			return true, nil
 		}
@@ -149,7 +148,7 @@ func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
 
 // fromRoot looks for the kernel in one address space, starting from a vCPU.
 func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool {
-	if !d.newRoot(space) {
+	if !d.newRoot(space, false) {
 		return false
 	}
 	if err := d.confirmSpace(space); err != nil {
@@ -165,12 +164,16 @@ func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool
 	return d.blockIn(space, image, via)
 }
 
-// newRoot tells whether a root was not tried yet.
-func (d *discovery) newRoot(space *vtop.Space) bool {
-	key := space.DTB
-	if space.Levels == 5 {
-		key |= 1
-	}
+// triedRoot is a root and the way in which it was tried: with a vCPU or alone.
+type triedRoot struct {
+	dtb    vtop.PA
+	levels int
+	alone  bool
+}
+
+// newRoot tells whether a root was not tried yet in this way.
+func (d *discovery) newRoot(space *vtop.Space, alone bool) bool {
+	key := triedRoot{space.DTB, space.Levels, alone}
 	if d.tried[key] || len(d.tried) >= maxRoots {
 		return false
 	}
@@ -292,12 +295,28 @@ func (d *discovery) settle() {
 		}
 	}
 	g.addf(IDGuestFound, SeverityInfo, "VA "+d.block.VA.String(), "",
-		"Windows was found by %s: kernel at %s, KDBG %s, DirectoryTableBase %#x (%s)",
-		d.via, vtop.VA(d.block.Data.KernBase), codeWord(d.block), uint64(g.Space.DTB), how)
+		"Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
+		d.via, kernelIdentity(d.image), vtop.VA(d.block.Data.KernBase), codeWord(d.block), uint64(g.Space.DTB), how)
 	if d.block.Encoded {
 		g.addf(IDKDBGDecoded, SeverityInfo, "VA "+d.block.VA.String(), "",
 			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", d.block.Rotation, d.block.Constant)
 	}
+}
+
+// kernelIdentity is what the image says of itself: name, file version, and the
+// key of its symbols.
+func kernelIdentity(im *kdbg.Image) string {
+	if im == nil {
+		return "(its headers are not readable)"
+	}
+	text := imageName(im)
+	if im.FileVersion != "" {
+		text += " " + im.FileVersion
+	}
+	if im.PDB != nil {
+		text += fmt.Sprintf(" (symbols %s %s%X)", quote(im.PDB.Name), im.PDB.GUID, im.PDB.Age)
+	}
+	return text
 }
 
 func codeWord(b *kdbg.Block) string {

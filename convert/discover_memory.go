@@ -24,7 +24,6 @@ func (d *discovery) fromMemory() (bool, error) {
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
 	err := vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), d.must(), func(r vtop.Root) bool {
-		d.evidence.roots++
 		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
 		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), via)
 	})
@@ -74,14 +73,13 @@ func (d *discovery) locate() error {
 	if err != nil {
 		d.attempt("%v", err)
 	}
-	d.evidence.blocks = len(d.blocks)
 	return nil
 }
 
 // fromRootAlone tries the candidates in an address space, then looks for the
 // kernel's image in it: a block in scattered pages is no candidate.
 func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.VA) bool {
-	if !d.newRoot(space) || d.confirmSpace(space) != nil {
+	if !d.newRoot(space, true) || d.confirmSpace(space) != nil {
 		return false
 	}
 	d.placeMapped(space)

@@ -12,32 +12,31 @@ import (
 	"windmp/vtop"
 )
 
+// maxSeen bounds the vCPUs that are looked at for the reason of a failure.
+const maxSeen = 16
+
 // evidence is what the search saw on its way, for the sentence that says why it
 // failed.
 type evidence struct {
-	kernel   *kdbg.Image   // a kernel's image without a block
-	others   []*kdbg.Image // images that vCPUs run in
-	unread   error         // page tables that the file lacks
-	unmapped int           // vCPUs whose tables do not map the kernel
-	blocks   int           // candidates for KDBG
-	roots    int           // candidates for page tables
+	kernel *kdbg.Image   // a kernel's image without a block
+	others []*kdbg.Image // images that vCPUs run in
+	unread error         // page tables that the file lacks
 }
 
 // see looks at where a vCPU is.
 func (e *evidence) see(space *vtop.Space, c *physmem.CPU) {
 	_, err := space.Translate(kdbg.SharedUserDataVA)
-	var fault *vtop.FaultError
-	if errors.As(err, &fault) {
-		if fault.Kind == vtop.TableUnreadable {
-			e.unread = err
-		} else {
-			e.unmapped++
-		}
-	}
 	if err == nil {
 		return
 	}
-	hints := []vtop.VA{vtop.VA(c.Rip)}
+	var fault *vtop.FaultError
+	if errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable {
+		e.unread = err
+	}
+	var hints []vtop.VA
+	if c.CPL() == 0 {
+		hints = append(hints, vtop.VA(c.Rip))
+	}
 	if handler, err := kdbg.Gate(space, vtop.VA(c.IDT.Base), 0); err == nil {
 		hints = append(hints, handler)
 	}
@@ -83,6 +82,12 @@ func (d *discovery) reasons() string {
 
 // diagnose says, as far as can be told, why no kernel was found.
 func (d *discovery) diagnose() Finding {
+	cpus := d.g.Image.CPUs()
+	for i := range cpus[:min(len(cpus), maxSeen)] {
+		if c := &cpus[i]; c.HasSystem && c.CR3 != 0 {
+			d.evidence.see(d.cache.space(c.CR3, levelsOf(c)), c)
+		}
+	}
 	for _, ask := range []func() (Finding, bool){d.secureKernel, d.bootLoader, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
 			return f

@@ -106,9 +106,6 @@ func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *conver
 	require.NoError(t, err)
 	dmp, err := os.ReadFile(out)
 	require.NoError(t, err)
-	if dir := os.Getenv("WINDMP_KEEP"); dir != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), " ", "_")+".dmp"), dmp, 0o600))
-	}
 	return dmp, r
 }
 

@@ -63,6 +63,13 @@ var withoutNote = []struct {
 		name: "no IDT, system call entry saved", via: "CR3 of vCPU 0",
 		poke: func(g *guestsim.Guest) { g.VCPUs[0].IDT.Base, g.VCPUs[0].Rip = 0, 0 },
 	},
+	{
+		name: "vCPUs without a trace of the kernel", opt: guestsim.Options{Encoded: true}, via: "self-map",
+		poke: func(g *guestsim.Guest) {
+			v := &g.VCPUs[0]
+			v.IDT.Base, v.Rip, v.GS.Base = 0, 0, 0
+		},
+	},
 	{name: "self-map", opt: guestsim.Options{File: noCPUs, Encoded: true}, via: "self-map"},
 	{name: "self-map, plain", opt: guestsim.Options{File: noCPUs, Build: 9600}, via: "self-map"},
 	{name: "self-map, scattered", opt: guestsim.Options{File: noCPUs, KDBGOffset: 0xf40}, via: "self-map"},
