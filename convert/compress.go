@@ -74,7 +74,8 @@ func (nopCloser) Close() error { return nil }
 
 func newGzip(w io.Writer) (*pgzip.Writer, error) {
 	z := pgzip.NewWriter(w)
-	return z, z.SetConcurrency(compressWindow, runtime.GOMAXPROCS(0))
+	err := z.SetConcurrency(compressWindow, runtime.GOMAXPROCS(0))
+	return z, err
 }
 
 // zipFile is a zip with one entry, open for writing.

@@ -65,7 +65,7 @@ func TestCompressedOutput(t *testing.T) {
 			continue
 		}
 		out, err := exec.Command(tool[0], tool[1:]...).CombinedOutput()
-		assert.NoError(t, err, "%s: %s", tool[0], out)
+		require.NoError(t, err, "%s: %s", tool[0], out)
 	}
 	assert.Equal(t, convert.CompressNone, convert.CompressionOf("x.dmp"))
 }

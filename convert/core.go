@@ -133,8 +133,8 @@ func (g *Guest) taskRegister(s *kdbg.SpecialRegisters) physmem.Segment {
 	if err != nil {
 		return tr
 	}
-	tr.Limit = uint32(low&0xffff | low>>48&0xf<<16)
-	tr.Flags = uint32(low >> 32 & 0xf0ff00) //nolint:gosec // masked
+	tr.Limit = uint32((low&0xffff | low>>48&0xf<<16) & 0xfffff)
+	tr.Flags = uint32(low >> 32 & 0xf0ff00)
 	tr.Base = low>>16&0xffffff | low>>56<<24 | high<<32
 	return tr
 }

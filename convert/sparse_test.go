@@ -27,7 +27,7 @@ func TestHoleWriter(t *testing.T) {
 	for _, mode := range []SparseMode{SparseAuto, SparseAlways} {
 		f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 		require.NoError(t, err)
-		defer f.Close()
+		t.Cleanup(func() { _ = f.Close() })
 		const size = 1<<20 + 12345
 		want := make([]byte, size)
 		for range 6 {

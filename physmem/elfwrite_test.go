@@ -2,6 +2,7 @@ package physmem_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -26,7 +27,7 @@ func TestEncodeELF(t *testing.T) {
 		note := bytes.Repeat([]byte("note"), 11)
 		front, err := physmem.EncodeELF(ranges, cpus, note)
 		require.NoError(t, err)
-		file := append(front, bytes.Repeat([]byte{0xab}, 0x1000)...)
+		file := slices.Concat(front, bytes.Repeat([]byte{0xab}, 0x1000))
 		im, err := physmem.New(bytes.NewReader(file), int64(len(front)+n*0x1000))
 		require.NoError(t, err)
 		assert.Empty(t, im.Oddities())
