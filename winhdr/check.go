@@ -102,16 +102,20 @@ func (c *checker) checkDirectoryTableBase(h *Header64) {
 	case dtb != root:
 		c.add(field, offset, hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
 	}
-	runs, _ := h.Runs()
-	if runs == nil {
-		return // said of the run table
+	if runs, _ := h.Runs(); !inRuns(runs, root) {
+		c.add(field, offset, hex(dtb), "an address inside one of the runs", false)
 	}
+}
+
+// inRuns tells whether a physical address lies in one of the runs; yes if there
+// are none, which is said of the run table.
+func inRuns(runs []PhysicalMemoryRun64, pa uint64) bool {
 	for _, run := range runs {
-		if pfn := root / PageSize; pfn >= run.BasePage && pfn-run.BasePage < run.PageCount {
-			return
+		if pfn := pa / PageSize; pfn >= run.BasePage && pfn-run.BasePage < run.PageCount {
+			return true
 		}
 	}
-	c.add(field, offset, hex(dtb), "an address inside one of the runs", false)
+	return runs == nil
 }
 
 // pointer checks a kernel address: the upper half of the widest address space,

@@ -8,12 +8,17 @@ import (
 // CommentText returns the header's comment: what stands before the first NUL,
 // "" if the field was never set. Bytes that are not printable ASCII come out as
 // '?', since the text may reach a terminal.
-func (h *Header64) CommentText() string {
-	if [4]byte(h.Comment[:4]) == [4]byte{'P', 'A', 'G', 'E'} {
+func (h *Header64) CommentText() string { return commentText(&h.Comment) }
+
+// CommentText is as that of Header64.
+func (h *Header32) CommentText() string { return commentText(&h.Comment) }
+
+func commentText(comment *[128]byte) string {
+	if [4]byte(comment[:4]) == [4]byte{'P', 'A', 'G', 'E'} {
 		return ""
 	}
 	var text []byte
-	for _, c := range h.Comment {
+	for _, c := range comment {
 		if c == 0 {
 			break
 		}

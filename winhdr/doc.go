@@ -1,8 +1,10 @@
-// Package winhdr declares the header of an x64 Windows kernel crash dump and
-// the x64 CONTEXT, once: it decodes, encodes, checks and repairs them, and reads
-// no guest memory.
+// Package winhdr declares the headers of x64 and 32-bit x86 Windows kernel crash
+// dumps and the CONTEXT of both, once: it decodes, encodes, checks and repairs
+// them, and reads no guest memory.
 //
-// A dump begins with 0x2000 bytes that Microsoft calls DUMP_HEADER64. They say
+// A dump begins with 0x2000 bytes that Microsoft calls DUMP_HEADER64, or with
+// 0x1000 that it calls DUMP_HEADER32, which has the same things in narrower fields
+// and in another order. They say
 // which physical pages the file holds (the run table), where the System
 // process's page table and the kernel's own description of itself are (KDBG),
 // and why the machine stopped. In a full dump, DumpType 1, the pages of the run
@@ -33,5 +35,5 @@
 // which QEMU's win_dump_defs.h, kdmp-parser and volatility agree with, and real
 // dumps of builds 9600, 19041 and 26100. "Observed with the engine" means
 // Microsoft's debugger engine, dbgeng.dll 10.0.10240, opening dumps that differ
-// from a good one in a single field. The 32-bit header is not supported.
+// from a good one in a single field.
 package winhdr

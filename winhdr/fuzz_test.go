@@ -144,3 +144,46 @@ func FuzzContext64(f *testing.F) {
 		_ = c.ContextFlags.String()
 	})
 }
+
+func FuzzHeader32(f *testing.F) {
+	f.Add(goodHeader32().Encode())
+	f.Add(goodHeader32().Encode()[:0x320])
+	overlapping := goodHeader32()
+	overlapping.PhysicalMemory.Run[0].PageCount = 0x200
+	f.Add(overlapping.Encode()[:0x320])
+	f.Add(kernelContext32().Encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := Decode32(b)
+		if (h == nil) == (err == nil) {
+			t.Fatalf("value %v, error %v: want one of them", h != nil, err)
+		}
+		padded := make([]byte, Size32)
+		copy(padded, b)
+		if h, err = Decode32(padded); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(padded, h.Encode()) {
+			t.Fatal("encoding changed the bytes")
+		}
+		if problems := h.Check(); len(problems) > 3*MaxRuns32+16 {
+			t.Fatalf("%d problems", len(problems))
+		}
+		if runs, _ := h.Runs(); runs != nil {
+			if err := h.SetRuns(runs); err != nil {
+				t.Fatal(err)
+			}
+			if again, problems := h.Runs(); len(problems) > 0 || len(again) != len(runs) {
+				t.Fatalf("after SetRuns: %v", problems)
+			}
+		}
+		c, err := DecodeContext32(padded[:ContextSize32])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.PlausibleKernel() == nil && (c.Plausible() != nil || c.Eip < kernelStart32 || c.SegCs != kernelCS32) {
+			t.Fatalf("taken for the kernel's: %+v", c)
+		}
+		_, _ = c.ContextFlags.String(), h.CommentText()
+	})
+}

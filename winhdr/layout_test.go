@@ -163,13 +163,15 @@ var xsaveLayout = []layoutRow{
 	{"Reserved4", 0x1a0, fxsave},
 }
 
+type layoutCase struct {
+	value any
+	size  uintptr
+	rows  []layoutRow
+}
+
 func TestLayout(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		value any
-		size  uintptr
-		rows  []layoutRow
-	}{
+	testLayouts(t, []layoutCase{
 		{Header64{}, 0x2000, headerLayout},
 		{PhysicalMemoryDescriptor64{}, 0x2b0, memoryLayout},
 		{PhysicalMemoryRun64{}, 0x10, runLayout},
@@ -179,7 +181,11 @@ func TestLayout(t *testing.T) {
 		{BitmapDump64{}, 0x38, bitmapLayout},
 		{SummaryDump64{}, 0x28, summaryLayout},
 		{M128A{}, 0x10, []layoutRow{{"Low", 0, sdk}, {"High", 8, sdk}}},
-	}
+	})
+}
+
+func testLayouts(t *testing.T, tests []layoutCase) {
+	t.Helper()
 	for _, tt := range tests {
 		typ := reflect.TypeOf(tt.value)
 		t.Run(typ.Name(), func(t *testing.T) {

@@ -7,20 +7,56 @@ import (
 	"unsafe"
 )
 
+// Where the fields of the 64-bit header's run table are, in bytes from the start
+// of the header.
 const (
 	offsetMemory        = unsafe.Offsetof(Header64{}.PhysicalMemory)
 	offsetNumberOfRuns  = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfRuns)
 	offsetNumberOfPages = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfPages)
 	offsetRun           = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.Run)
-	offsetBasePage      = unsafe.Offsetof(PhysicalMemoryRun64{}.BasePage)
-	offsetPageCount     = unsafe.Offsetof(PhysicalMemoryRun64{}.PageCount)
-	sizeRun             = unsafe.Sizeof(PhysicalMemoryRun64{})
 )
+
+// runTable is the run table of a header of either width, with the runs in the
+// wider form.
+type runTable struct {
+	count uint32
+	pages uint64
+	runs  []PhysicalMemoryRun64 // all that there is room for
+	*tableLayout
+}
+
+// tableLayout is where a header has its run table, and what it can say. Offsets
+// are in bytes from the start of the header, those of a run's fields from the
+// start of the run.
+type tableLayout struct {
+	offsetCount, offsetPages, offsetRun    uintptr
+	sizeRun, offsetBasePage, offsetPageCnt uintptr
+
+	maxPFN  uint64 // the first page frame number that can't be
+	because string // why not
+}
+
+var layout64 = tableLayout{
+	offsetCount:    offsetNumberOfRuns,
+	offsetPages:    offsetNumberOfPages,
+	offsetRun:      offsetRun,
+	sizeRun:        unsafe.Sizeof(PhysicalMemoryRun64{}),
+	offsetBasePage: unsafe.Offsetof(PhysicalMemoryRun64{}.BasePage),
+	offsetPageCnt:  unsafe.Offsetof(PhysicalMemoryRun64{}.PageCount),
+	maxPFN:         MaxPFN,
+	because:        "physical addresses having 52 bits",
+}
+
+func (h *Header64) runTable() runTable {
+	m := &h.PhysicalMemory
+	return runTable{m.NumberOfRuns, m.NumberOfPages, m.Run[:], &layout64}
+}
 
 // namedRun is a run with its place in the header.
 type namedRun struct {
 	PhysicalMemoryRun64
 	index int
+	*tableLayout
 }
 
 // end is the page after the run. It can't wrap once checkLimits was content.
@@ -29,7 +65,7 @@ func (r namedRun) end() uint64 { return r.BasePage + r.PageCount }
 func (r namedRun) problem(field string, offset uintptr, got, want string, repairable bool) Problem {
 	return Problem{
 		Field:      fmt.Sprintf("Run[%d]%s", r.index, field),
-		Offset:     int(offsetRun+offset) + r.index*int(sizeRun),
+		Offset:     int(r.offsetRun+offset) + r.index*int(r.sizeRun),
 		Got:        got,
 		Want:       want,
 		Repairable: repairable,
@@ -59,7 +95,12 @@ func (r namedRun) String() string {
 //
 // The runs are nil if and only if one of the problems is not repairable.
 func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
-	runs, problems := h.pagedRuns()
+	return h.runTable().usable()
+}
+
+// usable is Runs.
+func (t runTable) usable() ([]PhysicalMemoryRun64, []Problem) {
+	runs, problems := t.paged()
 	if runs == nil {
 		return nil, problems
 	}
@@ -68,11 +109,11 @@ func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
 	united, more := uniteRuns(runs)
 	problems = append(problems, more...)
 
-	if sum := sumPages(united); sum != h.PhysicalMemory.NumberOfPages {
+	if sum := sumPages(united); sum != t.pages {
 		problems = append(problems, Problem{
 			Field:      "NumberOfPages",
-			Offset:     int(offsetNumberOfPages),
-			Got:        hex(h.PhysicalMemory.NumberOfPages),
+			Offset:     int(t.offsetPages),
+			Got:        hex(t.pages),
 			Want:       fmt.Sprintf("0x%x, the sum over the runs", sum),
 			Repairable: true,
 		})
@@ -85,41 +126,47 @@ func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
 // error is a Problem. Entries behind the last run keep their bytes, but for
 // those that were runs before: these become zero.
 func (h *Header64) SetRuns(runs []PhysicalMemoryRun64) error {
-	if len(runs) > MaxRuns64 {
-		return countProblem(fmt.Sprintf("0x%x", len(runs)))
-	}
-	var probe Header64
-	copy(probe.PhysicalMemory.Run[:], runs)
-	probe.PhysicalMemory.NumberOfRuns = uint32(len(runs)) //nolint:gosec // at most MaxRuns64
-	probe.PhysicalMemory.NumberOfPages = sumPages(runs)
-	if _, problems := probe.Runs(); len(problems) > 0 {
-		return problems[0]
+	if err := h.runTable().fits(runs); err != nil {
+		return err
 	}
 	m := &h.PhysicalMemory
 	for i := len(runs); i < int(min(m.NumberOfRuns, MaxRuns64)); i++ {
 		m.Run[i] = PhysicalMemoryRun64{}
 	}
 	copy(m.Run[:], runs)
-	m.NumberOfRuns = probe.PhysicalMemory.NumberOfRuns
-	m.NumberOfPages = probe.PhysicalMemory.NumberOfPages
+	m.NumberOfRuns = uint32(len(runs)) //nolint:gosec // at most MaxRuns64
+	m.NumberOfPages = sumPages(runs)
 	return nil
 }
 
-// pagedRuns returns the runs that have pages, and nil if a problem is not
+// fits returns what is wrong with runs that are to replace those of the table.
+func (t runTable) fits(runs []PhysicalMemoryRun64) error {
+	if len(runs) > len(t.runs) {
+		return t.countProblem(fmt.Sprintf("0x%x", len(runs)))
+	}
+	room := make([]PhysicalMemoryRun64, len(t.runs))
+	copy(room, runs)
+	t.count, t.pages, t.runs = uint32(len(runs)), sumPages(runs), room //nolint:gosec // at most len(room)
+	if _, problems := t.usable(); len(problems) > 0 {
+		return problems[0]
+	}
+	return nil
+}
+
+// paged returns the runs that have pages, and nil if a problem is not
 // repairable.
-func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
-	count := h.PhysicalMemory.NumberOfRuns
-	if count == 0 || count > MaxRuns64 {
-		return nil, []Problem{countProblem(hex(count))}
+func (t runTable) paged() ([]namedRun, []Problem) {
+	if t.count == 0 || uint64(t.count) > uint64(len(t.runs)) {
+		return nil, []Problem{t.countProblem(hex(t.count))}
 	}
 	var runs []namedRun
 	var problems []Problem
 	bad := false
-	for i, run := range h.PhysicalMemory.Run[:count] {
-		named := namedRun{run, i}
+	for i, run := range t.runs[:t.count] {
+		named := namedRun{run, i, t.tableLayout}
 		if run.PageCount == 0 {
 			problems = append(problems, named.problem(".PageCount",
-				offsetPageCount, "0x0", "at least one page", true))
+				t.offsetPageCnt, "0x0", "at least one page", true))
 			continue
 		}
 		if p := named.checkLimits(); p != nil {
@@ -129,7 +176,7 @@ func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 		runs = append(runs, named)
 	}
 	if len(runs) == 0 {
-		problems = append(problems, countProblem(fmt.Sprintf("0x%x, all of them empty", count)))
+		problems = append(problems, t.countProblem(fmt.Sprintf("0x%x, all of them empty", t.count)))
 		bad = true
 	}
 	if bad {
@@ -138,26 +185,26 @@ func (h *Header64) pagedRuns() ([]namedRun, []Problem) {
 	return runs, problems
 }
 
-func countProblem(got string) Problem {
+func (t runTable) countProblem(got string) Problem {
 	return Problem{
 		Field:  "NumberOfRuns",
-		Offset: int(offsetNumberOfRuns),
+		Offset: int(t.offsetCount),
 		Got:    got,
-		Want:   fmt.Sprintf("1 to %d runs with pages", MaxRuns64),
+		Want:   fmt.Sprintf("1 to %d runs with pages", len(t.runs)),
 	}
 }
 
-// checkLimits returns what is wrong with a run that passes MaxPFN. Compared by
+// checkLimits returns what is wrong with a run that passes maxPFN. Compared by
 // subtraction, so that no sum can wrap.
 func (r namedRun) checkLimits() *Problem {
 	var p Problem
 	switch {
-	case r.BasePage >= MaxPFN:
-		p = r.problem(".BasePage", offsetBasePage, hex(r.BasePage),
-			fmt.Sprintf("below 0x%x, physical addresses having 52 bits", uint64(MaxPFN)), false)
-	case r.PageCount > MaxPFN-r.BasePage:
-		p = r.problem(".PageCount", offsetPageCount, hex(r.PageCount),
-			fmt.Sprintf("at most 0x%x, physical addresses having 52 bits", MaxPFN-r.BasePage), false)
+	case r.BasePage >= r.maxPFN:
+		p = r.problem(".BasePage", r.offsetBasePage, hex(r.BasePage),
+			fmt.Sprintf("below 0x%x, %s", r.maxPFN, r.because), false)
+	case r.PageCount > r.maxPFN-r.BasePage:
+		p = r.problem(".PageCount", r.offsetPageCnt, hex(r.PageCount),
+			fmt.Sprintf("at most 0x%x, %s", r.maxPFN-r.BasePage, r.because), false)
 	default:
 		return nil
 	}
@@ -170,7 +217,7 @@ func sortRuns(runs []namedRun) []Problem {
 	var problems []Problem
 	for i := 1; i < len(runs); i++ {
 		if runs[i].BasePage < runs[i-1].BasePage {
-			problems = append(problems, runs[i].problem(".BasePage", offsetBasePage,
+			problems = append(problems, runs[i].problem(".BasePage", runs[i].offsetBasePage,
 				hex(runs[i].BasePage),
 				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true))
 		}

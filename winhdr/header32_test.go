@@ -1,0 +1,324 @@
+package winhdr
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// goodHeader32 returns a header that Check has nothing against.
+func goodHeader32() *Header32 {
+	b := make([]byte, Size32)
+	PageFill(b)
+	h, _ := Decode32(b)
+	h.ValidDump = ValidDumpDUMP
+	h.MajorVersion = 0xf
+	h.MinorVersion = 7601
+	h.DirectoryTableBase = 0x185000
+	h.PfnDataBase = 0x82b7d708
+	h.PsLoadedModuleList = 0x82b4e4d0
+	h.PsActiveProcessHead = 0x82b46df8
+	h.MachineImageType = MachineI386
+	h.NumberProcessors = 2
+	h.BugCheckCode = BugCheckLiveSystemDump
+	h.PaeEnabled = 1
+	h.KdDebuggerDataBlock = 0x82b2fbe8
+	h.PhysicalMemory.NumberOfRuns = 2
+	h.PhysicalMemory.NumberOfPages = 0x1f7e
+	h.PhysicalMemory.Run[0] = PhysicalMemoryRun32{0x1, 0x9e}
+	h.PhysicalMemory.Run[1] = PhysicalMemoryRun32{0x100, 0x1ee0}
+	h.DumpType = DumpTypeFull
+	h.SystemTime = 0x01d9c0ffee000000
+	return h
+}
+
+var header32Layout = []layoutRow{
+	{"Signature", 0x000, wdk + qemu},
+	{"ValidDump", 0x004, wdk + qemu},
+	{"MajorVersion", 0x008, wdk + qemu},
+	{"MinorVersion", 0x00c, wdk + qemu},
+	{"DirectoryTableBase", 0x010, wdk + qemu},
+	{"PfnDataBase", 0x014, wdk + qemu},
+	{"PsLoadedModuleList", 0x018, wdk + qemu},
+	{"PsActiveProcessHead", 0x01c, wdk + qemu},
+	{"MachineImageType", 0x020, wdk + qemu},
+	{"NumberProcessors", 0x024, wdk + qemu},
+	{"BugCheckCode", 0x028, wdk + qemu},
+	{"BugCheckParameters", 0x02c, wdk + qemu},
+	{"VersionUser", 0x03c, wdk + qemu},
+	{"PaeEnabled", 0x05c, wdk},
+	{"KdSecondaryVersion", 0x05d, wdk},
+	{"Spare", 0x05e, wdk},
+	{"KdDebuggerDataBlock", 0x060, wdk + qemu},
+	{"PhysicalMemory", 0x064, wdk + qemu},
+	{"PhysicalMemoryTail", 0x31c, "0x64 + 8 + 86 * 8, to the end of the 700 bytes"},
+	{"Context", 0x320, wdk},
+	{"ContextTail", 0x5ec, "0x320 + 0x2cc, to the end of the 1200 bytes"},
+	{"Exception", 0x7d0, wdk},
+	{"Comment", 0x820, wdk},
+	{"Attributes", 0x8a0, wdk},
+	{"BootID", 0x8a4, wdk},
+	{"Reserved0", 0x8a8, wdk},
+	{"DumpType", 0xf88, wdk + " and file(1)"},
+	{"MiniDumpFields", 0xf8c, wdk},
+	{"SecondaryDataState", 0xf90, wdk},
+	{"ProductType", 0xf94, wdk},
+	{"SuiteMask", 0xf98, wdk},
+	{"WriterStatus", 0xf9c, wdk},
+	{"RequiredDumpSpace", 0xfa0, wdk + qemu},
+	{"Reserved2", 0xfa8, wdk},
+	{"SystemUpTime", 0xfb8, wdk},
+	{"SystemTime", 0xfc0, wdk},
+	{"Reserved3", 0xfc8, wdk},
+}
+
+var context32Layout = []layoutRow{
+	{"ContextFlags", 0x00, sdk + qemu},
+	{"Dr0", 0x04, sdk + qemu},
+	{"Dr1", 0x08, sdk + qemu},
+	{"Dr2", 0x0c, sdk + qemu},
+	{"Dr3", 0x10, sdk + qemu},
+	{"Dr6", 0x14, sdk + qemu},
+	{"Dr7", 0x18, sdk + qemu},
+	{"FloatSave", 0x1c, sdk + qemu},
+	{"SegGs", 0x8c, sdk + qemu},
+	{"SegFs", 0x90, sdk + qemu},
+	{"SegEs", 0x94, sdk + qemu},
+	{"SegDs", 0x98, sdk + qemu},
+	{"Edi", 0x9c, sdk + qemu},
+	{"Esi", 0xa0, sdk + qemu},
+	{"Ebx", 0xa4, sdk + qemu},
+	{"Edx", 0xa8, sdk + qemu},
+	{"Ecx", 0xac, sdk + qemu},
+	{"Eax", 0xb0, sdk + qemu},
+	{"Ebp", 0xb4, sdk + qemu},
+	{"Eip", 0xb8, sdk + qemu},
+	{"SegCs", 0xbc, sdk + qemu},
+	{"EFlags", 0xc0, sdk + qemu},
+	{"Esp", 0xc4, sdk + qemu},
+	{"SegSs", 0xc8, sdk + qemu},
+	{"ExtendedRegisters", 0xcc, sdk + qemu},
+}
+
+var exception32Layout = []layoutRow{
+	{"ExceptionCode", 0x00, sdk},
+	{"ExceptionFlags", 0x04, sdk},
+	{"ExceptionRecord", 0x08, sdk},
+	{"ExceptionAddress", 0x0c, sdk},
+	{"NumberParameters", 0x10, sdk},
+	{"ExceptionInformation", 0x14, sdk},
+}
+
+var floatSaveLayout = []layoutRow{
+	{"ControlWord", 0x00, sdk},
+	{"StatusWord", 0x04, sdk},
+	{"TagWord", 0x08, sdk},
+	{"ErrorOffset", 0x0c, sdk},
+	{"ErrorSelector", 0x10, sdk},
+	{"DataOffset", 0x14, sdk},
+	{"DataSelector", 0x18, sdk},
+	{"RegisterArea", 0x1c, sdk},
+	{"Cr0NpxState", 0x6c, sdk},
+}
+
+func TestLayout32(t *testing.T) {
+	t.Parallel()
+	testLayouts(t, []layoutCase{
+		{Header32{}, 0x1000, header32Layout},
+		{PhysicalMemoryDescriptor32{}, 0x2b8, []layoutRow{
+			{"NumberOfRuns", 0, wdk + qemu},
+			{"NumberOfPages", 4, wdk + qemu},
+			{"Run", 8, wdk + qemu},
+		}},
+		{PhysicalMemoryRun32{}, 8, []layoutRow{{"BasePage", 0, wdk + qemu}, {"PageCount", 4, wdk + qemu}}},
+		{ExceptionRecord32{}, 0x50, exception32Layout},
+		{Context32{}, 0x2cc, context32Layout},
+		{FloatingSaveArea{}, 0x70, floatSaveLayout},
+	})
+	assert.EqualValues(t, 0x68, layout32.offsetPages, "file(1) reads the page count there")
+	assert.EqualValues(t, 0x6c, layout32.offsetRun)
+}
+
+func TestHeader32EncodeIsDecodesInverse(t *testing.T) {
+	t.Parallel()
+	random := make([]byte, Size32)
+	source := rand.NewChaCha8([32]byte{2})
+	_, _ = source.Read(random)
+	filled := make([]byte, Size32)
+	PageFill(filled)
+	for name, b := range map[string][]byte{"random": random, "filled": filled, "zero": make([]byte, Size32)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := bytes.Clone(b)
+			h, err := Decode32(b)
+			require.NoError(t, err)
+			assert.Equal(t, before, h.Encode())
+			assert.Equal(t, binary.LittleEndian.Uint32(b[0x60:]), h.KdDebuggerDataBlock)
+			assert.Equal(t, binary.LittleEndian.Uint32(b[0x320+0xb8:]), h.Context.Eip)
+			assert.Equal(t, binary.LittleEndian.Uint64(b[0xfc0:]), h.SystemTime)
+
+			c, err := DecodeContext32(b[0x320 : 0x320+ContextSize32])
+			require.NoError(t, err)
+			assert.Equal(t, h.Context, *c)
+			assert.Equal(t, b[0x320:0x320+ContextSize32], c.Encode())
+		})
+	}
+}
+
+func TestHeader32WantsTheExactSize(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, Size32 - 1, Size32 + 1, Size64} {
+		h, err := Decode32(make([]byte, size))
+		assert.Nil(t, h)
+		var sizeErr *SizeError
+		require.ErrorAs(t, err, &sizeErr)
+		assert.Equal(t, SizeError{"32-bit dump header", size, Size32}, *sizeErr)
+	}
+	c, err := DecodeContext32(make([]byte, 0x2d0))
+	assert.Nil(t, c)
+	require.EqualError(t, err, "32-bit context: got 0x2d0 bytes, want 0x2cc")
+}
+
+func TestCheck32(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, goodHeader32().Check())
+	for name, tt := range map[string]struct {
+		spoil      func(h *Header32)
+		want       string
+		repairable bool
+	}{
+		"signature":   {func(h *Header32) { h.Signature = 1 }, "Signature at 0x0", false},
+		"64-bit":      {func(h *Header32) { h.ValidDump = ValidDumpDU64 }, "ValidDump at 0x4", false},
+		"build":       {func(h *Header32) { h.MinorVersion = 1381 }, "MinorVersion at 0xc: got 0x565", true},
+		"no DTB":      {func(h *Header32) { h.DirectoryTableBase = Fill }, "DirectoryTableBase at 0x10: got 0x45474150 ('PAGE' fill", false},
+		"DTB flags":   {func(h *Header32) { h.DirectoryTableBase |= 0x18 }, "got 0x185018, want 0x185000, the address alone", true},
+		"DTB outside": {func(h *Header32) { h.DirectoryTableBase = 0xff000000 }, "want an address inside one of the runs", false},
+		"DTB flags without PAE": {func(h *Header32) {
+			h.PaeEnabled = 0
+			h.DirectoryTableBase |= 0x20
+		}, "got 0x185020, want 0x185000, the address alone", true},
+		"PFN database": {func(h *Header32) { h.PfnDataBase = 0x7fffffff }, "PfnDataBase at 0x14", true},
+		"modules":      {func(h *Header32) { h.PsLoadedModuleList = Fill }, "PsLoadedModuleList at 0x18", true},
+		"processes":    {func(h *Header32) { h.PsActiveProcessHead = 0 }, "PsActiveProcessHead at 0x1c", true},
+		"machine":      {func(h *Header32) { h.MachineImageType = MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
+		"CPUs":         {func(h *Header32) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 0x20", true},
+		"PAE":          {func(h *Header32) { h.PaeEnabled = 'P' }, "PaeEnabled at 0x5c: got 0x50, want 0 or 1", true},
+		"KDBG":         {func(h *Header32) { h.KdDebuggerDataBlock = 0x1000 }, "KdDebuggerDataBlock at 0x60", true},
+		"runs":         {func(h *Header32) { h.PhysicalMemory.NumberOfRuns = 87 }, "NumberOfRuns at 0x64: got 0x57, want 1 to 86 runs", false},
+		"pages":        {func(h *Header32) { h.PhysicalMemory.NumberOfPages++ }, "NumberOfPages at 0x68", true},
+		"run order": {func(h *Header32) {
+			m := &h.PhysicalMemory
+			m.Run[0], m.Run[1] = m.Run[1], m.Run[0]
+		}, "Run[1].BasePage at 0x74", true},
+		"run too long": {func(h *Header32) { h.PhysicalMemory.Run[1].PageCount = 0xffffffff }, "Run[1].PageCount at 0x78", false},
+		"type":         {func(h *Header32) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
+		"time":         {func(h *Header32) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := goodHeader32()
+			tt.spoil(h)
+			problems := h.Check()
+			require.NotEmpty(t, problems)
+			// A run table that can't be used is one problem and hides none.
+			require.Len(t, problems, 1)
+			assert.Contains(t, problems[0].Error(), tt.want)
+			assert.Equal(t, tt.repairable, problems[0].Repairable)
+		})
+	}
+}
+
+func TestSetRuns32(t *testing.T) {
+	t.Parallel()
+	h := goodHeader32()
+	many := make([]PhysicalMemoryRun64, MaxRuns32)
+	for i := range many {
+		many[i] = PhysicalMemoryRun64{uint64(i) * 0x10, 8}
+	}
+	require.NoError(t, h.SetRuns(many))
+	assert.EqualValues(t, MaxRuns32, h.PhysicalMemory.NumberOfRuns)
+	assert.EqualValues(t, MaxRuns32*8, h.PhysicalMemory.NumberOfPages)
+	runs, problems := h.Runs()
+	assert.Empty(t, problems)
+	assert.Equal(t, many, runs)
+
+	require.NoError(t, h.SetRuns(many[:1]))
+	assert.Equal(t, PhysicalMemoryRun32{}, h.PhysicalMemory.Run[1])
+	before := *h
+	for name, runs := range map[string][]PhysicalMemoryRun64{
+		"none":       nil,
+		"too many":   make([]PhysicalMemoryRun64, MaxRuns32+1),
+		"not sorted": {{8, 1}, {0, 1}},
+		"too high":   {{MaxPFN32, 1}},
+		"too long":   {{1, MaxPFN32}},
+	} {
+		require.Error(t, h.SetRuns(runs), name)
+		assert.Equal(t, before, *h, name)
+	}
+	require.EqualError(t, h.SetRuns(nil), "NumberOfRuns at 0x64: got 0x0, want 1 to 86 runs with pages")
+	require.NoError(t, h.SetRuns([]PhysicalMemoryRun64{{0, MaxPFN32}}))
+	_, problems = h.Runs()
+	assert.Empty(t, problems)
+}
+
+func TestComment32(t *testing.T) {
+	t.Parallel()
+	h := goodHeader32()
+	assert.Empty(t, h.CommentText())
+	copy(h.Comment[:], "made by \x1b\x00")
+	assert.Equal(t, "made by ?", h.CommentText())
+}
+
+func kernelContext32() *Context32 {
+	return &Context32{
+		ContextFlags: ContextQEMU32, SegCs: 0x8, SegSs: 0x10, SegDs: 0x23, SegEs: 0x23, SegFs: 0x30,
+		EFlags: 0x246, Eip: 0x82a41234, Esp: 0x8078ade0,
+	}
+}
+
+func TestPlausible32(t *testing.T) {
+	t.Parallel()
+	kernel := kernelContext32()
+	require.NoError(t, kernel.PlausibleKernel())
+	user := *kernel
+	user.SegCs, user.SegSs, user.Eip, user.Esp = 0x1b, 0x23, 0x401000, 0x12f000
+	require.NoError(t, user.Plausible())
+	require.EqualError(t, user.PlausibleKernel(), "SegCs at 0xbc: got 0x1b, want 0x8")
+	for field, change := range map[string]func(c *Context32){
+		"ContextFlags": func(c *Context32) { c.ContextFlags = 0x10001f | 0x10000 },
+		"SegCs":        func(c *Context32) { c.SegCs = 0x10 },
+		"SegSs":        func(c *Context32) { c.SegSs = 0x23 },
+		"EFlags":       func(c *Context32) { c.EFlags |= 1 << 17 },
+		"Eip":          func(c *Context32) { c.Eip = 0x401000 },
+		"Esp":          func(c *Context32) { c.Esp = 0x12f000 },
+	} {
+		c := *kernel
+		change(&c)
+		var p Problem
+		require.ErrorAs(t, c.PlausibleKernel(), &p)
+		assert.Equal(t, field, p.Field)
+	}
+	zero := Context32{}
+	require.Error(t, zero.Plausible())
+}
+
+func TestContextFlags32(t *testing.T) {
+	t.Parallel()
+	for f, want := range map[ContextFlags32]string{
+		ContextQEMU32:                "I386|CONTROL|INTEGER|SEGMENTS|DEBUG_REGISTERS",
+		ContextExtendedRegisters32:   "I386|EXTENDED_REGISTERS",
+		0x100000 | ContextInteger32:  "I386|INTEGER|0x100000",
+		ContextFloatingPoint32 &^ 8:  "I386",
+		0:                            "0x0",
+		ContextFlags32(Fill) &^ 0x3f: "I386|0x45464140",
+	} {
+		assert.Equal(t, want, f.String())
+	}
+	assert.Equal(t, "0x10017", hex(ContextQEMU32), "seen in QEMU 7.2's dumps")
+	assert.EqualValues(t, 0xb8, unsafe.Offsetof(Context32{}.Eip))
+}
