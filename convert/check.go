@@ -41,6 +41,8 @@ type CheckOptions struct {
 	MaxSize int64
 	// Jobs is how many files are checked at the same time, 0 for two.
 	Jobs int
+	// Source is as that of [InfoOptions].
+	Source Options
 }
 
 // DefaultCheckJobs is how many files are checked at the same time.
@@ -145,6 +147,8 @@ func (r *CheckReport) count() {
 type fileChecker struct {
 	*FileCheck
 	opt CheckOptions
+	// size is that of what is examined, more than Size when the file is packed.
+	size int64
 	findings
 }
 
@@ -169,7 +173,27 @@ func (c *fileChecker) run(ctx context.Context) (err error) {
 	if c.Size, err = f.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	return c.check(ctx, f)
+	c.size = c.Size
+	defer func() {
+		if err == nil && c.opt.Level == CheckFull {
+			c.SHA256, err = hashFile(ctx, f, c.Size)
+		}
+	}()
+	return c.checkPacked(ctx, f)
+}
+
+// checkPacked unpacks what is packed, as a conversion does.
+func (c *fileChecker) checkPacked(ctx context.Context, f *os.File) (err error) {
+	t, err := unpackFile(ctx, c.Path, c.opt.Source.TempDir)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return c.check(ctx, f)
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	c.size = t.size
+	return c.check(ctx, t)
 }
 
 // openRegular opens a file or a block device: opening a pipe would wait.
@@ -186,7 +210,7 @@ func openRegular(path string) (*os.File, error) {
 
 // check decides of what kind the file is.
 func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
-	head, looksDump, err := dumpHead(r, c.Size)
+	head, looksDump, err := dumpHead(r, c.size)
 	if err != nil {
 		return err
 	}
@@ -194,17 +218,17 @@ func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
 		c.Kind = kindDump
 		err = c.checkDump(r, head)
 	} else {
-		err = c.checkCore(r)
+		err = c.checkCore(ctx, r)
 	}
 	if err == nil && c.opt.Level == CheckFull {
-		err = c.readAll(ctx, r)
+		err = c.readMemory(ctx, r)
 	}
 	return err
 }
 
 // checkCore says whether a file converts, and to what.
-func (c *fileChecker) checkCore(r io.ReaderAt) error {
-	im, err := physmem.New(r, c.Size)
+func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
+	im, err := physmem.NewWith(r, c.size, c.opt.Source.Input)
 	if err != nil {
 		return c.notOpened(err)
 	}
@@ -217,7 +241,7 @@ func (c *fileChecker) checkCore(r io.ReaderAt) error {
 		c.adopt(g)
 		return err
 	}
-	g, err := Examine(im)
+	g, err := ExamineWith(ctx, im, c.opt.Source)
 	c.adopt(g)
 	if err != nil {
 		return err

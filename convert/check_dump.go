@@ -69,7 +69,7 @@ func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	if done, err := c.checkType(r, h); done || err != nil {
 		return err
 	}
-	im, err := physmem.New(r, c.Size)
+	im, err := physmem.New(r, c.size)
 	if err != nil {
 		return c.dumpNotOpened(r, h, err)
 	}
@@ -98,7 +98,7 @@ func isHeader32(head []byte) bool {
 // are there: then it is not known.
 func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header64, err error) error {
 	var format *physmem.FormatError
-	if l, ok := readPageHeader(r, h.DumpType); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.Size) { //nolint:gosec // a file's size
+	if l, ok := readPageHeader(r, h.DumpType); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.size) { //nolint:gosec // a file's size
 		return c.unexamined("the bitmap can't be followed: %v", err)
 	}
 	return c.notOpened(err)

@@ -13,20 +13,21 @@ import (
 // readBlock is how much of a file is read at once.
 const readBlock = 1 << 20
 
-// readAll reads every byte of the file, for its hash, and every page of a
-// container that compresses them.
-func (c *fileChecker) readAll(ctx context.Context, r io.ReaderAt) error {
+// hashFile reads every byte of the file.
+func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 	sum := sha256.New()
-	if _, err := io.CopyBuffer(sum, &cancellable{ctx, io.NewSectionReader(r, 0, c.Size)}, make([]byte, readBlock)); err != nil {
-		return fmt.Errorf("reading all of the file: %w", err)
+	if _, err := io.CopyBuffer(sum, &cancellable{ctx, io.NewSectionReader(r, 0, size)}, make([]byte, readBlock)); err != nil {
+		return "", fmt.Errorf("reading all of the file: %w", err)
 	}
-	c.SHA256 = fmt.Sprintf("%x", sum.Sum(nil))
-	im, err := physmem.New(r, c.Size)
-	if err != nil {
+	return fmt.Sprintf("%x", sum.Sum(nil)), nil
+}
+
+// readMemory reads every page of a container that does not keep them byte by
+// byte; of others the hash has read all.
+func (c *fileChecker) readMemory(ctx context.Context, r io.ReaderAt) error {
+	im, err := physmem.NewWith(r, c.size, c.opt.Source.Input)
+	if err != nil || len(im.Extents()) > 0 {
 		return nil //nolint:nilerr // the check before has said so
-	}
-	if len(im.Extents()) > 0 {
-		return nil // its memory is bytes of the file, which were read
 	}
 	return c.readPages(ctx, im)
 }

@@ -53,7 +53,7 @@ func (c *fileChecker) checkForReaders(h *winhdr.Header64) {
 		c.addf(IDReaders, SeverityInfo, headerOffset(unsafe.Offsetof(h.Context)), "",
 			"the header's CONTEXT has two MxCsr, %#x and %#x: kdmp-parser refuses the dump", h.Context.MxCsr, h.Context.FltSave.MxCsr)
 	}
-	if c.Size < minLeechCore {
+	if c.size < minLeechCore {
 		c.addf(IDReaders, SeverityInfo, "", "", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it")
 	}
 }
@@ -109,7 +109,7 @@ func (c *fileChecker) checkRuns(h *winhdr.Header64) uint64 {
 
 // checkEnd says what of the file is missing.
 func (c *fileChecker) checkEnd(end uint64) {
-	size := uint64(c.Size) //nolint:gosec // a file's size
+	size := uint64(c.size) //nolint:gosec // a file's size
 	switch {
 	case end > size:
 		c.addf(IDTruncated, SeverityWarn, fmt.Sprintf("file offset %#x", size), adviceCopyAgain,
@@ -158,7 +158,7 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header64, l pageHe
 	if l.first%winhdr.PageSize != 0 || l.first > maxFirstPage {
 		c.addf(IDReaders, SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.first)
 	}
-	size := uint64(c.Size) //nolint:gosec // a file's size
+	size := uint64(c.size) //nolint:gosec // a file's size
 	if l.first > size || l.pages > (1<<52)/winhdr.PageSize {
 		return 0 // the oddity says it
 	}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +15,9 @@ import (
 // InfoOptions choose the longer lists.
 type InfoOptions struct {
 	Modules, Processes bool
+	// Source says what the file itself does not: [Options.Input], DTB,
+	// KernelBase, KDBG and TempDir count.
+	Source Options
 }
 
 // MaxListed bounds the ranges of memory that a report lists; it counts them all.
@@ -120,10 +124,10 @@ type Unloaded struct {
 
 // InfoFile describes the file at path. The report is never nil: after an error,
 // one of those of [File], it holds what was found before it.
-func InfoFile(path string, opt InfoOptions) (*InfoReport, error) {
+func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, error) {
 	r := &InfoReport{Input: InputReport{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []Finding{}, Memory: MemoryMap{Ranges: []RangeReport{}}}
-	err := withImage(path, func(im *physmem.Image) error {
-		g, err := Examine(im)
+	err := withImage(ctx, path, opt.Source, func(im *physmem.Image) error {
+		g, err := ExamineWith(ctx, im, opt.Source)
 		r.describe(g, opt)
 		return err
 	})
@@ -132,12 +136,12 @@ func InfoFile(path string, opt InfoOptions) (*InfoReport, error) {
 }
 
 // withImage opens path for f.
-func withImage(path string, f func(im *physmem.Image) error) (err error) {
-	im, err := physmem.Open(path)
+func withImage(ctx context.Context, path string, opt Options, f func(im *physmem.Image) error) (err error) {
+	im, closeSource, err := openSource(ctx, path, opt)
 	if err != nil {
-		return &StageError{Stage: StageOpen, Err: err}
+		return err
 	}
-	defer func() { err = errors.Join(err, im.Close()) }()
+	defer func() { err = errors.Join(err, closeSource()) }()
 	return f(im)
 }
 

@@ -73,7 +73,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
 	})
-	root.AddCommand(a.convertCommand())
+	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.symbolsCommand(), a.vtopCommand())
 	return root
 }
 

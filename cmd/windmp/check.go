@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+const checkSchema = "windmp/check/v1"
+
+type checkDocument struct {
+	header
+	*convert.CheckReport
+	Error *convert.ErrorReport `json:"error,omitempty"`
+}
+
+type checkFlags struct {
+	source                             sourceFlags
+	level, maxSize                     string
+	strict, failUnknown, json, verbose bool
+	jobs                               int
+}
+
+const checkLong = `Check says of each file whether it is worth an upload or a conversion: OK, WARN,
+UNKNOWN or FAIL, and why. Of a vmcore: does it convert, and to what. Of a Windows
+dump: do WinDbg and other readers open it, and what will they show. It reads
+kilobytes, but for --level=full.
+
+Exit code 0 says that nothing known speaks against the file. It does not promise
+that the crash in it can be analysed.
+
+`
+
+func (a *app) checkCommand() *cobra.Command {
+	f := &checkFlags{}
+	cmd := &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Say whether files will convert, or open in WinDbg",
+		Long:  checkLong + exitHelp,
+		Example: `  windmp check guest.vmcore MEMORY.DMP
+  windmp check --level=full --max-size=1GB --json MEMORY.DMP > ticket.json`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runCheck(cmd.Context(), args, f) },
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&f.level, "level", string(convert.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
+	fs.StringVar(&f.maxSize, "max-size", "", "fail what is larger, such as 1GB or 512MiB")
+	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
+	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
+	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultCheckJobs, "files checked at the same time")
+	f.source.register(fs)
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
+	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	return cmd
+}
+
+func (f *checkFlags) options() (opt convert.CheckOptions, err error) {
+	if opt.Level, err = convert.ParseCheckLevel(f.level); err != nil {
+		return opt, err
+	}
+	if f.jobs < 1 || f.jobs > convert.MaxWorkers {
+		return opt, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
+	}
+	opt.Jobs = f.jobs
+	if f.maxSize != "" {
+		n, err := humanize.ParseBytes(f.maxSize)
+		if err != nil || n == 0 || n>>62 != 0 {
+			return opt, &convert.UsageError{Reason: fmt.Sprintf("--max-size %q is no size", f.maxSize), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
+		}
+		opt.MaxSize = int64(n)
+	}
+	opt.Source, err = f.source.options()
+	return opt, err
+}
+
+func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
+	opt, err := f.options()
+	if err != nil {
+		if f.json {
+			return a.emit(checkDocument{header: newHeader(checkSchema, err), Error: usageReport(err)}, err)
+		}
+		return err
+	}
+	r := convert.CheckFiles(ctx, paths, opt)
+	err = f.outcome(r)
+	if f.json {
+		return a.emit(checkDocument{header: newHeader(checkSchema, err), CheckReport: r}, err)
+	}
+	t := a.newText(len("UNKNOWN"))
+	printCheck(t, r, f.verbose)
+	if perr := a.print(t); perr != nil {
+		return perr
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &printedError{err}
+}
+
+// outcome is the error that gives the exit code: an interrupt, an operation that
+// failed, a verdict, an input that is not supported, in this order.
+func (f *checkFlags) outcome(r *convert.CheckReport) error {
+	var failed, refused, unsupported error
+	for i := range r.Files {
+		c := &r.Files[i]
+		switch code := exitCode(c.Err); {
+		case code == exitInterrupted:
+			return c.Err
+		case code == exitFailed:
+			failed = cmpErr(failed, c.Err)
+		case code == exitUnsupported:
+			unsupported = cmpErr(unsupported, c.Err)
+		case f.fails(c.Verdict):
+			refused = cmpErr(refused, &convert.RefusedError{Finding: convert.Finding{Message: c.Path + ": " + c.Reason}})
+		}
+	}
+	return cmpErr(cmpErr(failed, refused), unsupported)
+}
+
+// cmpErr is the first that is set.
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// fails tells whether a verdict leads to exit code 3.
+func (f *checkFlags) fails(verdict string) bool {
+	switch verdict {
+	case "FAIL":
+		return true
+	case "WARN":
+		return f.strict
+	case "UNKNOWN":
+		return f.failUnknown || f.strict
+	default:
+		return false
+	}
+}
+
+func printCheck(t *text, r *convert.CheckReport, verbose bool) {
+	for i := range r.Files {
+		if i > 0 {
+			t.WriteString("\n")
+		}
+		printFileCheck(t, &r.Files[i], verbose)
+	}
+	if len(r.Files) > 1 {
+		n := r.Counts
+		fmt.Fprintf(t, "\n%s %d files: %d OK, %d WARN, %d UNKNOWN, %d FAIL\n", t.verdict(r.Verdict), len(r.Files), n.OK, n.Warn, n.Unknown, n.Fail)
+	}
+}
+
+func printFileCheck(t *text, c *convert.FileCheck, verbose bool) {
+	t.WriteString(t.verdict(c.Verdict) + "  " + cell(c.Path) + "\n")
+	said := ibytes(c.Size)
+	if c.Description != "" {
+		said = c.Description + ", " + said
+	}
+	t.more("%s", said)
+	if s := c.System; s != nil && c.Verdict != "FAIL" {
+		t.more("%s build %d, %d processors, %s", s.Name, s.Build, s.Processors, s.SystemTime)
+	}
+	if b := c.Bug; b != nil && b.Crashed {
+		t.more("bug check %#x %s", uint64(b.Code), b.Name)
+	}
+	if o := c.Output; o != nil {
+		t.more("converts to a %s dump of %s", o.DumpType, ibytes(o.Size))
+	}
+	if c.SHA256 != "" {
+		t.more("SHA-256 %s", c.SHA256)
+	}
+	if c.Error != nil && len(c.Findings) == 0 {
+		t.more("%s", c.Error.Message)
+		var unknown *physmem.UnknownFormatError
+		if errors.As(c.Err, &unknown) && unknown.Hint != "" {
+			t.more("-> %s", unknown.Hint)
+		}
+	}
+	t.findings(c.Findings, verbose)
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"windmp/convert"
+)
+
+const infoSchema = "windmp/info/v1"
+
+type infoDocument struct {
+	header
+	*convert.InfoReport
+	// Error is the report's, or that of a usage error, when there is none.
+	Error *convert.ErrorReport `json:"error,omitempty"`
+}
+
+type infoFlags struct {
+	source  sourceFlags
+	opt     convert.InfoOptions
+	json    bool
+	verbose bool
+}
+
+const infoLong = `Info says what a file is: the container, the Windows in it, the bug check and
+what it means, the processors, the memory it holds. It reads vmcores and Windows
+dumps alike, and kilobytes of them. What can't be read is left out and said.
+
+`
+
+func (a *app) infoCommand() *cobra.Command {
+	f := &infoFlags{}
+	cmd := &cobra.Command{
+		Use:   "info FILE",
+		Short: "Say what a memory image or dump is of",
+		Long:  infoLong + exitHelp,
+		Example: `  windmp info guest.vmcore
+  windmp info MEMORY.DMP --modules --processes
+  windmp info guest.vmcore --json`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runInfo(cmd.Context(), args[0], f) },
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.BoolVarP(&f.opt.Modules, "modules", "m", false, "list the loaded images with their symbols' identity")
+	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
+	f.source.register(fs)
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
+	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	return cmd
+}
+
+func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
+	var r *convert.InfoReport
+	var err error
+	if f.opt.Source, err = f.source.options(); err == nil {
+		r, err = convert.InfoFile(ctx, path, f.opt)
+	}
+	if f.json {
+		d := infoDocument{header: newHeader(infoSchema, err), InfoReport: r, Error: usageReport(err)}
+		if r != nil {
+			d.Error = r.Error
+		}
+		return a.emit(d, err)
+	}
+	if r == nil || r.Input.Format == "" {
+		return err
+	}
+	t := a.newText(len("bug check"))
+	printInfo(t, r, f.verbose)
+	if perr := a.print(t); perr != nil {
+		return perr
+	}
+	return err
+}
+
+func printInfo(t *text, r *convert.InfoReport, verbose bool) {
+	t.row("file", "%s, %s", r.Input.Path, ibytes(r.Input.Size))
+	t.more("%s", r.Input.Description)
+	if d := r.Dump; d != nil && d.Comment != "" {
+		t.row("comment", "%s", d.Comment)
+	}
+	printSystem(t, r.System)
+	printBugCheck(t, r.Bug)
+	printKernel(t, r.Kernel)
+	for _, c := range r.CPUs {
+		printCPU(t, c)
+	}
+	printMemory(t, r.Memory)
+	if r.Kernel != nil {
+		t.row("modules", "%d loaded, %d remembered as unloaded", r.ModuleCount, len(r.Unloaded))
+	}
+	printModules(t, r.Modules)
+	printProcesses(t, r.Processes)
+	printUnloaded(t, r.Unloaded)
+	t.findings(r.Findings, verbose)
+}
+
+func printSystem(t *text, s *convert.SystemReport) {
+	if s == nil {
+		return
+	}
+	name := s.Name
+	if name == "" {
+		name = "Windows"
+	}
+	line := fmt.Sprintf("%s (build %d)", name, s.Build)
+	if s.Product != "" {
+		line += ", " + s.Product
+	}
+	t.row("system", "%s, %d processors", line, s.Processors)
+	if s.BuildLab != "" {
+		t.row("build", "%s", s.BuildLab)
+	}
+	if s.SystemTime != "" {
+		t.row("time", "%s, up %s", s.SystemTime, uptime(s.UpTime))
+	}
+	if s.KDBG != 0 {
+		t.row("KDBG", "%#x, page tables at %#x, %d levels", uint64(s.KDBG), uint64(s.DirectoryTableBase), s.PagingLevels)
+	}
+}
+
+// uptime prints seconds.
+func uptime(seconds float64) string {
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+func printBugCheck(t *text, b *convert.BugCheckDetail) {
+	switch {
+	case b == nil:
+		t.row("bug check", "not known")
+		return
+	case !b.Crashed:
+		t.row("bug check", "none, the guest was running")
+		return
+	}
+	t.row("bug check", "%#x %s", uint64(b.Code), b.Name)
+	if b.Summary != "" {
+		t.more("%s", b.Summary)
+	}
+	for i, p := range b.Parameters {
+		t.hang("", t.label+2, cell(fmt.Sprintf("%d  %-18s %s", i+1, fmt.Sprintf("%#x", uint64(p.Value)), p.Meaning)))
+	}
+}
+
+func printKernel(t *text, k *convert.ImageReport) {
+	if k == nil {
+		return
+	}
+	t.row("kernel", "%s at %#x, %#x bytes %s", k.Name, uint64(k.Base), k.Size, k.FileVersion)
+	if k.PDB != nil {
+		t.more("%s %s, age %d", k.PDB.Name, k.PDB.GUID, k.PDB.Age)
+	} else {
+		t.more("no symbols: %s", k.Error)
+	}
+}
+
+func printCPU(t *text, c convert.CPUInfo) {
+	label := fmt.Sprintf("cpu %d", c.Index)
+	if c.Error != "" {
+		t.row(label, "%s", c.Error)
+		return
+	}
+	t.row(label, "rip %#x %s", uint64(c.Rip), c.Symbol)
+	t.more("cr3 %#x, %s mode, registers: %s", uint64(c.CR3), c.Mode, c.Source)
+}
+
+// memoryRows bounds the ranges that are printed.
+const memoryRows = 16
+
+func printMemory(t *text, m convert.MemoryMap) {
+	t.row("memory", "%s in %d ranges", ibytes(m.Held), m.Count)
+	end := uint64(0)
+	for i, r := range m.Ranges {
+		if i == memoryRows {
+			t.more("and %d more", m.Count-i)
+			break
+		}
+		if hole := uint64(r.PA) - end; hole > 0 {
+			t.line("%*s%-36s %10s", t.label+2, "", "hole", ibytes(hole))
+		}
+		end = uint64(r.PA) + r.Size
+		t.line("%*s%#012x-%#012x %10s", t.label+2, "", uint64(r.PA), end-1, ibytes(r.Size))
+	}
+	if m.Missing > 0 {
+		t.more("%s of the %s that the guest lists are not in the file", ibytes(m.Missing), ibytes(m.Listed))
+	}
+}
+
+func printModules(t *text, list []convert.ImageReport) {
+	if len(list) == 0 {
+		return
+	}
+	t.heading("%-18s %-10s %-22s %-9s PDB", "base", "size", "name", "timestamp")
+	for i := range list {
+		m := &list[i]
+		t.line("%#016x %#-10x %-22s %08x", uint64(m.Base), m.Size, clip(m.Name, 22), uint64(m.Timestamp))
+		if m.PDB != nil {
+			t.line("  %s %s-%x", clip(m.PDB.Name, 36), m.PDB.GUID, m.PDB.Age)
+		} else {
+			t.hang("", 2, cell(m.Error))
+		}
+	}
+}
+
+func printProcesses(t *text, list []convert.ProcessInfo) {
+	if len(list) == 0 {
+		return
+	}
+	t.heading("%8s %8s  %-16s %-18s %-18s", "pid", "parent", "name", "cr3", "EPROCESS")
+	for _, p := range list {
+		t.line("%8d %8d  %-16s %-18s %#016x", p.PID, p.ParentPID, clip(p.Name, 16), fmt.Sprintf("%#x", uint64(p.CR3)), uint64(p.EPROCESS))
+	}
+}
+
+func printUnloaded(t *text, list []convert.Unloaded) {
+	if len(list) == 0 {
+		return
+	}
+	t.heading("%-18s %-18s %-20s unloaded", "start", "end", "name")
+	for _, u := range list {
+		t.line("%#016x %#016x %-20s %s", uint64(u.Start), uint64(u.End), clip(u.Name, 20), u.Time)
+	}
+}

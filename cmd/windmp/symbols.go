@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"windmp/convert"
+)
+
+const symbolsSchema = "windmp/symbols/v1"
+
+type symbolsDocument struct {
+	header
+	*convert.SymbolsReport
+	Error *convert.ErrorReport `json:"error,omitempty"`
+}
+
+type symbolsFlags struct {
+	source         sourceFlags
+	opt            convert.SymbolsOptions
+	manifest, json bool
+}
+
+const symbolsLong = `Symbols lists the keys under which symbol servers keep the symbols and the images
+of a guest's kernel modules, read from the images in its memory. Nothing is
+fetched.
+
+`
+
+func (a *app) symbolsCommand() *cobra.Command {
+	f := &symbolsFlags{}
+	cmd := &cobra.Command{
+		Use:   "symbols FILE",
+		Short: "List what a symbol server needs to be asked for",
+		Long:  symbolsLong + exitHelp,
+		Example: `  windmp symbols guest.vmcore
+  windmp symbols guest.vmcore --urls=https://msdl.microsoft.com/download/symbols
+  windmp symbols guest.vmcore --manifest > manifest.txt   # symchk /im manifest.txt`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runSymbols(cmd.Context(), args[0], f) },
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&f.opt.Server, "urls", "", "print addresses on the symbol server with this base")
+	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
+	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")
+	f.source.register(fs)
+	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	return cmd
+}
+
+func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) error {
+	var r *convert.SymbolsReport
+	var err error
+	if f.opt.Source, err = f.source.options(); err == nil {
+		r, err = convert.SymbolsFile(ctx, path, f.opt)
+	}
+	if f.json {
+		d := symbolsDocument{header: newHeader(symbolsSchema, err), SymbolsReport: r, Error: usageReport(err)}
+		if r != nil {
+			d.Error = r.Error
+		}
+		return a.emit(d, err)
+	}
+	if r == nil || len(r.Modules) == 0 {
+		return err
+	}
+	t := a.newText(0)
+	switch {
+	case f.manifest:
+		t.WriteString(r.Manifest())
+	case f.opt.Server != "":
+		t.WriteString(strings.Join(r.URLs(), "\n") + "\n")
+	default:
+		printSymbols(t, r)
+	}
+	if perr := a.print(t); perr != nil {
+		return perr
+	}
+	a.complainUnreadable(r)
+	return err
+}
+
+func printSymbols(t *text, r *convert.SymbolsReport) {
+	for i := range r.Modules {
+		m := &r.Modules[i]
+		t.line("%#016x %s", uint64(m.Base), clip(m.Name, columns-19))
+		for _, key := range []string{m.PDBKey, m.ImageKey} {
+			if key != "" {
+				t.line("  %s", key)
+			}
+		}
+		if !m.Readable {
+			t.hang("  unreadable:", len("  unreadable: "), cell(m.Error))
+		}
+	}
+}
+
+// complainUnreadable names on standard error what the lists for machines leave
+// out.
+func (a *app) complainUnreadable(r *convert.SymbolsReport) {
+	for i := range r.Modules {
+		if m := &r.Modules[i]; !m.Readable {
+			a.complain("windmp: " + cell(m.Name) + ": symbols not known: " + m.Error)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"windmp/convert"
+)
+
+// columns is the width that text output keeps to.
+const columns = 80
+
+// text is what a command prints for people: labels in the first column, what is
+// said of them beside it. Nothing of the guest reaches a terminal as it is.
+type text struct {
+	bytes.Buffer
+	label int // width of the first column
+	color bool
+}
+
+// newText makes the text for standard output.
+func (a *app) newText(label int) *text {
+	return &text{label: label, color: a.colored()}
+}
+
+// colored tells whether standard output is a terminal that shows colours, and
+// its user wants them (https://no-color.org).
+func (a *app) colored() bool {
+	f, ok := a.stdout.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// print writes the text to standard output.
+func (a *app) print(t *text) error {
+	_, err := t.WriteTo(a.stdout)
+	return err
+}
+
+// cell makes text from a guest safe for a terminal and for one line: what is
+// not printable becomes an escape, a line break too.
+func cell(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+}
+
+// row prints a label and what is said of it, wrapped.
+func (t *text) row(label, format string, args ...any) {
+	t.hang(label, t.label+2, cell(fmt.Sprintf(format, args...)))
+}
+
+// more prints a further line of the row above.
+func (t *text) more(format string, args ...any) { t.row("", format, args...) }
+
+// hang prints words, wrapped, the lines after the first indented.
+func (t *text) hang(label string, indent int, words string) {
+	line := fmt.Sprintf("%-*s", indent, label)
+	used := utf8.RuneCountInString(line)
+	empty := true
+	for _, w := range strings.Split(words, " ") {
+		n := utf8.RuneCountInString(w)
+		if !empty && used+1+n > columns {
+			t.WriteString(strings.TrimRight(line, " ") + "\n")
+			line, used, empty = strings.Repeat(" ", indent), indent, true
+		}
+		if !empty {
+			line += " "
+			used++
+		}
+		line += w
+		used += n
+		empty = false
+	}
+	t.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// heading starts a table.
+func (t *text) heading(format string, args ...any) {
+	fmt.Fprintf(t, "\n%s\n", cell(fmt.Sprintf(format, args...)))
+}
+
+// line prints a line of a table as it is, but for what is not printable.
+func (t *text) line(format string, args ...any) {
+	t.WriteString(strings.TrimRight(cell(fmt.Sprintf(format, args...)), " ") + "\n")
+}
+
+// clip shortens a name to a column.
+func clip(s string, n int) string {
+	s = cell(s)
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// Colours of the verdicts (ECMA-48, SGR).
+var verdictColors = map[string]string{"OK": "32", "WARN": "33", "UNKNOWN": "35", "FAIL": "31"}
+
+// verdict pads and colours one of the four words.
+func (t *text) verdict(v string) string {
+	padded := fmt.Sprintf("%-7s", v)
+	if c := verdictColors[v]; t.color && c != "" {
+		return "\x1b[1;" + c + "m" + padded + "\x1b[0m"
+	}
+	return padded
+}
+
+// findings prints what is worse than info in full, all of them when asked to, and
+// counts the rest.
+func (t *text) findings(list []convert.Finding, all bool) {
+	rest := 0
+	for _, f := range list {
+		if !all && (f.Severity == convert.SeverityInfo || f.Severity == convert.SeverityOK) {
+			rest++
+			continue
+		}
+		said := f.Message
+		if f.Where != "" {
+			said += " [" + f.Where + "]"
+		}
+		t.hang(fmt.Sprintf("  %s %s:", f.ID, f.Severity), len("  WD000 ")+2, cell(said))
+		if f.Advice != "" {
+			t.hang("", len("  WD000 ")+2, "-> "+cell(f.Advice))
+		}
+	}
+	if rest > 0 {
+		fmt.Fprintf(t, "  %d notes, see --verbose or --json\n", rest)
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"windmp/convert"
+)
+
+const vtopSchema = "windmp/vtop/v1"
+
+type vtopDocument struct {
+	header
+	*convert.WalkReport
+	Error *convert.ErrorReport `json:"error,omitempty"`
+}
+
+type vtopFlags struct {
+	source sourceFlags
+	opt    convert.WalkOptions
+	json   bool
+}
+
+const vtopLong = `Vtop walks the page tables for each address, from the top down: where each entry
+lies, what it holds, its flags; then the page's size, the physical address, and
+where in FILE it is. Addresses are hexadecimal, with or without 0x and with or
+without WinDbg's grave accent.
+
+Without --dtb or --process the System process' page tables are walked, which
+map the kernel.
+
+`
+
+func (a *app) vtopCommand() *cobra.Command {
+	f := &vtopFlags{}
+	cmd := &cobra.Command{
+		Use:   "vtop FILE VA...",
+		Short: "Translate virtual addresses, entry by entry",
+		Long:  vtopLong + exitHelp,
+		Example: "  windmp vtop guest.vmcore fffff780`00000000 --read=64\n" +
+			"  windmp vtop guest.vmcore 0x7ffe0000 --process=4",
+		Args: usageArgs(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.opt.HasPID = cmd.Flags().Changed("process")
+			return a.runVtop(cmd.Context(), args, f)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.Var(&f.source.dtb, "dtb", "physical address of the page tables (CR3) to walk")
+	fs.Uint64Var(&f.opt.PID, "process", 0, "walk the page tables of the process with this id")
+	fs.IntVar(&f.opt.Levels, "levels", 0, "4 or 5 (default: what the guest uses)")
+	fs.IntVar(&f.opt.Read, "read", 0, "also print so many bytes from each address")
+	f.source.registerInput(fs)
+	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	return cmd
+}
+
+func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
+	r, err := f.walk(ctx, args)
+	if f.json {
+		d := vtopDocument{header: newHeader(vtopSchema, err), WalkReport: r, Error: usageReport(err)}
+		if r != nil {
+			d.Error = r.Error
+		}
+		return a.emit(d, err)
+	}
+	if err != nil {
+		return err
+	}
+	t := a.newText(0)
+	printVtop(t, r)
+	return a.print(t)
+}
+
+func (f *vtopFlags) walk(ctx context.Context, args []string) (*convert.WalkReport, error) {
+	vas := make([]uint64, 0, len(args)-1)
+	for _, arg := range args[1:] {
+		va, err := parseVA(arg)
+		if err != nil {
+			return nil, err
+		}
+		vas = append(vas, va)
+	}
+	var err error
+	if f.opt.Source, err = f.source.options(); err != nil {
+		return nil, err
+	}
+	f.opt.DTB = uint64(f.source.dtb)
+	return convert.WalkFile(ctx, args[0], vas, f.opt)
+}
+
+// parseVA is as the flag's type, but takes 0.
+func parseVA(s string) (uint64, error) {
+	var a address
+	if strings.Trim(strings.TrimPrefix(strings.ToLower(s), "0x"), "0") == "" && s != "" {
+		return 0, nil
+	}
+	if err := a.Set(s); err != nil {
+		return 0, &convert.UsageError{Reason: fmt.Sprintf("%q is no address: %v", s, err)}
+	}
+	return uint64(a), nil
+}
+
+func printVtop(t *text, r *convert.WalkReport) {
+	t.line("page tables at %#x, %d levels %s", uint64(r.DTB), r.Levels, r.Process)
+	for i := range r.Walks {
+		w := &r.Walks[i]
+		t.heading("%#016x", uint64(w.VA))
+		for _, s := range w.Steps {
+			t.line("  %-6s at %#012x  %#016x  %s", s.Name, uint64(s.EntryPA), uint64(s.Entry), strings.Join(s.Flags, " "))
+		}
+		if w.Mapped {
+			where := "not in the file byte by byte"
+			if w.FileOffset >= 0 {
+				where = fmt.Sprintf("file offset %#x", w.FileOffset)
+			}
+			t.line("  page      %#012x  %s page, %s", uint64(w.PA), ibytes(w.PageSize), where)
+		}
+		if w.Error != "" {
+			t.hang("", 2, cell(w.Error))
+		}
+		printHex(t, uint64(w.VA), w.Data)
+	}
+}
+
+// printHex is a hex dump by virtual addresses.
+func printHex(t *text, va uint64, data []byte) {
+	for off := 0; off < len(data); off += 16 {
+		row := data[off:min(off+16, len(data))]
+		var ascii []byte
+		for _, c := range row {
+			if c < ' ' || c > '~' {
+				c = '.'
+			}
+			ascii = append(ascii, c)
+		}
+		digits := hex.EncodeToString(row)
+		groups := make([]string, 0, 8)
+		for len(digits) > 0 {
+			n := min(4, len(digits))
+			groups = append(groups, digits[:n])
+			digits = digits[n:]
+		}
+		fmt.Fprintf(t, "  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii)
+	}
+}
