@@ -72,7 +72,7 @@ func TestRawHole(t *testing.T) {
 	const gib, mib = 1 << 30, 1 << 20
 	type ranges = []guestsim.Range
 	r := func(start, size uint64) guestsim.Range { return guestsim.Range{Start: start, Size: size} }
-	pc := ranges{r(0, 3 * gib), r(4 * gib, 600 * mib)}
+	pc := ranges{r(0, 3*gib), r(4*gib, 600*mib)}
 	for _, tc := range []struct {
 		name      string
 		ram, runs ranges
@@ -85,11 +85,11 @@ func TestRawHole(t *testing.T) {
 		{"pc, all in high memory", pc, pc[1:], false, []physmem.Range{{Size: 3 * gib}, {Start: 4 * gib, Size: 600 * mib}}, "QEMU's pc machine, VMware"},
 		{"pc, hole of zeros", pc, nil, true, []physmem.Range{{Size: 4*gib + 600*mib}}, ""},
 		{
-			"q35", ranges{r(0, 2 * gib), r(4 * gib, gib)}, nil, false,
+			"q35", ranges{r(0, 2*gib), r(4*gib, gib)}, nil, false,
 			[]physmem.Range{{Size: 2 * gib}, {Start: 4 * gib, Size: gib}}, "QEMU's q35 machine",
 		},
 		{
-			"VirtualBox", ranges{r(0, 0xe0000000), r(4 * gib, gib)}, nil, false,
+			"VirtualBox", ranges{r(0, 0xe0000000), r(4*gib, gib)}, nil, false,
 			[]physmem.Range{{Size: 0xe0000000}, {Start: 4 * gib, Size: gib}}, "VirtualBox",
 		},
 	} {

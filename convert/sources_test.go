@@ -206,3 +206,42 @@ func TestRawSource(t *testing.T) {
 	var usage *convert.UsageError
 	require.ErrorAs(t, err, &usage)
 }
+
+// TestSampleSources: the guests that real QEMU dumped, in the containers of
+// other programs and without the header note, give the pages and, but for what
+// nobody has without the note, the header of QEMU's core.
+func TestSampleSources(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "bsod-4cpu-q35.vmcore.gz", "encoded-2cpu.vmcore.gz",
+		"shadow-user-2cpu.vmcore.gz", "swapcpu-3cpu.vmcore.gz", "la57-1cpu.vmcore.gz",
+	} {
+		t.Run(s, func(t *testing.T) {
+			t.Parallel()
+			path := sample(t, s)
+			core, err := os.ReadFile(path)
+			require.NoError(t, err)
+			qemu := imageOf(t, core)
+			raw, holes := coretest.Raw(t, qemu)
+			want, with, err := convertBytes(t, core, convert.Options{Contexts: convert.ContextsVCPU})
+			require.NoError(t, err)
+			for name, file := range map[string][]byte{
+				"VirtualBox": coretest.VirtualBox(t, qemu, coretest.WithAll(qemu.CPUs()), 0x10006),
+				"gdb script": coretest.GDBScript(t, qemu, nil),
+				"raw":        raw,
+			} {
+				opt := convert.Options{Contexts: convert.ContextsVCPU}
+				if name == "raw" {
+					opt.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+				}
+				got, r, err := convertBytes(t, file, opt)
+				require.NoError(t, err, name)
+				list := slices.Concat(improved, builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
+				if with.Guest.KDBGSource == convert.KDBGCopy { // the driver's, to which the note leads
+					list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
+				}
+				equalButFor(t, want, got, list)
+			}
+		})
+	}
+}
