@@ -176,13 +176,13 @@ const (
 // firmware: no vCPU has left the page tables, or lack of them, of firmware.
 func (d *discovery) firmware() (Finding, bool) {
 	cpus := d.g.Image.CPUs()
-	real, flat := 0, 0
+	unpaged, flat := 0, 0
 	for i := range cpus {
 		c := &cpus[i]
 		switch {
 		case !c.HasSystem:
 		case c.CR0&cr0PE == 0 || c.CR0&cr0PG == 0:
-			real++
+			unpaged++
 		default:
 			space := d.cache.space(c.CR3, levelsOf(c))
 			if m, err := space.Translate(vtop.VA(c.Rip)); err == nil && uint64(m.PA) == c.Rip {
@@ -190,11 +190,11 @@ func (d *discovery) firmware() (Finding, bool) {
 			}
 		}
 	}
-	if len(cpus) == 0 || real+flat < len(cpus) {
+	if len(cpus) == 0 || unpaged+flat < len(cpus) {
 		return Finding{}, false
 	}
 	return Finding{
-		ID: IDNotBooted, Message: fmt.Sprintf("only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), real, flat),
+		ID: IDNotBooted, Message: fmt.Sprintf("only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), unpaged, flat),
 		Advice: "Dump the guest when Windows runs.",
 	}, true
 }

@@ -198,6 +198,7 @@ func (g *Guest) settleKDBG() {
 		g.addf(IDKDBGCopy, SeverityInfo, where, "",
 			"KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock))
 		g.Header.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+	case KDBGImage, KDBGScan, KDBGGiven: // a search says itself what it found
 	case KDBGDecoded:
 		g.addf(IDKDBGDecoded, SeverityInfo, where, "",
 			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.KDBG.Rotation, g.KDBG.Constant)

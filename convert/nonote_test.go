@@ -198,7 +198,7 @@ func TestBuiltHeader(t *testing.T) {
 		{
 			name: "no memory block", opt: guestsim.Options{VGA: true}, want: convert.IDMemoryGuessed,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Field("MmPhysicalMemoryBlock"), 0) },
-			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
+			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, uint32(3), u32(dmp, 0x88), "without video memory and ROM")
 				assert.Equal(t, uint64(0), u64(dmp, 0x98))

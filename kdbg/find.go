@@ -33,16 +33,26 @@ func FindImage(s *vtop.Space, va vtop.VA) (*Image, error) {
 	return nil, &ImageError{Base: va, Field: "e_magic", Want: fmt.Sprintf("an image that holds this address, at most %#x bytes below", MaxImageSize)}
 }
 
-// skip is how far down the next address is that another entry of the page tables
+// skip is how far down the next page is that another entry of the page tables
 // maps.
-func skip(va vtop.VA, err error) vtop.VA {
+func skip(va vtop.VA, err error) vtop.VA { return va&(faulting(err)-1) + pageSize }
+
+// skipUp is how far up the next address is that another entry of the page tables
+// maps.
+func skipUp(va vtop.VA, err error) vtop.VA {
+	size := faulting(err)
+	return size - va&(size-1)
+}
+
+// faulting is how much the entry covers at which a translation ended, bytes.
+func faulting(err error) vtop.VA {
 	const tableShift = 9
 	size := vtop.VA(pageSize)
 	var fault *vtop.FaultError
 	if errors.As(err, &fault) && fault.Level > 1 {
 		size <<= tableShift * (fault.Level - 1)
 	}
-	return va&(size-1) + pageSize
+	return size
 }
 
 // FindBlock searches the kernel image im for its debugger data block, verifies it
@@ -87,7 +97,7 @@ func mappedRanges(s *vtop.Space, im *Image) []Range {
 	for off := uint64(0); off < uint64(im.Size); {
 		m, err := s.Translate(im.Base + vtop.VA(off))
 		if err != nil {
-			off += pageSize
+			off += uint64(skipUp(im.Base+vtop.VA(off), err))
 			continue
 		}
 		n := min(m.PageSize-uint64(m.VA)&(m.PageSize-1), uint64(im.Size)-off)
@@ -136,11 +146,16 @@ func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
 		size = n
 	}
 	const inPage = pageSize - 1
-	for off := vtop.VA(0); off < vtop.VA(size); off += pageSize {
+	for off := vtop.VA(0); off < vtop.VA(size); {
 		m, err := s.Translate(c.KernBase + off)
-		if err == nil && uint64(m.PA) == c.At&^inPage {
+		switch {
+		case err != nil:
+			off += skipUp(c.KernBase+off, err)
+			continue
+		case uint64(m.PA) == c.At&^inPage:
 			return c.KernBase + off + vtop.VA(c.At&inPage), true
 		}
+		off += pageSize
 	}
 	return 0, false
 }

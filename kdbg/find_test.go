@@ -43,7 +43,10 @@ func TestFindImage(t *testing.T) {
 func TestFindBlock(t *testing.T) {
 	t.Parallel()
 	for _, opt := range []guestsim.Options{
-		{}, {Encoded: true}, {Build: 9600, Encoded: true}, {Build: 26100, Encoded: true},
+		{},
+		{Encoded: true},
+		{Build: 9600, Encoded: true},
+		{Build: 26100, Encoded: true},
 		{Encoded: true, KDBGOffset: 0xf40}, // across pages that are not adjacent
 		{LA57: true, Encoded: true, Odd: true},
 	} {

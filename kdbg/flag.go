@@ -13,6 +13,10 @@ import (
 // has about 3 MiB.
 const maxFlagData = 16 << 20
 
+// maxFlagPages bounds the pages that are looked at: sections of a damaged table may
+// overlap.
+const maxFlagPages = MaxImageSize / pageSize
+
 // ErrAmbiguous says that more than one answer fits.
 var ErrAmbiguous = errors.New("more than one address fits")
 
@@ -40,7 +44,7 @@ func FindFlag(s *vtop.Space, im *Image, b *Block) (vtop.VA, error) {
 	data.each(func(v uint64) {
 		if v&63 == uint64(b.Rotation) && !seen[v] {
 			seen[v] = true
-			v = bits.RotateLeft64(v, int(b.Rotation)) //nolint:gosec // 0 to 63
+			v = bits.RotateLeft64(v, int(b.Rotation))
 			never[v>>shift] = append(never[v>>shift], v)
 		}
 	})
@@ -78,7 +82,7 @@ type dataPiece struct {
 // is not known.
 func readData(s *vtop.Space, im *Image) imageData {
 	var out imageData
-	total := 0
+	total, looked := 0, 0
 	sections := im.Sections
 	if len(sections) == 0 {
 		sections = []Section{{Size: im.Size, Flags: ^uint32(0)}}
@@ -88,14 +92,17 @@ func readData(s *vtop.Space, im *Image) imageData {
 		if !sec.Writable() {
 			continue
 		}
-		first := im.Base + vtop.VA(sec.RVA&^(pageSize-1))
-		for at := first; at < im.Base+vtop.VA(sec.RVA)+vtop.VA(sec.Size) && total < maxFlagData; at += pageSize {
+		at, end := im.Base+vtop.VA(sec.RVA&^(pageSize-1)), im.Base+vtop.VA(sec.RVA)+vtop.VA(sec.Size)
+		for at < end && total < maxFlagData && looked < maxFlagPages {
+			looked++
 			page := make([]byte, pageSize)
 			if _, err := s.ReadVirtual(page, at); err != nil {
+				at += skipUp(at, err)
 				continue
 			}
 			total += pageSize
 			out = out.append(at, page)
+			at += pageSize
 		}
 	}
 	return out

@@ -107,9 +107,10 @@ type locator struct {
 func (l *locator) run() {
 	buf := make([]byte, locateWindow+locateSpan)
 	for w := range l.windows {
-		n, err := l.mem.ReadAt(buf[:w.Size], int64(w.Start)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-		found := search(buf[:n], w.Start)
-		if len(found) == 0 && (err == nil || uint64(n) == w.Size) {
+		window := buf[:w.Size]
+		n, err := l.mem.ReadAt(window, int64(w.Start)) //nolint:gosec // the caller's addresses are those of a ReaderAt
+		found := search(window[:n], w.Start)
+		if len(found) == 0 && n == len(window) {
 			continue
 		}
 		l.mu.Lock()
@@ -117,8 +118,8 @@ func (l *locator) run() {
 		if len(l.found) < 2*MaxCandidates {
 			l.found = append(l.found, found...)
 		}
-		if l.err == nil && uint64(n) != w.Size {
-			l.err = fmt.Errorf("searching for the debugger data block at %#x: %w", w.Start+uint64(n), err)
+		if l.err == nil && n < len(window) {
+			l.err = fmt.Errorf("searching for the debugger data block from %#x: %#x of %#x bytes are readable: %w", w.Start, n, w.Size, err)
 		}
 		l.mu.Unlock()
 	}

@@ -155,7 +155,7 @@ func LowStubs(mem io.ReaderAt, ranges []Range) []LowStub {
 	for _, r := range ranges {
 		for pa := (r.Start + tablePage - 1) &^ (tablePage - 1); pa < lowStubLimit && pa < r.Start+r.Size; pa += tablePage {
 			var page [tablePage]byte
-			if n, _ := mem.ReadAt(page[:], int64(pa)); n < len(page) { //nolint:gosec // below 1 MiB
+			if n, _ := mem.ReadAt(page[:], int64(pa)); n < len(page) {
 				continue
 			}
 			target, cr3, lstar := le.Uint64(page[stubTarget:]), le.Uint64(page[stubCR3:]), le.Uint64(page[stubLStar:])
@@ -215,9 +215,9 @@ func (m *mapped) table(pa PA, level int, base VA) bool {
 		if !e.Present() {
 			continue
 		}
-		if level == 1 || level <= maxLeaf && e.Large() {
+		if level == 1 || level <= pagingL4.maxLarge && e.Large() {
 			step := Step{Level: level, EntryPA: pa + PA(i)*entrySize, Entry: e}
-			if !m.visit(step.page(va, 1<<shift)) {
+			if !m.visit(step.page(va, pagingL4.largeAddress(e, level), 1<<shift)) {
 				return false
 			}
 			continue
