@@ -176,7 +176,7 @@ func printFileCheck(t *text, c *convert.FileCheck, verbose bool) {
 		t.more("converts to a %s dump of %s", o.DumpType, ibytes(o.Size))
 	}
 	if c.SHA256 != "" {
-		t.more("SHA-256 %s", c.SHA256)
+		t.line("  SHA-256 %s", c.SHA256)
 	}
 	if c.Error != nil && len(c.Findings) == 0 {
 		t.more("%s", c.Error.Message)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"windmp/convert"
 )
@@ -38,4 +39,18 @@ func (a *app) emit(document any, err error) error {
 		return nil
 	}
 	return &printedError{err}
+}
+
+// usageJSON prints the document of a run that ended before its command began,
+// for an option or argument that makes no sense.
+func (a *app) usageJSON(cmd string, args []string, err error) error {
+	var usage *convert.UsageError
+	var printed *printedError
+	if cmd == "" || !slices.Contains(args, "--json") || errors.As(err, &printed) || !errors.As(err, &usage) {
+		return err
+	}
+	return a.emit(struct {
+		header
+		Error *convert.ErrorReport `json:"error,omitempty"`
+	}{newHeader("windmp/"+cmd+"/v1", err), usageReport(err)}, err)
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,9 +13,7 @@ import (
 
 // document is the one JSON document of a run.
 type document struct {
-	Schema   string `json:"schema"`
-	Version  string `json:"version"`
-	ExitCode int    `json:"exit_code"`
+	header
 	*convert.Report
 	// Error stands in for the report's after a usage error, when there is none.
 	Error *convert.ErrorReport `json:"error,omitempty"`
@@ -25,22 +21,14 @@ type document struct {
 
 // printJSON prints report and outcome as one document.
 func (a *app) printJSON(schema string, report *convert.Report, err error) error {
-	d := document{Schema: schema, Version: version(), ExitCode: exitCode(err), Report: report}
+	d := document{header: newHeader(schema, err), Report: report}
 	switch {
 	case report != nil:
 		d.Error = report.Error
 	case err != nil:
 		d.Error = &convert.ErrorReport{Message: err.Error(), Hint: convert.Hint(err)}
 	}
-	enc := json.NewEncoder(a.stdout)
-	enc.SetIndent("", "  ")
-	if werr := enc.Encode(d); werr != nil {
-		return errors.Join(err, werr)
-	}
-	if err == nil {
-		return nil
-	}
-	return &printedError{err}
+	return a.emit(d, err)
 }
 
 // printable makes text safe for a terminal: what is not printable, such as the

@@ -49,7 +49,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if cmd != root {
+		err = a.usageJSON(cmd.Name(), args, err)
+	}
 	a.printError(err)
 	return exitCode(err)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"strconv"
@@ -30,6 +31,8 @@ func TestScript(t *testing.T) {
 			"code":    exitCodeIs,
 			"onejson": oneJSON,
 			"poke":    poke,
+			"poke32":  poke32,
+			"shorten": shorten,
 			"mode":    fileMode,
 		},
 		Setup: func(env *testscript.Env) error {
@@ -46,7 +49,7 @@ func samplesDir() (string, error) {
 }
 
 // mkguest FILE [word...] writes a synthetic guest's vmcore, mode 0400 as QEMU
-// makes it. Words: cpus=N crashed encoded paging nonote user linux.
+// makes it. Words: cpus=N crashed encoded paging nonote user linux evil.
 func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: mkguest FILE [word...]")
@@ -68,6 +71,8 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 			opt.File.Paging = true
 		case "nonote":
 			opt.File.NoGuestNote = true
+		case "evil":
+			opt.Modules = []guestsim.Module{{Base: 0xfffff80416000000, Size: 0x1000, Name: "evil\x1b[31m.sys", FullName: "\r\nevil"}}
 		case "linux":
 			linux = true
 		default:
@@ -114,6 +119,30 @@ func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if dec.More() {
 		ts.Fatalf("more than one document")
 	}
+	ts.Check(validate(schemaDir, []byte(ts.ReadFile(args[0]))))
+}
+
+// poke32 FILE OFFSET VALUE overwrites a little-endian number.
+func poke32(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: poke32 FILE OFFSET VALUE")
+	}
+	v, err := strconv.ParseUint(args[2], 0, 32)
+	ts.Check(err)
+	poke(ts, false, []string{args[0], args[1], string(binary.LittleEndian.AppendUint32(nil, uint32(v)))})
+}
+
+// shorten FILE N cuts N bytes off the end.
+func shorten(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: shorten FILE N")
+	}
+	n, err := strconv.ParseInt(args[1], 0, 64)
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	st, err := os.Stat(name)
+	ts.Check(err)
+	ts.Check(os.Truncate(name, st.Size()-n))
 }
 
 // poke FILE OFFSET TEXT overwrites bytes.

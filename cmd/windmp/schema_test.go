@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// schemaDir holds a JSON Schema for each command, by its name.
+const schemaDir = "../../docs/schema"
+
+// validate holds one document against the schema that it names.
+func validate(dir string, document []byte) error {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		return err
+	}
+	object, _ := doc.(map[string]any)
+	name, _ := object["schema"].(string)
+	part := strings.Split(name, "/")
+	if len(part) != 3 || part[0] != "windmp" {
+		return fmt.Errorf("the document names no schema: %q", name)
+	}
+	file, err := os.Open(filepath.Join(dir, part[1]+"-"+part[2]+".json"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	text, err := jsonschema.UnmarshalJSON(file)
+	if err != nil {
+		return err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(name, text); err != nil {
+		return err
+	}
+	schema, err := c.Compile(name)
+	if err != nil {
+		return err
+	}
+	return schema.Validate(doc)
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+)
+
+var updateSchemas = flag.Bool("update-schemas", false, "write docs/schema anew from the types")
+
+// documents are the documents that the program prints, by schema.
+func documents() map[string]reflect.Type {
+	return map[string]reflect.Type{
+		convertSchema: reflect.TypeFor[document](),
+		checkSchema:   reflect.TypeFor[checkDocument](),
+		infoSchema:    reflect.TypeFor[infoDocument](),
+		symbolsSchema: reflect.TypeFor[symbolsDocument](),
+		vtopSchema:    reflect.TypeFor[vtopDocument](),
+	}
+}
+
+// TestSchemasAreOfTheTypes keeps docs/schema and the Go types in step.
+func TestSchemasAreOfTheTypes(t *testing.T) {
+	t.Parallel()
+	comments := fieldComments(t, ".", "../../convert")
+	for name, typ := range documents() {
+		g := &schemaWriter{comments: comments, defs: map[string]any{}}
+		root := g.object(typ)
+		root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+		root["title"] = name
+		root["required"] = []string{"schema", "version", "exit_code"}
+		root["properties"].(map[string]any)["schema"] = map[string]any{"const": name}
+		root["$defs"] = g.defs
+		got, err := json.MarshalIndent(root, "", "  ")
+		require.NoError(t, err)
+		got = append(got, '\n')
+		path := filepath.Join(schemaDir, strings.ReplaceAll(strings.TrimPrefix(name, "windmp/"), "/", "-")+".json")
+		if *updateSchemas {
+			require.NoError(t, os.WriteFile(path, got, 0o644)) //nolint:gosec // a document
+		}
+		want, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got), "go test ./cmd/windmp -run Schemas -update-schemas")
+	}
+}
+
+// schemaWriter makes a JSON Schema of a type.
+type schemaWriter struct {
+	comments map[string]string // type.field
+	defs     map[string]any
+}
+
+// Words that fields hold.
+var enums = map[string][]string{
+	"verdict":  {"OK", "WARN", "UNKNOWN", "FAIL"},
+	"severity": {"ok", "info", "warn", "unknown", "fail"},
+}
+
+func (g *schemaWriter) object(t reflect.Type) map[string]any {
+	properties := map[string]any{}
+	required := []string{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			inner := f.Type
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			part := g.object(inner)
+			for k, v := range part["properties"].(map[string]any) {
+				if properties[k] == nil {
+					properties[k] = v
+				}
+			}
+			if f.Type.Kind() == reflect.Struct {
+				required = append(required, part["required"].([]string)...)
+			}
+			continue
+		case name == "-" || !f.IsExported():
+			continue
+		}
+		p := g.schema(f.Type)
+		if words := enums[name]; words != nil {
+			p["enum"] = words
+		}
+		if text := g.comments[t.Name()+"."+f.Name]; text != "" {
+			p["description"] = text
+		}
+		properties[name] = p
+		if !strings.Contains(options, "omitempty") {
+			required = append(required, name)
+		}
+	}
+	return map[string]any{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+}
+
+func (g *schemaWriter) schema(t reflect.Type) map[string]any {
+	switch {
+	case t == reflect.TypeFor[convert.Hex]():
+		return map[string]any{"type": "string", "pattern": "^0x[0-9a-f]{1,16}$"}
+	case t.Kind() == reflect.Pointer:
+		return g.schema(t.Elem())
+	case t.Kind() == reflect.Struct:
+		name := t.Name()
+		if g.defs[name] == nil {
+			g.defs[name] = true // ends a type that holds itself
+			g.defs[name] = g.object(t)
+		}
+		return map[string]any{"$ref": "#/$defs/" + name}
+	case t.Kind() == reflect.Slice:
+		return map[string]any{"type": "array", "items": g.schema(t.Elem())}
+	case t.Kind() == reflect.Array:
+		return map[string]any{"type": "array", "items": g.schema(t.Elem()), "minItems": t.Len(), "maxItems": t.Len()}
+	case t.Kind() == reflect.String:
+		return map[string]any{"type": "string"}
+	case t.Kind() == reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case t.Kind() == reflect.Float64:
+		return map[string]any{"type": "number"}
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return map[string]any{"type": "integer"}
+	default:
+		panic(fmt.Sprintf("no schema for %v", t))
+	}
+}
+
+// fieldComments are the comments of the structs' fields in some folders.
+func fieldComments(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
+	comments := map[string]string{}
+	for _, dir := range folders {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		for _, path := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+			if os.IsNotExist(err) {
+				continue
+			}
+			require.NoError(t, err)
+			addComments(file, comments)
+		}
+	}
+	return comments
+}
+
+func addComments(file *ast.File, comments map[string]string) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		s, ok := spec.Type.(*ast.StructType)
+		if !ok {
+			return true
+		}
+		for _, f := range s.Fields.List {
+			for _, name := range f.Names {
+				text := f.Doc.Text()
+				if text == "" {
+					text = f.Comment.Text()
+				}
+				comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(text), " ")
+			}
+		}
+		return true
+	})
+}
+
+// TestExamplesAreOfTheSchemas validates the documents of the samples, which
+// are the README's, and those of failures.
+func TestExamplesAreOfTheSchemas(t *testing.T) {
+	t.Parallel()
+	const sample = "../../testdata/guest-bsod.vmcore"
+	runs := [][]string{
+		{"convert", sample, filepath.Join(t.TempDir(), "a.dmp"), "--json"},
+		{"convert", sample, filepath.Join(t.TempDir(), "a.dmp"), "--json", "--dry-run"},
+		{"convert", "missing", "--json"}, {"convert", sample, "-", "--json"},
+		{"check", sample, "missing", "schema_test.go", "--json"}, {"check", sample, "--json", "--level=full", "--max-size=1MB"},
+		{"check", sample, "--json", "--level=deep"}, {"check", sample, "--json", "--level=header"},
+		{"info", sample, "--json", "--modules", "--processes"}, {"info", "missing", "--json"}, {"info", "schema_test.go", "--json"},
+		{"symbols", sample, "--json"}, {"symbols", sample, "--json", "--urls=https://example.org/s"}, {"symbols", sample, "--json", "--urls=x"},
+		{"vtop", sample, "fffff78000000000", "0", "--json", "--read=64"}, {"vtop", sample, "zz", "--json"}, {"vtop", sample, "0", "--process=77", "--json"},
+	}
+	for _, args := range runs {
+		var out, errs strings.Builder
+		run(args, &out, &errs)
+		require.NoError(t, validate(schemaDir, []byte(out.String())), "%v", args)
+		assert.Empty(t, errs.String(), "%v", args)
+	}
+	_, err := fs.Stat(os.DirFS("."), "missing")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
