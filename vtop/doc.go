@@ -1,9 +1,10 @@
-// Package vtop translates virtual addresses of an x64 guest to physical ones
-// and reads guest-virtual memory through them.
+// Package vtop translates virtual addresses of an x64 or 32-bit x86 guest to
+// physical ones and reads guest-virtual memory through them.
 //
 // A processor in 64-bit mode finds the physical page of a virtual address
 // through four levels of tables, or five when CR4.LA57 is set; a page has 4 KiB,
-// 2 MiB or 1 GiB. A Space does the same over guest-physical memory, which can be
+// 2 MiB or 1 GiB. In 32-bit mode there are three with PAE, or two of entries of
+// 4 bytes, see Mode. A Space does the same over guest-physical memory, which can be
 // any io.ReaderAt whose offset is the physical address: an image of a machine, a
 // dump, or a test's few pages.
 //
@@ -36,8 +37,8 @@
 //
 // # Not supported
 //
-// 32-bit and PAE paging, access rights, protection keys, nested paging, and the
-// paging structures of other processors.
+// Access rights, protection keys, nested paging, and the paging structures of other
+// processors.
 //
 // # Sources
 //

@@ -18,6 +18,10 @@ package vtop
 //	any bit      demand zero   bits 5-9 are a protection, there is no page yet,
 //	                           or no longer (decommitted)
 //	none         not present   never used
+//
+// 32-bit Windows has the same forms with PAE. Without it an entry has 32 bits,
+// kept here with zeros above: the place in a paging file is then in bits 12-31,
+// and addresses end at bit 31.
 type Entry uint64
 
 const (
@@ -30,7 +34,7 @@ const (
 	entryAddress Entry = (1<<52 - 1) &^ 0xfff
 	// entryPAT is the lowest address bit of a 2 MiB or 1 GiB page's entry,
 	// where it is no part of the address but of the memory type (SDM vol. 3,
-	// tables 4-16 and 4-18).
+	// tables 4-4, 4-9, 4-16 and 4-18).
 	entryPAT Entry = 1 << 12
 )
 
@@ -38,7 +42,7 @@ const (
 func (e Entry) Present() bool { return e&entryPresent != 0 }
 
 // Large is bit 7 (PS): on levels 2 and 3 of a present entry, it maps a page of
-// 2 MiB or 1 GiB and refers to no further table. On level 1 the bit is PAT, a
+// 2 MiB or 1 GiB (4 MiB in ModeLegacy) and refers to no further table. On level 1 the bit is PAT, a
 // part of the memory type, and on levels 4 and 5 it is reserved.
 func (e Entry) Large() bool { return e&entryLarge != 0 }
 
@@ -77,23 +81,7 @@ func (e Entry) Transition() bool {
 }
 
 // Pagefile reports Windows' form for a page in a paging file: bits 0, 10 and 11
-// clear, bits 32-63 not zero.
+// clear, bits 32-63 not zero. It does not hold in ModeLegacy.
 func (e Entry) Pagefile() bool {
 	return e&(entryPresent|entryPrototype|entryTransition) == 0 && e>>32 != 0
-}
-
-// kind says what a not present entry means. Transition is left to the caller.
-func (e Entry) kind() FaultKind {
-	switch {
-	case e == 0:
-		return NotPresent
-	case e.Prototype():
-		return Prototype
-	case e.Transition():
-		return TableTransition
-	case e.Pagefile():
-		return Pagefile
-	default:
-		return DemandZero
-	}
 }

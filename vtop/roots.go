@@ -178,8 +178,11 @@ func LowStubs(mem io.ReaderAt, ranges []Range) []LowStub {
 // Mapped visits the pages that the address space maps in [from, to], ascending,
 // until visit returns false or limit entries of page tables were looked at; it
 // reports whether all was visited. Tables that can't be read are passed over, as
-// are pages in transition.
+// are pages in transition. In the 32-bit modes nothing is visited.
 func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
+	if s.Mode != ModeX64 {
+		return false
+	}
 	m := mapped{space: s, from: from, to: to, left: limit, visit: visit}
 	return m.table(Entry(s.DTB).Address(), s.levels(), 0)
 }

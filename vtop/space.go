@@ -2,15 +2,15 @@ package vtop
 
 import (
 	"io"
+	"math"
 	"sync"
 )
 
 const (
 	pageShift = 12
-	indexBits = 9 // a table has 512 entries of 8 bytes
+	indexBits = 9 // a table of x64 has 512 entries of 8 bytes
 	entrySize = 8
 	maxLevels = 5
-	maxLeaf   = 3 // 1 GiB pages
 	levels4   = 4
 )
 
@@ -25,8 +25,11 @@ type Space struct {
 	// DTB is the topmost page table, of the highest level.
 	DTB PA
 	// Levels is 5 when the processor translates 57-bit addresses (CR4.LA57,
-	// bit 12, is set; SDM vol. 3, 4.5), otherwise 4.
+	// bit 12, is set; SDM vol. 3, 4.5), otherwise 4. It means nothing in the
+	// 32-bit modes.
 	Levels int
+	// Mode is the paging mode, ModeX64 if it is not set.
+	Mode Mode
 }
 
 // NewSpace returns the space whose CR3 has the value dtb. Only bits 12-51 of it
@@ -39,25 +42,54 @@ func NewSpace(mem io.ReaderAt, dtb uint64, levels int) *Space {
 	return &Space{Mem: mem, DTB: Entry(dtb).Address(), Levels: levels}
 }
 
+// NewSpace32 returns the space of a 32-bit guest whose CR3 has the value dtb,
+// with PAE or without it. Bits 5-31 of dtb count with PAE, 12-31 without (SDM
+// vol. 3, 4.3 and 4.4.1).
+func NewSpace32(mem io.ReaderAt, dtb uint64, pae bool) *Space {
+	mode := ModeLegacy
+	if pae {
+		mode = ModePAE
+	}
+	s := &Space{Mem: mem, Mode: mode}
+	s.DTB, s.Levels = PA(dtb)&s.paging().rootMask, s.paging().levels
+	return s
+}
+
 // Canonical reports whether va can be translated at all: bits 47-63, or 56-63
-// with 5 levels, are all equal.
+// with 5 levels, are all equal; in the 32-bit modes bits 32-63 are zero.
 func (s *Space) Canonical(va VA) bool {
+	if s.Mode != ModeX64 {
+		return va <= math.MaxUint32
+	}
 	unused := 64 - (pageShift + indexBits*s.levels())
 	return VA(int64(va)<<unused>>unused) == va //nolint:gosec // sign extension is the point
 }
 
-func (s *Space) levels() int {
-	if s.Levels == maxLevels {
-		return maxLevels
+// PointerSize is the size of a pointer of the guest's kernel in bytes, 8 or 4.
+func (s *Space) PointerSize() int {
+	if s.Mode != ModeX64 {
+		return 4
 	}
-	return levels4
+	return 8
 }
+
+// Pointer reads a pointer of the guest's kernel. Errors are ReadVirtual's.
+func (s *Space) Pointer(va VA) (VA, error) {
+	if s.PointerSize() == 4 {
+		v, err := s.Uint32(va)
+		return VA(v), err
+	}
+	v, err := s.Uint64(va)
+	return VA(v), err
+}
+
+func (s *Space) levels() int { return s.paging().levels }
 
 // Mapping is where a virtual address leads.
 type Mapping struct {
 	VA         VA
 	PA         PA     // of the byte at VA
-	PageSize   uint64 // bytes: 4 KiB, 2 MiB or 1 GiB; pages are aligned to it
+	PageSize   uint64 // bytes: 4 KiB, 2 MiB, 1 GiB, or 4 MiB in ModeLegacy; pages are aligned to it
 	Entry      Entry  // the one that maps the page
 	EntryPA    PA
 	Level      int  // of Entry: 1, 2 or 3
@@ -66,12 +98,12 @@ type Mapping struct {
 
 // Step is one entry on the way from the DTB to a page.
 type Step struct {
-	Level   int // from 4 or 5 down to 1
+	Level   int // from 5, 4, 3 (PAE) or 2 (legacy) down to 1
 	EntryPA PA
 	Entry   Entry
 }
 
-// Translate walks the page tables (Intel SDM vol. 3, 4.5.4). Every error is a
+// Translate walks the page tables (Intel SDM vol. 3, 4.3, 4.4 and 4.5.4). Every error is a
 // *FaultError; PageUnreadable is not among its kinds, as the page itself is not
 // read.
 //

@@ -1,9 +1,6 @@
 package vtop
 
-import (
-	"encoding/binary"
-	"io"
-)
+import "io"
 
 // walk ends after at most Levels entries, whatever the tables hold: each round
 // goes one level down, so that tables that refer to each other, or to
@@ -13,45 +10,40 @@ func (w *walker) walk(s *Space, va VA) (Mapping, error) {
 	if !s.Canonical(va) {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
-	table := Entry(s.DTB).Address()
-	for level := s.levels(); ; level-- {
-		shift := pageShift + indexBits*(level-1)
-		index := PA(va>>shift) & (1<<indexBits - 1)
-		step := Step{Level: level, EntryPA: table + index*entrySize}
-		if _, err := readFull(s.Mem, w.entry[:], step.EntryPA); err != nil {
+	f := s.paging()
+	table := s.DTB & f.rootMask
+	for level := f.levels; ; level-- {
+		shift := f.shift(level)
+		index := PA(va>>shift) & f.lastIndex
+		step := Step{Level: level, EntryPA: table + index*f.entrySize}
+		if _, err := readFull(s.Mem, w.entry[:f.entrySize], step.EntryPA); err != nil {
 			return Mapping{}, step.fault(va, TableUnreadable, err)
 		}
-		step.Entry = Entry(binary.LittleEndian.Uint64(w.entry[:]))
+		step.Entry = f.decode(w.entry[:])
 		w.steps[w.count] = step
 		w.count++
 
-		switch {
-		case level == 1 && (step.Entry.Present() || step.Entry.Transition()):
-			return step.page(va, 1<<shift), nil
-		case !step.Entry.Present():
-			return Mapping{}, step.fault(va, step.Entry.kind(), nil)
-		case step.Entry.Large():
-			if level > maxLeaf || step.Entry.reservedBits(1<<shift) {
+		switch e := step.Entry; {
+		case e.Present() && e&f.reserved[level] != 0:
+			return Mapping{}, step.fault(va, Malformed, nil)
+		case level == 1 && (e.Present() || e.Transition()):
+			return step.page(va, e.Address(), 1<<shift), nil
+		case !e.Present():
+			return Mapping{}, step.fault(va, f.kind(e), nil)
+		case e.Large():
+			if !f.mapsLarge(e, level) {
 				return Mapping{}, step.fault(va, Malformed, nil)
 			}
-			return step.page(va, 1<<shift), nil
+			return step.page(va, f.largeAddress(e, level), 1<<shift), nil
 		}
 		table = step.Entry.Address()
 	}
 }
 
-// reservedBits reports whether one of the address bits below the size of a
-// large page is set, other than PAT: bits 13-20 of a 2 MiB page's entry, 13-29
-// of a 1 GiB page's.
-func (e Entry) reservedBits(pageSize uint64) bool {
-	return e&entryAddress&Entry(pageSize-1)&^entryPAT != 0
-}
-
-func (st Step) page(va VA, size uint64) Mapping {
-	offset := PA(size - 1)
+func (st Step) page(va VA, page PA, size uint64) Mapping {
 	return Mapping{
 		VA:         va,
-		PA:         st.Entry.Address()&^offset | PA(va)&offset,
+		PA:         page | PA(va)&PA(size-1),
 		PageSize:   size,
 		Entry:      st.Entry,
 		EntryPA:    st.EntryPA,
