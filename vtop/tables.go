@@ -44,7 +44,7 @@ func (s *Space) Visit(half Half, v Visitor) {
 	s.visit(f, v, root, f.levels, first, last)
 }
 
-func (s *Space) visit(f *paging, v Visitor, table PA, level, first, last PA) {
+func (s *Space) visit(f *paging, v Visitor, table PA, level int, first, last PA) {
 	var page [1 << pageShift]byte
 	entries := page[:last*f.entrySize]
 	if level < f.levels {
