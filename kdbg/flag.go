@@ -70,60 +70,53 @@ func FindFlag(s *vtop.Space, im *Image, b *Block) (vtop.VA, error) {
 
 var errNothing = fmt.Errorf("%w: no byte", ErrNotFound)
 
-// imageData is the readable part of an image's data.
-type imageData []dataPiece
-
-type dataPiece struct {
-	at    vtop.VA // page aligned
-	bytes []byte
+// imageData is the readable part of an image's data: pages by their address, and
+// the addresses in the order they were read.
+type imageData struct {
+	order []vtop.VA
+	pages map[vtop.VA][]byte
 }
 
 // readData reads the sections that change, all of the image if its section table
 // is not known.
-func readData(s *vtop.Space, im *Image) imageData {
-	var out imageData
-	total, looked := 0, 0
+func readData(s *vtop.Space, im *Image) *imageData {
+	out := &imageData{pages: map[vtop.VA][]byte{}}
 	sections := im.Sections
 	if len(sections) == 0 {
 		sections = []Section{{Size: im.Size, Flags: ^uint32(0)}}
 	}
+	looked := 0
 	for i := range sections {
 		sec := &sections[i]
 		if !sec.Writable() {
 			continue
 		}
 		at, end := im.Base+vtop.VA(sec.RVA&^(pageSize-1)), im.Base+vtop.VA(sec.RVA)+vtop.VA(sec.Size)
-		for at < end && total < maxFlagData && looked < maxFlagPages {
+		for at < end && len(out.order) < maxFlagData/pageSize && looked < maxFlagPages {
 			looked++
 			page := make([]byte, pageSize)
 			if _, err := s.ReadVirtual(page, at); err != nil {
 				at += skipUp(at, err)
 				continue
 			}
-			total += pageSize
-			out = out.append(at, page)
+			if out.pages[at] == nil {
+				out.order = append(out.order, at)
+				out.pages[at] = page
+			}
 			at += pageSize
 		}
 	}
 	return out
 }
 
-// append adds a page, to the last piece if it follows it.
-func (d imageData) append(at vtop.VA, page []byte) imageData {
-	if n := len(d) - 1; n >= 0 && d[n].at+vtop.VA(len(d[n].bytes)) == at {
-		d[n].bytes = append(d[n].bytes, page...)
-		return d
-	}
-	return append(d, dataPiece{at: at, bytes: page})
-}
-
 // each visits the aligned qwords; of equal ones in a row the first.
-func (d imageData) each(visit func(uint64)) {
-	for _, p := range d {
-		var prev uint64
-		for off := 0; off+wordSize <= len(p.bytes); off += wordSize {
-			v := binary.LittleEndian.Uint64(p.bytes[off:])
-			if off == 0 || v != prev {
+func (d *imageData) each(visit func(uint64)) {
+	var prev uint64
+	for i, at := range d.order {
+		page := d.pages[at]
+		for off := 0; off < pageSize; off += wordSize {
+			v := binary.LittleEndian.Uint64(page[off:])
+			if v != prev || i == 0 && off == 0 {
 				visit(v)
 			}
 			prev = v
@@ -132,11 +125,10 @@ func (d imageData) each(visit func(uint64)) {
 }
 
 // byteAt is the byte at an address, 0 where there is none.
-func (d imageData) byteAt(at vtop.VA) byte {
-	for _, p := range d {
-		if at >= p.at && at-p.at < vtop.VA(len(p.bytes)) {
-			return p.bytes[at-p.at]
-		}
+func (d *imageData) byteAt(at vtop.VA) byte {
+	page := d.pages[at&^(pageSize-1)]
+	if page == nil {
+		return 0
 	}
-	return 0
+	return page[at&(pageSize-1)]
 }
