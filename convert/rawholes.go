@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"windmp/physmem"
@@ -44,6 +45,10 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, er
 		}
 	}
 	if taken == nil {
+		var refused *RefusedError
+		if errors.As(wholeErr, &refused) {
+			refused.Finding.Advice += " If the file leaves out a part of physical memory, give it with --hole."
+		}
 		return whole, wholeErr
 	}
 	best.addHole(taken, least)

@@ -78,7 +78,7 @@ func unrecognised(r io.ReaderAt, size int64, tried []Refusal) error {
 	switch {
 	case allZero(head):
 		e.Looks = "zeros, or raw memory"
-		e.Hint = "if it is raw memory, name its format; better, as it has no registers, dump the guest in ELF format"
+		e.Hint = "raw memory is read with --format=raw; an ELF dump of the guest also has its registers"
 	case isText(head):
 		e.Looks = "text"
 	}

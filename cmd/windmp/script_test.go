@@ -49,13 +49,14 @@ func samplesDir() (string, error) {
 }
 
 // mkguest FILE [word...] writes a synthetic guest's vmcore, mode 0400 as QEMU
-// makes it. Words: cpus=N crashed encoded paging nonote user linux evil.
+// makes it, or with raw its memory and nothing else. Words: cpus=N crashed
+// encoded paging nonote user linux evil raw.
 func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: mkguest FILE [word...]")
 	}
 	var opt guestsim.Options
-	linux := false
+	linux, raw := false, false
 	for _, word := range args[1:] {
 		name, value, _ := strings.Cut(word, "=")
 		switch name {
@@ -75,6 +76,8 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 			opt.Modules = []guestsim.Module{{Base: 0xfffff80416000000, Size: 0x1000, Name: "evil\x1b[31m.sys", FullName: "\r\nevil"}}
 		case "linux":
 			linux = true
+		case "raw":
+			raw = true
 		default:
 			ts.Fatalf("mkguest: unknown word %s", word)
 		}
@@ -83,7 +86,14 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 	if linux {
 		copy(g.Header(), "OSRELEASE=6.1.0-13-amd64\nPAGESIZE=4096\n")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), g.ELF(), 0o400))
+	file := g.ELF()
+	if raw {
+		file = nil
+		for _, b := range g.RAM() {
+			file = append(file, g.ReadPhys(b.Start, int(b.Size))...) //nolint:gosec // a small guest
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o400))
 }
 
 // exitCodeIs N COMMAND... runs a command and checks its exit code; stdout and
