@@ -1,6 +1,8 @@
 // Package kdbg reads the kernel's debugger data block, KDDEBUGGER_DATA64, and
 // what hangs off it: processors, loaded modules, bug check data, build string.
-// KUSER_SHARED_DATA is read here as well, though its address is fixed.
+// KUSER_SHARED_DATA is read here as well, though its address is fixed. Where no dump
+// header says where things are, [Locate], [FindImage], [FindBlock] and [KernelRoots]
+// find them.
 //
 // The block ("KDBG") is a table of addresses and offsets that Windows keeps for
 // debuggers; without it WinDbg shows next to nothing of a dump. Windows 8 and
