@@ -85,12 +85,18 @@ func TestRawHole(t *testing.T) {
 		{"pc, all in high memory", pc, pc[1:], false, []physmem.Range{{Size: 3 * gib}, {Start: 4 * gib, Size: 600 * mib}}, "QEMU's pc machine, VMware"},
 		{"pc, hole of zeros", pc, nil, true, []physmem.Range{{Size: 4*gib + 600*mib}}, ""},
 		{
-			"q35", ranges{r(0, 2*gib), r(4*gib, gib)}, nil, false,
-			[]physmem.Range{{Size: 2 * gib}, {Start: 4 * gib, Size: gib}}, "QEMU's q35 machine",
+			"q35",
+			ranges{r(0, 2*gib), r(4*gib, gib)},
+			nil, false,
+			[]physmem.Range{{Size: 2 * gib}, {Start: 4 * gib, Size: gib}},
+			"QEMU's q35 machine",
 		},
 		{
-			"VirtualBox", ranges{r(0, 0xe0000000), r(4*gib, gib)}, nil, false,
-			[]physmem.Range{{Size: 0xe0000000}, {Start: 4 * gib, Size: gib}}, "VirtualBox",
+			"VirtualBox",
+			ranges{r(0, 0xe0000000), r(4*gib, gib)},
+			nil, false,
+			[]physmem.Range{{Size: 0xe0000000}, {Start: 4 * gib, Size: gib}},
+			"VirtualBox",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -64,7 +64,7 @@ func TestInputFlags(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, tc.want.Format, opt.Format)
-			assert.Equal(t, tc.want.Holes, []physmem.Range(opt.Holes))
+			assert.Equal(t, tc.want.Holes, opt.Holes)
 		})
 	}
 }

@@ -16,8 +16,9 @@ var le = binary.LittleEndian
 // Memory returns what the image holds, range by range.
 func Memory(tb testing.TB, m *physmem.Image) [][]byte {
 	tb.Helper()
-	var list [][]byte
-	for _, r := range m.Ranges() {
+	ranges := m.Ranges()
+	list := make([][]byte, 0, len(ranges))
+	for _, r := range ranges {
 		b := make([]byte, r.Size)
 		if _, err := m.ReadAt(b, int64(r.Start)); err != nil { //nolint:gosec // below 2^52
 			tb.Fatal(err)
@@ -54,7 +55,7 @@ func (c *elfCore) build() []byte {
 	le.PutUint16(b[52:], 64)
 	le.PutUint16(b[54:], 56)
 	le.PutUint16(b[56:], uint16(1+len(c.loads))) //nolint:gosec // a few
-	at := uint64(64 + 56*(1+len(c.loads)))       //nolint:gosec // a few
+	at := uint64(64 + 56*(1+len(c.loads)))
 	header := func(typ uint32, paddr, filesz, memsz uint64) {
 		p := make([]byte, 56)
 		le.PutUint32(p, typ)
@@ -83,8 +84,8 @@ func (c *elfCore) build() []byte {
 // loads are the PT_LOADs of an image's memory.
 func loads(tb testing.TB, m *physmem.Image) []elfLoad {
 	tb.Helper()
-	var list []elfLoad
 	memory := Memory(tb, m)
+	list := make([]elfLoad, 0, len(memory)+1)
 	for i, r := range m.Ranges() {
 		list = append(list, elfLoad{paddr: r.Start, size: r.Size, memory: memory[i]})
 	}

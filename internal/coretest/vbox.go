@@ -87,7 +87,7 @@ func vboxCPU(c *physmem.CPU, format uint32) []byte {
 func WithAll(cpus []physmem.CPU) []physmem.CPU {
 	out := make([]physmem.CPU, 0, len(cpus))
 	for i, c := range cpus {
-		n := uint64(i) << 32 //nolint:gosec // a few
+		n := uint64(i) << 32
 		c.Debug = &physmem.DebugRegs{
 			Dr0: 0xfffff80000001000 | n, Dr1: 0xfffff80000002000 | n, Dr2: 0xfffff80000003000 | n, Dr3: 0xfffff80000004000 | n,
 			Dr6: 0xffff0ff1, Dr7: 0x402,
