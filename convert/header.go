@@ -26,6 +26,13 @@ func (g *Guest) readHeader() error {
 		return g.readDumpHeader(raw)
 	}
 	note := g.Image.GuestNote()
+	if note == nil && g.Image.Is32() {
+		return g.unsupported(Finding{
+			ID:      IDHeader32,
+			Message: "the source is the core of a 32-bit machine, or of one that had not started its system yet",
+			Advice:  "Only x64 guests are converted.",
+		})
+	}
 	if note == nil {
 		g.addf(IDNoHeader, SeverityInfo, "", "",
 			"the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory")

@@ -201,7 +201,7 @@ func (m *Image) Mappings() iter.Seq2[Mapping, error] {
 		if l == nil {
 			return
 		}
-		err := eachProgramHeader(l.file, l.phoff, l.phnum, func(p *elf.Prog64, _ int64) bool {
+		err := l.progs.each(func(p *elf.Prog64, _ int64) bool {
 			if elf.ProgType(p.Type) != elf.PT_LOAD {
 				return true
 			}

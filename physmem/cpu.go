@@ -26,6 +26,11 @@ type CPU struct {
 	// ID is the processor's number as the writer counts: QEMU's cpu_index.
 	ID uint32
 
+	// Is32 is set when the file records the processor as a 32-bit one: Rax is
+	// then eax, Rip eip and so on, R8 to R15 are nothing, and FS takes the part
+	// that GS has in 64-bit systems.
+	Is32 bool
+
 	Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rsp, Rbp uint64
 	R8, R9, R10, R11, R12, R13, R14, R15   uint64
 	Rip, Rflags                            uint64
@@ -78,6 +83,14 @@ type MSRs struct {
 	PAT    uint64 // IA32_PAT, 0x277
 }
 
+// cr4PAE is the bit of CR4 that gives page-table entries 64 bits (Intel SDM volume
+// 3, section 2.5). It is always set in 64-bit mode.
+const cr4PAE = 1 << 5
+
+// PAE reports whether the processor used physical-address extension, so that the
+// page tables of 32-bit code have entries of 8 bytes.
+func (c *CPU) PAE() bool { return c.CR4&cr4PAE != 0 }
+
 // cr4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
 // section 2.5).
 const cr4LA57 = 1 << 12
@@ -88,6 +101,15 @@ func (c *CPU) CPL() int { return int(c.CS.Selector & 3) }
 
 // LA57 reports whether the processor used 5-level paging.
 func (c *CPU) LA57() bool { return c.CR4&cr4LA57 != 0 }
+
+// KernelFS returns the base of FS that a 32-bit kernel uses, which is its processor's
+// KPCR; 0 if the processor was in user mode, where nothing in the file says it.
+func (c *CPU) KernelFS() uint64 {
+	if c.Is32 && c.CPL() == 0 {
+		return c.FS.Base
+	}
+	return 0
+}
 
 // KernelGS returns the base of GS that the kernel uses: the current one at
 // privilege level 0, the one that SWAPGS would bring in otherwise; 0 if the

@@ -53,12 +53,12 @@ func heap() uint64 {
 	return s.HeapAlloc
 }
 
-// TestDMPHuge opens a dump of a guest of 32 TiB, with 131072 runs of one page
+// TestDMPHuge opens a dump of a guest of 16 TiB, with 131072 runs of one page
 // and a page above page frame number 2^32: what it takes is a bit for each page
 // where there are any, and next to nothing elsewhere.
 func TestDMPHuge(t *testing.T) {
 	const (
-		bits   = 1 << 33
+		bits   = 1<<32 + 1<<15
 		runs   = 1 << 17 // every other page from 0 on
 		total  = runs + 1
 		behind = winhdr.Size64 + winhdr.BitmapDumpSize64

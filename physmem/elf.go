@@ -10,10 +10,12 @@ import (
 	"windmp/internal/binio"
 )
 
-// Sizes and values of ELF64 (System V gABI, chapters 4 and 5) that debug/elf
-// has no names for.
+// elfHeaderSize is the size of the file header of ELF64, of which ELF32 needs
+// less (System V gABI, chapter 4).
+const elfHeaderSize = 0x40
+
+// Sizes of ELF64 (System V gABI, chapters 4 and 5) that debug/elf has no names for.
 const (
-	elfHeaderSize  = 0x40
 	elfProgSize    = 56
 	elfSectionSize = 64
 
@@ -31,16 +33,17 @@ const maxProgramHeaders = 1 << 22
 type elfFile struct {
 	r    io.ReaderAt
 	size uint64
-	hdr  elf.Header64
+	hdr  elf.Header64 // of ELF32 the same, widened
 
-	phoff, phnum uint64
+	layout *elfLayout
+	progs  programHeaders
 
 	notes noteTable
 	loads loadTable
 	odd   oddities
 }
 
-// openELF opens a 64-bit x86-64 core: the header is checked for what it must
+// openELF opens a core of an x86-64 or 32-bit x86 machine: the header is checked for what it must
 // be, the program headers are walked once for notes and memory, and the notes
 // are decoded. Own code and not elf.NewFile, because that takes e_phnum 0xffff
 // for a count and refuses EI_VERSION 0, which VirtualBox writes.
@@ -72,13 +75,14 @@ func openELF(r io.ReaderAt, size int64) (*content, error) {
 	if len(c.cpus) == 0 {
 		c.cpus = f.notes.vbox.decode(&f.odd)
 	}
+	c.is32 = f.notes.is32
 	c.layout = f.qemuLayout(list)
 	c.describe = f.describe(len(c.cpus))
 	c.oddities = f.odd.all()
 	return c, nil
 }
 
-// readHeader reads the ELF header and refuses what is not a core of an x86-64
+// readHeader reads the ELF header and refuses what is not a core of an x86
 // machine, by name.
 func (f *elfFile) readHeader() error {
 	head := make([]byte, min(f.size, elfHeaderSize))
@@ -98,9 +102,11 @@ func (f *elfFile) readHeader() error {
 	if err := checkKind(head); err != nil {
 		return err
 	}
-	if _, err := binary.Decode(head, binary.LittleEndian, &f.hdr); err != nil {
+	f.layout = layoutOf(elf.Class(head[elf.EI_CLASS]))
+	if err := f.layout.header(head, &f.hdr); err != nil {
 		return &FormatError{Format: FormatELF, Field: "ELF header", Err: err}
 	}
+	f.notes.is32 = elf.Machine(f.hdr.Machine) == elf.EM_386
 	// e_ehsize is not checked: QEMU writes 8, the size of a pointer.
 	if v := f.hdr.Version; v > uint32(elf.EV_CURRENT) {
 		return &FormatError{
@@ -138,17 +144,16 @@ func checkKind(head []byte) error {
 			"give the dump of the guest's memory")
 	case data == elf.ELFDATA2MSB:
 		return refuse(fmt.Sprintf("a big-endian ELF core (%s); Windows guests are little-endian", machineName(machine)), "")
-	case machine == elf.EM_386:
-		// QEMU takes ELFCLASS64 for these too if memory goes above 4 GiB.
-		return refuse("an ELF core of a 32-bit guest (EM_386); only x86-64 guests are read", "")
-	case machine != elf.EM_X86_64:
-		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86-64 is read", machineName(machine)), "")
-	case class == elf.ELFCLASS32:
+	// QEMU takes ELFCLASS64 for EM_386 too if memory goes above 4 GiB, where its
+	// BIOS always ends.
+	case machine != elf.EM_X86_64 && machine != elf.EM_386:
+		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86 is read", machineName(machine)), "")
+	case class == elf.ELFCLASS32 && machine == elf.EM_X86_64:
 		return refuse("a 32-bit ELF core (EM_X86_64); only 64-bit ones are read", "")
-	case class != elf.ELFCLASS64:
+	case class != elf.ELFCLASS64 && class != elf.ELFCLASS32:
 		return &FormatError{
 			Format: FormatELF, Offset: elf.EI_CLASS, Field: "ELF header: EI_CLASS",
-			Got: fmt.Sprintf("0x%x", byte(class)), Want: "0x2 (64-bit)",
+			Got: fmt.Sprintf("0x%x", byte(class)), Want: "0x2 (64-bit) or 0x1 (32-bit)",
 		}
 	// VirtualBox leaves EI_VERSION 0.
 	case head[elf.EI_VERSION] > byte(elf.EV_CURRENT):
@@ -183,41 +188,42 @@ func machineName(m elf.Machine) string {
 	return fmt.Sprintf("machine 0x%x", uint16(m))
 }
 
-// locateProgramHeaders sets phoff and phnum, having checked that the whole
+// locateProgramHeaders sets progs, having checked that the whole
 // table lies in the file.
 func (f *elfFile) locateProgramHeaders() error {
-	f.phoff, f.phnum = f.hdr.Phoff, uint64(f.hdr.Phnum)
+	l, off, count := f.layout, f.hdr.Phoff, uint64(f.hdr.Phnum)
 	if f.hdr.Phnum == pnXNum {
 		n, err := f.extendedCount()
 		if err != nil {
 			return err
 		}
-		f.phnum = n
+		count = n
 	}
 	switch {
-	case f.phnum == 0:
+	case count == 0:
 		return &FormatError{
-			Format: FormatELF, Offset: 0x38, Field: "ELF header: e_phnum",
+			Format: FormatELF, Offset: l.atPhnum, Field: "ELF header: e_phnum",
 			Got: "0", Reason: "no program header, so no memory", Hint: hintIncomplete,
 		}
-	case f.hdr.Phentsize != elfProgSize:
+	case uint64(f.hdr.Phentsize) != l.progSize:
 		return &FormatError{
-			Format: FormatELF, Offset: 0x36, Field: "ELF header: e_phentsize",
-			Got: fmt.Sprintf("0x%x", f.hdr.Phentsize), Want: "0x38",
+			Format: FormatELF, Offset: l.atPhentsize, Field: "ELF header: e_phentsize",
+			Got: fmt.Sprintf("0x%x", f.hdr.Phentsize), Want: fmt.Sprintf("0x%x", l.progSize),
 		}
-	case f.phnum > maxProgramHeaders:
+	case count > maxProgramHeaders:
 		return &FormatError{
-			Format: FormatELF, Offset: 0x38, Field: "program headers",
-			Got: fmt.Sprintf("0x%x", f.phnum), Want: fmt.Sprintf("at most 0x%x", maxProgramHeaders),
+			Format: FormatELF, Offset: l.atPhnum, Field: "program headers",
+			Got: fmt.Sprintf("0x%x", count), Want: fmt.Sprintf("at most 0x%x", maxProgramHeaders),
 			Hint: "dump the guest again with paging off",
 		}
-	case f.phoff > f.size || f.phnum > (f.size-f.phoff)/elfProgSize:
+	case off > f.size || count > (f.size-off)/l.progSize:
 		return &FormatError{
-			Format: FormatELF, Offset: 0x20, Field: "program headers",
-			Got:    fmt.Sprintf("0x%x of 0x38 bytes at 0x%x", f.phnum, f.phoff),
+			Format: FormatELF, Offset: l.atPhoff, Field: "program headers",
+			Got:    fmt.Sprintf("0x%x of 0x%x bytes at 0x%x", count, l.progSize, off),
 			Reason: fmt.Sprintf("the file ends at 0x%x", f.size), Hint: hintIncomplete,
 		}
 	}
+	f.progs = programHeaders{r: f.r, off: off, count: count, layout: l}
 	return nil
 }
 
@@ -226,7 +232,7 @@ func (f *elfFile) locateProgramHeaders() error {
 func (f *elfFile) extendedCount() (uint64, error) {
 	refuse := func(format string, args ...any) error {
 		return &FormatError{
-			Format: FormatELF, Offset: 0x38, Field: "ELF header: e_phnum", Got: "0xffff",
+			Format: FormatELF, Offset: f.layout.atPhnum, Field: "ELF header: e_phnum", Got: "0xffff",
 			Reason: "the count must be in section header 0: " + fmt.Sprintf(format, args...),
 		}
 	}
@@ -234,9 +240,9 @@ func (f *elfFile) extendedCount() (uint64, error) {
 	switch shoff := f.hdr.Shoff; {
 	case shoff == 0:
 		return 0, refuse("there is none")
-	case f.hdr.Shentsize != elfSectionSize:
-		return 0, refuse("e_shentsize is 0x%x and not 0x40", f.hdr.Shentsize)
-	case !binio.Within(shoff, elfSectionSize, f.size):
+	case uint64(f.hdr.Shentsize) != f.layout.sectionSize:
+		return 0, refuse("e_shentsize is 0x%x and not 0x%x", f.hdr.Shentsize, f.layout.sectionSize)
+	case !binio.Within(shoff, f.layout.sectionSize, f.size):
 		return 0, refuse("it is at 0x%x and the file ends at 0x%x", shoff, f.size)
 	}
 	if err := f.section(0, &sh); err != nil {
@@ -250,15 +256,15 @@ func (f *elfFile) extendedCount() (uint64, error) {
 
 // section reads section header i, which must lie in the file.
 func (f *elfFile) section(i uint64, sh *elf.Section64) error {
-	off, ok := binio.Int64(f.hdr.Shoff + i*elfSectionSize)
+	off, ok := binio.Int64(f.hdr.Shoff + i*f.layout.sectionSize)
 	if !ok {
 		return &ReadError{Err: io.ErrUnexpectedEOF}
 	}
-	b := make([]byte, elfSectionSize)
+	b := make([]byte, f.layout.sectionSize)
 	if err := binio.ReadFull(f.r, b, off); err != nil {
 		return &ReadError{Offset: off, Err: err}
 	}
-	if _, err := binary.Decode(b, binary.LittleEndian, sh); err != nil {
+	if err := f.layout.section(b, sh); err != nil {
 		return &ReadError{Offset: off, Err: err}
 	}
 	return nil
@@ -266,7 +272,7 @@ func (f *elfFile) section(i uint64, sh *elf.Section64) error {
 
 // walkProgramHeaders sorts the program headers to notes and memory.
 func (f *elfFile) walkProgramHeaders() error {
-	return eachProgramHeader(f.r, f.phoff, f.phnum, func(p *elf.Prog64, at int64) bool {
+	return f.progs.each(func(p *elf.Prog64, at int64) bool {
 		switch elf.ProgType(p.Type) {
 		case elf.PT_NOTE:
 			f.notes.segment(p.Off, p.Filesz, at, &f.odd)
@@ -278,40 +284,11 @@ func (f *elfFile) walkProgramHeaders() error {
 	})
 }
 
-// eachProgramHeader reads the count program headers at off, which must lie in
-// the file, and gives each with its own file offset, until yield says no. The
-// header is yield's only during the call.
-func eachProgramHeader(r io.ReaderAt, off, count uint64, yield func(p *elf.Prog64, at int64) bool) error {
-	const batch = 1024
-	le := binary.LittleEndian
-	var p elf.Prog64 // one for all, as it escapes
-	buf := make([]byte, min(count, batch)*elfProgSize)
-	for i := uint64(0); i < count; {
-		n := min(count-i, batch)
-		at, _ := binio.Int64(off + i*elfProgSize)
-		if err := binio.ReadFull(r, buf[:n*elfProgSize], at); err != nil {
-			return &ReadError{Offset: at, Err: err}
-		}
-		for b := buf[:n*elfProgSize]; len(b) > 0; b = b[elfProgSize:] {
-			p = elf.Prog64{
-				Type: le.Uint32(b), Flags: le.Uint32(b[4:]), Off: le.Uint64(b[8:]), Vaddr: le.Uint64(b[16:]),
-				Paddr: le.Uint64(b[24:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
-			}
-			if !yield(&p, at) {
-				return nil
-			}
-			at += elfProgSize
-		}
-		i += n
-	}
-	return nil
-}
-
 // noMemory is the error for a core none of whose program headers gives memory
 // that the file holds.
 func (f *elfFile) noMemory() error {
 	e := &FormatError{
-		Format: FormatELF, Field: "program headers", Offset: int64(f.phoff), //nolint:gosec // inside the file
+		Format: FormatELF, Field: "program headers", Offset: int64(f.progs.off), //nolint:gosec // inside the file
 		Reason: "none describes memory that the file holds",
 		Hint:   hintIncomplete,
 	}
@@ -323,16 +300,19 @@ func (f *elfFile) noMemory() error {
 
 // describe says in one line what was opened.
 func (f *elfFile) describe(cpus int) string {
-	s := "ELF64 vmcore"
+	s := f.layout.name + " vmcore"
 	if w := f.notes.writer(); w != "" {
 		s += " of " + w
 	} else if f.notes.vbox.present() {
 		s = f.notes.vbox.describe()
 	}
+	if f.notes.is32 {
+		s += ", 32-bit guest"
+	}
 	if f.loads.paged {
 		s += " (paging on)"
 	}
-	return fmt.Sprintf("%s, %s, %s", s, plural(f.phnum, "program header"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
+	return fmt.Sprintf("%s, %s, %s", s, plural(f.progs.count, "program header"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
 }
 
 // plural returns a number with its noun.

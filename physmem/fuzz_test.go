@@ -50,6 +50,10 @@ func FuzzOpen(f *testing.F) {
 	f.Add(box.build())
 	box.format, box.cpus = 0x10000, [][]byte{make([]byte, 0x40)}
 	f.Add(box.build())
+	small.xnum, small.notes = false, []note{core32Note(0, 1), qemuNote(1, 440)}
+	small.mutate = func(h *elf.Header64) { h.Machine = uint16(elf.EM_386) }
+	f.Add(small.build())
+	f.Add(small.elf32(f))
 	f.Add([]byte("KDUMP   "))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, file []byte) {

@@ -141,7 +141,7 @@ func TestKdumpRefused(t *testing.T) {
 			text = "a kdump-compressed dump of a 32-bit machine"
 			c.mutate = func(f []byte, _ kdumpLayout) { copy(f[0x1a0:], f[0x1ac:0x1b0]); clear(f[0x1ac:0x1b0]) }
 		}
-		k := kdump{version: 6, runs: someRuns, mutate: c.mutate}
+		k := kdump{version: 6, runs: someRuns, codec: func(uint64) uint32 { return rawPage }, mutate: c.mutate}
 		file := k.build()
 		_, err := openBytes(file)
 		require.Error(t, err, text)

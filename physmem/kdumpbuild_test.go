@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
@@ -46,7 +47,9 @@ func compressPage(page []byte, flags uint32) []byte {
 	switch flags {
 	case zlibPage:
 		var b bytes.Buffer
-		w := zlib.NewWriter(&b)
+		w := zlibWriters.Get().(*zlib.Writer) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+		defer zlibWriters.Put(w)
+		w.Reset(&b)
 		if _, err := w.Write(page); err != nil {
 			panic(err)
 		}
@@ -69,6 +72,8 @@ func compressPage(page []byte, flags uint32) []byte {
 		return page
 	}
 }
+
+var zlibWriters = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
 
 var zstdEncoder = func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil)

@@ -3,7 +3,6 @@ package physmem
 import (
 	"encoding/binary"
 	"io"
-	"sync"
 
 	"windmp/internal/binio"
 )
@@ -22,6 +21,10 @@ const (
 	// tables, of which each step reads 8 bytes, does not decompress the same
 	// few pages for every address.
 	kdumpKept = 16
+	// kdumpReaders is how many readers are kept for the next read, as many as
+	// the copy has workers at most. They take 350 KiB each. A sync.Pool would
+	// lose them, and what they keep, at every garbage collection.
+	kdumpReaders = 16
 )
 
 // pageDesc is a page descriptor.
@@ -55,7 +58,7 @@ type kdumpMemory struct {
 	zero               pageDesc // of the page of zeros that all such pages share, if size is not 0
 	place              func(off uint64) int64
 	united             func() []Range
-	readers            sync.Pool // of *kdumpReader
+	readers            chan *kdumpReader // that are not in use
 }
 
 // kdumpReader is what one read of memory needs.
@@ -77,8 +80,8 @@ func (m *kdumpMemory) extents() []Extent { return nil }
 
 // readAt decompresses the pages of p.
 func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
-	k := m.readers.Get().(*kdumpReader) //nolint:forcetypeassert,errcheck // the pool holds nothing else
-	defer m.readers.Put(k)
+	k := m.reader()
+	defer m.release(k)
 	n := 0
 	for n < len(p) {
 		page := pa / PageSize
@@ -101,6 +104,24 @@ func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
 		pa += want
 	}
 	return n, nil
+}
+
+// reader returns a reader of the caller's own.
+func (m *kdumpMemory) reader() *kdumpReader {
+	select {
+	case k := <-m.readers:
+		return k
+	default:
+		return new(kdumpReader)
+	}
+}
+
+// release keeps a reader for the next one who needs it.
+func (m *kdumpMemory) release(k *kdumpReader) {
+	select {
+	case m.readers <- k:
+	default:
+	}
 }
 
 // readPages fills p from pa on, which takes count pages, all present.

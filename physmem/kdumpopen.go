@@ -49,7 +49,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 		r: f.r, size: f.size, described: set, present: set, place: f.place,
 		descAt: (1 + uint64(h.SubHdrSize) + uint64(h.BitmapBlocks)) * PageSize,
 	}
-	m.readers.New = func() any { return new(kdumpReader) }
+	m.readers = make(chan *kdumpReader, kdumpReaders)
 	if err := f.leaveOutMissing(m); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package physmem
 
 import (
 	"debug/elf"
-	"io"
 	"slices"
 
 	"windmp/internal/binio"
@@ -25,8 +24,7 @@ type layout struct {
 	start, end uint64   // file offsets of the memory
 	blockEnds  []uint64 // physical addresses at which a RAM block ends, sorted
 
-	file         io.ReaderAt
-	phoff, phnum uint64 // the program headers
+	progs programHeaders
 }
 
 // qemuLayout returns the layout of the file, nil if it is not QEMU's with
@@ -40,7 +38,7 @@ func (f *elfFile) qemuLayout(list []Extent) *layout {
 	notes := f.notes.segments[0]
 	l := &layout{
 		start: notes.off + notes.size, end: f.memoryEnd(),
-		file: f.r, phoff: f.phoff, phnum: f.phnum,
+		progs: f.progs,
 	}
 	if l.start < notes.off || l.start >= l.end || !l.ordered(list) || described(list) == l.end-l.start {
 		return nil
@@ -60,8 +58,8 @@ func (l *layout) blockEndsAt(pa uint64) bool {
 // name table, which QEMU writes last since 7.2, or the end of the file.
 func (f *elfFile) memoryEnd() uint64 {
 	i, n := uint64(f.hdr.Shstrndx), uint64(f.hdr.Shnum)
-	tableSize := n * elfSectionSize
-	if f.hdr.Shentsize != elfSectionSize || i >= n || !binio.Within(f.hdr.Shoff, tableSize, f.size) {
+	tableSize := n * f.layout.sectionSize
+	if uint64(f.hdr.Shentsize) != f.layout.sectionSize || i >= n || !binio.Within(f.hdr.Shoff, tableSize, f.size) {
 		return f.size
 	}
 	var sh elf.Section64

@@ -54,6 +54,7 @@ type noteTable struct {
 	tooMany        uint64 // notes of processors beyond maxCPUs
 	filler         bool   // the note of QEMU's gdb script is there
 	ofProcess      bool   // the file is the core of a process
+	is32           bool   // CORE notes are those of a 32-bit machine
 	vbox           vboxNotes
 }
 

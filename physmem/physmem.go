@@ -42,6 +42,7 @@ type content struct {
 	oddities   []Oddity
 	raw        *rawFile // nil in other formats
 	layout     *layout  // nil if the file holds nothing beyond its headers' extents
+	is32       bool     // the first processor was not in 64-bit mode
 }
 
 // memory is where a format keeps the guest's memory.
@@ -66,6 +67,10 @@ func (m *Image) Close() error {
 
 // Format returns the container's format.
 func (m *Image) Format() Format { return m.format }
+
+// Is32 reports whether the file says that it is of a 32-bit x86 machine. QEMU goes
+// by the first processor: a 64-bit system that is still starting counts as 32-bit.
+func (m *Image) Is32() bool { return m.is32 }
 
 // FileSize returns the size of the file in bytes.
 func (m *Image) FileSize() int64 { return m.size }

@@ -21,8 +21,30 @@ type prstatus struct {
 	Pad3                                     [8]byte
 }
 
-// prstatusSize is the size of prstatus, the only one that x86-64 has.
-const prstatusSize = 336
+// prstatus32 is the i386 elf_prstatus of a CORE note as QEMU fills it
+// (target/i386/arch_dump.c, x86_elf_prstatus).
+type prstatus32 struct {
+	Pad1 [24]byte
+	PID  uint32 // cpu_index + 1
+	Pad2 [44]byte
+
+	Ebx, Ecx, Edx, Esi, Edi, Ebp, Eax uint32
+	DS, ES, FS, GS                    uint32
+	OrigEax, Eip, CS, Eflags, Esp, SS uint32
+	Pad3                              [4]byte
+}
+
+// Sizes of a CORE note's payload: the only ones of x86-64 and i386.
+const (
+	prstatusSize   = 336
+	prstatus32Size = 144
+)
+
+// coreState is a CORE note of either kind.
+type coreState interface {
+	// fill sets what the note says of a processor.
+	fill(c *CPU)
+}
 
 // qemuSegment is QEMUCPUSegment of target/i386/arch_dump.c.
 type qemuSegment struct {
@@ -47,14 +69,18 @@ const (
 	qemuCPUSizeOld = 432 // without
 )
 
-// decodePrstatus decodes the payload of a CORE NT_PRSTATUS note.
-func decodePrstatus(desc []byte) (*prstatus, error) {
-	if len(desc) != prstatusSize {
-		return nil, fmt.Errorf("CORE note of 0x%x bytes, want 0x%x", len(desc), prstatusSize)
+// decodeCore decodes the payload of a CORE NT_PRSTATUS note.
+func decodeCore(desc []byte, is32 bool) (coreState, error) {
+	var state coreState = new(prstatus)
+	size := prstatusSize
+	if is32 {
+		state, size = new(prstatus32), prstatus32Size
 	}
-	p := new(prstatus)
-	_, err := binary.Decode(desc, binary.LittleEndian, p)
-	return p, err
+	if len(desc) != size {
+		return nil, fmt.Errorf("CORE note of 0x%x bytes, want 0x%x", len(desc), size)
+	}
+	_, err := binary.Decode(desc, binary.LittleEndian, state)
+	return state, err
 }
 
 // decodeQEMU decodes the payload of a QEMU note. What later versions may
@@ -87,12 +113,12 @@ func (t *noteTable) decodeCPUs(odd *oddities) []CPU {
 	}
 	var cpus []CPU
 	for i := range max(len(t.prstatus), len(t.qemu)) {
-		var core *prstatus
+		var core coreState
 		var qemu *qemuCPU
 		var err error
-		c := CPU{Index: i, ID: uint32(i)}
+		c := CPU{Index: i, ID: uint32(i), Is32: t.is32}
 		if i < len(t.prstatus) {
-			if core, err = decodePrstatus(t.prstatus[i].Desc); err != nil {
+			if core, err = decodeCore(t.prstatus[i].Desc, t.is32); err != nil {
 				odd.add(OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: %v", i, err)
 			}
 		}
@@ -138,6 +164,19 @@ func (p *prstatus) fill(c *CPU) {
 	c.GS = Segment{Selector: selector(p.GS), Base: p.GSBase}
 }
 
+// fill sets what the note says of a processor: not the bases of FS and GS.
+func (p *prstatus32) fill(c *CPU) {
+	if p.PID > 0 {
+		c.ID = p.PID - 1
+	}
+	c.Rax, c.Rbx, c.Rcx, c.Rdx = uint64(p.Eax), uint64(p.Ebx), uint64(p.Ecx), uint64(p.Edx)
+	c.Rsi, c.Rdi, c.Rsp, c.Rbp = uint64(p.Esi), uint64(p.Edi), uint64(p.Esp), uint64(p.Ebp)
+	c.Rip, c.Rflags = uint64(p.Eip), uint64(p.Eflags)
+	c.CS.Selector, c.SS.Selector = selector(uint64(p.CS)), selector(uint64(p.SS))
+	c.DS.Selector, c.ES.Selector = selector(uint64(p.DS)), selector(uint64(p.ES))
+	c.FS.Selector, c.GS.Selector = selector(uint64(p.FS)), selector(uint64(p.GS))
+}
+
 // selector returns a selector from a field that is wider than one.
 func selector(v uint64) uint16 { return uint16(v) } //nolint:gosec // a selector is 16 bits
 
@@ -164,6 +203,11 @@ func (s qemuSegment) segment() Segment {
 // compareCPU notes where the two notes of a processor disagree, which the same
 // QEMU never lets them.
 func compareCPU(qemu, core *CPU, odd *oddities) {
+	if core.Is32 { // its note has no such registers
+		core.R8, core.R9, core.R10, core.R11 = qemu.R8, qemu.R9, qemu.R10, qemu.R11
+		core.R12, core.R13, core.R14, core.R15 = qemu.R12, qemu.R13, qemu.R14, qemu.R15
+		core.FS.Base, core.GS.Base = qemu.FS.Base, qemu.GS.Base
+	}
 	type reg struct {
 		name       string
 		qemu, core uint64
