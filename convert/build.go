@@ -247,15 +247,11 @@ func (g *Guest) findFlag() {
 	if !g.KDBG.Encoded {
 		return
 	}
-	image := g.Kernel
-	if image == nil {
-		var err error
-		if image, err = kdbg.ReadImage(g.Space, vtop.VA(g.KDBG.Data.KernBase)); err != nil {
-			g.addf(IDFlagKept, SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: %v", err)
-			return
-		}
+	if g.Kernel == nil {
+		g.addf(IDFlagKept, SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
+		return
 	}
-	at, err := kdbg.FindFlag(newPageCache(g.Image).space(uint64(g.Space.DTB), g.Space.Levels), image, g.KDBG)
+	at, err := kdbg.FindFlag(newPageCache(g.Image).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
 	if err != nil {
 		g.addf(IDFlagKept, SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
 		return

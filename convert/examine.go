@@ -29,8 +29,8 @@ type Guest struct {
 	KDBG *kdbg.Block
 	// KDBGSource says which of the header's addresses led to it.
 	KDBGSource KDBGSource
-	// Kernel is the kernel's image as far as its pages are readable; nil when
-	// nothing of it was needed.
+	// Kernel is what the kernel's image says of itself, as far as its pages are
+	// readable; nil when its headers are not.
 	Kernel *kdbg.Image
 	// Modules are the loaded images, nt first; incomplete after a WD305 finding.
 	Modules []kdbg.Module

@@ -31,6 +31,7 @@ func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
 		if err := g.findKernel(); err != nil {
 			return err
 		}
+		g.Kernel, _ = kdbg.ReadImage(g.Space, vtop.VA(g.KDBG.Data.KernBase))
 		g.noteLevels()
 		g.findFlag()
 		return nil

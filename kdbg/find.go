@@ -60,7 +60,17 @@ func faulting(err error) vtop.VA {
 // the first. Errors: ctx's; [ErrNotFound] wrapped with what was wrong with each
 // candidate.
 func FindBlock(ctx context.Context, s *vtop.Space, im *Image) (*Block, error) {
-	found, err := Locate(ctx, s.Window(im.Base, int64(im.Size)), mappedRanges(s, im))
+	block, err := findBlock(ctx, s, im, false)
+	if err != nil && ctx.Err() == nil {
+		// Should a driver have registered a block of its own, the links of the
+		// kernel's are not equal.
+		block, err = findBlock(ctx, s, im, true)
+	}
+	return block, err
+}
+
+func findBlock(ctx context.Context, s *vtop.Space, im *Image, anyLinks bool) (*Block, error) {
+	found, err := locate(ctx, s.Window(im.Base, int64(im.Size)), mappedRanges(s, im), anyLinks)
 	if ctx.Err() != nil {
 		return nil, err
 	}

@@ -62,6 +62,22 @@ func TestFindBlock(t *testing.T) {
 	}
 }
 
+// TestFindBlockLinks: a second registered block makes the links differ.
+func TestFindBlockLinks(t *testing.T) {
+	t.Parallel()
+	for _, build := range guestsim.Builds {
+		g := guestsim.New(guestsim.Options{Build: build, Encoded: true})
+		g.SetField("List.Blink", 0xffffae8101000040)
+		s := spaceOf(g)
+		im, err := ReadImage(s, guestsim.KernBase)
+		require.NoError(t, err)
+		b, err := FindBlock(context.Background(), s, im)
+		require.NoError(t, err)
+		assert.Equal(t, vtop.VA(g.KDBG), b.VA)
+		assert.Equal(t, g.Plain, b.Raw)
+	}
+}
+
 // TestFindBlockDecoys: a copy inside the image is not preferred to the block that
 // is linked; a block of another kernel is not taken.
 func TestFindBlockDecoys(t *testing.T) {

@@ -61,7 +61,13 @@ type Candidate struct {
 // candidates are returned with it. A block whose first 0x140 bytes lie in pages
 // that are not adjacent in the memory searched is not seen.
 func Locate(ctx context.Context, mem io.ReaderAt, ranges []Range) ([]Candidate, error) {
-	l := &locator{mem: mem, windows: make(chan Range)}
+	return locate(ctx, mem, ranges, false)
+}
+
+// locate is Locate; anyLinks does without the links being equal, which costs more
+// time: it is for memory of an image's size.
+func locate(ctx context.Context, mem io.ReaderAt, ranges []Range, anyLinks bool) ([]Candidate, error) {
+	l := &locator{mem: mem, anyLinks: anyLinks, windows: make(chan Range)}
 	var wait sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), maxLocators) {
 		wait.Go(l.run)
@@ -96,8 +102,9 @@ func feed(ctx context.Context, ranges []Range, windows chan<- Range) error {
 
 // locator is a scan that runs.
 type locator struct {
-	mem     io.ReaderAt
-	windows chan Range
+	mem      io.ReaderAt
+	anyLinks bool
+	windows  chan Range
 
 	mu    sync.Mutex
 	found []Candidate
@@ -109,7 +116,7 @@ func (l *locator) run() {
 	for w := range l.windows {
 		window := buf[:w.Size]
 		n, err := l.mem.ReadAt(window, int64(w.Start)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-		found := search(window[:n], w.Start)
+		found := search(window[:n], w.Start, l.anyLinks)
 		if len(found) == 0 && n == len(window) {
 			continue
 		}
@@ -126,7 +133,7 @@ func (l *locator) run() {
 }
 
 // search looks at every word of buf, which lies at at, that has room behind it.
-func search(buf []byte, at uint64) []Candidate {
+func search(buf []byte, at uint64, anyLinks bool) []Candidate {
 	var found []Candidate
 	if len(buf) < locateSpan {
 		return nil
@@ -136,7 +143,7 @@ func search(buf []byte, at uint64) []Candidate {
 	prev := le.Uint64(buf)
 	for off := 0; off <= last; off += wordSize {
 		next := le.Uint64(buf[off+wordSize:])
-		if next == prev && prev != 0 {
+		if next == prev && prev != 0 || anyLinks {
 			if c, ok := encodedAt(buf[off:]); ok {
 				c.At = at + uint64(off)
 				found = append(found, c)
