@@ -2,14 +2,14 @@ package convert
 
 import (
 	"fmt"
+	"strings"
 
 	"windmp/kdbg"
 	"windmp/vtop"
 )
 
 // given follows what the user says of the guest. Each address is checked, and
-// refused when it can't be right; what is not given is looked for as ever, in
-// the address space that is.
+// refused when it can't be right; what is not given is looked for with what is.
 func (d *discovery) given() (bool, error) {
 	if !d.opt.overrides() {
 		return false, nil
@@ -26,10 +26,7 @@ func (d *discovery) given() (bool, error) {
 			why = err
 		}
 	}
-	if d.opt.KernelBase == 0 && d.opt.KDBG == 0 {
-		return false, nil // the page tables are right, and the kernel is elsewhere
-	}
-	return false, d.refuseGiven("--kernel-base", "--kdbg", why)
+	return false, d.refuseGiven(why)
 }
 
 // givenSpaces are the address spaces to look in: that of the given root, else those
@@ -145,20 +142,22 @@ func readGiven(space *vtop.Space, va vtop.VA, want kdbg.Expect) (*kdbg.Block, er
 	return decoded, nil
 }
 
-// refuseGiven refuses a kernel base or KDBG that does not hold.
-func (d *discovery) refuseGiven(base, block string, why error) error {
-	what := base + " " + vtop.VA(d.opt.KernelBase).String()
-	switch {
-	case d.opt.KernelBase != 0 && d.opt.KDBG != 0:
-		what += ", " + block + " " + vtop.VA(d.opt.KDBG).String()
-	case d.opt.KDBG != 0:
-		what = block + " " + vtop.VA(d.opt.KDBG).String()
+// refuseGiven refuses addresses with which no kernel is found.
+func (d *discovery) refuseGiven(why error) error {
+	var what []string
+	for _, o := range []struct {
+		flag  string
+		value uint64
+	}{{"--dtb", d.opt.DTB}, {"--kernel-base", d.opt.KernelBase}, {"--kdbg", d.opt.KDBG}} {
+		if o.value != 0 {
+			what = append(what, fmt.Sprintf("%s %#x", o.flag, o.value))
+		}
 	}
 	if why == nil {
-		why = fmt.Errorf("no page tables map the kernel, or it has no KDBG: %s", d.reasons())
+		why = fmt.Errorf("no kernel with a KDBG was found by it: %s", d.reasons())
 	}
 	return d.g.refuse(Finding{
-		ID: IDOverride, Message: fmt.Sprintf("%s can't be right: %v", what, why),
+		ID: IDOverride, Message: fmt.Sprintf("%s can't be right: %v", strings.Join(what, ", "), why),
 		Advice: "Leave it out, or read the address from the guest's debugger.",
 	}, why)
 }

@@ -311,6 +311,15 @@ func TestOverrides(t *testing.T) {
 		{"copy of kdbg", func(g *guestsim.Guest) convert.Options { return convert.Options{KDBG: g.KDBGCopy} }, ""},
 		{"wrong dtb", func(g *guestsim.Guest) convert.Options { return convert.Options{DTB: g.Runs()[0].Start} }, "--dtb"},
 		{"dtb outside memory", func(*guestsim.Guest) convert.Options { return convert.Options{DTB: 0x7777000} }, "--dtb"},
+		{"dtb without a kernel", func(g *guestsim.Guest) convert.Options {
+			root := g.NewRoot()
+			ksd := g.Read(guestsim.SharedUserData, 0x1000)
+			root.Within(func() {
+				g.Map(guestsim.SharedUserData, 0x1000)
+				g.Write(guestsim.SharedUserData, ksd)
+			})
+			return convert.Options{DTB: root.DTB}
+		}, "no kernel with a KDBG"},
 		{"a driver's base", func(g *guestsim.Guest) convert.Options { return convert.Options{KernelBase: g.Modules[1].Base} }, "--kernel-base"},
 		{"base of another image", func(*guestsim.Guest) convert.Options { return convert.Options{KernelBase: 0xfffff80499000000} }, `"other.exe"`},
 		{"wrong kdbg", func(g *guestsim.Guest) convert.Options { return convert.Options{KDBG: g.KDBG + 8} }, "--kdbg"},
