@@ -75,6 +75,7 @@ func openELF(r io.ReaderAt, size int64) (*content, error) {
 	if len(c.cpus) == 0 {
 		c.cpus = f.notes.vbox.decode(&f.odd)
 	}
+	f.notes.is32 = f.notes.is32 || len(c.cpus) > 0 && c.cpus[0].Is32
 	c.is32 = f.notes.is32
 	c.layout = f.qemuLayout(list)
 	c.describe = f.describe(len(c.cpus))

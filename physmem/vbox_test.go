@@ -116,7 +116,8 @@ func vboxRegisters(format uint32, seed uint64) []byte {
 	for at := 0x1d0; at < 0x228+shift; at += 8 {
 		le.PutUint64(d[at:], seed+uint64(at))
 	}
-	le.PutUint64(d[0x228+shift:], 7) // xcr0
+	le.PutUint64(d[0x1e8:], seed+0x1e8|1<<10) // EFER.LMA: 64-bit
+	le.PutUint64(d[0x228+shift:], 7)          // xcr0
 	le.PutUint32(d[0x238+shift:], 0x340)
 	for i := range 512 {
 		d[0x240+shift+i] = byte(seed>>16) ^ byte(i*7)
@@ -144,7 +145,7 @@ func wantVBox(index int, seed uint64, fx bool) physmem.CPU {
 		CR0:       at(0x120), CR2: at(0x128), CR3: at(0x130), CR4: at(0x138),
 		Debug: &physmem.DebugRegs{Dr0: at(0x140), Dr1: at(0x148), Dr2: at(0x150), Dr3: at(0x158), Dr6: at(0x170), Dr7: at(0x178)},
 		MSR: &physmem.MSRs{
-			EFER: at(0x1e8), STAR: at(0x1f0), PAT: at(0x1f8), LSTAR: at(0x200), CSTAR: at(0x208), SFMASK: at(0x210),
+			EFER: at(0x1e8) | 1<<10, STAR: at(0x1f0), PAT: at(0x1f8), LSTAR: at(0x200), CSTAR: at(0x208), SFMASK: at(0x210),
 		},
 		KernelGSBase: at(0x218), HasKernelGSBase: true,
 	}
@@ -259,4 +260,26 @@ func TestVirtualBoxBesideQEMU(t *testing.T) {
 	require.Len(t, m.CPUs(), 1)
 	assert.Nil(t, m.CPUs()[0].Debug)
 	assert.Contains(t, m.Describe(), "of QEMU")
+}
+
+// TestVirtualBox32: the ELF header says nothing of the guest; its first
+// processor does.
+func TestVirtualBox32(t *testing.T) {
+	t.Parallel()
+	f := vbox(0x10006)
+	m, err := openBytes(f.build())
+	require.NoError(t, err)
+	assert.False(t, m.Is32())
+	binary.LittleEndian.PutUint64(f.cpus[1][0x1e8:], 0x800)
+	m, err = openBytes(f.build())
+	require.NoError(t, err)
+	assert.False(t, m.Is32(), "a processor that was not started")
+	assert.False(t, m.CPUs()[1].Is32)
+	binary.LittleEndian.PutUint64(f.cpus[0][0x1e8:], 0x800)
+	m, err = openBytes(f.build())
+	require.NoError(t, err)
+	assert.True(t, m.Is32())
+	assert.Contains(t, m.Describe(), "VirtualBox core (format 1.6, VirtualBox 7.0.14), 32-bit guest, ")
+	assert.True(t, m.CPUs()[0].Is32)
+	assert.True(t, m.CPUs()[1].Is32)
 }

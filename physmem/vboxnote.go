@@ -15,6 +15,10 @@ const (
 	noteTypeVBoxCPU  = 0xb01
 )
 
+// eferLMA is the bit of IA32_EFER that is set in 64-bit and compatibility mode
+// (Intel SDM volume 3, section 2.2.1).
+const eferLMA = 1 << 10
+
 // vboxMagic is DBGFCORE_MAGIC.
 const vboxMagic = 0xc01ac0de
 
@@ -85,6 +89,13 @@ func (v *vboxNotes) decode(odd *oddities) []CPU {
 		c := head.cpu(i, tail)
 		c.NoteOffset = n.Offset
 		cpus = append(cpus, c)
+	}
+	// The ELF header names the host's kind of machine. As QEMU does for its files,
+	// the guest is taken for what its first processor is.
+	if len(cpus) > 0 && cpus[0].MSR.EFER&eferLMA == 0 {
+		for i := range cpus {
+			cpus[i].Is32 = true
+		}
 	}
 	return cpus
 }
