@@ -112,7 +112,7 @@ func printSystem(t *text, s *convert.SystemReport) {
 	if s.Product != "" {
 		line += ", " + s.Product
 	}
-	t.row("system", "%s, %d processors", line, s.Processors)
+	t.row("system", "%s, %s", line, plural(s.Processors, "processor"))
 	if s.BuildLab != "" {
 		t.row("build", "%s", s.BuildLab)
 	}
@@ -173,7 +173,7 @@ func printCPU(t *text, c convert.CPUInfo) {
 const memoryRows = 16
 
 func printMemory(t *text, m convert.MemoryMap) {
-	t.row("memory", "%s in %d ranges", ibytes(m.Held), m.Count)
+	t.row("memory", "%s in %s", ibytes(m.Held), plural(m.Count, "range"))
 	end := uint64(0)
 	for i, r := range m.Ranges {
 		if i == memoryRows {

@@ -60,6 +60,9 @@ func (t *text) more(format string, args ...any) { t.row("", format, args...) }
 // hang prints words, wrapped, the lines after the first indented.
 func (t *text) hang(label string, indent int, words string) {
 	line := fmt.Sprintf("%-*s", indent, label)
+	if len(label) >= indent {
+		line += " "
+	}
 	used := utf8.RuneCountInString(line)
 	empty := true
 	for _, w := range strings.Split(words, " ") {
@@ -81,7 +84,8 @@ func (t *text) hang(label string, indent int, words string) {
 
 // heading starts a table.
 func (t *text) heading(format string, args ...any) {
-	fmt.Fprintf(t, "\n%s\n", cell(fmt.Sprintf(format, args...)))
+	t.WriteString("\n")
+	t.line(format, args...)
 }
 
 // line prints a line of a table as it is, but for what is not printable.
@@ -129,6 +133,14 @@ func (t *text) findings(list []convert.Finding, all bool) {
 		}
 	}
 	if rest > 0 {
-		fmt.Fprintf(t, "  %d notes, see --verbose or --json\n", rest)
+		fmt.Fprintf(t, "  %s, see --verbose or --json\n", plural(rest, "note"))
 	}
+}
+
+// plural counts things.
+func plural[T int | uint32](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
