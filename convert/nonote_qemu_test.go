@@ -131,7 +131,14 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 // paging off and on, with and without CPU notes.
 func TestQEMUWithoutNote(t *testing.T) {
 	qemutest.Require(t)
-	for _, m := range machines() {
+	list := machines()
+	for _, words := range []string{
+		"build=9600 encoded key=1", "build=9600 bsod", "build=26100 encoded key=2 bsod", "build=26100 shadow user encoded key=3",
+		"encoded key=62", "encoded key=63", // every bit of the rotation
+	} {
+		list = append(list, machine{words, qemutest.Config{CPUs: 2, Variant: strings.Fields(words)}})
+	}
+	for _, m := range list {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			d := dumpAll(t, m.config)

@@ -102,7 +102,7 @@ static void saved_context(u32 number)
 /* KSPECIAL_REGISTERS: the CPU's tables are right, the control registers are of long ago. */
 static void special_put(u32 number)
 {
-	u64 s = prcb_of(number) + 0x100;
+	u64 s = prcb_of(number) + build->special;
 
 	put64(s + 0x00, 0x80050033);
 	put64(s + 0x08, opt.bsod && number == crash_number() ? 0x18 : 0xffffe50012340000ull + number);
@@ -164,9 +164,9 @@ static u64 thread_build(u32 number)
 
 void cpu_build(u32 number)
 {
-	u64 pcr = map_new(pcr_of(number), PCR_SIZE, P_DATA), prcb = prcb_of(number), thread;
+	u64 pcr = map_new(pcr_of(number), build->pcr_size, P_DATA), prcb = prcb_of(number), thread;
 
-	map_shadow(pcr, PCR_SIZE);
+	map_shadow(pcr, build->pcr_size);
 	map_new(STACKS(number), STACK_SIZE, P_DATA);
 	map_shadow(stack_top(number) - PAGE, PAGE);
 	map_new(context_of(number), CONTEXT_SIZE, P_DATA);
@@ -179,15 +179,16 @@ void cpu_build(u32 number)
 	put64(pcr + 0x38, TABLES(number));
 	put32(pcr + 0x60, 0x00010001);		/* MajorVersion, MinorVersion */
 	put64(pcr + 0x108, NT + NT_VERSION);	/* KdVersionBlock */
-	put64(pcr + 0x9000, system_dtb());	/* KernelDirectoryTableBase, 2004 and later */
+	if (build->pcr_size > 0x9000)
+		put64(pcr + 0x9000, system_dtb());	/* KernelDirectoryTableBase, 2004 and later */
 	put32(prcb, 0x1f80);
 	put64(prcb + 0x08, thread);
 	put64(prcb + 0x18, thread);		/* IdleThread */
 	put32(prcb + 0x24, number);
-	put32(prcb + 0x40, 0x5e030106);		/* CpuType, CpuID, CpuStep: family 6 model 94 */
-	put32(prcb + 0x44, 3000);		/* MHz */
-	memcpy((void *)(prcb + 0x8590), "GenuineIntel", 12);
-	put64(prcb + PRCB_CONTEXT, opt.noctx && number == cpu_total - 1 ? 0 : context_of(number));
+	put32(prcb + build->cpu_type, 0x5e030106);	/* CpuType, CpuID, CpuStep: family 6 model 94 */
+	put32(prcb + build->cpu_type + 4, 3000);	/* MHz */
+	memcpy((void *)(prcb + build->vendor), "GenuineIntel", 12);
+	put64(prcb + build->context, opt.noctx && number == cpu_total - 1 ? 0 : context_of(number));
 	special_put(number);
 	memset((void *)context_of(number), 0xa5, CONTEXT_SIZE);	/* live: nothing was saved */
 	if (opt.bsod)

@@ -54,7 +54,6 @@ typedef unsigned long long u64;
 #define NT_IDLE		0x3fc800u
 #define NT_BUGCHECK	0x3f7780u
 #define NT_TRAPS	0x40b000u
-#define NT_KDBG		0xc00b20u
 #define NT_KDBG_ODD	0xc00e20u
 #define NT_VERSION	0xc00ae0u
 #define NT_ACTIVE	0xc1e0c0u
@@ -74,14 +73,11 @@ typedef unsigned long long u64;
 #define NT_BUILDNUM	0xc4c000u
 
 #define PRCB_IN_PCR	0x180
-#define PCR_SIZE	0xb080u
-#define PRCB_CONTEXT	0x85c0
 #define CONTEXT_SIZE	0x4d0
-#define KDBG_SIZE	0x380
+#define KDBG_MAX	0x3a0
 #define NOTE_HEADER	24
 #define HEADER_SIZE	0x2000
 
-#define BUILD		19041
 #define WAIT_NEVER	0x0053d1c7b2e94a6dull
 #define WAIT_ALWAYS	0x9e3700b4c81f52a1ull
 #define TIME_BOOT	0x01d7a6b0c0000000ull	/* a day in September 2021 */
@@ -93,7 +89,7 @@ struct options {
 	u64 badsig, badvalid, baddtb, nobug, noprocblk, noprcb, noctx, nonote;
 	u64 shadow, pcid, odd, swbits, mapall, map1g, noselfmap, badrun, la57;
 	u64 swapcpu, user, transition;
-	u64 ncpu, descsz, size, runs, crashcpu;	/* word=NUMBER; ~0 when not given */
+	u64 ncpu, descsz, size, runs, crashcpu, build, key;	/* word=NUMBER; ~0 when not given */
 };
 #define NOT_GIVEN	(~0ull)
 extern struct options opt;
@@ -121,6 +117,21 @@ static inline void put16(u64 va, u64 v) { *(volatile u16 *)va = (u16)v; }
 static inline void put32(u64 va, u64 v) { *(volatile u32 *)va = (u32)v; }
 static inline void put64(u64 va, u64 v) { *(volatile u64 *)va = v; }
 static inline u64 get64(u64 va) { return *(volatile u64 *)va; }
+
+/* build.c */
+struct patch { u16 offset, value; };	/* of KDBG */
+struct build {
+	u32 number, kdbg_size, kdbg_rva;
+	u32 pcr_size, context, special, vendor, cpu_type;	/* KPCR; offsets in KPRCB */
+	u32 pid, links, image_name;				/* EPROCESS */
+	const char *lab;
+	const struct patch *patches;
+	u32 patch_count;
+};
+extern const struct build *build;
+void build_choose(void);
+u64 wait_never(void);
+u64 wait_always(void);
 
 /* paging.c */
 #define P_DATA		0x8000000000000163ull	/* NX G D A RW P */

@@ -46,7 +46,7 @@ static void header_fill(u32 cpus)
 		h32(0x000, 0x50414745);	/* "EGAP" */
 	h32(0x004, opt.badvalid ? 0x35365544 : 0x34365544);	/* "DU65", "DU64" */
 	h32(0x008, 0xf);	/* MajorVersion: free build */
-	h32(0x00c, BUILD);
+	h32(0x00c, build->number);
 	/* baddtb: an empty page of RAM. */
 	h64(0x010, opt.baddtb ? page_alloc() : system_dtb());
 	h64(0x018, NT + NT_PFNDB);

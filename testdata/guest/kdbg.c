@@ -1,5 +1,5 @@
 /*
- * KDDEBUGGER_DATA64 with the values of build 19041, and its encoding.
+ * KDDEBUGGER_DATA64 with the values of build 19041, others patched by build.c, and its encoding.
  * Field names and offsets: wdbgexts.h of the Windows SDK. The values are those of
  * crash dumps of that build.
  */
@@ -72,7 +72,7 @@ static const struct { u16 offset, value; } words[] = {
 	{ 0x2bc, 0x1f0 },	/* OffsetPrcbProcStateContext */
 	{ 0x2be, 0x024 },	/* OffsetPrcbNumber */
 	{ 0x2c0, 0x898 },	/* SizeEThread */
-	{ 0x2e0, PCR_SIZE },	/* SizePcr */
+	{ 0x2e0, 0xb080 },	/* SizePcr */
 	{ 0x2e2, 0x018 },	/* OffsetPcrSelfPcr */
 	{ 0x2e4, 0x020 },	/* OffsetPcrCurrentPrcb */
 	{ 0x2e6, PRCB_IN_PCR },	/* OffsetPcrContainedPrcb */
@@ -84,7 +84,7 @@ static const struct { u16 offset, value; } words[] = {
 	{ 0x302, 0x40 },	/* GdtTss */
 	{ 0x304, 0x23 },	/* Gdt64R3CmCode */
 	{ 0x306, 0x53 },	/* Gdt64R3CmTeb */
-	{ 0x338, PRCB_CONTEXT },/* OffsetPrcbContext */
+	{ 0x338, 0x85c0 },	/* OffsetPrcbContext */
 	{ 0x340, 0x030 },	/* OffsetKThreadStackLimit (u32) */
 	{ 0x344, 0x038 },	/* OffsetKThreadStackBase (u32) */
 	{ 0x348, 0x208 },	/* OffsetKThreadQueueListEntry (u32) */
@@ -100,7 +100,7 @@ static const struct { u16 offset, value; } words[] = {
 	{ 0x378, 0x1000 },	/* RetpolineStubSize (u32) */
 };
 
-u64 kdbg_address(void) { return NT + (opt.odd || opt.kdbgcut ? NT_KDBG_ODD : NT_KDBG); }
+u64 kdbg_address(void) { return NT + (opt.odd || opt.kdbgcut ? NT_KDBG_ODD : build->kdbg_rva); }
 u64 bugdata_address(void) { return NT + (opt.odd ? NT_BUGDATA_ODD : NT_BUGDATA); }
 u64 decoded_address(void) { return DECODED + (opt.odd ? 0xe80 : 0x2b0); }
 u64 prcbs_address(void) { return NT + (opt.odd ? NT_PRCBS_ODD : NT_PRCBS); }
@@ -113,8 +113,10 @@ static void fill(u64 *block)
 		*(u64 *)(bytes + pointers[i].offset) = NT + pointers[i].rva;
 	for (u32 i = 0; i < COUNT(words); i++)
 		*(u16 *)(bytes + words[i].offset) = words[i].value;
+	for (u32 i = 0; i < build->patch_count; i++)
+		*(u16 *)(bytes + build->patches[i].offset) = build->patches[i].value;
 	*(u32 *)(bytes + 0x10) = 0x4742444b;	/* OwnerTag "KDBG" */
-	*(u32 *)(bytes + 0x14) = KDBG_SIZE;
+	*(u32 *)(bytes + 0x14) = build->kdbg_size;
 	*(u64 *)(bytes + 0x88) = opt.nobug ? NOWHERE : bugdata_address();
 	*(u64 *)(bytes + 0x138) = PAGE;		/* MmPageSize */
 	*(u64 *)(bytes + 0x218) = opt.noprocblk ? NOWHERE : prcbs_address();
@@ -128,10 +130,10 @@ static void fill(u64 *block)
  */
 static u64 encode(u64 plain)
 {
-	u64 v = __builtin_bswap64(plain ^ WAIT_ALWAYS) ^ (NT + NT_ENCODED);
-	u32 n = WAIT_NEVER & 63;
+	u64 v = __builtin_bswap64(plain ^ wait_always()) ^ (NT + NT_ENCODED);
+	u32 n = wait_never() & 63;
 
-	return (v >> n | v << (64 - n)) ^ WAIT_NEVER;
+	return (n ? v >> n | v << (64 - n) : v) ^ wait_never();
 }
 
 /* The version block is never encoded (DBGKD_GET_VERSION64). */
@@ -140,7 +142,7 @@ static void version_build(void)
 	u64 v = NT + NT_VERSION;
 
 	put16(v, 0x0f);
-	put16(v + 2, BUILD);
+	put16(v + 2, build->number);
 	put16(v + 4, 0x0206);	/* ProtocolVersion 6, KdSecondaryVersion 2 */
 	put16(v + 6, 0x47);
 	put16(v + 8, 0x8664);
@@ -152,22 +154,22 @@ static void version_build(void)
 
 void kdbg_build(void)
 {
-	static u64 block[KDBG_SIZE / 8];
+	static u64 block[KDBG_MAX / 8];
 	u64 at = kdbg_address(), copy = decoded_address();
 
 	fill(block);
-	map_new(at, opt.kdbgcut ? 0x100 : KDBG_SIZE, P_DATA);
-	for (u32 i = 0; i < COUNT(block); i++)
+	map_new(at, opt.kdbgcut ? 0x100 : build->kdbg_size, P_DATA);
+	for (u32 i = 0; i < build->kdbg_size / 8; i++)
 		if (!opt.kdbgcut || ((at + 8 * i) & ~(PAGE - 1)) == (at & ~(PAGE - 1)))
 			put64(at + 8 * i, opt.encoded ? encode(block[i]) : block[i]);
-	map_new(copy, KDBG_SIZE, P_DATA);
-	memcpy((void *)copy, block, KDBG_SIZE);
+	map_new(copy, build->kdbg_size, P_DATA);
+	memcpy((void *)copy, block, build->kdbg_size);
 	if (opt.badcopy)
 		put32(copy + 0x10, 0x4b444247);	/* "GBDK" */
 	put64(NT + NT_DATALIST, at);
 	put64(NT + NT_DATALIST + 8, at);
 	put32(NT + NT_ENCODED, opt.encoded ? 1 : 0);
-	put64(NT + NT_NEVER, WAIT_NEVER);
-	put64(NT + NT_ALWAYS, WAIT_ALWAYS);
+	put64(NT + NT_NEVER, wait_never());
+	put64(NT + NT_ALWAYS, wait_always());
 	version_build();
 }

@@ -37,7 +37,7 @@ static void kuser_build(u32 cpus)
 	put16(k + 0x02e, 0x8664);
 	for (u32 i = 0; root[i]; i++)
 		put16(k + 0x030 + 2 * i, (u64)root[i]);
-	put32(k + 0x260, BUILD);			/* NtBuildNumber */
+	put32(k + 0x260, build->number);			/* NtBuildNumber */
 	put32(k + 0x264, 1);				/* NtProductType: workstation */
 	put32(k + 0x268, 1);				/* ProductTypeIsValid */
 	put32(k + 0x26c, 10);				/* NtMajorVersion, NtMinorVersion 0 */
@@ -56,12 +56,12 @@ static void process_build(void)
 	system_process = p;
 	put32(p, 3);			/* DISPATCHER_HEADER.Type: process */
 	put64(p + 0x028, system_dtb());
-	put64(p + 0x440, 4);		/* UniqueProcessId */
-	put64(p + 0x448, head);		/* ActiveProcessLinks */
-	put64(p + 0x450, head);
-	put64(head, p + 0x448);
-	put64(head + 8, p + 0x448);
-	put_ascii(p + 0x5a8, "System");
+	put64(p + build->pid, 4);		/* UniqueProcessId */
+	put64(p + build->links, head);		/* ActiveProcessLinks */
+	put64(p + build->links + 8, head);
+	put64(head, p + build->links);
+	put64(head + 8, p + build->links);
+	put_ascii(p + build->image_name, "System");
 	put64(NT + NT_INITPROC, p);
 }
 
@@ -86,8 +86,8 @@ void kernel_build(u32 cpus)
 	kuser_build(cpus);
 	process_build();
 	memory_block_build();
-	put_ascii(NT + NT_BUILDLAB, "19041.1.amd64fre.vb_release.191206-1406");
-	put32(NT + NT_BUILDNUM, 0xf0000000u | BUILD);
+	put_ascii(NT + NT_BUILDLAB, build->lab);
+	put32(NT + NT_BUILDNUM, 0xf0000000u | build->number);
 	put64(NT + 0x21538, 0x7fffffff0000ull);		/* MmUserProbeAddress */
 	put64(NT + 0x21540, 0x7ffffffeffffull);		/* MmHighestUserAddress */
 	put64(NT + 0x21548, 0xffff800000000000ull);	/* MmSystemRangeStart */

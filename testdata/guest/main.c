@@ -41,6 +41,7 @@ static const struct word {
 	FLAG(odd), FLAG(swbits), FLAG(mapall), FLAG(map1g), FLAG(noselfmap), FLAG(badrun),
 	FLAG(la57), FLAG(swapcpu), FLAG(user), FLAG(transition),
 	NUMBER(ncpu), NUMBER(descsz), NUMBER(size), NUMBER(runs), NUMBER(crashcpu),
+	NUMBER(build), NUMBER(key),
 };
 
 static const char *number_parse(const char *s, u64 *v)
@@ -112,6 +113,7 @@ void guest_main(const struct multiboot *info)
 	options_parse((const char *)(u64)info->cmdline);
 	if (opt.la57 && !boot_la57)
 		die("la57: this CPU model has no 5-level paging");
+	build_choose();
 	cpus = fwcfg_cpus();
 	if (cpus < 1 || cpus > MAX_CPUS)
 		die("1 to 8 CPUs are supported");

@@ -1,0 +1,55 @@
+/*
+ * What differs between builds: size and place of KDBG, offsets in KPRCB and EPROCESS.
+ * From crash dumps of the builds, the EPROCESS offsets also from Volatility's types. The
+ * image is 19041's whatever the build: where a variable lies in it is not looked at.
+ */
+#include "guest.h"
+
+static const struct patch patches_9600[] = {
+	{ 0x2a8, 0x6f0 }, { 0x2aa, 0x3e8 }, { 0x2ac, 0x3d0 }, { 0x2b0, 0x5d80 }, { 0x2b2, 0x2dea },
+	{ 0x2b6, 0x5f4 }, { 0x2b8, 0x5f0 }, { 0x2ba, 0x5958 }, { 0x2bc, 0x120 }, { 0x2c0, 0x778 },
+	{ 0x2e0, 0x5f00 }, { 0x2f2, 0x040 }, { 0x338, 0x5980 }, { 0x34c, 0x658 }, { 0x352, 0x2dec },
+	{ 0x354, 0x2dd0 }, { 0x356, 0x5998 },
+};
+
+static const struct patch patches_26100[] = {
+	{ 0x036, 0x011 }, { 0x2a8, 0x840 }, { 0x2aa, 0x2e0 }, { 0x2ac, 0x2d0 }, { 0x2b0, 0xcf00 },
+	{ 0x2b2, 0x38ba }, { 0x2ba, 0x8f90 }, { 0x2c0, 0x798 }, { 0x2e0, 0xd080 }, { 0x2fa, 0x30 },
+	{ 0x2fc, 0x28 }, { 0x304, 0x20 }, { 0x306, 0x50 }, { 0x338, 0x8fc0 }, { 0x34c, 0x540 },
+	{ 0x352, 0x38bc }, { 0x354, 0x38a0 }, { 0x356, 0x8fd8 }, { 0x370, 0x144 }, { 0x374, 0x2000 },
+	{ 0x37c, 0x778 }, { 0x380, 0x420 }, { 0x384, 0x418 }, { 0x398, 0x8768 },
+};
+
+static const struct build builds[] = {
+	{ 19041, 0x380, 0xc00b20, 0xb080, 0x85c0, 0x100, 0x8590, 0x040, 0x440, 0x448, 0x5a8,
+	  "19041.1.amd64fre.vb_release.191206-1406", 0, 0 },
+	{ 9600, 0x360, 0xc00530, 0x5f00, 0x5980, 0x040, 0x5958, 0x5f0, 0x2e0, 0x2e8, 0x438,
+	  "9600.17031.amd64fre.winblue_gdr.140221-1952", patches_9600, COUNT(patches_9600) },
+	{ 26100, 0x3a0, 0xc00040, 0xd080, 0x8fc0, 0x100, 0x8f90, 0x040, 0x1d0, 0x1d8, 0x338,
+	  "26100.1.amd64fre.ge_release.240331-1435", patches_26100, COUNT(patches_26100) },
+};
+
+const struct build *build = builds;
+
+void build_choose(void)
+{
+	if (opt.build == NOT_GIVEN)
+		return;
+	for (u32 i = 0; i < COUNT(builds); i++)
+		if (builds[i].number == opt.build) {
+			build = &builds[i];
+			return;
+		}
+	die("build=N: 9600, 19041 or 26100");
+}
+
+/* Keys for the encoding: the same unless key=N is given. */
+u64 wait_never(void)
+{
+	return opt.key == NOT_GIVEN ? WAIT_NEVER : (opt.key + 1) * 0x9e3779b97f4a7c15ull;
+}
+
+u64 wait_always(void)
+{
+	return opt.key == NOT_GIVEN ? WAIT_ALWAYS : (opt.key + 7) * 0xbf58476d1ce4e5b9ull;
+}
