@@ -64,7 +64,7 @@ var layoutELF32 = elfLayout{
 	prog: func(b []byte, p *elf.Prog64) {
 		field := func(i int) uint64 { return uint64(binary.LittleEndian.Uint32(b[4*i:])) }
 		*p = elf.Prog64{
-			Type: uint32(field(0)), Flags: uint32(field(6)), Off: field(1), Vaddr: field(2), //nolint:gosec // 32-bit fields
+			Type: uint32(field(0)), Flags: uint32(field(6)), Off: field(1), Vaddr: field(2),
 			Paddr: field(3), Filesz: field(4), Memsz: field(5), Align: field(7),
 		}
 	},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -19,8 +20,8 @@ const (
 
 // compilerFlags make gcc build one flat image that needs neither a C library nor SSE.
 var compilerFlags = []string{
-	"-m64", "-O2", "-std=gnu11", "-ffreestanding", "-nostdlib", "-static",
-	"-fno-pic", "-no-pie", "-fno-stack-protector", "-mno-red-zone", "-mgeneral-regs-only",
+	"-O2", "-std=gnu11", "-ffreestanding", "-nostdlib", "-static",
+	"-fno-pic", "-no-pie", "-fno-stack-protector", "-mgeneral-regs-only",
 	"-fno-asynchronous-unwind-tables", "-fcf-protection=none",
 	"-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-Wl,--oformat=binary",
 }
@@ -41,11 +42,16 @@ func Require(tb testing.TB) {
 	}
 }
 
-// guestImage is the guest's flat multiboot image, compiled at the first call.
-var guestImage = sync.OnceValues(buildGuest)
+// guestImage is the guest's flat multiboot image, compiled at the first call;
+// guestImage32 that of the 32-bit guest.
+var (
+	guestImage   = sync.OnceValues(func() ([]byte, error) { return buildGuest("guest", "-m64", "-mno-red-zone") })
+	guestImage32 = sync.OnceValues(func() ([]byte, error) { return buildGuest("guest32", "-m32") })
+)
 
-func buildGuest() ([]byte, error) {
-	source, err := Testdata("guest")
+// buildGuest compiles what is in a folder under testdata.
+func buildGuest(folder string, machine ...string) ([]byte, error) {
+	source, err := Testdata(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +69,8 @@ func buildGuest() ([]byte, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	image := filepath.Join(dir, "guest.bin")
-	args := append([]string{"-T", filepath.Join(source, "guest.lds"), "-o", image}, compilerFlags...)
-	output, err := exec.Command(compiler, append(args, files...)...).CombinedOutput()
+	args := slices.Concat([]string{"-T", filepath.Join(source, "guest.lds"), "-o", image}, compilerFlags, machine, files)
+	output, err := exec.Command(compiler, args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("compiling the guest in %s: %w\n%s", source, err, output)
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	VGA           bool     // -vga std: splits RAM at 640 KiB and adds 16 MiB of video RAM
 	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
 	Variant       []string // words for the guest, see testdata/guest/README.md
+	Guest32       bool     // the 32-bit guest; its words are in testdata/guest32/README.md
 	Extra         []string // further QEMU arguments
 }
 
@@ -45,7 +46,11 @@ type VM struct {
 func Start(tb testing.TB, config Config) *VM {
 	tb.Helper()
 	Require(tb)
-	image, err := guestImage()
+	build := guestImage
+	if config.Guest32 {
+		build = guestImage32
+	}
+	image, err := build()
 	if err != nil {
 		tb.Fatal(err)
 	}

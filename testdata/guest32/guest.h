@@ -1,0 +1,111 @@
+/*
+ * A bare-metal 32-bit guest that looks to its host like Windows 7 x86 with the virtio-win
+ * fwcfg driver. See README.md.
+ */
+#ifndef GUEST_H
+#define GUEST_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define PAGE		0x1000u
+#define MAX_CPUS	8u
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Virtual addresses, regions far apart. */
+#define NT		0x82a00000u	/* ntoskrnl.exe */
+#define NT_SIZE		0x00412000u
+#define HAL		0x82e12000u
+#define HAL_SIZE	0x00037000u
+#define DRV		0x8b4e0000u	/* testdrv.sys, the one that crashes */
+#define DRV_SIZE	0x00008000u
+#define POOL		0x84f40000u	/* nonpaged pool */
+#define POOL_SIZE	0x4000u
+#define DECODED		0x85312340u	/* the driver's copy of KDBG */
+#define CONTEXTS(i)	(0x85a00000u + (i) * 0x3000u)
+#define PCRS(i)		(0x80780000u + (i) * 0x8000u)
+#define TABLES(i)	(0x80b90000u + (i) * 0x4000u)	/* IDT, GDT, TSS of a CPU */
+#define STACKS(i)	(0x8c100000u + (i) * 0x8000u)
+#define STACK_SIZE	0x3000u
+#define KUSER		0xffdf0000u
+#define NOWHERE		0x9f300000u	/* never mapped */
+
+/* Places inside nt. */
+#define NT_RDATA	0x001000u
+#define NT_PARK		0x03c000u
+#define NT_IDLE		0x03c800u
+#define NT_BUGCHECK	0x0de000u
+#define NT_TRAPS	0x041000u
+#define NT_KDBG		0x12ebe8u
+#define NT_ACTIVE	0x146df8u
+#define NT_LOADED	0x14e4d0u
+#define NT_BUGDATA	0x1528e0u
+#define NT_DATALIST	0x161b98u
+#define NT_VERSION	0x12eb90u
+#define NT_BUILDLAB	0x162020u
+#define NT_PFNDB	0x17d708u
+#define NT_PRCBS	0x17e8fcu
+#define NT_PRCBS_ODD	0x17effeu
+#define NT_MEMBLOCK	0x17d710u
+
+#define PRCB_IN_PCR	0x120u
+#define PCR_SIZE	0x3748u
+#define PRCB_CONTEXT	0x3618u
+#define PRCB_FRAME	0x018u		/* KPRCB.ProcessorState.ContextFrame */
+#define PRCB_SPECIAL	0x2e4u		/* and SpecialRegisters, 0x2cc behind it */
+#define CONTEXT_SIZE	0x2ccu
+#define KDBG_SIZE	0x340u		/* of Windows 7 */
+#define HEADER_SIZE	0x1000u
+#define BUILD		7601u
+#define TIME_BOOT	0x01d7a6b0c0000000ull	/* a day in September 2021 */
+#define TIME_DRIVER	(TIME_BOOT + 300000000ull)
+#define TIME_NOW	(TIME_BOOT + 72000000000ull)
+
+struct range { u32 start, size; };
+extern struct range runs[8];
+extern u32 run_count, cpu_total, kernel_root, boot_root;
+extern u32 opt_bsod, opt_nopae, opt_odd, opt_badcopy, opt_unmapped;
+
+/* main.c */
+__attribute__((noreturn)) void die(const char *why);
+void *memcpy(void *d, const void *s, unsigned int n);
+void *memset(void *d, int c, unsigned int n);
+u32 length(const char *s);
+
+/* paging.c: paging is off, so memory is written by physical address. */
+void paging_init(void);
+void paging_finish(void);
+u32 page_alloc(void);
+void map_new(u32 va, u32 size, u32 writable);
+u32 phys(u32 va);
+void put(u32 va, const void *p, u32 n);
+static inline void put16(u32 va, u32 v) { put(va, &v, 2); }
+static inline void put32(u32 va, u32 v) { put(va, &v, 4); }
+static inline void put64(u32 va, u64 v) { put(va, &v, 8); }
+u32 get32(u32 va);
+
+/* kernel.c, cpu.c, header.c */
+void kernel_build(void);
+u32 prcbs_address(void);
+u32 pool_alloc(u32 size);
+extern u32 system_process;
+void cpu_build(u32 cpu);
+__attribute__((noreturn)) void cpu_park(u32 cpu);
+void bugcheck_data(u32 *five);
+u32 pcr_of(u32 cpu);
+void header_publish(void);
+
+/* boot.S */
+extern char image_start[], image_end[], ap_start[], ap_start_end[];
+extern char park[], park_end[], rest[], rest_end[];
+extern u32 enter_target;
+__attribute__((noreturn)) void enter(u32 cr4, u32 boot_cr3, u32 kernel_cr3, u32 frame);
+
+static inline void out8(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void out16(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void out32(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline u8 in8(u16 port) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+
+#endif
