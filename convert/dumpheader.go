@@ -13,6 +13,11 @@ import (
 // the dump's own. What is wrong with it is left as it is and said: such a
 // source is examined as it will be opened.
 func (g *Guest) readDumpHeader(raw []byte) error {
+	if len(raw) == winhdr.Size32 {
+		return g.unsupported(Finding{
+			ID: IDHeader32, Where: headerOffset(0), Message: "the dump is of a 32-bit system", Advice: "Only x64 guests are converted.",
+		})
+	}
 	h, err := winhdr.Decode64(raw)
 	if err != nil {
 		return g.refuse(Finding{ID: IDHeaderBad, Where: headerOffset(0), Message: err.Error()}, err)

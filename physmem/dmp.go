@@ -11,34 +11,64 @@ import (
 	"windmp/winhdr"
 )
 
-// dumpHeaderSize32 is the size of the header of a 32-bit dump (Microsoft
-// mindumpdef.h, DUMP_HEADER32).
-const dumpHeaderSize32 = 0x1000
-
-// DumpHeader returns the first 0x2000 bytes of a Windows crash dump, its own
-// header as it is (see package winhdr); nil for other formats. A dump has no
-// processors here: the registers are in guest memory, where the header leads.
+// DumpHeader returns the header of a Windows crash dump as it is (see package
+// winhdr): the first 0x2000 bytes of the file, or 0x1000 of a 32-bit dump (Is32);
+// nil for other formats. A dump has no processors here: the registers are in
+// guest memory, where the header leads.
 func (m *Image) DumpHeader() []byte { return slices.Clone(m.dumpHeader) }
 
 // dmpFile is a Windows crash dump while it is opened.
 type dmpFile struct {
 	r    io.ReaderAt
 	size uint64
-	raw  []byte
-	hdr  *winhdr.Header64
 	odd  oddities
+
+	raw []byte // the header
+	typ winhdr.DumpType
+	// The run table, as far as the header has room for it.
+	runCount uint32 // as claimed
+	pages    uint64 // as claimed
+	runs     []winhdr.PhysicalMemoryRun64
+
+	*dmpLayout
 }
 
-// openDMP opens an x64 Windows crash dump: the header says by DumpType how the
-// pages are laid out. The machine type is the caller's to judge.
+// dmpLayout is what 32-bit and 64-bit dumps differ in here.
+type dmpLayout struct {
+	is32        bool
+	headerSize  uint64
+	offsetRuns  int64 // in the header
+	offsetType  int64
+	summarySize uint64 // of the second header of a summary dump; the bitmap follows
+}
+
+var (
+	dmpLayout64 = dmpLayout{
+		headerSize:  winhdr.Size64,
+		offsetRuns:  int64(unsafe.Offsetof(winhdr.Header64{}.PhysicalMemory)),
+		offsetType:  int64(unsafe.Offsetof(winhdr.Header64{}.DumpType)),
+		summarySize: winhdr.SummaryDumpSize64,
+	}
+	dmpLayout32 = dmpLayout{
+		is32:       true,
+		headerSize: winhdr.Size32,
+		offsetRuns: int64(unsafe.Offsetof(winhdr.Header32{}.PhysicalMemory)),
+		offsetType: int64(unsafe.Offsetof(winhdr.Header32{}.DumpType)),
+		// RTL_BITMAP has a pointer of 4 bytes, and no padding (Ghidra).
+		summarySize: winhdr.SummaryDumpSize64 - 8,
+	}
+)
+
+// openDMP opens a Windows crash dump: the header says by DumpType how the pages
+// are laid out. The machine type is the caller's to judge.
 func openDMP(r io.ReaderAt, size int64) (*content, error) {
 	f := &dmpFile{r: r, size: binio.Uint64(size)}
 	if err := f.readHeader(); err != nil {
 		return nil, err
 	}
-	c := &content{dumpHeader: f.raw}
+	c := &content{dumpHeader: f.raw, is32: f.is32}
 	var err error
-	switch t := f.hdr.DumpType; t {
+	switch f.typ {
 	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset: // as Microsoft's debugger engine takes it
 		err = f.openFull(c)
 	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
@@ -51,11 +81,14 @@ func openDMP(r io.ReaderAt, size int64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.is32 {
+		c.describe = "32-bit " + c.describe
+	}
 	c.oddities = f.odd.all()
 	return c, nil
 }
 
-// readHeader reads the header of a 64-bit dump; a 32-bit one is refused by name.
+// readHeader reads the header.
 func (f *dmpFile) readHeader() error {
 	head := make([]byte, min(f.size, winhdr.Size64))
 	if err := binio.ReadFull(f.r, head, 0); err != nil {
@@ -68,31 +101,50 @@ func (f *dmpFile) readHeader() error {
 	}
 	switch valid := le.Uint32(head[4:]); valid {
 	case winhdr.ValidDumpDU64:
+		f.dmpLayout = &dmpLayout64
 	case winhdr.ValidDumpDUMP:
-		return &UnsupportedError{
-			Format: FormatDMP, What: "a Windows crash dump of a 32-bit system; only x64 ones are read",
-			Hint:       "open it in the debugger as it is",
-			DumpHeader: head[:min(len(head), dumpHeaderSize32)],
-		}
+		f.dmpLayout = &dmpLayout32
 	default:
 		return declined(fmt.Sprintf("its start is PAGE, but not DU64 or DUMP behind it: 0x%08x", valid))
 	}
-	if len(head) < winhdr.Size64 {
+	if uint64(len(head)) < f.headerSize {
 		return &FormatError{
 			Format: FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: "0x2000 bytes of header", Hint: hintIncomplete,
+			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize), Hint: hintIncomplete,
 		}
 	}
-	f.raw = head
-	var err error
-	f.hdr, err = winhdr.Decode64(head)
-	return err
+	f.raw = head[:f.headerSize:f.headerSize]
+	return f.decodeHeader()
+}
+
+// decodeHeader takes from the header what says where the pages are.
+func (f *dmpFile) decodeHeader() error {
+	if f.is32 {
+		h, err := winhdr.Decode32(f.raw)
+		if err != nil {
+			return err
+		}
+		m := &h.PhysicalMemory
+		f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, uint64(m.NumberOfPages)
+		for _, r := range m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns32)] {
+			f.runs = append(f.runs, winhdr.PhysicalMemoryRun64{BasePage: uint64(r.BasePage), PageCount: uint64(r.PageCount)})
+		}
+		return nil
+	}
+	h, err := winhdr.Decode64(f.raw)
+	if err != nil {
+		return err
+	}
+	m := &h.PhysicalMemory
+	f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, m.NumberOfPages
+	f.runs = m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns64)]
+	return nil
 }
 
 // refuseType refuses a dump that holds no memory that can be read here.
 func (f *dmpFile) refuseType() error {
 	e := &UnsupportedError{Format: FormatDMP, DumpHeader: f.raw}
-	switch t := f.hdr.DumpType; t {
+	switch t := f.typ; t {
 	case winhdr.DumpTypeTriage:
 		e.What = "a Windows triage dump (small memory dump): it holds one thread's stack, not the machine's memory"
 		e.Hint = "set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
@@ -103,7 +155,7 @@ func (f *dmpFile) refuseType() error {
 		e.What = "the header of a Windows crash dump alone, without memory"
 	default:
 		return &FormatError{
-			Format: FormatDMP, Offset: int64(unsafe.Offsetof(f.hdr.DumpType)), Field: "dump header: DumpType",
+			Format: FormatDMP, Offset: f.offsetType, Field: "dump header: DumpType",
 			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5 or 0x6",
 		}
 	}
@@ -118,51 +170,45 @@ func (f *dmpFile) openFull(c *content) error {
 		return err
 	}
 	if len(list) == 0 {
-		return f.noMemory(winhdr.Size64)
+		return f.noMemory(f.headerSize)
 	}
 	c.mem = newFlat(f.r, list)
 	c.describe = "full Windows crash dump, " + plural(pages, "page")
 	return nil
 }
 
-const offsetRuns = int64(unsafe.Offsetof(winhdr.Header64{}.PhysicalMemory))
-
 // runTable returns the extents that the run table describes, as far as the
 // file holds them, and the pages of its runs. An unusable run hides where those
 // behind it are.
 func (f *dmpFile) runTable() (list []Extent, pages uint64, err error) {
-	m := &f.hdr.PhysicalMemory
-	runs := m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns64)]
-	if len(runs) < int(min(m.NumberOfRuns, 1<<30)) {
-		f.odd.add(OddityLimit, offsetRuns, "the header claims 0x%x runs of memory and has room for %d, which are used", m.NumberOfRuns, len(runs))
+	if uint64(len(f.runs)) < uint64(f.runCount) {
+		f.odd.add(OddityLimit, f.offsetRuns, "the header claims 0x%x runs of memory and has room for %d, which are used", f.runCount, len(f.runs))
 	}
-	var (
-		pieces []loadPiece
-		at     uint64 = winhdr.Size64
-	)
-	for i, run := range runs {
+	var pieces []loadPiece
+	at := f.headerSize
+	for i, run := range f.runs {
 		if run.BasePage >= winhdr.MaxPFN || run.PageCount > winhdr.MaxPFN-run.BasePage {
-			f.odd.add(OddityBadSegment, offsetRuns, "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
+			f.odd.add(OddityBadSegment, f.offsetRuns, "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
 				i, run.PageCount, run.BasePage)
 			break
 		}
 		size := run.PageCount * PageSize
 		if have := binio.Clip(at, size, f.size); have > 0 {
 			pieces = append(pieces, loadPiece{order: i, Extent: Extent{
-				Range: Range{Start: run.BasePage * PageSize, Size: have}, Offset: int64(at),
+				Range: Range{Start: run.BasePage * PageSize, Size: have}, Offset: int64(at), //nolint:gosec // inside the file
 			}})
 		}
-		at += size // at most 42 times 2^52
+		at += size // at most 86 times 2^52
 		pages += run.PageCount
 	}
-	if at == winhdr.Size64 {
+	if at == f.headerSize {
 		return nil, 0, &FormatError{
-			Format: FormatDMP, Offset: offsetRuns, Field: "dump header: PhysicalMemoryBlock",
-			Got: fmt.Sprintf("0x%x runs", m.NumberOfRuns), Reason: "none of them says what memory the file holds",
+			Format: FormatDMP, Offset: f.offsetRuns, Field: "dump header: PhysicalMemoryBlock",
+			Got: fmt.Sprintf("0x%x runs", f.runCount), Reason: "none of them says what memory the file holds",
 		}
 	}
-	if pages != m.NumberOfPages {
-		f.odd.add(OddityCount, offsetRuns, "the header counts 0x%x pages, its runs have 0x%x", m.NumberOfPages, pages)
+	if pages != f.pages {
+		f.odd.add(OddityCount, f.offsetRuns, "the header counts 0x%x pages, its runs have 0x%x", f.pages, pages)
 	}
 	f.checkEnd(at)
 	return f.resolve(pieces), pages, nil
@@ -184,7 +230,7 @@ func (f *dmpFile) resolve(pieces []loadPiece) []Extent {
 	if clash == nil {
 		return list
 	}
-	f.odd.add(OddityConflict, offsetRuns, "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
+	f.odd.add(OddityConflict, f.offsetRuns, "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
 		clash.pa, clash.offsets[0], clash.offsets[1])
 	return paint(pieces)
 }

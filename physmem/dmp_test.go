@@ -25,6 +25,7 @@ type dmp struct {
 	bitmap func(h *winhdr.BitmapDump64)
 	// loose leaves FirstPage right behind the bitmap.
 	loose bool
+	is32  bool // a dump of a 32-bit system; mutate is not called
 }
 
 // pages returns the memory of the runs in order.
@@ -37,6 +38,9 @@ func (d *dmp) pages() []byte {
 }
 
 func (d *dmp) header() []byte {
+	if d.is32 {
+		return d.header32()
+	}
 	h, err := winhdr.Decode64(make([]byte, winhdr.Size64))
 	if err != nil {
 		panic(err)
@@ -52,6 +56,22 @@ func (d *dmp) header() []byte {
 	}
 	if d.mutate != nil {
 		d.mutate(h)
+	}
+	return h.Encode()
+}
+
+func (d *dmp) header32() []byte {
+	h := winhdr.Header32{
+		Signature: winhdr.SignaturePAGE, ValidDump: winhdr.ValidDumpDUMP, MinorVersion: 7601,
+		MachineImageType: winhdr.MachineI386, DumpType: d.typ, NumberProcessors: 1,
+	}
+	if d.typ == winhdr.DumpTypeFull {
+		m := &h.PhysicalMemory
+		m.NumberOfRuns = uint32(len(d.runs))
+		for i, r := range d.runs {
+			m.Run[i] = winhdr.PhysicalMemoryRun32{BasePage: uint32(r.BasePage), PageCount: uint32(r.PageCount)}
+			m.NumberOfPages += uint32(r.PageCount)
+		}
 	}
 	return h.Encode()
 }
@@ -75,7 +95,11 @@ func (d *dmp) bits() (b []byte, size, set uint64) {
 func (d *dmp) build() []byte {
 	file := d.header()
 	bitmap, size, set := d.bits()
-	const behind = winhdr.Size64
+	behind := uint64(len(file))
+	summary := winhdr.SummaryDumpSize64
+	if d.is32 {
+		summary = 0x20
+	}
 	switch d.typ {
 	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
 		h := winhdr.BitmapDump64{Signature: winhdr.SignatureFDMP, ValidDump: winhdr.ValidDumpDUMP, TotalPresentPages: set, BitmapSize: size}
@@ -92,10 +116,10 @@ func (d *dmp) build() []byte {
 	case winhdr.DumpTypeSummary:
 		h := winhdr.SummaryDump64{
 			Signature: winhdr.SignatureSDMP, ValidDump: winhdr.ValidDumpDUMP,
-			HeaderSize: behind + winhdr.SummaryDumpSize64 + uint32(len(bitmap)),
+			HeaderSize: uint32(behind) + uint32(summary+len(bitmap)),
 			BitmapSize: uint32(size), SizeOfBitMap: uint32(size), Pages: uint32(set),
 		}
-		file = append(append(file, h.Encode()...), bitmap...)
+		file = append(append(file, h.Encode()[:summary]...), bitmap...)
 	default:
 	}
 	return append(file, d.pages()...)
@@ -135,15 +159,19 @@ func TestDMP(t *testing.T) {
 		{dmp{typ: winhdr.DumpTypeBitmapFull, runs: someRuns}, "bitmap Windows crash dump, all memory, 169 pages"},
 		{dmp{typ: winhdr.DumpTypeBitmapKernel, runs: someRuns, loose: true}, "bitmap Windows crash dump, kernel or active memory, 169 pages"},
 		{dmp{typ: winhdr.DumpTypeSummary, runs: someRuns}, "summary Windows crash dump, kernel memory, 169 pages"},
+		{dmp{typ: winhdr.DumpTypeFull, runs: someRuns, is32: true}, "32-bit full Windows crash dump, 169 pages"},
+		{dmp{typ: winhdr.DumpTypeBitmapFull, runs: someRuns, is32: true}, "32-bit bitmap Windows crash dump, all memory, 169 pages"},
+		{dmp{typ: winhdr.DumpTypeSummary, runs: someRuns, is32: true}, "32-bit summary Windows crash dump, kernel memory, 169 pages"},
 	} {
-		t.Run(c.d.typ.String(), func(t *testing.T) {
+		t.Run(c.text, func(t *testing.T) {
 			t.Parallel()
 			file := c.d.build()
 			m, err := openBytes(file)
 			require.NoError(t, err)
 			assert.Equal(t, physmem.FormatDMP, m.Format())
 			assert.Equal(t, c.text, m.Describe())
-			assert.Equal(t, file[:winhdr.Size64], m.DumpHeader())
+			assert.Equal(t, c.d.is32, m.Is32())
+			assert.Equal(t, c.d.header(), m.DumpHeader())
 			assert.Nil(t, m.GuestNote())
 			assert.Empty(t, m.CPUs())
 			assert.Empty(t, m.Oddities())
@@ -297,7 +325,7 @@ func TestDMPRefused(t *testing.T) {
 		"type 0x9 (live kernel and":     typed(winhdr.DumpTypeLiveKernelUser),
 		"type 0xa (live complete, RDMP": typed(winhdr.DumpTypeLiveComplete),
 		"header of a Windows crash":     typed(winhdr.DumpTypeHeader),
-		"of a 32-bit system":            append([]byte("PAGEDUMP"), make([]byte, 0x3000)...),
+		"a Windows triage dump (small":  (&dmp{typ: winhdr.DumpTypeTriage, is32: true}).build(),
 	} {
 		_, err := openBytes(file)
 		var ue *physmem.UnsupportedError
@@ -315,6 +343,8 @@ func TestDMPRefused(t *testing.T) {
 		"none of them says what memory the file holds": typed(winhdr.DumpTypeFull),
 		"the file ends at 0x2000, before its first":    (&dmp{typ: winhdr.DumpTypeFull, runs: []run{{1, 2}}}).build()[:0x2000],
 		"dump header at file offset 0x0: got a file":   []byte("PAGEDU64"),
+		"want 0x1000 bytes of header":                  []byte("PAGEDUMP"),
+		"DumpType at file offset 0xf88: got 0x7":       (&dmp{typ: winhdr.DumpTypeAutomatic, is32: true}).build(),
 	} {
 		_, err := openBytes(file)
 		var fe *physmem.FormatError

@@ -29,18 +29,18 @@ func (f *dmpFile) openBitmap(c *content) error {
 		return err
 	}
 	if h.Signature != winhdr.SignatureFDMP && h.Signature != winhdr.SignatureSDMP {
-		return badSecond(h.Signature, "\"FDMP\" or \"SDMP\"")
+		return f.badSecond(h.Signature, "\"FDMP\" or \"SDMP\"")
 	}
 	c.describe = "bitmap Windows crash dump, all memory"
-	if f.hdr.DumpType == winhdr.DumpTypeBitmapKernel {
+	if f.typ == winhdr.DumpTypeBitmapKernel {
 		c.describe = "bitmap Windows crash dump, kernel or active memory"
 	}
 	return f.openPages(c, pageList{
-		bitmapAt: winhdr.BitmapOffset + winhdr.BitmapDumpSize64,
+		bitmapAt: f.headerSize + winhdr.BitmapDumpSize64,
 		bits:     h.BitmapSize, first: h.FirstPage, pages: h.TotalPresentPages,
-		firstField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.FirstPage)),
-		bitsField:  winhdr.BitmapOffset + int64(unsafe.Offsetof(h.BitmapSize)),
-		pagesField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.TotalPresentPages)),
+		firstField: f.secondAt() + int64(unsafe.Offsetof(h.FirstPage)),
+		bitsField:  f.secondAt() + int64(unsafe.Offsetof(h.BitmapSize)),
+		pagesField: f.secondAt() + int64(unsafe.Offsetof(h.TotalPresentPages)),
 	})
 }
 
@@ -55,34 +55,38 @@ func (f *dmpFile) openSummary(c *content) error {
 		return err
 	}
 	if h.Signature != winhdr.SignatureSDMP {
-		return badSecond(h.Signature, "\"SDMP\"")
+		return f.badSecond(h.Signature, "\"SDMP\"")
 	}
 	c.describe = "summary Windows crash dump, kernel memory"
 	return f.openPages(c, pageList{
-		bitmapAt: winhdr.BitmapOffset + winhdr.SummaryDumpSize64,
+		bitmapAt: f.headerSize + f.summarySize,
 		bits:     uint64(h.BitmapSize), first: uint64(h.HeaderSize), pages: uint64(h.Pages),
-		firstField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.HeaderSize)),
-		bitsField:  winhdr.BitmapOffset + int64(unsafe.Offsetof(h.BitmapSize)),
-		pagesField: winhdr.BitmapOffset + int64(unsafe.Offsetof(h.Pages)),
+		firstField: f.secondAt() + int64(unsafe.Offsetof(h.HeaderSize)),
+		bitsField:  f.secondAt() + int64(unsafe.Offsetof(h.BitmapSize)),
+		pagesField: f.secondAt() + int64(unsafe.Offsetof(h.Pages)),
 	})
 }
 
-// second reads the n bytes of the second header.
+// secondAt returns the file offset of the second header.
+func (f *dmpFile) secondAt() int64 { return int64(f.headerSize) } //nolint:gosec // 0x2000 or 0x1000
+
+// second reads the n bytes of the second header. Those of a 32-bit summary dump
+// end in its bitmap, which does no harm.
 func (f *dmpFile) second(n uint64) ([]byte, error) {
-	if !binio.Within(winhdr.BitmapOffset, n, f.size) {
-		return nil, f.noMemory(winhdr.BitmapOffset + n)
+	if !binio.Within(f.headerSize, n, f.size) {
+		return nil, f.noMemory(f.headerSize + n)
 	}
 	b := make([]byte, n)
-	if err := binio.ReadFull(f.r, b, winhdr.BitmapOffset); err != nil {
-		return nil, &ReadError{Offset: winhdr.BitmapOffset, Err: err}
+	if err := binio.ReadFull(f.r, b, f.secondAt()); err != nil {
+		return nil, &ReadError{Offset: f.secondAt(), Err: err}
 	}
 	return b, nil
 }
 
 // badSecond is the error for a second header of an unknown kind.
-func badSecond(signature uint32, want string) error {
+func (f *dmpFile) badSecond(signature uint32, want string) error {
 	return &FormatError{
-		Format: FormatDMP, Offset: winhdr.BitmapOffset, Field: "bitmap header: Signature",
+		Format: FormatDMP, Offset: f.secondAt(), Field: "bitmap header: Signature",
 		Got: fmt.Sprintf("0x%08x", signature), Want: want,
 	}
 }

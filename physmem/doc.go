@@ -32,9 +32,9 @@
 //	        if Options name the format                    but for holes that Options name
 //
 // An ELF file must be a little-endian core of an x86-64 machine, or of a 32-bit x86
-// one ([Image.Is32]), for which QEMU takes ELF32 or ELF64. A Windows dump must be
-// an x64 one; it has no processors here, as their registers are in guest memory,
-// where its header leads ([Image.DumpHeader]). What else is recognised is refused
+// one ([Image.Is32]), for which QEMU takes ELF32 or ELF64. A Windows dump has
+// no processors here, as their registers are in guest memory, where its header leads
+// ([Image.DumpHeader]). What else is recognised is refused
 // with its name and, where there is one, the way out ([UnsupportedError]). Raw
 // memory has nothing to be recognised by: it has to be asked for ([Options]).
 //

@@ -80,8 +80,10 @@ func FuzzKdump(f *testing.F) {
 func FuzzDMP(f *testing.F) {
 	var files [][]byte
 	for _, typ := range []winhdr.DumpType{winhdr.DumpTypeFull, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeSummary} {
-		d := dmp{typ: typ, runs: []run{{3, 2}, {0x40, 3}}}
-		files = append(files, d.build())
+		for _, is32 := range []bool{false, true} {
+			d := dmp{typ: typ, runs: []run{{3, 2}, {0x40, 3}}, is32: is32}
+			files = append(files, d.build())
+		}
 	}
 	for i := range files {
 		f.Add([]byte{}, uint32(0), uint8(i))
@@ -99,7 +101,8 @@ func FuzzDMP(f *testing.F) {
 		if m.Format() != physmem.FormatDMP {
 			return
 		}
-		require.Equal(t, file[:winhdr.Size64], m.DumpHeader())
+		require.True(t, bytes.HasPrefix(file, m.DumpHeader()))
+		require.Equal(t, m.Is32(), len(m.DumpHeader()) == winhdr.Size32)
 		checkReads(t, m)
 		checkImage(t, m, file)
 	})
