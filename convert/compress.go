@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
@@ -92,7 +93,10 @@ func newZip(w io.Writer, entry string) (io.WriteCloser, error) {
 	if !strings.HasSuffix(strings.ToLower(entry), ".dmp") {
 		entry += ".dmp"
 	}
-	f, err := z.CreateHeader(&zip.FileHeader{Name: entry, Method: zip.Deflate})
+	f, err := z.CreateHeader(&zip.FileHeader{
+		Name: entry, Method: zip.Deflate,
+		Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC), // the earliest; the same dump makes the same zip
+	})
 	if err != nil {
 		return nil, err
 	}
