@@ -26,6 +26,12 @@ const (
 	// maxRoots bounds the page-table roots that are tried. A guest has one or two
 	// for each process.
 	maxRoots = 8192
+	// maxCPURoots bounds the page tables of vCPUs that are tried, maxImageScans the
+	// images that are searched for KDBG, and maxSearches the address spaces that are
+	// searched for the kernel's image: a file made to waste time has many of each.
+	maxCPURoots   = 256
+	maxImageScans = 32
+	maxSearches   = 16
 	// maxPlaces bounds how often a candidate for KDBG is looked for in an image.
 	maxPlaces = 64
 	// maxEntries bounds the page-table entries looked at for the kernel's image.
@@ -52,7 +58,9 @@ type discovery struct {
 	tried    map[triedRoot]bool
 	located  bool
 	blocks   []kdbg.Candidate
-	places   int
+	places   int  // of candidates for KDBG, looked for
+	scans    int  // of images for KDBG
+	searches int  // of address spaces for the kernel
 	placed   bool // placeMapped did its work
 	attempts []string
 	evidence evidence
@@ -148,7 +156,7 @@ func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
 
 // fromRoot looks for the kernel in one address space, starting from a vCPU.
 func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool {
-	if !d.newRoot(space, false) {
+	if len(d.tried) >= maxCPURoots || !d.newRoot(space, false) {
 		return false
 	}
 	if err := d.confirmSpace(space); err != nil {
@@ -268,6 +276,9 @@ func imageName(im *kdbg.Image) string {
 // blockIn looks for the debugger data block in a kernel's image.
 func (d *discovery) blockIn(space *vtop.Space, image *kdbg.Image, via string) bool {
 	d.evidence.kernel = image
+	if d.scans++; d.scans > maxImageScans {
+		return false
+	}
 	block, err := kdbg.FindBlock(d.ctx, space, image)
 	if err != nil {
 		d.attempt("%s %#x, kernel at %s: %v", via, uint64(space.DTB), image.Base, err)

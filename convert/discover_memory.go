@@ -117,6 +117,9 @@ func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.V
 // searchImages goes through the pages in which the system's images lie, for the
 // kernel.
 func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
+	if d.searches++; d.searches > maxSearches {
+		return nil
+	}
 	space.Mapped(imagesStart, imagesEnd, maxEntries, func(m vtop.Mapping) bool {
 		if magic, err := space.Uint16(m.VA); err == nil && magic == 0x5a4d {
 			if image, err := kdbg.ReadImage(space, m.VA); err == nil && isKernel(image) {
