@@ -181,21 +181,22 @@ func (f *kdumpFile) readHeaders() error {
 }
 
 // checkMachine refuses dumps of other machines. What it looks at is at the same
-// place in 32-bit dumps.
+// place in 32-bit dumps. QEMU takes the layout of 64 bits for 32-bit guests too if
+// their memory ends above 4 GiB, which a BIOS does: the notes tell them.
 func (f *kdumpFile) checkMachine(head []byte) error {
 	at := unsafe.Offsetof(f.hdr.Utsname) + utsMachine*unsafe.Sizeof(f.hdr.Utsname[0])
 	name, _, _ := bytes.Cut(head[at:][:len(f.hdr.Utsname[0])], []byte{0})
 	blockSize := binary.LittleEndian.Uint32(head[unsafe.Offsetof(f.hdr.BlockSize):])
 	blockSize32 := binary.LittleEndian.Uint32(head[kdumpBlockSize32:])
 	switch machine := string(name); {
-	case machine == "i386" || machine == "i486" || machine == "i586" || machine == "i686",
-		blockSize != PageSize && blockSize32 == PageSize:
+	case blockSize != PageSize && blockSize32 == PageSize:
 		return &UnsupportedError{
-			Format: FormatKdump, What: "a kdump-compressed dump of a 32-bit machine; only x86-64 ones are read",
+			Format: FormatKdump, What: "a kdump-compressed dump in the layout of 32-bit machines, which is not read here",
+			Hint: "dump the guest in ELF format instead",
 		}
-	case machine != "x86_64" && machine != "":
+	case machine != "x86_64" && machine != "i686" && machine != "":
 		return &UnsupportedError{
-			Format: FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86_64 is read", machine),
+			Format: FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", machine),
 		}
 	}
 	return nil
@@ -231,8 +232,10 @@ func (f *kdumpFile) readNotes(c *content) {
 	if f.hdr.HeaderVersion >= kdumpHasNotes {
 		n.notes.segment(f.sub.OffsetNote, f.sub.SizeNote, PageSize, &n.odd)
 		n.readNotes()
+		n.notes.is32 = len(n.notes.prstatus) > 0 && len(n.notes.prstatus[0].Desc) == prstatus32Size
 		c.cpus = n.notes.decodeCPUs(&n.odd)
 		c.guestNote = n.notes.guest
+		c.is32 = n.notes.is32 || len(c.cpus) > 0 && c.cpus[0].Is32
 	}
 	if c.guestNote == nil && f.hdr.HeaderVersion >= kdumpHasInfo {
 		c.guestNote = f.vmcoreInfo()

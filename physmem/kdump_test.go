@@ -133,12 +133,11 @@ func TestKdumpRefused(t *testing.T) {
 		"header: bitmaps at file offset 0x1b4: got 0x1003 bytes at 0x80000001000": {put32(0x1b4, 0xfffffffe), false},
 		"one part of a kdump-compressed dump that was split":                      {put32(0x100c, 1), true},
 		"32-bit by its block size":                                                {nil, true},
-		"a kdump-compressed dump of a 32-bit machine":                             {machine("i686"), true},
 		`of another machine ("aarch64")`:                                          {machine("aarch64"), true},
 		"pages at file offset":                                                    {func(f []byte, at kdumpLayout) { clear(f[at.bitmap2:at.descs]) }, false},
 	} {
 		if c.mutate == nil {
-			text = "a kdump-compressed dump of a 32-bit machine"
+			text = "in the layout of 32-bit machines"
 			c.mutate = func(f []byte, _ kdumpLayout) { copy(f[0x1a0:], f[0x1ac:0x1b0]); clear(f[0x1ac:0x1b0]) }
 		}
 		k := kdump{version: 6, runs: someRuns, codec: func(uint64) uint32 { return rawPage }, mutate: c.mutate}
@@ -336,4 +335,16 @@ func TestKdumpSample(t *testing.T) {
 		c.NoteOffset = m.CPUs()[i].NoteOffset
 		assert.Equal(t, c, m.CPUs()[i])
 	}
+}
+
+// TestKdump32: QEMU's dump of a 32-bit guest in the layout of 64 bits.
+func TestKdump32(t *testing.T) {
+	t.Parallel()
+	k := kdump{version: 6, runs: []run{{0, 3}}, notes: []note{core32Note(0, 0x80001000), qemuNote(0x80001000, 440)}}
+	k.mutate = func(f []byte, _ kdumpLayout) { copy(f[0x110:], "i686\x00\x00") }
+	m := k.open(t)
+	assert.True(t, m.Is32())
+	require.Len(t, m.CPUs(), 1)
+	assert.Empty(t, m.Oddities())
+	require.NoError(t, physmemtest.Test(m, asRanges(k.runs), repeatAt))
 }
