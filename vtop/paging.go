@@ -54,8 +54,10 @@ const (
 	// for software (SDM vol. 3, tables 4-9 to 4-11).
 	paeHigh Entry = (1<<63 - 1) &^ (1<<52 - 1)
 	// paeTop is what is reserved in the entries at CR3: bits 1-2, 5-8 and
-	// 52-63 (SDM vol. 3, table 4-8).
-	paeTop = paeHigh | 1<<63 | 0x1e6
+	// 52-63 (SDM vol. 3, table 4-8), but for bit 5. A processor reads these
+	// entries when CR3 is loaded, and QEMU's TCG, which reads them each time,
+	// sets Accessed there (seen with 7.2).
+	paeTop = paeHigh | 1<<63 | 0x1c6
 
 	// Of a 4 MiB page's entry (SDM vol. 3, table 4-4): bits 22-31 are bits
 	// 22-31 of the address, bits 13-20 its bits 32-39 (PSE-36), bit 21 is

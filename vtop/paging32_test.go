@@ -26,7 +26,7 @@ func model32(mem io.ReaderAt, dtb uint64, pae bool, va VA) outcome {
 		return outcome{kind: TableUnreadable, level: 3}
 	case field(e, 0, 0) == 0:
 		return modelInvalid(e, 3, 0)
-	case field(e, 1, 2) != 0, field(e, 5, 8) != 0, field(e, 52, 63) != 0:
+	case field(e, 1, 2) != 0, field(e, 6, 8) != 0, field(e, 52, 63) != 0:
 		return outcome{kind: Malformed, level: 3}
 	}
 	e, ok = modelEntry(mem, field(e, 12, 51)*0x1000+field(v, 21, 29)*8, 8)
@@ -136,7 +136,7 @@ func TestAgainstModel32(t *testing.T) {
 			s := NewSpace32(g, r.Uint64()&0x1ffff, pae)
 			for i := range PA(4) {
 				if pae && r.IntN(4) != 0 { // the entries at CR3 have few bits
-					g.setEntry(s.DTB+8*i, uint64(r.IntN(13))<<12|r.Uint64()&0xe18|1)
+					g.setEntry(s.DTB+8*i, uint64(r.IntN(13))<<12|r.Uint64()&0xe38|1)
 				}
 			}
 			for range 400 {
@@ -243,9 +243,9 @@ func TestVisit32(t *testing.T) {
 	set := func(pa int, e uint64) { binary.LittleEndian.PutUint64(mem[pa:], e) }
 	const top = 0x1fe0 // with PAE, the last 32 bytes of a page
 	set(top, 0x2000|1)
-	set(top+8, 0x2000|3) // reserved bit
-	set(top+16, 0x3000|1)
-	set(top+24, 0x900000|1) // outside memory
+	set(top+8, 0x2000|3)     // reserved bit
+	set(top+16, 0x3000|0x21) // Accessed, as QEMU sets it
+	set(top+24, 0x900000|1)  // outside memory
 	set(0x2000, 0xabc00000|0x81)
 	set(0x3000, 0x4000|1)
 	set(0x3008, 0x600000|0x81)
