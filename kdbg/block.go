@@ -31,7 +31,8 @@ type Block struct {
 	VA vtop.VA
 	// Raw is the decoded block, as long as its Size says.
 	Raw []byte
-	// Data is Raw's fields, zero beyond Size: ask [Block.Has].
+	// Data is Raw's fields, zero beyond Size: ask [Block.Has]. Those of a 32-bit
+	// kernel are brought into the same form, see [Read].
 	Data Data
 	// Encoded says that the block is encoded in memory.
 	Encoded bool
@@ -59,6 +60,10 @@ func (b *Block) Has(offset, size uintptr) bool {
 // Read reads and verifies a plain block. Errors: [TruncatedError] (with the
 // *vtop.FaultError), [TagError], [SizeError], and those of [Block.Verify]. The
 // block may cross pages that are scattered in physical memory.
+//
+// 32-bit kernels have the same layout with their pointers in the lower halves of
+// the qwords, but for the list in front, which is a LIST_ENTRY of 8 bytes. Only
+// the lower halves count, as for QEMU (dump/win_dump.c).
 func Read(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
 	head, err := readBytes(s, va, headSize)
 	if err != nil {
@@ -75,7 +80,7 @@ func Read(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Block{VA: va, Raw: raw, Data: decodeData(raw)}
+	b := &Block{VA: va, Raw: raw, Data: decodeFor(s, raw)}
 	if err := b.Verify(s, e); err != nil {
 		return nil, err
 	}

@@ -17,13 +17,16 @@ type BugCheck struct {
 	Parameters     [4]uint64
 }
 
-// ReadBugCheck reads the 40 bytes at KDBG.KiBugcheckData: code and four
+// ReadBugCheck reads the 40 bytes at KDBG.KiBugcheckData (20 of a 32-bit kernel): code and four
 // parameters, as KeBugCheckEx got them. The error is a [PointerError] or wraps a
 // *vtop.FaultError.
 func ReadBugCheck(s *vtop.Space, b *Block) (BugCheck, error) {
 	at, err := b.field(s, "KiBugcheckData", unsafe.Offsetof(b.Data.KiBugcheckData), b.Data.KiBugcheckData)
 	if err != nil {
 		return BugCheck{}, err
+	}
+	if s.PointerSize() == pointerSize32 {
+		return readBugCheck32(s, at)
 	}
 	var raw [40]byte
 	if _, err := s.ReadVirtual(raw[:], at); err != nil {

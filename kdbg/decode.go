@@ -25,6 +25,8 @@ import (
 // that there is at most one decoding; see [solve]. The block is then verified as
 // a plain one is.
 //
+// 32-bit kernels never encode the block (Volatility, MemProcFS).
+//
 // Errors: [TruncatedError] (with the *vtop.FaultError), [EncodingError], which a
 // plain block gives too, and those of [Block.Verify].
 func Decode(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {

@@ -16,6 +16,7 @@ const (
 	dosMagic    = 0x5a4d     // "MZ"
 	peSignature = 0x00004550 // "PE\0\0"
 	pe32Plus    = 0x20b
+	pe32        = 0x10b
 	// maxPEOffset bounds e_lfanew: the headers of a loaded image start in its
 	// first page.
 	maxPEOffset = pageSize
@@ -42,7 +43,8 @@ func (e *ImageError) Error() string {
 // Unwrap returns Err.
 func (e *ImageError) Unwrap() error { return e.Err }
 
-// ImageSize returns SizeOfImage in bytes of the x64 PE image mapped at base: at
+// ImageSize returns SizeOfImage in bytes of the PE image of the space's pointer
+// size, x64 or x86, mapped at base: at
 // most [MaxImageSize], a multiple of the page size. Errors are [ImageError],
 // wrapping the *vtop.FaultError where the headers are not readable.
 func ImageSize(s *vtop.Space, base vtop.VA) (uint32, error) {
@@ -56,8 +58,13 @@ func ImageSize(s *vtop.Space, base vtop.VA) (uint32, error) {
 	}
 	nt := dos.NTHeader()
 	p.want("Signature", uint64(nt.Signature()), peSignature)
-	p.want("Machine", nt.FileHeader().Machine().Value, pe.IMAGE_FILE_MACHINE_AMD64)
-	p.want("Magic", uint64(nt.OptionalHeader().Magic()), pe32Plus)
+	machine, magic := uint64(pe.IMAGE_FILE_MACHINE_AMD64), uint64(pe32Plus)
+	if s.PointerSize() == pointerSize32 {
+		machine, magic = pe.IMAGE_FILE_MACHINE_I386, pe32
+	}
+	p.want("Machine", nt.FileHeader().Machine().Value, machine)
+	p.want("Magic", uint64(nt.OptionalHeader().Magic()), magic)
+	// SizeOfImage is at the same offset in PE32.
 	size := gope.ParseUint32(r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
 	p.between("SizeOfImage", int64(size), pageSize, MaxImageSize)
 	if size%pageSize != 0 {

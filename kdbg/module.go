@@ -61,15 +61,15 @@ const loaderEntrySize = 0x68
 // [PointerError], [ErrCycle], or [ErrTooMany]. A name that can't be read only costs
 // the name.
 func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
-	next, err := s.Uint64(head)
+	next, err := s.Pointer(head)
 	if err != nil {
 		return nil, fmt.Errorf("PsLoadedModuleList: %w", err)
 	}
 	var list []Module
 	seen := map[vtop.VA]bool{}
 	from := head
-	for vtop.VA(next) != head {
-		at := vtop.VA(next)
+	for next != head {
+		at := next
 		switch {
 		case len(list) == MaxModules:
 			return list, fmt.Errorf("%w loaded modules: more than %d", ErrTooMany, MaxModules)
@@ -84,7 +84,7 @@ func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
 			return list, fmt.Errorf("module %d: %w", len(list), err)
 		}
 		list = append(list, entry.module(s, at))
-		from, next = at, entry.InLoadOrderLinks.Flink
+		from, next = at, vtop.VA(entry.InLoadOrderLinks.Flink)
 	}
 	return list, nil
 }
@@ -93,25 +93,28 @@ func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
 // have crashed because this memory was overwritten, so what can't be a base
 // is an error, not an answer.
 func firstModuleBase(s *vtop.Space, head vtop.VA) (vtop.VA, error) {
-	next, err := s.Uint64(head)
+	next, err := s.Pointer(head)
 	if err != nil {
 		return 0, err
 	}
-	if vtop.VA(next) == head || !kernelAddress(s, vtop.VA(next)) {
-		return 0, &PointerError{What: "PsLoadedModuleList", At: head, Got: vtop.VA(next)}
+	if next == head || !kernelAddress(s, next) {
+		return 0, &PointerError{What: "PsLoadedModuleList", At: head, Got: next}
 	}
-	entry, err := readLoaderEntry(s, vtop.VA(next))
+	entry, err := readLoaderEntry(s, next)
 	if err != nil {
 		return 0, err
 	}
 	base := vtop.VA(entry.DllBase)
 	if base%pageSize != 0 || !kernelAddress(s, base) {
-		return 0, &PointerError{What: "DllBase of the first module", At: vtop.VA(next) + vtop.VA(unsafe.Offsetof(entry.DllBase)), Got: base}
+		return 0, &PointerError{What: "DllBase of the first module", At: next + vtop.VA(unsafe.Offsetof(entry.DllBase)), Got: base}
 	}
 	return base, nil
 }
 
 func readLoaderEntry(s *vtop.Space, at vtop.VA) (*loaderEntry, error) {
+	if s.PointerSize() == pointerSize32 {
+		return readLoaderEntry32(s, at)
+	}
 	var b [loaderEntrySize]byte
 	if _, err := s.ReadVirtual(b[:], at); err != nil {
 		return nil, fmt.Errorf("loader entry at %v: %w", at, err)

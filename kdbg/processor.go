@@ -52,7 +52,8 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if end := array + MaxProcessors*wordSize; !kernelAddress(s, end) {
+	pointer := vtop.VA(s.PointerSize()) //nolint:gosec // 4 or 8
+	if end := array + MaxProcessors*pointer; !kernelAddress(s, end) {
 		return nil, &PointerError{What: "KDBG.KiProcessorBlock", Got: array}
 	}
 	list := make([]Processor, n)
@@ -60,10 +61,10 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 	var readable int
 	var firstErr error
 	for i := range list {
-		at := array + vtop.VA(i)*wordSize
+		at := array + vtop.VA(i)*pointer
 		p := &list[i]
 		p.Index = i
-		prcb, err := s.Uint64(at)
+		prcb, err := s.Pointer(at)
 		if err != nil {
 			p.Err = fmt.Errorf("KiProcessorBlock[%d]: %w", i, err)
 			if firstErr == nil {
@@ -72,8 +73,8 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 			continue
 		}
 		readable++
-		if p.Err = checkPRCB(s, at, vtop.VA(prcb), seen); p.Err == nil {
-			p.read(s, &b.Data, vtop.VA(prcb))
+		if p.Err = checkPRCB(s, at, prcb, seen); p.Err == nil {
+			p.read(s, &b.Data, prcb)
 		}
 	}
 	if readable == 0 && firstErr != nil {
@@ -99,17 +100,24 @@ func checkPRCB(s *vtop.Space, at, prcb vtop.VA, seen map[vtop.VA]bool) error {
 // read fills in what hangs off the KPRCB.
 func (p *Processor) read(s *vtop.Space, d *Data, prcb vtop.VA) {
 	p.PRCB = prcb
-	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, defaultContainedPrcb)
+	containedPrcb, prcbNumber := vtop.VA(defaultContainedPrcb), vtop.VA(defaultPrcbNumber)
+	if s.PointerSize() == pointerSize32 {
+		containedPrcb, prcbNumber = containedPrcb32, prcbNumber32
+	}
+	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, containedPrcb)
 	if o := d.OffsetPrcbProcStateSpecialReg; o != 0 {
 		p.SpecialRegisters = prcb + vtop.VA(o)
 	}
-	at := prcb + offsetOr(d.OffsetPrcbNumber, defaultPrcbNumber)
+	at := prcb + offsetOr(d.OffsetPrcbNumber, prcbNumber)
 	number, err := s.Uint32(at)
 	if err != nil {
 		p.Err = fmt.Errorf("KPRCB.Number: %w", err)
 		return
 	}
 	p.Number = number
+	if s.PointerSize() == pointerSize32 && at-prcb == prcbNumberXP {
+		p.Number &= 0xff // a UCHAR
+	}
 	p.Context, p.Err = contextOf(s, d, prcb)
 }
 
@@ -123,8 +131,7 @@ func contextOf(s *vtop.Space, d *Data, prcb vtop.VA) (vtop.VA, error) {
 		return prcb + vtop.VA(d.OffsetPrcbProcStateContext), nil
 	}
 	at := prcb + vtop.VA(d.OffsetPrcbContext)
-	v, err := s.Uint64(at)
-	context := vtop.VA(v)
+	context, err := s.Pointer(at)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("KPRCB.Context: %w", err)
@@ -138,9 +145,9 @@ func contextOf(s *vtop.Space, d *Data, prcb vtop.VA) (vtop.VA, error) {
 
 // offsetOr is an offset field of the block, or a default where the block does not
 // have it or leaves it zero.
-func offsetOr(value, otherwise uint16) vtop.VA {
+func offsetOr(value uint16, otherwise vtop.VA) vtop.VA {
 	if value == 0 {
-		return vtop.VA(otherwise)
+		return otherwise
 	}
 	return vtop.VA(value)
 }

@@ -83,12 +83,13 @@ const sharedUserDataSize = 0x3c4
 
 var _ [sharedUserDataSize]byte = [unsafe.Sizeof(sharedUserData{})]byte{}
 
-// ReadSharedUserData reads KUSER_SHARED_DATA. The error wraps a
+// ReadSharedUserData reads KUSER_SHARED_DATA, which lies at [SharedUserDataVA32] in
+// a 32-bit guest. The error wraps a
 // *vtop.FaultError, or is [ErrImplausible] when what lies there can't be that
 // page.
 func ReadSharedUserData(s *vtop.Space) (*SharedUserData, error) {
 	var b [sharedUserDataSize]byte
-	if _, err := s.ReadVirtual(b[:], SharedUserDataVA); err != nil {
+	if _, err := s.ReadVirtual(b[:], sharedUserDataVA(s)); err != nil {
 		return nil, fmt.Errorf("KUSER_SHARED_DATA: %w", err)
 	}
 	var w sharedUserData

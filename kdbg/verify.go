@@ -99,6 +99,9 @@ func (b *Block) mismatch(field string, offset uintptr, got uint64, want string) 
 
 // kernelAddress reports whether va is canonical and in the upper half.
 func kernelAddress(s *vtop.Space, va vtop.VA) bool {
+	if s.PointerSize() == pointerSize32 {
+		return va >= kernelStart32 && s.Canonical(va)
+	}
 	return va>>63 == 1 && s.Canonical(va)
 }
 

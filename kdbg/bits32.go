@@ -1,0 +1,138 @@
+package kdbg
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"windmp/vtop"
+)
+
+// What is different on 32-bit x86. Offsets are those of ntoskrnl's public symbols as
+// Volatility's profiles give them.
+const (
+	pointerSize32 = 4
+	// kernelStart32 is the lowest kernel address. With the boot option
+	// increaseuserva, once /3GB, the kernel has less than that.
+	kernelStart32 vtop.VA = 0x80000000
+
+	// SharedUserDataVA32 is the kernel address of KUSER_SHARED_DATA on x86, on
+	// all builds.
+	SharedUserDataVA32 vtop.VA = 0xffdf0000
+
+	containedPrcb32 = 0x120 // KPCR.PrcbData
+	prcbNumber32    = 0x3cc // KPRCB.Number, since Windows 7
+	prcbNumberXP    = 0x10  // before that
+)
+
+func sharedUserDataVA(s *vtop.Space) vtop.VA {
+	if s.PointerSize() == pointerSize32 {
+		return SharedUserDataVA32
+	}
+	return SharedUserDataVA
+}
+
+// decodeFor decodes a plain block of the space's kernel.
+func decodeFor(s *vtop.Space, raw []byte) Data {
+	d := decodeData(raw)
+	if s.PointerSize() != pointerSize32 {
+		return d
+	}
+	fields := reflect.ValueOf(&d).Elem()
+	for i := range fields.NumField() {
+		if f := fields.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(f.Uint() & 0xffffffff)
+		}
+	}
+	links := d.Header.List.Flink
+	d.Header.List = ListEntry64{Flink: links & 0xffffffff, Blink: links >> 32}
+	return d
+}
+
+// readBugCheck32 reads code and parameters of a ULONG each.
+func readBugCheck32(s *vtop.Space, at vtop.VA) (BugCheck, error) {
+	var raw [20]byte
+	if _, err := s.ReadVirtual(raw[:], at); err != nil {
+		return BugCheck{}, fmt.Errorf("KiBugcheckData: %w", err)
+	}
+	bc := BugCheck{Code: binary.LittleEndian.Uint32(raw[:])}
+	for i := range bc.Parameters {
+		bc.Parameters[i] = uint64(binary.LittleEndian.Uint32(raw[4+4*i:]))
+	}
+	return bc, nil
+}
+
+// unicodeString32 is UNICODE_STRING of x86.
+type unicodeString32 struct {
+	Length, MaximumLength uint16 // bytes
+	Buffer                uint32 // VA
+}
+
+func (u unicodeString32) widened() unicodeString {
+	return unicodeString{Length: u.Length, MaximumLength: u.MaximumLength, Buffer: uint64(u.Buffer)}
+}
+
+// loaderEntry32 is loaderEntry of x86.
+type loaderEntry32 struct {
+	Flink, Blink uint32 // InLoadOrderLinks
+	_            [0x10]byte
+	DllBase      uint32 // 0x18
+	EntryPoint   uint32
+	SizeOfImage  uint32
+	FullDllName  unicodeString32 // 0x24
+	BaseDllName  unicodeString32 // 0x2c
+}
+
+const loaderEntrySize32 = 0x34
+
+var _ [loaderEntrySize32]byte = [unsafe.Sizeof(loaderEntry32{})]byte{}
+
+func readLoaderEntry32(s *vtop.Space, at vtop.VA) (*loaderEntry, error) {
+	var b [loaderEntrySize32]byte
+	if _, err := s.ReadVirtual(b[:], at); err != nil {
+		return nil, fmt.Errorf("loader entry at %v: %w", at, err)
+	}
+	var e loaderEntry32
+	// It can only refuse a short buffer, and this one has the right size.
+	_, _ = binary.Decode(b[:], binary.LittleEndian, &e)
+	return &loaderEntry{
+		InLoadOrderLinks: ListEntry64{Flink: uint64(e.Flink), Blink: uint64(e.Blink)},
+		DllBase:          uint64(e.DllBase), EntryPoint: uint64(e.EntryPoint), SizeOfImage: e.SizeOfImage,
+		FullDllName: e.FullDllName.widened(), BaseDllName: e.BaseDllName.widened(),
+	}, nil
+}
+
+// Descriptor32 is KDESCRIPTOR of x86.
+type Descriptor32 struct {
+	Pad   uint16
+	Limit uint16 // bytes - 1
+	Base  uint32 // VA
+}
+
+// SpecialRegisters32 is KSPECIAL_REGISTERS of x86 up to Ldtr.
+type SpecialRegisters32 struct {
+	Cr0, Cr2, Cr3, Cr4              uint32 // 0x00
+	KernelDr0, KernelDr1, KernelDr2 uint32 // 0x10
+	KernelDr3, KernelDr6, KernelDr7 uint32 // 0x1c
+	Gdtr, Idtr                      Descriptor32
+	Tr, Ldtr                        uint16 // 0x38, selectors
+}
+
+// SpecialRegistersSize32 is the wire size of [SpecialRegisters32] in bytes.
+const SpecialRegistersSize32 = 0x3c
+
+var _ [SpecialRegistersSize32]byte = [unsafe.Sizeof(SpecialRegisters32{})]byte{}
+
+// ReadSpecialRegisters32 reads the structure at va. The error wraps a
+// *vtop.FaultError.
+func ReadSpecialRegisters32(s *vtop.Space, va vtop.VA) (*SpecialRegisters32, error) {
+	var b [SpecialRegistersSize32]byte
+	if _, err := s.ReadVirtual(b[:], va); err != nil {
+		return nil, fmt.Errorf("special registers at %v: %w", va, err)
+	}
+	r := new(SpecialRegisters32)
+	// It can only refuse a short buffer, and this one has the right size.
+	_, _ = binary.Decode(b[:], binary.LittleEndian, r)
+	return r, nil
+}
