@@ -102,7 +102,7 @@ func TestOpen32(t *testing.T) {
 
 			require.Len(t, m.CPUs(), 2)
 			for i, c := range m.CPUs() {
-				seed := uint64(0x80001000 + 0x1000*i)
+				seed := 0x80001000 + 0x1000*uint64(i)
 				want := wantCPU(i, uint32(i), seed)
 				want.Is32, want.NoteOffset = true, c.NoteOffset
 				assert.Equal(t, want, c)
