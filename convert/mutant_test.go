@@ -40,16 +40,16 @@ type dump struct {
 }
 
 // newDump finds the structures of a good dump.
-func newDump(tb testing.TB, b []byte) *dump {
+func newDump(tb testing.TB, good []byte) *dump {
 	tb.Helper()
-	d := &dump{tb: tb, b: b}
-	d.locate()
+	d := &dump{tb: tb, b: bytes.Clone(good)}
+	d.locate(good)
 	return d
 }
 
 // locate reads where things are before anything is changed.
-func (d *dump) locate() {
-	im, err := physmem.New(bytes.NewReader(bytes.Clone(d.b)), int64(len(d.b)))
+func (d *dump) locate(good []byte) {
+	im, err := physmem.New(bytes.NewReader(good), int64(len(good)))
 	require.NoError(d.tb, err)
 	d.at = im.Extents()
 	h, err := winhdr.Decode64(d.b[:winhdr.Size64])
@@ -165,7 +165,7 @@ func (m mutant) build(tb testing.TB, bases map[string][]byte) []byte {
 	if base == "" {
 		base = "guest-bsod"
 	}
-	d := newDump(tb, bytes.Clone(bases[base]))
+	d := newDump(tb, bases[base])
 	if m.change != nil {
 		m.change(d)
 	}
