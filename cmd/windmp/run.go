@@ -30,7 +30,8 @@ const exitHelp = `Exit codes:
   0    done
   1    the operation failed (input/output error, no space)
   2    usage: an option, an argument, an output that exists
-  3    the verdict is FAIL: no dump worth opening can be made (with --strict also WARN)
+  3    the verdict is FAIL: no dump worth opening can be made (with --strict also WARN,
+       with --fail-on-unknown also UNKNOWN)
   4    the input is not recognised or not supported
   130  interrupted`
 
