@@ -91,7 +91,7 @@ func TestKernel32(t *testing.T) {
 	b, err := Read(s, kdbg32, Expect{PsLoadedModuleList: loaded32, PsActiveProcessHead: nt32 + 0x146df8})
 	require.NoError(t, err)
 	assert.Equal(t, ListEntry64{nt32 + 0x161b98, nt32 + 0x161b9c}, b.Data.Header.List)
-	assert.EqualValues(t, bug32, b.Data.KiBugcheckData, "the lower half counts")
+	assert.EqualValues(t, uint64(bug32), b.Data.KiBugcheckData, "the lower half counts")
 	assert.Len(t, b.Raw, 0x340)
 
 	list, err := Processors(s, b, 2)
@@ -150,7 +150,7 @@ func TestKernel32Refused(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 3, list[0].Number)
 
-	k.put32(bug32-bug32+kdbg32+0x88, 0xfffff000) // not mapped
+	k.put32(kdbg32+0x88, 0xfffff000) // not mapped
 	b, err = Read(k.space(), kdbg32, Expect{})
 	require.NoError(t, err)
 	_, err = ReadBugCheck(k.space(), b)
@@ -208,7 +208,7 @@ func TestQEMU32(t *testing.T) {
 				bc, err := ReadBugCheck(s, b)
 				require.NoError(t, err)
 				assert.EqualValues(t, 0x7e, bc.Code)
-				assert.EqualValues(t, 0xc0000005, bc.Parameters[0])
+				assert.EqualValues(t, uint64(0xc0000005), bc.Parameters[0])
 			}
 			modules, err := Modules(s, e.PsLoadedModuleList)
 			require.NoError(t, err)
