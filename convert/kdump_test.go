@@ -112,6 +112,16 @@ func TestMakedumpfile(t *testing.T) {
 			assert.Len(t, m.CPUs(), 2, name)
 		}
 	}
+
+	one, two, whole := filepath.Join(dir, "part1"), filepath.Join(dir, "part2"), filepath.Join(dir, "whole")
+	makedumpfile(t, "", "--split", "-l", "-d", "0", plain, one, two)
+	for _, part := range []string{one, two} {
+		_, err := physmem.Open(part)
+		require.ErrorIs(t, err, physmem.ErrUnsupported)
+		assert.ErrorContains(t, err, "makedumpfile --reassemble")
+	}
+	makedumpfile(t, "", "--reassemble", one, two, whole)
+	sameMemory(t, core, whole)
 }
 
 // sameMemory compares two images, memory and processors, and returns the second.
