@@ -130,7 +130,7 @@ func (b *bitWriter) bit(v byte) {
 // bytes appends n equal bytes.
 func (b *bitWriter) bytes(n uint64, v byte) {
 	const chunk = 4096
-	buf := bytes.Repeat([]byte{v}, int(min(n, chunk))) //nolint:gosec // at most chunk
+	buf := bytes.Repeat([]byte{v}, int(min(n, chunk)))
 	for b.err == nil && n > 0 {
 		k := min(n, chunk)
 		_, b.err = b.w.Write(buf[:k])

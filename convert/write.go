@@ -35,7 +35,7 @@ type block struct {
 // ends at a multiple of blockSize in the output.
 func (m *memoryPlan) blocks(yield func(block) bool) {
 	b := block{off: m.firstPage}
-	room := func() uint64 { return uint64(blockSize - (b.off+int64(b.size))%blockSize) } //nolint:gosec // 1..blockSize
+	room := func() uint64 { return uint64(blockSize - (b.off+int64(b.size))%blockSize) }
 	for s := range m.spans {
 		for s.size > 0 {
 			n := min(s.size, room())

@@ -33,7 +33,7 @@ func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte) ([]byte, error) {
 	header := elf.Header64{
 		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
 		Phoff: phoff, Shoff: elfHeaderSize, Ehsize: elfHeaderSize, Phentsize: elfProgSize,
-		Phnum:     uint16(min(phnum, pnXNum)), //nolint:gosec // at most 0xffff
+		Phnum:     uint16(min(phnum, pnXNum)),
 		Shentsize: elfSectionSize, Shnum: shdrs, Shstrndx: 1,
 	}
 	copy(header.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
