@@ -91,7 +91,7 @@ func TestKernel32(t *testing.T) {
 	b, err := Read(s, kdbg32, Expect{PsLoadedModuleList: loaded32, PsActiveProcessHead: nt32 + 0x146df8})
 	require.NoError(t, err)
 	assert.Equal(t, ListEntry64{nt32 + 0x161b98, nt32 + 0x161b9c}, b.Data.Header.List)
-	assert.EqualValues(t, uint64(bug32), b.Data.KiBugcheckData, "the lower half counts")
+	assert.Equal(t, uint64(bug32), b.Data.KiBugcheckData, "the lower half counts")
 	assert.Len(t, b.Raw, 0x340)
 
 	list, err := Processors(s, b, 2)
@@ -208,7 +208,7 @@ func TestQEMU32(t *testing.T) {
 				bc, err := ReadBugCheck(s, b)
 				require.NoError(t, err)
 				assert.EqualValues(t, 0x7e, bc.Code)
-				assert.EqualValues(t, uint64(0xc0000005), bc.Parameters[0])
+				assert.Equal(t, uint64(0xc0000005), bc.Parameters[0])
 			}
 			modules, err := Modules(s, e.PsLoadedModuleList)
 			require.NoError(t, err)
