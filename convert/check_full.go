@@ -60,7 +60,7 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 			}
 			n := min(uint64(len(buf)), r.End()-at)
 			got, err := im.ReadAt(buf[:n], int64(at)) //nolint:gosec // physical addresses have 52 bits
-			at += uint64(got)
+			at += uint64(got)                         //nolint:gosec // not negative
 			if err == nil {
 				continue
 			}

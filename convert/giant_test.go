@@ -59,7 +59,9 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	b = g.ELF()
 	f, err := elf.NewFile(bytes.NewReader(b))
 	require.NoError(tb, err)
-	growRun(b[bytes.Index(b, []byte("PAGEDU64")):])
+	note := bytes.Index(b, []byte("PAGEDU64"))
+	require.Positive(tb, note)
+	growRun(b[note:])
 	last := len(f.Progs) - 1
 	at := binary.LittleEndian.Uint64(b[0x20:]) + 56*uint64(last)
 	binary.LittleEndian.PutUint64(b[at+32:], giant)

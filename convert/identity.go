@@ -153,7 +153,9 @@ type BugCheckParameter struct {
 // BugCheckDetail explains the bug check: that of a dump's header, which is what a
 // debugger shows, else that of the guest's memory; nil when neither is known.
 func (g *Guest) BugCheckDetail() *BugCheckDetail {
-	code, parameters, source := uint32(0), [4]uint64{}, "memory"
+	var code uint32
+	var parameters [4]uint64
+	source := "memory"
 	switch {
 	case g.Header != nil && g.Image.DumpHeader() != nil:
 		code, parameters, source = g.Header.BugCheckCode, g.Header.BugCheckParameters, "header"

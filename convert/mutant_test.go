@@ -192,6 +192,6 @@ func TestWriteMutants(t *testing.T) {
 	}
 	bases := mutantBases(t)
 	for _, m := range mutants() {
-		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(t, bases), 0o644)) //nolint:gosec // another user's program reads it
+		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(t, bases), 0o644))
 	}
 }

@@ -144,7 +144,7 @@ func layoutMutants() []mutant {
 			{name: "run-empty-appended", change: func(d *dump) {
 				i, _ := last(d)
 				d.run(i+1, 0x200000, 0)
-				d.h32(0x88, uint32(i+2)) //nolint:gosec // small
+				d.h32(0x88, uint32(i+2))
 			}},
 			{name: "run-overlap", change: func(d *dump) {
 				list := d.runs()

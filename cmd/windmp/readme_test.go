@@ -51,6 +51,6 @@ func TestReadmeShowsWhatIsPrinted(t *testing.T) {
 		assert.True(t, shown[command], "README.md shows windmp %s", command)
 	}
 	if *updateReadme {
-		require.NoError(t, os.WriteFile(path, next, 0o644)) //nolint:gosec // a document
+		require.NoError(t, os.WriteFile(path, next, 0o644))
 	}
 }

@@ -43,14 +43,14 @@ func TestSchemasAreOfTheTypes(t *testing.T) {
 		root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		root["title"] = name
 		root["required"] = []string{"schema", "version", "exit_code"}
-		root["properties"].(map[string]any)["schema"] = map[string]any{"const": name}
+		propertiesOf(root)["schema"] = map[string]any{"const": name}
 		root["$defs"] = g.defs
 		got, err := json.MarshalIndent(root, "", "  ")
 		require.NoError(t, err)
 		got = append(got, '\n')
 		path := filepath.Join(schemaDir, strings.ReplaceAll(strings.TrimPrefix(name, "windmp/"), "/", "-")+".json")
 		if *updateSchemas {
-			require.NoError(t, os.WriteFile(path, got, 0o644)) //nolint:gosec // a document
+			require.NoError(t, os.WriteFile(path, got, 0o644))
 		}
 		want, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -70,6 +70,12 @@ var enums = map[string][]string{
 	"severity": {"ok", "info", "warn", "unknown", "fail"},
 }
 
+// propertiesOf is the part of a schema that object made.
+func propertiesOf(schema map[string]any) map[string]any {
+	p, _ := schema["properties"].(map[string]any)
+	return p
+}
+
 func (g *schemaWriter) object(t reflect.Type) map[string]any {
 	properties := map[string]any{}
 	required := []string{}
@@ -83,13 +89,14 @@ func (g *schemaWriter) object(t reflect.Type) map[string]any {
 				inner = inner.Elem()
 			}
 			part := g.object(inner)
-			for k, v := range part["properties"].(map[string]any) {
+			for k, v := range propertiesOf(part) {
 				if properties[k] == nil {
 					properties[k] = v
 				}
 			}
 			if f.Type.Kind() == reflect.Struct {
-				required = append(required, part["required"].([]string)...)
+				of, _ := part["required"].([]string)
+				required = append(required, of...)
 			}
 			continue
 		case name == "-" || !f.IsExported():
@@ -190,12 +197,21 @@ func TestExamplesAreOfTheSchemas(t *testing.T) {
 	runs := [][]string{
 		{"convert", sample, filepath.Join(t.TempDir(), "a.dmp"), "--json"},
 		{"convert", sample, filepath.Join(t.TempDir(), "a.dmp"), "--json", "--dry-run"},
-		{"convert", "missing", "--json"}, {"convert", sample, "-", "--json"},
-		{"check", sample, "missing", "schema_test.go", "--json"}, {"check", sample, "--json", "--level=full", "--max-size=1MB"},
-		{"check", sample, "--json", "--level=deep"}, {"check", sample, "--json", "--level=header"},
-		{"info", sample, "--json", "--modules", "--processes"}, {"info", "missing", "--json"}, {"info", "schema_test.go", "--json"},
-		{"symbols", sample, "--json"}, {"symbols", sample, "--json", "--urls=https://example.org/s"}, {"symbols", sample, "--json", "--urls=x"},
-		{"vtop", sample, "fffff78000000000", "0", "--json", "--read=64"}, {"vtop", sample, "zz", "--json"}, {"vtop", sample, "0", "--process=77", "--json"},
+		{"convert", "missing", "--json"},
+		{"convert", sample, "-", "--json"},
+		{"check", sample, "missing", "schema_test.go", "--json"},
+		{"check", sample, "--json", "--level=full", "--max-size=1MB"},
+		{"check", sample, "--json", "--level=deep"},
+		{"check", sample, "--json", "--level=header"},
+		{"info", sample, "--json", "--modules", "--processes"},
+		{"info", "missing", "--json"},
+		{"info", "schema_test.go", "--json"},
+		{"symbols", sample, "--json"},
+		{"symbols", sample, "--json", "--urls=https://example.org/s"},
+		{"symbols", sample, "--json", "--urls=x"},
+		{"vtop", sample, "fffff78000000000", "0", "--json", "--read=64"},
+		{"vtop", sample, "zz", "--json"},
+		{"vtop", sample, "0", "--process=77", "--json"},
 	}
 	for _, args := range runs {
 		var out, errs strings.Builder

@@ -133,7 +133,7 @@ func (t *text) findings(list []convert.Finding, all bool) {
 		}
 	}
 	if rest > 0 {
-		fmt.Fprintf(t, "  %s, see --verbose or --json\n", plural(rest, "note"))
+		t.WriteString(fmt.Sprintf("  %s, see --verbose or --json\n", plural(rest, "note")))
 	}
 }
 

@@ -132,7 +132,7 @@ func printVtop(t *text, r *convert.WalkReport) {
 func printHex(t *text, va uint64, data []byte) {
 	for off := 0; off < len(data); off += 16 {
 		row := data[off:min(off+16, len(data))]
-		var ascii []byte
+		ascii := make([]byte, 0, len(row))
 		for _, c := range row {
 			if c < ' ' || c > '~' {
 				c = '.'
@@ -146,6 +146,6 @@ func printHex(t *text, va uint64, data []byte) {
 			groups = append(groups, digits[:n])
 			digits = digits[n:]
 		}
-		fmt.Fprintf(t, "  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii)
+		t.WriteString(fmt.Sprintf("  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii))
 	}
 }
