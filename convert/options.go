@@ -82,7 +82,8 @@ type Options struct {
 	Force bool
 	// DryRun stops after the plan: nothing is created.
 	DryRun bool
-	// Workers is the number of parallel copiers; 0 means [DefaultWorkers].
+	// Workers is the number of parallel copiers; 0 means [DefaultWorkers], of a
+	// kdump-compressed source one for each processor.
 	// Values above [MaxWorkers] are lowered to it.
 	Workers int
 	// TempDir is where a packed source is unpacked to; empty means the system's

@@ -162,7 +162,7 @@ func (p *Plan) patchTimes() {
 	if k == nil {
 		return
 	}
-	if _, err := winhdr.Time(h.SystemTime); err == nil && p.finished() {
+	if _, err := winhdr.Time(h.SystemTime); err == nil && p.finished() && h.SystemTime >= k.SystemTime {
 		return
 	}
 	const reason = "from KUSER_SHARED_DATA: the guest driver's is from its start"

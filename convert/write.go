@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"windmp/physmem"
 )
 
 const (
@@ -93,7 +96,7 @@ func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
 		}
 		return nil
 	})
-	for range workers(opt) {
+	for range p.workers(opt) {
 		group.Go(func() error {
 			buf := make([]byte, blockSize)
 			for b := range work {
@@ -119,12 +122,17 @@ func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
 	return nil
 }
 
-// workers is the number of copiers in force.
-func workers(opt Options) int {
-	if opt.Workers <= 0 {
-		return DefaultWorkers
+// workers is the number of copiers in force. A compressed source is inflated by
+// its readers, so there it is one for each processor.
+func (p *Plan) workers(opt Options) int {
+	n := opt.Workers
+	if n <= 0 {
+		n = DefaultWorkers
+		if p.Guest.Image.Format() == physmem.FormatKdump {
+			n = max(n, runtime.GOMAXPROCS(0))
+		}
 	}
-	return min(opt.Workers, MaxWorkers)
+	return min(n, MaxWorkers)
 }
 
 // filled is a block read ahead for a stream.
@@ -151,7 +159,7 @@ func (p *Plan) stream(ctx context.Context, w io.Writer, opt Options) error {
 	defer cancel()
 	meter := newMeter(p.Size, p.memory.firstPage, opt.Progress)
 	pool := sync.Pool{New: func() any { return new([blockSize]byte) }}
-	for f := range p.readAhead(ctx, &pool, workers(opt)) {
+	for f := range p.readAhead(ctx, &pool, p.workers(opt)) {
 		r := <-f
 		if r.err == nil {
 			_, r.err = w.Write(r.data)

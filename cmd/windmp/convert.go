@@ -23,6 +23,7 @@ type convertFlags struct {
 	force, dryRun, json, quiet bool
 	strict, noSync             bool
 	jobs                       int
+	given                      func(flag string) bool // on the command line
 	dtb, kernelBase, kdbg      address
 	input                      inputFlags
 }
@@ -74,7 +75,8 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
-	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultWorkers, "blocks copied at the same time")
+	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
+	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(convert.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
@@ -160,7 +162,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 	for _, pid := range f.keep {
 		keep = append(keep, uint64(pid))
 	}
-	if f.jobs < 1 || f.jobs > convert.MaxWorkers {
+	if f.given("jobs") && (f.jobs < 1 || f.jobs > convert.MaxWorkers) {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
