@@ -165,6 +165,7 @@ func inputReport(path string, im *physmem.Image) InputReport {
 
 func (r *InfoReport) describe(g *Guest, opt InfoOptions) {
 	r.Input = inputReport(r.Input.Path, g.Image)
+	g.readWithoutKDBG()
 	r.System, r.Bug = g.System(), g.BugCheckDetail()
 	r.Memory = g.memoryMap()
 	if h := g.Header; h != nil && g.Image.DumpHeader() != nil {
@@ -173,14 +174,33 @@ func (r *InfoReport) describe(g *Guest, opt InfoOptions) {
 	if g.KDBG != nil {
 		k := g.imageReport("", vtop.VA(g.KDBG.Data.KernBase), 0)
 		r.Kernel = &k
+	} else if len(g.Modules) > 0 {
+		k := g.moduleReport(&g.Modules[0])
+		r.Kernel = &k
+	}
+	r.describeModules(g, opt)
+	if g.KDBG != nil {
 		r.describeLists(g, opt)
 	}
 	r.CPUs = append(r.CPUs, g.cpuInfo()...)
 	r.Findings = append(r.Findings, g.Findings()...)
 }
 
-// describeLists reads what hangs off KDBG beside the processors.
-func (r *InfoReport) describeLists(g *Guest, opt InfoOptions) {
+// readWithoutKDBG reads what the header alone leads to, where KDBG is not to be
+// had.
+func (g *Guest) readWithoutKDBG() {
+	if g.KDBG != nil || g.Header == nil || g.Space != nil {
+		return
+	}
+	g.Space = vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, g.levels())
+	if k, err := kdbg.ReadSharedUserData(g.Space); err == nil {
+		g.SharedUserData = k
+	}
+	// What is wrong with the list is less than what the examination said.
+	g.Modules, _ = kdbg.Modules(g.Space, vtop.VA(g.Header.PsLoadedModuleList))
+}
+
+func (r *InfoReport) describeModules(g *Guest, opt InfoOptions) {
 	r.ModuleCount = len(g.Modules)
 	if len(g.Modules) > 0 {
 		r.Kernel.Name = g.Modules[0].Name
@@ -190,6 +210,10 @@ func (r *InfoReport) describeLists(g *Guest, opt InfoOptions) {
 			r.Modules = append(r.Modules, g.moduleReport(&g.Modules[i]))
 		}
 	}
+}
+
+// describeLists reads what hangs off KDBG beside processors and modules.
+func (r *InfoReport) describeLists(g *Guest, opt InfoOptions) {
 	if opt.Processes {
 		r.Processes = g.processes()
 	}

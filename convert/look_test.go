@@ -84,6 +84,20 @@ func TestInfoPartsStandAlone(t *testing.T) {
 	}
 }
 
+// TestInfoWithoutKDBG: the header leads to the modules all the same.
+func TestInfoWithoutKDBG(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	g.Write(g.KDBG, make([]byte, 0x100))
+	g.Write(g.KDBGCopy, make([]byte, 0x100))
+	r, err := convert.InfoFile(context.Background(), writeCore(t, g), convert.InfoOptions{})
+	require.Error(t, err)
+	assert.Equal(t, 3, r.ModuleCount)
+	assert.Equal(t, "ntoskrnl.exe", r.Kernel.Name)
+	assert.Equal(t, "10.0", r.System.Version)
+	assert.NotNil(t, r.Error)
+}
+
 // TestCheckHoldsNoMemory: a report can be attached to a ticket.
 func TestCheckHoldsNoMemory(t *testing.T) {
 	t.Parallel()
