@@ -155,7 +155,7 @@ func printCheck(t *text, r *convert.CheckReport, verbose bool) {
 	}
 	if len(r.Files) > 1 {
 		n := r.Counts
-		t.WriteString(fmt.Sprintf("\n%s %d files: %d OK, %d WARN, %d UNKNOWN, %d FAIL\n", t.verdict(r.Verdict), len(r.Files), n.OK, n.Warn, n.Unknown, n.Fail))
+		t.printf("\n%s %d files: %d OK, %d WARN, %d UNKNOWN, %d FAIL\n", t.verdict(r.Verdict), len(r.Files), n.OK, n.Warn, n.Unknown, n.Fail)
 	}
 }
 

@@ -49,6 +49,9 @@ func cell(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
 }
 
+// printf prints what is ours, and safe already.
+func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(&t.Buffer, format, args...) } // into memory
+
 // row prints a label and what is said of it, wrapped.
 func (t *text) row(label, format string, args ...any) {
 	t.hang(label, t.label+2, cell(fmt.Sprintf(format, args...)))
@@ -133,7 +136,7 @@ func (t *text) findings(list []convert.Finding, all bool) {
 		}
 	}
 	if rest > 0 {
-		t.WriteString(fmt.Sprintf("  %s, see --verbose or --json\n", plural(rest, "note")))
+		t.printf("  %s, see --verbose or --json\n", plural(rest, "note"))
 	}
 }
 

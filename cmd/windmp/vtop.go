@@ -146,6 +146,6 @@ func printHex(t *text, va uint64, data []byte) {
 			groups = append(groups, digits[:n])
 			digits = digits[n:]
 		}
-		t.WriteString(fmt.Sprintf("  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii))
+		t.printf("  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii)
 	}
 }
