@@ -90,7 +90,7 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 	if raw {
 		file = nil
 		for _, b := range g.RAM() {
-			file = append(file, g.ReadPhys(b.Start, int(b.Size))...) //nolint:gosec // a small guest
+			file = append(file, g.ReadPhys(b.Start, int(b.Size))...)
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o400))
