@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,6 +76,24 @@ func TestKdumpWitness(t *testing.T) {
 			rearranged := filepath.Join(dir, "rearranged.kdump")
 			makedumpfile(t, kdump, "-R", rearranged)
 			assert.True(t, bytes.Equal(want, converted(t, rearranged)), "rearranged by makedumpfile")
+		})
+	}
+}
+
+// TestKdumpWithoutNote: a guest that left no header note is found in a
+// kdump-compressed dump as it is in the ELF core of the same stopped machine. The
+// comment, which names the source, is all that differs.
+func TestKdumpWithoutNote(t *testing.T) {
+	qemutest.Require(t)
+	for _, variant := range []string{"live", "bsod encoded odd", "shadow user", "build=9600 encoded", "build=26100"} {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			vm := qemutest.Start(t, qemutest.Config{CPUs: 2, Variant: append(strings.Fields(variant), "nonote")})
+			dir := t.TempDir()
+			core, kdump := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "guest.kdump")
+			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
+			require.NoError(t, vm.DumpKdump(kdump))
+			equalButFor(t, converted(t, core), converted(t, kdump), []allowed{{"Comment", 0xfb0, 128}})
 		})
 	}
 }
