@@ -137,7 +137,7 @@ func TestMakedumpfile(t *testing.T) {
 	for _, part := range []string{one, two} {
 		_, err := physmem.Open(part)
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
-		assert.ErrorContains(t, err, "makedumpfile --reassemble")
+		require.ErrorContains(t, err, "makedumpfile --reassemble")
 	}
 	makedumpfile(t, "", "--reassemble", one, two, whole)
 	sameMemory(t, core, whole)
