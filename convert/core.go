@@ -40,7 +40,7 @@ func (p *Plan) planCore() error {
 	if note == nil {
 		note = g.Header.Encode()
 	}
-	front, err := physmem.EncodeELF(ranges, g.coreCPUs(), note)
+	front, err := physmem.EncodeELF(ranges, p.coreCPUs(), note)
 	if err != nil {
 		return p.refuse(Finding{ID: IDTooManyRuns, Message: err.Error()}, err)
 	}
@@ -64,18 +64,19 @@ func wholePages(ranges []physmem.Range) []winhdr.PhysicalMemoryRun64 {
 
 // coreCPUs is the state of the processors: what the source recorded, else what
 // the guest's memory holds of each.
-func (g *Guest) coreCPUs() []physmem.CPU {
+func (p *Plan) coreCPUs() []physmem.CPU {
+	g := p.Guest
 	if cpus := g.Image.CPUs(); len(cpus) > 0 {
 		return cpus
 	}
 	var list []physmem.CPU
 	for i := range g.Processors {
-		p := &g.Processors[i]
-		if p.Saved == nil || p.Specials == nil {
-			g.addf(IDProcessorLeftOut, SeverityWarn, "VA "+p.PRCB.String(), "", "processor %d has no registers in the core: %v", p.Index, p.SavedErr)
+		proc := &g.Processors[i]
+		if proc.Saved == nil || proc.Specials == nil {
+			p.addf(IDProcessorLeftOut, SeverityWarn, "VA "+proc.PRCB.String(), "", "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr)
 			break // the notes are matched by position
 		}
-		c := g.coreCPU(p)
+		c := g.coreCPU(proc)
 		c.Index = i
 		list = append(list, c)
 	}
