@@ -2,13 +2,13 @@ package physmem
 
 import (
 	"bytes"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/anchore/go-lzo"
 	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -84,7 +84,7 @@ func (c *pageCodec) inflate(dst, src []byte) error {
 			return fmt.Errorf("zlib: %w", err)
 		}
 		c.zlib = z
-	} else if err := c.zlib.(zlib.Resetter).Reset(&c.src, nil); err != nil { //nolint:forcetypeassert,errcheck // compress/zlib says so
+	} else if err := c.zlib.(zlib.Resetter).Reset(&c.src, nil); err != nil { //nolint:forcetypeassert,errcheck // the package says so
 		return fmt.Errorf("zlib: %w", err)
 	}
 	if _, err := io.ReadFull(c.zlib, dst); err != nil {
