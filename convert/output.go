@@ -23,6 +23,9 @@ var ErrExists = errors.New("output exists")
 // checkOutput refuses an output that must not be written, before any work:
 // the input itself, an existing file without force, anything but a file.
 func checkOutput(in, out string, force bool) error {
+	if err := checkOutputName(out); err != nil {
+		return err
+	}
 	dst, err := os.Stat(out)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -43,7 +46,7 @@ func checkOutput(in, out string, force bool) error {
 	if !force {
 		return fmt.Errorf("%w: %s (use --force to replace it)", ErrExists, quote(out))
 	}
-	return nil
+	return checkReplace(out)
 }
 
 // SpaceError says that the target's file system can't hold the output.
@@ -90,9 +93,9 @@ func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
 // no error.
 func discard(tmp *os.File) error {
 	if err := tmp.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return errors.Join(err, os.Remove(tmp.Name()))
+		return errors.Join(err, removeFile(tmp.Name()))
 	}
-	if err := os.Remove(tmp.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(tmp.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -134,6 +137,9 @@ func (p *Plan) fillFile(ctx context.Context, tmp *os.File, out string, opt Optio
 	if CompressionOf(out) != CompressNone {
 		return p.writePacked(ctx, tmp, out, opt)
 	}
+	if opt.Sparse.grain() > 0 {
+		markSparse(tmp)
+	}
 	if err := p.writeAll(ctx, fileWriter(tmp, opt), opt); err != nil {
 		return err
 	}
@@ -163,24 +169,4 @@ func (e *earlyWriter) WriteAt(p []byte, off int64) (int, error) {
 	n, err := e.f.WriteAt(p, off)
 	startWriteback(e.f, off, int64(n))
 	return n, err
-}
-
-// publish gives the finished file its name. Without force a hard link does it,
-// which fails when the name has been taken meanwhile; a file system without
-// hard links gets a look and a rename.
-func publish(tmp, out string, force bool) error {
-	if force {
-		return os.Rename(tmp, out)
-	}
-	err := os.Link(tmp, out)
-	if err == nil {
-		return os.Remove(tmp)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
-	}
-	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrExists, quote(out))
-	}
-	return os.Rename(tmp, out)
 }

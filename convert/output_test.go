@@ -23,10 +23,16 @@ func TestOutputIsRefused(t *testing.T) {
 	require.NoError(t, os.WriteFile(taken, []byte("precious"), 0o600))
 	link := filepath.Join(dir, "link.vmcore")
 	require.NoError(t, os.Link(core, link))
+	same := []string{core, link}
 	symlink := filepath.Join(dir, "symlink.vmcore")
-	require.NoError(t, os.Symlink(core, symlink))
+	linkErr := os.Symlink(core, symlink) // Windows may refuse, and old Wine only says that it did it
+	if _, err := os.Stat(symlink); err == nil {
+		same = append(same, symlink)
+	} else {
+		t.Logf("NOT RUN with a symbolic link: %v", linkErr)
+	}
 
-	for _, out := range []string{core, link, symlink, dir} {
+	for _, out := range append(same, dir) {
 		var usage *convert.UsageError
 		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
 		require.ErrorAs(t, err, &usage, out)

@@ -4,10 +4,52 @@ package convert
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
+
+// checkOutputName has nothing to refuse: what is no file shows when it is looked
+// at.
+func checkOutputName(string) error { return nil }
+
+// checkReplace has nothing to refuse: a rename replaces what it may, open or not.
+func checkReplace(string) error { return nil }
+
+// publish gives the finished file its name. Without force a hard link does it,
+// which fails when the name has been taken meanwhile; a file system without
+// hard links gets a look and a rename.
+func publish(tmp, out string, force bool) error {
+	if force {
+		return os.Rename(tmp, out)
+	}
+	err := os.Link(tmp, out)
+	if err == nil {
+		return os.Remove(tmp)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
+	}
+	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrExists, quote(out))
+	}
+	return os.Rename(tmp, out)
+}
+
+// removeFile removes a file.
+func removeFile(name string) error { return os.Remove(name) }
+
+// markSparse does nothing: any file can have holes.
+func markSparse(*os.File) {}
+
+// untilClosed takes the name from a temporary file, so that it goes with the
+// process, however that ends. Where that can't be, the name stays until the end.
+func untilClosed(f *os.File) (*os.File, error) {
+	_ = os.Remove(f.Name())
+	return f, nil
+}
 
 // freeSpace is what an unprivileged user may write into dir's file system, in
 // bytes.

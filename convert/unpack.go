@@ -161,9 +161,10 @@ func newTempFile(dir string) (*tempFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Without a name it goes with the process, however that ends. Windows
-	// refuses to remove an open file; there Close does it.
-	_ = os.Remove(f.Name())
+	if f, err = untilClosed(f); err != nil {
+		return nil, err
+	}
+	markSparse(f)
 	return &tempFile{File: f, dir: dir}, nil
 }
 

@@ -32,8 +32,10 @@ func TestReadmeShowsWhatIsPrinted(t *testing.T) {
 	samples, err := filepath.Abs("../../testdata")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	if err := os.Symlink(samples, filepath.Join(dir, "testdata")); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+	link := filepath.Join(dir, "testdata")
+	linkErr := os.Symlink(samples, link)
+	if _, err := os.Stat(link); err != nil { // Windows may refuse, and old Wine only says that it did it
+		t.Skipf("no symbolic links here: %v", linkErr)
 	}
 	shown := map[string]bool{}
 	next := readmeRun.ReplaceAllFunc(readme, func(block []byte) []byte {

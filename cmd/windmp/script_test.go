@@ -6,9 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -177,51 +175,5 @@ func fileMode(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := strconv.FormatUint(uint64(st.Mode().Perm()), 8); (got == args[1]) == neg {
 		ts.Fatalf("%s has mode %s", args[0], got)
-	}
-}
-
-// TestInterruptLeavesNothing sends SIGTERM while a stream is written to a pipe
-// that nobody reads.
-func TestInterruptLeavesNothing(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	core := dir + "/guest.vmcore"
-	if err := os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	// testscript.Main runs main for a process named windmp.
-	p, err := os.StartProcess(exe, []string{"windmp", "convert", core, "-"}, &os.ProcAttr{
-		Dir: dir, Env: os.Environ(), Files: []*os.File{nil, w, os.Stderr},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = w.Close()
-	time.Sleep(300 * time.Millisecond)
-	if err := p.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	st, err := p.Wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if st.ExitCode() != exitInterrupted {
-		t.Fatalf("ended with %v, want exit code %d", st, exitInterrupted)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 1 {
-		t.Fatalf("left behind: %v", entries)
 	}
 }
