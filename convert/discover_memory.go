@@ -45,28 +45,14 @@ func (d *discovery) must() []vtop.VA {
 	return list
 }
 
-func (d *discovery) tableRanges() []vtop.Range {
-	held := d.g.Image.Ranges()
-	out := make([]vtop.Range, 0, len(held))
-	for _, r := range held {
-		out = append(out, vtop.Range(r))
-	}
-	return out
-}
-
 // locate searches all memory for debugger data blocks, once.
 func (d *discovery) locate() error {
 	if d.located {
 		return nil
 	}
 	d.located = true
-	held := d.g.Image.Ranges()
-	ranges := make([]kdbg.Range, 0, len(held))
-	for _, r := range held {
-		ranges = append(ranges, kdbg.Range(r))
-	}
 	var err error
-	d.blocks, err = kdbg.Locate(d.ctx, d.g.Image, ranges)
+	d.blocks, err = kdbg.Locate(d.ctx, d.g.Image, d.blockRanges())
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}

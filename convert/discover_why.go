@@ -203,7 +203,7 @@ func (d *discovery) firmware() (Finding, bool) {
 func (d *discovery) otherSystem() (Finding, bool) {
 	const window = 2 << 20
 	buf := make([]byte, window)
-	for _, r := range d.g.Image.Ranges() {
+	for _, r := range dataRanges(d.g.Image) {
 		for at := r.Start; at < r.End() && d.ctx.Err() == nil; at += window - bannerSpan {
 			n, _ := d.g.Image.ReadAt(buf[:min(r.End()-at, window)], int64(at)) //nolint:gosec // below 2^52
 			if release, off, ok := linuxBanner(buf[:n]); ok {

@@ -21,14 +21,14 @@ import (
 // giant is the memory of the files of this test.
 const giant = 64 << 30
 
-// growRun makes the last run of a header as long as giant, and returns its old
-// size in bytes.
-func growRun(header []byte) uint64 {
+// growRun makes the last run of a header size bytes long, and returns its old size
+// in bytes.
+func growRun(header []byte, size uint64) uint64 {
 	le := binary.LittleEndian
 	at := 0x98 + 16*(le.Uint32(header[0x88:])-1)
 	old := le.Uint64(header[at+8:])
-	le.PutUint64(header[at+8:], giant>>12)
-	pages := le.Uint64(header[0x90:]) - old + giant>>12
+	le.PutUint64(header[at+8:], size>>12)
+	pages := le.Uint64(header[0x90:]) - old + size>>12
 	le.PutUint64(header[0x90:], pages)
 	le.PutUint64(header[0xfa0:], 0x2000+pages<<12)
 	return old << 12
@@ -53,7 +53,7 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	_, err := convert.File(context.Background(), path, convert.Stdout, &out, convert.Options{})
 	require.NoError(tb, err)
 	b := out.Bytes()
-	old := growRun(b)
+	old := growRun(b, giant)
 	dmp = sparse(tb, "giant.dmp", b, int64(len(b))-int64(old)+giant)
 
 	b = g.ELF()
@@ -61,7 +61,7 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	require.NoError(tb, err)
 	note := bytes.Index(b, []byte("PAGEDU64"))
 	require.Positive(tb, note)
-	growRun(b[note:])
+	growRun(b[note:], giant)
 	last := len(f.Progs) - 1
 	at := binary.LittleEndian.Uint64(b[0x20:]) + 56*uint64(last)
 	binary.LittleEndian.PutUint64(b[at+32:], giant)

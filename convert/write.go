@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -34,29 +35,73 @@ type block struct {
 	spans []span
 }
 
-// blocks yields the pages of the output in file order, cut so that each block
-// ends at a multiple of blockSize in the output.
-func (m *memoryPlan) blocks(yield func(block) bool) {
-	b := block{off: m.firstPage}
-	room := func() uint64 { return uint64(blockSize - (b.off+int64(b.size))%blockSize) }
-	for s := range m.spans {
-		for s.size > 0 {
-			n := min(s.size, room())
-			b.spans = append(b.spans, span{pa: s.pa, size: n, absent: s.absent})
-			b.size += int(n) //nolint:gosec // at most blockSize
-			s.pa += n
-			s.size -= n
-			if room() != blockSize {
-				continue
-			}
-			if !yield(b) {
-				return
-			}
-			b = block{off: b.off + int64(b.size)}
+// add appends n bytes of s, joined to what it continues.
+func (b *block) add(s span, n uint64) {
+	if n == 0 {
+		return
+	}
+	b.size += int(n) //nolint:gosec // at most blockSize
+	if i := len(b.spans) - 1; i >= 0 {
+		if last := &b.spans[i]; last.pa+last.size == s.pa && last.absent == s.absent {
+			last.size += n
+			return
 		}
 	}
-	if b.size > 0 {
-		yield(b)
+	b.spans = append(b.spans, span{pa: s.pa, size: n, absent: s.absent})
+}
+
+// blocks yields the pages of the output in file order, cut so that each block
+// ends at a multiple of blockSize in the output. skip is asked how many bytes of
+// a span of zeros, where a block would begin, are left out: a multiple of
+// blockSize.
+func (m *memoryPlan) blocks(skip func(span) uint64) iter.Seq[block] {
+	return func(yield func(block) bool) {
+		b := block{off: m.firstPage}
+		room := func() uint64 { return uint64(blockSize - (b.off+int64(b.size))%blockSize) }
+		for s := range m.dataSpans {
+			for s.size > 0 {
+				if b.size == 0 && room() == blockSize && s.absent {
+					left := skip(s)
+					b.off += int64(left) //nolint:gosec // at most the output's size
+					s = s.behind(left)
+				}
+				n := min(s.size, room())
+				b.add(s, n)
+				s = s.behind(n)
+				if room() != blockSize || b.size == 0 {
+					continue
+				}
+				if !yield(b) {
+					return
+				}
+				b = block{off: b.off + int64(b.size)}
+			}
+		}
+		if b.size > 0 {
+			yield(b)
+		}
+	}
+}
+
+// behind is s without its first n bytes.
+func (s span) behind(n uint64) span {
+	s.pa += n
+	s.size -= n
+	return s
+}
+
+// noSkip leaves nothing out.
+func noSkip(span) uint64 { return 0 }
+
+// skipper leaves out, in a file with holes, the zeros that no edit changes.
+func (p *Plan) skipper(o *overlay, opt Options, m *meter) func(span) uint64 {
+	if opt.Sparse.grain() == 0 {
+		return noSkip
+	}
+	return func(s span) uint64 {
+		n := min(s.size, o.nextEdit(s.pa)-s.pa) &^ (blockSize - 1)
+		m.done.Add(int64(n)) //nolint:gosec // at most the output's size
+		return n
 	}
 }
 
@@ -87,7 +132,7 @@ func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(work)
-		for b := range p.memory.blocks {
+		for b := range p.memory.blocks(p.skipper(o, opt, meter)) {
 			select {
 			case work <- b:
 			case <-ctx.Done():
@@ -185,7 +230,7 @@ func (p *Plan) readAhead(ctx context.Context, pool *sync.Pool, n int) <-chan cha
 	o := newOverlay(p.Edits)
 	go func() {
 		defer close(queue)
-		for b := range p.memory.blocks {
+		for b := range p.memory.blocks(noSkip) {
 			result := make(chan filled, 1)
 			select {
 			case queue <- result:

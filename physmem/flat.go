@@ -71,15 +71,21 @@ func (f *flat) extents() []Extent {
 	return out
 }
 
-// readAt reads across extents, each with one read of the file.
-func (f *flat) readAt(p []byte, pa uint64) (int, error) {
-	list := f.table.Load().read
+// searchExtents returns the first extent that ends above pa.
+func searchExtents(list []Extent, pa uint64) int {
 	i, _ := slices.BinarySearchFunc(list, pa, func(e Extent, pa uint64) int {
 		if e.End() <= pa {
 			return -1
 		}
 		return 1
 	})
+	return i
+}
+
+// readAt reads across extents, each with one read of the file.
+func (f *flat) readAt(p []byte, pa uint64) (int, error) {
+	list := f.table.Load().read
+	i := searchExtents(list, pa)
 	n := 0
 	for n < len(p) {
 		if i == len(list) {

@@ -90,7 +90,7 @@ func openFile(f *os.File, opt Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewWith(f, size, opt)
+	return NewWith(FindData(f), size, opt)
 }
 
 // New opens a memory image of size bytes in r, which stays the caller's and

@@ -1,0 +1,145 @@
+package convert_test
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+)
+
+// holeyCore is a vmcore of which only the head has data, and that counts the bytes
+// that are read of it.
+type holeyCore struct {
+	head  []byte
+	size  int64
+	holes bool // it tells where its holes are
+	read  atomic.Int64
+}
+
+func (c *holeyCore) ReadAt(p []byte, off int64) (int, error) {
+	n := int(min(int64(len(p)), c.size-off))
+	clear(p[:n])
+	if off < int64(len(c.head)) {
+		copy(p[:n], c.head[off:])
+	}
+	c.read.Add(int64(n))
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// NextData implements physmem.DataFinder.
+func (c *holeyCore) NextData(off int64) int64 {
+	if off < int64(len(c.head)) || !c.holes {
+		return off
+	}
+	return c.size
+}
+
+// newHoleyCore is a guest whose last run has size bytes, nearly all of them a
+// hole.
+func newHoleyCore(tb testing.TB, opt guestsim.Options, size uint64) *holeyCore {
+	tb.Helper()
+	b := guestsim.New(opt).ELF()
+	f, err := elf.NewFile(bytes.NewReader(b))
+	require.NoError(tb, err)
+	if note := bytes.Index(b, []byte("PAGEDU64")); note > 0 {
+		growRun(b[note:], size)
+	}
+	last := len(f.Progs) - 1
+	at := binary.LittleEndian.Uint64(b[0x20:]) + 56*uint64(last)
+	binary.LittleEndian.PutUint64(b[at+32:], size)
+	binary.LittleEndian.PutUint64(b[at+40:], size)
+	return &holeyCore{head: b, size: int64(f.Progs[last].Off + size), holes: true}
+}
+
+// planOf plans the conversion of a core, and an edit of a byte in its hole.
+func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *convert.Plan {
+	tb.Helper()
+	im, err := physmem.New(c, c.size)
+	require.NoError(tb, err)
+	g, err := convert.Examine(im)
+	require.NoError(tb, err)
+	p, err := convert.NewPlan(g, opt)
+	require.NoError(tb, err)
+	ranges := im.Ranges()
+	edit := ranges[len(ranges)-1].Start + 40<<20 + 0x123
+	p.Edits = append(p.Edits, convert.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
+	return p
+}
+
+// TestHolesOfSource: the output is the same whether the source tells its holes or
+// not, and they are not read.
+func TestHolesOfSource(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20
+	opt := guestsim.Options{CPUs: 2, BugCheck: crash}
+	plain := newHoleyCore(t, opt, size)
+	plain.holes = false
+	var want bytes.Buffer
+	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, convert.Options{}))
+	require.Greater(t, plain.read.Load(), int64(size))
+	require.Equal(t, 1, bytes.Count(want.Bytes()[want.Len()-size/2:], []byte{0xed}))
+
+	for name, o := range map[string]convert.Options{
+		"auto":    {Sparse: convert.SparseAuto},
+		"always":  {Sparse: convert.SparseAlways},
+		"never":   {Sparse: convert.SparseNever},
+		"one job": {Workers: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core := newHoleyCore(t, opt, size)
+			p := planOf(t, core, o)
+			out := filepath.Join(t.TempDir(), "out.dmp")
+			var last, total int64
+			o.NoSync = true
+			o.Progress = func(d, n int64) { last, total = d, n }
+			require.NoError(t, p.WriteFile(t.Context(), out, o))
+			got, err := os.ReadFile(out)
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(want.Bytes(), got))
+			assert.Less(t, core.read.Load(), int64(16<<20))
+			assert.Equal(t, total, last, "holes are progress too")
+
+			var stream bytes.Buffer
+			require.NoError(t, p.Write(t.Context(), &stream, o))
+			assert.True(t, bytes.Equal(want.Bytes(), stream.Bytes()))
+			assert.Less(t, core.read.Load(), int64(32<<20))
+		})
+	}
+}
+
+// TestHolesAreNotSearched: the search for Windows in memory alone reads no holes.
+func TestHolesAreNotSearched(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]guestsim.Options{
+		"found": {CPUs: 2, File: guestsim.FileOptions{NoGuestNote: true, NoCPUNotes: true}},
+		"none":  {File: guestsim.FileOptions{NoGuestNote: true, NoCPUNotes: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core := newHoleyCore(t, opt, 8<<40)
+			if name == "none" {
+				clear(core.head[0x1000:]) // the memory, but not the program headers
+			}
+			im, err := physmem.New(core, core.size)
+			require.NoError(t, err)
+			_, err = convert.Examine(im)
+			require.Equal(t, name == "found", err == nil, "%v", err)
+			assert.Less(t, core.read.Load(), int64(256<<20), "each byte of data a few times")
+		})
+	}
+}

@@ -1,0 +1,4 @@
+package physmem
+
+// seekData is SEEK_DATA of lseek(2).
+const seekData = 3
