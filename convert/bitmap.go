@@ -34,7 +34,7 @@ func (m *memoryPlan) bitmapBits() uint64 {
 // them, on the next page boundary.
 func (p *Plan) layOut() error {
 	m := &p.memory
-	m.firstPage = winhdr.Size64
+	m.firstPage = int64(p.Header.Size())
 	if m.kind != winhdr.DumpTypeFull {
 		n := m.bitmapBits()
 		if n >= maxBitmapBits {
@@ -44,7 +44,7 @@ func (p *Plan) layOut() error {
 				Advice:  "Use --type=full.",
 			}, nil)
 		}
-		front := winhdr.BitmapOffset + winhdr.BitmapDumpSize64 + n/8
+		front := uint64(p.Header.Size()) + winhdr.BitmapDumpSize64 + n/8            //nolint:gosec // 0x2000 or 0x1000
 		m.firstPage = int64((front + winhdr.PageSize - 1) &^ (winhdr.PageSize - 1)) //nolint:gosec // below 2^29
 	}
 	p.Size = m.firstPage + int64(m.pages()*winhdr.PageSize) //nolint:gosec // at most 2^57
@@ -63,15 +63,16 @@ func (p *Plan) writeFront(w io.Writer) error {
 		return err
 	}
 	if p.memory.kind != winhdr.DumpTypeFull {
-		if err := p.memory.writeBitmap(b); err != nil {
+		if err := p.memory.writeBitmap(b, uint64(p.Header.Size())); err != nil { //nolint:gosec // 0x2000 or 0x1000
 			return err
 		}
 	}
 	return b.Flush()
 }
 
-// writeBitmap writes what stands between the header and the first page.
-func (m *memoryPlan) writeBitmap(w *bufio.Writer) error {
+// writeBitmap writes what stands between the header, of so many bytes, and the
+// first page.
+func (m *memoryPlan) writeBitmap(w *bufio.Writer, header uint64) error {
 	head := winhdr.BitmapDump64{
 		Signature: winhdr.SignatureFDMP, ValidDump: winhdr.ValidDumpDUMP,
 		FirstPage:         uint64(m.firstPage), //nolint:gosec // set by layOut
@@ -92,7 +93,7 @@ func (m *memoryPlan) writeBitmap(w *bufio.Writer) error {
 		at = r.BasePage + r.PageCount
 	}
 	bw.put(head.BitmapSize-at, 0)
-	used := winhdr.BitmapOffset + winhdr.BitmapDumpSize64 + head.BitmapSize/8
+	used := header + winhdr.BitmapDumpSize64 + head.BitmapSize/8
 	bw.put((head.FirstPage-used)*8, 0)
 	return bw.err
 }

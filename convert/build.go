@@ -27,24 +27,17 @@ const attributeOffline = 1 << 5
 // times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
 // fills them.
 func (g *Guest) buildHeader() error {
-	raw := make([]byte, winhdr.Size64)
-	winhdr.PageFill(raw)
-	h, err := winhdr.Decode64(raw)
-	if err != nil {
-		return err
-	}
+	h := winhdr.NewHeader(g.Space.PointerSize() == pointerSize32)
 	g.Header = h
 	d := &g.KDBG.Data
-	h.Signature, h.ValidDump = winhdr.SignaturePAGE, winhdr.ValidDumpDU64
-	h.MachineImageType, h.DumpType = winhdr.MachineAMD64, winhdr.DumpTypeFull
 	h.DirectoryTableBase = uint64(g.Space.DTB)
 	h.PsLoadedModuleList, h.PsActiveProcessHead = d.PsLoadedModuleList, d.PsActiveProcessHead
 	h.PfnDataBase = d.MmPfnDatabase
 	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
-	h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters = 0, 0, [4]uint64{}
-	h.PhysicalMemory, h.PhysicalMemoryTail = winhdr.PhysicalMemoryDescriptor64{}, [len(h.PhysicalMemoryTail)]byte{}
-	h.Context, h.ContextTail = winhdr.Context64{}, [len(h.ContextTail)]byte{}
-	h.Exception = winhdr.ExceptionRecord64{}
+	h.PaeEnabled = 0
+	if g.Space.Mode == vtop.ModePAE {
+		h.PaeEnabled = 1
+	}
 	h.WriterStatus, h.KdSecondaryVersion = 0, 0
 	h.Attributes = attributeOffline
 	g.readSharedUserData()
@@ -72,7 +65,7 @@ func (g *Guest) buildFromSharedData() {
 	}
 	// Processors that were never started have no KPRCB, and behind the last
 	// entry may lie anything.
-	if n := k.ActiveProcessorCount; n >= 1 && n <= winhdr.MaxProcessors {
+	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.MaxProcessors()) {
 		h.NumberProcessors = n
 	}
 }
@@ -80,7 +73,7 @@ func (g *Guest) buildFromSharedData() {
 // countFilled is how many entries from the first on of KiProcessorBlock are
 // usable processors that know their own number.
 func (g *Guest) countFilled() uint32 {
-	list, err := kdbg.Processors(g.Space, g.KDBG, winhdr.MaxProcessors)
+	list, err := kdbg.Processors(g.Space, g.KDBG, g.Header.MaxProcessors())
 	if err != nil {
 		return 1 // the processors' stage says why there are none
 	}
@@ -107,10 +100,10 @@ func (g *Guest) buildVersion() {
 			h.MajorVersion = majorChecked
 		}
 	}
-	if h.MinorVersion < minBuild && g.SharedUserData != nil {
+	if h.MinorVersion < h.MinBuild() && g.SharedUserData != nil {
 		h.MinorVersion = g.SharedUserData.NtBuildNumber & maxBuild
 	}
-	if h.MinorVersion < minBuild {
+	if h.MinorVersion < h.MinBuild() {
 		g.addf(IDHeaderRepaired, SeverityWarn, "header offset 0xc", "WinDbg may take the guest for an old one.",
 			"the build number of the guest is not readable")
 	}
@@ -118,7 +111,7 @@ func (g *Guest) buildVersion() {
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
 func (g *Guest) versionBlock() *kdbg.Version {
-	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), winhdr.MaxProcessors))
+	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
 	if err != nil {
 		return nil
 	}
@@ -127,7 +120,7 @@ func (g *Guest) versionBlock() *kdbg.Version {
 			continue
 		}
 		v, err := kdbg.ReadVersion(g.Space, g.KDBG, p.PCR)
-		if err == nil && v.Machine == winhdr.MachineAMD64 && v.Minor >= minBuild {
+		if err == nil && uint32(v.Machine) == g.Header.Machine() && uint32(v.Minor) >= g.Header.MinBuild() {
 			return v
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unsafe"
 
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -29,7 +28,7 @@ func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
 
 // refuseDump adds a finding for which debuggers reject the dump, and ends the
 // check.
-func (c *fileChecker) refuseDump(id string, off uintptr, advice, format string, args ...any) error {
+func (c *fileChecker) refuseDump(id string, off int, advice, format string, args ...any) error {
 	return c.refuse(Finding{ID: id, Where: headerOffset(off), Advice: advice, Message: fmt.Sprintf(format, args...)}, nil)
 }
 
@@ -49,16 +48,15 @@ const (
 // seen to behave (10.0.10240), and of other readers.
 func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	c.Format, c.Description = "dmp", "Windows crash dump"
-	if valid := binary.LittleEndian.Uint32(head[4:]); valid == winhdr.ValidDumpDUMP && isHeader32(head) {
-		return c.unexamined("the dump is of a 32-bit system; windmp does not examine those")
-	}
-	if len(head) < winhdr.Size64 {
+	valid := binary.LittleEndian.Uint32(head[4:])
+	size := winhdr.HeaderSize(valid == winhdr.ValidDumpDUMP && isHeader32(head))
+	if len(head) < size {
 		return c.refuse(Finding{
 			ID: IDMalformed, Where: fmt.Sprintf("file offset %#x", len(head)), Advice: adviceCopyAgain,
-			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", len(head), winhdr.Size64),
+			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", len(head), size),
 		}, nil)
 	}
-	h, err := winhdr.Decode64(head)
+	h, err := winhdr.DecodeHeader(head[:size])
 	if err != nil {
 		return err
 	}
@@ -96,9 +94,9 @@ func isHeader32(head []byte) bool {
 // dumpNotOpened grades what physmem refused. A bitmap that would be longer than
 // the file need not keep a debugger from opening the dump, as long as its pages
 // are there: then it is not known.
-func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header64, err error) error {
+func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header, err error) error {
 	var format *physmem.FormatError
-	if l, ok := readPageHeader(r, h.DumpType); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.size) { //nolint:gosec // a file's size
+	if l, ok := readPageHeader(r, h); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.size) { //nolint:gosec // a file's size
 		return c.unexamined("the bitmap can't be followed: %v", err)
 	}
 	return c.notOpened(err)
@@ -108,48 +106,48 @@ func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header64, err error
 const bitmapSizeField = "bitmap header: size of the bitmap"
 
 // checkIdentity is about fields without which a dump is rejected outright.
-func (c *fileChecker) checkIdentity(h *winhdr.Header64) error {
+func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
 	switch {
 	case h.Signature != winhdr.SignaturePAGE:
-		return c.refuseDump(IDSignature, unsafe.Offsetof(h.Signature), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
-	case h.ValidDump != winhdr.ValidDumpDU64:
-		return c.refuseDump(IDSignature, unsafe.Offsetof(h.ValidDump), adviceCopyAgain, "the second signature is %#x, expected %#x (DU64)", h.ValidDump, winhdr.ValidDumpDU64)
+		return c.refuseDump(IDSignature, h.Offset("Signature"), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
+	case h.ValidDump != winhdr.ValidDumpOf(h.Is32()):
+		return c.refuseDump(IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (DU64)", h.ValidDump, winhdr.ValidDumpDU64)
 	case h.MachineImageType == winhdr.MachineARM64:
 		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")
-	case h.MachineImageType != winhdr.MachineAMD64:
-		return c.refuseDump(IDHeaderBad, unsafe.Offsetof(h.MachineImageType), adviceDumpAgain, "the machine type is %#x, expected %#x (x64)", h.MachineImageType, winhdr.MachineAMD64)
+	case h.MachineImageType != h.Machine():
+		return c.refuseDump(IDHeaderBad, h.Offset("MachineImageType"), adviceDumpAgain, "the machine type is %#x, expected %#x (x64)", h.MachineImageType, winhdr.MachineAMD64)
 	case h.DirectoryTableBase == 0:
-		return c.refuseDump(IDHeaderBad, unsafe.Offsetof(h.DirectoryTableBase), adviceDumpAgain, "DirectoryTableBase is 0: debuggers reject the dump")
-	case h.NumberProcessors == 0 || h.NumberProcessors > winhdr.MaxProcessors:
-		return c.refuseDump(IDHeaderBad, unsafe.Offsetof(h.NumberProcessors), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, winhdr.MaxProcessors)
+		return c.refuseDump(IDHeaderBad, h.Offset("DirectoryTableBase"), adviceDumpAgain, "DirectoryTableBase is 0: debuggers reject the dump")
+	case h.NumberProcessors == 0 || int64(h.NumberProcessors) > int64(h.MaxProcessors()):
+		return c.refuseDump(IDHeaderBad, h.Offset("NumberProcessors"), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, h.MaxProcessors())
 	}
 	return nil
 }
 
 // checkType refuses types that no debugger knows, and ends the check of those
 // whose contents windmp does not read.
-func (c *fileChecker) checkType(r io.ReaderAt, h *winhdr.Header64) (done bool, err error) {
+func (c *fileChecker) checkType(r io.ReaderAt, h *winhdr.Header) (done bool, err error) {
 	switch h.DumpType {
 	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset, winhdr.DumpTypeSummary, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
 		return false, nil
 	case winhdr.DumpTypeTriage:
-		if c.triage(r) {
+		if c.triage(r, h) {
 			return true, c.unexamined("a small memory dump (triage): it holds one thread's stack, windmp does not examine it")
 		}
 	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
-		if c.signedAt(r, winhdr.Size64+4, "RDMP") {
+		if c.signedAt(r, int64(h.Size())+4, "RDMP") {
 			return true, c.unexamined("a dump of type %#x as newer WinDbg writes it; windmp does not read it, and older debuggers do not open it", uint32(h.DumpType))
 		}
 	default:
 	}
-	return true, c.refuseDump(IDDumpType, unsafe.Offsetof(h.DumpType), adviceCopyAgain, "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
+	return true, c.refuseDump(IDDumpType, h.Offset("DumpType"), adviceCopyAgain, "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
 }
 
 // triage tells whether a TRIAGE_DUMP64 lies behind the header: its ValidOffset,
 // at 8, leads to the mark "TRGD" or, stored as a number, "DGRT".
-func (c *fileChecker) triage(r io.ReaderAt) bool {
+func (c *fileChecker) triage(r io.ReaderAt, h *winhdr.Header) bool {
 	var b [12]byte
-	if _, err := r.ReadAt(b[:], winhdr.Size64); err != nil {
+	if _, err := r.ReadAt(b[:], int64(h.Size())); err != nil {
 		return false
 	}
 	at := int64(binary.LittleEndian.Uint32(b[8:]))

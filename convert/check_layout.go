@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-	"unsafe"
 
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -15,25 +14,25 @@ import (
 var earliest, latest = time.Date(2003, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // checkFields is about header fields without which a dump opens, and shows less.
-func (c *fileChecker) checkFields(h *winhdr.Header64) {
+func (c *fileChecker) checkFields(h *winhdr.Header) {
 	for _, p := range h.Check() {
 		switch {
 		case settledByLayout(p.Field), p.Field == "SystemTime":
 		case listsPages(h.DumpType, p.Field):
 		case p.Field == "DirectoryTableBase" && p.Repairable:
-			c.addf(IDReaders, SeverityInfo, headerOffset(uintptr(p.Offset)), "", "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error())
+			c.addf(IDReaders, SeverityInfo, headerOffset(p.Offset), "", "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error())
 		default:
-			c.addf(IDHeaderOdd, SeverityWarn, headerOffset(uintptr(p.Offset)), "", "%s", p.Error())
+			c.addf(IDHeaderOdd, SeverityWarn, headerOffset(p.Offset), "", "%s", p.Error())
 		}
 	}
 	if h.MajorVersion == winhdr.Fill {
-		c.addf(IDHeaderOdd, SeverityWarn, headerOffset(unsafe.Offsetof(h.MajorVersion)), "", "MajorVersion was never set: debuggers then read no KDBG")
+		c.addf(IDHeaderOdd, SeverityWarn, headerOffset(h.Offset("MajorVersion")), "", "MajorVersion was never set: debuggers then read no KDBG")
 	}
 	t, err := winhdr.Time(h.SystemTime)
 	if err != nil {
-		c.addf(IDHeaderTime, SeverityWarn, headerOffset(unsafe.Offsetof(h.SystemTime)), "", "the header's time is not set: %v", err)
+		c.addf(IDHeaderTime, SeverityWarn, headerOffset(h.Offset("SystemTime")), "", "the header's time is not set: %v", err)
 	} else if t.Before(earliest) || t.After(latest) {
-		c.addf(IDHeaderTime, SeverityWarn, headerOffset(unsafe.Offsetof(h.SystemTime)), "", "the header's time is %s, which is not plausible", t.Format(time.RFC3339))
+		c.addf(IDHeaderTime, SeverityWarn, headerOffset(h.Offset("SystemTime")), "", "the header's time is %s, which is not plausible", t.Format(time.RFC3339))
 	}
 	c.checkForReaders(h)
 }
@@ -48,10 +47,10 @@ func settledByLayout(field string) bool {
 const minLeechCore = 16 << 20
 
 // checkForReaders names what other readers than Microsoft's refuse.
-func (c *fileChecker) checkForReaders(h *winhdr.Header64) {
-	if h.Context.MxCsr != h.Context.FltSave.MxCsr {
-		c.addf(IDReaders, SeverityInfo, headerOffset(unsafe.Offsetof(h.Context)), "",
-			"the header's CONTEXT has two MxCsr, %#x and %#x: kdmp-parser refuses the dump", h.Context.MxCsr, h.Context.FltSave.MxCsr)
+func (c *fileChecker) checkForReaders(h *winhdr.Header) {
+	if ctx, ok := h.Context().(*winhdr.Context64); ok && ctx.MxCsr != ctx.FltSave.MxCsr {
+		c.addf(IDReaders, SeverityInfo, headerOffset(h.Offset("Context")), "",
+			"the header's CONTEXT has two MxCsr, %#x and %#x: kdmp-parser refuses the dump", ctx.MxCsr, ctx.FltSave.MxCsr)
 	}
 	if c.size < minLeechCore {
 		c.addf(IDReaders, SeverityInfo, "", "", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it")
@@ -59,7 +58,7 @@ func (c *fileChecker) checkForReaders(h *winhdr.Header64) {
 }
 
 // checkLayout compares where the pages should lie with the file.
-func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.Header64) {
+func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.Header) {
 	for _, o := range im.Oddities() {
 		severity := SeverityWarn
 		id, _ := oddityFinding(o.Kind)
@@ -74,7 +73,7 @@ func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.He
 		c.addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)
 	}
 	var end uint64
-	if l, ok := readPageHeader(r, h.DumpType); ok {
+	if l, ok := readPageHeader(r, h); ok {
 		end = c.checkPages(im, h, l)
 	} else {
 		end = c.checkRuns(h)
@@ -84,24 +83,24 @@ func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.He
 
 // checkRuns is about the run table of a full dump; it returns where the file
 // should end.
-func (c *fileChecker) checkRuns(h *winhdr.Header64) uint64 {
+func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 	runs, problems := h.Runs()
 	for _, p := range problems {
 		severity := SeverityWarn
 		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
 			severity = SeverityInfo // debuggers take no notice
 		}
-		if p.Field == "NumberOfPages" && h.PhysicalMemory.NumberOfPages > pageCount(runs) {
+		if p.Field == "NumberOfPages" && h.ListedPages() > pageCount(runs) {
 			severity = SeverityWarn // they miss these pages at the end
 		}
-		c.addf(IDRuns, severity, headerOffset(uintptr(p.Offset)), "", "run table: %s", p.Error())
+		c.addf(IDRuns, severity, headerOffset(p.Offset), "", "run table: %s", p.Error())
 	}
 	if runs == nil {
 		return 0
 	}
-	end := winhdr.Size64 + pageCount(runs)*winhdr.PageSize
+	end := uint64(h.Size()) + pageCount(runs)*winhdr.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
-		c.addf(IDRequiredSpace, SeverityInfo, headerOffset(unsafe.Offsetof(h.RequiredDumpSpace)), "",
+		c.addf(IDRequiredSpace, SeverityInfo, headerOffset(h.Offset("RequiredDumpSpace")), "",
 			"RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end)
 	}
 	return end
@@ -124,18 +123,19 @@ type pageHeader struct{ first, pages, bits uint64 }
 
 // readPageHeader reads the second header of a dump that lists its pages one by
 // one.
-func readPageHeader(r io.ReaderAt, t winhdr.DumpType) (pageHeader, bool) {
-	switch t {
+func readPageHeader(r io.ReaderAt, h *winhdr.Header) (pageHeader, bool) {
+	at := int64(h.Size())
+	switch h.DumpType {
 	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
 		b := make([]byte, winhdr.BitmapDumpSize64)
-		if n, _ := r.ReadAt(b, winhdr.BitmapOffset); n == len(b) {
+		if n, _ := r.ReadAt(b, at); n == len(b) {
 			if h, err := winhdr.DecodeBitmapDump64(b); err == nil {
 				return pageHeader{h.FirstPage, h.TotalPresentPages, h.BitmapSize}, true
 			}
 		}
 	case winhdr.DumpTypeSummary:
 		b := make([]byte, winhdr.SummaryDumpSize64)
-		if n, _ := r.ReadAt(b, winhdr.BitmapOffset); n == len(b) {
+		if n, _ := r.ReadAt(b, at); n == len(b) {
 			if h, err := winhdr.DecodeSummaryDump64(b); err == nil {
 				return pageHeader{uint64(h.HeaderSize), uint64(h.Pages), uint64(h.BitmapSize)}, true
 			}
@@ -150,8 +150,8 @@ const maxFirstPage = 16 << 20
 
 // checkPages is about a bitmap; it returns where the file should end. That the
 // set bits are as many as claimed is an oddity of the image.
-func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header64, l pageHeader) uint64 {
-	const where = "file offset 0x2000"
+func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l pageHeader) uint64 {
+	where := fmt.Sprintf("file offset %#x", h.Size())
 	if l.bits%64 != 0 {
 		c.addf(IDReaders, SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.bits)
 	}
@@ -165,10 +165,10 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header64, l pageHe
 	end := l.first + l.pages*winhdr.PageSize
 	switch required := h.RequiredDumpSpace; {
 	case required < l.first:
-		c.addf(IDRequiredSpace, SeverityFail, headerOffset(unsafe.Offsetof(h.RequiredDumpSpace)), adviceDumpAgain,
+		c.addf(IDRequiredSpace, SeverityFail, headerOffset(h.Offset("RequiredDumpSpace")), adviceDumpAgain,
 			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.first)
 	case required != size:
-		c.addf(IDRequiredSpace, SeverityWarn, headerOffset(unsafe.Offsetof(h.RequiredDumpSpace)), "",
+		c.addf(IDRequiredSpace, SeverityWarn, headerOffset(h.Offset("RequiredDumpSpace")), "",
 			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size)
 	}
 	if len(im.Ranges()) == 0 {

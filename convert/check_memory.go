@@ -3,7 +3,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"windmp/kdbg"
 	"windmp/physmem"
@@ -16,7 +15,7 @@ import (
 type dumpMemory struct {
 	*fileChecker
 	g     *Guest
-	h     *winhdr.Header64
+	h     *winhdr.Header
 	space *vtop.Space
 	block *kdbg.Block
 	cpus  []kdbg.Processor
@@ -31,7 +30,7 @@ func (c *fileChecker) checkMemory(im *physmem.Image) error {
 		return err
 	}
 	d := &dumpMemory{fileChecker: c, g: g, h: g.Header}
-	d.space = vtop.NewSpace(im, g.Header.DirectoryTableBase, g.levels())
+	d.space = newSpace(im, g.Header.DirectoryTableBase, g.levels())
 	defer d.identify()
 	if err := d.checkTables(); err != nil {
 		return err
@@ -65,18 +64,18 @@ func (d *dumpMemory) identify() {
 // nothing.
 func (d *dumpMemory) checkTables() error {
 	if d.space.Levels > 4 {
-		d.addf(IDFiveLevels, SeverityWarn, headerOffset(unsafe.Offsetof(d.h.DirectoryTableBase)), "Open it with a current WinDbg.",
+		d.addf(IDFiveLevels, SeverityWarn, headerOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
 			"the guest uses 5-level paging: debuggers that do not know it see no memory")
 	}
 	var first error
-	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(kdbg.SharedUserDataVA)} {
+	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(d.g.sharedUserDataVA())} {
 		_, err := d.space.Translate(vtop.VA(va))
 		if err == nil {
 			return nil
 		}
 		first = errors.Join(first, err)
 	}
-	return d.refuseDump(IDNoTables, unsafe.Offsetof(d.h.DirectoryTableBase), adviceDumpAgain,
+	return d.refuseDump(IDNoTables, d.h.Offset("DirectoryTableBase"), adviceDumpAgain,
 		"DirectoryTableBase %#x maps none of the kernel's structures, so that debuggers can't read any memory: %v", d.h.DirectoryTableBase, first)
 }
 
@@ -104,7 +103,7 @@ func (d *dumpMemory) readBlock() {
 func (d *dumpMemory) checkShared() {
 	k, err := kdbg.ReadSharedUserData(d.space)
 	if err != nil {
-		d.addf(IDSharedUnread, SeverityWarn, "VA "+kdbg.SharedUserDataVA.String(), "", "%v", err)
+		d.addf(IDSharedUnread, SeverityWarn, "VA "+d.g.sharedUserDataVA().String(), "", "%v", err)
 		return
 	}
 	d.g.SharedUserData = k
@@ -126,7 +125,7 @@ func (d *dumpMemory) checkBlock() error {
 		d.addf(IDBlockOdd, SeverityWarn, where, "", "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock)
 	}
 	if h := d.h.PsLoadedModuleList; h != data.PsLoadedModuleList {
-		d.addf(IDBlockOdd, SeverityWarn, headerOffset(unsafe.Offsetof(d.h.PsLoadedModuleList)), "",
+		d.addf(IDBlockOdd, SeverityWarn, headerOffset(d.h.Offset("PsLoadedModuleList")), "",
 			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList)
 	}
 	if data.OffsetPrcbContext == 0 {
@@ -189,23 +188,23 @@ func (d *dumpMemory) checkProcessors() error {
 	return nil
 }
 
-// findShown finds the processor whose CONTEXT has the Rsp of the header's.
+// findShown finds the processor whose CONTEXT has the stack pointer of the header's.
 func (d *dumpMemory) findShown() {
 	for _, p := range d.cpus {
-		if c, err := readContext(d.space, p.Context); p.Context != 0 && err == nil && c.Rsp == d.h.Context.Rsp {
+		if c, err := readContext(d.space, p.Context); p.Context != 0 && err == nil && c.SP() == d.h.Context().SP() {
 			d.shown = p.Index
 			return
 		}
 	}
-	d.addf(IDHeaderContext, SeverityInfo, headerOffset(unsafe.Offsetof(d.h.Context)), "", "the header's CONTEXT is no processor's: debuggers start on processor 0")
+	d.addf(IDHeaderContext, SeverityInfo, headerOffset(d.h.Offset("Context")), "", "the header's CONTEXT is no processor's: debuggers start on processor 0")
 }
 
-func readContext(s *vtop.Space, at vtop.VA) (*winhdr.Context64, error) {
-	buf := make([]byte, winhdr.ContextSize64)
+func readContext(s *vtop.Space, at vtop.VA) (winhdr.Context, error) {
+	buf := make([]byte, winhdr.ContextSize(s.PointerSize() == pointerSize32))
 	if _, err := s.ReadVirtual(buf, at); err != nil {
 		return nil, err
 	}
-	return winhdr.DecodeContext64(buf)
+	return winhdr.DecodeContext(buf)
 }
 
 // checkProcessor is about one processor's registers and thread.
@@ -222,7 +221,7 @@ func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 	d.checkContext(p)
 	d.checkSpecials(p)
 	_, _, dtb, err := kdbg.CurrentProcess(d.space, d.block, p.PRCB)
-	if err == nil && rootOf(dtb) == 0 {
+	if err == nil && rootOf(dtb, d.space.Levels) == 0 {
 		err = fmt.Errorf("KPROCESS.DirectoryTableBase is %#x", dtb)
 	}
 	if err == nil && d.block.Data.OffsetEprocessDirectoryTableBase == 0 {
@@ -241,8 +240,8 @@ func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 		d.addf(IDNoRegisters, SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
 		return
 	}
-	if c.SegCs != kernelCS && c.SegCs != userCS {
-		d.addf(IDSelectors, SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %#x, expected 0x10 or 0x33", p.Index, c.SegCs)
+	if cs := c.CodeSegment(); !d.h.Is32() && cs != kernelCS && cs != userCS {
+		d.addf(IDSelectors, SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %#x, expected 0x10 or 0x33", p.Index, cs)
 		return
 	}
 	if err := c.Plausible(); err != nil {
@@ -250,8 +249,8 @@ func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 	}
 }
 
-// Code segments of x64 Windows.
-const kernelCS, userCS = 0x10, 0x33
+// Code segments of x64 Windows, and the kernel's of 32-bit Windows.
+const kernelCS, userCS, kernelCS32 = 0x10, 0x33, 0x08
 
 // checkSpecials: the code segment's descriptor is looked up in the GDT.
 func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
@@ -267,8 +266,12 @@ func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
 		return
 	}
 	var entry uint64
+	cs := vtop.VA(kernelCS)
+	if d.h.Is32() {
+		cs = kernelCS32
+	}
 	if sr.Gdtr.Limit != 0 {
-		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + kernelCS)
+		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + cs)
 	}
 	if err != nil || entry == 0 {
 		d.addf(IDSpecials, SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, vtop.VA(sr.Gdtr.Base), errOr(err, "its entry is 0"))

@@ -33,9 +33,9 @@ const (
 	FromNone ContextSource = "none"
 )
 
-// contextOf makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
+// contextOf64 makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
 // it (dump/win_dump.c), but for the registers that the source lacks.
-func contextOf(c *physmem.CPU) *winhdr.Context64 {
+func contextOf64(c *physmem.CPU) *winhdr.Context64 {
 	ctx := &winhdr.Context64{
 		ContextFlags: winhdr.ContextQEMU,
 		MxCsr:        resetMxCsr,
@@ -79,7 +79,7 @@ type cpuPlan struct {
 	proc   *Processor
 	source ContextSource
 	// context is what the dump shows; nil when nothing is readable.
-	context *winhdr.Context64
+	context winhdr.Context
 	// note says why this source, for the report.
 	note string
 	// differs is set when both are known and show another Rip, Rsp or CR3.
@@ -111,7 +111,7 @@ func (p *Plan) chooseContext(proc *Processor, mode ContextMode) cpuPlan {
 		c.note = "no vCPU state in the source, what Windows last saved is kept"
 		return c
 	}
-	c.differs = proc.Saved.Rip != proc.VCPU.Rip || proc.Saved.Rsp != proc.VCPU.Rsp
+	c.differs = proc.Saved.IP() != proc.VCPU.Rip || proc.Saved.SP() != proc.VCPU.Rsp
 	if mode == ContextsAuto && sameRegisters(proc.Saved, proc.VCPU) {
 		c.note = "the vCPU's registers are those in the guest's memory, which has more of them"
 		return c
@@ -119,18 +119,29 @@ func (p *Plan) chooseContext(proc *Processor, mode ContextMode) cpuPlan {
 	useVCPU, why := p.preferVCPU(proc, mode)
 	c.note = why
 	if useVCPU {
-		c.source, c.context = FromVCPU, contextOf(proc.VCPU)
+		c.source, c.context = FromVCPU, p.Guest.contextOf(proc.VCPU)
 	}
 	return c
 }
 
 // sameRegisters tells whether a CONTEXT in memory agrees with a vCPU in every
 // register that the source carries.
-func sameRegisters(saved *winhdr.Context64, v *physmem.CPU) bool {
+func sameRegisters(saved winhdr.Context, v *physmem.CPU) bool {
 	if saved.Plausible() != nil {
 		return false
 	}
-	a, b := *saved, *contextOf(v)
+	switch s := saved.(type) {
+	case *winhdr.Context64:
+		return sameRegisters64(s, v)
+	case *winhdr.Context32:
+		return sameRegisters32(s, v)
+	default:
+		return false
+	}
+}
+
+func sameRegisters64(saved *winhdr.Context64, v *physmem.CPU) bool {
+	a, b := *saved, *contextOf64(v)
 	a.ContextFlags = b.ContextFlags
 	if v.Debug == nil {
 		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = b.Dr0, b.Dr1, b.Dr2, b.Dr3, b.Dr6, b.Dr7
@@ -165,16 +176,17 @@ func (p *Plan) preferVCPU(proc *Processor, mode ContextMode) (bool, string) {
 }
 
 // validSaved checks a saved CONTEXT as far as the guest's own structures allow:
-// flags and selectors, Rip inside a loaded image, Rsp mapped.
-func (g *Guest) validSaved(c *winhdr.Context64) error {
+// flags and selectors, the instruction pointer inside a loaded image, the stack
+// mapped.
+func (g *Guest) validSaved(c winhdr.Context) error {
 	if err := c.PlausibleKernel(); err != nil {
 		return err
 	}
-	if !g.inModule(vtop.VA(c.Rip)) {
-		return fmt.Errorf("rip %s is in no loaded image", vtop.VA(c.Rip))
+	if !g.inModule(vtop.VA(c.IP())) {
+		return fmt.Errorf("the instruction pointer %s is in no loaded image", vtop.VA(c.IP()))
 	}
-	if _, err := g.Space.Translate(vtop.VA(c.Rsp)); err != nil {
-		return fmt.Errorf("rsp: %w", err)
+	if _, err := g.Space.Translate(vtop.VA(c.SP())); err != nil {
+		return fmt.Errorf("the stack pointer: %w", err)
 	}
 	return nil
 }
@@ -271,23 +283,44 @@ func (p *Plan) editSpecials(c *cpuPlan) {
 			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
 		return
 	}
-	v, at := c.proc.VCPU, c.proc.SpecialRegisters
-	set := func(off uintptr, b []byte, what string) {
-		p.edit(at+vtop.VA(off), b, fmt.Sprintf("processor %d: %s", c.proc.Index, what))
+	list := specials64
+	if p.Guest.is32() {
+		list = specials32
 	}
-	set(offCr, words(v.CR0, v.CR2, v.CR3, v.CR4), "CR0, CR2, CR3, CR4")
-	set(offGdtr, descriptor(v.GDT), "GDTR")
-	set(offIdtr, descriptor(v.IDT), "IDTR")
-	set(offTr, binary.LittleEndian.AppendUint16(nil, v.TR.Selector), "TR")
+	for _, e := range list(c.proc.VCPU) {
+		p.edit(c.proc.SpecialRegisters+vtop.VA(e.offset), e.bytes, fmt.Sprintf("processor %d: %s", c.proc.Index, e.what))
+	}
+}
+
+// specialEdit is a part of KSPECIAL_REGISTERS: where it is from the structure's
+// start, and what it holds.
+type specialEdit struct {
+	offset uintptr
+	bytes  []byte
+	what   string
+}
+
+// specials64 lists what a vCPU's state sets of them.
+func specials64(v *physmem.CPU) []specialEdit {
+	list := []specialEdit{
+		{offCr, words(v.CR0, v.CR2, v.CR3, v.CR4), "CR0, CR2, CR3, CR4"},
+		{offGdtr, descriptor(v.GDT), "GDTR"},
+		{offIdtr, descriptor(v.IDT), "IDTR"},
+		{offTr, binary.LittleEndian.AppendUint16(nil, v.TR.Selector), "TR"},
+	}
 	if d := v.Debug; d != nil {
-		set(offDr, words(d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7")
+		list = append(list, specialEdit{offDr, words(d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"})
 	}
 	if f := floatState(v); f != nil {
-		set(offMxCsr, binary.LittleEndian.AppendUint32(nil, f.MxCsr), "MXCSR")
+		list = append(list, specialEdit{offMxCsr, binary.LittleEndian.AppendUint32(nil, f.MxCsr), "MXCSR"})
 	}
 	if m := v.MSR; m != nil && v.HasKernelGSBase {
-		set(offMsr, words(v.GS.Base, v.KernelGSBase, m.STAR, m.LSTAR, m.CSTAR, m.SFMASK), "GS bases, STAR, LSTAR, CSTAR, SFMASK")
+		list = append(list, specialEdit{
+			offMsr, words(v.GS.Base, v.KernelGSBase, m.STAR, m.LSTAR, m.CSTAR, m.SFMASK),
+			"GS bases, STAR, LSTAR, CSTAR, SFMASK",
+		})
 	}
+	return list
 }
 
 // words are registers as memory holds them.

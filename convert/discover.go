@@ -124,14 +124,6 @@ func (d *discovery) fromCPUs() (bool, error) {
 	return false, nil
 }
 
-// levelsOf is the number of levels that a vCPU's page tables have.
-func levelsOf(c *physmem.CPU) int {
-	if c.LA57() {
-		return 5
-	}
-	return 4
-}
-
 // fromShadow resolves the page tables on which user mode runs with KVA shadowing.
 func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
 	idt := vtop.VA(c.IDT.Base)
@@ -297,12 +289,12 @@ func (d *discovery) take(space *vtop.Space, image *kdbg.Image, block *kdbg.Block
 func (d *discovery) settle() {
 	g := d.g
 	g.KDBG, g.KDBGSource, g.Kernel, g.built = d.block, d.from, d.image, g.Header == nil
-	g.Space = vtop.NewSpace(g.Image, uint64(d.space.DTB), d.space.Levels)
+	g.Space = newSpace(g.Image, uint64(d.space.DTB), d.space.Levels)
 	how := "it is that of a process, the System process' could not be read"
 	if dtb, ok := d.systemDirectory(); ok {
 		how = "the System process' own"
-		if rootOf(dtb) != uint64(g.Space.DTB) {
-			g.Space = vtop.NewSpace(g.Image, dtb, d.space.Levels)
+		if rootOf(dtb, d.space.Levels) != uint64(g.Space.DTB) {
+			g.Space = newSpace(g.Image, dtb, d.space.Levels)
 		}
 	}
 	g.addf(IDGuestFound, SeverityInfo, "VA "+d.block.VA.String(), "",

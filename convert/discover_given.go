@@ -45,7 +45,7 @@ func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
 			}
 		}
 		return nil, d.g.refuse(Finding{
-			ID: IDOverride, Where: fmt.Sprintf("PA %#x", rootOf(d.opt.DTB)),
+			ID: IDOverride, Where: fmt.Sprintf("PA %#x", rootOf(d.opt.DTB, d.g.levels())),
 			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
 			Advice:  "Leave it out, or give the CR3 of the System process.",
 		}, why)

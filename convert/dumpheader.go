@@ -2,7 +2,6 @@ package convert
 
 import (
 	"fmt"
-	"unsafe"
 
 	"windmp/kdbg"
 	"windmp/vtop"
@@ -13,34 +12,29 @@ import (
 // the dump's own. What is wrong with it is left as it is and said: such a
 // source is examined as it will be opened.
 func (g *Guest) readDumpHeader(raw []byte) error {
-	if len(raw) == winhdr.Size32 {
-		return g.unsupported(Finding{
-			ID: IDHeader32, Where: headerOffset(0), Message: "the dump is of a 32-bit system", Advice: "Only x64 guests are converted.",
-		})
-	}
-	h, err := winhdr.Decode64(raw)
+	h, err := winhdr.DecodeHeader(raw)
 	if err != nil {
 		return g.refuse(Finding{ID: IDHeaderBad, Where: headerOffset(0), Message: err.Error()}, err)
 	}
 	g.Header = h
-	if h.MachineImageType != winhdr.MachineAMD64 {
+	if h.MachineImageType != h.Machine() {
 		return g.unsupported(Finding{
-			ID: IDHeaderBad, Where: headerOffset(unsafe.Offsetof(h.MachineImageType)),
-			Message: fmt.Sprintf("the dump is of a machine of type %#x; only x64 ones (%#x) are read", h.MachineImageType, winhdr.MachineAMD64),
+			ID: IDHeaderBad, Where: headerOffset(h.Offset("MachineImageType")),
+			Message: fmt.Sprintf("the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386),
 		})
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !listsPages(h.DumpType, p.Field) {
-			g.addf(IDHeaderOdd, SeverityWarn, headerOffset(uintptr(p.Offset)), "", "dump header: %s", p.Error())
+			g.addf(IDHeaderOdd, SeverityWarn, headerOffset(p.Offset), "", "dump header: %s", p.Error())
 		}
 	}
 	g.Runs = g.dumpRuns()
-	g.fiveLevels = !g.mapsKernel(4) && g.mapsKernel(5)
+	g.fiveLevels = !h.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(maxLevels)
 	return nil
 }
 
 // headerOffset names a place in a dump's header.
-func headerOffset(off uintptr) string { return fmt.Sprintf("header offset %#x", off) }
+func headerOffset(off int) string { return fmt.Sprintf("header offset %#x", off) }
 
 // listsPages tells whether field is about the run table of a dump that has its
 // pages listed in a bitmap: there it has no meaning. DumpType is judged by the
@@ -71,7 +65,7 @@ func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
 // mapsKernel tells whether the header's page tables, of so many levels, map
 // something that every guest has.
 func (g *Guest) mapsKernel(levels int) bool {
-	space := vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, levels)
+	space := newSpace(g.Image, g.Header.DirectoryTableBase, levels)
 	for _, va := range []vtop.VA{kdbg.SharedUserDataVA, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true

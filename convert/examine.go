@@ -18,7 +18,7 @@ type Guest struct {
 	// Header is the guest's own dump header, repaired where that was possible,
 	// or the one that was built where the guest left none. It is the template of
 	// the output's.
-	Header *winhdr.Header64
+	Header *winhdr.Header
 	// Runs is the header's table of physical memory: pages, ascending, disjoint,
 	// none empty.
 	Runs []winhdr.PhysicalMemoryRun64

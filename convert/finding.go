@@ -57,7 +57,6 @@ const (
 	// Header.
 	IDNoHeader       = "WD201" // no Windows header note
 	IDNotWindows     = "WD202" // the note is another system's
-	IDHeader32       = "WD203" // a 32-bit header
 	IDNoteSize       = "WD204" // the note has an unusual size
 	IDHeaderRepaired = "WD205" // a header field was repaired
 	IDHeaderBad      = "WD206" // a header field can't be repaired

@@ -3,16 +3,16 @@ package convert
 import (
 	"encoding/binary"
 	"fmt"
-	"unsafe"
 
 	"windmp/physmem"
 	"windmp/winhdr"
 )
 
-// minHeader is the shortest note that still holds every field of a 64-bit
+// minHeader64 is the shortest note that still holds every field of a 64-bit
 // header that has a meaning (through BootId at 0x1054): what follows is
-// reserved and Windows fills it with 'PAGE'.
-const minHeader = 0x1058
+// reserved and Windows fills it with 'PAGE'. In a 32-bit header that is so from
+// 0xfc8 on, behind SystemTime.
+const minHeader64, minHeader32 = 0x1058, 0xfc8
 
 // headerNoteAdvice is for files with a header note that is not usable.
 const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
@@ -26,13 +26,6 @@ func (g *Guest) readHeader() error {
 		return g.readDumpHeader(raw)
 	}
 	note := g.Image.GuestNote()
-	if note == nil && g.Image.Is32() {
-		return g.unsupported(Finding{
-			ID:      IDHeader32,
-			Message: "the source is the core of a 32-bit machine, or of one that had not started its system yet",
-			Advice:  "Only x64 guests are converted.",
-		})
-	}
 	if note == nil {
 		g.addf(IDNoHeader, SeverityInfo, "", "",
 			"the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory")
@@ -42,7 +35,7 @@ func (g *Guest) readHeader() error {
 	if err != nil {
 		return err
 	}
-	g.Header, err = winhdr.Decode64(raw)
+	g.Header, err = winhdr.DecodeHeader(raw)
 	if err != nil {
 		return g.refuse(Finding{ID: IDHeaderBad, Where: noteOffset(note, 0), Message: err.Error()}, err)
 	}
@@ -65,7 +58,7 @@ func noteOffset(n *physmem.Note, field int) string {
 	return fmt.Sprintf("file offset %#x, header offset %#x", n.Offset+int64(field), field)
 }
 
-// headerBytes recognises the payload and brings it to exactly 0x2000 bytes.
+// headerBytes recognises the payload and brings it to exactly the size of a header.
 func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
 	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
 		return nil, g.unsupported(Finding{
@@ -77,44 +70,42 @@ func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
 	if len(n.Desc) < 8 {
 		return nil, g.unsupported(Finding{
 			ID: IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x", len(n.Desc), winhdr.Size64),
+			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.Size64, winhdr.Size32),
 			Advice:  headerNoteAdvice,
 		})
 	}
 	sig, valid := binary.LittleEndian.Uint32(n.Desc), binary.LittleEndian.Uint32(n.Desc[4:])
-	switch {
-	case sig == winhdr.SignaturePAGE && valid == winhdr.ValidDumpDUMP:
-		return nil, g.unsupported(Finding{
-			ID: IDHeader32, Where: noteOffset(n, 0),
-			Message: "the header is that of a 32-bit Windows guest (PAGE/DUMP)",
-			Advice:  "Only x64 guests are converted.",
-		})
-	case sig != winhdr.SignaturePAGE && valid != winhdr.ValidDumpDU64:
+	is32 := valid != winhdr.ValidDumpDU64 && isHeader32(n.Desc)
+	if sig != winhdr.SignaturePAGE && valid != winhdr.ValidDumpOf(is32) {
 		return nil, g.unsupported(Finding{
 			ID: IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\"", quote(string(n.Desc[:8]))),
+			Message: fmt.Sprintf("the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\" or \"PAGEDUMP\"", quote(string(n.Desc[:8]))),
 			Advice:  headerNoteAdvice,
 		})
 	}
-	return g.sizeHeader(n)
+	return g.sizeHeader(n, is32)
 }
 
 // sizeHeader cuts a longer payload and fills a slightly shorter one, as Windows
 // fills what it does not set.
-func (g *Guest) sizeHeader(n *physmem.Note) ([]byte, error) {
-	if len(n.Desc) == winhdr.Size64 {
+func (g *Guest) sizeHeader(n *physmem.Note, is32 bool) ([]byte, error) {
+	size, least := winhdr.HeaderSize(is32), minHeader64
+	if is32 {
+		least = minHeader32
+	}
+	if len(n.Desc) == size {
 		return n.Desc, nil
 	}
-	if len(n.Desc) < minHeader {
+	if len(n.Desc) < least {
 		return nil, g.refuse(Finding{
 			ID: IDHeaderBad, Where: noteOffset(n, len(n.Desc)),
-			Message: fmt.Sprintf("the header note ends after %#x bytes, expected %#x", len(n.Desc), winhdr.Size64),
+			Message: fmt.Sprintf("the header note ends after %#x bytes, expected %#x", len(n.Desc), size),
 			Advice:  headerNoteAdvice,
 		}, nil)
 	}
 	g.addf(IDNoteSize, SeverityWarn, noteOffset(n, 0), "",
-		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), winhdr.Size64)
-	raw := make([]byte, winhdr.Size64)
+		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), size)
+	raw := make([]byte, size)
 	winhdr.PageFill(raw)
 	copy(raw, n.Desc)
 	return raw, nil
@@ -126,7 +117,7 @@ func (g *Guest) sizeHeader(n *physmem.Note) ([]byte, error) {
 // KUSER_SHARED_DATA.
 var settledLater = map[string]bool{
 	"DirectoryTableBase": true, "KdDebuggerDataBlock": true, "NumberProcessors": true,
-	"MinorVersion": true, "SystemTime": true,
+	"MinorVersion": true, "SystemTime": true, "PaeEnabled": true,
 }
 
 // repairHeader goes through what winhdr finds wrong. A wrong signature is
@@ -136,8 +127,8 @@ func (g *Guest) repairHeader(n *physmem.Note) error {
 	h := g.Header
 	if h.MachineImageType == winhdr.MachineARM64 {
 		return g.unsupported(Finding{
-			ID: IDHeaderBad, Where: noteOffset(n, int(unsafe.Offsetof(h.MachineImageType))),
-			Message: "the header is that of an Arm guest, in the core of an x64 machine", Advice: "Only x64 guests are converted.",
+			ID: IDHeaderBad, Where: noteOffset(n, h.Offset("MachineImageType")),
+			Message: "the header is that of an Arm guest, in the core of an x64 machine", Advice: "Only x64 and 32-bit x86 guests are converted.",
 		})
 	}
 	runs, runProblems := h.Runs()
@@ -154,7 +145,7 @@ func (g *Guest) repairHeader(n *physmem.Note) error {
 		}
 	}
 	g.Runs = runs
-	h.Signature, h.ValidDump = winhdr.SignaturePAGE, winhdr.ValidDumpDU64
-	h.MachineImageType, h.DumpType = winhdr.MachineAMD64, winhdr.DumpTypeFull
+	h.Signature, h.ValidDump = winhdr.SignaturePAGE, winhdr.ValidDumpOf(h.Is32())
+	h.MachineImageType, h.DumpType = h.Machine(), winhdr.DumpTypeFull
 	return nil
 }

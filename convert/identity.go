@@ -98,7 +98,7 @@ func (g *Guest) System() *SystemReport {
 	s.SuiteMask = Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
 	if k := g.SharedUserData; k != nil {
-		if build := k.NtBuildNumber & maxBuild; build >= minBuild {
+		if build := k.NtBuildNumber & maxBuild; build >= h.MinBuild() {
 			s.Build = build
 		}
 		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)

@@ -192,7 +192,7 @@ func (g *Guest) readWithoutKDBG() {
 	if g.KDBG != nil || g.Header == nil || g.Space != nil {
 		return
 	}
-	g.Space = vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, g.levels())
+	g.Space = newSpace(g.Image, g.Header.DirectoryTableBase, g.levels())
 	if k, err := kdbg.ReadSharedUserData(g.Space); err == nil {
 		g.SharedUserData = k
 	}
@@ -313,8 +313,8 @@ func (g *Guest) cpuInfo() []CPUInfo {
 			list = append(list, info)
 			continue
 		}
-		info.Rip, info.Rsp, info.Mode = Hex(c.context.Rip), Hex(c.context.Rsp), mode(c.context.SegCs)
-		info.Symbol = g.symbolName(vtop.VA(c.context.Rip))
+		info.Rip, info.Rsp, info.Mode = Hex(c.context.IP()), Hex(c.context.SP()), mode(c.context.CodeSegment())
+		info.Symbol = g.symbolName(vtop.VA(c.context.IP()))
 		switch {
 		case c.source == FromVCPU:
 			info.CR3 = Hex(p.VCPU.CR3)

@@ -66,7 +66,7 @@ func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, levels := range g.levelsTried() {
-			space := vtop.NewSpace(g.Image, dtb, levels)
+			space := newSpace(g.Image, dtb, levels)
 			block, source, err := g.findKDBG(space)
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
@@ -89,10 +89,10 @@ func (g *Guest) findKernel() error {
 // dtbCandidates lists physical addresses of top-level page tables, the most
 // trusted first, each once.
 func (g *Guest) dtbCandidates() []uint64 {
-	list := []uint64{rootOf(g.Header.DirectoryTableBase)}
+	list := []uint64{rootOf(g.Header.DirectoryTableBase, g.levels())}
 	seen := map[uint64]bool{list[0]: true, 0: true}
 	for _, c := range g.Image.CPUs() {
-		if dtb := rootOf(c.CR3); !seen[dtb] {
+		if dtb := rootOf(c.CR3, g.levels()); !seen[dtb] {
 			seen[dtb] = true
 			list = append(list, dtb)
 		}
@@ -100,39 +100,12 @@ func (g *Guest) dtbCandidates() []uint64 {
 	return list
 }
 
-// rootOf is the physical address in a CR3, without PCID and flags.
-func rootOf(cr3 uint64) uint64 { return uint64(vtop.NewSpace(nil, cr3, 4).DTB) }
-
-// levelsTried are the numbers of levels that page tables may have: what the vCPUs
-// say, both when there are none.
-func (g *Guest) levelsTried() []int {
-	for _, c := range g.Image.CPUs() {
-		if c.HasSystem {
-			return []int{g.levels()}
-		}
-	}
-	return []int{4, 5}
-}
-
-// levels is 5 when a vCPU ran with CR4.LA57 (Intel SDM vol. 3, 4.5), else 4.
-func (g *Guest) levels() int {
-	if g.fiveLevels {
-		return 5
-	}
-	for _, c := range g.Image.CPUs() {
-		if c.LA57() {
-			return 5
-		}
-	}
-	return 4
-}
-
 // findKDBG tries the header's address, then the driver's copy, then decoding
 // in place.
 func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, KDBGSource, error) {
 	want := kdbg.Expect{
-		PsLoadedModuleList:  knownVA(g.Header.PsLoadedModuleList),
-		PsActiveProcessHead: knownVA(g.Header.PsActiveProcessHead),
+		PsLoadedModuleList:  g.knownVA(g.Header.PsLoadedModuleList),
+		PsActiveProcessHead: g.knownVA(g.Header.PsActiveProcessHead),
 	}
 	at, copyAt := vtop.VA(g.Header.KdDebuggerDataBlock), vtop.VA(g.Header.BugCheckParameters[0])
 	ways := []struct {
@@ -160,10 +133,14 @@ func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, KDBGSource, error) {
 // which lies below that with 48 bits (Intel SDM vol. 3, 4.5.1).
 const kernelHalf = 0xff00_0000_0000_0000
 
+// kernelHalf32 is the lowest address of a 32-bit kernel, unless the boot option
+// increaseuserva moves it up.
+const kernelHalf32 = 0x8000_0000
+
 // knownVA is 0, "unknown", for a header field that was never set or that can't
 // be a kernel address: 'PAGE' fill is none.
-func knownVA(v uint64) vtop.VA {
-	if v < kernelHalf {
+func (g *Guest) knownVA(v uint64) vtop.VA {
+	if v < kernelHalf && !(g.is32() && v >= kernelHalf32) {
 		return 0
 	}
 	return vtop.VA(v)
@@ -257,7 +234,7 @@ func (g *Guest) readSharedUserData() {
 		if g.built {
 			stale = "not set"
 		}
-		g.addf(IDTimeStale, SeverityInfo, "VA "+kdbg.SharedUserDataVA.String(), "",
+		g.addf(IDTimeStale, SeverityInfo, "VA "+g.sharedUserDataVA().String(), "",
 			"KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err)
 		return
 	}

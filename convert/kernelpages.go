@@ -21,7 +21,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	c := newCollector(p.memory.kept)
 	g.Space.Visit(vtop.KernelHalf, c)
 	for _, cpu := range g.Image.CPUs() {
-		c.addPage(vtop.PA(rootOf(cpu.CR3)))
+		c.addPage(vtop.PA(rootOf(cpu.CR3, g.Space.Levels)))
 	}
 	if err := p.keepProcesses(c, keep); err != nil {
 		return err
@@ -50,12 +50,12 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 		found[pid] = false
 	}
 	for _, proc := range list {
-		c.addPage(vtop.PA(rootOf(proc.DirectoryTable)))
+		c.addPage(vtop.PA(rootOf(proc.DirectoryTable, g.Space.Levels)))
 		if _, wanted := found[proc.PID]; !wanted || proc.DirectoryTable == 0 {
 			continue
 		}
 		found[proc.PID] = true
-		vtop.NewSpace(g.Image, proc.DirectoryTable, g.Space.Levels).Visit(vtop.UserHalf, newCollector(c.pages))
+		newSpace(g.Image, proc.DirectoryTable, g.Space.Levels).Visit(vtop.UserHalf, newCollector(c.pages))
 		p.addf(IDKernelPages, SeverityInfo, "", "", "user memory of process %d (%s) is kept", proc.PID, quote(proc.Name))
 	}
 	for _, pid := range keep {

@@ -171,7 +171,7 @@ func TestWalkRefuses(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	for name, opt := range map[string]convert.WalkOptions{
-		"too much": {Read: convert.MaxWalkRead + 1}, "levels": {Levels: 3}, "two spaces": {DTB: 0x1000, HasPID: true}, "no process": {PID: 99, HasPID: true},
+		"too much": {Read: convert.MaxWalkRead + 1}, "levels": {Levels: 6}, "two spaces": {DTB: 0x1000, HasPID: true}, "no process": {PID: 99, HasPID: true},
 	} {
 		_, err := convert.WalkFile(context.Background(), core, []uint64{0}, opt)
 		var usage *convert.UsageError

@@ -104,19 +104,19 @@ func (p *Plan) chooseType(want OutputType) error {
 	case OutputAuto, OutputFull:
 		m.kind = winhdr.DumpTypeFull
 	}
-	if len(m.runs) <= winhdr.MaxRuns64 {
+	if len(m.runs) <= p.Header.MaxRuns() {
 		return nil
 	}
-	if joined := joinRuns(m.runs); len(joined) <= winhdr.MaxRuns64 {
+	if joined := joinRuns(m.runs); len(joined) <= p.Header.MaxRuns() {
 		m.runs = joined
 		return nil
 	}
 	f := Finding{
 		ID: IDTooManyRuns, Severity: SeverityInfo,
-		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), winhdr.MaxRuns64),
+		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.Header.MaxRuns()),
 	}
 	if want == OutputFull {
-		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), winhdr.MaxRuns64)
+		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.Header.MaxRuns())
 		f.Advice = "Use --type=bitmap."
 		return p.refuse(f, nil)
 	}

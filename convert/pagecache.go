@@ -54,5 +54,5 @@ func (c *pageCache) ReadAt(p []byte, off int64) (int, error) {
 
 // space is an address space whose page tables are read through the cache.
 func (c *pageCache) space(root uint64, levels int) *vtop.Space {
-	return vtop.NewSpace(c, root, levels)
+	return newSpace(c, root, levels)
 }

@@ -14,7 +14,7 @@ import (
 type Plan struct {
 	Guest *Guest
 	// Header is the output's header.
-	Header *winhdr.Header64
+	Header *winhdr.Header
 	// Edits are the changes of guest memory, in the order they were planned.
 	Edits []Edit
 	// Size is the size of the whole output in bytes.
@@ -37,8 +37,7 @@ type Plan struct {
 // which it reads. The error is a [*StageError]; the plan is returned with it as
 // far as it came.
 func NewPlan(g *Guest, opt Options) (*Plan, error) {
-	h := *g.Header
-	p := &Plan{Guest: g, Header: &h, mode: opt.contexts(), missingMode: opt.missing()}
+	p := &Plan{Guest: g, Header: g.Header.Clone(), mode: opt.contexts(), missingMode: opt.missing()}
 	plan := p.planDump
 	if opt.To == FormatELF {
 		plan = func(Options) error { return p.planCore() }
@@ -79,7 +78,7 @@ func (p *Plan) setRuns() error {
 	if p.memory.kind == winhdr.DumpTypeBitmapKernel {
 		runs = p.Guest.Runs
 	}
-	return p.Header.SetRuns(runs[:min(len(runs), winhdr.MaxRuns64)])
+	return p.Header.SetRuns(runs[:min(len(runs), p.Header.MaxRuns())])
 }
 
 // Findings are those of the examination and of the plan.
@@ -129,8 +128,7 @@ func (p *Plan) patchHeader() {
 	h, g := p.Header, p.Guest
 	h.PfnDataBase = g.KDBG.Data.MmPfnDatabase
 	if !p.finished() {
-		h.PhysicalMemory.Unused = 0
-		h.PadF9C = [4]byte{}
+		h.ClearAlignment()
 	}
 	h.RequiredDumpSpace = uint64(p.Size) //nolint:gosec // a sum of run sizes
 	p.patchBugCheck()
@@ -174,22 +172,21 @@ func (p *Plan) patchTimes() {
 		p.improve("SystemUpTime", hex(h.SystemUpTime), hex(k.InterruptTime), reason)
 		h.SystemUpTime = k.InterruptTime
 	}
-	p.addf(IDTimeUpdated, SeverityInfo, "VA "+kdbg.SharedUserDataVA.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
+	p.addf(IDTimeUpdated, SeverityInfo, "VA "+p.Guest.sharedUserDataVA().String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
 }
 
-// minBuild is the first x64 Windows (XP x64 and Server 2003, 3790). The engine
-// was seen to take builds 0 and 1 for a target too old to have a KDBG.
-const minBuild, maxBuild = 3790, 0xffff
+// maxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
+const maxBuild = 0xffff
 
-// patchBuild repairs an implausible build number, which would make the engine
-// read no KDBG.
+// patchBuild repairs an implausible build number: the engine was seen to take
+// builds 0 and 1 for a target too old to have a KDBG.
 func (p *Plan) patchBuild() {
 	h, k := p.Header, p.Guest.SharedUserData
-	if h.MinorVersion >= minBuild && h.MinorVersion <= maxBuild || k == nil {
+	if h.MinorVersion >= h.MinBuild() && h.MinorVersion <= maxBuild || k == nil {
 		return
 	}
 	build := k.NtBuildNumber & maxBuild
-	if build < minBuild {
+	if build < h.MinBuild() {
 		return
 	}
 	p.improve("MinorVersion", hex(h.MinorVersion), hex(build), "from KUSER_SHARED_DATA: the header's build number is implausible")
@@ -217,15 +214,38 @@ func (p *Plan) showFirst() {
 	}
 }
 
-// crashedOn recognises the processor that called KeBugCheckEx: the CONTEXT
-// captured there still holds the five arguments that fit registers (code and
-// three parameters in Rcx, Rdx, R8, R9, the x64 calling convention).
+// crashedOn recognises the processor that called KeBugCheckEx, by the call's
+// arguments.
 func (p *Plan) crashedOn(c *cpuPlan) bool {
 	if !p.Guest.crashed() || c.proc.Saved == nil {
 		return false
 	}
-	bc, s := p.Guest.BugCheck, c.proc.Saved
+	switch s := c.proc.Saved.(type) {
+	case *winhdr.Context64:
+		return calledWith64(s, p.Guest.BugCheck)
+	case *winhdr.Context32:
+		return p.Guest.calledWith32(s)
+	default:
+		return false
+	}
+}
+
+// calledWith64: the CONTEXT captured in the call still holds the arguments that
+// registers pass, code and three parameters (the x64 calling convention).
+func calledWith64(s *winhdr.Context64, bc *kdbg.BugCheck) bool {
 	return s.Rcx&0xffffffff == uint64(bc.Code) && s.Rdx == bc.Parameters[0] && s.R8 == bc.Parameters[1] && s.R9 == bc.Parameters[2]
+}
+
+// argumentsSearched is how much of a 32-bit stack is searched for the arguments of
+// KeBugCheckEx, in bytes: the frames of the functions that save the CONTEXT.
+const argumentsSearched = 0x400
+
+// calledWith32: code and parameters lie on the stack one after the other (stdcall).
+func (g *Guest) calledWith32(s *winhdr.Context32) bool {
+	stack := make([]byte, argumentsSearched)
+	n, _ := g.Space.ReadVirtual(stack, vtop.VA(s.Esp)) // what of it is mapped
+	arguments := words32(uint64(g.BugCheck.Code), g.BugCheck.Parameters[0], g.BugCheck.Parameters[1], g.BugCheck.Parameters[2], g.BugCheck.Parameters[3])
+	return bytes.Contains(stack[:n], arguments)
 }
 
 // exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
@@ -240,19 +260,23 @@ func (p *Plan) patchShown() {
 		return
 	}
 	before := p.Header.Encode()
-	ctx := *p.shown.context
-	ctx.FltSave.MxCsr = ctx.MxCsr
-	p.Header.Context = ctx
-	p.Header.Exception = winhdr.ExceptionRecord64{ExceptionCode: winhdr.StatusBreakpoint, ExceptionAddress: ctx.Rip}
-	if p.Guest.crashed() {
-		p.Header.Exception.ExceptionFlags = exceptionNoncontinuable
+	ctx := p.shown.context
+	if c, ok := ctx.(*winhdr.Context64); ok {
+		same := *c
+		same.FltSave.MxCsr = same.MxCsr
+		ctx = &same
 	}
+	var flags uint32
+	if p.Guest.crashed() {
+		flags = exceptionNoncontinuable
+	}
+	p.Header.Show(ctx, flags)
 	if bytes.Equal(before, p.Header.Encode()) {
 		return
 	}
 	who := fmt.Sprintf("processor %d", p.shown.proc.Index)
 	p.improve("ContextRecord", "the guest driver's", who, "WinDbg shows the processor with this CONTEXT first")
-	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.Rip)), "an unset exception record is shown as an unknown exception")
+	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP())), "an unset exception record is shown as an unknown exception")
 }
 
 // finished tells whether the header is that of a dump that was written before,
@@ -264,14 +288,14 @@ func (p *Plan) finished() bool {
 }
 
 // headerShows tells whether the header's CONTEXT already names a processor, as
-// the engine looks for it: by Rsp.
+// the engine looks for it: by the stack pointer.
 func (p *Plan) headerShows() bool {
-	h := &p.Guest.Header.Context
+	h := p.Guest.Header.Context()
 	if h.Plausible() != nil {
 		return false
 	}
 	for _, c := range p.cpus {
-		if c.context != nil && c.context.Rsp == h.Rsp {
+		if c.context != nil && c.context.SP() == h.SP() {
 			return true
 		}
 	}

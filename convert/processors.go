@@ -17,7 +17,7 @@ type Processor struct {
 	// VCPU is the state that the source recorded for it, nil when there is none.
 	VCPU *physmem.CPU
 	// Saved is the CONTEXT that lies in the guest's memory, nil when unreadable.
-	Saved *winhdr.Context64
+	Saved winhdr.Context
 	// SavedErr says why Saved is nil.
 	SavedErr error
 	// Specials are the special registers in the PRCB, nil when unreadable.
@@ -60,10 +60,10 @@ func (g *Guest) readProcessors() error {
 // header's can't be right.
 func (g *Guest) claimedProcessors() int {
 	claimed := g.Header.NumberProcessors
-	if claimed >= 1 && claimed <= winhdr.MaxProcessors {
+	if claimed >= 1 && int64(claimed) <= int64(g.Header.MaxProcessors()) {
 		return int(claimed)
 	}
-	return min(max(len(g.Image.CPUs()), 1), winhdr.MaxProcessors)
+	return min(max(len(g.Image.CPUs()), 1), g.Header.MaxProcessors())
 }
 
 // countProcessors is how many entries the dump may count: up to the last
@@ -102,7 +102,7 @@ func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
 	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
 	g.improve("NumberProcessors", hex(was), hex(g.Header.NumberProcessors), reason)
-	g.addf(IDProcessorsFewer, SeverityWarn, "header offset 0x34", "", "NumberProcessors %d is written as %d: %s", was, n, reason)
+	g.addf(IDProcessorsFewer, SeverityWarn, headerOffset(g.Header.Offset("NumberProcessors")), "", "NumberProcessors %d is written as %d: %s", was, n, reason)
 	for _, p := range list[n:] {
 		if p.Err != nil {
 			g.addf(IDProcessorLeftOut, SeverityWarn, "", "", "processor %d is left out: %v", p.Index, p.Err)
@@ -118,10 +118,10 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 	if p.Err != nil {
 		return out
 	}
-	buf := make([]byte, winhdr.ContextSize64)
+	buf := make([]byte, winhdr.ContextSize(g.is32()))
 	if _, err := g.Space.ReadVirtual(buf, p.Context); err != nil {
 		out.SavedErr = fmt.Errorf("CONTEXT: %w", err)
-	} else if out.Saved, err = winhdr.DecodeContext64(buf); err != nil {
+	} else if out.Saved, err = winhdr.DecodeContext(buf); err != nil {
 		out.SavedErr = err
 	}
 	if sr, err := kdbg.ReadSpecialRegisters(g.Space, p.SpecialRegisters); err == nil {
@@ -131,7 +131,7 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 }
 
 // pairVCPUs gives each processor its vCPU: by the KPCR that the vCPU's kernel
-// GS base points at, and by position where no GS base fits.
+// GS base (of a 32-bit guest, FS base) points at, and by position where none fits.
 func (g *Guest) pairVCPUs() {
 	cpus := g.Image.CPUs()
 	if g.Image.DumpHeader() != nil {
@@ -143,22 +143,22 @@ func (g *Guest) pairVCPUs() {
 		return
 	}
 	taken := make([]bool, len(cpus))
-	reordered := g.pairByGS(cpus, taken)
+	reordered := g.pairByPCR(cpus, taken)
 	byPosition := g.pairByPosition(cpus, taken)
 	if reordered {
-		g.addf(IDVCPUOrder, SeverityInfo, "", "", "the vCPUs are not in the order of KiProcessorBlock; they were matched by GS base")
+		g.addf(IDVCPUOrder, SeverityInfo, "", "", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR")
 	}
 	if byPosition > 0 {
-		g.addf(IDVCPUUnmatched, SeverityWarn, "", "", "%d vCPUs were matched by position: their GS base is no processor's KPCR", byPosition)
+		g.addf(IDVCPUUnmatched, SeverityWarn, "", "", "%d vCPUs were matched by position: their GS or FS base is no processor's KPCR", byPosition)
 	}
 	g.reportUnpaired(taken)
 }
 
-// pairByGS pairs by KPCR address, and tells whether any pair is out of order.
-func (g *Guest) pairByGS(cpus []physmem.CPU, taken []bool) (reordered bool) {
+// pairByPCR pairs by KPCR address, and tells whether any pair is out of order.
+func (g *Guest) pairByPCR(cpus []physmem.CPU, taken []bool) (reordered bool) {
 	at := make(map[vtop.VA]int, len(cpus))
 	for i := range cpus {
-		at[vtop.VA(cpus[i].KernelGS())] = i
+		at[g.kernelPCR(&cpus[i])] = i
 	}
 	for i := range g.Processors {
 		p := &g.Processors[i]

@@ -242,7 +242,7 @@ func (p *Plan) describeCPU(c *cpuPlan) CPUReport {
 		out.VCPU = c.proc.VCPU.Index
 	}
 	if c.context != nil {
-		out.Rip, out.Rsp = Hex(c.context.Rip), Hex(c.context.Rsp)
+		out.Rip, out.Rsp = Hex(c.context.IP()), Hex(c.context.SP())
 	}
 	return out
 }

@@ -308,7 +308,6 @@ func TestRefused(t *testing.T) {
 			name: "a Linux guest", want: convert.IDNotWindows,
 			poke: func(g *guestsim.Guest) { copy(g.Header(), "OSRELEASE=6.1.0-\x1b[31m13-amd64\nPAGESIZE=4096\n") },
 		},
-		{name: "32-bit header", poke: func(g *guestsim.Guest) { copy(g.Header()[4:], "DUMP") }, want: convert.IDHeader32},
 		{name: "note too short", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x1000}}, want: convert.IDHeaderBad},
 		{name: "2^32 runs", poke: func(g *guestsim.Guest) { copy(g.Header()[0x88:], "\xff\xff\xff\xff") }, want: convert.IDRunTable},
 		{name: "a run that wraps", poke: func(g *guestsim.Guest) { copy(g.Header()[0xa0:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, want: convert.IDRunTable},

@@ -90,8 +90,8 @@ func (o WalkOptions) check() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
-	case o.Levels != 0 && o.Levels != 4 && o.Levels != 5:
-		return &UsageError{Reason: "page tables have 4 or 5 levels"}
+	case o.Levels != 0 && (o.Levels < levelsLegacy || o.Levels > maxLevels):
+		return &UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
 		return &UsageError{Reason: "a directory table base and a process are two address spaces"}
 	}
@@ -121,16 +121,16 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	}
 	switch {
 	case opt.DTB != 0:
-		r.steps = vtop.NewSpace(im, opt.DTB, levels)
+		r.steps = newSpace(im, opt.DTB, levels)
 		return nil
 	case err != nil && g.Space == nil:
 		return err
 	case opt.HasPID:
 		dtb, name, err := g.processTable(opt.PID)
-		r.steps, r.Process = vtop.NewSpace(im, dtb, levels), name
+		r.steps, r.Process = newSpace(im, dtb, levels), name
 		return err
 	default:
-		r.steps = vtop.NewSpace(im, uint64(g.Space.DTB), levels)
+		r.steps = newSpace(im, uint64(g.Space.DTB), levels)
 		return nil
 	}
 }

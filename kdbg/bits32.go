@@ -124,9 +124,18 @@ const SpecialRegistersSize32 = 0x3c
 
 var _ [SpecialRegistersSize32]byte = [unsafe.Sizeof(SpecialRegisters32{})]byte{}
 
-// ReadSpecialRegisters32 reads the structure at va. The error wraps a
-// *vtop.FaultError.
-func ReadSpecialRegisters32(s *vtop.Space, va vtop.VA) (*SpecialRegisters32, error) {
+// widened has the same registers in the form of x64.
+func (r *SpecialRegisters32) widened() *SpecialRegisters {
+	table := func(d Descriptor32) Descriptor { return Descriptor{Limit: d.Limit, Base: uint64(d.Base)} }
+	return &SpecialRegisters{
+		Cr0: uint64(r.Cr0), Cr2: uint64(r.Cr2), Cr3: uint64(r.Cr3), Cr4: uint64(r.Cr4),
+		KernelDr0: uint64(r.KernelDr0), KernelDr1: uint64(r.KernelDr1), KernelDr2: uint64(r.KernelDr2),
+		KernelDr3: uint64(r.KernelDr3), KernelDr6: uint64(r.KernelDr6), KernelDr7: uint64(r.KernelDr7),
+		Gdtr: table(r.Gdtr), Idtr: table(r.Idtr), Tr: r.Tr, Ldtr: r.Ldtr,
+	}
+}
+
+func readSpecialRegisters32(s *vtop.Space, va vtop.VA) (*SpecialRegisters32, error) {
 	var b [SpecialRegistersSize32]byte
 	if _, err := s.ReadVirtual(b[:], va); err != nil {
 		return nil, fmt.Errorf("special registers at %v: %w", va, err)

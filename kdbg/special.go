@@ -40,9 +40,17 @@ const SpecialRegistersSize = 0xd8
 
 var _ [SpecialRegistersSize]byte = [unsafe.Sizeof(SpecialRegisters{})]byte{}
 
-// ReadSpecialRegisters reads the structure at va. The error wraps a
+// ReadSpecialRegisters reads the structure at va; of a 32-bit kernel
+// [SpecialRegisters32], whose numbers are widened. The error wraps a
 // *vtop.FaultError.
 func ReadSpecialRegisters(s *vtop.Space, va vtop.VA) (*SpecialRegisters, error) {
+	if s.PointerSize() == pointerSize32 {
+		r, err := readSpecialRegisters32(s, va)
+		if err != nil {
+			return nil, err
+		}
+		return r.widened(), nil
+	}
 	var b [SpecialRegistersSize]byte
 	if _, err := s.ReadVirtual(b[:], va); err != nil {
 		return nil, fmt.Errorf("special registers at %v: %w", va, err)

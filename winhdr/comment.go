@@ -1,17 +1,11 @@
 package winhdr
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "fmt"
 
 // CommentText returns the header's comment: what stands before the first NUL,
 // "" if the field was never set. Bytes that are not printable ASCII come out as
 // '?', since the text may reach a terminal.
-func (h *Header64) CommentText() string { return commentText(&h.Comment) }
-
-// CommentText is as that of Header64.
-func (h *Header32) CommentText() string { return commentText(&h.Comment) }
+func (h *Header) CommentText() string { return commentText(&h.Comment) }
 
 func commentText(comment *[128]byte) string {
 	if [4]byte(comment[:4]) == [4]byte{'P', 'A', 'G', 'E'} {
@@ -33,13 +27,13 @@ func commentText(comment *[128]byte) string {
 // SetComment sets the comment: up to 127 bytes of printable ASCII, a NUL, and
 // the fill pattern behind it, as WinDbg's .dump leaves the field. The error is a
 // Problem.
-func (h *Header64) SetComment(text string) error {
+func (h *Header) SetComment(text string) error {
 	if len(text) >= len(h.Comment) {
-		return commentProblem(fmt.Sprintf("0x%x bytes", len(text)), fmt.Sprintf("at most 0x%x", len(h.Comment)-1))
+		return h.commentProblem(fmt.Sprintf("0x%x bytes", len(text)), fmt.Sprintf("at most 0x%x", len(h.Comment)-1))
 	}
 	for i := range len(text) {
 		if !printable(text[i]) {
-			return commentProblem(fmt.Sprintf("byte 0x%02x at 0x%x", text[i], i), "printable ASCII")
+			return h.commentProblem(fmt.Sprintf("byte 0x%02x at 0x%x", text[i], i), "printable ASCII")
 		}
 	}
 	PageFill(h.Comment[:])
@@ -47,8 +41,8 @@ func (h *Header64) SetComment(text string) error {
 	return nil
 }
 
-func printable(c byte) bool { return c >= ' ' && c <= '~' }
-
-func commentProblem(got, want string) Problem {
-	return Problem{Field: "Comment", Offset: int(unsafe.Offsetof(Header64{}.Comment)), Got: got, Want: want}
+func (h *Header) commentProblem(got, want string) Problem {
+	return Problem{Field: "Comment", Offset: h.Offset("Comment"), Got: got, Want: want}
 }
+
+func printable(c byte) bool { return c >= ' ' && c <= '~' }

@@ -38,7 +38,7 @@ func FuzzHeader64(f *testing.F) {
 		if problems := h.Check(); len(problems) > 3*MaxRuns64+16 {
 			t.Fatalf("%d problems", len(problems))
 		}
-		if len(h.CommentText()) > len(h.Comment) {
+		if len(commentText(&h.Comment)) > len(h.Comment) {
 			t.Fatal("comment longer than its field")
 		}
 		_ = h.DumpType.String()
@@ -184,6 +184,6 @@ func FuzzHeader32(f *testing.F) {
 		if c.PlausibleKernel() == nil && (c.Plausible() != nil || c.Eip < kernelStart32 || c.SegCs != kernelCS32) {
 			t.Fatalf("taken for the kernel's: %+v", c)
 		}
-		_, _ = c.ContextFlags.String(), h.CommentText()
+		_, _ = c.ContextFlags.String(), commentText(&h.Comment)
 	})
 }

@@ -75,7 +75,7 @@ type Header32 struct {
 	Context     Context32 // of the processor that the debugger shows first
 	ContextTail [484]byte // Microsoft reserves 1200 bytes for Context
 	Exception   ExceptionRecord32
-	Comment     [128]byte // ASCII, ended by NUL, see CommentText
+	Comment     [128]byte // ASCII, ended by NUL, see Header.CommentText
 	Attributes  uint32
 	BootID      uint32
 	Reserved0   [1760]byte

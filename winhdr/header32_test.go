@@ -269,9 +269,9 @@ func TestSetRuns32(t *testing.T) {
 func TestComment32(t *testing.T) {
 	t.Parallel()
 	h := goodHeader32()
-	assert.Empty(t, h.CommentText())
+	assert.Empty(t, commentText(&h.Comment))
 	copy(h.Comment[:], "made by \x1b\x00")
-	assert.Equal(t, "made by ?", h.CommentText())
+	assert.Equal(t, "made by ?", commentText(&h.Comment))
 }
 
 func kernelContext32() *Context32 {

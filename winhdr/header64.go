@@ -125,7 +125,7 @@ type Header64 struct {
 
 	RequiredDumpSpace  uint64    // bytes of the whole file
 	SystemTime         uint64    // FILETIME, see Time
-	Comment            [128]byte // ASCII, ended by NUL, see CommentText
+	Comment            [128]byte // ASCII, ended by NUL, see Header.CommentText
 	SystemUpTime       uint64    // 100 ns units
 	MiniDumpFields     uint32    // what a triage dump holds
 	SecondaryDataState uint32
