@@ -19,10 +19,10 @@ const (
 	alignment = 1 << 30
 )
 
-// grow returns core with a program header more, and a run more in its Windows
-// header, for size bytes of memory that the caller appends to it. The core is
-// taken for a good one: this is a tool for measurements.
-func grow(core []byte, size uint64) ([]byte, error) {
+// grow returns core with a program header more, and unless noNote is set a run more
+// in its Windows header, for size bytes of memory that the caller appends to it.
+// The core is taken for a good one: this is a tool for measurements.
+func grow(core []byte, size uint64, noNote bool) ([]byte, error) {
 	var hdr elf.Header64
 	if _, err := binary.Decode(core, binary.LittleEndian, &hdr); err != nil {
 		return nil, fmt.Errorf("ELF header: %w", err)
@@ -39,9 +39,11 @@ func grow(core []byte, size uint64) ([]byte, error) {
 		return nil, fmt.Errorf("section headers: %w", err)
 	}
 	start := behind(progs)
-	out, err := withRun(core, start, size)
-	if err != nil {
-		return nil, err
+	out := bytes.Clone(core)
+	if !noNote {
+		if err := addRun(out, start, size); err != nil {
+			return nil, err
+		}
 	}
 
 	// Everything behind the table moves by one entry.
@@ -95,26 +97,25 @@ func behind(progs []elf.Prog64) uint64 {
 	return (end + alignment - 1) &^ (alignment - 1)
 }
 
-// withRun returns a copy of core whose Windows header lists one run more.
-func withRun(core []byte, start, size uint64) ([]byte, error) {
-	out := bytes.Clone(core)
-	at := bytes.Index(out, []byte("PAGEDU64"))
-	if at < 0 || len(out)-at < winhdr.Size64 {
-		return nil, errors.New("no Windows header note")
+// addRun lists one run more in core's Windows header.
+func addRun(core []byte, start, size uint64) error {
+	at := bytes.Index(core, []byte("PAGEDU64"))
+	if at < 0 || len(core)-at < winhdr.Size64 {
+		return errors.New("no Windows header note")
 	}
-	header := out[at : at+winhdr.Size64]
+	header := core[at : at+winhdr.Size64]
 	h, err := winhdr.Decode64(header)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	runs, problems := h.Runs()
 	if runs == nil {
-		return nil, fmt.Errorf("run table: %v", problems)
+		return fmt.Errorf("run table: %v", problems)
 	}
 	run := winhdr.PhysicalMemoryRun64{BasePage: start / winhdr.PageSize, PageCount: size / winhdr.PageSize}
 	if err := h.SetRuns(append(runs, run)); err != nil {
-		return nil, err
+		return err
 	}
 	copy(header, h.Encode())
-	return out, nil
+	return nil
 }
