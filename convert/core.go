@@ -40,7 +40,7 @@ func (p *Plan) planCore() error {
 	if note == nil {
 		note = g.Header.Encode()
 	}
-	front, err := physmem.EncodeELF(ranges, p.coreCPUs(), note)
+	front, err := physmem.EncodeELF(ranges, p.coreCPUs(), note, g.is32())
 	if err != nil {
 		return p.refuse(Finding{ID: IDTooManyRuns, Message: err.Error()}, err)
 	}

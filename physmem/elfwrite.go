@@ -15,28 +15,34 @@ const shstrtab = "\x00.shstrtab\x00"
 // laid out as QEMU's dump-guest-memory does with paging off (dump/dump.c): file
 // header, section headers, program headers, notes. The memory of ranges follows,
 // back to back in their order. There is a CORE and a QEMU note for each CPU, and
-// guestNote as the VMCOREINFO note when it is not empty.
+// guestNote as the VMCOREINFO note when it is not empty. The core of a 32-bit
+// machine is marked as such (EM_386); it is an ELF32 file where that can hold it.
 //
 // Other than in QEMU's files, e_ehsize is right and the section name table
 // stands before the memory, so that all of the file's front is known at once.
-func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte) ([]byte, error) {
+func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte, is32 bool) ([]byte, error) {
 	if len(ranges) > maxProgramHeaders-1 || len(cpus) > maxCPUs {
 		return nil, fmt.Errorf("an ELF core of %d ranges and %d CPUs: at most %d and %d", len(ranges), len(cpus), maxProgramHeaders-1, maxCPUs)
 	}
-	notes := encodeNotes(cpus, guestNote)
+	notes := encodeNotes(cpus, guestNote, is32)
 	const shdrs = 2
-	const phoff = elfHeaderSize + shdrs*elfSectionSize
 	phnum := uint64(len(ranges)) + 1
-	noteOff := phoff + phnum*elfProgSize
+	room := elfHeaderSize + shdrs*elfSectionSize + phnum*elfProgSize + uint64(len(notes)) + uint64(len(shstrtab))
+	t := tablesFor(ranges, is32, room)
+	phoff := t.header + shdrs*t.section
+	noteOff := phoff + phnum*t.prog
 	memory := noteOff + uint64(len(notes)) + uint64(len(shstrtab))
 
 	header := elf.Header64{
 		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
-		Phoff: phoff, Shoff: elfHeaderSize, Ehsize: elfHeaderSize, Phentsize: elfProgSize,
+		Phoff: phoff, Shoff: t.header, Ehsize: uint16(t.header), Phentsize: uint16(t.prog), //nolint:gosec // 64 at most
 		Phnum:     uint16(min(phnum, pnXNum)),
-		Shentsize: elfSectionSize, Shnum: shdrs, Shstrndx: 1,
+		Shentsize: uint16(t.section), Shnum: shdrs, Shstrndx: 1, //nolint:gosec // 64 at most
 	}
-	copy(header.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
+	if is32 {
+		header.Machine = uint16(elf.EM_386)
+	}
+	copy(header.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(t.class), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
 	first := elf.Section64{}
 	if phnum >= pnXNum {
 		first.Info = uint32(phnum) //nolint:gosec // at most maxProgramHeaders
@@ -46,16 +52,16 @@ func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(memory))                                                 //nolint:gosec // bounded by maxProgramHeaders and maxCPUs
 	put := func(v any) { _ = binary.Write(&b, binary.LittleEndian, v) } // into memory, of fixed size
-	put(&header)
-	put(&first)
-	put(&names)
-	put(&elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))})
+	put(t.encodeHeader(&header))
+	put(t.encodeSection(&first))
+	put(t.encodeSection(&names))
+	put(t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))}))
 	at := memory
 	for _, r := range ranges {
 		if r.Size > math.MaxInt64-at {
 			return nil, fmt.Errorf("an ELF core that holds %v would pass the largest file", r)
 		}
-		put(&elf.Prog64{Type: uint32(elf.PT_LOAD), Off: at, Vaddr: r.Start, Paddr: r.Start, Filesz: r.Size, Memsz: r.Size})
+		put(t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_LOAD), Off: at, Vaddr: r.Start, Paddr: r.Start, Filesz: r.Size, Memsz: r.Size}))
 		at += r.Size
 	}
 	b.Write(notes)
@@ -64,10 +70,14 @@ func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte) ([]byte, error) {
 }
 
 // encodeNotes is the payload of the PT_NOTE segment, in QEMU's order.
-func encodeNotes(cpus []CPU, guestNote []byte) []byte {
+func encodeNotes(cpus []CPU, guestNote []byte, is32 bool) []byte {
 	var b []byte
 	for i := range cpus {
-		b = appendNote(b, noteCore, uint32(elf.NT_PRSTATUS), encode(cpus[i].prstatus()))
+		var core any = cpus[i].prstatus()
+		if is32 {
+			core = cpus[i].prstatus32()
+		}
+		b = appendNote(b, noteCore, uint32(elf.NT_PRSTATUS), encode(core))
 	}
 	for i := range cpus {
 		b = appendNote(b, noteQEMU, 0, encode(cpus[i].qemu()))
@@ -111,6 +121,18 @@ func (c *CPU) prstatus() *prstatus {
 		Rip: c.Rip, CS: uint64(c.CS.Selector), Rflags: c.Rflags, Rsp: c.Rsp, SS: uint64(c.SS.Selector),
 		FSBase: c.FS.Base, GSBase: c.GS.Base,
 		DS: uint64(c.DS.Selector), ES: uint64(c.ES.Selector), FS: uint64(c.FS.Selector), GS: uint64(c.GS.Selector),
+	}
+}
+
+// prstatus32 is the CORE note of a CPU of a 32-bit machine.
+func (c *CPU) prstatus32() *prstatus32 {
+	return &prstatus32{
+		PID: uint32(c.Index) + 1, //nolint:gosec // at most maxCPUs
+		Ebx: low32(c.Rbx), Ecx: low32(c.Rcx), Edx: low32(c.Rdx), Esi: low32(c.Rsi), Edi: low32(c.Rdi),
+		Ebp: low32(c.Rbp), Eax: low32(c.Rax),
+		DS: uint32(c.DS.Selector), ES: uint32(c.ES.Selector), FS: uint32(c.FS.Selector), GS: uint32(c.GS.Selector),
+		Eip: low32(c.Rip), CS: uint32(c.CS.Selector), Eflags: low32(c.Rflags),
+		Esp: low32(c.Rsp), SS: uint32(c.SS.Selector),
 	}
 }
 

@@ -1,0 +1,63 @@
+package physmem
+
+import (
+	"debug/elf"
+	"math"
+)
+
+// elfTables are the structures of one ELF class, as a writer needs them: the sizes
+// of file header, program header and section header, and their forms in the file.
+type elfTables struct {
+	class                 elf.Class
+	header, section, prog uint64 // bytes
+	encodeHeader          func(h *elf.Header64) any
+	encodeSection         func(s *elf.Section64) any
+	encodeProg            func(p *elf.Prog64) any
+}
+
+var tablesELF64 = elfTables{
+	class: elf.ELFCLASS64, header: elfHeaderSize, section: elfSectionSize, prog: elfProgSize,
+	encodeHeader:  func(h *elf.Header64) any { return h },
+	encodeSection: func(s *elf.Section64) any { return s },
+	encodeProg:    func(p *elf.Prog64) any { return p },
+}
+
+var tablesELF32 = elfTables{
+	class: elf.ELFCLASS32, header: 0x34, section: layoutELF32.sectionSize, prog: layoutELF32.progSize,
+	encodeHeader: func(h *elf.Header64) any {
+		return &elf.Header32{
+			Ident: h.Ident, Type: h.Type, Machine: h.Machine, Version: h.Version,
+			Phoff: low32(h.Phoff), Shoff: low32(h.Shoff), Ehsize: h.Ehsize,
+			Phentsize: h.Phentsize, Phnum: h.Phnum, Shentsize: h.Shentsize, Shnum: h.Shnum, Shstrndx: h.Shstrndx,
+		}
+	},
+	encodeSection: func(s *elf.Section64) any {
+		return &elf.Section32{Name: s.Name, Type: s.Type, Off: low32(s.Off), Size: low32(s.Size), Info: s.Info}
+	},
+	encodeProg: func(p *elf.Prog64) any {
+		return &elf.Prog32{
+			Type: p.Type, Off: low32(p.Off), Vaddr: low32(p.Vaddr), Paddr: low32(p.Paddr),
+			Filesz: low32(p.Filesz), Memsz: low32(p.Memsz),
+		}
+	},
+}
+
+// low32 is a number of a file that tablesFor found to fit ELF32.
+func low32(v uint64) uint32 { return uint32(v & math.MaxUint32) }
+
+// tablesFor chooses the class as QEMU does: ELF32 for a 32-bit machine, unless
+// an address or a file offset needs more than 32 bits. Front is how many bytes
+// stand before the memory, at most.
+func tablesFor(ranges []Range, is32 bool, front uint64) *elfTables {
+	if !is32 {
+		return &tablesELF64
+	}
+	end := front
+	for _, r := range ranges {
+		if r.End() > 1<<32 || r.Size > 1<<32-min(end, 1<<32) {
+			return &tablesELF64
+		}
+		end += r.Size
+	}
+	return &tablesELF32
+}
