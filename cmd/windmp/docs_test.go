@@ -1,0 +1,121 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const repository = "../.."
+
+// markdownFiles are the documents of the repository, by their path in it.
+func markdownFiles(t *testing.T) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(repository, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && filepath.Ext(path) == ".md" {
+			rel, err := filepath.Rel(repository, path)
+			paths = append(paths, filepath.ToSlash(rel))
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Contains(t, paths, "README.md")
+	return paths
+}
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(repository, path))
+	require.NoError(t, err)
+	return string(data)
+}
+
+var (
+	fencedBlock  = regexp.MustCompile("(?s)(?:^|\n)```.*?\n```\n")
+	inlineCode   = regexp.MustCompile("`[^`\n]+`")
+	markdownLink = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	heading      = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors are what GitHub makes of a document's headings.
+func anchors(doc string) (all []string) {
+	for _, m := range heading.FindAllStringSubmatch(fencedBlock.ReplaceAllString(doc, "\n"), -1) {
+		text := markdownLink.ReplaceAllString(m[1], "")
+		text = notInAnchor.ReplaceAllString(strings.ToLower(text), "")
+		all = append(all, strings.ReplaceAll(text, " ", "-"))
+	}
+	return all
+}
+
+// TestDocsLinkToWhatIsThere follows every link within the repository, to the
+// heading.
+func TestDocsLinkToWhatIsThere(t *testing.T) {
+	t.Parallel()
+	for _, path := range markdownFiles(t) {
+		doc := inlineCode.ReplaceAllString(fencedBlock.ReplaceAllString(readDoc(t, path), "\n"), "")
+		for _, m := range markdownLink.FindAllStringSubmatch(doc, -1) {
+			link := m[1]
+			if strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(link, "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(filepath.Join(repository, target)); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, link)
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(readDoc(t, target)), anchor) {
+				t.Errorf("%s links to %s, but there is no such heading", path, link)
+			}
+		}
+	}
+}
+
+func TestAnchors(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{"1-save-the-memory", "windmp-check-file", "its-not-tried"},
+		anchors("# 1. Save the memory\n```sh\n# no heading\n```\n## windmp check FILE...\n```text\n```\n### It's [not](x.md) tried\n"))
+}
+
+// fence is a fenced block of a document.
+type fence struct {
+	info, body string // info is what stands behind the opening fence
+	start, end int    // of the body
+}
+
+var fenceOpen = regexp.MustCompile("(?m)^```([^`\n]*)\n")
+
+// fences are the fenced blocks of a document, in order.
+func fences(doc string) (all []fence) {
+	for at := 0; ; {
+		open := fenceOpen.FindStringSubmatchIndex(doc[at:])
+		if open == nil {
+			return all
+		}
+		info, start := doc[at+open[2]:at+open[3]], at+open[1]
+		n := strings.Index(doc[start:], "```\n")
+		if n < 0 {
+			return all
+		}
+		all = append(all, fence{info, doc[start : start+n], start, start + n})
+		at = start + n + len("```\n")
+	}
+}
