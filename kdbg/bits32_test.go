@@ -69,6 +69,8 @@ func (k *kernel32) put32(va uint32, values ...uint32) {
 	}
 }
 
+func (k *kernel32) put16(va uint32, v uint16) { binary.LittleEndian.PutUint16(k.at(va), v) }
+
 func (k *kernel32) put64(va uint32, v uint64) { binary.LittleEndian.PutUint64(k.at(va), v) }
 
 func (k *kernel32) module(at, next, base, size uint32, name string) {

@@ -49,15 +49,15 @@ func CurrentProcess(s *vtop.Space, b *Block, prcb vtop.VA) (thread, process vtop
 	at := prcb
 	var found [3]vtop.VA
 	for i, step := range steps {
-		v, err := s.Uint64(at + vtop.VA(step.offset))
+		v, err := s.Pointer(at + vtop.VA(step.offset))
 		if err != nil {
 			return found[0], found[1], 0, fmt.Errorf("%s: %w", step.what, err)
 		}
-		found[i] = vtop.VA(v)
-		if i < len(steps)-1 && (!kernelAddress(s, vtop.VA(v)) || step.offset == 0) {
-			return found[0], found[1], 0, &PointerError{What: step.what, At: at + vtop.VA(step.offset), Got: vtop.VA(v)}
+		found[i] = v
+		if i < len(steps)-1 && (!kernelAddress(s, v) || step.offset == 0) {
+			return found[0], found[1], 0, &PointerError{What: step.what, At: at + vtop.VA(step.offset), Got: v}
 		}
-		at = vtop.VA(v)
+		at = v
 	}
 	return found[0], found[1], uint64(found[2]), nil
 }

@@ -60,8 +60,12 @@ type ProcessLayout struct {
 }
 
 // nameFromPeb are the distances of ImageFileName from Peb that Windows has had
-// on x64 and arm64 (Volatility's profiles; dumps of 9600, 19041 and 26100).
-var nameFromPeb = []uint64{0x50, 0x58, 0x60, ^uint64(0x50) + 1, ^uint64(0x58) + 1}
+// on x64 and arm64 (Volatility's profiles; dumps of 9600, 19041 and 26100),
+// nameFromPeb32 those on x86 (Volatility's profiles: XP to 7, and 8 to 10).
+var (
+	nameFromPeb   = []uint64{0x50, 0x58, 0x60, ^uint64(0x50) + 1, ^uint64(0x58) + 1}
+	nameFromPeb32 = []uint64{^uint64(0x3c) + 1, 0x30, 0x34, 0x38}
+)
 
 // Processes walks the list of processes. The layout of EPROCESS is derived
 // without symbols: it is the one in which an entry near the head of the list
@@ -90,8 +94,7 @@ func processEntries(s *vtop.Space, head vtop.VA) ([]vtop.VA, error) {
 	var list []vtop.VA
 	seen := map[vtop.VA]bool{}
 	for from := head; ; {
-		next, err := s.Uint64(from)
-		at := vtop.VA(next)
+		at, err := s.Pointer(from)
 		switch {
 		case err != nil:
 			return list, fmt.Errorf("process list after %d entries: %w", len(list), err)
@@ -130,12 +133,13 @@ func processLayout(s *vtop.Space, b *Block, entries []vtop.VA) (*ProcessLayout, 
 
 // derive tries every place of ActiveProcessLinks for the entry of System.
 func (l *ProcessLayout) derive(s *vtop.Space, at vtop.VA) bool {
-	if pid, err := s.Uint64(at - wordSize); err != nil || pid != systemPID {
+	pointer := uint64(s.PointerSize()) //nolint:gosec // 8 or 4
+	if pid, err := s.Pointer(at - vtop.VA(pointer)); err != nil || pid != systemPID {
 		return false
 	}
-	for links := uint64(minLinks); links < min(l.Peb, maxEProcess); links += wordSize {
+	for links := uint64(minLinks); links < min(l.Peb, maxEProcess); links += pointer {
 		base := at - vtop.VA(links)
-		cr3, err := s.Uint64(base + vtop.VA(l.DirectoryTable))
+		cr3, err := s.Pointer(base + vtop.VA(l.DirectoryTable))
 		if err != nil || cr3 == 0 {
 			continue
 		}
@@ -150,7 +154,11 @@ func (l *ProcessLayout) derive(s *vtop.Space, at vtop.VA) bool {
 // findName finds the name of System.
 func (l *ProcessLayout) findName(s *vtop.Space, base vtop.VA) (uint64, bool) {
 	var b [len(systemName)]byte
-	for _, distance := range nameFromPeb {
+	distances := nameFromPeb
+	if s.PointerSize() == pointerSize32 {
+		distances = nameFromPeb32
+	}
+	for _, distance := range distances {
 		at := l.Peb + distance
 		if _, err := s.ReadVirtual(b[:], base+vtop.VA(at)); err == nil && string(b[:]) == systemName {
 			return at, true
@@ -169,19 +177,19 @@ func (l *ProcessLayout) deriveFromThreads(s *vtop.Space, b *Block, entries []vto
 		return false
 	}
 	for _, offset := range []uint16{d.OffsetPrcbCurrentThread, d.OffsetPrcbIdleThread} {
-		thread, err := s.Uint64(list[0].PRCB + vtop.VA(offset))
+		thread, err := s.Pointer(list[0].PRCB + vtop.VA(offset))
 		if offset == 0 || err != nil {
 			continue
 		}
-		process, err := s.Uint64(vtop.VA(thread) + vtop.VA(d.OffsetKThreadApcProcess))
+		process, err := s.Pointer(thread + vtop.VA(d.OffsetKThreadApcProcess))
 		if err != nil {
 			continue
 		}
 		i := slices.IndexFunc(entries, func(at vtop.VA) bool {
-			return at > vtop.VA(process) && at-vtop.VA(process) >= minLinks && uint64(at-vtop.VA(process)) < min(l.Peb, maxEProcess)
+			return at > process && at-process >= minLinks && uint64(at-process) < min(l.Peb, maxEProcess)
 		})
 		if i >= 0 {
-			l.Links = uint64(entries[i] - vtop.VA(process))
+			l.Links = uint64(entries[i] - process)
 			return true
 		}
 	}
@@ -192,13 +200,13 @@ func (l *ProcessLayout) deriveFromThreads(s *vtop.Space, b *Block, entries []vto
 func (l *ProcessLayout) read(s *vtop.Space, links vtop.VA) Process {
 	p := Process{EPROCESS: links - vtop.VA(l.Links)}
 	word := func(offset uint64) uint64 {
-		v, err := s.Uint64(p.EPROCESS + vtop.VA(offset))
+		v, err := s.Pointer(p.EPROCESS + vtop.VA(offset))
 		if err != nil && p.Err == nil {
 			p.Err = fmt.Errorf("EPROCESS+%#x: %w", offset, err)
 		}
-		return v
+		return uint64(v)
 	}
-	p.PID = word(l.Links - wordSize)
+	p.PID = word(l.Links - uint64(s.PointerSize())) //nolint:gosec // 8 or 4
 	p.DirectoryTable = word(l.DirectoryTable)
 	p.Peb = vtop.VA(word(l.Peb))
 	if l.Parent != 0 {

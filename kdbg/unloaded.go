@@ -30,9 +30,19 @@ type unloadedDriver struct {
 	Time       uint64
 }
 
-const unloadedSize = 0x28
+// unloadedDriver32 is that of x86.
+type unloadedDriver32 struct {
+	Name       unicodeString32
+	Start, End uint32
+	Time       uint64
+}
 
-var _ [unloadedSize]byte = [unsafe.Sizeof(unloadedDriver{})]byte{}
+const unloadedSize, unloadedSize32 = 0x28, 0x18
+
+var (
+	_ [unloadedSize]byte   = [unsafe.Sizeof(unloadedDriver{})]byte{}
+	_ [unloadedSize32]byte = [unsafe.Sizeof(unloadedDriver32{})]byte{}
+)
 
 // UnloadedDrivers reads the ring of drivers that were unloaded, the oldest
 // first; none were when the pointer at KDBG.MmUnloadedDrivers is null. The
@@ -43,25 +53,22 @@ func UnloadedDrivers(s *vtop.Space, b *Block) ([]UnloadedDriver, error) {
 	if err != nil {
 		return nil, err
 	}
-	array, err := s.Uint64(at)
+	array, err := s.Pointer(at)
 	if err != nil {
 		return nil, fmt.Errorf("MmUnloadedDrivers: %w", err)
 	}
 	if array == 0 {
 		return nil, nil
 	}
-	if end := vtop.VA(array) + MaxUnloaded*unloadedSize; !kernelAddress(s, vtop.VA(array)) || !kernelAddress(s, end) {
-		return nil, &PointerError{What: "MmUnloadedDrivers", At: at, Got: vtop.VA(array)}
+	if end := array + MaxUnloaded*unloadedSize; !kernelAddress(s, array) || !kernelAddress(s, end) {
+		return nil, &PointerError{What: "MmUnloadedDrivers", At: at, Got: array}
 	}
 	var list []UnloadedDriver
 	for i := range vtop.VA(MaxUnloaded) {
-		var raw [unloadedSize]byte
-		if _, err := s.ReadVirtual(raw[:], vtop.VA(array)+i*unloadedSize); err != nil {
+		u, err := readUnloaded(s, array, i)
+		if err != nil {
 			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", i, err)
 		}
-		var u unloadedDriver
-		// It can only refuse a short buffer, and this one has the right size.
-		_, _ = binary.Decode(raw[:], binary.LittleEndian, &u)
 		if u.Start == 0 || u.End <= u.Start {
 			continue
 		}
@@ -71,4 +78,20 @@ func UnloadedDrivers(s *vtop.Space, b *Block) ([]UnloadedDriver, error) {
 	}
 	slices.SortStableFunc(list, func(a, b UnloadedDriver) int { return cmp.Compare(a.Time, b.Time) })
 	return list, nil
+}
+
+// readUnloaded reads the i-th entry of the array.
+func readUnloaded(s *vtop.Space, array, i vtop.VA) (*unloadedDriver, error) {
+	var raw [unloadedSize]byte
+	// Decoding can only refuse a short buffer, and these have the right sizes.
+	if s.PointerSize() != pointerSize32 {
+		_, err := s.ReadVirtual(raw[:], array+i*unloadedSize)
+		u := new(unloadedDriver)
+		_, _ = binary.Decode(raw[:], binary.LittleEndian, u)
+		return u, err
+	}
+	_, err := s.ReadVirtual(raw[:unloadedSize32], array+i*unloadedSize32)
+	var n unloadedDriver32
+	_, _ = binary.Decode(raw[:unloadedSize32], binary.LittleEndian, &n)
+	return &unloadedDriver{Name: n.Name.widened(), Start: uint64(n.Start), End: uint64(n.End), Time: n.Time}, err
 }
