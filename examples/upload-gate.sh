@@ -38,7 +38,7 @@ fi
 decisions=$(jq -r '
 	{OK: "accept", WARN: "accept", UNKNOWN: "ask", FAIL: "reject"} as $decision
 	| .files[]
-	| [$decision[.verdict] // "ask", .verdict, .path, ((.reason // "") | split("\n")[0])]
+	| [$decision[.verdict] // "ask", .verdict, .path, ((.reason // "-") | split("\n")[0])]
 	| @tsv' <<<"$document")
 printf '%s\n' "$decisions"
 
