@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -65,7 +64,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:           "windmp",
 		Short:         "Turn the saved memory of a Windows virtual machine into a dump that WinDbg opens",
 		Long:          "windmp turns the saved memory of a Windows virtual machine into a crash dump that WinDbg opens.\n\n" + exitHelp,
-		Version:       version(),
+		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          usageArgs(cobra.NoArgs),
@@ -77,7 +76,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
 	})
-	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.symbolsCommand(), a.vtopCommand())
+	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.symbolsCommand(), a.vtopCommand(),
+		a.versionCommand(), a.completionCommand())
+	registerCompletions(root)
 	return root
 }
 
@@ -142,23 +143,4 @@ func exitCode(err error) int {
 	default:
 		return exitFailed
 	}
-}
-
-// version is what the build knows of itself: the module's version, or the
-// commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				v += "-" + s.Value[:12]
-			}
-		}
-	}
-	return v
 }

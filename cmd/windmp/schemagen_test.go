@@ -30,6 +30,7 @@ func documents() map[string]reflect.Type {
 		infoSchema:    reflect.TypeFor[infoDocument](),
 		symbolsSchema: reflect.TypeFor[symbolsDocument](),
 		vtopSchema:    reflect.TypeFor[vtopDocument](),
+		versionSchema: reflect.TypeFor[versionDocument](),
 	}
 }
 

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"windmp/convert"
+	"windmp/physmem"
+)
+
+const completionLong = `Completion prints a script that teaches a shell to complete commands, flags, the
+values of flags, and file names.
+
+  bash        windmp completion bash > /etc/bash_completion.d/windmp
+  zsh         windmp completion zsh > "${fpath[1]}/_windmp"
+  fish        windmp completion fish > ~/.config/fish/completions/windmp.fish
+  powershell  windmp completion powershell | Out-String | Invoke-Expression
+
+For one session of bash: source <(windmp completion bash). The packages for Linux
+bring the scripts with them.
+
+`
+
+// shells are the scripts that cobra writes, by shell.
+func shells(root *cobra.Command) map[string]func(io.Writer) error {
+	return map[string]func(io.Writer) error{
+		"bash":       func(w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+		"zsh":        root.GenZshCompletion,
+		"fish":       func(w io.Writer) error { return root.GenFishCompletion(w, true) },
+		"powershell": root.GenPowerShellCompletionWithDesc,
+	}
+}
+
+// completionCommand stands in for cobra's own, whose unknown shell is a help
+// text and exit code 0.
+func (a *app) completionCommand() *cobra.Command {
+	names := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use:                   "completion bash|zsh|fish|powershell",
+		Short:                 "Print a shell's completion script",
+		Long:                  completionLong + exitHelp,
+		Args:                  usageArgs(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		ValidArgs:             names,
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return shells(cmd.Root())[args[0]](a.stdout)
+		},
+	}
+}
+
+// flagValues are the words that a flag takes, by its name. A flag has the same
+// values in every command that knows it.
+func flagValues() map[string][]string {
+	return map[string][]string{
+		"contexts": words(convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved),
+		"format":   append([]string{"auto"}, words(physmem.Formats()...)...),
+		"level":    words(convert.CheckHeader, convert.CheckQuick, convert.CheckFull),
+		"missing":  words(convert.MissingFail, convert.MissingZero, convert.MissingDrop),
+		"sparse":   words(convert.SparseAuto, convert.SparseAlways, convert.SparseNever),
+		"to":       words(convert.FormatDMP, convert.FormatELF),
+		"type":     words(convert.OutputAuto, convert.OutputFull, convert.OutputBitmap, convert.OutputKernel),
+	}
+}
+
+func words[M ~string](modes ...M) []string {
+	list := make([]string, 0, len(modes))
+	for _, m := range modes {
+		list = append(list, string(m))
+	}
+	return list
+}
+
+// argFiles is how many of a command's first arguments are names of files. Of a
+// command that is not here all are.
+var argFiles = map[string]int{"convert": 2, "info": 1, "symbols": 1, "vtop": 1, "version": 0}
+
+// registerCompletions tells cobra what to offer for arguments and for values. A
+// file may have any name: people call a vmcore .core, .elf, .dump or nothing.
+func registerCompletions(root *cobra.Command) {
+	values := flagValues()
+	for _, cmd := range root.Commands() {
+		if limit, ok := argFiles[cmd.Name()]; ok {
+			cmd.ValidArgsFunction = completeFiles(limit)
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			list, known := values[f.Name]
+			if !known && f.Value.Type() == "string" {
+				return // it may be a file
+			}
+			offer := cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)
+			cobra.CheckErr(cmd.RegisterFlagCompletionFunc(f.Name, offer)) // fails for a flag that is not there
+		})
+	}
+}
+
+// completeFiles leaves the first limit arguments to the shell, which knows files,
+// and offers nothing for the others.
+func completeFiles(limit int) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) < limit {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
