@@ -60,7 +60,7 @@ func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	if err != nil {
 		return err
 	}
-	c.Dump = &DumpReport{Type: h.DumpType.String(), RequiredSpace: h.RequiredDumpSpace, Comment: h.CommentText()}
+	c.Dump = dumpReport(h)
 	if err := c.checkIdentity(h); err != nil {
 		return err
 	}

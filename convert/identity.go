@@ -157,7 +157,7 @@ func (g *Guest) BugCheckDetail() *BugCheckDetail {
 	var parameters [4]uint64
 	source := "memory"
 	switch {
-	case g.Header != nil && g.Image.DumpHeader() != nil:
+	case g.Header != nil && g.isDump():
 		code, parameters, source = g.Header.BugCheckCode, g.Header.BugCheckParameters, "header"
 	case g.BugCheck != nil:
 		code, parameters = g.BugCheck.Code, g.BugCheck.Parameters

@@ -131,6 +131,7 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 		r.describe(g, opt)
 		return err
 	})
+	err = r.describeHeaderOnly(err)
 	r.Error = errorReport(err)
 	return r, err
 }
@@ -168,8 +169,8 @@ func (r *InfoReport) describe(g *Guest, opt InfoOptions) {
 	g.readWithoutKDBG()
 	r.System, r.Bug = g.System(), g.BugCheckDetail()
 	r.Memory = g.memoryMap()
-	if h := g.Header; h != nil && g.Image.DumpHeader() != nil {
-		r.Dump = &DumpReport{Type: h.DumpType.String(), RequiredSpace: h.RequiredDumpSpace, Comment: h.CommentText()}
+	if g.Header != nil && g.isDump() {
+		r.Dump = dumpReport(g.Header)
 	}
 	if g.KDBG != nil {
 		k := g.imageReport("", vtop.VA(g.KDBG.Data.KernBase), 0)
