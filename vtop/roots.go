@@ -61,6 +61,14 @@ const (
 //
 // What can't be read is passed over. The error is ctx's.
 func Roots(ctx context.Context, mem io.ReaderAt, ranges []Range, must []VA, visit func(Root) bool) error {
+	return eachPage(ctx, mem, ranges, func(pa PA, page []byte) bool {
+		return offer(mem, pa, page, must, visit)
+	})
+}
+
+// eachPage hands the whole pages of the ranges to visit, ascending, until that
+// returns false.
+func eachPage(ctx context.Context, mem io.ReaderAt, ranges []Range, visit func(PA, []byte) bool) error {
 	buf := make([]byte, rootWindow)
 	for _, r := range ranges {
 		at := (r.Start + tablePage - 1) &^ (tablePage - 1)
@@ -70,7 +78,7 @@ func Roots(ctx context.Context, mem io.ReaderAt, ranges []Range, must []VA, visi
 			}
 			n, _ := mem.ReadAt(buf[:min(end-at, rootWindow)], int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
 			for off := 0; off+tablePage <= n; off += tablePage {
-				if !offer(mem, PA(at)+PA(off), buf[off:off+tablePage], must, visit) {
+				if !visit(PA(at)+PA(off), buf[off:off+tablePage]) {
 					return nil
 				}
 			}
@@ -178,17 +186,17 @@ func LowStubs(mem io.ReaderAt, ranges []Range) []LowStub {
 // Mapped visits the pages that the address space maps in [from, to], ascending,
 // until visit returns false or limit entries of page tables were looked at; it
 // reports whether all was visited. Tables that can't be read are passed over, as
-// are pages in transition. In the 32-bit modes nothing is visited.
+// are pages in transition.
 func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
-	if s.Mode != ModeX64 {
-		return false
-	}
-	m := mapped{space: s, from: from, to: to, left: limit, visit: visit}
-	return m.table(Entry(s.DTB).Address(), s.levels(), 0)
+	f := s.paging()
+	m := mapped{mem: s.Mem, paging: f, signed: s.Mode == ModeX64, from: from, to: to, left: limit, visit: visit}
+	return m.table(s.DTB&f.rootMask, f.levels, 0)
 }
 
 type mapped struct {
-	space    *Space
+	mem      io.ReaderAt
+	paging   *paging
+	signed   bool // the highest bit of an address is extended
 	from, to VA
 	left     int
 	visit    func(Mapping) bool
@@ -196,16 +204,20 @@ type mapped struct {
 
 // table goes through one page table, which maps addresses from base on.
 func (m *mapped) table(pa PA, level int, base VA) bool {
-	page := make([]byte, tablePage)
-	if n, _ := readFull(m.space.Mem, page, pa); n < len(page) {
+	f := m.paging
+	entries := f.lastIndex + 1
+	if level == f.levels {
+		entries = f.topEntries
+	}
+	page := make([]byte, entries*f.entrySize)
+	if n, _ := readFull(m.mem, page, pa); n < len(page) {
 		return true
 	}
-	shift := pageShift + indexBits*(level-1)
-	top := level == m.space.levels()
-	for i := range VA(tableSlots) {
-		va := base | i<<shift
-		if top {
-			unused := 64 - shift - indexBits
+	shift := f.shift(level)
+	for i := range entries {
+		va := base | VA(i)<<shift
+		if level == f.levels && m.signed {
+			unused := 64 - shift - f.indexBits
 			va = VA(int64(va) << unused >> unused) //nolint:gosec // sign extension is the point
 		}
 		if last := va | (1<<shift - 1); last < m.from || va > m.to {
@@ -214,18 +226,21 @@ func (m *mapped) table(pa PA, level int, base VA) bool {
 		if m.left--; m.left < 0 {
 			return false
 		}
-		e := Entry(binary.LittleEndian.Uint64(page[i*entrySize:]))
-		if !e.Present() {
+		e := f.decode(page[i*f.entrySize:])
+		if !e.Present() || e&f.reserved[level] != 0 {
 			continue
 		}
-		if level == 1 || level <= pagingL4.maxLarge && e.Large() {
-			step := Step{Level: level, EntryPA: pa + PA(i)*entrySize, Entry: e}
-			if !m.visit(step.page(va, pagingL4.largeAddress(e, level), 1<<shift)) {
-				return false
-			}
-			continue
+		step := Step{Level: level, EntryPA: pa + i*f.entrySize, Entry: e}
+		more := true
+		switch {
+		case level == 1:
+			more = m.visit(step.page(va, e.Address(), 1<<shift))
+		case !e.Large():
+			more = m.table(e.Address(), level-1, va)
+		case f.mapsLarge(e, level):
+			more = m.visit(step.page(va, f.largeAddress(e, level), 1<<shift))
 		}
-		if !m.table(e.Address(), level-1, va) {
+		if !more {
 			return false
 		}
 	}
