@@ -11,17 +11,16 @@ import (
 )
 
 const completionLong = `Completion prints a script that teaches a shell to complete commands, flags, the
-values of flags, and file names.
-
-  bash        windmp completion bash > /etc/bash_completion.d/windmp
-  zsh         windmp completion zsh > "${fpath[1]}/_windmp"
-  fish        windmp completion fish > ~/.config/fish/completions/windmp.fish
-  powershell  windmp completion powershell | Out-String | Invoke-Expression
-
-For one session of bash: source <(windmp completion bash). The packages for Linux
-bring the scripts with them.
+values of flags, and file names. The packages for Linux bring those of bash, zsh
+and fish with them.
 
 `
+
+const completionExample = `  source <(windmp completion bash)     # this session; for all: save it as
+                                       # ~/.local/share/bash-completion/completions/windmp
+  windmp completion zsh > "${fpath[1]}/_windmp"
+  windmp completion fish > ~/.config/fish/completions/windmp.fish
+  windmp completion powershell | Out-String | Invoke-Expression`
 
 // shells are the scripts that cobra writes, by shell.
 func shells(root *cobra.Command) map[string]func(io.Writer) error {
@@ -41,6 +40,7 @@ func (a *app) completionCommand() *cobra.Command {
 		Use:                   "completion bash|zsh|fish|powershell",
 		Short:                 "Print a shell's completion script",
 		Long:                  completionLong + exitHelp,
+		Example:               completionExample,
 		Args:                  usageArgs(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		ValidArgs:             names,
 		DisableFlagsInUseLine: true,

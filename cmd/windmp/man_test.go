@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The man pages are made by a test and committed, so that the program carries no
+// renderer and a package needs no program of another architecture.
+var updateMan = flag.Bool("update-man", false, "write docs/man anew from the commands")
+
+const manDir = "../../docs/man"
+
+// manTitle is the line of a page that holds its date.
+var manTitle = regexp.MustCompile(`(?m)^\.TH .*$`)
+
+// exitLine is a row of exitHelp: the code, and what it means.
+var exitLine = regexp.MustCompile(`(?m)^  (\d+) +(.*(?:\n {7}.*)*)`)
+
+// manPage renders one command's page. Cobra's has the date of the day, options in
+// paragraphs that begin with a tab, and no section for the exit codes.
+func manPage(t *testing.T, cmd *cobra.Command) string {
+	t.Helper()
+	require.True(t, strings.HasSuffix(cmd.Long, exitHelp), "the help of %s ends with the exit codes", cmd.CommandPath())
+	cmd.Long = strings.TrimSuffix(cmd.Long, exitHelp)
+	cmd.Example = strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
+	cmd.DisableAutoGenTag = true
+	cmd.InitDefaultVersionFlag()
+	var page bytes.Buffer
+	require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{}, &page))
+	name := strings.ToUpper(strings.ReplaceAll(cmd.CommandPath(), " ", "-"))
+	text := manTitle.ReplaceAllLiteralString(page.String(), `.TH "`+name+`" "1" "" "windmp" "windmp manual"`)
+	before, rest, found := strings.Cut(text, ".SH OPTIONS\n")
+	require.True(t, found)
+	_, rest, found = strings.Cut(rest, "\n.SH ")
+	require.True(t, found)
+	middle, last, found := strings.Cut("\n.SH "+rest, "\n.SH SEE ALSO\n")
+	require.True(t, found)
+	return before + commandSection(cmd) + optionSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection() + ".SH SEE ALSO\n" + last
+}
+
+// commandSection lists the commands below a command.
+func commandSection(cmd *cobra.Command) string {
+	var s strings.Builder
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			s.WriteString(".TP\n\\fB" + c.Name() + "\\fP\n" + c.Short + "\n")
+		}
+	}
+	if s.Len() == 0 {
+		return ""
+	}
+	return ".SH COMMANDS\n" + s.String()
+}
+
+// optionSection lists a command's flags in the order of its help.
+func optionSection(cmd *cobra.Command) string {
+	var s strings.Builder
+	s.WriteString(".SH OPTIONS\n")
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		s.WriteString(".TP\n")
+		if f.Shorthand != "" {
+			s.WriteString(`\fB\-` + f.Shorthand + `\fP, `)
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		s.WriteString(`\fB\-\-` + strings.ReplaceAll(f.Name, "-", `\-`) + `\fP`)
+		if value != "" {
+			s.WriteString(`=\fI` + value + `\fP`)
+		}
+		s.WriteString("\n" + strings.ReplaceAll(usage, "-", `\-`))
+		switch f.DefValue {
+		case "", "0", "false", "[]":
+		default:
+			s.WriteString(" (default " + f.DefValue + ")")
+		}
+		s.WriteString("\n")
+	})
+	return s.String()
+}
+
+// exitSection is exitHelp as a section of a page.
+func exitSection() string {
+	var s strings.Builder
+	s.WriteString(".SH EXIT STATUS\n")
+	for _, m := range exitLine.FindAllStringSubmatch(exitHelp, -1) {
+		text := strings.ReplaceAll(strings.Join(strings.Fields(m[2]), " "), "-", `\-`)
+		s.WriteString(".TP\n\\fB" + m[1] + "\\fP\n" + text + "\n")
+	}
+	return s.String()
+}
+
+// manCommands are the commands that have a page.
+func manCommands() []*cobra.Command {
+	root := (&app{}).rootCommand()
+	return append([]*cobra.Command{root}, root.Commands()...)
+}
+
+// TestManPagesAreOfTheCommands keeps docs/man and the flags in step.
+func TestManPagesAreOfTheCommands(t *testing.T) {
+	t.Parallel()
+	want := map[string]bool{}
+	for _, cmd := range manCommands() {
+		path := filepath.Join(manDir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1")
+		want[path] = true
+		page := manPage(t, cmd)
+		if *updateMan {
+			require.NoError(t, os.MkdirAll(manDir, 0o755))
+			require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
+		}
+		committed, err := os.ReadFile(path)
+		require.NoError(t, err, "go test ./cmd/windmp -run Man -update-man")
+		assert.Equal(t, string(committed), page, "go test ./cmd/windmp -run Man -update-man")
+	}
+	pages, err := filepath.Glob(filepath.Join(manDir, "*.1"))
+	require.NoError(t, err)
+	for _, path := range pages {
+		assert.True(t, want[path], "%s is of no command", path)
+	}
+}
+
+// TestManPagesNameAll looks for what a reader of a page needs.
+func TestManPagesNameAll(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range manCommands() {
+		page := manPage(t, cmd)
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			assert.Contains(t, page, `\fB\-\-`+strings.ReplaceAll(f.Name, "-", `\-`)+`\fP`, "%s", cmd.CommandPath())
+		})
+		for _, code := range []string{"0", "1", "2", "3", "4", "130"} {
+			assert.Contains(t, page, "\n.TP\n\\fB"+code+"\\fP\n", "%s", cmd.CommandPath())
+		}
+	}
+}
