@@ -43,6 +43,21 @@ type CheckOptions struct {
 	Jobs int
 	// Source is as that of [InfoOptions].
 	Source Options
+	// Progress is as that of [Options], with [StageRead] for all files together:
+	// what is unpacked, and with CheckFull what is read. Total grows when more
+	// turns out to be read.
+	Progress func(Progress)
+}
+
+// meter counts what a check of files reads.
+func (o *CheckOptions) meter(paths ...string) *meter {
+	total := int64(0)
+	for _, path := range paths {
+		if st, err := os.Stat(path); err == nil && o.Level == CheckFull {
+			total += st.Size()
+		}
+	}
+	return newMeter(StageRead, total, 0, o.Progress)
 }
 
 // DefaultCheckJobs is how many files are checked at the same time.
@@ -109,6 +124,7 @@ func CheckFiles(ctx context.Context, paths []string, opt CheckOptions) *CheckRep
 	if opt.Level == "" {
 		opt.Level = CheckQuick
 	}
+	m := opt.meter(paths...)
 	r := &CheckReport{Level: opt.Level, MaxSize: opt.MaxSize, Files: make([]FileCheck, len(paths))}
 	var group errgroup.Group
 	group.SetLimit(max(1, min(opt.Jobs, MaxWorkers)))
@@ -118,7 +134,7 @@ func CheckFiles(ctx context.Context, paths []string, opt CheckOptions) *CheckRep
 	var mu sync.Mutex
 	for i, path := range paths {
 		group.Go(func() error {
-			f := CheckFile(ctx, path, opt)
+			f := checkFile(ctx, path, opt, m)
 			mu.Lock()
 			defer mu.Unlock()
 			r.Files[i] = *f
@@ -126,6 +142,7 @@ func CheckFiles(ctx context.Context, paths []string, opt CheckOptions) *CheckRep
 		})
 	}
 	_ = group.Wait() // no function returns an error
+	m.finish()
 	r.count()
 	return r
 }
@@ -146,7 +163,10 @@ func (r *CheckReport) count() {
 // fileChecker checks one file.
 type fileChecker struct {
 	*FileCheck
-	opt CheckOptions
+	opt   CheckOptions
+	meter *meter
+	// stage is the one that runs, for errors that do not say.
+	stage Stage
 	// size is that of what is examined, more than Size when the file is packed.
 	size int64
 	findings
@@ -154,7 +174,13 @@ type fileChecker struct {
 
 // CheckFile checks one file. The result is never nil.
 func CheckFile(ctx context.Context, path string, opt CheckOptions) *FileCheck {
-	c := &fileChecker{FileCheck: &FileCheck{Path: path, Findings: []Finding{}}, opt: opt}
+	m := opt.meter(path)
+	defer m.finish()
+	return checkFile(ctx, path, opt, m)
+}
+
+func checkFile(ctx context.Context, path string, opt CheckOptions, m *meter) *FileCheck {
+	c := &fileChecker{FileCheck: &FileCheck{Path: path, Findings: []Finding{}}, opt: opt, meter: m, stage: StageOpen}
 	c.Err = c.run(ctx)
 	c.finish()
 	return c.FileCheck
@@ -176,7 +202,8 @@ func (c *fileChecker) run(ctx context.Context) (err error) {
 	c.size = c.Size
 	defer func() {
 		if err == nil && c.opt.Level == CheckFull {
-			c.SHA256, err = hashFile(ctx, f, c.Size)
+			c.stage = StageRead
+			c.SHA256, err = hashFile(ctx, c.meter.reader(f), c.Size)
 		}
 	}()
 	return c.checkPacked(ctx, f)
@@ -184,7 +211,10 @@ func (c *fileChecker) run(ctx context.Context) (err error) {
 
 // checkPacked unpacks what is packed, as a conversion does.
 func (c *fileChecker) checkPacked(ctx context.Context, f *os.File) (err error) {
-	t, err := unpackFile(ctx, c.Path, c.opt.Source.TempDir)
+	t, err := unpackFile(ctx, c.Path, c.opt.Source.TempDir, func(size int64) *meter {
+		c.meter.grow(size)
+		return c.meter
+	})
 	if err != nil {
 		return err
 	}
@@ -216,11 +246,13 @@ func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
 	}
 	if looksDump {
 		c.Kind = kindDump
+		c.stage = StageHeader
 		err = c.checkDump(r, head)
 	} else {
 		err = c.checkCore(ctx, r)
 	}
 	if err == nil && c.opt.Level == CheckFull {
+		c.stage = StageRead
 		err = c.readMemory(ctx, r)
 	}
 	return err
@@ -237,6 +269,7 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 	if c.opt.Level == CheckHeader {
 		g := &Guest{Image: im}
 		g.noteOddities()
+		c.stage = StageHeader
 		err := g.readHeader()
 		c.adopt(g)
 		return err
@@ -302,6 +335,9 @@ func (c *fileChecker) limit(size int64, what string) {
 func (c *fileChecker) finish() {
 	c.FileCheck.Findings = append(c.FileCheck.Findings, c.list...)
 	c.Error = errorReport(c.Err)
+	if c.Error != nil && c.Error.Stage == "" {
+		c.Error.Stage = string(c.stage)
+	}
 	c.Verdict = verdict(c.list)
 	var refused *RefusedError
 	if c.Err != nil && c.Verdict != "FAIL" {

@@ -51,6 +51,7 @@ const badPagesNamed = 4
 // readPages reads all memory through the image.
 func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 	buf := make([]byte, readBlock)
+	c.meter.grow(int64(rangesSize(im.Ranges()))) //nolint:gosec // what a file holds
 	bad := uint64(0)
 	var first []error
 	for _, r := range im.Ranges() {
@@ -60,7 +61,8 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 			}
 			n := min(uint64(len(buf)), r.End()-at)
 			got, err := im.ReadAt(buf[:n], int64(at)) //nolint:gosec // physical addresses have 52 bits
-			at += uint64(got)                         //nolint:gosec // not negative
+			c.meter.add(got)
+			at += uint64(got) //nolint:gosec // not negative
 			if err == nil {
 				continue
 			}

@@ -47,6 +47,7 @@ func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err err
 	if err != nil {
 		return err
 	}
+	opt.enter(StagePlan)
 	p, err := NewPlan(g, opt)
 	r.describePlan(p)
 	if err != nil || opt.DryRun {

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"windmp/kdbg"
 	"windmp/vtop"
@@ -23,7 +24,7 @@ func (d *discovery) fromMemory() (bool, error) {
 		}
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
-	err := vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), d.must(), func(r vtop.Root) bool {
+	err := vtop.Roots(d.ctx, d.counted(), d.tableRanges(), d.must(), func(r vtop.Root) bool {
 		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
 		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), via)
 	})
@@ -45,6 +46,12 @@ func (d *discovery) must() []vtop.VA {
 	return list
 }
 
+// counted is all memory, for a search whose progress is reported.
+func (d *discovery) counted() io.ReaderAt {
+	held := rangesSize(d.g.Image.Ranges())
+	return newMeter(StageKernel, int64(held), 0, d.opt.Progress).reader(d.g.Image) //nolint:gosec // what a file holds
+}
+
 // locate searches all memory for debugger data blocks, once.
 func (d *discovery) locate() error {
 	if d.located {
@@ -52,7 +59,7 @@ func (d *discovery) locate() error {
 	}
 	d.located = true
 	var err error
-	d.blocks, err = kdbg.Locate(d.ctx, d.g.Image, d.blockRanges())
+	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), d.blockRanges())
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}

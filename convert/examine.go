@@ -98,11 +98,16 @@ func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error
 		run   func() error
 	}{
 		{StageHeader, g.readHeader},
-		{StageKernel, func() error { return g.findGuest(ctx, &opt) }},
-		{StageKernel, g.readKernel},
+		{StageKernel, func() error {
+			if err := g.findGuest(ctx, &opt); err != nil {
+				return err
+			}
+			return g.readKernel()
+		}},
 		{StageCPUs, g.readProcessors},
 	}
 	for _, s := range stages {
+		opt.enter(s.stage)
 		if err := s.run(); err != nil {
 			return g, &StageError{Stage: s.stage, Err: err}
 		}

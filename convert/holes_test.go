@@ -106,7 +106,7 @@ func TestHolesOfSource(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.dmp")
 			var last, total int64
 			o.NoSync = true
-			o.Progress = func(d, n int64) { last, total = d, n }
+			o.Progress = func(p convert.Progress) { last, total = p.Done, p.Total }
 			require.NoError(t, p.WriteFile(t.Context(), out, o))
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)

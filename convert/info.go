@@ -153,8 +153,12 @@ func errorReport(err error) *ErrorReport {
 	}
 	r := &ErrorReport{Message: err.Error(), Hint: Hint(err)}
 	var st *StageError
-	if errors.As(err, &st) {
+	var usage *UsageError
+	switch {
+	case errors.As(err, &st):
 		r.Stage = string(st.Stage)
+	case errors.As(err, &usage):
+		r.Stage = string(StageUsage)
 	}
 	return r
 }

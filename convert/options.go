@@ -93,9 +93,9 @@ type Options struct {
 	Sparse SparseMode
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
-	// Progress, when set, is called from one goroutine at a time, at most about
-	// ten times a second and once at the end, with bytes written and in all.
-	Progress func(done, total int64)
+	// Progress, when set, is called from one goroutine at a time: when a stage
+	// begins, where it counts bytes about ten times a second, and at its end.
+	Progress func(Progress)
 }
 
 // overrides tells whether the user says something of the guest.

@@ -110,8 +110,9 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 		return &StageError{Stage: StageWrite, Err: err}
 	}
 	if !opt.NoSync {
+		opt.enter(StageSync)
 		if err := tmp.Sync(); err != nil {
-			return &StageError{Stage: StageWrite, Err: err}
+			return &StageError{Stage: StageSync, Err: err}
 		}
 	}
 	if err := tmp.Close(); err != nil {
@@ -127,7 +128,7 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 		return nil
 	}
 	if err := syncDir(filepath.Dir(out)); err != nil {
-		return &StageError{Stage: StageOutput, Err: err}
+		return &StageError{Stage: StageSync, Err: err}
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func TestOutputAppearsMeanwhile(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.dmp")
-	opt := convert.Options{Progress: func(done, total int64) {
-		if done == total {
+	opt := convert.Options{Progress: func(p convert.Progress) {
+		if p.Stage == convert.StageWrite && p.Done == p.Total {
 			_ = os.WriteFile(out, []byte("first"), 0o600)
 		}
 	}}

@@ -62,6 +62,7 @@ type OutputReport struct {
 
 // ErrorReport says what ended the conversion.
 type ErrorReport struct {
+	// Stage is the step of the run that failed.
 	Stage   string `json:"stage,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
@@ -253,11 +254,7 @@ func (r *Report) finish(err error) {
 	if err == nil {
 		return
 	}
-	r.Error = &ErrorReport{Message: err.Error(), Hint: Hint(err)}
-	var st *StageError
-	if errors.As(err, &st) {
-		r.Error.Stage = string(st.Stage)
-	}
+	r.Error = errorReport(err)
 	var format *physmem.FormatError
 	switch {
 	case errors.As(err, &format):

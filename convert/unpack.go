@@ -53,9 +53,12 @@ func packed(r io.ReaderAt) Compression {
 // openSource opens the source, unpacked first if need be. The function closes
 // what was opened.
 func openSource(ctx context.Context, path string, opt Options) (*physmem.Image, func() error, error) {
-	t, err := unpackFile(ctx, path, opt.TempDir)
+	opt.enter(StageOpen)
+	t, err := unpackFile(ctx, path, opt.TempDir, func(size int64) *meter {
+		return newMeter(StageUnpack, size, 0, opt.Progress)
+	})
 	if err != nil {
-		return nil, nil, &StageError{Stage: StageOpen, Err: err}
+		return nil, nil, err
 	}
 	if t == nil {
 		im, err := openInput(path, opt.Input)
@@ -73,22 +76,36 @@ func openSource(ctx context.Context, path string, opt Options) (*physmem.Image, 
 
 // unpackFile unpacks a gzip or zstd file, with or without a tar in it as
 // virtctl hands it out, into a temporary file of dir, sparse and without a name
-// where the system allows that. It returns nil when the file is not packed.
-func unpackFile(ctx context.Context, path, dir string) (*tempFile, error) {
+// where the system allows that. It returns nil when the file is not packed; of
+// one that is, start gets the size and returns what counts its bytes. The error
+// is a [*StageError].
+func unpackFile(ctx context.Context, path, dir string, start func(size int64) *meter) (*tempFile, error) {
 	// What is no regular file (a FIFO would wait for a writer) is physmem's to
 	// judge.
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() {
 		return nil, nil //nolint:nilnil,nilerr // documented: nothing to unpack
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, &StageError{Stage: StageOpen, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
 	how := packed(f)
 	if how == CompressNone {
 		return nil, nil //nolint:nilnil // documented: nothing to unpack
 	}
+	m := start(st.Size())
+	t, err := unpack(ctx, how, io.NewSectionReader(m.reader(f), 0, st.Size()), dir)
+	if err != nil {
+		return nil, &StageError{Stage: StageUnpack, Err: err}
+	}
+	m.finish()
+	return t, nil
+}
+
+// unpack unpacks a stream into a temporary file.
+func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*tempFile, error) {
 	content, err := newUnpacker(how, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, err)

@@ -7,8 +7,6 @@ import (
 	"iter"
 	"runtime"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,8 +22,6 @@ const (
 	DefaultWorkers = 2
 	// MaxWorkers bounds the memory that the copy takes: a block each.
 	MaxWorkers = 16
-	// progressEvery is the least time between two progress reports.
-	progressEvery = 100 * time.Millisecond
 )
 
 // block is one piece of the output: parts of one or more spans.
@@ -126,7 +122,7 @@ func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
 	if err := p.writeFront(io.NewOffsetWriter(w, 0)); err != nil {
 		return fmt.Errorf("writing the header: %w", err)
 	}
-	meter := newMeter(p.Size, p.memory.firstPage, opt.Progress)
+	meter := newMeter(StageWrite, p.Size, p.memory.firstPage, opt.Progress)
 	o := newOverlay(p.Edits)
 	work := make(chan block)
 	group, ctx := errgroup.WithContext(ctx)
@@ -202,7 +198,7 @@ func (p *Plan) stream(ctx context.Context, w io.Writer, opt Options) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	meter := newMeter(p.Size, p.memory.firstPage, opt.Progress)
+	meter := newMeter(StageWrite, p.Size, p.memory.firstPage, opt.Progress)
 	pool := sync.Pool{New: func() any { return new([blockSize]byte) }}
 	for f := range p.readAhead(ctx, &pool, p.workers(opt)) {
 		r := <-f
@@ -245,40 +241,4 @@ func (p *Plan) readAhead(ctx context.Context, pool *sync.Pool, n int) <-chan cha
 		}
 	}()
 	return queue
-}
-
-// meter counts bytes and reports them now and then.
-type meter struct {
-	done   atomic.Int64
-	total  int64
-	report func(done, total int64)
-	mu     sync.Mutex
-	last   time.Time
-}
-
-func newMeter(total, start int64, report func(done, total int64)) *meter {
-	m := &meter{total: total, report: report}
-	m.done.Store(start)
-	return m
-}
-
-// add counts n bytes; the report is made by whichever worker comes first when
-// it is due, and nobody waits for it.
-func (m *meter) add(n int) {
-	done := m.done.Add(int64(n))
-	if m.report == nil || !m.mu.TryLock() {
-		return
-	}
-	defer m.mu.Unlock()
-	if now := time.Now(); now.Sub(m.last) >= progressEvery {
-		m.last = now
-		m.report(done, m.total)
-	}
-}
-
-// finish makes the last report.
-func (m *meter) finish() {
-	if m.report != nil {
-		m.report(m.done.Load(), m.total)
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"windmp/convert"
 )
 
 // lineEvery is how often a line of progress is printed where there is no
@@ -34,9 +36,10 @@ func (a *app) newProgress(quiet bool) *progress {
 }
 
 // update is a convert.Options.Progress function.
-func (p *progress) update(done, total int64) {
+func (p *progress) update(at convert.Progress) {
+	done, total := at.Done, at.Total
 	switch {
-	case p.quiet:
+	case p.quiet || at.Stage != convert.StageWrite:
 	case p.draw:
 		p.drawBar(done, total)
 	case time.Now().After(p.next):
