@@ -4,10 +4,20 @@
 #define GDT_AT	0x1000u
 #define TSS_AT	0x1800u
 
-u32 pcr_of(u32 cpu) { return PCRS(cpu) + (opt_odd ? 0xbfc : 0xc00); }
+u32 pcr_of(u32 cpu) { return PCRS(cpu) + (opt.odd ? 0xbfc : 0xc00); }
 
-/* Every second CONTEXT crosses into the next page. */
-static u32 context_of(u32 cpu) { return CONTEXTS(cpu) + (opt_odd || cpu % 2 ? 0xe40 : 0x340); }
+u32 state_of(u32 cpu) { return pcr_of(cpu) + PRCB_IN_PCR + build->state; }
+
+/*
+ * Where debuggers look for the registers: since Windows 7 in a buffer of its own, of
+ * which every second one crosses into the next page here; before, in ProcessorState.
+ */
+static u32 context_of(u32 cpu)
+{
+	if (!build->context)
+		return state_of(cpu);
+	return CONTEXTS(cpu) + (opt.odd || cpu % 2 ? 0xe40 : 0x340);
+}
 
 static u32 stack_top(u32 cpu) { return STACKS(cpu) + STACK_SIZE; }
 
@@ -56,12 +66,12 @@ static void saved_context(u32 cpu)
 /* KSPECIAL_REGISTERS of x86: Cr0 Cr2 Cr3 Cr4, Dr0-3 6 7, Gdtr, Idtr, Tr, Ldtr. */
 static void special_put(u32 cpu)
 {
-	u32 s = pcr_of(cpu) + PRCB_IN_PCR + PRCB_SPECIAL;
+	u32 s = state_of(cpu) + CONTEXT_SIZE;
 
 	put32(s + 0x00, 0x8001003b);
 	put32(s + 0x04, 0x12340000 + cpu);
 	put32(s + 0x08, kernel_root);
-	put32(s + 0x0c, opt_nopae ? 0x6d8 : 0x6f8);
+	put32(s + 0x0c, opt.nopae ? 0x6d8 : 0x6f8);
 	put32(s + 0x24, 0x400);
 	put16(s + 0x2a, 0x3ff);
 	put32(s + 0x2c, TABLES(cpu) + GDT_AT);
@@ -95,7 +105,7 @@ static void tables_put(u32 cpu)
 	descriptor_put(gdt, 0x18, 0, 0xfffff, 0x00c0fb00);
 	descriptor_put(gdt, 0x20, 0, 0xfffff, 0x00c0f300);
 	descriptor_put(gdt, 0x28, tss, 0x20ab, 0x00008900);
-	descriptor_put(gdt, 0x30, pcr_of(cpu), PCR_SIZE, 0x00409300);
+	descriptor_put(gdt, 0x30, pcr_of(cpu), build->pcr_size, 0x00409300);
 	descriptor_put(gdt, 0x38, 0x7ffde000, 0xfff, 0x0040f300);
 }
 
@@ -103,12 +113,13 @@ void cpu_build(u32 cpu)
 {
 	u32 pcr = pcr_of(cpu), prcb = pcr + PRCB_IN_PCR, thread = pool_alloc(0x200), c = context_of(cpu);
 
-	map_new(pcr, PCR_SIZE, 1);
+	map_new(pcr, build->pcr_size, 1);
 	map_new(STACKS(cpu), STACK_SIZE, 1);
-	map_new(c, CONTEXT_SIZE + 4, 1);	/* QEMU writes four bytes more */
+	if (build->context)
+		map_new(c, CONTEXT_SIZE + 4, 1);	/* QEMU writes four bytes more */
 	tables_put(cpu);
 	put32(thread, 6);
-	put32(thread + 0x50, system_process);
+	put32(thread + build->apc_process, system_process);
 	put32(pcr + 0x1c, pcr);
 	put32(pcr + 0x20, prcb);
 	put32(pcr + 0x34, NT + NT_VERSION);
@@ -118,12 +129,13 @@ void cpu_build(u32 cpu)
 	put32(pcr + 0x44, 0x00010001);
 	put32(prcb, 0x00010001);
 	put32(prcb + 4, thread);
-	put32(prcb + 0x3cc, cpu);
-	put32(prcb + PRCB_CONTEXT, c);
-	special_put(cpu);
+	put32(prcb + build->prcb_number, cpu);
+	if (build->context)
+		put32(prcb + build->context, opt.noctx && cpu == cpu_total - 1 ? 0 : c);
 	for (u32 i = 0; i < CONTEXT_SIZE + 4; i += 4)
 		put32(c + i, 0xa5a5a5a5);	/* live: nothing was saved */
-	if (opt_bsod)
+	special_put(cpu);
+	if (opt.bsod)
 		saved_context(cpu);
 }
 
@@ -167,5 +179,5 @@ void cpu_park(u32 cpu)
 	put32(frame + 36, 0x08);
 	put32(frame + 40, flags[cpu]);
 	load_others(cpu);
-	enter(opt_nopae ? 0x6d8 : 0x6f8, boot_root, kernel_root, frame);
+	enter(opt.nopae ? 0x6d8 : 0x6f8, boot_root, kernel_root, frame);
 }

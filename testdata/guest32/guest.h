@@ -1,5 +1,5 @@
 /*
- * A bare-metal 32-bit guest that looks to its host like Windows 7 x86 with the virtio-win
+ * A bare-metal 32-bit guest that looks to its host like 32-bit Windows with the virtio-win
  * fwcfg driver. See README.md.
  */
 #ifndef GUEST_H
@@ -51,22 +51,41 @@ typedef unsigned long long u64;
 #define NT_MEMBLOCK	0x17d710u
 
 #define PRCB_IN_PCR	0x120u
-#define PCR_SIZE	0x3748u
-#define PRCB_CONTEXT	0x3618u
-#define PRCB_FRAME	0x018u		/* KPRCB.ProcessorState.ContextFrame */
-#define PRCB_SPECIAL	0x2e4u		/* and SpecialRegisters, 0x2cc behind it */
 #define CONTEXT_SIZE	0x2ccu
-#define KDBG_SIZE	0x340u		/* of Windows 7 */
 #define HEADER_SIZE	0x1000u
-#define BUILD		7601u
+#define NOTE_HEADER	24u
 #define TIME_BOOT	0x01d7a6b0c0000000ull	/* a day in September 2021 */
 #define TIME_DRIVER	(TIME_BOOT + 300000000ull)
 #define TIME_NOW	(TIME_BOOT + 72000000000ull)
 
-struct range { u32 start, size; };
+/* The words of the command line; numbers are NOT_GIVEN without. */
+#define NOT_GIVEN	0xffffffffu
+struct options {
+	u32 live, bsod, nopae, odd, badcopy, unmapped, badsig, badvalid, baddtb;
+	u32 nobug, noprocblk, noprcb, noctx, nonote;
+	u32 build, ncpu, descsz;
+};
+extern struct options opt;
+
+/* What differs between builds. */
+struct build {
+	u32 number, kdbg_size, major, minor;
+	const char *lab;
+	u32 state;		/* KPRCB.ProcessorState: ContextFrame, SpecialRegisters behind it */
+	u32 prcb_number;	/* KPRCB.Number */
+	u32 context;		/* KPRCB.Context, 0 before Windows 7 */
+	u32 prcb_size, pcr_size;
+	u32 apc_process;	/* KTHREAD.ApcState.Process */
+	u32 pid, parent, name, peb, process_size;	/* of EPROCESS; the links follow the PID */
+};
+extern const struct build *build;
+void build_choose(void);
+
+/* Memory that the header lists, in pages. */
+struct range { u32 page, count; };
 extern struct range runs[8];
 extern u32 run_count, cpu_total, kernel_root, boot_root;
-extern u32 opt_bsod, opt_nopae, opt_odd, opt_badcopy, opt_unmapped;
+#define FOUR_GIB	0x100000u	/* in pages */
 
 /* main.c */
 __attribute__((noreturn)) void die(const char *why);
@@ -74,7 +93,13 @@ void *memcpy(void *d, const void *s, unsigned int n);
 void *memset(void *d, int c, unsigned int n);
 u32 length(const char *s);
 
+/* mem.c */
+void memory_init(u32 mmap, u32 mmap_size);
+
 /* paging.c: paging is off, so memory is written by physical address. */
+#define FIRST_PAGE	0x200000u
+#define PAGES		256u
+#define PAGES_END	(FIRST_PAGE + PAGES * PAGE)
 void paging_init(void);
 void paging_finish(void);
 u32 page_alloc(void);
@@ -95,6 +120,7 @@ void cpu_build(u32 cpu);
 __attribute__((noreturn)) void cpu_park(u32 cpu);
 void bugcheck_data(u32 *five);
 u32 pcr_of(u32 cpu);
+u32 state_of(u32 cpu);
 void header_publish(void);
 
 /* boot.S */
@@ -106,6 +132,7 @@ __attribute__((noreturn)) void enter(u32 cr4, u32 boot_cr3, u32 kernel_cr3, u32 
 static inline void out8(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void out16(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void out32(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline u32 in32(u16 port) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port)); return v; }
 static inline u8 in8(u16 port) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
 
 #endif

@@ -13,9 +13,8 @@
 #define DMA_SELECT	8u
 #define DMA_WRITE	16u
 #define FORMAT_ELF	1	/* vmcoreinfo guest_format */
-#define NOTE_HEADER	24
 
-static u8 note[NOTE_HEADER + HEADER_SIZE] __attribute__((aligned(4096)));
+static u8 note[NOTE_HEADER + HEADER_SIZE + PAGE] __attribute__((aligned(4096)));
 
 static void h32(u32 offset, u32 v) { memcpy(note + NOTE_HEADER + offset, &v, 4); }
 static void h64(u32 offset, u64 v) { memcpy(note + NOTE_HEADER + offset, &v, 8); }
@@ -26,28 +25,30 @@ static void header_fill(void)
 
 	for (u32 i = 0; i < HEADER_SIZE; i += 4)
 		h32(i, 0x45474150);	/* "PAGE": not set */
-	h32(0x004, 0x504d5544);		/* "DUMP" */
+	if (opt.badsig)
+		h32(0x000, 0x50414745);	/* "EGAP" */
+	h32(0x004, opt.badvalid ? 0x514d5544 : 0x504d5544);	/* "DUMQ", "DUMP" */
 	h32(0x008, 0xf);		/* MajorVersion: free build */
-	h32(0x00c, BUILD);
-	h32(0x010, kernel_root);
+	h32(0x00c, build->number);
+	h32(0x010, opt.baddtb ? page_alloc() : kernel_root);
 	h32(0x014, NT + NT_PFNDB);
 	h32(0x018, NT + NT_LOADED);
 	h32(0x01c, NT + NT_ACTIVE);
 	h32(0x020, 0x14c);
-	h32(0x024, cpu_total);
+	h32(0x024, opt.ncpu == NOT_GIVEN ? cpu_total : opt.ncpu);
 	h32(0x028, 0);			/* no bug check when the driver starts */
 	h32(0x02c, DECODED);		/* the driver's mark */
 	h32(0x030, 0);
 	h32(0x034, 0);
 	h32(0x038, 0);
-	note[NOTE_HEADER + 0x05c] = !opt_nopae;
+	note[NOTE_HEADER + 0x05c] = !opt.nopae;
 	note[NOTE_HEADER + 0x05d] = 0;
-	h32(0x060, opt_unmapped ? NOWHERE : NT + NT_KDBG);
+	h32(0x060, opt.unmapped ? NOWHERE : NT + NT_KDBG);
 	h32(0x064, run_count);
 	for (u32 i = 0; i < run_count; i++) {
-		h32(0x06c + 8 * i, runs[i].start / PAGE);
-		h32(0x070 + 8 * i, runs[i].size / PAGE);
-		pages += runs[i].size / PAGE;
+		h32(0x06c + 8 * i, runs[i].page);
+		h32(0x070 + 8 * i, runs[i].count);
+		pages += runs[i].count;
 	}
 	h32(0x068, pages);
 	h32(0xf88, 1);			/* DumpType: full */
@@ -90,12 +91,18 @@ void header_publish(void)
 	static struct { u16 host_format, guest_format; u32 size; u64 paddr; } __attribute__((packed)) info;
 	static volatile struct { u32 control, length, address_high, address_low; } dma;
 
+	u32 size = opt.descsz == NOT_GIVEN ? HEADER_SIZE : opt.descsz;
+
+	if (opt.nonote)
+		return;
+	if (size > HEADER_SIZE + PAGE)
+		die("descsz=N: too large");
 	header_fill();
 	*(u32 *)note = 11;
-	*(u32 *)(note + 4) = HEADER_SIZE;
+	*(u32 *)(note + 4) = size;
 	memcpy(note + 12, "VMCOREINFO", 11);
 	info.guest_format = FORMAT_ELF;
-	info.size = sizeof note;
+	info.size = NOTE_HEADER + size;
 	info.paddr = (u32)note;
 	dma.control = swap32((u32)find("etc/vmcoreinfo") << 16 | DMA_SELECT | DMA_WRITE);
 	dma.length = swap32(sizeof info);

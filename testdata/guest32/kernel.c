@@ -6,7 +6,7 @@
 
 u32 system_process;
 
-u32 prcbs_address(void) { return NT + (opt_odd ? NT_PRCBS_ODD : NT_PRCBS); }
+u32 prcbs_address(void) { return NT + (opt.odd ? NT_PRCBS_ODD : NT_PRCBS); }
 
 u32 pool_alloc(u32 size)
 {
@@ -42,19 +42,11 @@ static const struct { u16 offset; u32 rva; } pointers[] = {
 };
 
 static const struct { u16 offset, value; } words[] = {
-	{ 0x2a8, 0x2c0 },	/* SizeEProcess */
-	{ 0x2aa, 0x1a8 },	/* OffsetEprocessPeb */
-	{ 0x2ac, 0x140 },	/* OffsetEprocessParentCID */
 	{ 0x2ae, 0x018 },	/* OffsetEprocessDirectoryTableBase */
-	{ 0x2b0, 0x3628 },	/* SizePrcb */
 	{ 0x2b4, 0x004 },	/* OffsetPrcbCurrentThread */
-	{ 0x2bc, PRCB_FRAME },	/* OffsetPrcbProcStateContext */
-	{ 0x2be, 0x3cc },	/* OffsetPrcbNumber */
-	{ 0x2e0, PCR_SIZE },	/* SizePcr */
 	{ 0x2e2, 0x01c },	/* OffsetPcrSelfPcr */
 	{ 0x2e4, 0x020 },	/* OffsetPcrCurrentPrcb */
 	{ 0x2e6, PRCB_IN_PCR },	/* OffsetPcrContainedPrcb */
-	{ 0x2f2, PRCB_SPECIAL },/* OffsetPrcbProcStateSpecialReg */
 	{ 0x2f4, 0x08 },	/* GdtR0Code */
 	{ 0x2f6, 0x10 },	/* GdtR0Data */
 	{ 0x2f8, 0x30 },	/* GdtR0Pcr */
@@ -62,8 +54,9 @@ static const struct { u16 offset, value; } words[] = {
 	{ 0x2fc, 0x23 },	/* GdtR3Data */
 	{ 0x2fe, 0x3b },	/* GdtR3Teb */
 	{ 0x302, 0x28 },	/* GdtTss */
-	{ 0x338, PRCB_CONTEXT },/* OffsetPrcbContext */
 };
+
+#define KDBG_ROOM	0x340u	/* the largest block */
 
 static void kdbg_put(u32 va, u32 tag)
 {
@@ -74,10 +67,24 @@ static void kdbg_put(u32 va, u32 tag)
 	for (u32 i = 0; i < COUNT(words); i++)
 		put16(va + words[i].offset, words[i].value);
 	put32(va + 0x10, tag);
-	put32(va + 0x14, KDBG_SIZE);
-	put16(va + 0x36, !opt_nopae);	/* PaeEnabled */
+	put16(va + 0x2a0, build->apc_process);	/* OffsetKThreadApcProcess */
+	put16(va + 0x2a8, build->process_size);	/* SizeEProcess */
+	put16(va + 0x2aa, build->peb);		/* OffsetEprocessPeb */
+	put16(va + 0x2ac, build->parent);	/* OffsetEprocessParentCID */
+	put16(va + 0x2b0, build->prcb_size);	/* SizePrcb */
+	put16(va + 0x2bc, build->state);	/* OffsetPrcbProcStateContext */
+	put16(va + 0x2be, build->prcb_number);	/* OffsetPrcbNumber */
+	put16(va + 0x2e0, build->pcr_size);	/* SizePcr */
+	put16(va + 0x2f2, build->state + CONTEXT_SIZE);	/* OffsetPrcbProcStateSpecialReg */
+	put16(va + 0x338, build->context);	/* OffsetPrcbContext */
+	for (u32 i = build->kdbg_size; i < KDBG_ROOM; i += 2)
+		put16(va + i, 0);
+	if (opt.nobug)
+		put64(va + 0x88, NOWHERE);
+	put32(va + 0x14, build->kdbg_size);
+	put16(va + 0x36, !opt.nopae);	/* PaeEnabled */
 	put64(va + 0x138, PAGE);	/* MmPageSize */
-	put64(va + 0x218, prcbs_address());
+	put64(va + 0x218, opt.noprocblk ? NOWHERE : prcbs_address());
 }
 
 /* DBGKD_GET_VERSION64: its addresses, unlike KDBG's, are extended by their sign. */
@@ -86,7 +93,7 @@ static void version_put(void)
 	u32 v = NT + NT_VERSION;
 
 	put16(v, 0x0f);
-	put16(v + 2, BUILD);
+	put16(v + 2, build->number);
 	put16(v + 4, 0x0006);	/* ProtocolVersion 6, KdSecondaryVersion 0 */
 	put16(v + 6, 0x3);
 	put16(v + 8, 0x14c);
@@ -98,11 +105,11 @@ static void version_put(void)
 static void kdbg_build(void)
 {
 	map_new(NT + NT_VERSION, 0x28, 1);
-	map_new(NT + NT_KDBG, KDBG_SIZE, 1);
-	map_new(DECODED, KDBG_SIZE, 1);
+	map_new(NT + NT_KDBG, KDBG_ROOM, 1);
+	map_new(DECODED, KDBG_ROOM, 1);
 	map_new(NT + NT_DATALIST, 8, 1);
 	kdbg_put(NT + NT_KDBG, 0x4742444b);
-	kdbg_put(DECODED, opt_badcopy ? 0x4b444247 : 0x4742444b);
+	kdbg_put(DECODED, opt.badcopy ? 0x4b444247 : 0x4742444b);
 	put32(NT + NT_DATALIST, NT + NT_KDBG);
 	put32(NT + NT_DATALIST + 4, NT + NT_KDBG);
 	version_put();
@@ -223,27 +230,27 @@ static void kuser_build(void)
 	for (u32 i = 0; root[i]; i++)
 		put16(KUSER + 0x030 + 2 * i, (u8)root[i]);
 	put32(KUSER + 0x264, 1);			/* NtProductType */
-	put32(KUSER + 0x26c, 6);			/* NtMajorVersion */
-	put32(KUSER + 0x270, 1);			/* NtMinorVersion */
+	put32(KUSER + 0x26c, build->major);			/* NtMajorVersion */
+	put32(KUSER + 0x270, build->minor);			/* NtMinorVersion */
 	put32(KUSER + 0x2d0, 0x110);			/* SuiteMask */
 	put32(KUSER + 0x3c0, cpu_total);		/* ActiveProcessorCount */
 }
 
-/* EPROCESS of System, offsets of Windows 7 x86. */
+/* EPROCESS of System. */
 static void process_build(void)
 {
-	u32 head = NT + NT_ACTIVE, p = pool_alloc(0x2c0);
+	u32 head = NT + NT_ACTIVE, p = pool_alloc(build->process_size), links = p + build->pid + 4;
 
 	system_process = p;
 	map_new(head, 8, 1);
 	put32(p, 3);
 	put32(p + 0x18, kernel_root);
-	put32(p + 0xb4, 4);
-	put32(p + 0xb8, head);
-	put32(p + 0xbc, head);
-	put32(head, p + 0xb8);
-	put32(head + 4, p + 0xb8);
-	put_ascii(p + 0x16c, "System");
+	put32(p + build->pid, 4);
+	put32(links, head);
+	put32(links + 4, head);
+	put32(head, links);
+	put32(head + 4, links);
+	put_ascii(p + build->name, "System");
 }
 
 /* KeBugCheckEx's code and parameters: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED in testdrv. */
@@ -270,13 +277,13 @@ void kernel_build(void)
 	map_new(NT + NT_PFNDB, 16, 1);
 	put32(NT + NT_PFNDB, 0x83000000);
 	map_new(NT + NT_BUILDLAB, 64, 1);
-	put_ascii(NT + NT_BUILDLAB, "7601.17514.x86fre.win7sp1_rtm.101119-1850");
+	put_ascii(NT + NT_BUILDLAB, build->lab);
 	map_new(NT + NT_BUGDATA, 20, 1);
-	if (opt_bsod) {
+	if (opt.bsod) {
 		bugcheck_data(five);
 		put(NT + NT_BUGDATA, five, sizeof five);
 	}
 	map_new(prcbs_address(), 4 * (MAX_CPUS + 1), 1);
 	for (u32 i = 0; i < cpu_total; i++)
-		put32(prcbs_address() + 4 * i, pcr_of(i) + PRCB_IN_PCR);
+		put32(prcbs_address() + 4 * i, opt.noprcb && i == cpu_total - 1 ? 0 : pcr_of(i) + PRCB_IN_PCR);
 }

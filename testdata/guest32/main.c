@@ -1,4 +1,4 @@
-/* The order of things, memory, the words, messages, and the way to etc/vmcoreinfo. */
+/* The order of things, the words, messages, the code pages, the other CPUs. */
 #include "guest.h"
 
 #define AP_START	0x8000u
@@ -6,9 +6,8 @@
 #define APIC_SVR	0x0f0u
 #define APIC_ICR	0x300u
 
-struct range runs[8];
-u32 run_count, cpu_total;
-u32 opt_bsod, opt_nopae, opt_odd, opt_badcopy, opt_unmapped;
+u32 cpu_total;
+struct options opt;
 static volatile u32 cpu_here[MAX_CPUS], released;
 
 static void say(const char *s)
@@ -49,68 +48,70 @@ u32 length(const char *s)
 	return n;
 }
 
-static const struct { const char *name; u32 *value; } words[] = {
-	{ "live", 0 }, { "bsod", &opt_bsod }, { "nopae", &opt_nopae }, { "odd", &opt_odd },
-	{ "badcopy", &opt_badcopy }, { "unmapped", &opt_unmapped },
+#define FLAG(name)	{ #name, &opt.name, 0 }
+#define NUMBER(name)	{ #name, &opt.name, 1 }
+static const struct word {
+	const char *name;
+	u32 *value;
+	u32 number;
+} words[] = {
+	FLAG(live), FLAG(bsod), FLAG(nopae), FLAG(odd), FLAG(badcopy), FLAG(unmapped),
+	FLAG(badsig), FLAG(badvalid), FLAG(baddtb), FLAG(nobug), FLAG(noprocblk),
+	FLAG(noprcb), FLAG(noctx), FLAG(nonote),
+	NUMBER(build), NUMBER(ncpu), NUMBER(descsz),
 };
+
+static const char *number_parse(const char *s, u32 *v)
+{
+	u32 base = 10, digit;
+
+	if (s[0] == '0' && s[1] == 'x') {
+		base = 16;
+		s += 2;
+	}
+	for (*v = 0;; s++) {
+		if (*s >= '0' && *s <= '9')
+			digit = (u32)(*s - '0');
+		else if (base == 16 && *s >= 'a' && *s <= 'f')
+			digit = (u32)(*s - 'a') + 10;
+		else
+			return s;
+		*v = *v * base + digit;
+	}
+}
+
+static const char *word_parse(const char *s)
+{
+	for (u32 i = 0; i < COUNT(words); i++) {
+		u32 n = length(words[i].name), j = 0;
+
+		while (j < n && s[j] == words[i].name[j])
+			j++;
+		if (j < n)
+			continue;
+		if (!words[i].number && (s[n] == ' ' || !s[n])) {
+			*words[i].value = 1;
+			return s + n;
+		}
+		if (words[i].number && s[n] == '=')
+			return number_parse(s + n + 1, words[i].value);
+	}
+	die("unknown word on the command line");
+}
 
 /* The command line begins with the kernel's file name. */
 static void options_parse(const char *s)
 {
+	for (u32 i = 0; i < COUNT(words); i++)
+		*words[i].value = words[i].number ? NOT_GIVEN : 0;
 	while (*s && *s != ' ')
 		s++;
 	while (*s) {
-		u32 n = 0, known = 0;
-
-		if (*s == ' ') {
+		if (*s == ' ')
 			s++;
-			continue;
-		}
-		while (s[n] && s[n] != ' ')
-			n++;
-		for (u32 i = 0; i < COUNT(words); i++) {
-			u32 k = 0;
-
-			while (k < n && words[i].name[k] == s[k])
-				k++;
-			if (k != n || words[i].name[k])
-				continue;
-			known = 1;
-			if (words[i].value)
-				*words[i].value = 1;
-		}
-		if (!known)
-			die("unknown word");
-		s += n;
+		else
+			s = word_parse(s);
 	}
-}
-
-/* The e820 map that the loader leaves; usable pages get their own address written in. */
-static void memory_init(u32 mmap, u32 mmap_size)
-{
-	struct entry { u32 size; u64 base, length; u32 type; } __attribute__((packed)) *e;
-
-	for (u32 at = mmap; at < mmap + mmap_size; at += e->size + 4) {
-		u32 start, end;
-
-		e = (struct entry *)at;
-		if (e->type != 1 || e->base >> 32 || run_count == COUNT(runs))
-			continue;
-		start = ((u32)e->base + PAGE - 1) & ~(PAGE - 1);
-		end = (u32)(e->base + e->length) & ~(PAGE - 1);
-		if (start == 0)
-			start = PAGE;	/* Windows does not list page 0 */
-		if (end > start)
-			runs[run_count++] = (struct range){ start, end - start };
-	}
-	if (run_count < 2 || runs[1].start + runs[1].size < 0xc00000)
-		die("too little RAM: 16M at least");
-	for (u32 i = 1; i < run_count; i++)
-		for (u32 pa = runs[i].start; pa < runs[i].start + runs[i].size; pa += PAGE)
-			if (pa >= (u32)image_end && (mmap < pa || mmap >= pa + PAGE)) {
-				*(u32 *)pa = pa;
-				*(u32 *)(pa + PAGE - 4) = pa;
-			}
 }
 
 static void copy_code(u32 rva, const char *from, const char *to)
@@ -177,7 +178,8 @@ static u32 cpu_count(void)
 
 void guest_main(const u32 *multiboot)
 {
-	options_parse((const char *)multiboot[4]);	/* memory_init may overwrite it */
+	options_parse((const char *)multiboot[4]);	/* memory_init overwrites it */
+	build_choose();
 	memory_init(multiboot[12], multiboot[11]);
 	cpu_total = cpu_count();
 	if (cpu_total > MAX_CPUS)

@@ -1,25 +1,44 @@
-/* The page tables that the host will see, with PAE or without: scattered tables, 4 KiB pages. */
+/*
+ * The page tables that the host will see, with PAE or without: scattered tables and 4 KiB
+ * pages. With PAE and RAM above 4 GiB, every second page is there.
+ */
 #include "guest.h"
 
 #define PRESENT		0x01u
 #define TABLE		0x63u	/* D A RW P */
 #define LARGE		0xe3u
-#define FIRST_PAGE	0x400000u
-#define PAGES		2048u
-#define STRIDE		1237u	/* odd, so that all pages come up once */
+#define LEAF		0x121u	/* G A P */
+#define LEAF_WRITABLE	0x42u	/* D RW */
+#define STRIDE		101u	/* odd, so that all pages come up once */
+#define WINDOW		0x40000000u
+#define TWO_MIB		0x200000u
 
 u32 kernel_root, boot_root;
+static u32 high_pages;
 
 /* Pages come in an order that jumps about, so that nothing is contiguous by luck. */
+static u32 nth_page(u32 n)
+{
+	if (n >= PAGES)
+		die("out of memory");
+	return n * STRIDE % PAGES * PAGE;
+}
+
 u32 page_alloc(void)
 {
 	static u32 taken;
-	u32 pa = FIRST_PAGE + taken++ * STRIDE % PAGES * PAGE;
+	u32 pa = FIRST_PAGE + nth_page(taken++);
 
-	if (taken > PAGES)
-		die("out of memory");
 	memset((void *)pa, 0, PAGE);
 	return pa;
+}
+
+/* The lower half of the address of a page above 4 GiB, which is zero from the start. */
+static u32 page_alloc_high(void)
+{
+	static u32 taken;
+
+	return nth_page(taken++);
 }
 
 static void entry_set(u32 pa, u32 value)
@@ -38,15 +57,34 @@ static u32 slot(u32 va)
 {
 	u32 entry;
 
-	if (opt_nopae)
+	if (opt.nopae)
 		entry = kernel_root + (va >> 22) * 4;
 	else
 		entry = directory(va >> 30) + (va >> 21 & 511) * 8;
 	if (!(*(u32 *)entry & PRESENT))
 		entry_set(entry, page_alloc() | TABLE);
-	if (opt_nopae)
+	if (opt.nopae)
 		return (*(u32 *)entry & ~0xfffu) + (va >> 12 & 1023) * 4;
 	return (*(u32 *)entry & ~0xfffu) + (va >> 12 & 511) * 8;
+}
+
+static u32 is_high(u32 entry)
+{
+	return opt.nopae ? 0 : *(u32 *)(entry + 4);
+}
+
+static void map_page(u32 va, u32 flags, u32 high)
+{
+	u32 entry = slot(va);
+
+	if (*(u32 *)entry & PRESENT)
+		return;
+	if (!high) {
+		entry_set(entry, page_alloc() | flags);
+		return;
+	}
+	entry_set(entry, page_alloc_high() | flags);
+	*(u32 *)(entry + 4) = 1;	/* 4 GiB */
 }
 
 void map_new(u32 va, u32 size, u32 writable)
@@ -54,23 +92,81 @@ void map_new(u32 va, u32 size, u32 writable)
 	u32 pages = (size + (va & (PAGE - 1)) + PAGE - 1) / PAGE;
 
 	for (u32 at = va & ~(PAGE - 1); pages--; at += PAGE)
-		if (!(*(u32 *)slot(at) & PRESENT))
-			entry_set(slot(at), page_alloc() | 0x121 | (writable ? 0x42 : 0));
+		/* The CPUs take the tables in TABLES by their physical address. */
+		map_page(at, LEAF | (writable ? LEAF_WRITABLE : 0),
+			 high_pages && (at / PAGE) % 2 && (at < TABLES(0) || at >= TABLES(MAX_CPUS)));
+}
+
+/* The address of a mapped byte's entry. */
+static u32 mapped(u32 va)
+{
+	u32 entry = slot(va);
+
+	if (!(*(u32 *)entry & PRESENT))
+		die("access to an address that is not mapped");
+	return entry;
 }
 
 u32 phys(u32 va)
 {
-	u32 e = *(u32 *)slot(va);
+	u32 entry = mapped(va);
 
-	if (!(e & PRESENT))
-		die("write to an address that is not mapped");
-	return (e & ~0xfffu) + (va & (PAGE - 1));
+	if (is_high(entry))
+		die("a physical address above 4 GiB");
+	return (*(u32 *)entry & ~0xfffu) + (va & (PAGE - 1));
+}
+
+/*
+ * A byte above 4 GiB, reached with paging on for a moment: the first 16 MiB stay where
+ * they are, and 2 MiB around the byte come up at WINDOW.
+ */
+static u8 *window_open(u32 low)
+{
+	static u64 root[4] __attribute__((aligned(32)));
+	static u64 near[512] __attribute__((aligned(4096))), far[512] __attribute__((aligned(4096)));
+
+	for (u32 i = 0; i < 8; i++)
+		near[i] = i * TWO_MIB | LARGE;
+	far[0] = 1ull << 32 | (low & ~(TWO_MIB - 1)) | LARGE;
+	root[0] = (u32)near | PRESENT;
+	root[1] = (u32)far | PRESENT;
+	__asm__ volatile("mov %0, %%cr4; mov %1, %%cr3; mov %2, %%cr0" : : "r"(0x20), "r"(root), "r"(0x80000011) : "memory");
+	return (u8 *)(WINDOW + low % TWO_MIB);
+}
+
+static void window_close(void)
+{
+	__asm__ volatile("mov %0, %%cr0" : : "r"(0x11) : "memory");
+}
+
+static void put8(u32 va, u8 v)
+{
+	u32 entry = mapped(va), pa = (*(u32 *)entry & ~0xfffu) + (va & (PAGE - 1));
+
+	if (!is_high(entry)) {
+		*(u8 *)pa = v;
+		return;
+	}
+	*window_open(pa) = v;
+	window_close();
+}
+
+static u8 get8(u32 va)
+{
+	u32 entry = mapped(va), pa = (*(u32 *)entry & ~0xfffu) + (va & (PAGE - 1));
+	u8 v;
+
+	if (!is_high(entry))
+		return *(u8 *)pa;
+	v = *window_open(pa);
+	window_close();
+	return v;
 }
 
 void put(u32 va, const void *p, u32 n)
 {
 	for (u32 i = 0; i < n; i++)
-		*(u8 *)phys(va + i) = ((const u8 *)p)[i];
+		put8(va + i, ((const u8 *)p)[i]);
 }
 
 u32 get32(u32 va)
@@ -78,7 +174,7 @@ u32 get32(u32 va)
 	u32 v = 0;
 
 	for (u32 i = 0; i < 4; i++)
-		v |= (u32)*(u8 *)phys(va + i) << (8 * i);
+		v |= (u32)get8(va + i) << (8 * i);
 	return v;
 }
 
@@ -89,7 +185,10 @@ u32 get32(u32 va)
  */
 void paging_init(void)
 {
-	if (opt_nopae) {
+	for (u32 i = 0; i < run_count; i++)
+		if (runs[i].page == FOUR_GIB && runs[i].count >= PAGES)
+			high_pages = !opt.nopae;
+	if (opt.nopae) {
 		kernel_root = page_alloc();
 		boot_root = page_alloc();
 		/* The self-map at c0000000 that 32-bit Windows has. */
@@ -110,7 +209,7 @@ void paging_finish(void)
 {
 	u32 identity = page_alloc();
 
-	if (opt_nopae) {
+	if (opt.nopae) {
 		for (u32 i = 512; i < 1024; i++)
 			entry_set(boot_root + 4 * i, *(u32 *)(kernel_root + 4 * i));
 		for (u32 i = 0; i < 4; i++)
