@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -93,6 +94,64 @@ func TestAnchors(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{"1-save-the-memory", "windmp-check-file", "its-not-tried"},
 		anchors("# 1. Save the memory\n```sh\n# no heading\n```\n## windmp check FILE...\n```text\n```\n### It's [not](x.md) tried\n"))
+}
+
+var (
+	windmpCommand = regexp.MustCompile("(?m)(?:^|`)windmp ([a-z]+)([^`\n]*)")
+	longFlag      = regexp.MustCompile(`(?:^| )--([a-z-]+)`)
+)
+
+// TestDocsUseFlagsThatAreThere looks at every windmp command in the documents,
+// those included that are not run.
+func TestDocsUseFlagsThatAreThere(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, path := range markdownFiles(t) {
+		for _, m := range windmpCommand.FindAllStringSubmatch(readDoc(t, path), -1) {
+			cmd, _, err := (&app{}).rootCommand().Find([]string{m[1]})
+			if err != nil {
+				assert.NotContains(t, readDoc(t, path), "`windmp "+m[1], path)
+				continue // a sentence that begins with windmp
+			}
+			own, _, _ := strings.Cut(m[2], " | ") // what follows is another program's
+			for _, flag := range longFlag.FindAllStringSubmatch(own, -1) {
+				seen++
+				if flag[1] != "help" {
+					assert.NotNil(t, cmd.Flags().Lookup(flag[1]), "%s: %s", path, m[0])
+				}
+			}
+		}
+	}
+	assert.Greater(t, seen, 5)
+}
+
+var tableFlag = regexp.MustCompile("`--([a-z-]+)")
+
+// TestReadmeListsTheFlags: the README's tables of options name flags that are
+// there, and all of them.
+func TestReadmeListsTheFlags(t *testing.T) {
+	t.Parallel()
+	readme := readDoc(t, "README.md")
+	for name, title := range map[string]string{"convert": "## windmp convert IN [OUT]\n", "check": "### windmp check FILE...\n"} {
+		_, section, found := strings.Cut(readme, "\n"+title)
+		require.True(t, found, title)
+		_, table, found := strings.Cut(section, "| option | meaning |\n")
+		require.True(t, found, title)
+		table, _, _ = strings.Cut(table, "\n\n")
+		listed := map[string]bool{}
+		for row := range strings.Lines(table) {
+			option, _, _ := strings.Cut(strings.TrimPrefix(row, "|"), "|")
+			for _, m := range tableFlag.FindAllStringSubmatch(option, -1) {
+				listed[m[1]] = true
+			}
+		}
+		cmd, _, err := (&app{}).rootCommand().Find([]string{name})
+		require.NoError(t, err)
+		there := map[string]bool{}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { there[f.Name] = true })
+		delete(there, "help")
+		assert.Equal(t, there, listed, "README.md, windmp %s", name)
+	}
 }
 
 // fence is a fenced block of a document.
