@@ -88,7 +88,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 		}
 		return err
 	}
-	r := convert.CheckFiles(ctx, paths, opt)
+	r := convert.CheckFiles(ctx, expandWildcards(paths), opt)
 	err = f.outcome(r)
 	if f.json {
 		return a.emit(checkDocument{header: newHeader(checkSchema, err), CheckReport: r}, err)
