@@ -61,8 +61,8 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 			other, err = os.Open(out)
 			assert.NoError(t, err)
 		}
-		opt := convert.Options{Force: true, Progress: func(done, total int64) {
-			if !early && done == total {
+		opt := convert.Options{Force: true, Progress: func(p convert.Progress) {
+			if p.Stage == convert.StageWrite && other == nil {
 				open()
 			}
 		}}
