@@ -26,7 +26,8 @@ const (
 	prcbNumberXP    = 0x10  // before that
 )
 
-func sharedUserDataVA(s *vtop.Space) vtop.VA {
+// SharedUserDataOf is the kernel address of KUSER_SHARED_DATA in the space.
+func SharedUserDataOf(s *vtop.Space) vtop.VA {
 	if s.PointerSize() == pointerSize32 {
 		return SharedUserDataVA32
 	}
@@ -48,6 +49,83 @@ func decodeFor(s *vtop.Space, raw []byte) Data {
 	links := d.Header.List.Flink
 	d.Header.List = ListEntry64{Flink: links & 0xffffffff, Blink: links >> 32}
 	return d
+}
+
+// candidate32 is candidate for a plain block of a 32-bit kernel: a list entry of 8
+// bytes, zeros, and pointers whose upper halves are zero or repeat bit 31.
+func candidate32(b []byte) (Candidate, bool) {
+	at := func(offset uintptr) uint64 { return binary.LittleEndian.Uint64(b[offset:]) }
+	narrow := func(offset uintptr) (uint64, bool) {
+		v := at(offset)
+		high := v >> 32
+		return v & 0xffffffff, vtop.VA(v&0xffffffff) >= kernelStart32 && (high == 0 || high == 0xffffffff)
+	}
+	var d Data
+	size := sizeOf(at(offOwnerTag))
+	base, ok := narrow(unsafe.Offsetof(d.KernBase))
+	if !ok || !validSize(size) || at(offMmPageSize) != pageSize || base%pageSize != 0 || at(unsafe.Offsetof(d.Header.List.Blink)) != 0 {
+		return Candidate{}, false
+	}
+	for _, offset := range []uintptr{unsafe.Offsetof(d.PsLoadedModuleList), unsafe.Offsetof(d.PsActiveProcessHead)} {
+		if v, ok := narrow(offset); !ok || v < base || v-base >= MaxImageSize {
+			return Candidate{}, false
+		}
+	}
+	return Candidate{Is32: true, Size: size, List: vtop.VA(at(0) & 0xffffffff), KernBase: vtop.VA(base)}, true
+}
+
+// Selectors and offsets by which a processor's KPCR is found (Intel SDM vol. 3,
+// 3.4.5; KDBG states GdtR0Pcr; KPCR of Volatility's profiles, alike in all builds).
+const (
+	selectorPCR  = 0x30
+	segmentSize  = 8
+	gateSize32   = 8 // Intel SDM vol. 3, 6.11
+	pcrSelf32    = 0x1c
+	pcrPrcb32    = 0x20
+	pcrVersion32 = 0x34
+	idleThread32 = 0x0c // KPRCB.IdleThread
+	apcProcess32 = 0x50 // KTHREAD.ApcState.Process of Windows 7
+	directory32  = 0x18 // EPROCESS.Pcb.DirectoryTableBase
+	memoryHead32 = 8
+)
+
+// PCR32 returns the KPCR of the processor whose descriptor table is at gdt: what the
+// kernel loads FS with, also while user mode runs. Errors are those of [CheckPCR].
+func PCR32(s *vtop.Space, gdt vtop.VA) (vtop.VA, error) {
+	var b [segmentSize]byte
+	if _, err := s.ReadVirtual(b[:], gdt+selectorPCR); err != nil {
+		return 0, fmt.Errorf("descriptor %#x of the GDT: %w", selectorPCR, err)
+	}
+	le := binary.LittleEndian
+	pcr := vtop.VA(le.Uint16(b[2:])) | vtop.VA(b[4])<<16 | vtop.VA(b[7])<<24
+	return pcr, CheckPCR(s, pcr)
+}
+
+// gate32 is Gate's address in a descriptor of 8 bytes.
+func gate32(b []byte) vtop.VA {
+	le := binary.LittleEndian
+	return vtop.VA(le.Uint16(b)) | vtop.VA(le.Uint16(b[6:]))<<16
+}
+
+// readMemory32 reads PHYSICAL_MEMORY_DESCRIPTOR of x86: counts and runs of a ULONG
+// each, with PAE too.
+func readMemory32(s *vtop.Space, at vtop.VA) ([]MemoryRun, uint64, error) {
+	var head struct{ NumberOfRuns, NumberOfPages uint32 }
+	if err := readStruct(s, at, &head); err != nil {
+		return nil, 0, fmt.Errorf("memory block: %w", err)
+	}
+	if err := checkRunCount(at, head.NumberOfRuns); err != nil {
+		return nil, 0, err
+	}
+	raw := make([]struct{ BasePage, PageCount uint32 }, head.NumberOfRuns)
+	if err := readStruct(s, at+memoryHead32, raw); err != nil {
+		return nil, 0, fmt.Errorf("memory block: %w", err)
+	}
+	runs := make([]MemoryRun, len(raw))
+	for i, r := range raw {
+		runs[i] = MemoryRun{BasePage: uint64(r.BasePage), PageCount: uint64(r.PageCount)}
+	}
+	return runs, uint64(head.NumberOfPages), nil
 }
 
 // readBugCheck32 reads code and parameters of a ULONG each.

@@ -10,7 +10,8 @@ import (
 )
 
 // FindImage returns the image of which va is a part: the nearest MZ below it, on
-// a page boundary, whose headers are those of an x64 image that reaches beyond va.
+// a page boundary, whose headers are those of an image of the space's width that
+// reaches beyond va.
 // It looks at most [MaxImageSize] down. What lies between need not be mapped.
 // The error is an [ImageError] about va.
 func FindImage(s *vtop.Space, va vtop.VA) (*Image, error) {
@@ -19,7 +20,7 @@ func FindImage(s *vtop.Space, va vtop.VA) (*Image, error) {
 		base := page - down
 		m, err := s.Translate(base)
 		if err != nil {
-			down += skip(base, err)
+			down += base&(faulting(s, err)-1) + pageSize // to where another entry maps
 			continue
 		}
 		down += pageSize
@@ -33,20 +34,19 @@ func FindImage(s *vtop.Space, va vtop.VA) (*Image, error) {
 	return nil, &ImageError{Base: va, Field: "e_magic", Want: fmt.Sprintf("an image that holds this address, at most %#x bytes below", MaxImageSize)}
 }
 
-// skip is how far down the next page is that another entry of the page tables
-// maps.
-func skip(va vtop.VA, err error) vtop.VA { return va&(faulting(err)-1) + pageSize }
-
 // skipUp is how far up the next address is that another entry of the page tables
 // maps.
-func skipUp(va vtop.VA, err error) vtop.VA {
-	size := faulting(err)
+func skipUp(s *vtop.Space, va vtop.VA, err error) vtop.VA {
+	size := faulting(s, err)
 	return size - va&(size-1)
 }
 
 // faulting is how much the entry covers at which a translation ended, bytes.
-func faulting(err error) vtop.VA {
-	const tableShift = 9
+func faulting(s *vtop.Space, err error) vtop.VA {
+	tableShift := 9
+	if s.Mode == vtop.ModeLegacy {
+		tableShift = 10
+	}
 	size := vtop.VA(pageSize)
 	var fault *vtop.FaultError
 	if errors.As(err, &fault) && fault.Level > 1 {
@@ -61,7 +61,7 @@ func faulting(err error) vtop.VA {
 // candidate.
 func FindBlock(ctx context.Context, s *vtop.Space, im *Image) (*Block, error) {
 	block, err := findBlock(ctx, s, im, false)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && s.PointerSize() != pointerSize32 {
 		// Should a driver have registered a block of its own, the links of the
 		// kernel's are not equal.
 		block, err = findBlock(ctx, s, im, true)
@@ -77,6 +77,9 @@ func findBlock(ctx context.Context, s *vtop.Space, im *Image, anyLinks bool) (*B
 	errs := []error{fmt.Errorf("%w in the image at %v", ErrNotFound, im.Base)}
 	var first *Block
 	for _, c := range found {
+		if c.Is32 != (s.PointerSize() == pointerSize32) {
+			continue
+		}
 		block, err := c.Block(s, im.Base+vtop.VA(c.At))
 		switch {
 		case err != nil:
@@ -107,7 +110,7 @@ func mappedRanges(s *vtop.Space, im *Image) []Range {
 	for off := uint64(0); off < uint64(im.Size); {
 		m, err := s.Translate(im.Base + vtop.VA(off))
 		if err != nil {
-			off += uint64(skipUp(im.Base+vtop.VA(off), err))
+			off += uint64(skipUp(s, im.Base+vtop.VA(off), err))
 			continue
 		}
 		n := min(m.PageSize-uint64(m.VA)&(m.PageSize-1), uint64(im.Size)-off)
@@ -134,18 +137,21 @@ func (c *Candidate) Block(s *vtop.Space, va vtop.VA) (*Block, error) {
 // Linked reports whether the block's list head refers to it: Windows keeps
 // KdpDebuggerDataListHead unencoded, and no copy of the block is linked.
 func (b *Block) Linked(s *vtop.Space) bool {
-	v, err := s.Uint64(vtop.VA(b.Data.Header.List.Flink))
-	return err == nil && vtop.VA(v) == b.VA
+	v, err := s.Pointer(vtop.VA(b.Data.Header.List.Flink))
+	return err == nil && v == b.VA
 }
 
 // Place returns the virtual address, in the kernel's image, of a candidate that
 // was found in physical memory: where the list head refers to, or, when that can't
 // be, the page of the image that is the candidate's. A copy outside the image has
-// none.
+// none, nor has a candidate of the other width.
 func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
-	if v, err := s.Uint64(c.List); err == nil {
-		if m, err := s.Translate(vtop.VA(v)); err == nil && uint64(m.PA) == c.At {
-			return vtop.VA(v), true
+	if c.Is32 != (s.PointerSize() == pointerSize32) {
+		return 0, false
+	}
+	if v, err := s.Pointer(c.List); err == nil {
+		if m, err := s.Translate(v); err == nil && uint64(m.PA) == c.At {
+			return v, true
 		}
 	}
 	if magic, err := s.Uint16(c.KernBase); err != nil || magic != dosMagic {
@@ -160,7 +166,7 @@ func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
 		m, err := s.Translate(c.KernBase + off)
 		switch {
 		case err != nil:
-			off += skipUp(c.KernBase+off, err)
+			off += skipUp(s, c.KernBase+off, err)
 			continue
 		case uint64(m.PA) == c.At&^inPage:
 			return c.KernBase + off + vtop.VA(c.At&inPage), true

@@ -96,7 +96,7 @@ func readData(s *vtop.Space, im *Image) *imageData {
 			looked++
 			page := make([]byte, pageSize)
 			if _, err := s.ReadVirtual(page, at); err != nil {
-				at += skipUp(at, err)
+				at += skipUp(s, at, err)
 				continue
 			}
 			if out.pages[at] == nil {

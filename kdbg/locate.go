@@ -39,6 +39,8 @@ type Candidate struct {
 	At uint64
 	// Encoded says that it is encoded; the fields below are decoded.
 	Encoded bool
+	// Is32 says that it is a 32-bit kernel's.
+	Is32 bool
 	// Size is the block's, in bytes.
 	Size uint32
 	// List is where its list head lies, which points back to the block.
@@ -183,8 +185,14 @@ func encodedAt(b []byte) (Candidate, bool) {
 	return candidate(b, c.word, true)
 }
 
+// plainAt is for blocks of both widths: that of a 32-bit kernel has no address
+// that a 64-bit one could have. None of those is ever encoded.
 func plainAt(b []byte) (Candidate, bool) {
-	return candidate(b, func(w uint64) uint64 { return w }, false)
+	c, ok := candidate(b, func(w uint64) uint64 { return w }, false)
+	if !ok {
+		return candidate32(b)
+	}
+	return c, true
 }
 
 // candidate checks the words that need no page tables.

@@ -35,26 +35,45 @@ func PhysicalMemory(s *vtop.Space, b *Block) ([]MemoryRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Uint64(variable)
+	at, err := s.Pointer(variable)
 	if err != nil {
 		return nil, fmt.Errorf("MmPhysicalMemoryBlock: %w", err)
 	}
-	at := vtop.VA(v)
 	if !kernelAddress(s, at) {
 		return nil, &PointerError{What: "MmPhysicalMemoryBlock", At: variable, Got: at}
 	}
+	read := readMemory64
+	if s.PointerSize() == pointerSize32 {
+		read = readMemory32
+	}
+	runs, pages, err := read(s, at)
+	if err != nil {
+		return nil, err
+	}
+	return runs, checkRuns(at, runs, pages)
+}
+
+// readMemory64 reads the runs and NumberOfPages of the descriptor.
+func readMemory64(s *vtop.Space, at vtop.VA) ([]MemoryRun, uint64, error) {
 	var head memoryDescriptor
 	if err := readStruct(s, at, &head); err != nil {
-		return nil, fmt.Errorf("memory block: %w", err)
+		return nil, 0, fmt.Errorf("memory block: %w", err)
 	}
-	if n := head.NumberOfRuns; n == 0 || n > MaxMemoryRuns {
-		return nil, fmt.Errorf("memory block at %v: %w: %d runs, want 1..%d", at, ErrTooMany, n, MaxMemoryRuns)
+	if err := checkRunCount(at, head.NumberOfRuns); err != nil {
+		return nil, 0, err
 	}
 	runs := make([]MemoryRun, head.NumberOfRuns)
 	if err := readStruct(s, at+vtop.VA(unsafe.Sizeof(head)), runs); err != nil {
-		return nil, fmt.Errorf("memory block: %w", err)
+		return nil, 0, fmt.Errorf("memory block: %w", err)
 	}
-	return runs, checkRuns(at, runs, head.NumberOfPages)
+	return runs, head.NumberOfPages, nil
+}
+
+func checkRunCount(at vtop.VA, n uint32) error {
+	if n == 0 || n > MaxMemoryRuns {
+		return fmt.Errorf("memory block at %v: %w: %d runs, want 1..%d", at, ErrTooMany, n, MaxMemoryRuns)
+	}
+	return nil
 }
 
 func checkRuns(at vtop.VA, runs []MemoryRun, pages uint64) error {
@@ -89,6 +108,8 @@ type Version struct {
 	Major, Minor uint16
 	// Machine is the PE machine type.
 	Machine uint16
+	// KernBase and PsLoadedModuleList are the kernel's.
+	KernBase, PsLoadedModuleList vtop.VA
 }
 
 // versionBlock is DBGKD_GET_VERSION64.
@@ -108,21 +129,39 @@ const offPCRVersion = 0x108
 // that it belongs to b's kernel. Errors: [PointerError], a *vtop.FaultError wrapped,
 // [ErrImplausible].
 func ReadVersion(s *vtop.Space, b *Block, pcr vtop.VA) (*Version, error) {
-	at, err := s.Uint64(pcr + offPCRVersion)
+	v, err := ReadVersionOf(s, pcr)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(v.KernBase) != b.Data.KernBase || uint64(v.PsLoadedModuleList) != b.Data.PsLoadedModuleList {
+		return nil, fmt.Errorf("KdVersionBlock: %w: KernBase %#x, PsLoadedModuleList %#x are not this kernel's", ErrImplausible, v.KernBase, v.PsLoadedModuleList)
+	}
+	return v, nil
+}
+
+// ReadVersionOf is [ReadVersion] of a kernel of which nothing is known yet: what
+// the block says is not checked.
+func ReadVersionOf(s *vtop.Space, pcr vtop.VA) (*Version, error) {
+	from, mask := pcr+offPCRVersion, ^uint64(0)
+	if s.PointerSize() == pointerSize32 {
+		// Addresses are extended by their sign there (ReactOS).
+		from, mask = pcr+pcrVersion32, 0xffffffff
+	}
+	at, err := s.Pointer(from)
 	if err != nil {
 		return nil, fmt.Errorf("KPCR.KdVersionBlock: %w", err)
 	}
-	if !kernelAddress(s, vtop.VA(at)) {
-		return nil, &PointerError{What: "KPCR.KdVersionBlock", At: pcr + offPCRVersion, Got: vtop.VA(at)}
+	if !kernelAddress(s, at) {
+		return nil, &PointerError{What: "KPCR.KdVersionBlock", At: from, Got: at}
 	}
 	var v versionBlock
-	if err := readStruct(s, vtop.VA(at), &v); err != nil {
+	if err := readStruct(s, at, &v); err != nil {
 		return nil, fmt.Errorf("KdVersionBlock: %w", err)
 	}
-	if v.KernBase != b.Data.KernBase || v.PsLoadedModuleList != b.Data.PsLoadedModuleList {
-		return nil, fmt.Errorf("KdVersionBlock at %v: %w: KernBase %#x, PsLoadedModuleList %#x are not this kernel's", vtop.VA(at), ErrImplausible, v.KernBase, v.PsLoadedModuleList)
-	}
-	return &Version{Major: v.MajorVersion, Minor: v.MinorVersion, Machine: v.MachineType}, nil
+	return &Version{
+		Major: v.MajorVersion, Minor: v.MinorVersion, Machine: v.MachineType,
+		KernBase: vtop.VA(v.KernBase & mask), PsLoadedModuleList: vtop.VA(v.PsLoadedModuleList & mask),
+	}, nil
 }
 
 // The System process' name among the kernel's exports, and KPRCB.IdleThread where a
@@ -146,29 +185,37 @@ func SystemDirectory(s *vtop.Space, b *Block, im *Image, prcb vtop.VA) (uint64, 
 			}
 		}
 	}
-	thread, err := s.Uint64(prcb + offsetOr(b.Data.OffsetPrcbIdleThread, defaultIdleThread))
+	idleThread, apcProcess := vtop.VA(defaultIdleThread), vtop.VA(defaultApcProcess)
+	if s.PointerSize() == pointerSize32 {
+		idleThread, apcProcess = idleThread32, apcProcess32
+	}
+	thread, err := s.Pointer(prcb + offsetOr(b.Data.OffsetPrcbIdleThread, idleThread))
 	if err != nil {
 		return 0, fmt.Errorf("KPRCB.IdleThread: %w", err)
 	}
-	if !kernelAddress(s, vtop.VA(thread)) {
-		return 0, &PointerError{What: "KPRCB.IdleThread", At: prcb, Got: vtop.VA(thread)}
+	if !kernelAddress(s, thread) {
+		return 0, &PointerError{What: "KPRCB.IdleThread", At: prcb, Got: thread}
 	}
-	return directoryOf(s, b, vtop.VA(thread)+offsetOr(b.Data.OffsetKThreadApcProcess, defaultApcProcess))
+	return directoryOf(s, b, thread+offsetOr(b.Data.OffsetKThreadApcProcess, apcProcess))
 }
 
 // directoryOf reads the directory base of the process that the pointer at
 // variable refers to.
 func directoryOf(s *vtop.Space, b *Block, variable vtop.VA) (uint64, error) {
-	process, err := s.Uint64(variable)
+	process, err := s.Pointer(variable)
 	if err != nil {
 		return 0, fmt.Errorf("EPROCESS: %w", err)
 	}
-	if !kernelAddress(s, vtop.VA(process)) {
-		return 0, &PointerError{What: "EPROCESS", At: variable, Got: vtop.VA(process)}
+	if !kernelAddress(s, process) {
+		return 0, &PointerError{What: "EPROCESS", At: variable, Got: process}
 	}
-	v, err := s.Uint64(vtop.VA(process) + offsetOr(b.Data.OffsetEprocessDirectoryTableBase, defaultDirectory))
+	directory := vtop.VA(defaultDirectory)
+	if s.PointerSize() == pointerSize32 {
+		directory = directory32
+	}
+	v, err := s.Pointer(process + offsetOr(b.Data.OffsetEprocessDirectoryTableBase, directory))
 	if err != nil {
 		return 0, fmt.Errorf("EPROCESS.DirectoryTableBase: %w", err)
 	}
-	return v, nil
+	return uint64(v), nil
 }

@@ -60,7 +60,10 @@ func TestReadVersion(t *testing.T) {
 	pcr := vtop.VA(g.Processors[0].PCR)
 	v, err := ReadVersion(s, b, pcr)
 	require.NoError(t, err)
-	assert.Equal(t, &Version{Major: 0xf, Minor: 26100, Machine: 0x8664}, v)
+	assert.Equal(t, &Version{
+		Major: 0xf, Minor: 26100, Machine: 0x8664,
+		KernBase: guestsim.KernBase, PsLoadedModuleList: vtop.VA(g.PsLoadedModuleList),
+	}, v)
 
 	g.Write64(g.KdVersionBlock+0x18, 0)
 	_, err = ReadVersion(s, b, pcr)

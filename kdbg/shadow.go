@@ -37,17 +37,25 @@ var directoryOffsets = []uint32{0x7000, 0x9000, 0xa000, 0x6000}
 // Gate returns the handler of a vector from the interrupt descriptor table at idt.
 // Errors: a *vtop.FaultError wrapped, or a [PointerError].
 func Gate(s *vtop.Space, idt vtop.VA, vector int) (vtop.VA, error) {
-	var b [gateSize]byte
-	at := idt + vtop.VA(vector)*gateSize //nolint:gosec // vectors are 0 to 255
-	if _, err := s.ReadVirtual(b[:], at); err != nil {
+	size, address := gateSize, gate64
+	if s.PointerSize() == pointerSize32 {
+		size, address = gateSize32, gate32
+	}
+	b := make([]byte, size)
+	at := idt + vtop.VA(vector*size) //nolint:gosec // vectors are 0 to 255
+	if _, err := s.ReadVirtual(b, at); err != nil {
 		return 0, fmt.Errorf("gate %d of the IDT: %w", vector, err)
 	}
-	le := binary.LittleEndian
-	va := vtop.VA(le.Uint16(b[:])) | vtop.VA(le.Uint16(b[6:]))<<16 | vtop.VA(le.Uint32(b[8:]))<<32
+	va := address(b)
 	if !kernelAddress(s, va) {
 		return 0, &PointerError{What: fmt.Sprintf("gate %d of the IDT", vector), At: at, Got: va}
 	}
 	return va, nil
+}
+
+func gate64(b []byte) vtop.VA {
+	le := binary.LittleEndian
+	return vtop.VA(le.Uint16(b)) | vtop.VA(le.Uint16(b[6:]))<<16 | vtop.VA(le.Uint32(b[8:]))<<32
 }
 
 // ShadowRoot is a root of the kernel's page tables that a vCPU's shadow page
@@ -93,17 +101,21 @@ func KernelRoots(s *vtop.Space, idt, pcr vtop.VA) ([]ShadowRoot, error) {
 // CheckPCR checks that pcr is a KPCR: its Self and CurrentPrcb refer to it. Errors:
 // a *vtop.FaultError wrapped, or a [PointerError].
 func CheckPCR(s *vtop.Space, pcr vtop.VA) error {
+	self, prcb, contained := vtop.VA(offPCRSelf), vtop.VA(offPCRPrcb), vtop.VA(defaultContainedPrcb)
+	if s.PointerSize() == pointerSize32 {
+		self, prcb, contained = pcrSelf32, pcrPrcb32, containedPrcb32
+	}
 	for _, f := range []struct {
 		name string
 		at   vtop.VA
 		want vtop.VA
-	}{{"KPCR.Self", pcr + offPCRSelf, pcr}, {"KPCR.CurrentPrcb", pcr + offPCRPrcb, pcr + defaultContainedPrcb}} {
-		v, err := s.Uint64(f.at)
+	}{{"KPCR.Self", pcr + self, pcr}, {"KPCR.CurrentPrcb", pcr + prcb, pcr + contained}} {
+		v, err := s.Pointer(f.at)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		if vtop.VA(v) != f.want || !kernelAddress(s, pcr) {
-			return &PointerError{What: f.name, At: f.at, Got: vtop.VA(v)}
+		if v != f.want || !kernelAddress(s, pcr) {
+			return &PointerError{What: f.name, At: f.at, Got: v}
 		}
 	}
 	return nil

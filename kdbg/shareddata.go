@@ -89,7 +89,7 @@ var _ [sharedUserDataSize]byte = [unsafe.Sizeof(sharedUserData{})]byte{}
 // page.
 func ReadSharedUserData(s *vtop.Space) (*SharedUserData, error) {
 	var b [sharedUserDataSize]byte
-	if _, err := s.ReadVirtual(b[:], sharedUserDataVA(s)); err != nil {
+	if _, err := s.ReadVirtual(b[:], SharedUserDataOf(s)); err != nil {
 		return nil, fmt.Errorf("KUSER_SHARED_DATA: %w", err)
 	}
 	var w sharedUserData
