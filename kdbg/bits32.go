@@ -84,7 +84,7 @@ const (
 	pcrPrcb32    = 0x20
 	pcrVersion32 = 0x34
 	idleThread32 = 0x0c // KPRCB.IdleThread
-	apcProcess32 = 0x50 // KTHREAD.ApcState.Process of Windows 7
+	apcProcess32 = 0x44 // KTHREAD.ApcState.Process of XP; later blocks state it
 	directory32  = 0x18 // EPROCESS.Pcb.DirectoryTableBase
 	memoryHead32 = 8
 )

@@ -128,7 +128,8 @@ void cpu_build(u32 cpu)
 	put32(pcr + 0x40, TABLES(cpu) + TSS_AT);
 	put32(pcr + 0x44, 0x00010001);
 	put32(prcb, 0x00010001);
-	put32(prcb + 4, thread);
+	put32(prcb + 4, thread);	/* CurrentThread, IdleThread */
+	put32(prcb + 0xc, thread);
 	put32(prcb + build->prcb_number, cpu);
 	if (build->context)
 		put32(prcb + build->context, opt.noctx && cpu == cpu_total - 1 ? 0 : c);

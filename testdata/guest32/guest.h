@@ -45,6 +45,7 @@ typedef unsigned long long u64;
 #define NT_DATALIST	0x161b98u
 #define NT_VERSION	0x12eb90u
 #define NT_BUILDLAB	0x162020u
+#define NT_SYSTEM	0x162080u
 #define NT_PFNDB	0x17d708u
 #define NT_PRCBS	0x17e8fcu
 #define NT_PRCBS_ODD	0x17effeu

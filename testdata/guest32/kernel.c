@@ -156,7 +156,7 @@ static void image_build(u32 base, u32 size, const char *pdb, u32 stamp)
 	put_ascii(base + rsds + 24, pdb);
 }
 
-/* The export directory by whose name tools know the kernel. */
+/* The export directory, by whose name tools know the kernel, with one variable. */
 static void exports_build(void)
 {
 	u32 dir = NT + NT_RDATA, dirs = NT + 0x80 + 24 + 96;
@@ -164,9 +164,17 @@ static void exports_build(void)
 	map_new(dir, PAGE, 1);
 	put32(dir + 12, NT_RDATA + 0x40);
 	put32(dir + 16, 1);
+	put32(dir + 20, 1);			/* NumberOfFunctions, NumberOfNames */
+	put32(dir + 24, 1);
+	put32(dir + 28, NT_RDATA + 0x30);	/* functions, names, ordinals */
+	put32(dir + 32, NT_RDATA + 0x34);
+	put32(dir + 36, NT_RDATA + 0x38);
+	put32(dir + 0x30, NT_SYSTEM);
+	put32(dir + 0x34, NT_RDATA + 0x50);
 	put_ascii(dir + 0x40, "ntoskrnl.exe");
+	put_ascii(dir + 0x50, "PsInitialSystemProcess");
 	put32(dirs, NT_RDATA);
-	put32(dirs + 4, 0x60);
+	put32(dirs + 4, 0x70);
 }
 
 static void unicode_put(u32 va, const char *s)
@@ -251,6 +259,23 @@ static void process_build(void)
 	put32(head, links);
 	put32(head + 4, links);
 	put_ascii(p + build->name, "System");
+	map_new(NT + NT_SYSTEM, 4, 1);
+	put32(NT + NT_SYSTEM, p);
+}
+
+/* PHYSICAL_MEMORY_DESCRIPTOR: counts and runs of 32 bits, with PAE too. */
+static void memory_block_build(void)
+{
+	u32 block = pool_alloc(8 + 8 * run_count), pages = 0;
+
+	for (u32 i = 0; i < run_count; i++) {
+		put32(block + 8 + 8 * i, runs[i].page);
+		put32(block + 12 + 8 * i, runs[i].count);
+		pages += runs[i].count;
+	}
+	put32(block, run_count);
+	put32(block + 4, pages);
+	put32(NT + NT_MEMBLOCK, block);
 }
 
 /* KeBugCheckEx's code and parameters: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED in testdrv. */
@@ -276,6 +301,7 @@ void kernel_build(void)
 	process_build();
 	map_new(NT + NT_PFNDB, 16, 1);
 	put32(NT + NT_PFNDB, 0x83000000);
+	memory_block_build();
 	map_new(NT + NT_BUILDLAB, 64, 1);
 	put_ascii(NT + NT_BUILDLAB, build->lab);
 	map_new(NT + NT_BUGDATA, 20, 1);
