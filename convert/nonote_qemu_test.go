@@ -116,7 +116,7 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 	_, with := convertAll(t, core, convert.Options{Contexts: convert.ContextsVCPU})
 	bare := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
 	got, r := convertAll(t, bare, convert.Options{})
-	list := slices.Concat(builtFields, improved, []allowed{improvedIn["pcid"]})
+	list := slices.Concat(builtFields, shape64.improved, []allowed{shape64.improvedIn["pcid"]})
 	if strings.Contains(variant, "encoded") {
 		list = append(list, decodedPlaces(t, want, got, r)...)
 	}

@@ -71,7 +71,7 @@ func TestVirtualBoxSource(t *testing.T) {
 			got, r, err := convertBytes(t, box, opt)
 			require.NoError(t, err)
 			assert.Contains(t, r.Input.Description, "VirtualBox core (format 1.")
-			list := slices.Concat(improved, editedPlaces(t, got, r), editedPlaces(t, want, with))
+			list := slices.Concat(shape64.improved, editedPlaces(t, got, r), editedPlaces(t, want, with))
 			equalButFor(t, want, got, append(list, allowed{"Comment, which names the source", 0xfb0, 128}))
 			assert.NotNil(t, finding(with, convert.IDRegistersLacking))
 			assert.Nil(t, finding(r, convert.IDRegistersLacking))
@@ -236,7 +236,7 @@ func TestSampleSources(t *testing.T) {
 				}
 				got, r, err := convertBytes(t, file, opt)
 				require.NoError(t, err, name)
-				list := slices.Concat(improved, builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
+				list := slices.Concat(shape64.improved, builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
 				if with.Guest.KDBGSource == convert.KDBGCopy { // the driver's, to which the note leads
 					list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 				}

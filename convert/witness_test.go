@@ -25,49 +25,106 @@ type allowed struct {
 	offset, size int64
 }
 
-// lacking are the eight fields of a CONTEXT that QEMU's notes do not carry.
-var lacking = []allowed{
-	{"MxCsr", 0x34, 4},
-	{"Dr0", 0x48, 8},
-	{"Dr1", 0x50, 8},
-	{"Dr2", 0x58, 8},
-	{"Dr3", 0x60, 8},
-	{"Dr6", 0x68, 8},
-	{"Dr7", 0x70, 8},
-	{"FltSave.MxCsr", 0x118, 4},
+// shape is what the layout of a dump of one width says of its witness.
+type shape struct {
+	headerSize, runs int64 // of the header; where PhysicalMemoryBlock is in it
+	runSize          int64 // a run: page and count, of half that size each
+	contextSize      int
+	// lacking are the fields of a CONTEXT that QEMU's notes do not carry.
+	lacking []allowed
+	// behind is how many bytes behind each CONTEXT QEMU writes as well.
+	behind int64
+	// improved are the header fields that windmp states better than the
+	// guest's driver, and so QEMU, does.
+	improved []allowed
+	// improvedIn are header fields that differ in some variants only.
+	improvedIn map[string]allowed
+	// specials are the parts of KSPECIAL_REGISTERS that windmp sets, by the
+	// words in the reason of the edit.
+	specials map[string]int
 }
 
-// improved are the header fields that windmp states better than the guest's
-// driver, and so QEMU, does.
-var improved = []allowed{
-	{"ContextRecord", 0x348, 0x4d0},
-	{"Exception", 0xf00, 0x98},
-	{"SystemTime", 0xfa8, 8},
-	{"SystemUpTime", 0x1030, 8},
+var shape64 = shape{
+	headerSize: 0x2000, runs: 0x88, runSize: 16, contextSize: 0x4d0,
+	lacking: []allowed{
+		{"MxCsr", 0x34, 4},
+		{"Dr0", 0x48, 8},
+		{"Dr1", 0x50, 8},
+		{"Dr2", 0x58, 8},
+		{"Dr3", 0x60, 8},
+		{"Dr6", 0x68, 8},
+		{"Dr7", 0x70, 8},
+		{"FltSave.MxCsr", 0x118, 4},
+	},
+	improved: []allowed{
+		{"ContextRecord", 0x348, 0x4d0},
+		{"Exception", 0xf00, 0x98},
+		{"SystemTime", 0xfa8, 8},
+		{"SystemUpTime", 0x1030, 8},
+	},
+	improvedIn: map[string]allowed{
+		"pcid": {"DirectoryTableBase", 0x10, 8},
+		// The words of this sample are "live shadow user pcid".
+		"shadow-user": {"DirectoryTableBase", 0x10, 8},
+		"ncpu":        {"NumberProcessors", 0x34, 4},
+		"nobug":       {"BugCheckCode and BugCheckParameters", 0x38, 40},
+	},
+	specials: map[string]int{"CR0, CR2, CR3, CR4": 0x20, "GDTR": 10, "IDTR": 10, "TR": 2},
 }
 
-// improvedIn are header fields that differ in some variants only.
-var improvedIn = map[string]allowed{
-	"pcid": {"DirectoryTableBase", 0x10, 8},
-	// The words of this sample are "live shadow user pcid".
-	"shadow-user": {"DirectoryTableBase", 0x10, 8},
-	"ncpu":        {"NumberProcessors", 0x34, 4},
-	"nobug":       {"BugCheckCode and BugCheckParameters", 0x38, 40},
+// shape32 is that of 32-bit guests. QEMU's C structure of a CONTEXT has 0x2d0
+// bytes, since it is aligned to 16, where Windows' has 0x2cc.
+var shape32 = shape{
+	headerSize: 0x1000, runs: 0x64, runSize: 8, contextSize: 0x2cc, behind: 4,
+	lacking: []allowed{
+		{"Dr0", 0x04, 4},
+		{"Dr1", 0x08, 4},
+		{"Dr2", 0x0c, 4},
+		{"Dr3", 0x10, 4},
+		{"Dr6", 0x14, 4},
+		{"Dr7", 0x18, 4},
+	},
+	improved: []allowed{
+		{"ContextRecord", 0x320, 0x2cc},
+		{"Exception", 0x7d0, 0x50},
+		// To QEMU it is a number of 32 bits.
+		{"RequiredDumpSpace, upper half", 0xfa4, 4},
+		{"SystemUpTime", 0xfb8, 8},
+		{"SystemTime", 0xfc0, 8},
+	},
+	improvedIn: map[string]allowed{
+		"ncpu":  {"NumberProcessors", 0x24, 4},
+		"nobug": {"BugCheckCode and BugCheckParameters", 0x28, 20},
+	},
+	specials: map[string]int{"CR0, CR2, CR3, CR4": 0x10, "GDTR": 6, "IDTR": 6, "TR": 2},
 }
 
-// specials are the parts of KSPECIAL_REGISTERS that windmp sets, by the words
-// in the reason of the edit.
-var specials = map[string]int{"CR0, CR2, CR3, CR4": 0x20, "GDTR": 10, "IDTR": 10, "TR": 2}
+func shapeOf(t *testing.T, dmp []byte) *shape {
+	t.Helper()
+	if string(dmp[:8]) == "PAGEDUMP" {
+		return &shape32
+	}
+	require.Equal(t, "PAGEDU64", string(dmp[:8]))
+	return &shape64
+}
 
 // fileOffset is where guest-physical memory lies in a full dump, by the run
 // table in its header: read here once more, by hand.
 func fileOffset(t *testing.T, dmp []byte, pa uint64) int64 {
 	t.Helper()
-	off := int64(0x2000)
-	n := binary.LittleEndian.Uint32(dmp[0x88:])
-	for i := range n {
-		base := binary.LittleEndian.Uint64(dmp[0x98+16*i:]) << 12
-		size := binary.LittleEndian.Uint64(dmp[0xa0+16*i:]) << 12
+	s := shapeOf(t, dmp)
+	half := s.runSize / 2
+	number := func(at int64) uint64 {
+		if half == 4 {
+			return uint64(binary.LittleEndian.Uint32(dmp[at:]))
+		}
+		return binary.LittleEndian.Uint64(dmp[at:])
+	}
+	off := s.headerSize
+	n := int64(binary.LittleEndian.Uint32(dmp[s.runs:]))
+	first := s.runs + 2*half // behind NumberOfRuns and NumberOfPages
+	for at := first; at < first+n*s.runSize; at += s.runSize {
+		base, size := number(at)<<12, number(at+half)<<12
 		if pa >= base && pa-base < size {
 			return off + int64(pa-base)
 		}
@@ -78,11 +135,12 @@ func fileOffset(t *testing.T, dmp []byte, pa uint64) int64 {
 }
 
 // differences lists what may differ, from the edits of the report: a CONTEXT
-// in its eight fields, the special registers whole.
+// in the fields that are lacking, the special registers whole.
 func differences(t *testing.T, dmp []byte, r *convert.Report, variant string) []allowed {
 	t.Helper()
-	list := slices.Clone(improved)
-	for v, a := range improvedIn {
+	s := shapeOf(t, dmp)
+	list := slices.Clone(s.improved)
+	for v, a := range s.improvedIn {
 		if strings.Contains(variant, v) {
 			list = append(list, a)
 		}
@@ -91,25 +149,27 @@ func differences(t *testing.T, dmp []byte, r *convert.Report, variant string) []
 	swapped := strings.Contains(variant, "swapcpu")
 	for _, e := range r.Edits {
 		at := fileOffset(t, dmp, uint64(e.PA))
-		if strings.Contains(e.Reason, "CONTEXT") {
-			if swapped { // QEMU writes by position, see assertSwapped
-				list = append(list, allowed{e.Reason, at, int64(e.Size)})
-			}
-			for _, f := range lacking {
-				if from := f.offset - int64(done[e.Reason]); from >= 0 && from < int64(e.Size) {
-					list = append(list, allowed{e.Reason + " " + f.name, at + from, f.size})
-				}
-			}
-			done[e.Reason] += e.Size
+		if !strings.Contains(e.Reason, "CONTEXT") {
+			_, name, _ := strings.Cut(e.Reason, ": ")
+			require.Contains(t, s.specials, name, "an edit that the witness does not know: %s", e.Reason)
+			require.LessOrEqual(t, e.Size, s.specials[name])
+			list = append(list, allowed{e.Reason, at, int64(e.Size)})
 			continue
 		}
-		_, name, _ := strings.Cut(e.Reason, ": ")
-		require.Contains(t, specials, name, "an edit that the witness does not know: %s", e.Reason)
-		require.LessOrEqual(t, e.Size, specials[name])
-		list = append(list, allowed{e.Reason, at, int64(e.Size)})
+		if swapped { // QEMU writes by position, see assertSwapped
+			list = append(list, allowed{e.Reason, at, int64(e.Size)})
+		}
+		for _, f := range s.lacking {
+			if from := f.offset - int64(done[e.Reason]); from >= 0 && from < int64(e.Size) {
+				list = append(list, allowed{e.Reason + " " + f.name, at + from, f.size})
+			}
+		}
+		if done[e.Reason] += e.Size; done[e.Reason] == s.contextSize {
+			list = append(list, allowed{"behind " + e.Reason, at + int64(e.Size), s.behind})
+		}
 	}
 	for reason, n := range done {
-		require.Equal(t, 0x4d0, n, "%s is written whole", reason)
+		require.Equal(t, s.contextSize, n, "%s is written whole", reason)
 	}
 	return list
 }
@@ -186,7 +246,7 @@ func assertSwapped(t *testing.T, want, got []byte, r *convert.Report) {
 			}
 		}
 		for _, c := range list {
-			for _, f := range lacking {
+			for _, f := range shapeOf(t, want).lacking {
 				clear(c[f.offset : f.offset+f.size])
 			}
 		}
