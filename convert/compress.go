@@ -3,7 +3,6 @@ package convert
 import (
 	"archive/zip"
 	"context"
-	"errors"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -50,7 +49,12 @@ func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt Op
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.stream(ctx, packer, opt), packer.Close())
+	err = p.stream(ctx, packer, opt)
+	// After an error Close ends the packer's goroutines, and says it once more.
+	if cerr := packer.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // newPacker packs what is written to it into w, on all processors.

@@ -54,7 +54,9 @@ func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err err
 		return err
 	}
 	if toFile {
+		said := len(p.list)
 		err = p.WriteFile(ctx, r.Output.Path, opt)
+		r.Findings = append(r.Findings, p.list[said:]...)
 	} else {
 		err = p.Write(ctx, stdout, opt)
 	}

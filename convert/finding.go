@@ -149,6 +149,7 @@ const (
 	IDTooLarge   = "WD601" // larger than the receiver takes
 	IDUnreadable = "WD602" // pages that can't be read
 	IDNoSymbols  = "WD603" // images whose symbols can't be told
+	IDLeftover   = "WD604" // what a killed run left was removed
 )
 
 // findings collects what the stages find, in order.

@@ -10,10 +10,6 @@ import (
 	"path/filepath"
 )
 
-// tempPattern names unfinished outputs so that people recognise what a killed
-// run left behind.
-const tempPattern = ".*.windmp-part"
-
 // outputMode is the file mode of a dump: it holds the guest's secrets.
 const outputMode = 0o600
 
@@ -24,6 +20,9 @@ var ErrExists = errors.New("output exists")
 // the input itself, an existing file without force, anything but a file.
 func checkOutput(in, out string, force bool) error {
 	if err := checkOutputName(out); err != nil {
+		return err
+	}
+	if _, err := linkTarget(out); err != nil {
 		return err
 	}
 	dst, err := os.Stat(out)
@@ -49,6 +48,21 @@ func checkOutput(in, out string, force bool) error {
 	return checkReplace(out)
 }
 
+// linkTarget is the file that out is or leads to: replacing a symbolic link would
+// leave the old file where it is, and put the dump on the disk that the link was
+// to keep it from. A link to nothing is refused, as cp does: whoever made it
+// chooses what appears there.
+func linkTarget(out string) (string, error) {
+	if st, err := os.Lstat(out); err != nil || st.Mode()&fs.ModeSymlink == 0 {
+		return out, nil //nolint:nilerr // what is not there can be created
+	}
+	target, err := filepath.EvalSymlinks(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &UsageError{Reason: fmt.Sprintf("output %s is a symbolic link to a file that does not exist", quote(out)), Hint: "name that file, or remove the link"}
+	}
+	return target, err
+}
+
 // SpaceError says that the target's file system can't hold the output.
 type SpaceError struct {
 	Dir        string
@@ -56,7 +70,7 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("not enough space in %s: the dump needs %#x bytes, %#x are free", quote(e.Dir), e.Need, e.Free)
+	return fmt.Sprintf("not enough space in %s: %#x bytes are needed, %#x are free", quote(e.Dir), e.Need, e.Free)
 }
 
 // checkSpace compares the output's size with what an unprivileged user may
@@ -70,28 +84,72 @@ func checkSpace(dir string, need int64) error {
 }
 
 // WriteFile writes the dump to a temporary file beside out, syncs it and
-// renames it. On any error, or when ctx is done, nothing is left behind. The
-// error is a [*StageError].
+// renames it. On any error, or when ctx is done, nothing is left behind. What
+// a killed run left of the same output is removed first, where that is certain
+// (see docs/design.md). A symbolic link stays, and the file that it leads to is
+// replaced. The error is a [*StageError].
 func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
-	dir := filepath.Dir(out)
-	if opt.Sparse != SparseAlways && CompressionOf(out) == CompressNone {
-		if err := checkSpace(dir, p.Size); err != nil {
-			return &StageError{Stage: StageOutput, Err: err}
-		}
+	if out == "" {
+		return &StageError{Stage: StageOutput, Err: &UsageError{Reason: "the output has no name", Hint: "name a file"}}
 	}
-	tmp, err := os.CreateTemp(dir, tempPattern)
+	target, err := linkTarget(out)
 	if err != nil {
 		return &StageError{Stage: StageOutput, Err: err}
 	}
-	if err := p.finishFile(ctx, tmp, out, opt); err != nil {
+	dir := filepath.Dir(target)
+	tmp, removed, err := createTemp(dir, filepath.Base(target))
+	for _, name := range removed {
+		p.addf(IDLeftover, SeverityInfo, "", "", "%s was left by a run that was killed, and is removed", quote(name))
+	}
+	if err != nil {
+		return &StageError{Stage: StageOutput, Err: err}
+	}
+	defer tmp.release()
+	if opt.Sparse != SparseAlways && CompressionOf(out) == CompressNone {
+		if err := checkSpace(dir, p.Size); err != nil {
+			return errors.Join(&StageError{Stage: StageOutput, Err: err}, discard(tmp.File))
+		}
+	}
+	return p.writeTemp(ctx, tmp.File, destination{name: out, target: target}, opt)
+}
+
+// destination is where a finished file goes: what the user called it, and the
+// file that this means.
+type destination struct{ name, target string }
+
+// partFile is an unfinished file; tests put one in its place that fails.
+type partFile interface {
+	io.Writer
+	io.WriterAt
+	Chmod(mode fs.FileMode) error
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+	Name() string
+	Fd() uintptr
+}
+
+// writeTemp makes tmp the output, or removes it.
+func (p *Plan) writeTemp(ctx context.Context, tmp partFile, to destination, opt Options) error {
+	if err := p.finishFile(ctx, tmp, to, opt); err != nil {
 		return errors.Join(err, discard(tmp))
+	}
+	if opt.NoSync {
+		return nil
+	}
+	if err := syncDir(filepath.Dir(to.target)); err != nil {
+		return &StageError{Stage: StageSync, Err: fmt.Errorf("the dump is complete, its folder may not be on disk: %w", err)}
 	}
 	return nil
 }
 
 // discard closes and removes a temporary file; that either was done already is
 // no error.
-func discard(tmp *os.File) error {
+func discard(tmp interface {
+	Close() error
+	Name() string
+},
+) error {
 	if err := tmp.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return errors.Join(err, removeFile(tmp.Name()))
 	}
@@ -102,11 +160,11 @@ func discard(tmp *os.File) error {
 }
 
 // finishFile fills tmp and gives it its final name.
-func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Options) error {
+func (p *Plan) finishFile(ctx context.Context, tmp partFile, to destination, opt Options) error {
 	if err := tmp.Chmod(outputMode); err != nil {
 		return &StageError{Stage: StageOutput, Err: err}
 	}
-	if err := p.fillFile(ctx, tmp, out, opt); err != nil {
+	if err := p.fillFile(ctx, tmp, to.name, opt); err != nil {
 		return &StageError{Stage: StageWrite, Err: err}
 	}
 	if !opt.NoSync {
@@ -121,20 +179,14 @@ func (p *Plan) finishFile(ctx context.Context, tmp *os.File, out string, opt Opt
 	if err := ctx.Err(); err != nil {
 		return &StageError{Stage: StageWrite, Err: context.Cause(ctx)}
 	}
-	if err := publish(tmp.Name(), out, opt.Force); err != nil {
+	if err := publish(tmp.Name(), to.target, opt.Force); err != nil {
 		return &StageError{Stage: StageOutput, Err: err}
-	}
-	if opt.NoSync {
-		return nil
-	}
-	if err := syncDir(filepath.Dir(out)); err != nil {
-		return &StageError{Stage: StageSync, Err: err}
 	}
 	return nil
 }
 
 // fillFile writes the dump, packed if out's name asks for it.
-func (p *Plan) fillFile(ctx context.Context, tmp *os.File, out string, opt Options) error {
+func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt Options) error {
 	if CompressionOf(out) != CompressNone {
 		return p.writePacked(ctx, tmp, out, opt)
 	}
@@ -151,7 +203,7 @@ func (p *Plan) fillFile(ctx context.Context, tmp *os.File, out string, opt Optio
 
 // fileWriter is the way of blocks into the file: past the holes, and then on to
 // the disk early.
-func fileWriter(f *os.File, opt Options) io.WriterAt {
+func fileWriter(f partFile, opt Options) io.WriterAt {
 	var w io.WriterAt = f
 	if !opt.NoSync {
 		w = &earlyWriter{f: f}
@@ -163,7 +215,7 @@ func fileWriter(f *os.File, opt Options) io.WriterAt {
 }
 
 // earlyWriter starts the write-back of each piece at once.
-type earlyWriter struct{ f *os.File }
+type earlyWriter struct{ f partFile }
 
 // WriteAt implements io.WriterAt.
 func (e *earlyWriter) WriteAt(p []byte, off int64) (int, error) {

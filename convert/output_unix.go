@@ -42,7 +42,7 @@ func publish(tmp, out string, force bool) error {
 func removeFile(name string) error { return os.Remove(name) }
 
 // markSparse does nothing: any file can have holes.
-func markSparse(*os.File) {}
+func markSparse(partFile) {}
 
 // untilClosed takes the name from a temporary file, so that it goes with the
 // process, however that ends. Where that can't be, the name stays until the end.

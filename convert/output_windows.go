@@ -142,7 +142,7 @@ func removeFile(name string) error { return whileBusy(func() error { return os.R
 
 // markSparse lets f have holes: without it NTFS writes zeros up to wherever a
 // block is written. File systems without holes refuse, and then it is so.
-func markSparse(f *os.File) {
+func markSparse(f partFile) {
 	var n uint32
 	_ = windows.DeviceIoControl(windows.Handle(f.Fd()), windows.FSCTL_SET_SPARSE, nil, 0, nil, 0, &n, nil)
 }

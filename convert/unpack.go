@@ -29,7 +29,7 @@ const (
 	// note beside it.
 	leastCore = 64 << 10
 	// spaceEvery is how many bytes are unpacked between two looks at the free
-	// space, and what must be left.
+	// space, and what must be left then. What is smaller may fill the disk.
 	spaceEvery = 256 << 20
 	// zstdMemory bounds what a forged frame can make the decoder allocate: the
 	// largest window of zstd --long=27, its default limit for reading.
@@ -79,7 +79,7 @@ func openSource(ctx context.Context, path string, opt Options) (*physmem.Image, 
 // where the system allows that. It returns nil when the file is not packed; of
 // one that is, start gets the size and returns what counts its bytes. The error
 // is a [*StageError].
-func unpackFile(ctx context.Context, path, dir string, start func(size int64) *meter) (*tempFile, error) {
+func unpackFile(ctx context.Context, path, dir string, start func(size int64) *meter) (*unpackedFile, error) {
 	// What is no regular file (a FIFO would wait for a writer) is physmem's to
 	// judge.
 	st, err := os.Stat(path)
@@ -105,7 +105,7 @@ func unpackFile(ctx context.Context, path, dir string, start func(size int64) *m
 }
 
 // unpack unpacks a stream into a temporary file.
-func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*tempFile, error) {
+func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*unpackedFile, error) {
 	content, err := newUnpacker(how, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, err)
@@ -115,7 +115,7 @@ func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*tem
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, err)
 	}
-	t, err := newTempFile(dir)
+	t, err := newUnpackedFile(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -163,37 +163,43 @@ func coreIn(r io.Reader) (io.Reader, error) {
 	}
 }
 
-// tempFile is a temporary file that Close removes.
-type tempFile struct {
+// An unpackedFile is a temporary file that is gone when it is closed.
+type unpackedFile struct {
 	*os.File
-	dir  string
-	size int64
+	guard *tempFile
+	dir   string
+	size  int64
 }
 
-func newTempFile(dir string) (*tempFile, error) {
+// unpackedName stands in the names of the temporary files of packed sources.
+const unpackedName = "unpacked"
+
+func newUnpackedFile(dir string) (*unpackedFile, error) {
 	if dir == "" {
 		dir = os.TempDir()
 	}
-	f, err := os.CreateTemp(dir, tempPattern)
+	guard, _, err := createTemp(dir, unpackedName)
 	if err != nil {
 		return nil, err
 	}
-	if f, err = untilClosed(f); err != nil {
+	f, err := untilClosed(guard.File)
+	if err != nil {
+		guard.release()
 		return nil, err
 	}
 	markSparse(f)
-	return &tempFile{File: f, dir: dir}, nil
+	return &unpackedFile{File: f, guard: guard, dir: dir}, nil
 }
 
 // fill copies r into the file, leaving holes for zeros.
-func (t *tempFile) fill(ctx context.Context, r io.Reader) error {
+func (t *unpackedFile) fill(ctx context.Context, r io.Reader) error {
 	w := &holeWriter{w: t.File, grain: SparseAlways.grain()}
 	buf := make([]byte, blockSize)
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if t.size%spaceEvery == 0 {
+		if t.size > 0 && t.size%spaceEvery == 0 {
 			if err := checkSpace(t.dir, spaceEvery); err != nil {
 				return err
 			}
@@ -220,4 +226,7 @@ func ended(r io.Reader) bool {
 }
 
 // Close closes and removes the file.
-func (t *tempFile) Close() error { return discard(t.File) }
+func (t *unpackedFile) Close() error {
+	defer t.guard.release()
+	return discard(t.File)
+}

@@ -1,13 +1,11 @@
 package convert
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 )
 
 // startWriteback asks the kernel to begin writing a range to the disk, so that
 // the fsync at the end finds little left to do. It is a hint: errors don't count.
-func startWriteback(f *os.File, off, n int64) {
+func startWriteback(f partFile, off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }

@@ -2,7 +2,5 @@
 
 package convert
 
-import "os"
-
 // startWriteback does nothing: only Linux has a call for it.
-func startWriteback(*os.File, int64, int64) {}
+func startWriteback(partFile, int64, int64) {}
