@@ -159,7 +159,11 @@ func untilClosed(f *os.File) (*os.File, error) {
 	}
 	const access = windows.GENERIC_READ | windows.GENERIC_WRITE | windows.DELETE
 	const share = windows.FILE_SHARE_READ | windows.FILE_SHARE_DELETE
-	h, err := windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_DELETE_ON_CLOSE, 0)
+	var h windows.Handle
+	err = whileBusy(func() error {
+		h, err = windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_DELETE_ON_CLOSE, 0)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(&os.PathError{Op: "open", Path: f.Name(), Err: err}, removeFile(f.Name()))
 	}
