@@ -18,6 +18,7 @@ import (
 type dumps struct {
 	elf, paging string // vmcores, paging off and on
 	filtered    string // from byte 0x123 on: partial pages at both ends
+	kdump       string
 	win         []byte // QEMU's win-dmp; nil when it refused
 	winErr      error
 }
@@ -32,6 +33,8 @@ func dumpAll(t *testing.T, c qemutest.Config) dumps {
 	d.filtered = filepath.Join(dir, "filtered.vmcore")
 	require.NoError(t, vm.DumpELF(d.paging, qemutest.ELFOptions{Paging: true}))
 	require.NoError(t, vm.DumpELF(d.filtered, qemutest.ELFOptions{Begin: 0x123, Length: 0x140000456}))
+	d.kdump = filepath.Join(dir, "kdump")
+	require.NoError(t, vm.DumpKdump(d.kdump))
 	win := filepath.Join(dir, "win.dmp")
 	if d.winErr = vm.DumpWin(win); d.winErr == nil {
 		var err error

@@ -62,7 +62,7 @@ static void forget_bios(void)
 				memset((void *)(u32)map[i].base, 0, (u32)map[i].length);
 }
 
-/* Windows lists whole pages, and not page 0. */
+/* Windows lists whole pages, not page 0, and without PAE nothing above 4 GiB. */
 static void runs_find(void)
 {
 	for (u32 i = 0; i < map_count; i++) {
@@ -70,6 +70,8 @@ static void runs_find(void)
 		u32 end = (u32)((map[i].base + map[i].length) / PAGE);
 
 		if (map[i].type != 1 || run_count == COUNT(runs))
+			continue;
+		if (first >= FOUR_GIB && opt.nopae)
 			continue;
 		if (first == 0)
 			first = 1;
