@@ -77,10 +77,23 @@ type nopCloser struct{ io.Writer }
 // Close implements io.Closer.
 func (nopCloser) Close() error { return nil }
 
-func newGzip(w io.Writer) (*pgzip.Writer, error) {
-	z := pgzip.NewWriter(w)
+// gzipFile is a parallel gzip whose goroutines end with Close, after an error too.
+type gzipFile struct{ *pgzip.Writer }
+
+func newGzip(w io.Writer) (io.WriteCloser, error) {
+	z := gzipFile{pgzip.NewWriter(w)}
 	err := z.SetConcurrency(compressWindow, runtime.GOMAXPROCS(0))
 	return z, err
+}
+
+// Close ends the stream. pgzip leaves a goroutine waiting when a write has failed,
+// until it is used for another stream.
+func (z gzipFile) Close() error {
+	err := z.Writer.Close()
+	if err != nil {
+		z.Reset(io.Discard)
+	}
+	return err
 }
 
 // zipFile is a zip with one entry, open for writing.
