@@ -1,0 +1,137 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os/exec"
+)
+
+// racer is a program that is measured. In its arguments {in} and {out} stand for the
+// files, {start} and {size} for the range of memory that was added.
+type racer struct {
+	name string
+	args []string
+	// against is the racer of the group that this one is compared with.
+	against string
+	// optional racers are left out when they do not run.
+	optional bool
+}
+
+// group is racers that work on the same input.
+type group struct {
+	name   string
+	about  string
+	onDisk bool
+	mkbig  []string // arguments that make the input
+	data   uint64   // GiB of the input's memory that are no holes
+	space  uint64   // GiB that input and output take
+	rounds int      // at most so many
+	racers []racer
+	// verify is a racer whose output must end like the input.
+	verify string
+}
+
+// convert is a racer that converts.
+func convert(s *settings, name, against string, options ...string) racer {
+	args := append([]string{s.windmp, "convert", "--quiet"}, options...)
+	return racer{name: name, args: append(args, "{in}", "{out}"), against: against}
+}
+
+// synced is a shell's line that waits for the disk, as windmp does by itself.
+func synced(line string) []string {
+	return []string{"sh", "-c", line + ` && sync "$2"`, "sh", "{in}", "{out}"}
+}
+
+// libkdumpfile reads all pages through libkdumpfile: zlib in C, on one processor.
+const libkdumpfile = `
+import sys, kdumpfile
+c = kdumpfile.kdumpfile(sys.argv[1])
+at, size = int(sys.argv[2]), int(sys.argv[3])
+for pa in range(at, at + size, 1 << 20):
+    c.read(kdumpfile.KDUMP_MACHPHYSADDR, pa, 1 << 20)
+`
+
+// groups are all measurements. self is this program.
+func groups(s *settings, self string) []group {
+	size := fmt.Sprint(s.gib)
+	image := []string{"-gib", size}
+	if s.core != "" {
+		image = append(image, "-core", s.core)
+	}
+	list := []group{
+		{
+			name: "copy", about: "an ELF vmcore to a dump, in memory", mkbig: image, data: s.gib, space: 2*s.gib + 1, verify: "windmp",
+			racers: append([]racer{
+				{name: "cp", args: []string{"cp", "--sparse=never", "--reflink=never", "{in}", "{out}"}},
+				{name: "dd", args: []string{"dd", "if={in}", "of={out}", "bs=1M", "status=none"}, against: "cp"},
+				convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
+				convert(s, "windmp bitmap", "cp", "--no-sync", "--sparse=never", "--type=bitmap"),
+				{name: "cp sparse", args: []string{"cp", "--sparse=always", "--reflink=never", "{in}", "{out}"}, against: "cp"},
+				convert(s, "windmp sparse", "cp sparse", "--no-sync", "--sparse=always"),
+				convert(s, "windmp auto", "cp", "--no-sync"),
+			}, elf2dmp()...),
+		},
+		{
+			name: "disk", about: "an ELF vmcore to a dump, on a disk, the input in the page cache", mkbig: image, onDisk: true,
+			data: s.gib, space: 2*s.gib + 1, verify: "windmp",
+			racers: []racer{
+				{name: "cp", args: []string{"cp", "--sparse=never", "--reflink=never", "{in}", "{out}"}},
+				convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
+				{name: "cp+sync", args: synced(`cp --sparse=never --reflink=never "$1" "$2"`)},
+				convert(s, "windmp+sync", "cp+sync", "--sparse=never"),
+			},
+		},
+		{
+			name: "kdump", about: "a kdump-compressed file (zlib) to a dump, in memory", mkbig: append([]string{"-kdump"}, image...),
+			data: s.gib, space: 2*s.gib + 1,
+			racers: []racer{
+				{name: "inflate only", args: []string{self, "inflate", "{in}"}},
+				{name: "inflate only, std", args: []string{self, "inflate", "-library", "std", "{in}"}, against: "inflate only"},
+				convert(s, "windmp", "inflate only", "--no-sync"),
+				{name: "libkdumpfile", args: []string{"/usr/bin/python3", "-c", libkdumpfile, "{in}", "{start}", "{size}"}, against: "inflate only", optional: true},
+			},
+		},
+		{
+			name: "tebibyte", about: "a sparse vmcore of 1 TiB with 1 GiB of data, in memory", mkbig: []string{"-gib", "1024", "-data", "1"}, data: 1, space: 3,
+			racers: []racer{
+				{name: "cp sparse", args: []string{"cp", "--sparse=always", "--reflink=never", "{in}", "{out}"}},
+				convert(s, "windmp", "cp sparse", "--no-sync", "--sparse=always"),
+				convert(s, "windmp bitmap", "cp sparse", "--no-sync", "--sparse=always", "--type=bitmap"),
+				convert(s, "windmp kernel", "cp sparse", "--no-sync", "--type=kernel"),
+				{name: "check", args: []string{s.windmp, "check", "{in}"}},
+				{name: "info", args: []string{s.windmp, "info", "{in}"}},
+			},
+		},
+		{
+			name: "search", about: "Windows found in memory alone, without note and registers", mkbig: []string{"-gib", size, "-nonote"}, data: s.gib, space: s.gib + 1,
+			racers: []racer{
+				{name: "read", args: []string{"dd", "if={in}", "of=/dev/null", "bs=1M", "status=none"}},
+				{name: "info", args: []string{s.windmp, "info", "{in}"}, against: "read"},
+			},
+		},
+		{
+			name: "packed", about: "packed outputs of 1 GiB, in memory", mkbig: []string{"-gib", "1"}, data: 1, space: 3, rounds: 1,
+			racers: []racer{
+				convertTo(s, "windmp .zst", ".zst"), convertTo(s, "windmp .gz", ".gz"), convertTo(s, "windmp .zip", ".zip"),
+				{name: "stream", args: []string{"sh", "-c", `"$1" convert --quiet "$2" - >/dev/null`, "sh", s.windmp, "{in}"}},
+				{name: "check full", args: []string{s.windmp, "check", "--level=full", "{in}"}},
+			},
+		},
+	}
+	return list
+}
+
+// convertTo is a racer whose output is packed.
+func convertTo(s *settings, name, suffix string) racer {
+	return racer{name: name, args: []string{s.windmp, "convert", "--quiet", "--no-sync", "--force", "{in}", "{out}" + suffix}}
+}
+
+// elf2dmp is QEMU's converter, if it is there. It needs a real guest's core and
+// the network for the kernel's symbols.
+func elf2dmp() []racer {
+	if _, err := exec.LookPath("elf2dmp"); err != nil {
+		return nil
+	}
+	return []racer{{name: "elf2dmp", args: []string{"elf2dmp", "{in}", "{out}"}, against: "cp", optional: true}}
+}
