@@ -41,7 +41,7 @@ const (
 )
 
 // Where the kernel lies on all builds of x64: the region of the system's images
-// (MemProcFS looks in the lower half of it).
+// (MemProcFS looks in the lower half of it). A 32-bit one lies anywhere in its half.
 const (
 	imagesStart vtop.VA = 0xfffff80000000000
 	imagesEnd   vtop.VA = 0xfffff80fffffffff
@@ -125,7 +125,11 @@ func (d *discovery) fromCPUs() (bool, error) {
 }
 
 // fromShadow resolves the page tables on which user mode runs with KVA shadowing.
+// Of a 32-bit guest these offsets are not known.
 func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
+	if is32(shadow) {
+		return false
+	}
 	idt := vtop.VA(c.IDT.Base)
 	for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
 		roots, err := kdbg.KernelRoots(shadow, idt, vtop.VA(pcr))
@@ -193,7 +197,8 @@ func (d *discovery) confirmSpace(space *vtop.Space) error {
 }
 
 // kernelOf finds the kernel's image from the addresses that a vCPU has of it: the
-// first gates of its IDT, its system call entry, its Rip.
+// first gates of its IDT, its system call entry or the version block of its KPCR, its
+// Rip.
 func (d *discovery) kernelOf(space *vtop.Space, c *physmem.CPU) (*kdbg.Image, error) {
 	var hints []vtop.VA
 	for _, vector := range []int{0, 3, 14} {
@@ -204,8 +209,12 @@ func (d *discovery) kernelOf(space *vtop.Space, c *physmem.CPU) (*kdbg.Image, er
 	if c.MSR != nil {
 		hints = append(hints, vtop.VA(c.MSR.LSTAR))
 	}
-	hints = append(hints, d.savedSystemCall(space, c), vtop.VA(c.Rip))
-	return d.kernelAt(space, hints)
+	if is32(space) {
+		hints = append(hints, versionHint(space, c))
+	} else {
+		hints = append(hints, d.savedSystemCall(space, c))
+	}
+	return d.kernelAt(space, append(hints, vtop.VA(c.Rip)))
 }
 
 // savedSystemCall is IA32_LSTAR as the KPRCB keeps it, 0 if that is not readable:
@@ -227,7 +236,7 @@ func (d *discovery) savedSystemCall(space *vtop.Space, c *physmem.CPU) vtop.VA {
 
 // kernelAt is the kernel's image around one of the addresses.
 func (d *discovery) kernelAt(space *vtop.Space, hints []vtop.VA) (*kdbg.Image, error) {
-	hints = slices.DeleteFunc(hints, func(va vtop.VA) bool { return va>>63 == 0 || !space.Canonical(va) })
+	hints = slices.DeleteFunc(hints, func(va vtop.VA) bool { return !kernelVA(space, va) })
 	err := errors.New("no address of the kernel is known")
 	for _, va := range hints {
 		var image *kdbg.Image

@@ -32,25 +32,31 @@ func (d *discovery) given() (bool, error) {
 // givenSpaces are the address spaces to look in: that of the given root, else those
 // of the vCPUs and, failing these, of the roots in memory.
 func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
-	levels := []int{4, 5}
-	if n := d.g.levels(); n == 5 {
-		levels = []int{5, 4}
+	if d.opt.DTB == 0 {
+		return d.spacesOfCPUs(), nil
 	}
-	if d.opt.DTB != 0 {
-		var why error
-		for _, n := range levels {
+	var list []*vtop.Space
+	var why error
+	for _, narrow := range d.widths() {
+		for _, n := range d.levelsToTry(narrow) {
 			s := d.cache.space(d.opt.DTB, n)
-			if why = d.confirmSpace(s); why == nil {
-				return []*vtop.Space{s}, nil
+			err := d.confirmSpace(s)
+			switch {
+			case err == nil:
+				list = append(list, s)
+			case why == nil:
+				why = err
 			}
 		}
+	}
+	if len(list) == 0 {
 		return nil, d.g.refuse(Finding{
 			ID: IDOverride, Where: fmt.Sprintf("PA %#x", rootOf(d.opt.DTB, d.g.levels())),
 			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
 			Advice:  "Leave it out, or give the CR3 of the System process.",
 		}, why)
 	}
-	return d.spacesOfCPUs(), nil
+	return list, nil
 }
 
 // spacesOfCPUs are the spaces that have KUSER_SHARED_DATA, from the vCPUs, else
@@ -68,7 +74,7 @@ func (d *discovery) spacesOfCPUs() []*vtop.Space {
 	for i := range cpus {
 		c := &cpus[i]
 		own := d.cache.space(c.CR3, levelsOf(c))
-		if add(own) {
+		if add(own) || is32(own) {
 			continue
 		}
 		for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
@@ -81,9 +87,14 @@ func (d *discovery) spacesOfCPUs() []*vtop.Space {
 	if len(list) > 0 {
 		return list
 	}
-	_ = vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), []vtop.VA{kdbg.SharedUserDataVA}, func(r vtop.Root) bool {
-		return !add(d.cache.space(uint64(r.DTB), r.Levels))
-	})
+	found := func(r vtop.Root) bool { return !add(d.cache.space(uint64(r.DTB), r.Levels)) }
+	for _, narrow := range d.widths() {
+		if narrow {
+			_ = vtop.Roots32(d.ctx, d.g.Image, d.tableRanges(), found)
+		} else {
+			_ = vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), []vtop.VA{kdbg.SharedUserDataVA}, found)
+		}
+	}
 	return list
 }
 
@@ -129,11 +140,12 @@ func (d *discovery) imageWithoutHint(space *vtop.Space) *kdbg.Image {
 	return d.searchImages(space)
 }
 
-// readGiven reads a block, plain or encoded.
+// readGiven reads a block, plain or encoded. Those of 32-bit kernels never are
+// encoded.
 func readGiven(space *vtop.Space, va vtop.VA, want kdbg.Expect) (*kdbg.Block, error) {
 	block, err := kdbg.Read(space, va, want)
-	if err == nil {
-		return block, nil
+	if err == nil || is32(space) {
+		return block, err
 	}
 	decoded, derr := kdbg.Decode(space, va, want)
 	if derr != nil {

@@ -4,10 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"windmp/kdbg"
 	"windmp/vtop"
+	"windmp/winhdr"
 )
+
+// maxImagePage is the largest page, in bytes, in which the kernel's image may begin
+// elsewhere than at its start: 4 MiB without PAE.
+const maxImagePage = 4 << 20
 
 // fromMemory finds the guest in what the file holds, without a vCPU: debugger data
 // blocks by their words, roots of page tables by the low stub, by self-maps and by
@@ -16,6 +22,23 @@ func (d *discovery) fromMemory() (bool, error) {
 	if err := d.locate(); err != nil {
 		return false, err
 	}
+	for _, narrow := range d.widths() {
+		search := d.fromMemory64
+		if narrow {
+			search = d.fromMemory32
+		}
+		// What one width was tried with is no loss to the other.
+		clear(d.tried)
+		d.places, d.scans, d.searches = 0, 0, 0
+		if found, err := search(); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// fromMemory64 is fromMemory for an x64 guest.
+func (d *discovery) fromMemory64() (bool, error) {
 	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges()) {
 		space := d.cache.space(stub.CR3, stub.Levels)
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
@@ -25,16 +48,18 @@ func (d *discovery) fromMemory() (bool, error) {
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
 	err := vtop.Roots(d.ctx, d.counted(), d.tableRanges(), d.must(), func(r vtop.Root) bool {
-		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
-		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), via)
+		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
 	})
 	return d.block != nil, err
 }
 
-// must are addresses that the kernel's page tables map.
+// must are addresses that an x64 kernel's page tables map.
 func (d *discovery) must() []vtop.VA {
 	list := []vtop.VA{kdbg.SharedUserDataVA}
 	for _, c := range d.blocks {
+		if c.Is32 {
+			continue
+		}
 		// All candidates of a guest name the same kernel, unless they are decoys.
 		if len(list) > 1 && list[1] != c.KernBase {
 			return list[:1]
@@ -79,7 +104,7 @@ func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.V
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]
-		if magic, err := space.Uint16(c.KernBase); err != nil || magic != 0x5a4d || d.places >= maxPlaces {
+		if c.Is32 != is32(space) || d.places >= maxPlaces || !beginsImage(space, c.KernBase) {
 			continue
 		}
 		d.places++
@@ -113,13 +138,32 @@ func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
 	if d.searches++; d.searches > maxSearches {
 		return nil
 	}
-	space.Mapped(imagesStart, imagesEnd, maxEntries, func(m vtop.Mapping) bool {
-		if magic, err := space.Uint16(m.VA); err == nil && magic == 0x5a4d {
-			if image, err := kdbg.ReadImage(space, m.VA); err == nil && isKernel(image) {
+	from, to := imagesStart, imagesEnd
+	if is32(space) {
+		from, to = kernelHalf32, math.MaxUint32
+	}
+	looked := 0
+	space.Mapped(from, to, maxEntries, func(m vtop.Mapping) bool {
+		// A kernel may begin anywhere in the large pages that map it.
+		for off := uint64(0); off < min(m.PageSize, maxImagePage) && found == nil; off += winhdr.PageSize {
+			if looked++; looked > maxEntries {
+				return false
+			}
+			va := m.VA + vtop.VA(off)
+			if !beginsImage(space, va) {
+				continue
+			}
+			if image, err := kdbg.ReadImage(space, va); err == nil && isKernel(image) {
 				found = image
 			}
 		}
 		return found == nil
 	})
 	return found
+}
+
+// beginsImage tells whether the memory at va begins like an image: "MZ".
+func beginsImage(space *vtop.Space, va vtop.VA) bool {
+	magic, err := space.Uint16(va)
+	return err == nil && magic == 0x5a4d
 }

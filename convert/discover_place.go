@@ -18,8 +18,10 @@ var ramRegions = []physmem.Range{
 // supposed to hold memory that its tables do not describe.
 const undescribed = 1 << 20
 
-// kernelHalfStart is the lowest kernel address with 4 and with 5 levels.
-var kernelHalfStart = map[int]vtop.VA{4: 0xffff800000000000, 5: 0xff00000000000000}
+// kernelHalfStart is the lowest kernel address by the number of levels.
+var kernelHalfStart = map[int]vtop.VA{
+	levelsLegacy: kernelHalf32, levelsPAE: kernelHalf32, levelsX64: 0xffff800000000000, maxLevels: kernelHalf,
+}
 
 // joinExtents places what lies in the file between two extents of the same RAM
 // block: memory that no PT_LOAD names when the guest was dumped with paging on.

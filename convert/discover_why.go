@@ -25,7 +25,7 @@ type evidence struct {
 
 // see looks at where a vCPU is.
 func (e *evidence) see(space *vtop.Space, c *physmem.CPU) {
-	_, err := space.Translate(kdbg.SharedUserDataVA)
+	_, err := space.Translate(kdbg.SharedUserDataOf(space))
 	if err == nil {
 		return
 	}

@@ -109,10 +109,10 @@ func (g *Guest) sharedUserDataVA() vtop.VA {
 }
 
 // kernelPCR is where a vCPU's kernel finds its KPCR: by GS, of a 32-bit guest by
-// FS.
+// FS or the GDT.
 func (g *Guest) kernelPCR(c *physmem.CPU) vtop.VA {
 	if g.is32() {
-		return vtop.VA(c.KernelFS())
+		return pcrOf(g.Space, c)
 	}
 	return vtop.VA(c.KernelGS())
 }
