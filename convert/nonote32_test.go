@@ -1,0 +1,148 @@
+package convert_test
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/internal/coretest"
+	"windmp/internal/qemutest"
+	"windmp/physmem"
+)
+
+// builtFields32 is builtFields of a 32-bit header.
+var builtFields32 = []allowed{
+	{"ContextRecord behind the CONTEXT", 0x320 + 0x2cc, 0x7d0 - 0x320 - 0x2cc},
+	{"Comment", 0x820, 128},
+	{"Attributes", 0x8a0, 4},
+	{"WriterStatus", 0xf9c, 4},
+}
+
+// builtFieldsOf are those of a dump's width.
+func builtFieldsOf(t *testing.T, dmp []byte) []allowed {
+	t.Helper()
+	if shapeOf(t, dmp) != &shape32 {
+		return builtFields
+	}
+	// The test guest leaves the runs that are not used as they were filled.
+	used := shape32.runs + shape32.runSize*int64(1+binary.LittleEndian.Uint32(dmp[shape32.runs:]))
+	return append([]allowed{{"unused runs", used, 0x320 - used}}, builtFields32...)
+}
+
+// machines without a note, of 32 bits.
+var bare32 = []machine{
+	{"PAE", qemutest.Config{CPUs: 2, Variant: []string{"live"}}},
+	{"PAE, crashed", qemutest.Config{CPUs: 1, Variant: []string{"bsod"}}},
+	{"no PAE", qemutest.Config{CPUs: 1, Variant: []string{"live", "nopae"}}},
+	{"no PAE, crashed, odd", qemutest.Config{CPUs: 2, Variant: []string{"bsod", "nopae", "odd"}}},
+	// With PAE the guest maps nothing of the page that its root lies in, and a core with
+	// paging on would lack it.
+	{"video memory", qemutest.Config{CPUs: 2, VGA: true, Memory: "32M", Variant: []string{"bsod", "nopae"}}},
+	{"above 4 GiB", qemutest.Config{CPUs: 2, Machine: "q35", Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"live"}}},
+}
+
+// TestQEMUWithoutNote32 is [TestQEMUWithoutNote] for 32-bit guests, from files of
+// all kinds: with the header note, but for the fields of a built header, the dump is
+// the same, whichever way Windows was found.
+func TestQEMUWithoutNote32(t *testing.T) {
+	qemutest.Require(t)
+	for _, m := range bare32 {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			m.config.Guest32 = true
+			if m.config.Memory == "" {
+				m.config.Memory = "4M"
+			}
+			d := dumpAll(t, m.config)
+			require.NoError(t, d.winErr)
+			variant := strings.Join(m.config.Variant, " ")
+			for _, core := range []string{d.elf, d.paging, d.filtered} {
+				withoutHeader(t, core, d.win, variant)
+			}
+			memoryAlone(t, d.elf, d.win, variant)
+			asX64(t, d.elf, d.win)
+			asRaw(t, d.elf, d.win)
+			asELF32(t, d.elf, d.win, variant)
+			given32(t, d.elf, d.win)
+		})
+	}
+}
+
+// asX64: a core without vCPUs that calls itself one of an x64 machine, as QEMU's gdb
+// script makes it by the wrong name of the processor.
+func asX64(t *testing.T, core string, want []byte) {
+	t.Helper()
+	b, err := os.ReadFile(stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU"))
+	require.NoError(t, err)
+	binary.LittleEndian.PutUint16(b[18:], 62)
+	got, r, err := convertBytes(t, b, convert.Options{})
+	require.NoError(t, err)
+	samePages(t, core, want, got)
+	assert.Contains(t, finding(r, convert.IDGuestFound).Message, "self-map")
+}
+
+// asRaw: memory without a file format.
+func asRaw(t *testing.T, core string, want []byte) {
+	t.Helper()
+	im, err := physmem.Open(core)
+	require.NoError(t, err)
+	defer func() { _ = im.Close() }()
+	file, holes := coretest.Raw(t, im)
+	got, _, err := convertBytes(t, file, convert.Options{Input: physmem.Options{Format: physmem.FormatRaw, Holes: holes}})
+	require.NoError(t, err)
+	samePages(t, core, want, got)
+}
+
+// asELF32: QEMU writes ELF32 where the machine has nothing up to 4 GiB, which only
+// machines without a BIOS have.
+func asELF32(t *testing.T, core string, want []byte, variant string) {
+	t.Helper()
+	im, err := physmem.Open(core)
+	require.NoError(t, err)
+	defer func() { _ = im.Close() }()
+	ranges := slices.DeleteFunc(slices.Clone(im.Ranges()), func(r physmem.Range) bool { return r.End() >= 1<<32 })
+	if last := im.Ranges()[len(im.Ranges())-1]; last.End() > 1<<32 {
+		return
+	}
+	b, err := physmem.EncodeELF(ranges, im.CPUs(), nil, true)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, b[4], "ELFCLASS32")
+	for _, r := range ranges {
+		p := make([]byte, r.Size)
+		_, err := im.ReadAt(p, int64(r.Start))
+		require.NoError(t, err)
+		b = append(b, p...)
+	}
+	path := filepath.Join(t.TempDir(), "elf32")
+	require.NoError(t, os.WriteFile(path, b, 0o400))
+	got, r := convertAll(t, path, convert.Options{Contexts: convert.ContextsVCPU})
+	equalButFor(t, want, got, slices.Concat(builtFieldsOf(t, want), differences(t, got, r, variant)))
+}
+
+// given32: addresses that the user gives, each alone, with vCPUs and without.
+func given32(t *testing.T, core string, want []byte) {
+	t.Helper()
+	_, with := convertAll(t, core, convert.Options{})
+	const kernel = 0x82a00000
+	for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
+		bare := stripNotes(t, core, notes...)
+		for _, opt := range []convert.Options{
+			{DTB: uint64(with.Guest.DirectoryTableBase)},
+			{KernelBase: kernel},
+			{KDBG: uint64(with.Guest.KDBG)},
+			{DTB: uint64(with.Guest.DirectoryTableBase), KernelBase: kernel, KDBG: uint64(with.Guest.KDBG)},
+		} {
+			opt.Contexts = convert.ContextsVCPU
+			got, r := convertAll(t, bare, opt)
+			samePages(t, core, want, got)
+			assert.Contains(t, finding(r, convert.IDGuestFound).Message, "the System process' own")
+		}
+	}
+}
