@@ -334,7 +334,7 @@ func (c *fileChecker) limit(size int64, what string) {
 // finish folds the findings into the verdict.
 func (c *fileChecker) finish() {
 	c.FileCheck.Findings = append(c.FileCheck.Findings, c.list...)
-	c.Error = errorReport(c.Err)
+	c.Error = ReportError(c.Err)
 	if c.Error != nil && c.Error.Stage == "" {
 		c.Error.Stage = string(c.stage)
 	}

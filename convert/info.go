@@ -132,7 +132,7 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 		return err
 	})
 	err = r.describeHeaderOnly(err)
-	r.Error = errorReport(err)
+	r.Error = ReportError(err)
 	return r, err
 }
 
@@ -146,8 +146,9 @@ func withImage(ctx context.Context, path string, opt Options, f func(im *physmem
 	return f(im)
 }
 
-// errorReport is err for a report, nil for none.
-func errorReport(err error) *ErrorReport {
+// ReportError is err for a report: what it says, what can be done about it, and
+// the stage that failed where it names one. It is nil for no error.
+func ReportError(err error) *ErrorReport {
 	if err == nil {
 		return nil
 	}

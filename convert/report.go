@@ -254,7 +254,7 @@ func (r *Report) finish(err error) {
 	if err == nil {
 		return
 	}
-	r.Error = errorReport(err)
+	r.Error = ReportError(err)
 	var format *physmem.FormatError
 	switch {
 	case errors.As(err, &format):

@@ -56,7 +56,7 @@ func SymbolsFile(ctx context.Context, path string, opt SymbolsOptions) (*Symbols
 			return err
 		})
 	}
-	r.Error = errorReport(err)
+	r.Error = ReportError(err)
 	return r, err
 }
 

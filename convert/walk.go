@@ -82,7 +82,7 @@ func WalkFile(ctx context.Context, path string, vas []uint64, opt WalkOptions) (
 	if err == nil {
 		err = withImage(ctx, path, opt.Source, func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
 	}
-	r.Error = errorReport(err)
+	r.Error = ReportError(err)
 	return r, err
 }
 

@@ -21,10 +21,10 @@ type checkDocument struct {
 }
 
 type checkFlags struct {
-	source                             sourceFlags
-	level, maxSize                     string
-	strict, failUnknown, json, verbose bool
-	jobs                               int
+	source                       sourceFlags
+	level, maxSize               string
+	strict, failUnknown, verbose bool
+	jobs                         int
 }
 
 const checkLong = `Check says of each file whether it is worth an upload or a conversion: OK, WARN,
@@ -57,7 +57,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultCheckJobs, "files checked at the same time")
 	f.source.register(fs)
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	a.out.register(fs)
 	return cmd
 }
 
@@ -81,27 +81,30 @@ func (f *checkFlags) options() (opt convert.CheckOptions, err error) {
 }
 
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
-	opt, err := f.options()
-	if err != nil {
-		if f.json {
-			return a.emit(checkDocument{header: newHeader(checkSchema, err), Error: usageReport(err)}, err)
-		}
-		return err
+	paths = expandWildcards(paths)
+	err := a.checkReport(paths...)
+	var opt convert.CheckOptions
+	if err == nil {
+		opt, err = f.options()
 	}
-	r := convert.CheckFiles(ctx, expandWildcards(paths), opt)
-	err = f.outcome(r)
-	if f.json {
-		return a.emit(checkDocument{header: newHeader(checkSchema, err), CheckReport: r}, err)
+	var r *convert.CheckReport
+	if err == nil {
+		opt.Progress = a.startProgress(false)
+		r = convert.CheckFiles(ctx, paths, opt)
+		err = f.outcome(r)
 	}
-	t := a.newText(len("UNKNOWN"))
-	printCheck(t, r, f.verbose)
-	if perr := a.print(t); perr != nil {
-		return perr
-	}
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return &printedError{err}
+	return a.finish(outcome{
+		schema: checkSchema, err: err, told: r != nil && !errors.Is(err, context.Canceled),
+		document: func(h header, e *convert.ErrorReport) any { return checkDocument{h, r, e} },
+		text: func() error {
+			if r == nil {
+				return nil
+			}
+			t := a.newText(len("UNKNOWN"))
+			printCheck(t, r, f.verbose)
+			return a.print(t)
+		},
+	})
 }
 
 // outcome is the error that gives the exit code: an interrupt, an operation that

@@ -54,13 +54,15 @@ func (a *app) completionCommand() *cobra.Command {
 // values in every command that knows it.
 func flagValues() map[string][]string {
 	return map[string][]string{
-		"contexts": words(convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved),
-		"format":   append([]string{"auto"}, words(physmem.Formats()...)...),
-		"level":    words(convert.CheckHeader, convert.CheckQuick, convert.CheckFull),
-		"missing":  words(convert.MissingFail, convert.MissingZero, convert.MissingDrop),
-		"sparse":   words(convert.SparseAuto, convert.SparseAlways, convert.SparseNever),
-		"to":       words(convert.FormatDMP, convert.FormatELF),
-		"type":     words(convert.OutputAuto, convert.OutputFull, convert.OutputBitmap, convert.OutputKernel),
+		"contexts":   words(convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved),
+		"format":     append([]string{"auto"}, words(physmem.Formats()...)...),
+		"log-format": logFormats,
+		"level":      words(convert.CheckHeader, convert.CheckQuick, convert.CheckFull),
+		"progress":   progressModes,
+		"missing":    words(convert.MissingFail, convert.MissingZero, convert.MissingDrop),
+		"sparse":     words(convert.SparseAuto, convert.SparseAlways, convert.SparseNever),
+		"to":         words(convert.FormatDMP, convert.FormatELF),
+		"type":       words(convert.OutputAuto, convert.OutputFull, convert.OutputBitmap, convert.OutputKernel),
 	}
 }
 
@@ -80,6 +82,8 @@ var argFiles = map[string]int{"convert": 2, "info": 1, "symbols": 1, "vtop": 1, 
 // file may have any name: people call a vmcore .core, .elf, .dump or nothing.
 func registerCompletions(root *cobra.Command) {
 	values := flagValues()
+	log := cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)
+	cobra.CheckErr(root.RegisterFlagCompletionFunc("log-format", log))
 	for _, cmd := range root.Commands() {
 		if limit, ok := argFiles[cmd.Name()]; ok {
 			cmd.ValidArgsFunction = completeFiles(limit)

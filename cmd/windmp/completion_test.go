@@ -64,6 +64,7 @@ func TestCompletionOffersWhatIsAccepted(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, cmd := range (&app{}).rootCommand().Commands() {
+		cmd.InheritedFlags() // makes them part of the command's
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			values, ok := flagValues()[f.Name]
 			if !ok {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -17,15 +16,15 @@ const convertSchema = "windmp/convert/v1"
 
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
-	contexts, missing          string
-	kind, sparse, to           string
-	keep                       []uint
-	force, dryRun, json, quiet bool
-	strict, noSync             bool
-	jobs                       int
-	given                      func(flag string) bool // on the command line
-	dtb, kernelBase, kdbg      address
-	input                      inputFlags
+	contexts, missing     string
+	kind, sparse, to      string
+	keep                  []uint
+	force, dryRun, quiet  bool
+	strict, noSync        bool
+	jobs                  int
+	given                 func(flag string) bool // on the command line
+	dtb, kernelBase, kdbg address
+	input                 inputFlags
 }
 
 const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
@@ -56,6 +55,7 @@ func (a *app) convertCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd.Flags())
+	a.out.register(cmd.Flags())
 	return cmd
 }
 
@@ -73,7 +73,6 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an existing OUT")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
@@ -88,19 +87,32 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 		out = args[1]
 	}
 	report, err := a.convertFile(ctx, in, out, f)
-	if f.json {
-		return a.printJSON(convertSchema, report, err)
-	}
-	if f.quiet || err != nil {
-		return err
-	}
+	return a.finish(outcome{
+		schema: convertSchema, err: err,
+		document: func(h header, e *convert.ErrorReport) any { return document{h, report, e} },
+		text: func() error {
+			if f.quiet || err != nil {
+				return nil
+			}
+			return a.printConverted(report)
+		},
+	})
+}
+
+// printConverted prints what was done; of a stream to standard error, where a log
+// gets one line.
+func (a *app) printConverted(r *convert.Report) error {
 	w := a.stdout
-	if out == convert.Stdout && !f.dryRun {
+	if r.Output.Path == convert.Stdout && !r.Output.DryRun {
+		if a.logs() {
+			a.say(logLine{Level: levelInfo, Message: outputText(r) + ", verdict " + r.Verdict})
+			return nil
+		}
 		w = a.stderr
 	}
 	var text bytes.Buffer
-	printConvert(&text, report)
-	_, err = text.WriteTo(w)
+	printConvert(&text, r)
+	_, err := text.WriteTo(w)
 	return err
 }
 
@@ -114,20 +126,21 @@ func (f *convertFlags) suffix() string {
 
 // convertFile turns flags into options; the report is nil after a usage error.
 func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*convert.Report, error) {
+	if err := a.checkReport(in, out); err != nil {
+		return nil, err
+	}
 	opt, err := f.options()
 	if err != nil {
 		return nil, err
 	}
-	if f.json && out == convert.Stdout && !f.dryRun {
-		return nil, &convert.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT"}
+	if a.out.json && out == convert.Stdout && !f.dryRun {
+		return nil, &convert.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
 	}
 	if in == convert.Stdout {
 		return nil, &convert.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
-	bar := a.newProgress(f.quiet || f.dryRun)
-	opt.Progress = bar.update
-	report, err := convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
-	return report, errors.Join(err, bar.close())
+	opt.Progress = a.startProgress(f.quiet)
+	return convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
 }
 
 func (f *convertFlags) options() (convert.Options, error) {

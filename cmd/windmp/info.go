@@ -22,7 +22,6 @@ type infoDocument struct {
 type infoFlags struct {
 	source  sourceFlags
 	opt     convert.InfoOptions
-	json    bool
 	verbose bool
 }
 
@@ -50,32 +49,28 @@ func (a *app) infoCommand() *cobra.Command {
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
 	f.source.register(fs)
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	a.out.register(fs)
 	return cmd
 }
 
 func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 	var r *convert.InfoReport
 	var err error
-	if f.opt.Source, err = f.source.options(); err == nil {
+	if f.opt.Source, err = a.prepare(&f.source, path); err == nil {
 		r, err = convert.InfoFile(ctx, path, f.opt)
 	}
-	if f.json {
-		d := infoDocument{header: newHeader(infoSchema, err), InfoReport: r, Error: usageReport(err)}
-		if r != nil {
-			d.Error = r.Error
-		}
-		return a.emit(d, err)
-	}
-	if r == nil || r.Input.Format == "" {
-		return err
-	}
-	t := a.newText(len("bug check"))
-	printInfo(t, r, f.verbose)
-	if perr := a.print(t); perr != nil {
-		return perr
-	}
-	return err
+	return a.finish(outcome{
+		schema: infoSchema, err: err,
+		document: func(h header, e *convert.ErrorReport) any { return infoDocument{h, r, e} },
+		text: func() error {
+			if r == nil || r.Input.Format == "" {
+				return nil
+			}
+			t := a.newText(len("bug check"))
+			printInfo(t, r, f.verbose)
+			return a.print(t)
+		},
+	})
 }
 
 func printInfo(t *text, r *convert.InfoReport, verbose bool) {

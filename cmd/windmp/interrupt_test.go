@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert"
 	"windmp/internal/guestsim"
 )
 
@@ -30,6 +33,36 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(core))
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
+}
+
+// TestInterruptIsReported interrupts a conversion with a report.
+func TestInterruptIsReported(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	core, report := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "report.json")
+	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
+	cmd := startBlockedWith(t, core, []string{"--report", report, "--log-format=json", "--progress=json"})
+	if err := interrupt(cmd.Process); err != nil {
+		t.Skipf("NOT RUN: this process can't interrupt another one: %v", err)
+	}
+	_ = cmd.Wait() // the exit code says more
+	assert.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode())
+	text, err := os.ReadFile(report)
+	require.NoError(t, err)
+	require.NoError(t, validate(schemaDir, text))
+	var d struct {
+		ExitCode int                 `json:"exit_code"`
+		Error    convert.ErrorReport `json:"error"`
+	}
+	require.NoError(t, json.Unmarshal(text, &d))
+	assert.Equal(t, exitInterrupted, d.ExitCode)
+	assert.Equal(t, string(convert.StageWrite), d.Error.Stage)
+	said := fmt.Sprint(cmd.Stderr)
+	assert.Contains(t, said, `"message":"interrupted, nothing was left behind","stage":"write","exit_code":130}`)
+	assert.Contains(t, said, `"event":"failed","stage":"write"`)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2, "input and report")
 }
 
 // TestKillLeavesNoMemory ends the process the hard way: what it unpacked, the
@@ -58,6 +91,12 @@ func TestKillLeavesNoMemory(t *testing.T) {
 // and returns when it has begun to write. The dump is larger than any pipe.
 func startBlocked(t *testing.T, core string, env ...string) *exec.Cmd {
 	t.Helper()
+	return startBlockedWith(t, core, nil, env...)
+}
+
+// startBlockedWith is startBlocked with further arguments.
+func startBlockedWith(t *testing.T, core string, args []string, env ...string) *exec.Cmd {
+	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	r, w, err := os.Pipe()
@@ -66,7 +105,7 @@ func startBlocked(t *testing.T, core string, env ...string) *exec.Cmd {
 	var complaints strings.Builder
 	// testscript.Main runs main for a process named windmp.
 	cmd := &exec.Cmd{
-		Path: exe, Args: []string{"windmp", "convert", core, "-"}, Env: append(os.Environ(), env...),
+		Path: exe, Args: append([]string{"windmp", "convert", core, "-"}, args...), Env: append(os.Environ(), env...),
 		Stdout: w, Stderr: &complaints, SysProcAttr: ownGroup(),
 	}
 	require.NoError(t, cmd.Start())

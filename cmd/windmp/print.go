@@ -19,18 +19,6 @@ type document struct {
 	Error *convert.ErrorReport `json:"error,omitempty"`
 }
 
-// printJSON prints report and outcome as one document.
-func (a *app) printJSON(schema string, report *convert.Report, err error) error {
-	d := document{header: newHeader(schema, err), Report: report}
-	switch {
-	case report != nil:
-		d.Error = report.Error
-	case err != nil:
-		d.Error = &convert.ErrorReport{Message: err.Error(), Hint: convert.Hint(err)}
-	}
-	return a.emit(d, err)
-}
-
 // printable makes text safe for a terminal: what is not printable, such as the
 // escape sequences that a guest can put into names, becomes an escape.
 func printable(s string) string {

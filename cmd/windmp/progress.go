@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"encoding/json"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -13,57 +14,164 @@ import (
 	"windmp/convert"
 )
 
-// lineEvery is how often a line of progress is printed where there is no
-// terminal to draw on.
-const lineEvery = 10 * time.Second
+// progressSchema names the lines of --progress=json.
+const progressSchema = "windmp/progress/v1"
 
-// progress shows how far the copy is: a bar with rate and remaining time on a
-// terminal, else a line now and then.
-type progress struct {
-	w     io.Writer
-	draw  bool
-	quiet bool
-	bar   *progressbar.ProgressBar
-	next  time.Time
+// progressModes are the values of --progress.
+var progressModes = []string{"auto", "bar", "json", "none"}
+
+// lineEvery is the least time between two lines about bytes.
+const lineEvery = 500 * time.Millisecond
+
+// The events of progress lines.
+const (
+	eventStage  = "stage"
+	eventBytes  = "bytes"
+	eventDone   = "done"
+	eventFailed = "failed"
+)
+
+// progressLine is a line of --progress=json.
+type progressLine struct {
+	// Schema is that of the line.
+	Schema string `json:"schema"`
+	// Event is stage where one begins, bytes now and then and at the end of a
+	// stage that counts them, and in the last line done or failed.
+	Event string `json:"event"`
+	// Stage is the step that runs; in the last line the one that failed.
+	Stage string `json:"stage,omitempty"`
+	// Done and Total are the stage's bytes, 0 where none are counted.
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+	// Elapsed is the time since the start, in seconds.
+	Elapsed float64 `json:"elapsed"`
+	// Rate is bytes in a second, of the stage so far.
+	Rate float64 `json:"rate"`
+	// ExitCode is that of the process, in the last line.
+	ExitCode *int `json:"exit_code,omitempty"`
 }
 
-func (a *app) newProgress(quiet bool) *progress {
-	f, ok := a.stderr.(*os.File)
-	return &progress{
-		w: a.stderr, quiet: quiet, next: time.Now().Add(lineEvery),
-		draw: ok && term.IsTerminal(int(f.Fd())),
+// progress shows how far a run is.
+type progress struct {
+	w    io.Writer
+	json bool
+
+	mu         sync.Mutex
+	start      time.Time
+	at         convert.Progress
+	stageStart time.Time
+	stageFrom  int64 // bytes that were done when the stage began
+	last       time.Time
+	bar        *progressbar.ProgressBar
+}
+
+// startProgress begins to show progress; nil is for none.
+func (a *app) startProgress(quiet bool) func(convert.Progress) {
+	mode := a.out.progress.value
+	if mode == "none" || mode == "auto" && (quiet || a.logs() || !a.onTerminal()) {
+		return nil
 	}
+	a.progress = newProgress(a.stderr, mode == "json")
+	return a.progress.update
+}
+
+// onTerminal tells whether somebody watches standard error.
+func (a *app) onTerminal() bool {
+	f, ok := a.stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func newProgress(w io.Writer, json bool) *progress {
+	return &progress{w: w, json: json, start: time.Now()}
 }
 
 // update is a convert.Options.Progress function.
 func (p *progress) update(at convert.Progress) {
-	done, total := at.Done, at.Total
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.at
+	p.at = at
+	if at.Stage != before.Stage || at.Done < before.Done {
+		p.stageStart, p.stageFrom, p.last = time.Now(), at.Done, time.Now()
+	}
+	if !p.json {
+		p.drawBar(before.Stage)
+		return
+	}
 	switch {
-	case p.quiet || at.Stage != convert.StageWrite:
-	case p.draw:
-		p.drawBar(done, total)
-	case time.Now().After(p.next):
-		p.next = time.Now().Add(lineEvery)
-		_, _ = fmt.Fprintf(p.w, "windmp: %s of %s\n", ibytes(done), ibytes(total)) // progress is no reason to stop
+	case at.Stage != before.Stage:
+		p.line(progressLine{Event: eventStage, Stage: string(at.Stage)})
+	case at == before:
+	case at.Done == at.Total || time.Since(p.last) >= lineEvery:
+		p.last = time.Now()
+		p.line(progressLine{Event: eventBytes, Stage: string(at.Stage)})
 	}
 }
 
-func (p *progress) drawBar(done, total int64) {
+// line writes a line with the numbers as they are.
+func (p *progress) line(l progressLine) {
+	l.Schema = progressSchema
+	l.Done, l.Total = p.at.Done, p.at.Total
+	l.Elapsed = time.Since(p.start).Seconds()
+	if t := time.Since(p.stageStart).Seconds(); l.Done > p.stageFrom && t > 0 {
+		l.Rate = float64(l.Done-p.stageFrom) / t
+	}
+	_ = json.NewEncoder(p.w).Encode(l) // progress is no reason to stop
+}
+
+// drawBar draws a stage that counts bytes.
+func (p *progress) drawBar(before convert.Stage) {
+	if p.at.Stage != before {
+		p.removeBar()
+	}
+	if p.at.Total == 0 {
+		return
+	}
 	if p.bar == nil {
-		p.bar = progressbar.NewOptions64(total,
+		p.bar = progressbar.NewOptions64(p.at.Total,
 			progressbar.OptionSetWriter(p.w), progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionShowElapsedTimeOnFinish(),
+			progressbar.OptionSetDescription(string(p.at.Stage)),
 			progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish())
 	}
-	_ = p.bar.Set64(done) // a bar that can't be drawn is no reason to stop
+	p.bar.ChangeMax64(p.at.Total)
+	_ = p.bar.Set64(p.at.Done) // a bar that can't be drawn is no reason to stop
 }
 
-// close removes the bar from the terminal.
-func (p *progress) close() error {
-	if p.bar == nil {
-		return nil
+func (p *progress) removeBar() {
+	if p.bar != nil {
+		_ = p.bar.Clear() // as above
+		p.bar = nil
 	}
-	return p.bar.Clear()
+}
+
+// clear removes the bar from the terminal.
+func (p *progress) clear() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeBar()
+}
+
+// endProgress writes the last line of --progress=json.
+func (a *app) endProgress(err error) {
+	if a.out.progress.value != "json" {
+		return
+	}
+	p := a.progress
+	if p == nil { // the run ended before it began
+		p = newProgress(a.stderr, true)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	code := exitCode(err)
+	l := progressLine{Event: eventDone, ExitCode: &code}
+	if code != exitOK {
+		l.Event, l.Stage = eventFailed, convert.ReportError(err).Stage
+	}
+	p.line(l)
 }
 
 // ibytes is a size for people, in powers of 1024.

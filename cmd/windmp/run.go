@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -37,6 +36,9 @@ const exitHelp = `Exit codes:
 // app is one invocation: its streams, and what the exit code follows from.
 type app struct {
 	stdout, stderr io.Writer
+	out            outputFlags
+	progress       *progress
+	finished       bool // the outcome is handed over
 }
 
 // run is the whole program. Only main exits, so that every defer runs.
@@ -50,10 +52,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if cmd != root {
-		err = a.usageJSON(cmd.Name(), args, err)
-	}
+	err = a.finishEarly(cmd, args, err)
 	a.printError(err)
+	a.endProgress(err)
 	return exitCode(err)
 }
 
@@ -78,6 +79,8 @@ func (a *app) rootCommand() *cobra.Command {
 	})
 	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.symbolsCommand(), a.vtopCommand(),
 		a.versionCommand(), a.completionCommand())
+	a.out.log = newChoice(logFormats)
+	root.PersistentFlags().Var(&a.out.log, "log-format", "what goes to standard error besides progress: text, json (a line of JSON each)")
 	registerCompletions(root)
 	return root
 }
@@ -98,26 +101,6 @@ type printedError struct{ err error }
 
 func (e *printedError) Error() string { return e.err.Error() }
 func (e *printedError) Unwrap() error { return e.err }
-
-// printError writes the error line and a hint where there is one.
-func (a *app) printError(err error) {
-	var printed *printedError
-	if err == nil || errors.As(err, &printed) {
-		return
-	}
-	if errors.Is(err, context.Canceled) {
-		a.complain("windmp: interrupted, nothing was left behind")
-		return
-	}
-	a.complain("windmp: " + err.Error())
-	if hint := convert.Hint(err); hint != "" {
-		a.complain("hint: " + hint)
-	}
-}
-
-// complain writes a line to standard error; when that fails, nobody is there to
-// be told.
-func (a *app) complain(line string) { _, _ = fmt.Fprintln(a.stderr, printable(line)) }
 
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,16 +35,28 @@ func documents() map[string]reflect.Type {
 	}
 }
 
+// lines are the lines of standard error, by schema.
+func lines() map[string]reflect.Type {
+	return map[string]reflect.Type{
+		logSchema:      reflect.TypeFor[logLine](),
+		progressSchema: reflect.TypeFor[progressLine](),
+	}
+}
+
 // TestSchemasAreOfTheTypes keeps docs/schema and the Go types in step.
 func TestSchemasAreOfTheTypes(t *testing.T) {
 	t.Parallel()
 	comments := fieldComments(t, ".", "../../convert")
-	for name, typ := range documents() {
+	types := lines()
+	maps.Copy(types, documents())
+	for name, typ := range types {
 		g := &schemaWriter{comments: comments, defs: map[string]any{}}
 		root := g.object(typ)
 		root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		root["title"] = name
-		root["required"] = []string{"schema", "version", "exit_code"}
+		if lines()[name] == nil { // after a usage error a document has no report
+			root["required"] = []string{"schema", "version", "exit_code"}
+		}
 		propertiesOf(root)["schema"] = map[string]any{"const": name}
 		root["$defs"] = g.defs
 		got, err := json.MarshalIndent(root, "", "  ")
@@ -69,6 +82,8 @@ type schemaWriter struct {
 var enums = map[string][]string{
 	"verdict":  {"OK", "WARN", "UNKNOWN", "FAIL"},
 	"severity": {"ok", "info", "warn", "unknown", "fail"},
+	"level":    {string(levelInfo), string(levelWarn), string(levelError)},
+	"event":    {eventStage, eventBytes, eventDone, eventFailed},
 }
 
 // propertiesOf is the part of a schema that object made.
@@ -104,7 +119,7 @@ func (g *schemaWriter) object(t reflect.Type) map[string]any {
 			continue
 		}
 		p := g.schema(f.Type)
-		if words := enums[name]; words != nil {
+		if words := enums[name]; words != nil && (name != "level" || t == reflect.TypeFor[logLine]()) {
 			p["enum"] = words
 		}
 		if text := g.comments[t.Name()+"."+f.Name]; text != "" {

@@ -28,6 +28,7 @@ func TestScript(t *testing.T) {
 			"mkguest": mkguest,
 			"code":    exitCodeIs,
 			"onejson": oneJSON,
+			"lines":   jsonLines,
 			"poke":    poke,
 			"poke32":  poke32,
 			"shorten": shorten,
@@ -128,6 +129,24 @@ func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("more than one document")
 	}
 	ts.Check(validate(schemaDir, []byte(ts.ReadFile(args[0]))))
+}
+
+// jsonLines FILE checks that FILE ("stderr" for the last command's) is lines of
+// JSON, each of the schema that it names, and that there are some.
+func jsonLines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lines FILE")
+	}
+	n := 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		n++
+		if err := validate(schemaDir, []byte(line)); err != nil {
+			ts.Fatalf("%s%v", line, err)
+		}
+	}
+	if n == 0 {
+		ts.Fatalf("%s is empty", args[0])
+	}
 }
 
 // poke32 FILE OFFSET VALUE overwrites a little-endian number.

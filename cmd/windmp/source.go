@@ -25,6 +25,17 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
 }
 
+// prepare turns the flags of a command that looks at one file into options, once
+// it is known that its report can be written.
+func (a *app) prepare(f *sourceFlags, path string) (convert.Options, error) {
+	if err := a.checkReport(path); err != nil {
+		return convert.Options{}, err
+	}
+	opt, err := f.options()
+	opt.Progress = a.startProgress(false)
+	return opt, err
+}
+
 func (f *sourceFlags) options() (convert.Options, error) {
 	input, err := f.input.options()
 	return convert.Options{Input: input, DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err

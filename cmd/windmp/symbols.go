@@ -18,9 +18,9 @@ type symbolsDocument struct {
 }
 
 type symbolsFlags struct {
-	source         sourceFlags
-	opt            convert.SymbolsOptions
-	manifest, json bool
+	source   sourceFlags
+	opt      convert.SymbolsOptions
+	manifest bool
 }
 
 const symbolsLong = `Symbols lists the keys under which symbol servers keep the symbols and the images
@@ -47,25 +47,27 @@ func (a *app) symbolsCommand() *cobra.Command {
 	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
 	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")
 	f.source.register(fs)
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	a.out.register(fs)
 	return cmd
 }
 
 func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) error {
 	var r *convert.SymbolsReport
 	var err error
-	if f.opt.Source, err = f.source.options(); err == nil {
+	if f.opt.Source, err = a.prepare(&f.source, path); err == nil {
 		r, err = convert.SymbolsFile(ctx, path, f.opt)
 	}
-	if f.json {
-		d := symbolsDocument{header: newHeader(symbolsSchema, err), SymbolsReport: r, Error: usageReport(err)}
-		if r != nil {
-			d.Error = r.Error
-		}
-		return a.emit(d, err)
-	}
+	return a.finish(outcome{
+		schema: symbolsSchema, err: err,
+		document: func(h header, e *convert.ErrorReport) any { return symbolsDocument{h, r, e} },
+		text:     func() error { return a.printSymbols(r, f) },
+	})
+}
+
+// printSymbols prints the list in the form that was asked for.
+func (a *app) printSymbols(r *convert.SymbolsReport, f *symbolsFlags) error {
 	if r == nil || len(r.Modules) == 0 {
-		return err
+		return nil
 	}
 	t := a.newText(0)
 	switch {
@@ -76,11 +78,11 @@ func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) erro
 	default:
 		printSymbols(t, r)
 	}
-	if perr := a.print(t); perr != nil {
-		return perr
+	if err := a.print(t); err != nil {
+		return err
 	}
 	a.complainUnreadable(r)
-	return err
+	return nil
 }
 
 func printSymbols(t *text, r *convert.SymbolsReport) {
@@ -103,7 +105,7 @@ func printSymbols(t *text, r *convert.SymbolsReport) {
 func (a *app) complainUnreadable(r *convert.SymbolsReport) {
 	for i := range r.Modules {
 		if m := &r.Modules[i]; !m.Readable {
-			a.complain("windmp: " + cell(m.Name) + ": symbols not known: " + m.Error)
+			a.say(logLine{Level: levelWarn, Message: cell(m.Name) + ": symbols not known: " + m.Error})
 		}
 	}
 }

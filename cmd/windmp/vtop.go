@@ -22,7 +22,6 @@ type vtopDocument struct {
 type vtopFlags struct {
 	source sourceFlags
 	opt    convert.WalkOptions
-	json   bool
 }
 
 const vtopLong = `Vtop walks the page tables for each address, from the top down: where each entry
@@ -56,28 +55,31 @@ func (a *app) vtopCommand() *cobra.Command {
 	fs.IntVar(&f.opt.Levels, "levels", 0, "4 or 5 (default: what the guest uses)")
 	fs.IntVar(&f.opt.Read, "read", 0, "also print so many bytes from each address")
 	f.source.registerInput(fs)
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+	a.out.register(fs)
 	return cmd
 }
 
 func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
-	r, err := f.walk(ctx, args)
-	if f.json {
-		d := vtopDocument{header: newHeader(vtopSchema, err), WalkReport: r, Error: usageReport(err)}
-		if r != nil {
-			d.Error = r.Error
-		}
-		return a.emit(d, err)
-	}
-	if err != nil {
-		return err
-	}
-	t := a.newText(0)
-	printVtop(t, r)
-	return a.print(t)
+	r, err := a.walk(ctx, args, f)
+	return a.finish(outcome{
+		schema: vtopSchema, err: err,
+		document: func(h header, e *convert.ErrorReport) any { return vtopDocument{h, r, e} },
+		text: func() error {
+			if err != nil {
+				return nil
+			}
+			t := a.newText(0)
+			printVtop(t, r)
+			return a.print(t)
+		},
+	})
 }
 
-func (f *vtopFlags) walk(ctx context.Context, args []string) (*convert.WalkReport, error) {
+func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*convert.WalkReport, error) {
+	var err error
+	if f.opt.Source, err = a.prepare(&f.source, args[0]); err != nil {
+		return nil, err
+	}
 	vas := make([]uint64, 0, len(args)-1)
 	for _, arg := range args[1:] {
 		va, err := parseVA(arg)
@@ -85,10 +87,6 @@ func (f *vtopFlags) walk(ctx context.Context, args []string) (*convert.WalkRepor
 			return nil, err
 		}
 		vas = append(vas, va)
-	}
-	var err error
-	if f.opt.Source, err = f.source.options(); err != nil {
-		return nil, err
 	}
 	f.opt.DTB = uint64(f.source.dtb)
 	return convert.WalkFile(ctx, args[0], vas, f.opt)

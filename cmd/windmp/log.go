@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"windmp/convert"
+)
+
+// logSchema names the lines of --log-format=json.
+const logSchema = "windmp/log/v1"
+
+// logFormats are the values of --log-format.
+var logFormats = []string{"text", "json"}
+
+// logLevel says what a line is.
+type logLevel string
+
+const (
+	levelInfo  logLevel = "info"
+	levelWarn  logLevel = "warn"
+	levelError logLevel = "error"
+)
+
+// logLine is a line on standard error. Findings are not among them: they are in
+// the report.
+type logLine struct {
+	// Schema is that of the line.
+	Schema string `json:"schema"`
+	// Time is RFC 3339, UTC.
+	Time    string   `json:"time"`
+	Level   logLevel `json:"level"`
+	Message string   `json:"message"`
+	// Hint is what can be done about it.
+	Hint string `json:"hint,omitempty"`
+	// Stage is the step of the run that failed, if one did.
+	Stage string `json:"stage,omitempty"`
+	// ExitCode is there in the line of the error that ends the run.
+	ExitCode int `json:"exit_code,omitempty"`
+}
+
+// logs tells whether standard error is a log for programs.
+func (a *app) logs() bool { return a.out.log.value == "json" }
+
+// say writes a line and its hint to standard error; when that fails, nobody is
+// there to be told.
+func (a *app) say(line logLine) {
+	if a.logs() {
+		line.Schema = logSchema
+		line.Time = time.Now().UTC().Format(time.RFC3339Nano)
+		_ = json.NewEncoder(a.stderr).Encode(line)
+		return
+	}
+	_, _ = fmt.Fprintln(a.stderr, printable("windmp: "+line.Message))
+	if line.Hint != "" {
+		_, _ = fmt.Fprintln(a.stderr, printable("hint: "+line.Hint))
+	}
+}
+
+// printError says why the run ends, unless the user knows. A log holds it always.
+func (a *app) printError(err error) {
+	var printed *printedError
+	if err == nil || errors.As(err, &printed) && !a.logs() {
+		return
+	}
+	e := convert.ReportError(err)
+	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Stage: e.Stage, ExitCode: exitCode(err)}
+	if errors.Is(err, context.Canceled) {
+		line.Message = "interrupted, nothing was left behind"
+	}
+	a.say(line)
+}
