@@ -30,7 +30,7 @@ func toELF(t *testing.T, dmp string) string {
 // TestRoundTrip: a dump that becomes an ELF core becomes the same dump again.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	for _, s := range samples {
+	for _, s := range slices.Concat(samples, samples32) {
 		if s.win == "live-2cpu" && s.core != "live-2cpu.vmcore.gz" {
 			continue // the same guest
 		}

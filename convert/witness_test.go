@@ -278,6 +278,15 @@ var samples = []struct{ core, win string }{
 	{"la57-1cpu.vmcore.gz", "la57-1cpu"},
 }
 
+// samples32 are those of 32-bit guests.
+var samples32 = []struct{ core, win string }{
+	{"x86-bsod-2cpu.vmcore.gz", "x86-bsod-2cpu"},
+	{"x86-live-2cpu-paging.vmcore.gz", "x86-live-2cpu"},
+	{"x86-live-2cpu-paging.kdump.gz", "x86-live-2cpu"},
+	{"x86-nopae-2cpu.vmcore.gz", "x86-nopae-2cpu"},
+	{"x86-nopae-live-2cpu.vmcore.gz", "x86-nopae-live-2cpu"},
+}
+
 func samplePath(name string) string { return filepath.Join("..", "testdata", name) }
 
 // sample is the path of an uncompressed vmcore.
@@ -291,7 +300,7 @@ func sample(t *testing.T, name string) string {
 
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	for _, s := range samples {
+	for _, s := range slices.Concat(samples, samples32) {
 		t.Run(s.core, func(t *testing.T) {
 			t.Parallel()
 			witness(t, sample(t, s.core), gunzip(t, samplePath(s.win+".win-dmp.gz")), s.core)

@@ -37,19 +37,24 @@ func sample(tb testing.TB, name string) []byte {
 }
 
 // headerRuns returns the run table of the Windows header in the guest note: a
-// count at 0x88, from 0x98 on pairs of first page and number of pages.
+// count at 0x88, from 0x98 on pairs of first page and number of pages; in that of
+// a 32-bit guest at 0x64 and from 0x6c on, in half the width.
 func headerRuns(tb testing.TB, m *physmem.Image) []physmem.Range {
 	tb.Helper()
 	require.NotNil(tb, m.GuestNote())
 	desc := m.GuestNote().Desc
-	require.Equal(tb, "PAGEDU64", string(desc[:8]))
+	count, first, half := 0x88, 0x98, 8
+	word := binary.LittleEndian.Uint64
+	if string(desc[:8]) == "PAGEDUMP" {
+		count, first, half = 0x64, 0x6c, 4
+		word = func(b []byte) uint64 { return uint64(binary.LittleEndian.Uint32(b)) }
+	} else {
+		require.Equal(tb, "PAGEDU64", string(desc[:8]))
+	}
 	var out []physmem.Range
-	for i := range binary.LittleEndian.Uint32(desc[0x88:]) {
-		run := desc[0x98+16*i:]
-		out = append(out, physmem.Range{
-			Start: binary.LittleEndian.Uint64(run) * physmem.PageSize,
-			Size:  binary.LittleEndian.Uint64(run[8:]) * physmem.PageSize,
-		})
+	for i := range int(binary.LittleEndian.Uint32(desc[count:])) {
+		run := desc[first+2*half*i:]
+		out = append(out, physmem.Range{Start: word(run) * physmem.PageSize, Size: word(run[half:]) * physmem.PageSize})
 	}
 	return out
 }

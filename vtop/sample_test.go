@@ -38,7 +38,7 @@ func (d dump) ReadAt(p []byte, off int64) (int, error) {
 	return 0, errNotSaved
 }
 
-func readDump(t *testing.T, name string) (*winhdr.Header64, dump) {
+func readDump(t *testing.T, name string) (*winhdr.Header, dump) {
 	t.Helper()
 	file, err := os.Open(name)
 	require.NoError(t, err)
@@ -47,11 +47,12 @@ func readDump(t *testing.T, name string) (*winhdr.Header64, dump) {
 	require.NoError(t, err)
 	b, err := io.ReadAll(z)
 	require.NoError(t, err)
-	h, err := winhdr.Decode64(b[:winhdr.Size64])
+	size := winhdr.HeaderSize(string(b[4:8]) == "DUMP")
+	h, err := winhdr.DecodeHeader(b[:size])
 	require.NoError(t, err)
 	runs, problems := h.Runs()
 	require.Empty(t, problems)
-	return h, dump{runs, b[winhdr.Size64:]}
+	return h, dump{runs, b[size:]}
 }
 
 // Tables that a processor used, in dumps that QEMU wrote.
@@ -69,12 +70,18 @@ func TestQEMUDumps(t *testing.T) {
 				levels = 5
 			}
 			s := NewSpace(memory, h.DirectoryTableBase, levels)
+			if h.Is32() {
+				s = NewSpace32(memory, h.DirectoryTableBase, h.PaeEnabled == 1)
+			}
 
 			tag, err := s.Uint32(VA(h.KdDebuggerDataBlock) + 0x10)
 			require.NoError(t, err)
 			assert.Equal(t, uint32(0x4742444b), tag, "KDBG, through %v", VA(h.KdDebuggerDataBlock))
 			checkList(t, s, VA(h.PsLoadedModuleList))
-
+			checkList(t, s, VA(h.PsActiveProcessHead))
+			if h.Is32() {
+				return // the model is of the 64-bit modes
+			}
 			r := rand.New(rand.NewPCG(3, 4))
 			for range 1500 {
 				near := VA(h.PsLoadedModuleList) + VA(int64(r.IntN(1<<26)-1<<25))
@@ -90,12 +97,12 @@ func checkList(t *testing.T, s *Space, head VA) {
 	t.Helper()
 	at := head
 	for range 100 {
-		next, err := s.Uint64(at)
+		next, err := s.Pointer(at)
 		require.NoError(t, err)
-		back, err := s.Uint64(VA(next) + 8)
+		back, err := s.Pointer(next + VA(s.PointerSize()))
 		require.NoError(t, err)
-		require.Equal(t, at, VA(back))
-		if at = VA(next); at == head {
+		require.Equal(t, at, back)
+		if at = next; at == head {
 			return
 		}
 	}

@@ -23,9 +23,11 @@ func TestQEMUDumps(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".win-dmp.gz"), func(t *testing.T) {
 			t.Parallel()
 			dump := gunzip(t, name)
-			h, err := Decode64(dump[:Size64])
+			is32 := string(dump[4:8]) == "DUMP"
+			size := HeaderSize(is32)
+			h, err := DecodeHeader(dump[:size])
 			require.NoError(t, err)
-			assert.Equal(t, dump[:Size64], h.Encode())
+			assert.Equal(t, dump[:size], h.Encode())
 
 			for _, p := range h.Check() {
 				assert.Equal(t, "DirectoryTableBase", p.Field, "only a PCID in it may be odd: %v", p)
@@ -33,13 +35,17 @@ func TestQEMUDumps(t *testing.T) {
 			}
 			runs, problems := h.Runs()
 			assert.Empty(t, problems)
-			assert.Equal(t, h.PhysicalMemory.Run[:h.PhysicalMemory.NumberOfRuns], runs)
-			assert.EqualValues(t, len(dump), h.RequiredDumpSpace)
-			assert.EqualValues(t, len(dump), Size64+sumPages(runs)*PageSize)
+			required := h.RequiredDumpSpace
+			if is32 { // of which QEMU writes the lower half
+				assert.EqualValues(t, Fill, required>>32)
+				required &= 0xffffffff
+			}
+			assert.EqualValues(t, len(dump), required)
+			assert.EqualValues(t, len(dump), uint64(size)+sumPages(runs)*PageSize)
 			require.NoError(t, h.SetRuns(runs))
-			assert.Equal(t, dump[:Size64], h.Encode(), "setting what is there changes nothing")
+			assert.Equal(t, dump[:size], h.Encode(), "setting what is there changes nothing")
 
-			checkSavedContexts(t, dump[Size64:], int(h.NumberProcessors))
+			checkSavedContexts(t, dump[size:], is32, int(h.NumberProcessors))
 		})
 	}
 }
@@ -47,15 +53,18 @@ func TestQEMUDumps(t *testing.T) {
 // checkSavedContexts finds the contexts that QEMU wrote, by their flags, and
 // expects at least one of them to be plausible for each processor. Where the
 // kernel's processors do not follow QEMU's order there may be more.
-func checkSavedContexts(t *testing.T, memory []byte, processors int) {
+func checkSavedContexts(t *testing.T, memory []byte, is32 bool, processors int) {
 	t.Helper()
-	offset := 0x30 // of ContextFlags
+	offset, flags := 0x30, uint32(ContextQEMU) // of ContextFlags
+	if is32 {
+		offset, flags = 0, uint32(ContextQEMU32)
+	}
 	plausible := 0
-	for at := 0; at+ContextSize64 <= len(memory); at += 16 {
-		if binary.LittleEndian.Uint32(memory[at+offset:]) != uint32(ContextQEMU) {
+	for at := 0; at+ContextSize(is32) <= len(memory); at += 16 {
+		if binary.LittleEndian.Uint32(memory[at+offset:]) != flags {
 			continue
 		}
-		c, err := DecodeContext64(memory[at : at+ContextSize64])
+		c, err := DecodeContext(memory[at : at+ContextSize(is32)])
 		require.NoError(t, err)
 		if c.Plausible() == nil {
 			plausible++

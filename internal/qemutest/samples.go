@@ -36,6 +36,13 @@ func quiet(machine string, cpus int, words string, extra ...string) Config {
 	}
 }
 
+// quiet32 is quiet for the 32-bit guest.
+func quiet32(words string) Config {
+	c := quiet("pc", 2, words)
+	c.Guest32 = true
+	return c
+}
+
 // Samples lists what is committed under testdata. testdata/README.md describes it.
 func Samples() []Sample {
 	live := quiet("pc", 2, "live")
@@ -60,6 +67,10 @@ func Samples() []Sample {
 		{Name: "odd-runs-2cpu", Guest: "odd-runs-2cpu", Config: quiet("q35", 2, "odd encoded bsod transition runs=9"), ELF: ramOnly(false)},
 		{Name: "swapcpu-3cpu", Guest: "swapcpu-3cpu", Config: quiet("pc", 3, "swapcpu"), ELF: ramOnly(false)},
 		{Name: "la57-1cpu", Guest: "la57-1cpu", Config: la57, ELF: ramOnly(false)},
+		{Name: "x86-bsod-2cpu", Guest: "x86-bsod-2cpu", Config: quiet32("bsod"), ELF: ramOnly(false)},
+		{Name: "x86-live-2cpu-paging", Guest: "x86-live-2cpu", Config: quiet32("live"), ELF: ramOnly(true), Kdump: true},
+		{Name: "x86-nopae-2cpu", Guest: "x86-nopae-2cpu", Config: quiet32("nopae odd bsod"), ELF: ramOnly(false)},
+		{Name: "x86-nopae-live-2cpu", Guest: "x86-nopae-live-2cpu", Config: quiet32("nopae"), ELF: ramOnly(false)},
 	}
 }
 

@@ -44,11 +44,15 @@ func TestSamples(t *testing.T) {
 			}
 			core, win := s.Core(t), s.WinDump(t)
 			assert.Equal(t, "\x7fELF", string(core[:4]))
-			assert.Equal(t, "PAGEDU64", string(win[:8]))
-			// The header in the note is the one that QEMU patched.
-			note := bytes.Index(core, []byte("VMCOREINFO\x00\x00PAGEDU64"))
+			signature, bugCheck := "PAGEDU64", 0x38
+			if s.Config.Guest32 {
+				signature, bugCheck = "PAGEDUMP", 0x28
+			}
+			assert.Equal(t, signature, string(win[:8]))
+			// The header in the note is the one that QEMU patched, from the bug check on.
+			note := bytes.Index(core, []byte("VMCOREINFO\x00\x00"+signature))
 			require.Positive(t, note)
-			assert.Equal(t, win[8:0x38], core[note+12+8:][:0x30])
+			assert.Equal(t, win[:bugCheck], core[note+12:][:bugCheck])
 		})
 	}
 }
