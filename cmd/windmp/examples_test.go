@@ -179,12 +179,15 @@ func TestKubernetesJobConverts(t *testing.T) {
 	for _, arg := range c.Args {
 		arg = strings.ReplaceAll(arg, "$("+c.Env[0].Name+")", "guest-bsod.vmcore")
 		require.NotContains(t, arg, "$(")
-		command += " " + strings.TrimPrefix(arg, "/")
+		command += " " + strings.Replace(strings.TrimPrefix(arg, "/"), "=/", "=", 1)
 	}
 	printed, err := shell(dir, command)
 	require.NoError(t, err, "%s", printed)
 	require.NoError(t, validate(schemaDir, []byte(printed)))
 	assert.FileExists(t, filepath.Join(dir, "out", "guest.dmp"))
+	report, err := os.ReadFile(filepath.Join(dir, "out", "guest.json"))
+	require.NoError(t, err)
+	assert.JSONEq(t, printed, string(report))
 }
 
 // workflow is what the test needs of a GitHub workflow.
