@@ -14,36 +14,34 @@ import (
 	"windmp/physmem"
 )
 
-// readPages is a file that remembers which of its bytes were read, by blocks of
-// 512 bytes.
+// readPages is a file that remembers which parts of it were read.
 type readPages struct {
 	r    io.ReaderAt
 	mu   sync.Mutex
-	read map[int64]bool
+	read []physmem.Range // of the file
 }
-
-const readGrain = 512
 
 func (p *readPages) ReadAt(b []byte, off int64) (int, error) {
 	p.mu.Lock()
-	for at := off &^ (readGrain - 1); at < off+int64(len(b)); at += readGrain {
-		p.read[at] = true
-	}
+	p.read = append(p.read, physmem.Range{Start: uint64(off), Size: uint64(len(b))})
 	p.mu.Unlock()
 	return p.r.ReadAt(b, off)
 }
 
-// touched are the pages of memory of which something was read. Blocks at the ends
-// of an extent that hold other bytes too are passed over.
+// touched are the pages of memory of which something was read. What was read of
+// the file's headers, at the front, may go on into memory: that does not count.
 func (p *readPages) touched(im *physmem.Image) map[uint64]bool {
 	pages := map[uint64]bool{}
 	for _, e := range im.Extents() {
-		first := (e.Offset + readGrain - 1) &^ (readGrain - 1)
-		for at := first; at+readGrain <= e.Offset+int64(e.Size); at += readGrain {
-			pa := e.Start + uint64(at-e.Offset)
-			// The block may lie in two pages: who read which is not known.
-			if p.read[at] && pa/physmem.PageSize == (pa+readGrain-1)/physmem.PageSize {
-				pages[pa/physmem.PageSize] = true
+		start := uint64(e.Offset)
+		for _, r := range p.read {
+			if r.Start < start || r.Start >= start+e.Size {
+				continue
+			}
+			pa := r.Start - start + e.Start
+			last := min(pa+r.Size, e.End()) - 1
+			for page := pa / physmem.PageSize; page <= last/physmem.PageSize; page++ {
+				pages[page] = true
 			}
 		}
 	}
@@ -65,7 +63,7 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			t.Parallel()
 			core := newHoleyCore(t, opt, 32<<20)
 			core.holes = false
-			file := &readPages{r: core, read: map[int64]bool{}}
+			file := &readPages{r: core}
 			im, err := physmem.New(file, core.size)
 			require.NoError(t, err)
 			g, err := convert.Examine(im)
