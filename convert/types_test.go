@@ -30,13 +30,14 @@ func convertSample(t *testing.T, name string, opt convert.Options) (string, *con
 // in kdmp-parser and LeechCore has it.
 func pagesOf(t *testing.T, dmp []byte, tag string) map[uint64][]byte {
 	t.Helper()
-	require.Equal(t, tag+"DUMP", string(dmp[0x2000:0x2008]))
-	first, present, size := u64(dmp, 0x2020), u64(dmp, 0x2028), u64(dmp, 0x2030)
+	second := dmp[shapeOf(t, dmp).headerSize:]
+	require.Equal(t, tag+"DUMP", string(second[:8]))
+	first, present, size := u64(second, 0x20), u64(second, 0x28), u64(second, 0x30)
 	require.Zero(t, first%0x1000, "readers want the first page aligned")
 	require.Zero(t, size%64, "readers take whole words of the bitmap")
 	require.Equal(t, uint64(len(dmp)), first+present*0x1000)
 	require.Equal(t, uint64(len(dmp)), u64(dmp, 0xfa0), "RequiredDumpSpace")
-	bitmap := dmp[0x2038 : 0x2038+size/8]
+	bitmap := second[0x38 : 0x38+size/8]
 	set := 0
 	for i := 0; i < len(bitmap); i += 8 {
 		set += bits.OnesCount64(binary.LittleEndian.Uint64(bitmap[i:]))
@@ -55,14 +56,14 @@ func pagesOf(t *testing.T, dmp []byte, tag string) map[uint64][]byte {
 
 func TestBitmapOutput(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"guest-bsod.vmcore", "odd-runs-2cpu.vmcore.gz"} {
+	for _, name := range []string{"guest-bsod.vmcore", "odd-runs-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-2cpu.vmcore.gz"} {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
 		path, r := convertSample(t, name, convert.Options{Type: convert.OutputBitmap})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Equal(t, uint32(5), u32(dmp, 0xf98))
+		assert.Equal(t, uint32(5), u32(dmp, shapeOf(t, dmp).dumpType))
 		pages := pagesOf(t, dmp, "FDMP")
 		assert.Len(t, pages, int(fullReport.Output.Pages))
 		assert.Equal(t, fullReport.Edits, r.Edits)
@@ -75,14 +76,17 @@ func TestBitmapOutput(t *testing.T) {
 
 func TestKernelOutput(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"guest-bsod.vmcore", "encoded-2cpu.vmcore.gz", "la57-1cpu.vmcore.gz"} {
+	for _, name := range []string{
+		"guest-bsod.vmcore", "encoded-2cpu.vmcore.gz", "la57-1cpu.vmcore.gz",
+		"x86-bsod-2cpu.vmcore.gz", "x86-nopae-live-2cpu.vmcore.gz",
+	} {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
 		path, r := convertSample(t, name, convert.Options{Type: convert.OutputKernel})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Equal(t, uint32(6), u32(dmp, 0xf98))
+		assert.Equal(t, uint32(6), u32(dmp, shapeOf(t, dmp).dumpType))
 		pages := pagesOf(t, dmp, "SDMP")
 		assert.Equal(t, fullReport.Output.Pages, r.Output.Pages+r.Output.LeftOut)
 		assert.NotZero(t, r.Output.LeftOut)

@@ -29,6 +29,7 @@ type allowed struct {
 type shape struct {
 	headerSize, runs int64 // of the header; where PhysicalMemoryBlock is in it
 	runSize          int64 // a run: page and count, of half that size each
+	dumpType         int   // where it is in the header
 	contextSize      int
 	// lacking are the fields of a CONTEXT that QEMU's notes do not carry.
 	lacking []allowed
@@ -45,7 +46,7 @@ type shape struct {
 }
 
 var shape64 = shape{
-	headerSize: 0x2000, runs: 0x88, runSize: 16, contextSize: 0x4d0,
+	headerSize: 0x2000, runs: 0x88, runSize: 16, dumpType: 0xf98, contextSize: 0x4d0,
 	lacking: []allowed{
 		{"MxCsr", 0x34, 4},
 		{"Dr0", 0x48, 8},
@@ -75,7 +76,7 @@ var shape64 = shape{
 // shape32 is that of 32-bit guests. QEMU's C structure of a CONTEXT has 0x2d0
 // bytes, since it is aligned to 16, where Windows' has 0x2cc.
 var shape32 = shape{
-	headerSize: 0x1000, runs: 0x64, runSize: 8, contextSize: 0x2cc, behind: 4,
+	headerSize: 0x1000, runs: 0x64, runSize: 8, dumpType: 0xf88, contextSize: 0x2cc, behind: 4,
 	lacking: []allowed{
 		{"Dr0", 0x04, 4},
 		{"Dr1", 0x08, 4},
