@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -167,8 +165,6 @@ func (a *app) checkReport(others ...string) error {
 		return &convert.StageError{Stage: stageReport, Err: err}
 	}
 	a.out.report = path
-	// A reader of standard output that goes away is to be reported too.
-	signal.Ignore(syscall.SIGPIPE)
 	return nil
 }
 

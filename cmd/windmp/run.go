@@ -43,7 +43,7 @@ type app struct {
 
 // run is the whole program. Only main exits, so that every defer runs.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endingSignals()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	a := &app{stdout: stdout, stderr: stderr}
@@ -56,6 +56,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	a.printError(err)
 	a.endProgress(err)
 	return exitCode(err)
+}
+
+// endingSignals are those that end a run in order. A terminal that goes away sends
+// SIGHUP, unless nohup was there before.
+func endingSignals() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
 }
 
 // rootCommand builds the command tree anew, so that nothing is shared between

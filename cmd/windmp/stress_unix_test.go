@@ -195,7 +195,7 @@ func strike(t *testing.T, random *rand.Rand, whole time.Duration, sig syscall.Si
 var partName = regexp.MustCompile(`^\.out\.dmp(\.gz)?\.[0-9]+\.windmp-part$`)
 
 // TestSignalsAtAnyMoment: whenever the signal comes, the output is whole or not
-// there. SIGINT and SIGTERM leave nothing else; what SIGKILL leaves is recognised,
+// there. SIGINT, SIGTERM and SIGHUP leave nothing else; what SIGKILL leaves is recognised,
 // and goes with the next run.
 func TestSignalsAtAnyMoment(t *testing.T) {
 	t.Parallel()
@@ -222,9 +222,9 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			require.NoError(t, os.Remove(out))
 		}
 		outcomes, left := map[string]int{}, 0
-		for i := range 48 {
-			sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}[i%3]
-			state := strike(t, random, whole[i/3%2], sig, dir, run(inputs[i/3%2]))
+		for i := range 64 {
+			sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL}[i%4]
+			state := strike(t, random, whole[i/4%2], sig, dir, run(inputs[i/4%2]))
 			outcomes[state.String()]++
 			list := folder(t, dir)
 			got, err := os.ReadFile(out)
