@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+)
+
+func progressLines(t *testing.T, out *bytes.Buffer) (all []progressLine) {
+	t.Helper()
+	for line := range bytes.Lines(out.Bytes()) {
+		require.NoError(t, validate(schemaDir, line))
+		var l progressLine
+		require.NoError(t, json.Unmarshal(line, &l))
+		all = append(all, l)
+	}
+	return all
+}
+
+// TestProgressIsThrottled: however often bytes are reported, a stage has its
+// first line, its last, and some in between.
+func TestProgressIsThrottled(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := newProgress(&out, true)
+	const total = 1000
+	for done := range int64(total + 1) {
+		if done == total/2 {
+			p.last = p.last.Add(-lineEvery) // as if so much time had passed
+		}
+		p.update(convert.Progress{Stage: convert.StageWrite, Done: done, Total: total})
+	}
+	p.update(convert.Progress{Stage: convert.StageWrite, Done: total, Total: total})
+	p.update(convert.Progress{Stage: convert.StageSync})
+	said := progressLines(t, &out)
+	require.GreaterOrEqual(t, len(said), 4)
+	assert.Less(t, len(said), 20, "a slow machine gets some more")
+	assert.Equal(t, progressLine{Schema: progressSchema, Event: eventStage, Stage: "write", Total: total, Elapsed: said[0].Elapsed}, said[0])
+	assert.Equal(t, eventBytes, said[1].Event)
+	assert.Equal(t, int64(total/2), said[1].Done)
+	assert.Positive(t, said[1].Rate)
+	last := said[len(said)-2]
+	assert.Equal(t, eventBytes, last.Event)
+	assert.Equal(t, int64(total), last.Done)
+	assert.Equal(t, progressLine{Schema: progressSchema, Event: eventStage, Stage: "sync", Elapsed: said[len(said)-1].Elapsed}, said[len(said)-1])
+}
+
+// TestProgressOfASecondPass: a stage may read its bytes again; the rate is that
+// of the pass.
+func TestProgressOfASecondPass(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := newProgress(&out, true)
+	for _, done := range []int64{0, 1 << 30, 0} {
+		p.update(convert.Progress{Stage: convert.StageKernel, Done: done, Total: 1 << 30})
+	}
+	p.stageStart = p.stageStart.Add(-time.Second)
+	p.last = p.last.Add(-lineEvery)
+	p.update(convert.Progress{Stage: convert.StageKernel, Done: 1 << 20, Total: 1 << 30})
+	said := progressLines(t, &out)
+	last := said[len(said)-1]
+	assert.Equal(t, int64(1<<20), last.Done)
+	assert.Less(t, last.Rate, float64(1<<20))
+	assert.Positive(t, last.Rate)
+}
