@@ -27,7 +27,7 @@ func machines32() []machine {
 		add(variant, qemutest.Config{CPUs: 2, Variant: strings.Fields(variant)})
 	}
 	add("one cpu", qemutest.Config{CPUs: 1, Variant: []string{"live"}})
-	add("four cpus", qemutest.Config{CPUs: 4, Variant: []string{"bsod"}})
+	add("four cpus", qemutest.Config{CPUs: 4, Variant: []string{"bsod", "crashcpu=2"}})
 	add("q35", qemutest.Config{Machine: "q35", CPUs: 2, Variant: []string{"bsod"}})
 	add("vga", qemutest.Config{CPUs: 2, Memory: "32M", VGA: true, Variant: []string{"live"}})
 	high := qemutest.Config{CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod"}}

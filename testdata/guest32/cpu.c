@@ -21,6 +21,8 @@ static u32 context_of(u32 cpu)
 
 static u32 stack_top(u32 cpu) { return STACKS(cpu) + STACK_SIZE; }
 
+u32 crash_cpu(void) { return opt.crashcpu == NOT_GIVEN ? 0 : opt.crashcpu; }
+
 /* Offsets of CONTEXT (Microsoft winnt.h, x86). */
 static void context_put(u32 c, u32 cpu, u32 eip, u32 esp, u32 eflags)
 {
@@ -47,7 +49,7 @@ static void saved_context(u32 cpu)
 {
 	u32 five[5], top = stack_top(cpu), c = context_of(cpu);
 
-	if (cpu != 0) {
+	if (cpu != crash_cpu()) {
 		context_put(c, cpu, NT + NT_IDLE + 0x123, top - 0x300, 0x246);
 		return;
 	}

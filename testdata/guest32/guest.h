@@ -64,7 +64,7 @@ typedef unsigned long long u64;
 struct options {
 	u32 live, bsod, nopae, odd, badcopy, unmapped, badsig, badvalid, baddtb;
 	u32 nobug, noprocblk, noprcb, noctx, nonote;
-	u32 build, ncpu, descsz;
+	u32 build, crashcpu, ncpu, descsz;
 };
 extern struct options opt;
 
@@ -122,6 +122,7 @@ __attribute__((noreturn)) void cpu_park(u32 cpu);
 void bugcheck_data(u32 *five);
 u32 pcr_of(u32 cpu);
 u32 state_of(u32 cpu);
+u32 crash_cpu(void);
 void header_publish(void);
 
 /* boot.S */

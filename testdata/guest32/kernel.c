@@ -281,7 +281,7 @@ static void memory_block_build(void)
 /* KeBugCheckEx's code and parameters: SYSTEM_THREAD_EXCEPTION_NOT_HANDLED in testdrv. */
 void bugcheck_data(u32 *five)
 {
-	u32 top = STACKS(0) + STACK_SIZE;
+	u32 top = STACKS(crash_cpu()) + STACK_SIZE;
 
 	five[0] = 0x7e;
 	five[1] = 0xc0000005;

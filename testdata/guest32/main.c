@@ -58,7 +58,7 @@ static const struct word {
 	FLAG(live), FLAG(bsod), FLAG(nopae), FLAG(odd), FLAG(badcopy), FLAG(unmapped),
 	FLAG(badsig), FLAG(badvalid), FLAG(baddtb), FLAG(nobug), FLAG(noprocblk),
 	FLAG(noprcb), FLAG(noctx), FLAG(nonote),
-	NUMBER(build), NUMBER(ncpu), NUMBER(descsz),
+	NUMBER(build), NUMBER(crashcpu), NUMBER(ncpu), NUMBER(descsz),
 };
 
 static const char *number_parse(const char *s, u32 *v)
