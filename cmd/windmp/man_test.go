@@ -36,6 +36,7 @@ func manPage(t *testing.T, cmd *cobra.Command) string {
 	cmd.Long = strings.TrimSuffix(cmd.Long, exitHelp)
 	cmd.Example = strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
 	cmd.DisableAutoGenTag = true
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // optionSection has them
 	cmd.InitDefaultVersionFlag()
 	var page bytes.Buffer
 	require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{}, &page))
@@ -64,11 +65,12 @@ func commandSection(cmd *cobra.Command) string {
 	return ".SH COMMANDS\n" + s.String()
 }
 
-// optionSection lists a command's flags in the order of its help.
+// optionSection lists a command's flags in the order of its help, those of all
+// commands last.
 func optionSection(cmd *cobra.Command) string {
 	var s strings.Builder
 	s.WriteString(".SH OPTIONS\n")
-	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+	list := func(f *pflag.Flag) {
 		s.WriteString(".TP\n")
 		if f.Shorthand != "" {
 			s.WriteString(`\fB\-` + f.Shorthand + `\fP, `)
@@ -85,7 +87,9 @@ func optionSection(cmd *cobra.Command) string {
 			s.WriteString(" (default " + f.DefValue + ")")
 		}
 		s.WriteString("\n")
-	})
+	}
+	cmd.LocalFlags().VisitAll(list)
+	cmd.InheritedFlags().VisitAll(list)
 	return s.String()
 }
 

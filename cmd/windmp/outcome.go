@@ -30,7 +30,7 @@ type outputFlags struct {
 // register adds the flags of a command that has a document.
 func (f *outputFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
-	fs.StringVar(&f.report, "report", "", "write the JSON document to this file, on failure too")
+	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too")
 	f.progress = newChoice(progressModes)
 	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
 }
