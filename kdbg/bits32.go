@@ -24,6 +24,8 @@ const (
 	containedPrcb32 = 0x120 // KPCR.PrcbData
 	prcbNumber32    = 0x3cc // KPRCB.Number, since Windows 7
 	prcbNumberXP    = 0x10  // before that
+
+	contextSize32 = 0x2cc // of ContextFrame, before SpecialRegisters
 )
 
 // SharedUserDataOf is the kernel address of KUSER_SHARED_DATA in the space.
@@ -48,6 +50,9 @@ func decodeFor(s *vtop.Space, raw []byte) Data {
 	}
 	links := d.Header.List.Flink
 	d.Header.List = ListEntry64{Flink: links & 0xffffffff, Blink: links >> 32}
+	if len(raw) <= maxSizeXP {
+		d.setOffsetsXP()
+	}
 	return d
 }
 
@@ -126,6 +131,19 @@ func readMemory32(s *vtop.Space, at vtop.VA) ([]MemoryRun, uint64, error) {
 		runs[i] = MemoryRun{BasePage: uint64(r.BasePage), PageCount: uint64(r.PageCount)}
 	}
 	return runs, uint64(head.NumberOfPages), nil
+}
+
+// maxSizeXP is the largest Size of Windows XP, bytes: its block ends before the
+// offsets in structures.
+const maxSizeXP = int(unsafe.Offsetof(Data{}.OffsetKThreadNextProcessor))
+
+// setOffsetsXP sets the offsets that debuggers assume where a block has none:
+// those of XP.
+func (d *Data) setOffsetsXP() {
+	d.OffsetKThreadApcProcess = 0x44
+	d.OffsetEprocessPeb, d.OffsetEprocessParentCID, d.OffsetEprocessDirectoryTableBase = 0x1b0, 0x14c, 0x18
+	d.OffsetPrcbCurrentThread, d.OffsetPrcbNumber = 0x4, prcbNumberXP
+	d.OffsetPrcbProcStateContext, d.OffsetPrcbProcStateSpecialReg = 0x1c, 0x1c+contextSize32
 }
 
 // readBugCheck32 reads code and parameters of a ULONG each.

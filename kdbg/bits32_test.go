@@ -122,6 +122,22 @@ func TestKernel32(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
+// TestKernelXP: a block that ends before the offsets has those of XP.
+func TestKernelXP(t *testing.T) {
+	t.Parallel()
+	k := newKernel32()
+	k.put32(kdbg32+0x14, 0x290)
+	k.put32(prcb32+0x10, 0x01020305)
+	b, err := Read(k.space(), kdbg32, Expect{})
+	require.NoError(t, err)
+	assert.Len(t, b.Raw, 0x290)
+	list, err := Processors(k.space(), b, 1)
+	require.NoError(t, err)
+	assert.Equal(t, Processor{
+		PRCB: prcb32, PCR: prcb32 - 0x120, Number: 5, Context: prcb32 + 0x1c, SpecialRegisters: prcb32 + 0x2e8,
+	}, list[0])
+}
+
 func TestKernel32Refused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
