@@ -2,10 +2,17 @@ package convert_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"windmp/convert"
+	"windmp/internal/guestpages"
+	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
 
@@ -41,6 +48,72 @@ func BenchmarkWrite(b *testing.B) {
 	b.SetBytes(p.Size)
 	for b.Loop() {
 		if err := p.Write(context.Background(), io.Discard, convert.Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkWriteFile is the copy of 256 MiB that resemble a guest's memory from file
+// to file, with different numbers of workers; TMPDIR says where.
+func BenchmarkWriteFile(b *testing.B) {
+	path := bigFile(b, 256<<20)
+	im, err := physmem.Open(path)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = im.Close() })
+	g, err := convert.Examine(im)
+	require.NoError(b, err)
+	out := filepath.Join(b.TempDir(), "out.dmp")
+	for _, workers := range []int{1, 2, 3, 4, 8} {
+		for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto} {
+			b.Run(fmt.Sprintf("workers=%d/sparse=%s", workers, mode), func(b *testing.B) {
+				opt := convert.Options{Workers: workers, Sparse: mode, NoSync: true, Force: true}
+				p, err := convert.NewPlan(g, opt)
+				require.NoError(b, err)
+				b.SetBytes(p.Size)
+				for b.Loop() {
+					if err := p.WriteFile(b.Context(), out, opt); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// bigFile writes a core whose last run has size bytes that resemble a guest's.
+func bigFile(b *testing.B, size uint64) string {
+	b.Helper()
+	core := newHoleyCore(b, guestsim.Options{CPUs: 2}, size)
+	memory := make([]byte, core.size-int64(len(core.head)))
+	guestpages.Fill(memory[:len(memory)&^(guestpages.Size-1)], 0)
+	path := filepath.Join(b.TempDir(), "big.vmcore")
+	require.NoError(b, os.WriteFile(path, append(core.head, memory...), 0o600))
+	return path
+}
+
+// BenchmarkCheckFull reads and hashes every byte of a file.
+func BenchmarkCheckFull(b *testing.B) {
+	const size = 64 << 20
+	path := bigFile(b, size)
+	b.SetBytes(size)
+	for b.Loop() {
+		if f := convert.CheckFile(b.Context(), path, convert.CheckOptions{Level: convert.CheckFull}); f.Verdict != "OK" {
+			b.Fatal(f.Reason)
+		}
+	}
+}
+
+// BenchmarkPlanKernel chooses the pages of a kernel dump of a guest of 1 TiB that
+// maps little of it.
+func BenchmarkPlanKernel(b *testing.B) {
+	core := newHoleyCore(b, guestsim.Options{CPUs: 2}, 1<<40)
+	im, err := physmem.New(core, core.size)
+	require.NoError(b, err)
+	g, err := convert.Examine(im)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := convert.NewPlan(g, convert.Options{Type: convert.OutputKernel}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 
@@ -108,33 +107,37 @@ type bitWriter struct {
 
 // put appends n bits, all 0 (v is 0) or all 1 (v is 0xff).
 func (b *bitWriter) put(n uint64, v byte) {
-	for ; n > 0 && b.n != 0; n-- {
-		b.bit(v & 1)
+	if b.n > 0 {
+		k := min(n, uint64(8-b.n))
+		b.bits(uint(k), v)
+		n -= k
 	}
-	if n >= 8 {
-		b.bytes(n/8, v)
-		n %= 8
-	}
-	for ; n > 0; n-- {
-		b.bit(v & 1)
-	}
+	b.bytes(n/8, v)
+	b.bits(uint(n%8), v)
 }
 
-func (b *bitWriter) bit(v byte) {
-	b.cur |= v << b.n
-	if b.n++; b.n == 8 {
+// bits appends n bits, no more than there is room for in cur.
+func (b *bitWriter) bits(n uint, v byte) {
+	b.cur |= v & (1<<n - 1) << b.n
+	if b.n += n; b.n == 8 {
 		b.bytes(1, b.cur)
 		b.cur, b.n = 0, 0
 	}
 }
 
-// bytes appends n equal bytes.
+// bytes appends n equal bytes, made in the writer's own buffer.
 func (b *bitWriter) bytes(n uint64, v byte) {
-	const chunk = 4096
-	buf := bytes.Repeat([]byte{v}, int(min(n, chunk)))
-	for b.err == nil && n > 0 {
-		k := min(n, chunk)
-		_, b.err = b.w.Write(buf[:k])
+	for n > 0 && b.err == nil {
+		k := min(n, uint64(b.w.Available())) //nolint:gosec // not negative
+		if k == 0 {
+			b.err = b.w.Flush()
+			continue
+		}
+		room := b.w.AvailableBuffer()[:k]
+		for i := range room {
+			room[i] = v
+		}
+		_, b.err = b.w.Write(room)
 		n -= k
 	}
 }
