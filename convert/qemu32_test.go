@@ -103,6 +103,7 @@ var outcomes32 = []outcome{
 	// Before Windows 7 there is no KPRCB.Context for QEMU to write to.
 	{variant: "build=3790", qemu: "failed to save CPU #0 context", check: processors(2)},
 	{variant: "build=3790 bsod nopae", qemu: "failed to save CPU #0 context", check: processors(2)},
+	{variant: "build=2600", qemu: "failed to save CPU #0 context", check: processors(2)},
 }
 
 // TestQEMUFailures32 is [TestQEMUFailures] for 32-bit guests.
