@@ -71,7 +71,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	var out bytes.Buffer
 	require.NoError(t, p.Write(context.Background(), &out, opt))
 	require.Equal(t, p.Size, int64(out.Len()))
-	h, err := winhdr.Decode64(out.Bytes()[:winhdr.Size64])
+	h, err := winhdr.DecodeHeader(out.Bytes()[:winhdr.HeaderSize(g.Header.Is32())])
 	require.NoError(t, err)
 	require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)
 	runs, problems := h.Runs()

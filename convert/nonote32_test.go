@@ -37,7 +37,7 @@ func builtFieldsOf(t *testing.T, dmp []byte) []allowed {
 }
 
 // machines without a note, of 32 bits.
-var bare32 = []machine{
+var machinesBare32 = []machine{
 	{"PAE", qemutest.Config{CPUs: 2, Variant: []string{"live"}}},
 	{"PAE, crashed", qemutest.Config{CPUs: 1, Variant: []string{"bsod"}}},
 	{"no PAE", qemutest.Config{CPUs: 1, Variant: []string{"live", "nopae"}}},
@@ -53,7 +53,7 @@ var bare32 = []machine{
 // the same, whichever way Windows was found.
 func TestQEMUWithoutNote32(t *testing.T) {
 	qemutest.Require(t)
-	for _, m := range bare32 {
+	for _, m := range machinesBare32 {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			m.config.Guest32 = true

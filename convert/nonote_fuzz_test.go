@@ -23,6 +23,21 @@ var fuzzGuests = []guestsim.Options{
 	{SoftwareBits: true, VGA: true, File: guestsim.FileOptions{Paging: true}},
 }
 
+// fuzzGuests32 are 32-bit guests without a header: the part of memory that has all
+// structures, with vCPUs and without.
+func fuzzGuests32(tb testing.TB) [][]byte {
+	tb.Helper()
+	var list [][]byte
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		b := newBare32(tb, name)
+		b.keep(physmem.Range{Start: 0x200000, Size: 0x100000})
+		list = append(list, b.file())
+		b.cpus = nil
+		list = append(list, b.file())
+	}
+	return list
+}
+
 // FuzzExamineWithoutNote overwrites words in memory and notes of a guest without
 // a header: each 8 bytes of pokes are an offset, a length and a value. Whatever a
 // guest holds, it is converted to a sound dump or refused with a finding.
@@ -33,6 +48,11 @@ func FuzzExamineWithoutNote(f *testing.F) {
 		cores = append(cores, guestsim.New(opt).ELF())
 		f.Add([]byte{}, uint8(i), uint64(0))
 		f.Add([]byte{0xc0, 0x11, 0, 4, 0xff, 0xff, 0xff, 0xff, 0x10, 0x12, 0, 8, 1, 2, 3, 4}, uint8(i), uint64(guestsim.KernBase))
+	}
+	for i, core := range fuzzGuests32(f) {
+		which := uint8(len(cores))
+		cores = append(cores, core)
+		f.Add([]byte{byte(i), 0x12, 0, 8, 1, 2, 3, 4}, which, uint64(nt32))
 	}
 	f.Fuzz(func(t *testing.T, pokes []byte, which uint8, given uint64) {
 		core := bytes.Clone(cores[int(which)%len(cores)])

@@ -204,16 +204,16 @@ func unpack(t *testing.T, path string) string {
 	return out
 }
 
-func gunzip(t *testing.T, path string) []byte {
-	t.Helper()
+func gunzip(tb testing.TB, path string) []byte {
+	tb.Helper()
 	f, err := os.Open(path)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var b bytes.Buffer
 	_, err = b.ReadFrom(z)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return b.Bytes()
 }
 

@@ -1,0 +1,303 @@
+package convert_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// Where the 32-bit test guest has things (testdata/guest32/guest.h).
+const (
+	nt32    = 0x82a00000
+	kdbg32  = nt32 + 0x12ebe8
+	copy32  = 0x85312340
+	drv32   = 0x8b4e0000
+	name32  = nt32 + 0x1040 // in the export directory
+	kuser32 = 0xffdf0000
+
+	// scattered32 is at the end of a page behind which another one is mapped.
+	scattered32 = nt32 + 0x17df00
+)
+
+// bare32 is a sample of a 32-bit guest without its header note, to be changed.
+type bare32 struct {
+	t      testing.TB
+	ranges []physmem.Range
+	memory [][]byte
+	cpus   []physmem.CPU
+	space  *vtop.Space
+}
+
+func newBare32(tb testing.TB, name string) *bare32 {
+	tb.Helper()
+	core := gunzip(tb, samplePath(name+".vmcore.gz"))
+	im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	require.NoError(tb, err)
+	b := &bare32{t: tb, ranges: im.Ranges(), cpus: im.CPUs()}
+	for _, r := range b.ranges {
+		p := make([]byte, r.Size)
+		_, err := im.ReadAt(p, int64(r.Start))
+		require.NoError(tb, err)
+		b.memory = append(b.memory, p)
+	}
+	b.space = vtop.NewSpace32(b, b.cpus[0].CR3, b.cpus[0].PAE())
+	return b
+}
+
+// at is the memory from pa on, as far as it lies in one range.
+func (b *bare32) at(pa uint64) []byte {
+	for i, r := range b.ranges {
+		if r.Contains(pa) {
+			return b.memory[i][pa-r.Start:]
+		}
+	}
+	return nil
+}
+
+func (b *bare32) ReadAt(p []byte, off int64) (int, error) {
+	if n := copy(p, b.at(uint64(off))); n < len(p) {
+		return n, assert.AnError
+	}
+	return len(p), nil
+}
+
+// write writes to virtual memory, within a page.
+func (b *bare32) write(va vtop.VA, p []byte) {
+	m, err := b.space.Translate(va)
+	require.NoError(b.t, err)
+	copy(b.at(uint64(m.PA)), p)
+}
+
+// unmap clears the entry that maps va.
+func (b *bare32) unmap(va vtop.VA) {
+	m, err := b.space.Translate(va)
+	require.NoError(b.t, err)
+	clear(b.at(uint64(m.EntryPA))[:4])
+}
+
+func (b *bare32) wipe() {
+	for _, p := range b.memory {
+		clear(p)
+	}
+}
+
+// keep leaves nothing but a part of memory.
+func (b *bare32) keep(r physmem.Range) {
+	p := slices.Clone(b.at(r.Start)[:r.Size])
+	b.ranges, b.memory = []physmem.Range{r}, [][]byte{p}
+}
+
+// file is the core, without a header note.
+func (b *bare32) file() []byte {
+	core, err := physmem.EncodeELF(b.ranges, b.cpus, nil, true)
+	require.NoError(b.t, err)
+	return append(core, bytes.Join(b.memory, nil)...)
+}
+
+// userMode lets all vCPUs be in ring 3.
+func (b *bare32) userMode() {
+	for i := range b.cpus {
+		c := &b.cpus[i]
+		c.CS.Selector, c.FS.Selector, c.FS.Base, c.Rip = 0x1b, 0x3b, 0x7ffde000, 0x401000
+	}
+}
+
+// TestDiscover32 finds a guest of which one thing or other is missing.
+func TestDiscover32(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		poke func(b *bare32)
+		via  string
+		also string // the one finding there must be of how vCPUs are matched
+		kdbg uint32 // where the block is, if it was moved
+	}{
+		{name: "IDT", poke: func(*bare32) {}, via: "CR3 of vCPU 0"},
+		{name: "version block", via: "CR3 of vCPU 0", poke: func(b *bare32) {
+			for i := range b.cpus {
+				b.cpus[i].IDT.Base, b.cpus[i].Rip = 0, 0
+			}
+		}},
+		{name: "user mode", via: "CR3 of vCPU 0", poke: (*bare32).userMode},
+		{name: "user mode, no IDT, vCPUs exchanged", via: "CR3 of vCPU 0", also: convert.IDVCPUOrder, poke: func(b *bare32) {
+			b.userMode()
+			slices.Reverse(b.cpus)
+			for i := range b.cpus {
+				b.cpus[i].IDT.Base = 0
+			}
+		}},
+		{name: "first CR3 of no use", via: "CR3 of vCPU 1", poke: func(b *bare32) { b.cpus[0].CR3 = 0x201000 }},
+		{name: "no CR3 of use", via: "self-map", poke: func(b *bare32) { b.cpus[0].CR3, b.cpus[1].CR3 = 0, 0x5000 }},
+		{name: "a trace of the kernel in no vCPU", via: "self-map", also: convert.IDVCPUUnmatched, poke: func(b *bare32) {
+			for i := range b.cpus {
+				c := &b.cpus[i]
+				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base = 0, 0, 0, 0
+			}
+		}},
+		{name: "no vCPUs", via: "self-map", poke: func(b *bare32) { b.cpus = nil }},
+		{name: "KDBG's list head gone", via: "self-map", poke: func(b *bare32) {
+			b.cpus = nil
+			b.write(nt32+0x161b98, make([]byte, 8))
+		}},
+		{name: "block across scattered pages", via: "self-map", kdbg: scattered32, poke: func(b *bare32) {
+			b.cpus = nil
+			block := slices.Clone(b.at(b.pa(kdbg32))[:0x340])
+			b.write(kdbg32+0x10, make([]byte, 4))
+			b.write(copy32+0x10, make([]byte, 4))
+			b.write(scattered32, block[:0x100])
+			b.write(scattered32+0x100, block[0x100:])
+			b.write(nt32+0x161b98, binary.LittleEndian.AppendUint32(nil, scattered32))
+		}},
+		{name: "decoys", via: "self-map", poke: func(b *bare32) {
+			b.cpus = nil
+			block := slices.Clone(b.at(b.pa(kdbg32))[:0x340])
+			for i := range uint64(40) { // other kernels' blocks
+				binary.LittleEndian.PutUint32(block[0x18:], uint32(0x83000000+i<<12))
+				binary.LittleEndian.PutUint32(block[0x48:], uint32(0x83000000+i<<12+0x10))
+				binary.LittleEndian.PutUint32(block[0x50:], uint32(0x83000000+i<<12+0x20))
+				copy(b.at(0x110000+i*0x400), block)
+			}
+		}},
+	}
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		for _, tt := range tests {
+			t.Run(name+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBare32(t, name)
+				dtb, pae := uint32(b.cpus[0].CR3), b.cpus[0].PAE()
+				tt.poke(b)
+				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
+				require.NoError(t, err)
+				assert.Contains(t, finding(r, convert.IDGuestFound).Message, tt.via)
+				for _, id := range []string{convert.IDVCPUUnmatched, convert.IDVCPUOrder} {
+					assert.Equal(t, id == tt.also, finding(r, id) != nil, id)
+				}
+				assert.Equal(t, b.cpus == nil, finding(r, convert.IDNoVCPUState) != nil)
+				assertBuilt32(t, dmp, dtb, cmp.Or(tt.kdbg, kdbg32), pae)
+			})
+		}
+	}
+}
+
+// pa is where va lies.
+func (b *bare32) pa(va vtop.VA) uint64 {
+	m, err := b.space.Translate(va)
+	require.NoError(b.t, err)
+	return uint64(m.PA)
+}
+
+// assertBuilt32: the fields of a built header, by their offsets.
+func assertBuilt32(t *testing.T, dmp []byte, dtb, kdbg uint32, pae bool) {
+	t.Helper()
+	assert.Equal(t, "PAGEDUMP", string(dmp[:8]))
+	for offset, want := range map[int]uint32{
+		0x08: 0xf, 0x0c: 7601, 0x10: dtb, 0x18: nt32 + 0x14e4d0, 0x1c: nt32 + 0x146df8, 0x20: 0x14c, 0x24: 2,
+		0x60: kdbg, 0x64: 2, 0x8a0: 1 << 5, 0xf88: 1, 0xf94: 1, 0xf98: 0x110,
+	} {
+		assert.Equal(t, want, u32(dmp, offset), "offset %#x", offset)
+	}
+	assert.Equal(t, pae, dmp[0x5c] == 1)
+	assert.True(t, bytes.HasPrefix(dmp[0x820:], []byte("windmp: ")))
+}
+
+// TestWhyNot32: what keeps a 32-bit guest from being found is said.
+func TestWhyNot32(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, want, says string
+		poke             func(b *bare32)
+	}{
+		{"a Linux guest", convert.IDOtherSystem, `Linux "6.1.0-13-amd64"`, func(b *bare32) {
+			b.wipe()
+			copy(b.at(0x104123), banner)
+		}},
+		{"firmware", convert.IDNotBooted, "2 had no paging", func(b *bare32) {
+			b.wipe()
+			for i := range b.cpus {
+				c := &b.cpus[i]
+				c.CR0, c.CR3, c.CR4, c.Rip = 0x10, 0, 0, 0xfff0
+			}
+		}},
+		{"nothing", convert.IDNoKDBG, "no Windows kernel was found", func(b *bare32) {
+			b.wipe()
+			b.cpus = nil
+		}},
+		{"boot loader", convert.IDNotBooted, "still booting", func(b *bare32) {
+			b.write(name32, []byte("winload.exe\x00"))
+			b.unmap(kuser32)
+		}},
+		{"early boot", convert.IDNotBooted, "has no KDBG", func(b *bare32) {
+			b.write(kdbg32+0x10, make([]byte, 4))
+			b.write(copy32+0x10, make([]byte, 4))
+		}},
+		{"no page tables", convert.IDKernelUnmapped, "no vCPU and no page table", func(b *bare32) {
+			root := b.cpus[0].CR3
+			clear(b.at(root)[:32])
+			clear(b.at(root &^ 0xfff)[:0x1000])
+			b.cpus = nil
+		}},
+		{"page tables filtered away", convert.IDRootAbsent, "not in the file", func(b *bare32) {
+			b.keep(physmem.Range{Start: 0x100000, Size: 0x80000})
+		}},
+	}
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		for _, tt := range tests {
+			t.Run(name+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBare32(t, name)
+				tt.poke(b)
+				_, _, err := convertBytes(t, b.file(), convert.Options{})
+				var refused *convert.RefusedError
+				require.ErrorAs(t, err, &refused)
+				assert.Equal(t, tt.want, refused.Finding.ID, err.Error())
+				assert.Contains(t, err.Error(), tt.says)
+			})
+		}
+	}
+}
+
+// TestOverrides32: addresses that can't be right are refused with the reason, with
+// vCPUs and without.
+func TestOverrides32(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		for _, tt := range []struct {
+			opt    convert.Options
+			reason string
+		}{
+			{convert.Options{DTB: 0x110000}, "--dtb"},
+			{convert.Options{DTB: 0x7777000}, "--dtb"},
+			{convert.Options{KernelBase: drv32}, "not the kernel"},
+			{convert.Options{KernelBase: nt32 + 0x1000}, "--kernel-base"},
+			{convert.Options{KernelBase: 0xfffff80412c00000}, "--kernel-base"},
+			{convert.Options{KDBG: kdbg32 + 8}, "--kdbg"},
+			{convert.Options{KDBG: 0xfffff80412c00000}, "--kdbg"},
+			{convert.Options{KDBG: copy32}, ""},
+		} {
+			for _, vcpus := range []bool{true, false} {
+				b := newBare32(t, name)
+				if !vcpus {
+					b.cpus = nil
+				}
+				_, _, err := convertBytes(t, b.file(), tt.opt)
+				if tt.reason == "" {
+					require.NoError(t, err)
+					continue
+				}
+				var refused *convert.RefusedError
+				require.ErrorAs(t, err, &refused, "%+v", tt.opt)
+				assert.Equal(t, convert.IDOverride, refused.Finding.ID)
+				assert.Contains(t, err.Error(), tt.reason)
+			}
+		}
+	}
+}
