@@ -23,8 +23,7 @@ func (m *memoryPlan) dataSpans(yield func(span) bool) {
 			if !yield(part) {
 				return
 			}
-			s.pa += part.size
-			s.size -= part.size
+			s = s.behind(part.size)
 		}
 	}
 }
@@ -39,6 +38,27 @@ func (m *memoryPlan) piece(s span) span {
 		return span{pa: s.pa, size: hole, absent: true}
 	}
 	return span{pa: s.pa, size: leastHole}
+}
+
+// spaceNeeded is what the output takes in a file system at most, in bytes: without
+// the holes of the source, but for the ends of each. Memory that the source lacks
+// counts in full: it may be claimed without a file to show for it.
+func (p *Plan) spaceNeeded(opt Options) int64 {
+	need := p.Size
+	grain := opt.Sparse.grain()
+	if grain == 0 {
+		return need
+	}
+	for s := range p.memory.spans {
+		for !s.absent && s.size > 0 {
+			part := p.memory.piece(s)
+			if part.absent {
+				need -= int64(part.size) - 2*int64(grain) //nolint:gosec // at most the output's size
+			}
+			s = s.behind(part.size)
+		}
+	}
+	return need
 }
 
 // nextEdit is the first address from pa on that an edit changes.

@@ -106,7 +106,7 @@ func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
 	}
 	defer tmp.release()
 	if opt.Sparse != SparseAlways && CompressionOf(out) == CompressNone {
-		if err := checkSpace(dir, p.Size); err != nil {
+		if err := checkSpace(dir, p.spaceNeeded(opt)); err != nil {
 			return errors.Join(&StageError{Stage: StageOutput, Err: err}, discard(tmp.File))
 		}
 	}
