@@ -39,13 +39,35 @@ func FuzzConvertPoked(f *testing.F) {
 	core := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash}).ELF()
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0}, uint8(0))
 	f.Add([]byte{0xc0, 0x11, 0, 4, 0xff, 0xff, 0xff, 0xff, 0x10, 0x12, 0, 8, 1, 2, 3, 4}, uint8(4))
-	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) {
-		poked := bytes.Clone(core)
-		for ; len(pokes) >= 8; pokes = pokes[8:] {
-			at := (int(pokes[0]) | int(pokes[1])<<8 | int(pokes[2])<<16) % len(poked)
-			copy(poked[at:], pokes[4:4+1+pokes[3]%4])
+	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) { checkConversion(t, poke(core, pokes), mode) })
+}
+
+// poke returns a copy of core with the pokes in it.
+func poke(core, pokes []byte) []byte {
+	poked := bytes.Clone(core)
+	for ; len(pokes) >= 8; pokes = pokes[8:] {
+		at := (int(pokes[0]) | int(pokes[1])<<8 | int(pokes[2])<<16) % len(poked)
+		copy(poked[at:], pokes[4:4+1+pokes[3]%4])
+	}
+	return poked
+}
+
+// FuzzConvertPoked32 is that of 32-bit guests, with PAE and without: samples of
+// QEMU. Seeds overwrite what leads to the kernel.
+func FuzzConvertPoked32(f *testing.F) {
+	var cores [][]byte
+	for i, name := range []string{"x86-bsod-2cpu.vmcore.gz", "x86-nopae-live-2cpu.vmcore.gz"} {
+		core := gunzip(f, samplePath(name))
+		cores = append(cores, core)
+		f.Add([]byte{}, uint8(i))
+		header := bytes.Index(core, []byte("PAGEDUMP"))
+		tag := bytes.Index(core, []byte("KDBG"))
+		for _, at := range []int{header + 4, header + 0x10, header + 0x18, header + 0x20, header + 0x24, header + 0x5c, header + 0x60, header + 0x64, header + 0x6c, tag, tag + 4, tag + 8, tag + 0x208} {
+			f.Add([]byte{byte(at), byte(at >> 8), byte(at >> 16), 3, 0xff, 0xff, 0xff, 0xff}, uint8(i+2))
 		}
-		checkConversion(t, poked, mode)
+	}
+	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) {
+		checkConversion(t, poke(cores[mode%2], pokes), mode/2)
 	})
 }
 
