@@ -167,6 +167,7 @@ type fileChecker struct {
 	meter *meter
 	// stage is the one that runs, for errors that do not say.
 	stage Stage
+	image *physmem.Image // once it is opened
 	// size is that of what is examined, more than Size when the file is packed.
 	size int64
 	findings
@@ -251,6 +252,9 @@ func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
 	} else {
 		err = c.checkCore(ctx, r)
 	}
+	if c.image != nil {
+		err = c.blameDisk(c.image, err)
+	}
 	if err == nil && c.opt.Level == CheckFull {
 		c.stage = StageRead
 		err = c.readMemory(ctx, r)
@@ -313,6 +317,7 @@ func (c *fileChecker) notOpened(err error) error {
 }
 
 func (c *fileChecker) describe(im *physmem.Image) {
+	c.image = im
 	c.Format, c.Description = string(im.Format()), im.Describe()
 }
 

@@ -15,7 +15,7 @@ import (
 func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
 	head = make([]byte, min(size, winhdr.Size64))
 	if n, err := r.ReadAt(head, 0); n < len(head) {
-		return nil, false, fmt.Errorf("reading the header: %w", err)
+		return nil, false, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
 	}
 	const signatures = 8
 	if len(head) < signatures {

@@ -50,6 +50,9 @@ func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err err
 	opt.enter(StagePlan)
 	p, err := NewPlan(g, opt)
 	r.describePlan(p)
+	if err == nil {
+		err = p.readable()
+	}
 	if err != nil || opt.DryRun {
 		return err
 	}

@@ -109,7 +109,7 @@ func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error
 	for _, s := range stages {
 		opt.enter(s.stage)
 		if err := s.run(); err != nil {
-			return g, &StageError{Stage: s.stage, Err: err}
+			return g, &StageError{Stage: s.stage, Err: g.blameDisk(im, err)}
 		}
 	}
 	return g, nil

@@ -143,7 +143,13 @@ func withImage(ctx context.Context, path string, opt Options, f func(im *physmem
 		return err
 	}
 	defer func() { err = errors.Join(err, closeSource()) }()
-	return f(im)
+	if err := f(im); err != nil {
+		return err
+	}
+	if err := im.ReadFailure(); err != nil {
+		return &StageError{Stage: StageRead, Err: err}
+	}
+	return nil
 }
 
 // ReportError is err for a report: what it says, what can be done about it, and

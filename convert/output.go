@@ -89,6 +89,9 @@ func checkSpace(dir string, need int64) error {
 // (see docs/design.md). A symbolic link stays, and the file that it leads to is
 // replaced. The error is a [*StageError].
 func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
+	if err := p.readable(); err != nil {
+		return err
+	}
 	if out == "" {
 		return &StageError{Stage: StageOutput, Err: &UsageError{Reason: "the output has no name", Hint: "name a file"}}
 	}

@@ -186,6 +186,9 @@ type filled struct {
 // parallel, a few blocks ahead. It ends at the first error of either side, or
 // when ctx is done; the error is a [*StageError].
 func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
+	if err := p.readable(); err != nil {
+		return err
+	}
 	if err := p.stream(ctx, w, opt); err != nil {
 		return &StageError{Stage: StageWrite, Err: err}
 	}

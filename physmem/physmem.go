@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Format names a container of guest memory.
@@ -28,6 +29,7 @@ type Image struct {
 	content
 
 	recovering sync.Mutex // held while extents are added
+	failure    atomic.Pointer[ReadError]
 }
 
 // content is what a format's opener finds in a file.
@@ -92,7 +94,11 @@ func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return m.mem.readAt(p, uint64(pa))
+	n, err := m.mem.readAt(p, uint64(pa))
+	if err != nil {
+		m.remember(err)
+	}
+	return n, err
 }
 
 // Ranges returns what the file holds: sorted, disjoint, adjacent ranges merged
