@@ -56,11 +56,14 @@ func linkTarget(out string) (string, error) {
 	if st, err := os.Lstat(out); err != nil || st.Mode()&fs.ModeSymlink == 0 {
 		return out, nil //nolint:nilerr // what is not there can be created
 	}
-	target, err := filepath.EvalSymlinks(out)
+	_, err := os.Stat(out)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", &UsageError{Reason: fmt.Sprintf("output %s is a symbolic link to a file that does not exist", quote(out)), Hint: "name that file, or remove the link"}
 	}
-	return target, err
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(out)
 }
 
 // SpaceError says that the target's file system can't hold the output.

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk mounts a tmpfs of some KiB.
+func smallDisk(t *testing.T, kib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dk", kib)); err != nil {
+		t.Skipf("NOT RUN: a full disk needs the right to mount one: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	return dir
+}
+
+// TestFullDisk converts onto disks from too small to large enough: each failure is
+// exit code 1, says why, and leaves nothing.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	packed := packedCore(t)
+	for _, c := range []struct {
+		in, base string
+		args     []string
+		stage    string
+		temp     bool // the disk holds what is unpacked
+	}{
+		{in: stressCore, base: "out.dmp", args: []string{"--sparse=always"}, stage: "write"},
+		{in: stressCore, base: "out.dmp", stage: "output"},
+		{in: stressCore, base: "kernel.dmp", args: []string{"--sparse=always", "--type=kernel"}, stage: "write"},
+		{in: stressCore, base: "out.dmp.gz", stage: "write"},
+		{in: stressCore, base: "out.dmp.zst", stage: "write"},
+		{in: stressCore, base: "out.dmp.zip", stage: "write"},
+		{in: packed, base: "out.dmp", stage: "unpack", temp: true},
+	} {
+		t.Run(strings.Join(append([]string{c.base, c.stage}, c.args...), " "), func(t *testing.T) {
+			t.Parallel()
+			failures := 0
+			for kib := 4; ; kib *= 2 {
+				require.Less(t, kib, 64<<10)
+				disk, other := smallDisk(t, kib), t.TempDir()
+				temp, dir := other, disk
+				if c.temp {
+					temp, dir = disk, other
+				}
+				cmd := command(t, append([]string{"convert", "-q", c.in, filepath.Join(dir, c.base)}, c.args...)...)
+				cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+				got := finish(t, cmd)
+				assert.Empty(t, folder(t, temp))
+				if got.code == exitOK {
+					assert.Equal(t, []string{c.base}, folder(t, dir))
+					break
+				}
+				failures++
+				assert.Equal(t, exitFailed, got.code)
+				assert.Regexp(t, `^windmp: `+c.stage+`: [^\n]*(no space left on device|not enough space)[^\n]*\n$`, got.stderr)
+				assert.Empty(t, folder(t, dir))
+			}
+			assert.Positive(t, failures)
+		})
+	}
+}
+
+// TestFileSizeLimit: the limit of a shell's ulimit -f, which needs no rights.
+func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{"out.dmp", "out.dmp.gz"} {
+		dir := t.TempDir()
+		got := limited(t, "ulimit -f 16", command(t, "convert", "-q", "--no-sync", stressCore, filepath.Join(dir, base)))
+		assert.Equal(t, exitFailed, got.code)
+		assert.Regexp(t, `^windmp: write: [^\n]*file too large\n$`, got.stderr)
+		assert.Empty(t, folder(t, dir))
+	}
+}
+
+// limited runs a command after a line of shell.
+func limited(t *testing.T, line string, cmd *exec.Cmd) ran {
+	t.Helper()
+	// testscript.Main goes by the name of the file.
+	name := cmd.Path
+	if filepath.Base(name) != "windmp" {
+		name = filepath.Join(t.TempDir(), "windmp")
+		require.NoError(t, os.Symlink(cmd.Path, name))
+	}
+	sh := exec.Command("sh", append([]string{"-c", line + ` && exec "$0" "$@"`, name}, cmd.Args[1:]...)...)
+	sh.Env = cmd.Env
+	return finish(t, sh)
+}
+
+// TestForeignFolder: no right to write there.
+func TestForeignFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o500))
+	cmd := command(t, "convert", stressCore, filepath.Join(dir, "out.dmp"))
+	if os.Getuid() == 0 {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, ""); err != nil {
+			t.Skipf("NOT RUN: as root only a read-only mount refuses to write: %v", err)
+		}
+		t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	}
+	got := finish(t, cmd)
+	assert.Equal(t, exitFailed, got.code)
+	assert.Regexp(t, `^windmp: output: [^\n]*(permission denied|read-only file system)\n$`, got.stderr)
+	assert.Empty(t, folder(t, dir))
+}
+
+// TestLittleMemory runs the program, as it is released, with 256 MiB for everything
+// that it can write to. RLIMIT_AS can't be as low on 64-bit systems: Go's runtime
+// reserves some 700 MiB of addresses, which take no memory, before main begins.
+func TestLittleMemory(t *testing.T) {
+	t.Parallel()
+	exe := filepath.Join(t.TempDir(), "windmp")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", exe, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("NOT RUN: go build: %v: %s", err, out)
+	}
+	dir := t.TempDir()
+	samples, err := samplesDir()
+	require.NoError(t, err)
+	huge := filepath.Join(dir, "huge.vmcore")
+	b, err := os.ReadFile(stressCore)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(huge, b, 0o600))
+	require.NoError(t, os.Truncate(huge, 64<<30))
+	packed := map[int]string{0: ".zst", 1: ".gz", 2: ".zip"} // by the line below
+	for i, args := range [][]string{
+		{"convert", stressCore},
+		{"convert", stressCore},
+		{"convert", stressCore},
+		{"convert", stressCore},
+		{"convert", "--type=bitmap", stressCore},
+		{"convert", "--type=kernel", stressCore},
+		{"convert", "--jobs=16", stressCore},
+		{"convert", "--to=elf", stressCore},
+		{"convert", packedCore(t)},
+		{"convert", samples + "/live-2cpu.kdump.gz"},
+		{"check", "--level=full", stressCore},
+		{"check", huge},
+		{"info", huge},
+		{"info", samples + "/live-2cpu.kdump.gz"},
+		{"convert", huge},
+	} {
+		if args[0] == "convert" {
+			args = append(args, filepath.Join(dir, fmt.Sprint(i)+".dmp"+packed[i]))
+		}
+		cmd := exec.Command(exe, args...)
+		got := limited(t, "ulimit -d 262144 && ulimit -v 2097152", cmd)
+		assert.Equal(t, exitOK, got.code, "%v: %s", args, got.stderr)
+	}
+}
