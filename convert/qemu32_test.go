@@ -23,7 +23,7 @@ func machines32() []machine {
 		}
 		list = append(list, machine{name, c})
 	}
-	for _, variant := range []string{"live", "bsod", "nopae", "nopae bsod", "odd", "odd bsod nopae", "badcopy"} {
+	for _, variant := range []string{"live", "bsod", "nopae", "nopae bsod", "odd", "odd bsod nopae", "badcopy", "build=19041 bsod"} {
 		add(variant, qemutest.Config{CPUs: 2, Variant: strings.Fields(variant)})
 	}
 	add("one cpu", qemutest.Config{CPUs: 1, Variant: []string{"live"}})
@@ -101,6 +101,7 @@ var outcomes32 = []outcome{
 	{variant: "descsz=0xff0", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
 	{variant: "descsz=0x1004", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
 	// Before Windows 7 there is no KPRCB.Context for QEMU to write to.
+	{variant: "build=6002", qemu: "failed to save CPU #0 context", check: processors(2)},
 	{variant: "build=3790", qemu: "failed to save CPU #0 context", check: processors(2)},
 	{variant: "build=3790 bsod nopae", qemu: "failed to save CPU #0 context", check: processors(2)},
 	{variant: "build=2600", qemu: "failed to save CPU #0 context", check: processors(2)},

@@ -1,6 +1,6 @@
 /*
  * What differs between builds of 32-bit Windows, from Volatility's profiles: 2600 is XP,
- * 3790 Server 2003, 7601 Windows 7 with service pack 1.
+ * 3790 Server 2003, 6002 Vista, 7601 Windows 7, 19041 Windows 10.
  */
 #include "guest.h"
 
@@ -11,6 +11,20 @@ static const struct build builds[] = {
 		.state = 0x18, .prcb_number = 0x3cc, .context = 0x3618,
 		.prcb_size = 0x3628, .pcr_size = 0x3748, .apc_process = 0x50,
 		.pid = 0xb4, .parent = 0x140, .name = 0x16c, .peb = 0x1a8, .process_size = 0x2c0,
+	},
+	{
+		.number = 19041, .kdbg_size = 0x380, .major = 10, .minor = 0,
+		.lab = "19041.1.x86fre.vb_release.191206-1406",
+		.state = 0x18, .prcb_number = 0x3cc, .context = 0x4168,
+		.prcb_size = 0x5f00, .pcr_size = 0x6020, .apc_process = 0x80,
+		.pid = 0xe4, .parent = 0x170, .name = 0x1ac, .peb = 0x17c, .process_size = 0x4c0,
+	},
+	{
+		.number = 6002, .kdbg_size = 0x330, .major = 6, .minor = 0,
+		.lab = "6002.18005.x86fre.lh_sp2rtm.090410-1830",
+		.state = 0x1c, .prcb_number = 0x10,
+		.prcb_size = 0x2008, .pcr_size = 0x2128, .apc_process = 0x48,
+		.pid = 0x9c, .parent = 0x124, .name = 0x14c, .peb = 0x188, .process_size = 0x270,
 	},
 	{
 		.number = 3790, .kdbg_size = 0x318, .major = 5, .minor = 2,

@@ -56,7 +56,7 @@ static const struct { u16 offset, value; } words[] = {
 	{ 0x302, 0x28 },	/* GdtTss */
 };
 
-#define KDBG_ROOM	0x340u	/* the largest block */
+#define KDBG_ROOM	0x380u	/* the largest block */
 
 static void kdbg_put(u32 va, u32 tag)
 {
