@@ -16,7 +16,7 @@ import (
 // Compression is how an output file is packed, chosen by its name.
 type Compression string
 
-// The ways of packing. WinDbg opens a zip that holds one dump.
+// The ways of packing. A zip is what Windows unpacks by itself.
 const (
 	CompressNone Compression = ""
 	CompressZstd Compression = "zstd"
