@@ -35,7 +35,7 @@ func Roots32(ctx context.Context, mem io.ReaderAt, ranges []Range, visit func(Ro
 			return false
 		}
 		for off := 0; off < tablePage; off += rootSizePAE {
-			if mapsSelfPAE(mem, page[off:off+rootSizePAE]) &&
+			if refersPAE(page[off:]) && mapsSelfPAE(mem, page[off:off+rootSizePAE]) &&
 				!visit(Root{DTB: pa + PA(off), Levels: pagingPAE.levels, Kind: RootSelfMap}) {
 				return false
 			}
@@ -44,12 +44,17 @@ func Roots32(ctx context.Context, mem io.ReaderAt, ranges []Range, visit func(Ro
 	})
 }
 
+// refersPAE reports whether b begins with an entry that may refer to a directory.
+func refersPAE(b []byte) bool {
+	e := Entry(binary.LittleEndian.Uint64(b))
+	return e&(paeTop|entryPresent) == entryPresent && e >= tablePage
+}
+
 // mapsSelfPAE reports whether the last of the four directories that entries refer
 // to begins with the same four.
 func mapsSelfPAE(mem io.ReaderAt, entries []byte) bool {
 	for off := 0; off < rootSizePAE; off += entrySize {
-		e := Entry(binary.LittleEndian.Uint64(entries[off:]))
-		if !e.Present() || e&pagingPAE.reserved[pagingPAE.levels] != 0 || e.Address() == 0 {
+		if !refersPAE(entries[off:]) {
 			return false
 		}
 	}

@@ -128,3 +128,34 @@ func TestMapped32(t *testing.T) {
 	s := NewSpace32(make(flat, 0x1000), 0, true)
 	assert.False(t, s.Mapped(0, ^VA(0), 3, func(Mapping) bool { return true }))
 }
+
+// BenchmarkRoots is the cost of searching memory for page tables, of both widths.
+func BenchmarkRoots(b *testing.B) {
+	m := make(flat, 64<<20)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for at := 0; at < len(m); at += 8 {
+		switch at >> 12 & 3 { // of four pages one is zero, one random, one pointers, one small numbers
+		case 1:
+			m.set64(at, rng.Uint64())
+		case 2:
+			m.set64(at, 0xfffff800_00000000|rng.Uint64N(1<<32))
+		case 3:
+			m.set64(at, rng.Uint64N(64))
+		}
+	}
+	all := []Range{{0, uint64(len(m))}}
+	visit := func(Root) bool { return true }
+	for name, search := range map[string]func() error{
+		"x64":    func() error { return Roots(context.Background(), m, all, []VA{0xfffff780_00000000}, visit) },
+		"32-bit": func() error { return Roots32(context.Background(), m, all, visit) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(m)))
+			for b.Loop() {
+				if err := search(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
