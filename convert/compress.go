@@ -38,9 +38,13 @@ func CompressionOf(name string) Compression {
 	}
 }
 
-// compressWindow is how much is packed at a time by each processor: it bounds
-// memory use together with the number of processors.
+// compressWindow is how much is packed at a time by each packer: it bounds memory
+// use together with their number.
 const compressWindow = 1 << 20
+
+// packers is how many pack at the same time: one for each processor, up to
+// [MaxWorkers]. With 64 of them gzip was seen to take 160 MiB.
+func packers() int { return min(runtime.GOMAXPROCS(0), MaxWorkers) }
 
 // writePacked streams the dump through a packer into w. name is the output's,
 // of which a zip takes the dump's name.
@@ -57,11 +61,11 @@ func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt Op
 	return err
 }
 
-// newPacker packs what is written to it into w, on all processors.
+// newPacker packs what is written to it into w, on several processors.
 func newPacker(w io.Writer, name string) (io.WriteCloser, error) {
 	switch CompressionOf(name) {
 	case CompressZstd:
-		return zstd.NewWriter(w, zstd.WithWindowSize(compressWindow), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+		return zstd.NewWriter(w, zstd.WithWindowSize(compressWindow), zstd.WithEncoderConcurrency(packers()))
 	case CompressGzip:
 		return newGzip(w)
 	case CompressZip:
@@ -82,7 +86,7 @@ type gzipFile struct{ *pgzip.Writer }
 
 func newGzip(w io.Writer) (io.WriteCloser, error) {
 	z := gzipFile{pgzip.NewWriter(w)}
-	err := z.SetConcurrency(compressWindow, runtime.GOMAXPROCS(0))
+	err := z.SetConcurrency(compressWindow, packers())
 	return z, err
 }
 
