@@ -178,6 +178,9 @@ func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())
+	if g.is32() { // whose page numbers have 32 bits
+		runs = withoutPages(runs, []physmem.Range{{Start: winhdr.MaxPFN32 * winhdr.PageSize, Size: 1 << 52}})
+	}
 	if len(runs) == 0 {
 		return nil, g.refuse(Finding{ID: IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}

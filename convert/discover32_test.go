@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -298,6 +299,120 @@ func TestOverrides32(t *testing.T) {
 				assert.Equal(t, convert.IDOverride, refused.Finding.ID)
 				assert.Contains(t, err.Error(), tt.reason)
 			}
+		}
+	}
+}
+
+// TestBuiltHeader32: what a built header says where a guest's structures are other
+// than usual.
+func TestBuiltHeader32(t *testing.T) {
+	t.Parallel()
+	const (
+		memoryBlock = nt32 + 0x17d710
+		lab         = nt32 + 0x162020
+	)
+	tests := []struct {
+		name, want string
+		poke       func(b *bare32)
+		check      func(t *testing.T, dmp []byte)
+	}{
+		{"no list of memory", convert.IDMemoryGuessed, func(b *bare32) { b.write(memoryBlock, make([]byte, 4)) }, func(t *testing.T, dmp []byte) {
+			t.Helper()
+			assert.Zero(t, u32(dmp, 0x6c), "from page 0 on")
+		}},
+		{"memory that no page number reaches", convert.IDMemoryGuessed, func(b *bare32) {
+			b.write(memoryBlock, make([]byte, 4))
+			b.ranges = append(b.ranges, physmem.Range{Start: 1<<44 - 0x2000, Size: 0x4000})
+			b.memory = append(b.memory, make([]byte, 0x4000))
+		}, func(t *testing.T, dmp []byte) {
+			t.Helper()
+			last := 0x64 + 8*int(u32(dmp, 0x64))
+			assert.Equal(t, uint32(0xfffffffe), u32(dmp, last))
+			assert.Equal(t, uint32(1), u32(dmp, last+4))
+		}},
+		{"90 runs", convert.IDHeaderBuilt, func(b *bare32) {
+			const runs, at = 90, copy32 + 0x400
+			list := binary.LittleEndian.AppendUint32(nil, runs)
+			list = binary.LittleEndian.AppendUint32(list, runs-1+0x100)
+			for i := range uint32(runs - 1) {
+				list = binary.LittleEndian.AppendUint32(list, 0x100+2*i)
+				list = binary.LittleEndian.AppendUint32(list, 1)
+			}
+			list = binary.LittleEndian.AppendUint32(list, 0x200)
+			list = binary.LittleEndian.AppendUint32(list, 0x100)
+			b.write(at, list)
+			b.write(memoryBlock, binary.LittleEndian.AppendUint32(nil, at))
+		}, func(t *testing.T, dmp []byte) {
+			t.Helper()
+			assert.Equal(t, uint32(5), u32(dmp, 0xf88), "a bitmap dump")
+			assert.Equal(t, "FDMP", string(dmp[0x1000:0x1004]))
+		}},
+		{"no version block", convert.IDHeaderBuilt, func(b *bare32) {
+			for i := range b.cpus {
+				b.write(vtop.VA(b.cpus[i].FS.Base+0x34), make([]byte, 4))
+			}
+			b.write(lab, []byte("7600.16385.x86chk"))
+		}, func(t *testing.T, dmp []byte) {
+			t.Helper()
+			assert.Equal(t, uint32(0xc), u32(dmp, 0x08))
+			assert.Equal(t, uint32(7600), u32(dmp, 0x0c))
+		}},
+		{"more processors than there can be", convert.IDHeaderBuilt, func(b *bare32) {
+			b.write(kuser32+0x3c0, binary.LittleEndian.AppendUint32(nil, 33))
+		}, func(t *testing.T, dmp []byte) {
+			t.Helper()
+			assert.Equal(t, uint32(2), u32(dmp, 0x24))
+		}},
+	}
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		for _, tt := range tests {
+			t.Run(name+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBare32(t, name)
+				tt.poke(b)
+				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
+				require.NoError(t, err)
+				assert.NotNil(t, finding(r, tt.want))
+				tt.check(t, dmp)
+			})
+		}
+	}
+}
+
+// TestContainers32: the files that other programs make of a 32-bit guest give the
+// dump of QEMU's core, but for registers that only one of them has.
+func TestContainers32(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
+		b := newBare32(t, name)
+		opt := convert.Options{Contexts: convert.ContextsSaved}
+		want, _, err := convertBytes(t, b.file(), opt)
+		require.NoError(t, err)
+		im := imageOf(t, b.file())
+		raw := opt
+		raw.Input.Format = physmem.FormatRaw
+		b.keep(physmem.Range{Start: 0x100000, Size: 0x300000})
+		flat := append(make([]byte, 0x100000), b.memory[0]...)
+		for _, file := range []struct {
+			name string
+			data []byte
+			opt  convert.Options
+		}{
+			{"VirtualBox", coretest.VirtualBox(t, im, im.CPUs(), 0x10006), opt},
+			{"gdb's script", coretest.GDBScript(t, im, nil), opt},
+			{"gdb's old script", coretest.GDBScriptOld(t, im), opt},
+			{"raw, no holes given", flat, raw},
+		} {
+			got, _, err := convertBytes(t, file.data, file.opt)
+			require.NoError(t, err, "%s, %s", name, file.name)
+			require.Len(t, got, len(want), file.name)
+			// Comments differ; of the raw file the first megabyte is left out.
+			from := 0x1000
+			if file.opt.Input.Format == physmem.FormatRaw {
+				from += 0x9e000
+			}
+			assert.Equal(t, want[from:], got[from:], "%s, %s", name, file.name)
+			assert.Equal(t, want[:0x320], got[:0x320], "%s, %s", name, file.name)
 		}
 	}
 }
