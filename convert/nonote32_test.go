@@ -75,6 +75,28 @@ func TestQEMUWithoutNote32(t *testing.T) {
 	}
 }
 
+// TestQEMUBuildsWithoutNote32: guests of all builds, those too of which QEMU writes no
+// dump, give the dump that they give with the header note.
+func TestQEMUBuildsWithoutNote32(t *testing.T) {
+	qemutest.Require(t)
+	for _, words := range []string{
+		"build=2600 nopae", "build=2600 bsod", "build=3790 odd", "build=6002 bsod", "build=6002 nopae", "build=19041", "build=19041 nopae bsod",
+	} {
+		t.Run(words, func(t *testing.T) {
+			t.Parallel()
+			vm := qemutest.Start(t, qemutest.Config{Guest32: true, CPUs: 2, Memory: "4M", Variant: strings.Fields(words)})
+			core := filepath.Join(t.TempDir(), "core")
+			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
+			opt := convert.Options{Contexts: convert.ContextsSaved}
+			want, _ := convertAll(t, core, opt)
+			for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
+				got, _ := convertAll(t, stripNotes(t, core, notes...), opt)
+				equalButFor(t, want, got, builtFieldsOf(t, want))
+			}
+		})
+	}
+}
+
 // asX64: a core without vCPUs that calls itself one of an x64 machine, as QEMU's gdb
 // script makes it by the wrong name of the processor.
 func asX64(t *testing.T, core string, want []byte) {
