@@ -143,7 +143,7 @@ func (d *Data) setOffsetsXP() {
 	d.OffsetKThreadApcProcess = 0x44
 	d.OffsetEprocessPeb, d.OffsetEprocessParentCID, d.OffsetEprocessDirectoryTableBase = 0x1b0, 0x14c, 0x18
 	d.OffsetPrcbCurrentThread, d.OffsetPrcbNumber = 0x4, prcbNumberXP
-	d.OffsetPrcbProcStateContext, d.OffsetPrcbProcStateSpecialReg = 0x1c, 0x1c+contextSize32
+	d.OffsetPrcbProcStateContext = 0x1c
 }
 
 // readBugCheck32 reads code and parameters of a ULONG each.

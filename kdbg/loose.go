@@ -29,7 +29,7 @@ func ReadUnverified(s *vtop.Space, va vtop.VA) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Block{VA: va, Raw: raw, Data: decodeData(raw)}, nil
+	return &Block{VA: va, Raw: raw, Data: decodeFor(s, raw)}, nil
 }
 
 // CurrentProcess follows a processor's current thread to the directory table

@@ -105,7 +105,7 @@ func (p *Processor) read(s *vtop.Space, d *Data, prcb vtop.VA) {
 		containedPrcb, prcbNumber = containedPrcb32, prcbNumber32
 	}
 	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, containedPrcb)
-	if o := d.OffsetPrcbProcStateSpecialReg; o != 0 {
+	if o := d.specialRegisters(s); o != 0 {
 		p.SpecialRegisters = prcb + vtop.VA(o)
 	}
 	at := prcb + offsetOr(d.OffsetPrcbNumber, prcbNumber)
@@ -119,6 +119,19 @@ func (p *Processor) read(s *vtop.Space, d *Data, prcb vtop.VA) {
 		p.Number &= 0xff // a UCHAR
 	}
 	p.Context, p.Err = contextOf(s, d, prcb)
+}
+
+// specialRegisters is the offset of ProcessorState.SpecialRegisters, 0 if it is not
+// known. On x86 debuggers do not ask OffsetPrcbProcStateSpecialReg, which XP's and
+// the first blocks of Server 2003 do not have: the structure follows ContextFrame.
+func (d *Data) specialRegisters(s *vtop.Space) uint16 {
+	if s.PointerSize() != pointerSize32 {
+		return d.OffsetPrcbProcStateSpecialReg
+	}
+	if d.OffsetPrcbProcStateContext == 0 {
+		return 0
+	}
+	return d.OffsetPrcbProcStateContext + contextSize32
 }
 
 // contextOf is where debuggers look for a processor's registers: through the
