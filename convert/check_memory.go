@@ -113,6 +113,10 @@ func (d *dumpMemory) checkShared() {
 // debuggers look for the registers elsewhere.
 const minBlock = 0x340
 
+// contextBuild is the build, of Windows 7, since which KPRCB.Context is what KDBG's
+// OffsetPrcbContext says.
+const contextBuild = 7600
+
 // checkBlock holds KDBG against the header and the kernel image.
 func (d *dumpMemory) checkBlock() error {
 	b := d.block
@@ -121,14 +125,15 @@ func (d *dumpMemory) checkBlock() error {
 	if data.PsLoadedModuleList == 0 {
 		return d.refuse(Finding{ID: IDBlockUnread, Where: where, Advice: adviceDumpAgain, Message: "KDBG.PsLoadedModuleList is null: debuggers reject the dump"}, nil)
 	}
-	if len(b.Raw) < minBlock {
+	hasContext := d.h.MinorVersion >= contextBuild
+	if hasContext && len(b.Raw) < minBlock {
 		d.addf(IDBlockOdd, SeverityWarn, where, "", "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock)
 	}
 	if h := d.h.PsLoadedModuleList; h != data.PsLoadedModuleList {
 		d.addf(IDBlockOdd, SeverityWarn, headerOffset(d.h.Offset("PsLoadedModuleList")), "",
 			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList)
 	}
-	if data.OffsetPrcbContext == 0 {
+	if hasContext && data.OffsetPrcbContext == 0 {
 		d.addf(IDBlockOdd, SeverityWarn, where, "", "KDBG.OffsetPrcbContext is 0: registers are looked for in another place")
 	}
 	if err := b.Verify(d.space, kdbg.Expect{}); err != nil {
@@ -275,6 +280,10 @@ func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
 	}
 	if err != nil || entry == 0 {
 		d.addf(IDSpecials, SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, vtop.VA(sr.Gdtr.Base), errOr(err, "its entry is 0"))
+		return
+	}
+	if d.h.Is32() {
+		d.checkPCR(p, vtop.VA(sr.Gdtr.Base))
 	}
 }
 

@@ -41,6 +41,7 @@ var buildNames = []struct {
 	build          uint32
 	client, server string
 }{
+	{2600, "Windows XP", ""},
 	{3790, "Windows XP x64", "Windows Server 2003"},
 	{6000, "Windows Vista", ""},
 	{6001, "Windows Vista SP1", "Windows Server 2008"},

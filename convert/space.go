@@ -92,6 +92,9 @@ func (g *Guest) levels32() int {
 	if h := g.Header; h != nil && h.PaeEnabled <= 1 {
 		return levelsLegacy + int(h.PaeEnabled)
 	}
+	if g.Image.DumpHeader() != nil {
+		return levelsLegacy // as debuggers take what is not 1
+	}
 	for _, c := range g.Image.CPUs() {
 		if c.HasSystem && !c.PAE() {
 			return levelsLegacy
