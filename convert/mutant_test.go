@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,10 +53,12 @@ func (d *dump) locate(good []byte) {
 	im, err := physmem.New(bytes.NewReader(good), int64(len(good)))
 	require.NoError(d.tb, err)
 	d.at = im.Extents()
-	h, err := winhdr.Decode64(d.b[:winhdr.Size64])
-	require.NoError(d.tb, err)
+	h := d.header()
 	for _, levels := range []int{4, 5} {
 		d.space = vtop.NewSpace(im, h.DirectoryTableBase, levels)
+		if h.Is32() {
+			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
+		}
 		if d.block, err = kdbg.Read(d.space, vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
 			break
 		}
@@ -63,6 +66,13 @@ func (d *dump) locate(good []byte) {
 	require.NoError(d.tb, err)
 	d.cpus, err = kdbg.Processors(d.space, d.block, int(h.NumberProcessors))
 	require.NoError(d.tb, err)
+}
+
+// header is the dump's, of the width that its second word says.
+func (d *dump) header() *winhdr.Header {
+	h, err := winhdr.DecodeHeader(d.b[:winhdr.HeaderSize(string(d.b[4:8]) == "DUMP")])
+	require.NoError(d.tb, err)
+	return h
 }
 
 // file is the file offset of a virtual address.
@@ -89,6 +99,10 @@ func (d *dump) h64at(off int) uint64  { return binary.LittleEndian.Uint64(d.b[of
 func (d *dump) get64(va vtop.VA) uint64 {
 	return binary.LittleEndian.Uint64(d.b[d.file(va):])
 }
+
+func (d *dump) get32(va vtop.VA) vtop.VA {
+	return vtop.VA(binary.LittleEndian.Uint32(d.b[d.file(va):]))
+}
 func (d *dump) v64(va vtop.VA, v uint64) { binary.LittleEndian.PutUint64(d.b[d.file(va):], v) }
 func (d *dump) v32(va vtop.VA, v uint32) { binary.LittleEndian.PutUint32(d.b[d.file(va):], v) }
 func (d *dump) v16(va vtop.VA, v uint16) { binary.LittleEndian.PutUint16(d.b[d.file(va):], v) }
@@ -102,7 +116,11 @@ func (d *dump) kdbg16(off uint64, v uint16) { d.v16(d.block.VA+vtop.VA(off), v) 
 func (d *dump) unmap(va vtop.VA) {
 	m, err := d.space.Translate(va)
 	require.NoError(d.tb, err)
-	d.h64(int(d.phys(uint64(m.EntryPA))), 0)
+	size := 8
+	if d.space.Mode == vtop.ModeLegacy {
+		size = 4
+	}
+	clear(d.b[d.phys(uint64(m.EntryPA)):][:size])
 }
 
 func (d *dump) cut(n int) { d.b = d.b[:len(d.b)-n] }
@@ -118,8 +136,7 @@ func (d *dump) encode() {
 // bitmap turns a full dump into one of type 2, 5 or 6: the pages of the runs,
 // behind a bitmap of bits bits (0: rounded up to 64).
 func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
-	h, err := winhdr.Decode64(d.b[:winhdr.Size64])
-	require.NoError(d.tb, err)
+	h := d.header()
 	runs, _ := h.Runs()
 	require.NotNil(d.tb, runs)
 	last := runs[len(runs)-1]
@@ -139,8 +156,8 @@ func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
 	if kind == 2 {
 		at = 0x28
 	}
-	first := (uint64(winhdr.Size64+at+len(set)) + 0xfff) &^ 0xfff
-	second := make([]byte, first-winhdr.Size64)
+	first := (uint64(h.Size()+at+len(set)) + 0xfff) &^ 0xfff
+	second := make([]byte, first-uint64(h.Size()))
 	copy(second, signature+"DUMP")
 	if kind == 2 {
 		le.PutUint32(second[0xc:], uint32(first))
@@ -153,8 +170,8 @@ func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
 		le.PutUint64(second[0x30:], bits)
 	}
 	copy(second[at:], set)
-	d.b = append(append(bytes.Clone(d.b[:winhdr.Size64]), second...), d.b[winhdr.Size64:]...)
-	d.h32(0xf98, kind)
+	d.b = slices.Concat(d.b[:h.Size()], second, d.b[h.Size():])
+	d.h32(h.Offset("DumpType"), kind)
 	d.h64(0xfa0, uint64(len(d.b)))
 }
 

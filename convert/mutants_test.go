@@ -20,7 +20,7 @@ const (
 // them in one thing.
 func mutants() []mutant {
 	return slices.Concat(goodDumps(), headerMutants(), layoutMutants(), fileMutants(), kdbgMutants(),
-		processorMutants(), memoryMutants(), bitmapMutants())
+		processorMutants(), memoryMutants(), bitmapMutants(), mutants32())
 }
 
 func goodDumps() []mutant {
