@@ -71,6 +71,7 @@ extern struct options opt;
 /* What differs between builds. */
 struct build {
 	u32 number, kdbg_size, major, minor;
+	u32 product;		/* NtProductType: 1 a workstation, 3 a server */
 	const char *lab;
 	u32 state;		/* KPRCB.ProcessorState: ContextFrame, SpecialRegisters behind it */
 	u32 prcb_number;	/* KPRCB.Number */

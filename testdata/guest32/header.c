@@ -52,7 +52,7 @@ static void header_fill(void)
 	}
 	h32(0x068, pages);
 	h32(0xf88, 1);			/* DumpType: full */
-	h32(0xf94, 1);			/* ProductType */
+	h32(0xf94, build->product);	/* ProductType */
 	h32(0xf98, 0x110);		/* SuiteMask */
 	h64(0xfb8, TIME_DRIVER - TIME_BOOT);
 	h64(0xfc0, TIME_DRIVER);

@@ -237,7 +237,7 @@ static void kuser_build(void)
 	put_time(KUSER + 0x014, TIME_NOW);		/* SystemTime */
 	for (u32 i = 0; root[i]; i++)
 		put16(KUSER + 0x030 + 2 * i, (u8)root[i]);
-	put32(KUSER + 0x264, 1);			/* NtProductType */
+	put32(KUSER + 0x264, build->product);		/* NtProductType */
 	put32(KUSER + 0x26c, build->major);			/* NtMajorVersion */
 	put32(KUSER + 0x270, build->minor);			/* NtMinorVersion */
 	put32(KUSER + 0x2d0, 0x110);			/* SuiteMask */
