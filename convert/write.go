@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// blockSize is one read and one write of the copy. 1 MiB measured fastest:
-	// larger blocks leave the processor's caches.
+	// blockSize is one read and one write of the copy. From 128 KiB to 4 MiB it
+	// hardly matters: docs/performance.md.
 	blockSize = 1 << 20
-	// DefaultWorkers copies with two readers and writers: more did not help on
-	// the machines measured, since memory bandwidth is the bound.
+	// DefaultWorkers copies with two readers and writers: one reads while the other
+	// writes, and a file has one writer at a time in Linux (docs/performance.md).
 	DefaultWorkers = 2
 	// MaxWorkers bounds the memory that the copy takes: a block each.
 	MaxWorkers = 16
