@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -117,12 +118,29 @@ func TestForeignFolder(t *testing.T) {
 
 // TestLittleMemory runs the program, as it is released, with 256 MiB for everything
 // that it can write to. RLIMIT_AS can't be as low on 64-bit systems: Go's runtime
-// reserves some 700 MiB of addresses, which take no memory, before main begins.
+// reserves some 700 MiB of addresses, which take no memory, before main begins. The
+// same program built for 32 bits has no more than 256 MiB of addresses.
 func TestLittleMemory(t *testing.T) {
 	t.Parallel()
+	t.Run("native", func(t *testing.T) {
+		t.Parallel()
+		runLimited(t, runtime.GOARCH, "ulimit -d 262144 && ulimit -v 2097152")
+	})
+	t.Run("386", func(t *testing.T) {
+		t.Parallel()
+		if runtime.GOARCH != "amd64" {
+			t.Skipf("NOT RUN: %s does not run 386", runtime.GOARCH)
+		}
+		runLimited(t, "386", "ulimit -v 262144")
+	})
+}
+
+// runLimited builds the program and converts, checks and describes within limits.
+func runLimited(t *testing.T, arch, limits string) {
+	t.Helper()
 	exe := filepath.Join(t.TempDir(), "windmp")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", exe, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("NOT RUN: go build: %v: %s", err, out)
 	}
@@ -156,7 +174,7 @@ func TestLittleMemory(t *testing.T) {
 			args = append(args, filepath.Join(dir, fmt.Sprint(i)+".dmp"+packed[i]))
 		}
 		cmd := exec.Command(exe, args...)
-		got := limited(t, "ulimit -d 262144 && ulimit -v 2097152", cmd)
+		got := limited(t, limits, cmd)
 		assert.Equal(t, exitOK, got.code, "%v: %s", args, got.stderr)
 	}
 }
