@@ -32,6 +32,9 @@ const (
 	maxCPURoots   = 256
 	maxImageScans = 32
 	maxSearches   = 16
+	// maxImages bounds the images whose headers are read in these searches. A guest
+	// has a few hundred.
+	maxImages = 8192
 	// maxPlaces bounds how often a candidate for KDBG is looked for in an image.
 	maxPlaces = 64
 	// maxEntries bounds the page-table entries looked at for the kernel's image.
@@ -61,6 +64,7 @@ type discovery struct {
 	places   int  // of candidates for KDBG, looked for
 	scans    int  // of images for KDBG
 	searches int  // of address spaces for the kernel
+	images   int  // looked at in these
 	placed   bool // placeMapped did its work
 	attempts []string
 	evidence evidence

@@ -29,7 +29,7 @@ func (d *discovery) fromMemory() (bool, error) {
 		}
 		// What one width was tried with is no loss to the other.
 		clear(d.tried)
-		d.places, d.scans, d.searches = 0, 0, 0
+		d.places, d.scans, d.searches, d.images = 0, 0, 0, 0
 		if found, err := search(); found || err != nil {
 			return found, err
 		}
@@ -152,6 +152,9 @@ func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
 			va := m.VA + vtop.VA(off)
 			if !beginsImage(space, va) {
 				continue
+			}
+			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
+				return false
 			}
 			if image, err := kdbg.ReadImage(space, va); err == nil && isKernel(image) {
 				found = image
