@@ -98,6 +98,8 @@ var outcomes32 = []outcome{
 	}},
 	{variant: "ncpu=1", findings: []string{convert.IDVCPUUnmatched}, check: processors(1)},
 	{variant: "ncpu=3", findings: []string{convert.IDProcessorsFewer}, check: processors(2)},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}, check: processors(2)},
+	{variant: "nonote nopae", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}, check: processors(2)},
 	{variant: "descsz=0xff0", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
 	{variant: "descsz=0x1004", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
 	// Before Windows 7 there is no KPRCB.Context for QEMU to write to.
