@@ -18,24 +18,34 @@ func checkOutputName(string) error { return nil }
 // checkReplace has nothing to refuse: a rename replaces what it may, open or not.
 func checkReplace(string) error { return nil }
 
-// publish gives the finished file its name. Without force a hard link does it,
-// which fails when the name has been taken meanwhile; a file system without
-// hard links gets a look and a rename.
+// publish gives the finished file its name. Without force a rename that refuses a
+// name taken meanwhile does it, where the file system has none a hard link, and
+// one without hard links gets a look and a rename.
 func publish(tmp, out string, force bool) error {
 	if force {
 		return os.Rename(tmp, out)
 	}
-	err := os.Link(tmp, out)
-	if err == nil {
-		return os.Remove(tmp)
+	err := renameNew(tmp, out)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		err = linkNew(tmp, out)
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
 	}
-	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrExists, quote(out))
+	return err
+}
+
+// linkNew is renameNew by a hard link, or by a look and a rename, between which
+// the name may be taken.
+func linkNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		return os.Remove(from)
 	}
-	return os.Rename(tmp, out)
+	if _, statErr := os.Lstat(to); errors.Is(err, fs.ErrExist) || !errors.Is(statErr, fs.ErrNotExist) {
+		return fs.ErrExist
+	}
+	return os.Rename(from, to)
 }
 
 // removeFile removes a file.
