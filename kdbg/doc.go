@@ -10,8 +10,8 @@
 // they crash. [Read] reads a plain block, [Decode] an encoded one, with no keys
 // and no symbols.
 //
-// Addresses are guest-virtual ([vtop.VA]) unless a name says otherwise. Only x64
-// kernels are read.
+// Addresses are guest-virtual ([vtop.VA]) unless a name says otherwise. Kernels of
+// x64 and of 32-bit x86 are read.
 //
 // The package is meant for hostile input. It bounds every count and every list
 // walk, allocates by fixed caps and never by a claimed size, and believes a block
