@@ -12,6 +12,8 @@ import (
 
 // SystemReport says what Windows a source is of. What is not known is empty.
 type SystemReport struct {
+	// Machine is x64 or x86.
+	Machine string `json:"machine"`
 	// Name is the marketing name that goes with build and product.
 	Name  string `json:"name,omitempty"`
 	Build uint32 `json:"build,omitempty"`
@@ -94,7 +96,7 @@ func (g *Guest) System() *SystemReport {
 	if h == nil {
 		return nil
 	}
-	s := &SystemReport{Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: Hex(h.DirectoryTableBase)}
+	s := &SystemReport{Machine: g.machine(), Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: Hex(h.DirectoryTableBase)}
 	product := unfilled(h.ProductType)
 	s.SuiteMask = Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
@@ -122,6 +124,19 @@ func (g *Guest) System() *SystemReport {
 		}
 	}
 	return s
+}
+
+// The machines whose Windows is read, as reports name them.
+const (
+	MachineX64 = "x64"
+	MachineX86 = "x86" // 32-bit
+)
+
+func (g *Guest) machine() string {
+	if g.is32() {
+		return MachineX86
+	}
+	return MachineX64
 }
 
 // unfilled is 0 for a field that Windows never set.

@@ -70,6 +70,8 @@ type ErrorReport struct {
 
 // GuestReport is what is known of Windows.
 type GuestReport struct {
+	// Machine is x64 or x86.
+	Machine             string          `json:"machine"`
 	Build               uint32          `json:"build"`
 	DirectoryTableBase  Hex             `json:"directory_table_base"`
 	PagingLevels        int             `json:"paging_levels,omitempty"`
@@ -164,6 +166,7 @@ func (r *Report) describeGuest(g *Guest) {
 		return
 	}
 	r.Guest = &GuestReport{
+		Machine:            g.machine(),
 		Build:              h.MinorVersion,
 		DirectoryTableBase: Hex(h.DirectoryTableBase),
 		PsLoadedModuleList: Hex(h.PsLoadedModuleList), PsActiveProcessHead: Hex(h.PsActiveProcessHead),

@@ -170,7 +170,7 @@ func printFileCheck(t *text, c *convert.FileCheck, verbose bool) {
 	}
 	t.more("%s", said)
 	if s := c.System; s != nil && c.Verdict != "FAIL" {
-		t.more("%s build %d, %s, %s", s.Name, s.Build, plural(s.Processors, "processor"), s.SystemTime)
+		t.more("%s build %d, %s, %s", systemName(s), s.Build, plural(s.Processors, "processor"), s.SystemTime)
 	}
 	if b := c.Bug; b != nil && b.Crashed {
 		t.more("bug check %#x %s", uint64(b.Code), b.Name)

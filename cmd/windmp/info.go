@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -82,8 +83,12 @@ func printInfo(t *text, r *convert.InfoReport, verbose bool) {
 	printSystem(t, r.System)
 	printBugCheck(t, r.Bug)
 	printKernel(t, r.Kernel)
+	machine := convert.MachineX64
+	if r.System != nil {
+		machine = r.System.Machine
+	}
 	for _, c := range r.CPUs {
-		printCPU(t, c)
+		printCPU(t, machine, c)
 	}
 	printMemory(t, r.Memory)
 	if r.Kernel != nil {
@@ -99,11 +104,10 @@ func printSystem(t *text, s *convert.SystemReport) {
 	if s == nil {
 		return
 	}
-	name := s.Name
-	if name == "" {
-		name = "Windows"
+	line := fmt.Sprintf("%s (build %d)", systemName(s), s.Build)
+	if s.Machine == convert.MachineX86 {
+		line += ", 32-bit"
 	}
-	line := fmt.Sprintf("%s (build %d)", name, s.Build)
 	if s.Product != "" {
 		line += ", " + s.Product
 	}
@@ -154,13 +158,24 @@ func printKernel(t *text, k *convert.ImageReport) {
 	}
 }
 
-func printCPU(t *text, c convert.CPUInfo) {
+// systemName is the name of a Windows, of whatever build.
+func systemName(s *convert.SystemReport) string { return cmp.Or(s.Name, "Windows") }
+
+// instructionPointer is the name of the register.
+func instructionPointer(machine string) string {
+	if machine == convert.MachineX86 {
+		return "eip"
+	}
+	return "rip"
+}
+
+func printCPU(t *text, machine string, c convert.CPUInfo) {
 	label := fmt.Sprintf("cpu %d", c.Index)
 	if c.Error != "" {
 		t.row(label, "%s", c.Error)
 		return
 	}
-	t.row(label, "rip %#x %s", uint64(c.Rip), c.Symbol)
+	t.row(label, "%s %#x %s", instructionPointer(machine), uint64(c.Rip), c.Symbol)
 	t.more("cr3 %#x, %s mode, registers: %s", uint64(c.CR3), c.Mode, c.Source)
 }
 

@@ -39,7 +39,7 @@ func printConvert(w *bytes.Buffer, r *convert.Report) {
 		row("bug check", "%s", bugCheckText(bc))
 	}
 	for _, c := range r.Processors {
-		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(c))
+		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(r.Guest.Machine, c))
 	}
 	row("output", "%s", outputText(r))
 	_ = tw.Flush() // into memory
@@ -50,7 +50,11 @@ func printConvert(w *bytes.Buffer, r *convert.Report) {
 }
 
 func guestText(g *convert.GuestReport) string {
-	s := fmt.Sprintf("Windows build %d, %d processors, kernel at %#x", g.Build, g.NumberProcessors, uint64(g.KernelBase))
+	width := ""
+	if g.Machine == convert.MachineX86 {
+		width = "32-bit, "
+	}
+	s := fmt.Sprintf("Windows build %d, %s%d processors, kernel at %#x", g.Build, width, g.NumberProcessors, uint64(g.KernelBase))
 	if g.SystemTime != "" {
 		s += ", " + g.SystemTime
 	}
@@ -68,8 +72,8 @@ func bugCheckText(bc *convert.BugCheckReport) string {
 	return fmt.Sprintf("%#x (%#x, %#x, %#x, %#x)", uint64(bc.Code), uint64(p[0]), uint64(p[1]), uint64(p[2]), uint64(p[3]))
 }
 
-func cpuText(c convert.CPUReport) string {
-	s := fmt.Sprintf("rip %#x, registers: %s", uint64(c.Rip), c.Contexts)
+func cpuText(machine string, c convert.CPUReport) string {
+	s := fmt.Sprintf("%s %#x, registers: %s", instructionPointer(machine), uint64(c.Rip), c.Contexts)
 	if c.Note != "" {
 		s += " (" + c.Note + ")"
 	}
