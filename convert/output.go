@@ -199,7 +199,7 @@ func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt Optio
 	if opt.Sparse.grain() > 0 {
 		markSparse(tmp)
 	}
-	if err := p.writeAll(ctx, fileWriter(tmp, opt), opt); err != nil {
+	if err := p.fillPlain(ctx, tmp, opt); err != nil {
 		return err
 	}
 	// What was not written reads as zeros, also at the end. Not done before: ext4
@@ -207,25 +207,17 @@ func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt Optio
 	return tmp.Truncate(p.Size)
 }
 
-// fileWriter is the way of blocks into the file: past the holes, and then on to
-// the disk early.
-func fileWriter(f partFile, opt Options) io.WriterAt {
-	var w io.WriterAt = f
-	if !opt.NoSync {
-		w = &earlyWriter{f: f}
+// fillPlain writes the blocks into the file: past the holes, and on to the disk
+// early.
+func (p *Plan) fillPlain(ctx context.Context, tmp partFile, opt Options) error {
+	var w io.WriterAt = tmp
+	if !opt.NoSync && writesBack {
+		early := newEarlyWriter(tmp)
+		defer func() { _ = early.Close() }() // it has no error to tell
+		w = early
 	}
 	if grain := opt.Sparse.grain(); grain > 0 {
 		w = &holeWriter{w: w, grain: grain}
 	}
-	return w
-}
-
-// earlyWriter starts the write-back of each piece at once.
-type earlyWriter struct{ f partFile }
-
-// WriteAt implements io.WriterAt.
-func (e *earlyWriter) WriteAt(p []byte, off int64) (int, error) {
-	n, err := e.f.WriteAt(p, off)
-	startWriteback(e.f, off, int64(n))
-	return n, err
+	return p.writeAll(ctx, w, opt)
 }

@@ -2,5 +2,8 @@
 
 package convert
 
-// startWriteback does nothing: only Linux has a call for it.
+// writesBack: only Linux has a call for it.
+const writesBack = false
+
+// startWriteback does nothing.
 func startWriteback(partFile, int64, int64) {}
