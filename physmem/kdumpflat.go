@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	"windmp/internal/binio"
@@ -26,25 +25,16 @@ const (
 )
 
 // maxFlatRecords caps the records. QEMU writes one for every 16 KiB or so, so
-// this is a file of 256 GiB, and a table of 384 MiB.
+// this is a file of 256 GiB, and a table of 256 MiB.
 const maxFlatRecords = 1 << 24
-
-// maxFlatOffset caps the offsets that records go to, so that their sums fit.
-const maxFlatOffset = 1 << 60
 
 // flattened gives the file that a flattened one describes, without writing it.
 type flattened struct {
 	r      io.ReaderAt
-	list   []flatRecord // sorted by to, disjoint
-	size   uint64       // of the file that is described
-	ended  bool         // the last record is there
-	endsAt uint64       // file offset at which the walk ended
-}
-
-// flatRecord says that size bytes at file offset from belong to offset to.
-type flatRecord struct {
-	to, size uint64
-	from     int64
+	list   recordList // sorted by to, disjoint
+	size   uint64     // of the file that is described
+	ended  bool       // the last record is there
+	endsAt uint64     // file offset at which the walk ended
 }
 
 // openFlattened indexes a flattened file; nil if it is none.
@@ -109,12 +99,12 @@ func (f *flattened) walk(size uint64) error {
 			f.ended = true
 			return nil
 		}
-		if to > maxFlatOffset || n > maxFlatOffset {
+		if to > maxFlatOffset || n > maxFlatOffset-to || at > maxFlatOffset-flatRecordSize || n > maxFlatOffset-flatRecordSize-at {
 			return nil
 		}
 		at += flatRecordSize
 		if got := binio.Clip(at, n, size); got > 0 {
-			f.list = append(f.list, flatRecord{to: to, size: got, from: int64(at)})
+			f.list.push(flatRecord{to: to, size: got, from: int64(at)})
 		}
 		at += n
 		have = have[min(uint64(len(have)), flatRecordSize+n):]
@@ -124,46 +114,34 @@ func (f *flattened) walk(size uint64) error {
 // arrange sorts the records. Where several write the same bytes the last one
 // of the file wins, as it would if they were written.
 func (f *flattened) arrange() {
-	byPlace := func(a, b flatRecord) int { return cmp.Compare(a.to, b.to) }
-	if !slices.IsSortedFunc(f.list, byPlace) {
-		slices.SortStableFunc(f.list, byPlace)
-	}
-	for i := 1; i < len(f.list); i++ {
-		if f.list[i].to < f.list[i-1].to+f.list[i-1].size {
+	f.list.sort()
+	for i := 1; i < f.list.n; i++ {
+		if f.list.at(i).to < f.list.at(i-1).end() {
 			f.paint()
 			break
 		}
 	}
-	if n := len(f.list); n > 0 {
-		f.size = f.list[n-1].to + f.list[n-1].size
+	if n := f.list.n; n > 0 {
+		f.size = f.list.at(n - 1).end()
 	}
-	f.list = slices.Clip(f.list)
 }
 
 // paint makes the records disjoint.
 func (f *flattened) paint() {
-	slices.SortFunc(f.list, func(a, b flatRecord) int { return cmp.Compare(b.from, a.from) })
-	pieces := make([]loadPiece, len(f.list))
-	for i, x := range f.list { // the last of the file is the first here
+	records := make([]flatRecord, f.list.n)
+	for i := range records {
+		records[i] = f.list.at(i)
+	}
+	slices.SortFunc(records, func(a, b flatRecord) int { return cmp.Compare(b.from, a.from) })
+	pieces := make([]loadPiece, len(records))
+	for i, x := range records { // the last of the file is the first here
 		pieces[i] = loadPiece{order: i, Extent: Extent{Range: Range{Start: x.to, Size: x.size}, Offset: x.from}}
 	}
 	slices.SortFunc(pieces, comparePieces)
-	painted := paint(pieces)
-	f.list = make([]flatRecord, 0, len(painted))
-	for _, e := range painted {
-		f.list = append(f.list, flatRecord{to: e.Start, size: e.Size, from: e.Offset})
+	f.list = recordList{}
+	for _, e := range paint(pieces) {
+		f.list.push(flatRecord{to: e.Start, size: e.Size, from: e.Offset})
 	}
-}
-
-// search returns the first record that ends above an offset.
-func (f *flattened) search(off uint64) int {
-	i, _ := slices.BinarySearchFunc(f.list, off, func(x flatRecord, off uint64) int {
-		if x.to+x.size <= off {
-			return -1
-		}
-		return 1
-	})
-	return i
 }
 
 // ReadAt reads the file that is described. What no record writes is zeros, as
@@ -171,11 +149,11 @@ func (f *flattened) search(off uint64) int {
 func (f *flattened) ReadAt(p []byte, off int64) (int, error) {
 	at := binio.Uint64(off)
 	n := 0
-	for i := f.search(at); n < len(p); {
-		if i == len(f.list) {
+	for i := f.list.search(at); n < len(p); {
+		if i == f.list.n {
 			return n, io.EOF
 		}
-		x := f.list[i]
+		x := f.list.at(i)
 		left := uint64(len(p) - n)
 		if at < x.to {
 			skip := min(left, x.to-at)
@@ -184,7 +162,7 @@ func (f *flattened) ReadAt(p []byte, off int64) (int, error) {
 			at += skip
 			continue
 		}
-		want := min(left, x.to+x.size-at)
+		want := min(left, x.end()-at)
 		got, err := binio.ReadSome(f.r, p[n:][:want], x.from+int64(at-x.to)) //nolint:gosec // inside the record
 		n += got
 		if err != nil {
@@ -199,9 +177,13 @@ func (f *flattened) ReadAt(p []byte, off int64) (int, error) {
 // place returns where the file holds what is at an offset of the file that is
 // described; 0 if it does not.
 func (f *flattened) place(off uint64) int64 {
-	i := f.search(off)
-	if i == len(f.list) || off < f.list[i].to || off > math.MaxInt64 {
+	i := f.list.search(off)
+	if i == f.list.n {
 		return 0
 	}
-	return f.list[i].from + int64(off-f.list[i].to)
+	x := f.list.at(i)
+	if off < x.to {
+		return 0
+	}
+	return x.from + int64(off-x.to) //nolint:gosec // inside the record
 }

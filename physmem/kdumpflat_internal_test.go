@@ -19,7 +19,7 @@ func rewrite(file []byte) (out []byte, ok bool) {
 	for at := flatHeaderSize; at+16 <= len(file); {
 		to, n := be.Uint64(file[at:]), be.Uint64(file[at+8:])
 		at += 16
-		if to > maxFlatOffset || n > maxFlatOffset {
+		if to > maxFlatOffset || n > maxFlatOffset-to || uint64(at) > maxFlatOffset-n {
 			return out, true
 		}
 		have := min(n, uint64(len(file)-at))
@@ -65,9 +65,10 @@ func FuzzFlattened(f *testing.F) {
 			return
 		}
 		require.EqualValues(t, len(want), flat.size)
-		for i, x := range flat.list {
+		for i := range flat.list.n {
+			x := flat.list.at(i)
 			require.Positive(t, x.size)
-			require.True(t, i == 0 || flat.list[i-1].to+flat.list[i-1].size <= x.to)
+			require.True(t, i == 0 || flat.list.at(i-1).end() <= x.to)
 		}
 		got := make([]byte, len(want))
 		n, err := flat.ReadAt(got, 0)
@@ -120,7 +121,8 @@ func (z zeroesBehind) ReadAt(p []byte, off int64) (int, error) {
 func TestFlattenedFails(t *testing.T) {
 	t.Parallel()
 	bad := errors.New("input/output error")
-	flat := &flattened{r: failing{bad}, list: []flatRecord{{to: 8, size: 8, from: 100}}, size: 16}
+	flat := &flattened{r: failing{bad}, size: 16}
+	flat.list.push(flatRecord{to: 8, size: 8, from: 100})
 	n, err := flat.ReadAt(make([]byte, 16), 0)
 	assert.Equal(t, 8, n)
 	require.ErrorIs(t, err, bad)
@@ -129,3 +131,29 @@ func TestFlattenedFails(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+
+// TestRecordList: records come back as they were given, however many and large, in
+// the order of their places.
+func TestRecordList(t *testing.T) {
+	t.Parallel()
+	var l recordList
+	const n = 3*recordChunk + 5
+	for i := range uint64(n) { // each 7 bytes at a place of its own, backwards
+		l.push(flatRecord{to: maxFlatOffset - 16*(i+1), size: 7, from: int64(maxFlatOffset - 1 - i)})
+	}
+	require.Equal(t, n, l.n)
+	l.sort()
+	for i := range l.n {
+		from := uint64(n - 1 - i)
+		require.Equal(t, flatRecord{to: maxFlatOffset - 16*(from+1), size: 7, from: int64(maxFlatOffset - 1 - from)}, l.at(i))
+	}
+	assert.Equal(t, 0, l.search(0))
+	assert.Equal(t, 1, l.search(l.at(0).end()))
+	assert.Equal(t, n, l.search(maxFlatOffset))
+
+	var long recordList
+	long.push(flatRecord{to: 5, size: 2*maxPacked + 3, from: 9})
+	require.Equal(t, 3, long.n)
+	assert.Equal(t, flatRecord{to: 5, size: maxPacked, from: 9}, long.at(0))
+	assert.Equal(t, flatRecord{to: 5 + 2*maxPacked, size: 3, from: 9 + 2*maxPacked}, long.at(2))
+}
