@@ -33,6 +33,7 @@ func TestProgressIsThrottled(t *testing.T) {
 	for done := range int64(total + 1) {
 		if done == total/2 {
 			p.last = p.last.Add(-lineEvery) // as if so much time had passed
+			p.stageStart = p.stageStart.Add(-lineEvery)
 		}
 		p.update(convert.Progress{Stage: convert.StageWrite, Done: done, Total: total})
 	}
@@ -66,6 +67,6 @@ func TestProgressOfASecondPass(t *testing.T) {
 	said := progressLines(t, &out)
 	last := said[len(said)-1]
 	assert.Equal(t, int64(1<<20), last.Done)
-	assert.Less(t, last.Rate, float64(1<<20))
+	assert.LessOrEqual(t, last.Rate, float64(1<<20), "a clock may have stood still meanwhile")
 	assert.Positive(t, last.Rate)
 }
