@@ -108,7 +108,8 @@ type zipFile struct {
 }
 
 // newZip starts a zip with one entry. A dump has more than 4 GiB as a rule:
-// archive/zip switches to zip64 by itself, which WinDbg reads.
+// archive/zip switches to zip64 by itself. What debuggers make of that was not
+// tried.
 func newZip(w io.Writer, entry string) (io.WriteCloser, error) {
 	z := zip.NewWriter(w)
 	z.RegisterCompressor(zip.Deflate, newDeflate)
