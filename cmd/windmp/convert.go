@@ -136,6 +136,9 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	if a.out.json && out == convert.Stdout && !f.dryRun {
 		return nil, &convert.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
 	}
+	if out == convert.Stdout && !f.dryRun && isTerminal(a.stdout) {
+		return nil, &convert.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
+	}
 	if in == convert.Stdout {
 		return nil, &convert.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}

@@ -3,13 +3,11 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"windmp/convert"
 )
@@ -68,17 +66,11 @@ type progress struct {
 // startProgress begins to show progress; nil is for none.
 func (a *app) startProgress(quiet bool) func(convert.Progress) {
 	mode := a.out.progress.value
-	if mode == "none" || mode == "auto" && (quiet || a.logs() || !a.onTerminal()) {
+	if mode == "none" || mode == "auto" && (quiet || a.logs() || !isTerminal(a.stderr)) {
 		return nil
 	}
 	a.progress = newProgress(a.stderr, mode == "json")
 	return a.progress.update
-}
-
-// onTerminal tells whether somebody watches standard error.
-func (a *app) onTerminal() bool {
-	f, ok := a.stderr.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func newProgress(w io.Writer, json bool) *progress {

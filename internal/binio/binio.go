@@ -57,26 +57,6 @@ func Uint64(v int64) uint64 {
 	return uint64(v)
 }
 
-// AlignUp rounds v up to a multiple of align, a power of two, and returns
-// false if the result does not fit 64 bits.
-func AlignUp(v, align uint64) (uint64, bool) {
-	up, ok := Sum(v, align-1)
-	if !ok {
-		return 0, false
-	}
-	return up &^ (align - 1), true
-}
-
-// Count returns how many records of each bytes the n bytes can hold, at most
-// claimed and at most limit. A claimed count is never trusted further than
-// that, so that no allocation follows it.
-func Count(claimed, each, n, limit uint64) uint64 {
-	if each == 0 {
-		return 0
-	}
-	return min(claimed, n/each, limit)
-}
-
 // ReadFull fills p from r at off. A file that ends before p is full gives
 // io.ErrUnexpectedEOF; any other error is the reader's own.
 func ReadFull(r io.ReaderAt, p []byte, off int64) error {

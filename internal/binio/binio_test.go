@@ -64,25 +64,6 @@ func TestConversions(t *testing.T) {
 	assert.Equal(t, uint64(7), binio.Uint64(7))
 }
 
-func TestAlignUp(t *testing.T) {
-	t.Parallel()
-	for v, want := range map[uint64]uint64{0: 0, 1: 4, 4: 4, 5: 8} {
-		got, ok := binio.AlignUp(v, 4)
-		assert.True(t, ok)
-		assert.Equal(t, want, got)
-	}
-	_, ok := binio.AlignUp(math.MaxUint64, 4)
-	assert.False(t, ok)
-}
-
-func TestCount(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, uint64(5), binio.Count(5, 8, 100, 1000), "as claimed")
-	assert.Equal(t, uint64(12), binio.Count(math.MaxUint64, 8, 100, 1000), "what the file holds")
-	assert.Equal(t, uint64(3), binio.Count(5, 8, 100, 3), "the cap")
-	assert.Zero(t, binio.Count(5, 0, 100, 3))
-}
-
 func TestReadFull(t *testing.T) {
 	t.Parallel()
 	r := bytes.NewReader([]byte("abcdef"))
