@@ -27,7 +27,7 @@ const attributeOffline = 1 << 5
 // times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
 // fills them.
 func (g *Guest) buildHeader() error {
-	h := winhdr.NewHeader(g.Space.PointerSize() == pointerSize32)
+	h := winhdr.NewHeader(is32(g.Space))
 	g.Header = h
 	d := &g.KDBG.Data
 	h.DirectoryTableBase = uint64(g.Space.DTB)

@@ -205,7 +205,7 @@ func (d *dumpMemory) findShown() {
 }
 
 func readContext(s *vtop.Space, at vtop.VA) (winhdr.Context, error) {
-	buf := make([]byte, winhdr.ContextSize(s.PointerSize() == pointerSize32))
+	buf := make([]byte, winhdr.ContextSize(is32(s)))
 	if _, err := s.ReadVirtual(buf, at); err != nil {
 		return nil, err
 	}

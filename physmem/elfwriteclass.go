@@ -42,7 +42,8 @@ var tablesELF32 = elfTables{
 	},
 }
 
-// low32 is a number of a file that tablesFor found to fit ELF32.
+// low32 is the lower half of a number: all of it where tablesFor found that it fits
+// ELF32.
 func low32(v uint64) uint32 { return uint32(v & math.MaxUint32) }
 
 // tablesFor chooses the class as QEMU does: ELF32 for a 32-bit machine, unless

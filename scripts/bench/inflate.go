@@ -145,26 +145,12 @@ func (b *batchInflater) run(off, n int64) error {
 	return nil
 }
 
-func newKlauspost() inflater {
-	var (
-		src bytes.Reader
-		z   io.ReadCloser
-	)
-	return func(dst, packed []byte) (err error) {
-		src.Reset(packed)
-		if z == nil {
-			z, err = zlib.NewReader(&src)
-		} else {
-			err = z.(zlib.Resetter).Reset(&src, nil) //nolint:forcetypeassert,errcheck // the package says so
-		}
-		if err != nil {
-			return err
-		}
-		return drain(z, dst)
-	}
-}
+func newKlauspost() inflater { return newInflater(zlib.NewReader) }
 
-func newStd() inflater {
+func newStd() inflater { return newInflater(stdzlib.NewReader) }
+
+// newInflater keeps one reader of a library and resets it for each page.
+func newInflater(open func(io.Reader) (io.ReadCloser, error)) inflater {
 	var (
 		src bytes.Reader
 		z   io.ReadCloser
@@ -172,9 +158,9 @@ func newStd() inflater {
 	return func(dst, packed []byte) (err error) {
 		src.Reset(packed)
 		if z == nil {
-			z, err = stdzlib.NewReader(&src)
+			z, err = open(&src)
 		} else {
-			err = z.(stdzlib.Resetter).Reset(&src, nil) //nolint:forcetypeassert,errcheck // the package says so
+			err = z.(stdzlib.Resetter).Reset(&src, nil) //nolint:forcetypeassert,errcheck // both packages say so
 		}
 		if err != nil {
 			return err
