@@ -8,26 +8,8 @@ import (
 	"strings"
 
 	"windmp/internal/binio"
+	"windmp/internal/elfcore"
 )
-
-// elfHeaderSize is the size of the file header of ELF64, of which ELF32 needs
-// less (System V gABI, chapter 4).
-const elfHeaderSize = 0x40
-
-// Sizes of ELF64 (System V gABI, chapters 4 and 5) that debug/elf has no names for.
-const (
-	elfProgSize    = 56
-	elfSectionSize = 64
-
-	// pnXNum in e_phnum says that the real count is in sh_info of section 0.
-	pnXNum = 0xffff
-)
-
-// maxProgramHeaders caps the program headers that are read. QEMU writes one
-// for each stretch of virtual memory that is contiguous in both address
-// spaces; the 4 million here are as many as 16 GiB of scattered 4 KiB pages
-// need, and a table of 224 MiB.
-const maxProgramHeaders = 1 << 22
 
 // elfFile is an ELF file while it is opened.
 type elfFile struct {
@@ -86,14 +68,14 @@ func openELF(r io.ReaderAt, size int64) (*content, error) {
 // readHeader reads the ELF header and refuses what is not a core of an x86
 // machine, by name.
 func (f *elfFile) readHeader() error {
-	head := make([]byte, min(f.size, elfHeaderSize))
+	head := make([]byte, min(f.size, elfcore.HeaderSize))
 	if err := binio.ReadFull(f.r, head, 0); err != nil {
 		return &ReadError{Err: err}
 	}
 	if len(head) < len(elf.ELFMAG) || string(head[:len(elf.ELFMAG)]) != elf.ELFMAG {
 		return declined("no ELF signature at its start")
 	}
-	if len(head) < elfHeaderSize {
+	if len(head) < elfcore.HeaderSize {
 		return &FormatError{
 			Format: FormatELF, Field: "ELF header",
 			Got: fmt.Sprintf("a file of 0x%x bytes", len(head)), Want: "0x40 bytes of header",
@@ -193,7 +175,7 @@ func machineName(m elf.Machine) string {
 // table lies in the file.
 func (f *elfFile) locateProgramHeaders() error {
 	l, off, count := f.layout, f.hdr.Phoff, uint64(f.hdr.Phnum)
-	if f.hdr.Phnum == pnXNum {
+	if f.hdr.Phnum == elfcore.PNXNum {
 		n, err := f.extendedCount()
 		if err != nil {
 			return err
@@ -211,10 +193,10 @@ func (f *elfFile) locateProgramHeaders() error {
 			Format: FormatELF, Offset: l.atPhentsize, Field: "ELF header: e_phentsize",
 			Got: fmt.Sprintf("0x%x", f.hdr.Phentsize), Want: fmt.Sprintf("0x%x", l.progSize),
 		}
-	case count > maxProgramHeaders:
+	case count > elfcore.MaxProgramHeaders:
 		return &FormatError{
 			Format: FormatELF, Offset: l.atPhnum, Field: "program headers",
-			Got: fmt.Sprintf("0x%x", count), Want: fmt.Sprintf("at most 0x%x", maxProgramHeaders),
+			Got: fmt.Sprintf("0x%x", count), Want: fmt.Sprintf("at most 0x%x", elfcore.MaxProgramHeaders),
 			Hint: "dump the guest again with paging off",
 		}
 	case off > f.size || count > (f.size-off)/l.progSize:

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"windmp/internal/binio"
+	"windmp/internal/elfcore"
 )
 
 // elfLayout is what differs between the tables of ELF64 and those of ELF32
@@ -23,7 +24,7 @@ type elfLayout struct {
 }
 
 var layoutELF64 = elfLayout{
-	name: "ELF64", progSize: elfProgSize, sectionSize: elfSectionSize,
+	name: "ELF64", progSize: elfcore.ProgSize, sectionSize: elfcore.SectionSize,
 	atPhoff: 0x20, atPhentsize: 0x36, atPhnum: 0x38,
 	header: func(b []byte, h *elf.Header64) error {
 		_, err := binary.Decode(b, binary.LittleEndian, h)
@@ -43,7 +44,7 @@ var layoutELF64 = elfLayout{
 }
 
 var layoutELF32 = elfLayout{
-	name: "ELF32", progSize: 32, sectionSize: 40,
+	name: "ELF32", progSize: elfcore.ProgSize32, sectionSize: elfcore.SectionSize32,
 	atPhoff: 0x1c, atPhentsize: 0x2a, atPhnum: 0x2c,
 	header: func(b []byte, h *elf.Header64) error {
 		var n elf.Header32

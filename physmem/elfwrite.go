@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"windmp/internal/elfcore"
 )
 
 // shstrtab is the section name table of a core as QEMU writes it.
@@ -21,13 +23,13 @@ const shstrtab = "\x00.shstrtab\x00"
 // Other than in QEMU's files, e_ehsize is right and the section name table
 // stands before the memory, so that all of the file's front is known at once.
 func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte, is32 bool) ([]byte, error) {
-	if len(ranges) > maxProgramHeaders-1 || len(cpus) > maxCPUs {
-		return nil, fmt.Errorf("an ELF core of %d ranges and %d CPUs: at most %d and %d", len(ranges), len(cpus), maxProgramHeaders-1, maxCPUs)
+	if len(ranges) > elfcore.MaxProgramHeaders-1 || len(cpus) > elfcore.MaxCPUs {
+		return nil, fmt.Errorf("an ELF core of %d ranges and %d CPUs: at most %d and %d", len(ranges), len(cpus), elfcore.MaxProgramHeaders-1, elfcore.MaxCPUs)
 	}
 	notes := encodeNotes(cpus, guestNote, is32)
 	const shdrs = 2
 	phnum := uint64(len(ranges)) + 1
-	room := elfHeaderSize + shdrs*elfSectionSize + phnum*elfProgSize + uint64(len(notes)) + uint64(len(shstrtab))
+	room := elfcore.HeaderSize + shdrs*elfcore.SectionSize + phnum*elfcore.ProgSize + uint64(len(notes)) + uint64(len(shstrtab))
 	t := tablesFor(ranges, is32, room)
 	phoff := t.header + shdrs*t.section
 	noteOff := phoff + phnum*t.prog
@@ -36,7 +38,7 @@ func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte, is32 bool) ([]byte,
 	header := elf.Header64{
 		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
 		Phoff: phoff, Shoff: t.header, Ehsize: uint16(t.header), Phentsize: uint16(t.prog), //nolint:gosec // 64 at most
-		Phnum:     uint16(min(phnum, pnXNum)),
+		Phnum:     uint16(min(phnum, elfcore.PNXNum)),
 		Shentsize: uint16(t.section), Shnum: shdrs, Shstrndx: 1, //nolint:gosec // 64 at most
 	}
 	if is32 {
@@ -44,13 +46,13 @@ func EncodeELF(ranges []Range, cpus []CPU, guestNote []byte, is32 bool) ([]byte,
 	}
 	copy(header.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(t.class), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
 	first := elf.Section64{}
-	if phnum >= pnXNum {
-		first.Info = uint32(phnum) //nolint:gosec // at most maxProgramHeaders
+	if phnum >= elfcore.PNXNum {
+		first.Info = uint32(phnum) //nolint:gosec // at most elfcore.MaxProgramHeaders
 	}
 	names := elf.Section64{Name: 1, Type: uint32(elf.SHT_STRTAB), Off: noteOff + uint64(len(notes)), Size: uint64(len(shstrtab))}
 
 	var b bytes.Buffer
-	b.Grow(int(memory))                                                 //nolint:gosec // bounded by maxProgramHeaders and maxCPUs
+	b.Grow(int(memory))                                                 //nolint:gosec // bounded by elfcore.MaxProgramHeaders and elfcore.MaxCPUs
 	put := func(v any) { _ = binary.Write(&b, binary.LittleEndian, v) } // into memory, of fixed size
 	put(t.encodeHeader(&header))
 	put(t.encodeSection(&first))
@@ -77,13 +79,13 @@ func encodeNotes(cpus []CPU, guestNote []byte, is32 bool) []byte {
 		if is32 {
 			core = cpus[i].prstatus32()
 		}
-		b = appendNote(b, noteCore, uint32(elf.NT_PRSTATUS), encode(core))
+		b = appendNote(b, elfcore.NoteCore, uint32(elf.NT_PRSTATUS), encode(core))
 	}
 	for i := range cpus {
-		b = appendNote(b, noteQEMU, 0, encode(cpus[i].qemu()))
+		b = appendNote(b, elfcore.NoteQEMU, 0, encode(cpus[i].qemu()))
 	}
 	if len(guestNote) > 0 {
-		b = appendNote(b, noteVMCoreInfo, 0, guestNote)
+		b = appendNote(b, elfcore.NoteVMCoreInfo, 0, guestNote)
 	}
 	return b
 }
@@ -113,9 +115,9 @@ func encode(v any) []byte {
 }
 
 // prstatus is the CORE note of a CPU.
-func (c *CPU) prstatus() *prstatus {
-	return &prstatus{
-		PID: uint32(c.Index) + 1, //nolint:gosec // at most maxCPUs
+func (c *CPU) prstatus() *elfcore.Prstatus64 {
+	return &elfcore.Prstatus64{
+		PID: uint32(c.Index) + 1, //nolint:gosec // at most elfcore.MaxCPUs
 		R15: c.R15, R14: c.R14, R13: c.R13, R12: c.R12, Rbp: c.Rbp, Rbx: c.Rbx, R11: c.R11, R10: c.R10,
 		R9: c.R9, R8: c.R8, Rax: c.Rax, Rcx: c.Rcx, Rdx: c.Rdx, Rsi: c.Rsi, Rdi: c.Rdi,
 		Rip: c.Rip, CS: uint64(c.CS.Selector), Rflags: c.Rflags, Rsp: c.Rsp, SS: uint64(c.SS.Selector),
@@ -125,9 +127,9 @@ func (c *CPU) prstatus() *prstatus {
 }
 
 // prstatus32 is the CORE note of a CPU of a 32-bit machine.
-func (c *CPU) prstatus32() *prstatus32 {
-	return &prstatus32{
-		PID: uint32(c.Index) + 1, //nolint:gosec // at most maxCPUs
+func (c *CPU) prstatus32() *elfcore.Prstatus32 {
+	return &elfcore.Prstatus32{
+		PID: uint32(c.Index) + 1, //nolint:gosec // at most elfcore.MaxCPUs
 		Ebx: low32(c.Rbx), Ecx: low32(c.Rcx), Edx: low32(c.Rdx), Esi: low32(c.Rsi), Edi: low32(c.Rdi),
 		Ebp: low32(c.Rbp), Eax: low32(c.Rax),
 		DS: uint32(c.DS.Selector), ES: uint32(c.ES.Selector), FS: uint32(c.FS.Selector), GS: uint32(c.GS.Selector),
@@ -137,12 +139,12 @@ func (c *CPU) prstatus32() *prstatus32 {
 }
 
 // qemu is the QEMU note of a CPU.
-func (c *CPU) qemu() *qemuCPU {
-	segment := func(s Segment) qemuSegment {
-		return qemuSegment{Selector: uint32(s.Selector), Limit: s.Limit, Flags: s.Flags, Base: s.Base}
+func (c *CPU) qemu() *elfcore.CPU {
+	segment := func(s Segment) elfcore.Segment {
+		return elfcore.Segment{Selector: uint32(s.Selector), Limit: s.Limit, Flags: s.Flags, Base: s.Base}
 	}
-	return &qemuCPU{
-		Version: qemuCPUVersion, Size: qemuCPUSize,
+	return &elfcore.CPU{
+		Version: elfcore.CPUVersion, Size: elfcore.CPUSize,
 		Rax: c.Rax, Rbx: c.Rbx, Rcx: c.Rcx, Rdx: c.Rdx, Rsi: c.Rsi, Rdi: c.Rdi, Rsp: c.Rsp, Rbp: c.Rbp,
 		R8: c.R8, R9: c.R9, R10: c.R10, R11: c.R11, R12: c.R12, R13: c.R13, R14: c.R14, R15: c.R15,
 		Rip: c.Rip, Rflags: c.Rflags,

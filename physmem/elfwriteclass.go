@@ -3,6 +3,8 @@ package physmem
 import (
 	"debug/elf"
 	"math"
+
+	"windmp/internal/elfcore"
 )
 
 // elfTables are the structures of one ELF class, as a writer needs them: the sizes
@@ -16,14 +18,14 @@ type elfTables struct {
 }
 
 var tablesELF64 = elfTables{
-	class: elf.ELFCLASS64, header: elfHeaderSize, section: elfSectionSize, prog: elfProgSize,
+	class: elf.ELFCLASS64, header: elfcore.HeaderSize, section: elfcore.SectionSize, prog: elfcore.ProgSize,
 	encodeHeader:  func(h *elf.Header64) any { return h },
 	encodeSection: func(s *elf.Section64) any { return s },
 	encodeProg:    func(p *elf.Prog64) any { return p },
 }
 
 var tablesELF32 = elfTables{
-	class: elf.ELFCLASS32, header: 0x34, section: layoutELF32.sectionSize, prog: layoutELF32.progSize,
+	class: elf.ELFCLASS32, header: elfcore.HeaderSize32, section: elfcore.SectionSize32, prog: elfcore.ProgSize32,
 	encodeHeader: func(h *elf.Header64) any {
 		return &elf.Header32{
 			Ident: h.Ident, Type: h.Type, Machine: h.Machine, Version: h.Version,

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"windmp/internal/binio"
+	"windmp/internal/elfcore"
 )
 
 const kdumpSignature = "KDUMP   "
@@ -232,7 +233,7 @@ func (f *kdumpFile) readNotes(c *content) {
 	if f.hdr.HeaderVersion >= kdumpHasNotes {
 		n.notes.segment(f.sub.OffsetNote, f.sub.SizeNote, PageSize, &n.odd)
 		n.readNotes()
-		n.notes.is32 = len(n.notes.prstatus) > 0 && len(n.notes.prstatus[0].Desc) == prstatus32Size
+		n.notes.is32 = len(n.notes.prstatus) > 0 && len(n.notes.prstatus[0].Desc) == elfcore.Prstatus32Size
 		c.cpus = n.notes.decodeCPUs(&n.odd)
 		c.guestNote = n.notes.guest
 		c.is32 = n.notes.is32 || len(c.cpus) > 0 && c.cpus[0].Is32
@@ -271,7 +272,7 @@ func (f *kdumpFile) vmcoreInfo() *Note {
 		return nil
 	}
 	start, _ := binio.Int64(off)
-	return &Note{Name: noteVMCoreInfo, Desc: desc, Offset: start}
+	return &Note{Name: elfcore.NoteVMCoreInfo, Desc: desc, Offset: start}
 }
 
 // describe says in one line what was opened.

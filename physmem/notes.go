@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"windmp/internal/binio"
+	"windmp/internal/elfcore"
 )
 
 const (
@@ -16,8 +17,6 @@ const (
 	// processors (hw/i386/pc_q35.c, max_cpus) of 0x330 bytes each and a guest
 	// note of 1 MiB (dump/dump.c, MAX_GUEST_NOTE_SIZE), 4.2 MiB in all.
 	maxNoteBytes = 8 << 20
-	// maxCPUs caps the processors, as QEMU does.
-	maxCPUs = 4096
 	// maxNoteSegments caps PT_NOTE headers; one is usual.
 	maxNoteSegments = 64
 	// noteHeader is the size of n_namesz, n_descsz and n_type.
@@ -27,14 +26,8 @@ const (
 	noteAlign = 4
 )
 
-// Note names and types.
-const (
-	noteCore       = "CORE"       // processor state, layout as in Linux
-	noteQEMU       = "QEMU"       // processor state, QEMUCPUState of target/i386/arch_dump.c
-	noteVMCoreInfo = "VMCOREINFO" // left by the guest, docs/specs/vmcoreinfo of QEMU
-	noteNone       = "NONE"       // filler of scripts/dump-guest-memory.py of QEMU
-	noteTypeQEMU   = 0
-)
+// noteNone is the name of the filler of scripts/dump-guest-memory.py of QEMU.
+const noteNone = "NONE"
 
 // Types of CORE notes that only the core of a process has (elf.h of Linux).
 const (
@@ -51,7 +44,7 @@ type noteTable struct {
 	prstatus, qemu []Note
 	guest          *Note
 	guests         uint64
-	tooMany        uint64 // notes of processors beyond maxCPUs
+	tooMany        uint64 // notes of processors beyond elfcore.MaxCPUs
 	filler         bool   // the note of QEMU's gdb script is there
 	ofProcess      bool   // the file is the core of a process
 	is32           bool   // CORE notes are those of a 32-bit machine
@@ -103,7 +96,7 @@ func (f *elfFile) readNotes() {
 		f.walkNotes(b, at, s.size)
 	}
 	if f.notes.tooMany > 0 {
-		f.odd.add(OddityLimit, 0, "%d processor notes beyond the limit of %d of a kind are left out", f.notes.tooMany, maxCPUs)
+		f.odd.add(OddityLimit, 0, "%d processor notes beyond the limit of %d of a kind are left out", f.notes.tooMany, elfcore.MaxCPUs)
 	}
 }
 
@@ -151,13 +144,13 @@ func parseNote(b []byte, pos, size uint64) (Note, uint64, error) {
 // take sorts a note to its kind.
 func (t *noteTable) take(n Note, odd *oddities) {
 	switch {
-	case n.Name == noteCore && n.Type == uint32(elf.NT_PRSTATUS):
+	case n.Name == elfcore.NoteCore && n.Type == uint32(elf.NT_PRSTATUS):
 		t.prstatus = t.append(t.prstatus, n)
-	case n.Name == noteCore && (n.Type == ntPrpsinfo || n.Type == ntAuxv || n.Type == ntFile):
+	case n.Name == elfcore.NoteCore && (n.Type == ntPrpsinfo || n.Type == ntAuxv || n.Type == ntFile):
 		t.ofProcess = true
-	case n.Name == noteQEMU && n.Type == noteTypeQEMU:
+	case n.Name == elfcore.NoteQEMU && n.Type == elfcore.TypeQEMU:
 		t.qemu = t.append(t.qemu, n)
-	case n.Name == noteVMCoreInfo:
+	case n.Name == elfcore.NoteVMCoreInfo:
 		t.guests++
 		if t.guests > 1 {
 			odd.add(OddityNoteDuplicate, n.Offset, "another VMCOREINFO note of 0x%x bytes; the first one is used", len(n.Desc))
@@ -174,7 +167,7 @@ func (t *noteTable) take(n Note, odd *oddities) {
 
 // append appends a processor's note unless there are too many.
 func (t *noteTable) append(list []Note, n Note) []Note {
-	if len(list) == maxCPUs {
+	if len(list) == elfcore.MaxCPUs {
 		t.tooMany++
 		return list
 	}

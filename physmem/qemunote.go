@@ -4,40 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"windmp/internal/elfcore"
 )
 
-// prstatus is the x86-64 elf_prstatus of a CORE note as QEMU fills it
-// (target/i386/arch_dump.c, x86_64_elf_prstatus): only the process id and the
-// registers of Linux' user_regs_struct.
-type prstatus struct {
-	Pad1 [32]byte
-	PID  uint32 // cpu_index + 1
-	Pad2 [76]byte
-
-	R15, R14, R13, R12, Rbp, Rbx, R11, R10   uint64
-	R9, R8, Rax, Rcx, Rdx, Rsi, Rdi, OrigRax uint64
-	Rip, CS, Rflags, Rsp, SS, FSBase, GSBase uint64
-	DS, ES, FS, GS                           uint64
-	Pad3                                     [8]byte
-}
-
-// prstatus32 is the i386 elf_prstatus of a CORE note as QEMU fills it
-// (target/i386/arch_dump.c, x86_elf_prstatus).
-type prstatus32 struct {
-	Pad1 [24]byte
-	PID  uint32 // cpu_index + 1
-	Pad2 [44]byte
-
-	Ebx, Ecx, Edx, Esi, Edi, Ebp, Eax uint32
-	DS, ES, FS, GS                    uint32
-	OrigEax, Eip, CS, Eflags, Esp, SS uint32
-	Pad3                              [4]byte
-}
-
-// Sizes of a CORE note's payload: the only ones of x86-64 and i386.
-const (
-	prstatusSize   = 336
-	prstatus32Size = 144
+// Notes that say what they hold of a processor.
+type (
+	prstatus   elfcore.Prstatus64
+	prstatus32 elfcore.Prstatus32
+	qemuCPU    elfcore.CPU
 )
 
 // coreState is a CORE note of either kind.
@@ -46,35 +21,12 @@ type coreState interface {
 	fill(c *CPU)
 }
 
-// qemuSegment is QEMUCPUSegment of target/i386/arch_dump.c.
-type qemuSegment struct {
-	Selector, Limit, Flags, Pad uint32
-	Base                        uint64
-}
-
-// qemuCPU is QEMUCPUState, version 1, of target/i386/arch_dump.c.
-type qemuCPU struct {
-	Version, Size                             uint32
-	Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rsp, Rbp    uint64
-	R8, R9, R10, R11, R12, R13, R14, R15      uint64
-	Rip, Rflags                               uint64
-	CS, DS, ES, FS, GS, SS, LDT, TR, GDT, IDT qemuSegment
-	CR                                        [5]uint64
-	KernelGSBase                              uint64 // since QEMU 2.11
-}
-
-const (
-	qemuCPUVersion = 1
-	qemuCPUSize    = 440 // with KernelGSBase
-	qemuCPUSizeOld = 432 // without
-)
-
 // decodeCore decodes the payload of a CORE NT_PRSTATUS note.
 func decodeCore(desc []byte, is32 bool) (coreState, error) {
 	var state coreState = new(prstatus)
-	size := prstatusSize
+	size := elfcore.Prstatus64Size
 	if is32 {
-		state, size = new(prstatus32), prstatus32Size
+		state, size = new(prstatus32), elfcore.Prstatus32Size
 	}
 	if len(desc) != size {
 		return nil, fmt.Errorf("CORE note of 0x%x bytes, want 0x%x", len(desc), size)
@@ -86,21 +38,21 @@ func decodeCore(desc []byte, is32 bool) (coreState, error) {
 // decodeQEMU decodes the payload of a QEMU note. What later versions may
 // append is ignored; what earlier ones lack is zero.
 func decodeQEMU(desc []byte) (*qemuCPU, error) {
-	if len(desc) < qemuCPUSizeOld {
-		return nil, fmt.Errorf("QEMU note of 0x%x bytes, want 0x%x or 0x%x", len(desc), qemuCPUSizeOld, qemuCPUSize)
+	if len(desc) < elfcore.CPUSizeOld {
+		return nil, fmt.Errorf("QEMU note of 0x%x bytes, want 0x%x or 0x%x", len(desc), elfcore.CPUSizeOld, elfcore.CPUSize)
 	}
-	b := make([]byte, qemuCPUSize)
-	if len(desc) >= qemuCPUSize {
+	b := make([]byte, elfcore.CPUSize)
+	if len(desc) >= elfcore.CPUSize {
 		copy(b, desc)
 	} else {
-		copy(b, desc[:qemuCPUSizeOld])
+		copy(b, desc[:elfcore.CPUSizeOld])
 	}
 	q := new(qemuCPU)
 	if _, err := binary.Decode(b, binary.LittleEndian, q); err != nil {
 		return nil, err
 	}
-	if q.Version != qemuCPUVersion {
-		return nil, fmt.Errorf("QEMU note of version 0x%x, want 0x%x", q.Version, qemuCPUVersion)
+	if q.Version != elfcore.CPUVersion {
+		return nil, fmt.Errorf("QEMU note of version 0x%x, want 0x%x", q.Version, elfcore.CPUVersion)
 	}
 	return q, nil
 }
@@ -137,7 +89,7 @@ func (t *noteTable) decodeCPUs(odd *oddities) []CPU {
 		if qemu != nil {
 			byCore := c
 			qemu.fill(&c)
-			c.HasKernelGSBase = len(t.qemu[i].Desc) >= qemuCPUSize
+			c.HasKernelGSBase = len(t.qemu[i].Desc) >= elfcore.CPUSize
 			c.NoteOffset = t.qemu[i].Offset
 			if core != nil {
 				compareCPU(&c, &byCore, odd)
@@ -188,15 +140,16 @@ func (q *qemuCPU) fill(c *CPU) {
 	c.R8, c.R9, c.R10, c.R11 = q.R8, q.R9, q.R10, q.R11
 	c.R12, c.R13, c.R14, c.R15 = q.R12, q.R13, q.R14, q.R15
 	c.Rip, c.Rflags = q.Rip, q.Rflags
-	c.CS, c.DS, c.ES = q.CS.segment(), q.DS.segment(), q.ES.segment()
-	c.FS, c.GS, c.SS = q.FS.segment(), q.GS.segment(), q.SS.segment()
-	c.LDT, c.TR = q.LDT.segment(), q.TR.segment()
-	c.GDT, c.IDT = q.GDT.segment(), q.IDT.segment()
+	c.CS, c.DS, c.ES = qemuSegment(q.CS), qemuSegment(q.DS), qemuSegment(q.ES)
+	c.FS, c.GS, c.SS = qemuSegment(q.FS), qemuSegment(q.GS), qemuSegment(q.SS)
+	c.LDT, c.TR = qemuSegment(q.LDT), qemuSegment(q.TR)
+	c.GDT, c.IDT = qemuSegment(q.GDT), qemuSegment(q.IDT)
 	c.CR0, c.CR2, c.CR3, c.CR4 = q.CR[0], q.CR[2], q.CR[3], q.CR[4]
 	c.KernelGSBase = q.KernelGSBase
 }
 
-func (s qemuSegment) segment() Segment {
+// qemuSegment is a segment register of a QEMU note.
+func qemuSegment(s elfcore.Segment) Segment {
 	return Segment{Selector: selector(uint64(s.Selector)), Limit: s.Limit, Flags: s.Flags, Base: s.Base}
 }
 
