@@ -112,34 +112,24 @@ func (f *dmpFile) openPages(c *content, l pageList) error {
 			Got: fmt.Sprintf("0x%x", l.first), Want: fmt.Sprintf("0x%x or more, behind the bitmap", l.bitmapAt+bytes),
 		}
 	}
-	present, err := readPageSet(f.r, int64(l.bitmapAt), l.bits) //nolint:gosec // inside the file
+	at := int64(l.bitmapAt) //nolint:gosec // inside the file
+	present, err := readPageSet(f.r, at, l.bits, FormatDMP, at)
 	if err != nil {
 		return err
 	}
-	if present.count != l.pages {
-		f.odd.add(OddityCount, l.pagesField, "the header counts 0x%x pages, the bitmap has 0x%x", l.pages, present.count)
-	}
-	if n := present.runCount(); n > maxPageRuns {
-		return tooManyRuns(FormatDMP, int64(l.bitmapAt), n) //nolint:gosec // inside the file
+	if present.Count() != l.pages {
+		f.odd.add(OddityCount, l.pagesField, "the header counts 0x%x pages, the bitmap has 0x%x", l.pages, present.Count())
 	}
 	first, ok := binio.Int64(l.first)
-	have := binio.Clip(l.first, present.count*PageSize, f.size) / PageSize // at most 2^48
+	have := binio.Clip(l.first, present.Count()*PageSize, f.size) / PageSize // at most 2^48
 	if !ok || have == 0 {
 		return f.noMemory(l.first)
 	}
-	c.describe += ", " + plural(present.count, "page")
-	f.checkEnd(l.first + present.count*PageSize)
-	if have < present.count {
-		present = present.filter(func(_, rank uint64) bool { return rank < have })
+	c.describe += ", " + plural(present.Count(), "page")
+	f.checkEnd(l.first + present.Count()*PageSize)
+	if have < present.Count() {
+		present = newPageSet(present.Filter(func(_, rank uint64) bool { return rank < have }))
 	}
 	c.mem = newPageFile(f.r, first, present)
 	return nil
-}
-
-// tooManyRuns is the error for memory in more pieces than are read.
-func tooManyRuns(format Format, at int64, n uint64) error {
-	return &FormatError{
-		Format: format, Offset: at, Field: "bitmap", Got: fmt.Sprintf("0x%x separate runs of pages", n),
-		Want: fmt.Sprintf("at most 0x%x", uint64(maxPageRuns)),
-	}
 }

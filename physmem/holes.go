@@ -58,7 +58,7 @@ func (f *flat) nextData(pa uint64) uint64 {
 // nextData looks at the pages that follow each other in the file.
 func (f *pageFile) nextData(pa uint64) uint64 {
 	page, within := pa/PageSize, pa%PageSize
-	if !f.present.has(page) {
+	if !f.present.Has(page) {
 		return pa
 	}
 	off := f.offset(page) + int64(within)
@@ -66,7 +66,7 @@ func (f *pageFile) nextData(pa uint64) uint64 {
 	if skipped == 0 {
 		return pa
 	}
-	behind := f.present.end(page, page+skipped/PageSize+1)
+	behind := f.present.End(page, page+skipped/PageSize+1)
 	return pa + min(skipped, behind*PageSize-pa)
 }
 
@@ -74,15 +74,15 @@ func (f *pageFile) nextData(pa uint64) uint64 {
 // What can't be read may hold anything.
 func (m *kdumpMemory) nextData(pa uint64) uint64 {
 	page := pa / PageSize
-	if m.zero.size == 0 || !m.present.has(page) {
+	if m.zero.size == 0 || !m.present.Has(page) {
 		return pa
 	}
 	var batch [kdumpBatch * kdumpDescSize]byte
 	// The first one alone settles it for most pages.
-	for count := uint64(1); m.present.has(page); count = kdumpBatch {
-		behind := m.present.end(page, page+count)
+	for count := uint64(1); m.present.Has(page); count = kdumpBatch {
+		behind := m.present.End(page, page+count)
 		raw := batch[:(behind-page)*kdumpDescSize]
-		if m.read(raw, m.descAt+m.described.rank(page)*kdumpDescSize) != nil {
+		if m.read(raw, m.descAt+m.described.Rank(page)*kdumpDescSize) != nil {
 			return max(pa, page*PageSize)
 		}
 		for ; len(raw) > 0; raw = raw[kdumpDescSize:] {

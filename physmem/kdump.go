@@ -296,5 +296,5 @@ func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
 	if len(how) > 0 {
 		s += " (" + strings.Join(how, ", ") + ")"
 	}
-	return fmt.Sprintf("%s, %s, %s", s, plural(m.described.count, "page"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
+	return fmt.Sprintf("%s, %s, %s", s, plural(m.described.Count(), "page"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
 }

@@ -85,7 +85,7 @@ func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
 	n := 0
 	for n < len(p) {
 		page := pa / PageSize
-		if !m.present.has(page) {
+		if !m.present.Has(page) {
 			return n, m.present.hole(pa)
 		}
 		if slot := page % kdumpKept; k.keptPage[slot] == page+1 {
@@ -94,7 +94,7 @@ func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
 			continue
 		}
 		left := uint64(len(p) - n)
-		behind := m.present.end(page, min((pa+left-1)/PageSize+1, page+kdumpBatch))
+		behind := m.present.End(page, min((pa+left-1)/PageSize+1, page+kdumpBatch))
 		want := min(left, behind*PageSize-pa)
 		got, err := m.readPages(k, p[n:][:want], pa, behind-page)
 		n += got
@@ -126,7 +126,7 @@ func (m *kdumpMemory) release(k *kdumpReader) {
 
 // readPages fills p from pa on, which takes count pages, all present.
 func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int, error) {
-	at := m.descAt + m.described.rank(pa/PageSize)*kdumpDescSize
+	at := m.descAt + m.described.Rank(pa/PageSize)*kdumpDescSize
 	raw := k.descs[:count*kdumpDescSize]
 	if err := m.read(raw, at); err != nil {
 		return 0, err

@@ -38,12 +38,9 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 			Hint: hintIncomplete,
 		}
 	}
-	set, err := readPageSet(f.r, int64(bitmapAt), pages) //nolint:gosec // inside the file
+	set, err := readPageSet(f.r, int64(bitmapAt), pages, FormatKdump, f.place(bitmapAt)) //nolint:gosec // inside the file
 	if err != nil {
 		return nil, err
-	}
-	if n := set.runCount(); n > maxPageRuns {
-		return nil, tooManyRuns(FormatKdump, f.place(bitmapAt), n)
 	}
 	m := &kdumpMemory{
 		r: f.r, size: f.size, described: set, present: set, place: f.place,
@@ -54,7 +51,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 		return nil, err
 	}
 	m.united = sync.OnceValue(m.present.ranges)
-	if m.present.count == 0 {
+	if m.present.Count() == 0 {
 		return nil, &FormatError{
 			Format: FormatKdump, Field: "pages", Offset: f.place(bitmapAt),
 			Reason: "none is in the file", Hint: hintIncomplete,
@@ -94,12 +91,12 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 		return err
 	}
 	f.odd.add(OddityTruncated, 0, "the dump is incomplete: %s; 0x%x of 0x%x pages are missing",
-		why, m.described.count-m.present.count, m.described.count)
+		why, m.described.Count()-m.present.Count(), m.described.Count())
 	return nil
 }
 
 // dataAt returns where the data of the pages begins: behind the descriptors.
-func (m *kdumpMemory) dataAt() uint64 { return m.descAt + m.described.count*kdumpDescSize }
+func (m *kdumpMemory) dataAt() uint64 { return m.descAt + m.described.Count()*kdumpDescSize }
 
 // findZeroPage looks for the page of zeros that QEMU and makedumpfile write
 // first, as it is, for all pages of zeros.
@@ -126,8 +123,8 @@ func (m *kdumpMemory) complete() (bool, error) {
 		return false, nil
 	}
 	const batch = 4096
-	b := make([]byte, min(m.described.count, batch)*kdumpDescSize)
-	for n := m.described.count; n > 0; {
+	b := make([]byte, min(m.described.Count(), batch)*kdumpDescSize)
+	for n := m.described.Count(); n > 0; {
 		part := min(n, batch)
 		n -= part
 		b = b[:part*kdumpDescSize]
@@ -146,14 +143,14 @@ func (m *kdumpMemory) complete() (bool, error) {
 // dropMissing sets present to the pages whose descriptor and data are there.
 func (m *kdumpMemory) dropMissing() error {
 	start, _ := binio.Int64(m.descAt)
-	have := binio.Clip(m.descAt, m.described.count*kdumpDescSize, m.size) / kdumpDescSize
+	have := binio.Clip(m.descAt, m.described.Count()*kdumpDescSize, m.size) / kdumpDescSize
 	r := bufio.NewReaderSize(io.NewSectionReader(m.r, start, int64(have*kdumpDescSize)), 1<<16) //nolint:gosec // inside the file
 	var (
 		b      [kdumpDescSize]byte
 		failed error
 		dataAt = m.dataAt()
 	)
-	m.present = m.described.filter(func(_, rank uint64) bool {
+	m.present = newPageSet(m.described.Filter(func(_, rank uint64) bool {
 		if failed != nil || rank >= have {
 			return false
 		}
@@ -163,7 +160,7 @@ func (m *kdumpMemory) dropMissing() error {
 		}
 		d := decodePageDesc(b[:])
 		return d.off >= dataAt && d.plausible(m.size)
-	})
+	}))
 	return failed
 }
 

@@ -7,11 +7,6 @@ import (
 	"windmp/internal/binio"
 )
 
-// maxPageRuns caps the runs of pages of a bitmap. Every run takes a page of the
-// file or more, so 16 million are 64 GiB of single pages; their table takes
-// 256 MiB.
-const maxPageRuns = 1 << 24
-
 // pageFile is memory of which a bitmap says what is there, and which the file
 // holds page by page in the bitmap's order, without gaps.
 type pageFile struct {
@@ -25,29 +20,11 @@ func newPageFile(r io.ReaderAt, first int64, present *pageSet) *pageFile {
 	return &pageFile{r: r, first: first, present: present, united: sync.OnceValue(present.ranges)}
 }
 
-// ranges returns the members as ranges of bytes.
-func (s *pageSet) ranges() []Range {
-	out := make([]Range, 0, s.runCount())
-	for first, behind := range s.runs {
-		out = append(out, span(first*PageSize, behind*PageSize))
-	}
-	return out
-}
-
-// hole returns the error for memory at pa that the set does not have.
-func (s *pageSet) hole(pa uint64) error {
-	next, ok := s.next(pa / PageSize)
-	if !ok {
-		return &NotInImageError{PA: pa}
-	}
-	return &NotInImageError{PA: pa, Size: next*PageSize - pa}
-}
-
 func (f *pageFile) ranges() []Range { return f.united() }
 
 // offset returns where the file holds a page that is present.
 func (f *pageFile) offset(page uint64) int64 {
-	return f.first + int64(f.present.rank(page)*PageSize) //nolint:gosec // inside the file
+	return f.first + int64(f.present.Rank(page)*PageSize) //nolint:gosec // inside the file
 }
 
 func (f *pageFile) extents() []Extent {
@@ -64,11 +41,11 @@ func (f *pageFile) readAt(p []byte, pa uint64) (int, error) {
 	n := 0
 	for n < len(p) {
 		page, within := pa/PageSize, pa%PageSize
-		if !f.present.has(page) {
+		if !f.present.Has(page) {
 			return n, f.present.hole(pa)
 		}
 		left := uint64(len(p) - n)
-		behind := f.present.end(page, (pa+left-1)/PageSize+1)
+		behind := f.present.End(page, (pa+left-1)/PageSize+1)
 		want := min(left, behind*PageSize-pa)
 		off := f.offset(page) + int64(within)
 		got, err := binio.ReadSome(f.r, p[n:][:want], off)
