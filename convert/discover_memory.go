@@ -39,7 +39,7 @@ func (d *discovery) fromMemory() (bool, error) {
 
 // fromMemory64 is fromMemory for an x64 guest.
 func (d *discovery) fromMemory64() (bool, error) {
-	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges()) {
+	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges(), []*vtop.Mode{vtop.X64, vtop.LA57}) {
 		space := d.cache.space(stub.CR3, stub.Levels)
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
 		if d.fromRootAlone(space, via, stub.SystemCall, stub.Target) {

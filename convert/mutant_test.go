@@ -55,7 +55,7 @@ func (d *dump) locate(good []byte) {
 	d.at = im.Extents()
 	h := d.header()
 	for _, levels := range []int{4, 5} {
-		d.space = vtop.NewSpace(im, h.DirectoryTableBase, levels)
+		d.space = vtop.NewSpace(im, h.DirectoryTableBase, vtop.ModeOf(levels))
 		if h.Is32() {
 			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
 		}

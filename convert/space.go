@@ -22,7 +22,7 @@ func newSpace(mem io.ReaderAt, dtb uint64, levels int) *vtop.Space {
 	case levelsLegacy, levelsPAE:
 		return vtop.NewSpace32(mem, dtb, levels == levelsPAE)
 	default:
-		return vtop.NewSpace(mem, dtb, levels)
+		return vtop.NewSpace(mem, dtb, vtop.ModeOf(levels))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // header; a synthetic guest stands in for both here.
 func Example() {
 	guest := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true})
-	space := vtop.NewSpace(guest.Memory(), guest.DTB, 4)
+	space := vtop.NewSpace(guest.Memory(), guest.DTB, vtop.X64)
 	at := vtop.VA(guest.KDBG)
 	expect := kdbg.Expect{PsLoadedModuleList: vtop.VA(guest.PsLoadedModuleList)}
 

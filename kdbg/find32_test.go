@@ -148,7 +148,7 @@ func TestLocate32(t *testing.T) {
 	va, ok := found[0].Place(k.space())
 	assert.True(t, ok)
 	assert.Equal(t, vtop.VA(kdbg32), va)
-	_, ok = found[0].Place(vtop.NewSpace(k.mem, 0x1000, 4))
+	_, ok = found[0].Place(vtop.NewSpace(k.mem, 0x1000, vtop.X64))
 	assert.False(t, ok, "page tables of x64")
 	k.put32(nt32+0x161b98, 0)
 	va, ok = found[0].Place(k.space())

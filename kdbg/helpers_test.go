@@ -16,7 +16,7 @@ func spaceOf(g *guestsim.Guest) *vtop.Space {
 	if g.Options.LA57 {
 		levels = 5
 	}
-	return vtop.NewSpace(g.Memory(), g.DTB, levels)
+	return vtop.NewSpace(g.Memory(), g.DTB, vtop.ModeOf(levels))
 }
 
 // expectOf is what a dump header says of the guest.
@@ -49,7 +49,7 @@ func flat(block []byte, offset uint64) *vtop.Space {
 		binary.LittleEndian.PutUint64(mem[0x4000+8*i:], uint64(0x5000+0x1000*i)|3)
 	}
 	copy(mem[0x5000+offset:], block)
-	return vtop.NewSpace(mem, root, 4)
+	return vtop.NewSpace(mem, root, vtop.X64)
 }
 
 const flatVA = 0xffff880000000000

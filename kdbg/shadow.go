@@ -82,7 +82,7 @@ func KernelRoots(s *vtop.Space, idt, pcr vtop.VA) ([]ShadowRoot, error) {
 	seen := map[uint64]bool{}
 	add := func(offset uint32, stub bool) {
 		v, err := s.Uint64(pcr + vtop.VA(offset))
-		if dtb := vtop.NewSpace(nil, v, 0).DTB; err == nil && dtb != 0 && !seen[uint64(dtb)] {
+		if dtb := s.Mode.Root(v); err == nil && dtb != 0 && !seen[uint64(dtb)] {
 			seen[uint64(dtb)] = true
 			list = append(list, ShadowRoot{DTB: uint64(dtb), Offset: offset, Stub: stub})
 		}

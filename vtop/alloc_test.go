@@ -10,7 +10,7 @@ import (
 
 // Not under the race detector, which makes sync.Pool forget at random.
 func TestNoAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of all goroutines
-	g := newGuest(4)
+	g := newGuest(X64)
 	scattered(g, 0xfffff80000000000, 4)
 	s := g.space()
 	p := make([]byte, 0x2345)

@@ -13,7 +13,7 @@ import (
 func benchSpace(b *testing.B, onDisk bool) (s *Space, va VA, pages int) {
 	b.Helper()
 	va, pages = 0xfffff80000000000, 8192
-	g := newGuestBelow(4, 0x1000000)
+	g := newGuestBelow(X64, 0x1000000)
 	for i := range pages {
 		g.mapPage(va+VA(i)<<12, 0x1000000+PA(i*40503%pages)<<12, size4K, 0)
 	}
@@ -22,14 +22,14 @@ func benchSpace(b *testing.B, onDisk bool) (s *Space, va VA, pages int) {
 		copy(image[pa:], page[:])
 	}
 	if !onDisk {
-		return NewSpace(bytesAt(image), uint64(g.root), 4), va, pages
+		return NewSpace(bytesAt(image), uint64(g.root), X64), va, pages
 	}
 	name := filepath.Join(b.TempDir(), "image")
 	require.NoError(b, os.WriteFile(name, image, 0o600))
 	file, err := os.Open(name)
 	require.NoError(b, err)
 	b.Cleanup(func() { file.Close() })
-	return NewSpace(file, uint64(g.root), 4), va, pages
+	return NewSpace(file, uint64(g.root), X64), va, pages
 }
 
 type bytesAt []byte

@@ -43,7 +43,7 @@ func newMemory() *memory {
 }
 
 func ExampleSpace_ReadVirtual() {
-	space := vtop.NewSpace(newMemory(), 0x1000, 4)
+	space := vtop.NewSpace(newMemory(), 0x1000, vtop.X64)
 	text := make([]byte, 16)
 	if _, err := space.ReadVirtual(text, 0xfffff80000001ff0); err != nil {
 		fmt.Println(err)
@@ -54,23 +54,23 @@ func ExampleSpace_ReadVirtual() {
 }
 
 func ExampleSpace_Walk() {
-	space := vtop.NewSpace(newMemory(), 0x1000, 4)
+	space := vtop.NewSpace(newMemory(), 0x1000, vtop.X64)
 	steps, err := space.Walk(0xfffff80000001ff0)
 	for _, step := range steps {
-		fmt.Printf("level %d, at %v: %v\n", step.Level, step.EntryPA, step.Entry.Address())
+		fmt.Printf("level %d, at %v: %#x %v\n", step.Level, step.EntryPA, step.Entry, space.Mode.Flags(step.Level, step.Entry))
 	}
 	fmt.Println(err)
 	// Output:
-	// level 4, at 00000000`00001f80: 00000000`00002000
-	// level 3, at 00000000`00002000: 00000000`00003000
-	// level 2, at 00000000`00003000: 00000000`00004000
-	// level 1, at 00000000`00004008: 00000000`00008000
+	// level 4, at 00000000`00001f80: 0x2003 [P RW]
+	// level 3, at 00000000`00002000: 0x3003 [P RW]
+	// level 2, at 00000000`00003000: 0x4003 [P RW]
+	// level 1, at 00000000`00004008: 0x8003 [P RW]
 	// <nil>
 }
 
 // A report says which of three things is the matter.
 func ExampleFaultError() {
-	space := vtop.NewSpace(newMemory(), 0x1000, 4)
+	space := vtop.NewSpace(newMemory(), 0x1000, vtop.X64)
 	for _, va := range []vtop.VA{0xfffff80000001000, 0xfffff80000002000, 0xfffff80000003000} {
 		_, err := space.Uint64(va)
 		switch {

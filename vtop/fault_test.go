@@ -42,7 +42,7 @@ func TestFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%v at level %d", tt.kind, tt.level), func(t *testing.T) {
 			t.Parallel()
-			g := newGuest(5)
+			g := newGuest(LA57)
 			g.mapPage(faultVA, 0x9000, size4K, 0)
 			entryPA := g.put(faultVA, tt.level, tt.entry)
 			s := g.space()
@@ -68,7 +68,7 @@ func TestFaults(t *testing.T) {
 
 func TestNonCanonical(t *testing.T) {
 	t.Parallel()
-	s := newGuest(4).space()
+	s := newGuest(X64).space()
 	_, err := s.Translate(0x0000800000000000)
 	assert.Equal(t, &FaultError{VA: 0x0000800000000000, Kind: NonCanonical}, err)
 	require.ErrorIs(t, err, ErrNotMapped)
@@ -78,7 +78,7 @@ func TestNonCanonical(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	for level := 1; level <= 5; level++ {
-		g := newGuest(5)
+		g := newGuest(LA57)
 		g.mapPage(faultVA, 0x9000, size4K, 0)
 		entryPA := g.at(faultVA, level)
 		disk := errors.New("input/output error")
@@ -116,17 +116,17 @@ func (e eager) ReadAt(p []byte, off int64) (int, error) {
 
 func TestReaderAtRules(t *testing.T) {
 	t.Parallel()
-	g := newGuest(4)
+	g := newGuest(X64)
 	g.mapPage(faultVA, 0x9000, size4K, 0)
 	g.write(0x9678, []byte{1, 2, 3, 4, 5, 6, 7, 8})
 
-	_, err := NewSpace(short{g}, uint64(g.root), 4).Translate(faultVA)
+	_, err := NewSpace(short{g}, uint64(g.root), X64).Translate(faultVA)
 	var fault *FaultError
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, TableUnreadable, fault.Kind)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 
-	v, err := NewSpace(eager{g}, uint64(g.root), 4).Uint64(faultVA)
+	v, err := NewSpace(eager{g}, uint64(g.root), X64).Uint64(faultVA)
 	require.NoError(t, err)
 	assert.Equal(t, uint64(0x0807060504030201), v)
 }
@@ -170,7 +170,7 @@ func TestThreeAbsences(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGuest(4)
+			g := newGuest(X64)
 			start := faultVA &^ 0xfff
 			g.mapPage(start-0x1000, 0x5000, size4K, 0)
 			g.mapPage(start, page, size4K, 0)

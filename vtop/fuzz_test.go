@@ -40,11 +40,11 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte{0xe3}, ^uint64(0), uint64(0x0000800000000000), true)
 	f.Add([]byte{}, uint64(0), uint64(0), false)
 	f.Fuzz(func(t *testing.T, memory []byte, dtb, address uint64, five bool) {
-		levels := 4
+		mode := X64
 		if five {
-			levels = 5
+			mode = LA57
 		}
-		s, va := NewSpace(ring(memory), dtb, levels), VA(address)
+		s, va := NewSpace(ring(memory), dtb, mode), VA(address)
 
 		requireModel(t, s, va)
 		m, err := s.Translate(va)

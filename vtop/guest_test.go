@@ -15,6 +15,7 @@ type guest struct {
 	pages  map[PA]*[0x1000]byte
 	bad    map[PA]error // pages whose reading fails in another way
 	root   PA
+	mode   *Mode
 	levels int
 	tables PA // the last page taken for a table
 }
@@ -31,15 +32,15 @@ const (
 	size1G = 1 << 30
 )
 
-func newGuest(levels int) *guest { return newGuestBelow(levels, 0x7_0000_0000) }
+func newGuest(mode *Mode) *guest { return newGuestBelow(mode, 0x7_0000_0000) }
 
-func newGuestBelow(levels int, tables PA) *guest {
-	g := &guest{pages: map[PA]*[0x1000]byte{}, bad: map[PA]error{}, levels: levels, tables: tables}
+func newGuestBelow(mode *Mode, tables PA) *guest {
+	g := &guest{pages: map[PA]*[0x1000]byte{}, bad: map[PA]error{}, mode: mode, levels: len(mode.Levels), tables: tables}
 	g.root = g.newTable()
 	return g
 }
 
-func (g *guest) space() *Space { return NewSpace(g, uint64(g.root), g.levels) }
+func (g *guest) space() *Space { return NewSpace(g, uint64(g.root), g.mode) }
 
 // newTable takes pages downwards and with gaps, so that nothing that is
 // adjacent in virtual memory is so in physical memory by chance.

@@ -96,13 +96,13 @@ func field(v uint64, low, high int) uint64 {
 // requireModel compares Translate, Walk and the model.
 func requireModel(t *testing.T, s *Space, va VA) {
 	t.Helper()
-	want := model(s.Mem, uint64(s.DTB), s.levels(), va)
+	want := model(s.Mem, uint64(s.DTB), len(s.Mode.Levels), va)
 	m, err := s.Translate(va)
 	steps, walkErr := s.Walk(va)
 	require.Equal(t, err, walkErr)
-	require.LessOrEqual(t, len(steps), s.levels())
+	require.LessOrEqual(t, len(steps), len(s.Mode.Levels))
 	for i, step := range steps {
-		require.Equal(t, s.levels()-i, step.Level)
+		require.Equal(t, len(s.Mode.Levels)-i, step.Level)
 	}
 	if want.kind != 0 {
 		require.Equal(t, Mapping{}, m)
@@ -127,11 +127,12 @@ func requireModel(t *testing.T, s *Space, va VA) {
 // entries on all levels.
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
-	for _, levels := range []int{4, 5} {
+	for _, mode := range []*Mode{X64, LA57} {
+		levels := len(mode.Levels)
 		r := rand.New(rand.NewPCG(7, uint64(levels)))
 		seen := map[FaultKind]int{}
 		for range 40 {
-			g := newGuest(levels)
+			g := newGuest(mode)
 			g.root = 0
 			for page := range PA(12) {
 				for i := range PA(512) {

@@ -97,11 +97,11 @@ func modelEntry(mem io.ReaderAt, pa uint64, size int) (e uint64, ok bool) {
 
 func requireModel32(t *testing.T, s *Space, va VA) outcome {
 	t.Helper()
-	want := model32(s.Mem, uint64(s.DTB), s.Mode == ModePAE, va)
+	want := model32(s.Mem, uint64(s.DTB), s.Mode == PAE, va)
 	m, err := s.Translate(va)
 	steps, walkErr := s.Walk(va)
 	require.Equal(t, err, walkErr)
-	require.LessOrEqual(t, len(steps), s.Levels)
+	require.LessOrEqual(t, len(steps), len(s.Mode.Levels))
 	if want.kind != 0 {
 		require.Equal(t, Mapping{}, m)
 		var fault *FaultError
@@ -119,6 +119,13 @@ func requireModel32(t *testing.T, s *Space, va VA) outcome {
 	return want
 }
 
+func mode32(pae bool) *Mode {
+	if pae {
+		return PAE
+	}
+	return X86
+}
+
 func TestAgainstModel32(t *testing.T) {
 	t.Parallel()
 	for _, pae := range []bool{false, true} {
@@ -126,14 +133,14 @@ func TestAgainstModel32(t *testing.T) {
 		seen := map[FaultKind]int{}
 		large := 0
 		for range 40 {
-			g := newGuest(4)
+			g := newGuest(X64)
 			for page := range PA(12) {
 				for i := range PA(512) {
 					g.setEntry(page<<12+8*i, randomEntry32(r, pae))
 				}
 			}
 			g.bad[7<<12] = errors.New("disk")
-			s := NewSpace32(g, r.Uint64()&0x1ffff, pae)
+			s := NewSpace(g, r.Uint64()&0x1ffff, mode32(pae))
 			for i := range PA(4) {
 				if pae && r.IntN(4) != 0 { // the entries at CR3 have few bits
 					g.setEntry(s.DTB+8*i, uint64(r.IntN(13))<<12|r.Uint64()&0xe38|1)
@@ -194,7 +201,7 @@ func randomEntry32(r *rand.Rand, pae bool) uint64 {
 
 func TestSpace32(t *testing.T) {
 	t.Parallel()
-	g := newGuest(4)
+	g := newGuest(X64)
 	// PAE: an entry table of 32 bytes in the middle of a page, flags in CR3.
 	g.setEntry(0x5fe0+8*2, 0x6000|flagP)
 	g.setEntry(0x6000+8*1, 0x7000|flagP|flagRW)
@@ -202,7 +209,7 @@ func TestSpace32(t *testing.T) {
 	g.write(0x9_8765_4ffe, []byte{0x78, 0x56})
 	g.setEntry(0x7000+8*0x35, 0x1_2345_6000|1<<11) // in transition
 	g.write(0x1_2345_6000, []byte{0x34, 0x12})
-	s := NewSpace32(g, 0x5fe0|0x1f, true)
+	s := NewSpace(g, 0x5fe0|0x1f, PAE)
 	assert.Equal(t, PA(0x5fe0), s.DTB)
 	assert.Equal(t, 4, s.PointerSize())
 	p, err := s.Pointer(0x80234ffe)
@@ -220,7 +227,7 @@ func TestSpace32(t *testing.T) {
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, NonCanonical, fault.Kind, "addresses are extended by zeros")
 
-	g64 := newGuest(4)
+	g64 := newGuest(X64)
 	g64.mapPage(0xffff8000_00001000, 0x3000, size4K, 0)
 	g64.write(0x3010, []byte{1, 2, 3, 4, 5, 6, 7, 8})
 	p, err = g64.space().Pointer(0xffff8000_00001010)
@@ -229,11 +236,6 @@ func TestSpace32(t *testing.T) {
 	_, err = g64.space().Pointer(0x1000)
 	require.ErrorIs(t, err, ErrNotMapped)
 	assert.Equal(t, 8, g64.space().PointerSize())
-	for mode, want := range map[Mode]string{
-		ModeX64: "x64", ModePAE: "32-bit with PAE", ModeLegacy: "32-bit without PAE", 9: "unknown paging mode 9",
-	} {
-		assert.Equal(t, want, mode.String())
-	}
 }
 
 func TestVisit32(t *testing.T) {
@@ -255,11 +257,11 @@ func TestVisit32(t *testing.T) {
 	set(0x4018, 0x7000)
 	set(0x4ff8, 0x7000|1)
 	r := newRecorder()
-	NewSpace32(mem, top, true).Visit(KernelHalf, r)
+	NewSpace(mem, top, PAE).Visit(KernelHalf, r)
 	assert.Equal(t, map[PA]uint64{0x600000: 1 << 21, 0x5000: 0x1000, 0x6000: 0x1000, 0x7000: 0x1000}, r.pages)
 	assert.Equal(t, []PA{0x900000}, r.unreadable)
 	r = newRecorder()
-	NewSpace32(mem, top, true).Visit(UserHalf, r)
+	NewSpace(mem, top, PAE).Visit(UserHalf, r)
 	assert.Equal(t, map[PA]uint64{0xabc00000: 1 << 21}, r.pages)
 
 	mem = make(flatMemory, 0x8000)
@@ -271,7 +273,7 @@ func TestVisit32(t *testing.T) {
 	set32(0x1000+4*1023, 0x03e00000|0x81) // reserved bit
 	set32(0x2000+4*1023, 0x5000|1)
 	r = newRecorder()
-	s := NewSpace32(mem, 0x1018, false)
+	s := NewSpace(mem, 0x1018, X86)
 	s.Visit(KernelHalf, r)
 	assert.Equal(t, uint64(0x1000), r.pages[0x5000])
 	assert.Equal(t, uint64(0x400000), r.pages[0x2_03c00000])
@@ -288,7 +290,7 @@ func FuzzTranslate32(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, dtb, va uint32, pae bool) {
 		mem := make(flatMemory, 0x4000)
 		copy(mem, b)
-		s := NewSpace32(mem, uint64(dtb%0x4000), pae)
+		s := NewSpace(mem, uint64(dtb%0x4000), mode32(pae))
 		requireModel32(t, s, VA(va))
 		s.Visit(KernelHalf, newRecorder())
 		_, _ = s.Pieces(VA(va), 0x3000)

@@ -153,7 +153,7 @@ func (w *walker) at(s *Space, va VA, offset uint64) (Mapping, error) {
 	if offset > math.MaxUint64-uint64(va) {
 		return Mapping{}, &FaultError{VA: va + VA(offset), Kind: NonCanonical, Err: errPastTop}
 	}
-	return w.walk(s, va+VA(offset))
+	return w.walk(s, va+VA(offset), nil)
 }
 
 // rest is how many bytes there are from VA to the end of the page.

@@ -30,7 +30,7 @@ func scattered(g *guest, va VA, n int) []byte {
 func TestReadVirtualAcrossScatteredPages(t *testing.T) {
 	t.Parallel()
 	const va VA = 0xfffff8001fffe000 // crosses a page directory's border too
-	g := newGuest(4)
+	g := newGuest(X64)
 	content := scattered(g, va, 8)
 	s := g.space()
 	for _, tt := range []struct{ start, size int }{
@@ -65,7 +65,7 @@ func TestReadVirtualAcrossScatteredPages(t *testing.T) {
 
 func TestReadVirtualLargePages(t *testing.T) {
 	t.Parallel()
-	g := newGuest(5)
+	g := newGuest(LA57)
 	g.mapPage(0xfffff80000000000, 0x40000000, size1G, 0)
 	g.mapPage(0xfffff80040000000, 0x200000, size2M, flagPAT)
 	g.mapPage(0xfffff80040200000, 0x9000, size4K, 0)
@@ -85,7 +85,7 @@ func TestReadVirtualLargePages(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	const va VA = 0xfffff80000000000
-	g := newGuest(4)
+	g := newGuest(X64)
 	g.mapPage(va, 0x5000, size4K, 0)
 	g.mapPage(va+0x1000, 0x2000, size4K, 0)
 	g.write(0x5fff, []byte{0x01})
@@ -116,7 +116,7 @@ func TestNumbers(t *testing.T) {
 func TestTopOfSpace(t *testing.T) {
 	t.Parallel()
 	const last VA = 0xfffffffffffff000
-	g := newGuest(4)
+	g := newGuest(X64)
 	g.mapPage(last, 0x5000, size4K, 0)
 	g.mapPage(0, 0x6000, size4K, 0)
 	g.write(0x5ffc, []byte{1, 2, 3, 4})
@@ -138,7 +138,7 @@ func TestTopOfSpace(t *testing.T) {
 func TestPieces(t *testing.T) {
 	t.Parallel()
 	const va VA = 0xfffff80000000000
-	g := newGuest(4)
+	g := newGuest(X64)
 	for i, pa := range []PA{0x8000, 0x9000, 0xa000, 0x5000, 0x4000} {
 		g.mapPage(va+VA(i)<<12, pa, size4K, 0)
 	}
@@ -185,7 +185,7 @@ func TestPieces(t *testing.T) {
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	const va VA = 0xfffff8001fffe000
-	g := newGuest(4)
+	g := newGuest(X64)
 	content := scattered(g, va, 4)
 	s := g.space()
 

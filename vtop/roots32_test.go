@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // flat is physical memory from 0 on.
@@ -35,19 +37,19 @@ func newPAE() (flat, Root) {
 		m.set64(root+8*i, uint64(0x8000+i<<12|1))
 		m.set64(0xb000+8*i, uint64(0x8000+i<<12|0x63))
 	}
-	return m, Root{DTB: root, Levels: 3, Kind: RootSelfMap}
+	return m, Root{DTB: root, Mode: PAE, Levels: 3, Kind: RootSelfMap}
 }
 
 // newLegacy has a page directory with Windows' self-map.
 func newLegacy() (flat, Root) {
 	m := make(flat, 0x20000)
 	m.set32(0x7000+4*0x300, 0x7063)
-	return m, Root{DTB: 0x7000, Levels: 2, Kind: RootSelfMap}
+	return m, Root{DTB: 0x7000, Mode: X86, Levels: 2, Kind: RootSelfMap}
 }
 
 func roots32(t *testing.T, m flat) (found []Root) {
 	t.Helper()
-	err := Roots32(context.Background(), m, []Range{{0x1000, uint64(len(m)) - 0x1000}}, func(r Root) bool {
+	err := FindRoots(context.Background(), m, []physmem.Range{{Start: 0x1000, Size: uint64(len(m)) - 0x1000}}, []*Mode{X86, PAE}, nil, func(r Root) bool {
 		found = append(found, r)
 		return true
 	})
@@ -55,7 +57,7 @@ func roots32(t *testing.T, m flat) (found []Root) {
 	return found
 }
 
-func TestRoots32(t *testing.T) {
+func TestRootsOfX86(t *testing.T) {
 	t.Parallel()
 	for _, build := range []func() (flat, Root){newPAE, newLegacy} {
 		m, want := build()
@@ -81,12 +83,12 @@ func TestRoots32(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	m, _ := newPAE()
-	require.ErrorIs(t, Roots32(ctx, m, []Range{{0, 0x20000}}, func(Root) bool { return true }), context.Canceled)
+	require.ErrorIs(t, FindRoots(ctx, m, []physmem.Range{{Start: 0, Size: 0x20000}}, []*Mode{X86, PAE}, nil, func(Root) bool { return true }), context.Canceled)
 	visits := 0
 	for i := range 4 { // a second root behind the first
 		m.set64(0x5580+8*i, uint64(0x8000+i<<12|1))
 	}
-	require.NoError(t, Roots32(context.Background(), m, []Range{{0, 0x20000}}, func(Root) bool { visits++; return false }))
+	require.NoError(t, FindRoots(context.Background(), m, []physmem.Range{{Start: 0, Size: 0x20000}}, []*Mode{X86, PAE}, nil, func(Root) bool { visits++; return false }))
 	assert.Equal(t, 1, visits)
 }
 
@@ -106,7 +108,7 @@ func TestMapped32(t *testing.T) {
 		for i := range 4 { // PAE's
 			m.set64(0x2020+8*i, rng.Uint64N(8)<<12|rng.Uint64N(2))
 		}
-		for _, s := range []*Space{NewSpace32(m, 0x2020, true), NewSpace32(m, 0x2000, false)} {
+		for _, s := range []*Space{NewSpace(m, 0x2020, PAE), NewSpace(m, 0x2000, X86)} {
 			const from, to = 0x4000_0000, 0xf000_0fff
 			seen := map[VA]bool{}
 			require.True(t, s.Mapped(from, to, 4<<20, func(got Mapping) bool {
@@ -125,7 +127,7 @@ func TestMapped32(t *testing.T) {
 			}
 		}
 	}
-	s := NewSpace32(make(flat, 0x1000), 0, true)
+	s := NewSpace(make(flat, 0x1000), 0, PAE)
 	assert.False(t, s.Mapped(0, ^VA(0), 3, func(Mapping) bool { return true }))
 }
 
@@ -143,11 +145,13 @@ func BenchmarkRoots(b *testing.B) {
 			m.set64(at, rng.Uint64N(64))
 		}
 	}
-	all := []Range{{0, uint64(len(m))}}
+	all := []physmem.Range{{Start: 0, Size: uint64(len(m))}}
 	visit := func(Root) bool { return true }
 	for name, search := range map[string]func() error{
-		"x64":    func() error { return Roots(context.Background(), m, all, []VA{0xfffff780_00000000}, visit) },
-		"32-bit": func() error { return Roots32(context.Background(), m, all, visit) },
+		"x64": func() error {
+			return FindRoots(context.Background(), m, all, []*Mode{X64, LA57}, []VA{0xfffff780_00000000}, visit)
+		},
+		"32-bit": func() error { return FindRoots(context.Background(), m, all, []*Mode{X86, PAE}, nil, visit) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(m)))

@@ -8,13 +8,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
-func rangesOf(g *guestsim.Guest) []vtop.Range {
-	var out []vtop.Range
+var x64 = []*vtop.Mode{vtop.X64, vtop.LA57}
+
+func modeOf(opt guestsim.Options) *vtop.Mode {
+	if opt.LA57 {
+		return vtop.LA57
+	}
+	return vtop.X64
+}
+
+func rangesOf(g *guestsim.Guest) []physmem.Range {
+	var out []physmem.Range
 	for _, r := range g.RAM() {
-		out = append(out, vtop.Range(r))
+		out = append(out, physmem.Range(r))
 	}
 	return out
 }
@@ -24,14 +34,14 @@ func TestRootsSelfMap(t *testing.T) {
 	for _, build := range guestsim.Builds {
 		g := guestsim.New(guestsim.Options{Build: build, SoftwareBits: true})
 		var found []vtop.Root
-		err := vtop.Roots(context.Background(), g.Memory(), rangesOf(g), nil, func(r vtop.Root) bool {
+		err := vtop.FindRoots(context.Background(), g.Memory(), rangesOf(g), x64, nil, func(r vtop.Root) bool {
 			found = append(found, r)
 			return true
 		})
 		require.NoError(t, err)
 		assert.Equal(t, []vtop.Root{
-			{DTB: vtop.PA(g.DTB), Levels: 4, Kind: vtop.RootSelfMap},
-			{DTB: vtop.PA(g.DTB), Levels: 5, Kind: vtop.RootSelfMap},
+			{DTB: vtop.PA(g.DTB), Mode: vtop.X64, Levels: 4, Kind: vtop.RootSelfMap},
+			{DTB: vtop.PA(g.DTB), Mode: vtop.LA57, Levels: 5, Kind: vtop.RootSelfMap},
 		}, found)
 	}
 }
@@ -44,16 +54,13 @@ func TestRootsMust(t *testing.T) {
 		g := guestsim.New(opt)
 		var found []vtop.Root
 		must := []vtop.VA{guestsim.SharedUserData, guestsim.KernBase}
-		err := vtop.Roots(context.Background(), g.Memory(), rangesOf(g), must, func(r vtop.Root) bool {
+		err := vtop.FindRoots(context.Background(), g.Memory(), rangesOf(g), x64, must, func(r vtop.Root) bool {
 			found = append(found, r)
 			return false
 		})
 		require.NoError(t, err)
-		levels := 4
-		if opt.LA57 {
-			levels = 5
-		}
-		assert.Equal(t, []vtop.Root{{DTB: vtop.PA(g.DTB), Levels: levels, Kind: vtop.RootMaps}}, found)
+		mode := modeOf(opt)
+		assert.Equal(t, []vtop.Root{{DTB: vtop.PA(g.DTB), Mode: mode, Levels: len(mode.Levels), Kind: vtop.RootMaps}}, found)
 	}
 }
 
@@ -62,21 +69,21 @@ func TestRootsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	g := guestsim.New(guestsim.Options{})
-	err := vtop.Roots(ctx, g.Memory(), rangesOf(g), nil, func(vtop.Root) bool { return true })
+	err := vtop.FindRoots(ctx, g.Memory(), rangesOf(g), x64, nil, func(vtop.Root) bool { return true })
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestLowStubs(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{LowStub: true, LA57: true})
-	stubs := vtop.LowStubs(g.Memory(), rangesOf(g))
+	stubs := vtop.LowStubs(g.Memory(), rangesOf(g), x64)
 	require.Len(t, stubs, 1)
 	assert.Equal(t, g.DTB, stubs[0].CR3)
-	assert.Equal(t, 5, stubs[0].Levels)
+	assert.Equal(t, vtop.LA57, stubs[0].Mode)
 	assert.Equal(t, vtop.VA(guestsim.KernBase+0x401000), stubs[0].Target)
 	assert.Less(t, stubs[0].PA, vtop.PA(1<<20))
 	g = guestsim.New(guestsim.Options{})
-	assert.Empty(t, vtop.LowStubs(g.Memory(), rangesOf(g)))
+	assert.Empty(t, vtop.LowStubs(g.Memory(), rangesOf(g), x64))
 }
 
 // TestMapped holds the enumeration against Translate.
@@ -84,11 +91,7 @@ func TestMapped(t *testing.T) {
 	t.Parallel()
 	for _, opt := range []guestsim.Options{{}, {LA57: true}, {MapAll: true}} {
 		g := guestsim.New(opt)
-		levels := 4
-		if opt.LA57 {
-			levels = 5
-		}
-		s := vtop.NewSpace(g.Memory(), g.DTB, levels)
+		s := vtop.NewSpace(g.Memory(), g.DTB, modeOf(opt))
 		var pages int
 		from, to := vtop.VA(0xfffff80000000000), vtop.VA(0xfffff80fffffffff)
 		last := from
@@ -114,6 +117,6 @@ func TestMappedLoop(t *testing.T) {
 	for i := range uint64(512) {
 		g.WritePhys(g.DTB+8*i, []byte{0x63, byte(g.DTB >> 8), byte(g.DTB >> 16), byte(g.DTB >> 24), byte(g.DTB >> 32), 0, 0, 0})
 	}
-	s := vtop.NewSpace(g.Memory(), g.DTB, 4)
+	s := vtop.NewSpace(g.Memory(), g.DTB, vtop.X64)
 	assert.False(t, s.Mapped(0, ^vtop.VA(0), 100000, func(vtop.Mapping) bool { return true }))
 }

@@ -65,14 +65,14 @@ func TestQEMUDumps(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".win-dmp.gz"), func(t *testing.T) {
 			t.Parallel()
 			h, memory := readDump(t, name)
-			levels := 4
-			if strings.Contains(name, "la57") {
-				levels = 5
+			mode := X64
+			switch {
+			case h.Is32():
+				mode = mode32(h.PaeEnabled == 1)
+			case strings.Contains(name, "la57"):
+				mode = LA57
 			}
-			s := NewSpace(memory, h.DirectoryTableBase, levels)
-			if h.Is32() {
-				s = NewSpace32(memory, h.DirectoryTableBase, h.PaeEnabled == 1)
-			}
+			s := NewSpace(memory, h.DirectoryTableBase, mode)
 
 			tag, err := s.Uint32(VA(h.KdDebuggerDataBlock) + 0x10)
 			require.NoError(t, err)

@@ -1,74 +1,141 @@
 package vtop
 
-// Half is one of the two halves of an address space, which the highest translated
-// bit divides. Windows gives the upper half to the kernel; 32-bit Windows booted
-// with more than 2 GiB of user addresses (increaseuserva) gives it less than that.
-type Half int
-
-const (
-	// UserHalf is what the lower entries of the topmost table map.
-	UserHalf Half = iota
-	// KernelHalf is what its upper entries map.
-	KernelHalf
+import (
+	"io"
+	"math"
 )
 
-// Visitor is told what the tables of a half map, see [Space.Visit].
-type Visitor interface {
-	// Table is called for each page table, the topmost one first, and decides
-	// whether its entries are visited. All have a page of their own, but for the
-	// topmost one of PAE, which has 32 bytes anywhere in a page. A table may be met again, also on
-	// another level: the topmost table of Windows refers to itself, so a
-	// visitor that says true each time is led through the tables as pages, a
-	// level deeper each time, and still comes to an end.
-	Table(pa PA, level int) bool
-	// Page is called for each page that is mapped or in transition; size is
-	// that of a [Mapping], pa is aligned to it.
-	Page(pa PA, size uint64)
-	// Unreadable is called for a table that memory does not give.
-	Unreadable(pa PA, level int, err error)
+// tables goes through the page tables that map a range of addresses, entry by
+// entry, depth first and so in the order of addresses. All that translates or
+// enumerates stands on it.
+//
+// It ends after one entry a level on each way, whatever the tables hold: each table
+// that is entered is one level further down, so that tables that refer to each
+// other, or to themselves as Windows' topmost one does, are no danger.
+type tables struct {
+	mem  io.ReaderAt
+	mode *Mode
+	open []table // that the traversal is in, the topmost first; more are kept for reuse
+	in   int     // how many are open
+	left int     // how many entries may still be looked at
+	bits int     // of an address that are translated
+
+	// What next found.
+	step Step
+	va   VA // the first that the entry maps
+	refers
+	pa    PA        // of the table or the page
+	size  uint64    // of the page
+	fault FaultKind // why the entry refers to nothing
 }
 
-// Visit goes through all tables that map one half of the address space and tells
-// v of them and of the pages. Entries that are not present and malformed ones
-// are passed over.
-func (s *Space) Visit(half Half, v Visitor) {
-	f := s.paging()
-	root := s.DTB & f.rootMask
-	if !v.Table(root, f.levels) {
-		return
-	}
-	first, last := PA(0), f.topEntries/2
-	if half == KernelHalf {
-		first, last = last, f.topEntries
-	}
-	s.visit(f, v, root, f.levels, first, last)
+// refers is what an entry leads to.
+type refers int
+
+const (
+	toNothing refers = iota
+	toTable
+	toPage
+	toTransition // a page that is in transition
+)
+
+// table is a page table on the way.
+type table struct {
+	level       *Level
+	number      int // of the level
+	pa          PA
+	base        VA  // the first that it maps
+	shift       int // the logarithm of what an entry maps
+	first, last VA  // the part of the range that it maps
+	index, end  int // of the entries to look at
+	at          int // the index of the first entry that was read
+	buf         []byte
+	entries     []byte
 }
 
-func (s *Space) visit(f *paging, v Visitor, table PA, level int, first, last PA) {
-	var page [1 << pageShift]byte
-	entries := page[:last*f.entrySize]
-	if level < f.levels {
-		entries = page[:]
+// start begins at a space's topmost table, for the addresses from first to last,
+// which must be canonical.
+func (t *tables) start(s *Space, first, last VA) error {
+	t.mem, t.mode, t.in, t.left, t.bits = s.Mem, s.Mode, 0, math.MaxInt, s.Mode.AddressBits()
+	return t.push(s.DTB, len(s.Mode.Levels), t.bits-s.Mode.top().Bits, 0, first, last)
+}
+
+// enter goes into the table to which the entry refers that was found last.
+func (t *tables) enter() error {
+	from := &t.open[t.in-1]
+	shift := from.shift - t.mode.Levels[from.number-2].Bits
+	return t.push(t.pa, from.number-1, shift, t.va, max(from.first, t.va), min(from.last, t.va|(1<<from.shift-1)))
+}
+
+// push reads those entries of a table that map the range.
+func (t *tables) push(pa PA, number, shift int, base, first, last VA) error {
+	if t.in == len(t.open) {
+		t.open = append(t.open, table{})
 	}
-	if _, err := readFull(s.Mem, entries, table); err != nil {
-		v.Unreadable(table, level, err)
-		return
+	n := &t.open[t.in]
+	n.level, n.number, n.pa, n.base, n.shift, n.first, n.last = &t.mode.Levels[number-1], number, pa, base, shift, first, last
+	mask := VA(1)<<n.level.Bits - 1
+	n.at, n.end = int(first>>shift&mask), int(last>>shift&mask)+1 //nolint:gosec // at most an index
+	n.index = n.at
+	size := (n.end - n.at) * t.mode.EntrySize
+	if size > len(n.buf) {
+		n.buf = make([]byte, max(size, 8))
 	}
-	for i := first; i < last; i++ {
-		e := f.decode(page[i*f.entrySize:])
-		switch {
-		case e.Present() && e&f.reserved[level] != 0:
-		case level == 1:
-			if e.Present() || e.Transition() {
-				v.Page(e.Address(), 1<<pageShift)
-			}
-		case !e.Present():
-		case e.Large():
-			if f.mapsLarge(e, level) {
-				v.Page(f.largeAddress(e, level), 1<<f.shift(level))
-			}
-		case v.Table(e.Address(), level-1):
-			s.visit(f, v, e.Address(), level-1, 0, f.lastIndex+1)
+	n.entries = n.buf[:size]
+	if _, err := readFull(t.mem, n.entries, t.entryPA(n)); err != nil {
+		t.step = Step{Level: number, EntryPA: t.entryPA(n)}
+		return err
+	}
+	t.in++
+	return nil
+}
+
+func (t *tables) entryPA(n *table) PA {
+	return n.pa + PA(n.index*t.mode.EntrySize) //nolint:gosec // an index
+}
+
+// next finds the next entry, and reports whether there was one.
+func (t *tables) next() bool {
+	for ; t.in > 0; t.in-- {
+		n := &t.open[t.in-1]
+		if n.index == n.end {
+			continue
 		}
+		if t.left == 0 {
+			return false
+		}
+		t.left--
+		e := t.mode.decode(n.entries[(n.index-n.at)*t.mode.EntrySize:])
+		t.step = Step{Level: n.number, EntryPA: t.entryPA(n), Entry: e}
+		t.va = t.mode.extend(n.base|VA(n.index)<<n.shift, t.bits) //nolint:gosec // an index
+		n.index++
+		t.judge(n, e)
+		return true
 	}
+	return false
+}
+
+// judge says what an entry means.
+func (t *tables) judge(n *table, e Entry) {
+	t.fault = 0
+	var form *Form
+	switch m := t.mode; {
+	case n.level.Table.has(e):
+		t.refers, form = toTable, &n.level.Table
+	case n.level.Page.has(e):
+		t.refers, form = toPage, &n.level.Page
+	case m.present(e):
+		t.refers, t.fault = toNothing, Malformed
+		return
+	case n.number == 1 && m.Absent.Transition.has(e):
+		t.refers, form = toTransition, &m.Absent.Transition
+	default:
+		t.refers, t.fault = toNothing, m.absent(e)
+		return
+	}
+	if e&form.Reserved != 0 {
+		t.refers, t.fault = toNothing, Malformed
+		return
+	}
+	t.pa, t.size = form.address(e), 1<<n.shift
 }

@@ -67,7 +67,7 @@ func TestVisit(t *testing.T) {
 	set(user, 0, 0xabc000|0x81)
 
 	r := newRecorder()
-	NewSpace(mem, root, 4).Visit(KernelHalf, r)
+	NewSpace(mem, root, X64).Visit(KernelHalf, r)
 	assert.Equal(t, uint64(0x1000), r.pages[0x6000])
 	assert.Equal(t, uint64(0x1000), r.pages[0x7000])
 	assert.Equal(t, uint64(1<<21), r.pages[0x800000])
@@ -76,7 +76,7 @@ func TestVisit(t *testing.T) {
 	assert.Contains(t, r.unreadable, PA(0x900000))
 
 	r = newRecorder()
-	NewSpace(mem, root, 4).Visit(UserHalf, r)
+	NewSpace(mem, root, X64).Visit(UserHalf, r)
 	assert.Empty(t, r.pages, "a malformed 1 GiB entry is passed over")
 	assert.Len(t, r.tables, 2)
 }
@@ -97,6 +97,6 @@ func TestVisitEnds(t *testing.T) {
 		binary.LittleEndian.PutUint64(mem[0x1000+8*(256+i):], 0x1001)
 	}
 	v := &everyTable{}
-	NewSpace(mem, 0x1000, 5).Visit(KernelHalf, v)
+	NewSpace(mem, 0x1000, LA57).Visit(KernelHalf, v)
 	assert.Equal(t, 1+3+9+27+81, v.n)
 }

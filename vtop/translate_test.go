@@ -35,11 +35,11 @@ func TestTranslate(t *testing.T) {
 		{"1 GiB, every other bit", 0xfffff80012345678, 0x1_4000_0000, size1G, noise | flagPAT, 0x1_5234_5678},
 		{"1 GiB, highest page", 0xfffff8003fffffff, 0xf_ffff_c000_0000, size1G, 0, 0xf_ffff_ffff_ffff},
 	}
-	for _, levels := range []int{4, 5} {
+	for _, mode := range []*Mode{X64, LA57} {
 		for _, tt := range tests {
-			t.Run(fmt.Sprintf("%s, %d levels", tt.name, levels), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %s", tt.name, mode.Name), func(t *testing.T) {
 				t.Parallel()
-				g := newGuest(levels)
+				g := newGuest(mode)
 				entryPA := g.mapPage(tt.va, tt.pa, tt.size, tt.flags)
 				m, err := g.space().Translate(tt.va)
 				require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestTranslate(t *testing.T) {
 func TestTransition(t *testing.T) {
 	t.Parallel()
 	const va, transition = 0xfffff80012345678, 1 << 11
-	g := newGuest(4)
+	g := newGuest(X64)
 	g.put(va, 1, 0x9000|transition|0x80) // protection 4
 	m, err := g.space().Translate(va)
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func TestTransition(t *testing.T) {
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	const va = 0xfffff80012345678
-	g := newGuest(5)
+	g := newGuest(LA57)
 	g.mapPage(va, 0x9000, size4K, 0)
 	var want []Step
 	for level := 5; level >= 1; level-- {
@@ -114,15 +114,16 @@ func TestWalk(t *testing.T) {
 // below, can be read as memory.
 func TestSelfMap(t *testing.T) {
 	t.Parallel()
-	for _, levels := range []int{4, 5} {
+	for _, mode := range []*Mode{X64, LA57} {
 		const va, slot = VA(0xfffff80012345678), 0x1ed
-		g := newGuest(levels)
+		g := newGuest(mode)
 		g.mapPage(va, 0x9000, size4K, 0)
 		g.setEntry(g.root+8*slot, uint64(g.root)|flagP)
 		s := g.space()
 
 		// The indices of the self-map's own addresses: the slot, then those of
 		// va, each one level lower. For the topmost table it is the slot alone.
+		levels := len(mode.Levels)
 		bits := 12 + 9*levels
 		selfMap := func(of VA) VA {
 			inside := of >> 9 & (1<<(bits-9) - 8)
@@ -163,40 +164,32 @@ func TestCanonical(t *testing.T) {
 		{0xffffffffffffffff, true, true},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, tt.four, (&Space{Levels: 4}).Canonical(tt.va), tt.va)
-		assert.Equal(t, tt.five, (&Space{Levels: 5}).Canonical(tt.va), tt.va)
+		assert.Equal(t, tt.four, X64.Canonical(tt.va), tt.va)
+		assert.Equal(t, tt.five, LA57.Canonical(tt.va), tt.va)
 	}
 }
 
 func TestNewSpace(t *testing.T) {
 	t.Parallel()
-	s := NewSpace(nil, 0xfff0_0000_001a_dfff, 5)
-	assert.Equal(t, Space{DTB: 0x1ad000, Levels: 5}, *s)
-	for _, levels := range []int{-1, 0, 3, 4, 6} {
-		assert.Equal(t, 4, NewSpace(nil, 0, levels).Levels)
-	}
-
-	// A space made by hand is no different.
-	g := newGuest(4)
-	g.mapPage(0x1000, 0x9000, size4K, 0)
-	m, err := (&Space{Mem: g, DTB: g.root | 0x8000_0000_0000_0002}).Translate(0x1234)
-	require.NoError(t, err)
-	assert.Equal(t, PA(0x9234), m.PA)
+	assert.Equal(t, PA(0x1ad000), NewSpace(nil, 0xfff0_0000_001a_dfff, LA57).DTB)
+	assert.Equal(t, PA(0xf_ffff_ffff_f000), NewSpace(nil, ^uint64(0), X64).DTB)
+	assert.Equal(t, PA(0xffff_ffe0), NewSpace(nil, ^uint64(0), PAE).DTB)
+	assert.Equal(t, PA(0xffff_f000), NewSpace(nil, ^uint64(0), X86).DTB)
 }
 
 // With 5 levels of tables read as 4, or the other way round, nothing sensible
 // comes out, but an end does.
 func TestWrongLevels(t *testing.T) {
 	t.Parallel()
-	g := newGuest(5)
+	g := newGuest(LA57)
 	g.mapPage(0xfffff80012345678, 0x9000, size4K, 0)
-	_, err := NewSpace(g, uint64(g.root), 4).Translate(0xfffff80012345678)
+	_, err := NewSpace(g, uint64(g.root), X64).Translate(0xfffff80012345678)
 	require.Error(t, err)
 }
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	g := newGuest(4)
+	g := newGuest(X64)
 	for i := range VA(16) {
 		g.mapPage(0xfffff80000000000+i<<12, 0x9000+PA(i)<<13, size4K, 0)
 		g.write(0x9000+PA(i)<<13, []byte{byte(i), 0, byte(i)})

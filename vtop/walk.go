@@ -2,53 +2,38 @@ package vtop
 
 import "io"
 
-// walk ends after at most Levels entries, whatever the tables hold: each round
-// goes one level down, so that tables that refer to each other, or to
-// themselves as Windows' topmost one does, are no danger.
-func (w *walker) walk(s *Space, va VA) (Mapping, error) {
-	w.count = 0
-	if !s.Canonical(va) {
+// walk translates va, and appends the entries on its way to steps unless that is nil.
+func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
+	if !s.Mode.Canonical(va) {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
-	f := s.paging()
-	table := s.DTB & f.rootMask
-	for level := f.levels; ; level-- {
-		shift := f.shift(level)
-		index := PA(va>>shift) & f.lastIndex
-		step := Step{Level: level, EntryPA: table + index*f.entrySize}
-		if _, err := readFull(s.Mem, w.entry[:f.entrySize], step.EntryPA); err != nil {
-			return Mapping{}, step.fault(va, TableUnreadable, err)
+	t := &w.tables
+	err := t.start(s, va, va)
+	for ; err == nil && t.next(); err = t.enter() {
+		if steps != nil {
+			*steps = append(*steps, t.step)
 		}
-		step.Entry = f.decode(w.entry[:])
-		w.steps[w.count] = step
-		w.count++
-
-		switch e := step.Entry; {
-		case e.Present() && e&f.reserved[level] != 0:
-			return Mapping{}, step.fault(va, Malformed, nil)
-		case level == 1 && (e.Present() || e.Transition()):
-			return step.page(va, e.Address(), 1<<shift), nil
-		case !e.Present():
-			return Mapping{}, step.fault(va, f.kind(e), nil)
-		case e.Large():
-			if !f.mapsLarge(e, level) {
-				return Mapping{}, step.fault(va, Malformed, nil)
-			}
-			return step.page(va, f.largeAddress(e, level), 1<<shift), nil
+		switch t.refers {
+		case toPage, toTransition:
+			return t.mapping(va), nil
+		case toNothing:
+			return Mapping{}, t.step.fault(va, t.fault, nil)
+		case toTable:
 		}
-		table = step.Entry.Address()
 	}
+	return Mapping{}, t.step.fault(va, TableUnreadable, err)
 }
 
-func (st Step) page(va VA, page PA, size uint64) Mapping {
+// mapping is where the entry leads va that was found last, which maps a page.
+func (t *tables) mapping(va VA) Mapping {
 	return Mapping{
 		VA:         va,
-		PA:         page | PA(va)&PA(size-1),
-		PageSize:   size,
-		Entry:      st.Entry,
-		EntryPA:    st.EntryPA,
-		Level:      st.Level,
-		Transition: !st.Entry.Present(),
+		PA:         t.pa | PA(va)&PA(t.size-1),
+		PageSize:   t.size,
+		Entry:      t.step.Entry,
+		EntryPA:    t.step.EntryPA,
+		Level:      t.step.Level,
+		Transition: t.refers == toTransition,
 	}
 }
 

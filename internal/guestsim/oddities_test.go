@@ -76,7 +76,7 @@ func TestPagingCoversLittle(t *testing.T) {
 func TestSelfMap(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
-	s := vtop.NewSpace(g.Memory(), g.DTB, 4)
+	s := vtop.NewSpace(g.Memory(), g.DTB, vtop.X64)
 	pte := g.Field("PteBase") + g.KDBG>>12<<3&(1<<39-1)
 	m, err := s.Translate(vtop.VA(pte))
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func TestMapTo(t *testing.T) {
 	g := guestsim.New(guestsim.Options{})
 	const va = 0xffffa00040000000
 	g.MapTo(va, 0x100000000, 3)
-	m, err := vtop.NewSpace(g.Memory(), g.DTB, 4).Translate(va + 0x5123)
+	m, err := vtop.NewSpace(g.Memory(), g.DTB, vtop.X64).Translate(va + 0x5123)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.PA(0x100005123), m.PA)
 	assert.Equal(t, uint64(1<<30), m.PageSize)

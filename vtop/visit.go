@@ -1,0 +1,95 @@
+package vtop
+
+// Half is one of the two halves of an address space, which [Mode].KernelStart
+// divides.
+type Half int
+
+const (
+	// UserHalf is what lies below the kernel's first address.
+	UserHalf Half = iota
+	// KernelHalf is the rest.
+	KernelHalf
+)
+
+// Visitor is told what the tables of a half map, see [Space.Visit].
+type Visitor interface {
+	// Table is called for each page table, the topmost one first, and decides
+	// whether its entries are visited. All have a page of their own, but for the
+	// topmost one of [PAE], which has 32 bytes anywhere in a page. A table may be met again, also on
+	// another level: the topmost table of Windows refers to itself, so a
+	// visitor that says true each time is led through the tables as pages, a
+	// level deeper each time, and still comes to an end.
+	Table(pa PA, level int) bool
+	// Page is called for each page that is mapped or in transition; size is
+	// that of a [Mapping], pa is aligned to it.
+	Page(pa PA, size uint64)
+	// Unreadable is called for a table that memory does not give.
+	Unreadable(pa PA, level int, err error)
+}
+
+// Visit goes through all tables that map one half of the address space and tells
+// v of them and of the pages. Entries that are not present and malformed ones
+// are passed over.
+func (s *Space) Visit(half Half, v Visitor) {
+	first, last := VA(0), s.Mode.KernelStart-1
+	if half == KernelHalf {
+		first, last = last+1, ^VA(0)
+	}
+	level := len(s.Mode.Levels)
+	first, last, ok := s.Mode.clip(first, last)
+	if !ok || !v.Table(s.DTB, level) {
+		return
+	}
+	w := borrow()
+	defer w.giveBack()
+	t := &w.tables
+	if err := t.start(s, first, last); err != nil {
+		v.Unreadable(s.DTB, level, err)
+		return
+	}
+	for t.next() {
+		switch t.refers {
+		case toTable:
+			if !v.Table(t.pa, t.step.Level-1) {
+				continue
+			}
+			pa, level := t.pa, t.step.Level-1
+			if err := t.enter(); err != nil {
+				v.Unreadable(pa, level, err)
+			}
+		case toPage, toTransition:
+			v.Page(t.pa, t.size)
+		case toNothing:
+		}
+	}
+}
+
+// Mapped visits the pages that the address space maps in [from, to], ascending,
+// until visit returns false or limit entries of page tables were looked at; it
+// reports whether all was visited. Tables that can't be read are passed over, as
+// are pages in transition.
+func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
+	from, to, ok := s.Mode.clip(from, to)
+	if !ok {
+		return true
+	}
+	w := borrow()
+	defer w.giveBack()
+	t := &w.tables
+	if t.start(s, from, to) != nil {
+		return true
+	}
+	t.left = limit
+	for t.next() {
+		switch t.refers {
+		case toTable:
+			_ = t.enter() // one that can't be read is passed over
+		case toPage:
+			if !visit(t.mapping(t.va)) {
+				return false
+			}
+		case toTransition, toNothing:
+		}
+	}
+	return t.in == 0
+}
