@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/atomicfile"
 	"windmp/physmem"
 )
 
@@ -34,7 +35,7 @@ func samplePlan(tb testing.TB, opt Options) *Plan {
 // failingFile is a file on a disk that is full from the n-th write on, or whose
 // one other operation fails.
 type failingFile struct {
-	*os.File
+	*atomicfile.File
 	writesLeft atomic.Int64
 	fails      string
 }
@@ -61,10 +62,6 @@ func (f *failingFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.full(p, func(p []byte) (int, error) { return f.File.WriteAt(p, off) })
 }
 
-func (f *failingFile) Chmod(mode fs.FileMode) error {
-	return errors.Join(f.fail("chmod"), f.File.Chmod(mode))
-}
-
 func (f *failingFile) Truncate(size int64) error {
 	return errors.Join(f.fail("truncate"), f.File.Truncate(size))
 }
@@ -85,13 +82,12 @@ func (f *failingFile) Close() error {
 func writeFailing(t *testing.T, p *Plan, name string, opt Options, writes int64, fails string) (failed bool, err error) {
 	t.Helper()
 	dir := t.TempDir()
-	tmp, _, err := createTemp(dir, name)
-	require.NoError(t, err)
-	f := &failingFile{File: tmp.File, fails: fails}
-	f.writesLeft.Store(writes)
 	out := filepath.Join(dir, name)
-	err = p.writeTemp(t.Context(), f, destination{out, out}, opt)
-	tmp.release()
+	tmp, _, err := atomicfile.Create(out)
+	require.NoError(t, err)
+	f := &failingFile{File: tmp, fails: fails}
+	f.writesLeft.Store(writes)
+	err = p.writeTemp(t.Context(), f, out, opt)
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)
 	if err != nil {
@@ -151,7 +147,7 @@ func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 				assertFull(t, err, StageWrite)
 			}
 			require.Positive(t, n)
-			for op, stage := range map[string]Stage{"chmod": StageOutput, "truncate": StageWrite, "sync": StageSync, "close": StageWrite} {
+			for op, stage := range map[string]Stage{"truncate": StageWrite, "sync": StageSync, "close": StageWrite} {
 				if op == "truncate" && CompressionOf(name) != CompressNone || op == "sync" && opt.NoSync {
 					continue
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"windmp/internal/atomicfile"
 	"windmp/physmem"
 )
 
@@ -165,42 +166,31 @@ func coreIn(r io.Reader) (io.Reader, error) {
 
 // An unpackedFile is a temporary file that is gone when it is closed.
 type unpackedFile struct {
-	*os.File
-	guard *tempFile
-	dir   string
-	size  int64
+	*atomicfile.Unnamed
+	size int64
 }
 
 // unpackedName stands in the names of the temporary files of packed sources.
 const unpackedName = "unpacked"
 
 func newUnpackedFile(dir string) (*unpackedFile, error) {
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	guard, _, err := createTemp(dir, unpackedName)
+	f, err := atomicfile.CreateUnnamed(dir, unpackedName)
 	if err != nil {
 		return nil, err
 	}
-	f, err := untilClosed(guard.File)
-	if err != nil {
-		guard.release()
-		return nil, err
-	}
-	markSparse(f)
-	return &unpackedFile{File: f, guard: guard, dir: dir}, nil
+	return &unpackedFile{Unnamed: f}, nil
 }
 
 // fill copies r into the file, leaving holes for zeros.
 func (t *unpackedFile) fill(ctx context.Context, r io.Reader) error {
-	w := &holeWriter{w: t.File, grain: SparseAlways.grain()}
+	w := atomicfile.NewHoleWriter(t, SparseAlways.grain())
 	buf := make([]byte, blockSize)
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
 		if t.size > 0 && t.size%spaceEvery == 0 {
-			if err := checkSpace(t.dir, spaceEvery); err != nil {
+			if err := atomicfile.CheckSpace(t.Folder(), spaceEvery); err != nil {
 				return err
 			}
 		}
@@ -223,10 +213,4 @@ func ended(r io.Reader) bool {
 	var b [1]byte
 	n, err := r.Read(b[:])
 	return n == 0 && errors.Is(err, io.EOF)
-}
-
-// Close closes and removes the file.
-func (t *unpackedFile) Close() error {
-	defer t.guard.release()
-	return discard(t.File)
 }

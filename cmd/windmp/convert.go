@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -143,7 +145,16 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 		return nil, &convert.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
 	opt.Progress = a.startProgress(f.quiet)
-	return convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
+	report, err := convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
+	return report, nameForce(err)
+}
+
+// nameForce adds the flag that lets an existing file be replaced.
+func nameForce(err error) error {
+	if !errors.Is(err, convert.ErrExists) {
+		return err
+	}
+	return fmt.Errorf("%w (use --force to replace it)", err)
 }
 
 func (f *convertFlags) options() (convert.Options, error) {

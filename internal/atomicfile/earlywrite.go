@@ -1,6 +1,9 @@
-package convert
+package atomicfile
 
-import "sync/atomic"
+import (
+	"io"
+	"sync/atomic"
+)
 
 const (
 	// earlyPiece is how much is handed to the disk at once, in bytes, earlyLag how
@@ -14,11 +17,32 @@ const (
 	earlyQueue = 64
 )
 
+// Descriptor is an open file as the system knows it: an os.File.
+type Descriptor interface{ Fd() uintptr }
+
+// Writable is an open file to write to.
+type Writable interface {
+	io.WriterAt
+	Descriptor
+}
+
+// WriteEarly gives a writer of the file f, from whatever comes in about that order,
+// through which the data is on its way to the disk while more is written: a Sync at
+// the end finds little to do. end is to be called after the last write, and before
+// f is closed. Where the system has no call for it, w is f itself.
+func WriteEarly(f Writable) (w io.WriterAt, end func()) {
+	if !writesBack {
+		return f, func() {}
+	}
+	e := newEarlyWriter(f)
+	return e, e.end
+}
+
 // earlyWriter has the file written to the disk while it is still being filled, so
 // that the fsync at the end finds little to do. Another goroutine does it: the
 // call may wait for the disk.
 type earlyWriter struct {
-	f      partFile
+	f      Writable
 	next   atomic.Int64 // the first piece that was not handed over
 	pieces chan piece
 	ended  atomic.Bool
@@ -28,7 +52,7 @@ type earlyWriter struct {
 // piece is a range of the file in bytes.
 type piece struct{ off, n int64 }
 
-func newEarlyWriter(f partFile) *earlyWriter {
+func newEarlyWriter(f Writable) *earlyWriter {
 	e := &earlyWriter{f: f, pieces: make(chan piece, earlyQueue), done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
@@ -62,10 +86,9 @@ func (e *earlyWriter) reached(at int64) {
 	}
 }
 
-// Close ends the hand-over; the file stays open. No WriteAt may come after it.
-func (e *earlyWriter) Close() error {
+// end ends the hand-over; the file stays open. No WriteAt may come after it.
+func (e *earlyWriter) end() {
 	e.ended.Store(true)
 	close(e.pieces)
 	<-e.done
-	return nil
 }

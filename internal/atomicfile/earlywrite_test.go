@@ -1,4 +1,4 @@
-package convert
+package atomicfile
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func TestEarlyWriter(t *testing.T) {
 		_, err := e.WriteAt(block, (e.next.Load()+earlyLag+1)*earlyPiece)
 		require.NoError(t, err)
 	}
-	require.NoError(t, e.Close())
+	e.end()
 	var got []piece
 	for p := range e.pieces {
 		got = append(got, p)
@@ -53,6 +53,6 @@ func TestEarlyWriterConcurrent(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	require.NoError(t, e.Close())
+	e.end()
 	require.NoError(t, f.Close())
 }

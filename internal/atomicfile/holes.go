@@ -1,54 +1,31 @@
-package convert
+package atomicfile
 
 import (
 	"bytes"
 	"io"
 )
 
-// SparseMode says what becomes of zeros in an output file.
-type SparseMode string
-
-const (
-	// SparseAuto leaves holes for stretches of 64 KiB that are zero: what is
-	// left is still read and written in large pieces.
-	SparseAuto SparseMode = "auto"
-	// SparseAlways leaves a hole for every zero page. Free space is not checked
-	// beforehand, since it is not known how much the dump takes.
-	SparseAlways SparseMode = "always"
-	// SparseNever writes every byte.
-	SparseNever SparseMode = "never"
-)
-
-// ParseSparseMode reads a mode's name; the error is a [*UsageError].
-func ParseSparseMode(s string) (SparseMode, error) {
-	return parseMode("sparse", s, SparseAuto, SparseAlways, SparseNever)
-}
-
-// grain is the least hole in bytes, 0 for none. It divides blockSize, so that a
-// hole never depends on where blocks end.
-func (m SparseMode) grain() int {
-	switch m {
-	case SparseAlways:
-		return 4 << 10
-	case SparseNever:
-		return 0
-	case SparseAuto:
-	}
-	return 64 << 10
-}
-
 // zeros is what holes are compared with.
 var zeros [64 << 10]byte
 
-// holeWriter writes to a file that reads as zeros where nothing was written, and
-// leaves holes there. It is safe for concurrent use, as far as w is.
-type holeWriter struct {
+// MaxGrain is the largest grain of a [HoleWriter], in bytes.
+const MaxGrain = len(zeros)
+
+// A HoleWriter writes to a file that reads as zeros where nothing was written, and
+// leaves holes there. It is safe for concurrent use, as far as the file is.
+type HoleWriter struct {
 	w     io.WriterAt
 	grain int
 }
 
+// NewHoleWriter leaves holes in w for stretches of grain bytes that are zero and
+// begin at a multiple of grain; it is at most [MaxGrain]. Where writes end does not
+// matter if they do so at such multiples. Once all is written, the file must be
+// truncated to its size: it may end in a hole. ([AllowHoles] comes first.)
+func NewHoleWriter(w io.WriterAt, grain int) *HoleWriter { return &HoleWriter{w: w, grain: grain} }
+
 // WriteAt writes what of p is not zero, in as few pieces as possible.
-func (h *holeWriter) WriteAt(p []byte, off int64) (int, error) {
+func (h *HoleWriter) WriteAt(p []byte, off int64) (int, error) {
 	done := 0 // written, or left as a hole
 	for at := 0; at < len(p); {
 		// Grains are aligned in the file, not in p.
@@ -66,7 +43,7 @@ func (h *holeWriter) WriteAt(p []byte, off int64) (int, error) {
 	return done + n, err
 }
 
-func (h *holeWriter) flush(p []byte, off int64) (int, error) {
+func (h *HoleWriter) flush(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}

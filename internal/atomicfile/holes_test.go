@@ -1,4 +1,4 @@
-package convert
+package atomicfile
 
 import (
 	"math/rand/v2"
@@ -24,7 +24,7 @@ func (c *countingWriter) WriteAt(p []byte, off int64) (int, error) {
 func TestHoleWriter(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, mode := range []SparseMode{SparseAuto, SparseAlways} {
+	for _, grain := range []int{64 << 10, 4 << 10} {
 		f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = f.Close() })
@@ -38,7 +38,7 @@ func TestHoleWriter(t *testing.T) {
 		}
 		require.NoError(t, f.Truncate(size))
 		c := &countingWriter{f: f}
-		w := &holeWriter{w: c, grain: mode.grain()}
+		w := NewHoleWriter(c, grain)
 		for at := 0; at < size; {
 			n := min(1+rng.IntN(300000), size-at)
 			got, err := w.WriteAt(want[at:at+n], int64(at))

@@ -1,4 +1,4 @@
-package convert
+package atomicfile
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ const (
 	// tempSuffix ends the names of unfinished files, so that people recognise what
 	// a killed run left behind.
 	tempSuffix = ".windmp-part"
-	// tempNameMax is how much of an output's name, in bytes, stands in that of its
+	// tempNameMax is how much of a file's name, in bytes, stands in that of its
 	// unfinished file: a name has 255 at most, dots, number and suffix included.
 	tempNameMax = 200
 	// tempTries is how often a name is tried anew.
 	tempTries = 100
 )
 
-// tempPrefix begins the names of one output's unfinished files: .NAME.NUMBER.windmp-part.
+// tempPrefix begins the names of one file's unfinished files: .NAME.NUMBER.windmp-part.
 func tempPrefix(base string) string {
 	if len(base) > tempNameMax {
 		base = strings.ToValidUTF8(base[:tempNameMax], "")
@@ -34,24 +34,17 @@ var (
 	errNoLock = errors.New("locks can't be trusted on this file system")
 )
 
-// A tempFile is an unfinished file. As long as it is open, its guard keeps others
-// from taking it for a dead run's.
-type tempFile struct {
-	*os.File
-	// guard is another opening of the file, which holds the lock: the file itself
-	// is closed before it gets its name, since some file systems tell only then
-	// what went wrong. It is nil where nothing can be locked.
-	guard *os.File
-}
-
-// createTemp creates an unfinished file of the output base in dir, mode 0600, and
-// removes those that dead runs left of the same output. Their names are returned.
-func createTemp(dir, base string) (*tempFile, []string, error) {
+// createTemp creates an unfinished file of the name base in dir, mode 0600, and
+// removes those that dead runs left of the same name. Their names are returned.
+func createTemp(dir, base string) (*File, []string, error) {
 	removed := removeLeftovers(dir, base)
 	for range tempTries {
 		f, err := os.CreateTemp(dir, tempPrefix(base)+"*"+tempSuffix)
 		if err != nil {
 			return nil, removed, err
+		}
+		if err := f.Chmod(fileMode); err != nil {
+			return nil, removed, errors.Join(err, discard(f))
 		}
 		guard, err := lockPath(f.Name())
 		if errors.Is(err, errBusy) || errors.Is(err, errGone) {
@@ -60,19 +53,12 @@ func createTemp(dir, base string) (*tempFile, []string, error) {
 			_ = removeFile(f.Name())
 			continue
 		}
-		return &tempFile{File: f, guard: guard}, removed, nil
+		return &File{File: f, target: filepath.Join(dir, base), guard: guard}, removed, nil
 	}
 	return nil, removed, errBusy
 }
 
-// release ends the guard: only now may others touch what has the file's name.
-func (t *tempFile) release() {
-	if t.guard != nil {
-		_ = t.guard.Close() // nothing was written through it
-	}
-}
-
-// removeLeftovers removes the unfinished files of the output base in dir whose
+// removeLeftovers removes the unfinished files of the name base in dir whose
 // owners are dead: they hold no lock. Where that can't be told, all stay.
 func removeLeftovers(dir, base string) []string {
 	entries, err := os.ReadDir(dir)

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package convert
+package atomicfile
 
 import (
 	"os"

@@ -1,6 +1,6 @@
 //go:build unix && !linux && !darwin
 
-package convert
+package atomicfile
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package convert
+package atomicfile
 
 import (
 	"errors"
@@ -11,26 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkOutputName has nothing to refuse: what is no file shows when it is looked
-// at.
-func checkOutputName(string) error { return nil }
+// checkName has nothing to refuse: what is no file shows when it is looked at.
+func checkName(string) error { return nil }
 
 // checkReplace has nothing to refuse: a rename replaces what it may, open or not.
 func checkReplace(string) error { return nil }
 
-// publish gives the finished file its name. Without force a rename that refuses a
+// publish gives the finished file its name. Without replace a rename that refuses a
 // name taken meanwhile does it, where the file system has none a hard link, and
 // one without hard links gets a look and a rename.
-func publish(tmp, out string, force bool) error {
-	if force {
-		return os.Rename(tmp, out)
+func publish(tmp, name string, replace bool) error {
+	if replace {
+		return os.Rename(tmp, name)
 	}
-	err := renameNew(tmp, out)
+	err := renameNew(tmp, name)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
-		err = linkNew(tmp, out)
+		err = linkNew(tmp, name)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
+		return fmt.Errorf("%w: %s", ErrExists, quote(name))
 	}
 	return err
 }
@@ -51,8 +50,8 @@ func linkNew(from, to string) error {
 // removeFile removes a file.
 func removeFile(name string) error { return os.Remove(name) }
 
-// markSparse does nothing: any file can have holes.
-func markSparse(partFile) {}
+// AllowHoles lets a file have holes. On Unix any can.
+func AllowHoles(Descriptor) {}
 
 // untilClosed takes the name from a temporary file, so that it goes with the
 // process, however that ends. Where that can't be, the name stays until the end.

@@ -1,6 +1,6 @@
 //go:build windows
 
-package convert
+package atomicfile
 
 import (
 	"errors"
@@ -46,24 +46,24 @@ func systemPath(name string) (*uint16, error) {
 	return windows.UTF16PtrFromString(long)
 }
 
-// checkOutputName refuses names that are no file's: devices such as NUL or
+// checkName refuses names that are no file's: devices such as NUL or
 // COM1, pipes, data streams.
-func checkOutputName(out string) error {
-	base := filepath.Base(out)
-	var reason string
+func checkName(name string) error {
+	base := filepath.Base(name)
+	var reason error
 	switch {
-	case strings.HasPrefix(filepath.ToSlash(out), "//./"):
-		reason = "is a device"
+	case strings.HasPrefix(filepath.ToSlash(name), "//./"):
+		reason = ErrDevice
 	case base == "..", base == `\`:
 		return nil // a folder, which is refused as one
 	case strings.ContainsAny(base, namesReserved):
-		reason = "has a character in its name that a file can't have, one of " + namesReserved
+		reason = fmt.Errorf("%w, one of %s", ErrBadName, namesReserved)
 	case !filepath.IsLocal(base):
-		reason = "is a device"
+		reason = ErrDevice
 	default:
 		return nil
 	}
-	return &UsageError{Reason: fmt.Sprintf("output %s %s", quote(out), reason), Hint: "name a file"}
+	return &TargetError{Path: name, Err: reason}
 }
 
 // checkReplace tells before the work whether an existing file can be replaced
@@ -89,9 +89,9 @@ func checkReplace(out string) error {
 	return nameError("replace", out, err)
 }
 
-// publish gives the finished file its name, durably. Without force the system
+// publish gives the finished file its name, durably. Without replace the system
 // itself refuses a name that has been taken meanwhile.
-func publish(tmp, out string, force bool) error {
+func publish(tmp, out string, replace bool) error {
 	from, err := systemPath(tmp)
 	if err != nil {
 		return err
@@ -101,12 +101,12 @@ func publish(tmp, out string, force bool) error {
 		return err
 	}
 	var flags uint32 = windows.MOVEFILE_WRITE_THROUGH
-	if force {
+	if replace {
 		flags |= windows.MOVEFILE_REPLACE_EXISTING
 	}
 	err = whileBusy(func() error { return windows.MoveFileEx(from, to, flags) })
 	if errors.Is(err, windows.ERROR_ALREADY_EXISTS) || errors.Is(err, windows.ERROR_FILE_EXISTS) {
-		return fmt.Errorf("%w: %s appeared while the dump was written", ErrExists, quote(out))
+		return fmt.Errorf("%w: %s", ErrExists, quote(out))
 	}
 	return nameError("rename to", out, err)
 }
@@ -140,9 +140,9 @@ func whileBusy(f func() error) error {
 // removeFile removes a file that nobody but a scanner has open.
 func removeFile(name string) error { return whileBusy(func() error { return os.Remove(name) }) }
 
-// markSparse lets f have holes: without it NTFS writes zeros up to wherever a
+// AllowHoles lets f have holes: without it NTFS writes zeros up to wherever a
 // block is written. File systems without holes refuse, and then it is so.
-func markSparse(f partFile) {
+func AllowHoles(f Descriptor) {
 	var n uint32
 	_ = windows.DeviceIoControl(windows.Handle(f.Fd()), windows.FSCTL_SET_SPARSE, nil, 0, nil, 0, &n, nil)
 }

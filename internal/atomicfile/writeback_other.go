@@ -1,9 +1,9 @@
 //go:build !linux
 
-package convert
+package atomicfile
 
 // writesBack: only Linux has a call for it.
 const writesBack = false
 
 // startWriteback does nothing.
-func startWriteback(partFile, int64, int64) {}
+func startWriteback(Descriptor, int64, int64) {}
