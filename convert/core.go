@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -32,21 +33,28 @@ func (p *Plan) planCore() error {
 	if len(p.memory.runs) == 0 {
 		return p.refuse(Finding{ID: IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
-	ranges := make([]physmem.Range, 0, len(p.memory.runs))
+	var runs physmem.Runs
 	for _, r := range p.memory.runs {
-		ranges = append(ranges, runRange(r))
+		runs = append(runs, physmem.Run(r))
 	}
 	note := g.Image.DumpHeader()
 	if note == nil {
 		note = g.Header.Encode()
 	}
-	front, err := physmem.EncodeELF(ranges, p.coreCPUs(), note, g.is32())
+	machine := dump.ELFX64
+	if g.is32() {
+		machine = dump.ELFX86
+	}
+	layout, err := dump.NewELF(machine, runs, p.coreCPUs(), note)
 	if err != nil {
 		return p.refuse(Finding{ID: IDTooManyRuns, Message: err.Error()}, err)
 	}
-	p.front = front
-	p.memory.firstPage = int64(len(front))
-	p.Size = p.memory.firstPage + int64(p.memory.pages()*winhdr.PageSize) //nolint:gosec // what a file holds
+	p.Size = layout.Size()
+	for s := range layout.Segments() {
+		p.front = s.Data
+		break
+	}
+	p.memory.firstPage = int64(len(p.front))
 	return nil
 }
 

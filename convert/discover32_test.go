@@ -99,9 +99,7 @@ func (b *bare32) keep(r physmem.Range) {
 
 // file is the core, without a header note.
 func (b *bare32) file() []byte {
-	core, err := physmem.EncodeELF(b.ranges, b.cpus, nil, true)
-	require.NoError(b.t, err)
-	return append(core, bytes.Join(b.memory, nil)...)
+	return append(frontELF32(b.t, b.ranges, b.cpus), bytes.Join(b.memory, nil)...)
 }
 
 // userMode lets all vCPUs be in ring 3.

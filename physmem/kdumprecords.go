@@ -1,6 +1,9 @@
 package physmem
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // flatRecord says that size bytes at file offset from belong to offset to.
 type flatRecord struct {
@@ -45,6 +48,9 @@ func (l *recordList) push(r flatRecord) {
 	}
 	l.pushOne(r)
 }
+
+// low32 is the lower half of a number.
+func low32(v uint64) uint32 { return uint32(v & math.MaxUint32) }
 
 func (l *recordList) pushOne(r flatRecord) {
 	if l.n%recordChunk == 0 {

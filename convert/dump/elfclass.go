@@ -1,4 +1,4 @@
-package physmem
+package dump
 
 import (
 	"debug/elf"
@@ -17,14 +17,14 @@ type elfTables struct {
 	encodeProg            func(p *elf.Prog64) any
 }
 
-var tablesELF64 = elfTables{
+var tables64 = &elfTables{
 	class: elf.ELFCLASS64, header: elfcore.HeaderSize, section: elfcore.SectionSize, prog: elfcore.ProgSize,
 	encodeHeader:  func(h *elf.Header64) any { return h },
 	encodeSection: func(s *elf.Section64) any { return s },
 	encodeProg:    func(p *elf.Prog64) any { return p },
 }
 
-var tablesELF32 = elfTables{
+var tables32 = &elfTables{
 	class: elf.ELFCLASS32, header: elfcore.HeaderSize32, section: elfcore.SectionSize32, prog: elfcore.ProgSize32,
 	encodeHeader: func(h *elf.Header64) any {
 		return &elf.Header32{
@@ -44,23 +44,5 @@ var tablesELF32 = elfTables{
 	},
 }
 
-// low32 is the lower half of a number: all of it where tablesFor found that it fits
-// ELF32.
+// low32 is the lower half of a number: all of it where [NewELF] found that it fits.
 func low32(v uint64) uint32 { return uint32(v & math.MaxUint32) }
-
-// tablesFor chooses the class as QEMU does: ELF32 for a 32-bit machine, unless
-// an address or a file offset needs more than 32 bits. Front is how many bytes
-// stand before the memory, at most.
-func tablesFor(ranges []Range, is32 bool, front uint64) *elfTables {
-	if !is32 {
-		return &tablesELF64
-	}
-	end := front
-	for _, r := range ranges {
-		if r.End() > 1<<32 || r.Size > 1<<32-min(end, 1<<32) {
-			return &tablesELF64
-		}
-		end += r.Size
-	}
-	return &tablesELF32
-}
