@@ -1,0 +1,93 @@
+package write
+
+import (
+	"iter"
+
+	"windmp/convert/dump"
+)
+
+// block is one piece of the output.
+type block struct {
+	off   int64 // in the file
+	size  int   // bytes, at most blockSize
+	parts []dump.Segment
+}
+
+// add appends the first n bytes of s, joined to what they continue.
+func (b *block) add(s dump.Segment, n uint64) {
+	b.size += int(n) //nolint:gosec // at most blockSize
+	if i := len(b.parts) - 1; i >= 0 {
+		last := &b.parts[i]
+		joins := s.Kind == dump.Zeros || s.Kind == dump.Memory && last.PA+last.Size == s.PA
+		if joins && last.Kind == s.Kind {
+			last.Size += n
+			return
+		}
+	}
+	b.parts = append(b.parts, s.First(n))
+}
+
+// room is how many bytes there are from a file offset to the end of its block.
+func room(off int64) uint64 { return uint64(blockSize - off%blockSize) } //nolint:gosec // not negative
+
+// blocks yields a layout, cut so that each block ends at a multiple of blockSize in
+// the file. With skip, blocks of nothing but known zeros are left out, and their
+// bytes told to skip.
+func blocks(l dump.Layout, m Memory, skip func(n int64)) iter.Seq[block] {
+	return func(yield func(block) bool) {
+		var b block
+		for s := range segments(l, m) {
+			for s.Size > 0 {
+				if whole := s.Size &^ (blockSize - 1); skip != nil && b.size == 0 && s.Kind == dump.Zeros && whole > 0 && room(b.off) == blockSize {
+					b.off += int64(whole) //nolint:gosec // at most the file's size
+					skip(int64(whole))    //nolint:gosec // at most the file's size
+					s = s.Behind(whole)
+					continue
+				}
+				n := min(s.Size, room(b.off+int64(b.size)))
+				b.add(s, n)
+				s = s.Behind(n)
+				end := b.off + int64(b.size)
+				if room(end) != blockSize {
+					continue
+				}
+				if !yield(b) {
+					return
+				}
+				b = block{off: end}
+			}
+		}
+		if b.size > 0 {
+			yield(b)
+		}
+	}
+}
+
+// segments yields the layout with the holes of the memory cut out: they are zeros,
+// and nothing needs to be read. Only stretches of leastHole and more are asked
+// about.
+func segments(l dump.Layout, m Memory) iter.Seq[dump.Segment] {
+	return func(yield func(dump.Segment) bool) {
+		for s := range l.Segments() {
+			for s.Size > 0 {
+				p := piece(s, m)
+				if !yield(p) {
+					return
+				}
+				s = s.Behind(p.Size)
+			}
+		}
+	}
+}
+
+// piece is the first part of s that is all hole or all read.
+func piece(s dump.Segment, m Memory) dump.Segment {
+	if s.Kind != dump.Memory || s.Size < leastHole {
+		return s
+	}
+	hole := m.NextData(s.PA) - s.PA
+	if hole = min(hole, s.Size) &^ (pageSize - 1); hole >= leastHole {
+		return dump.Segment{Kind: dump.Zeros, Size: hole}
+	}
+	return s.First(leastHole)
+}

@@ -1,0 +1,316 @@
+package write
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/dump"
+)
+
+// list is a layout of these segments.
+type list []dump.Segment
+
+func (l list) Size() int64 {
+	n := uint64(0)
+	for _, s := range l {
+		n += s.Size
+	}
+	return int64(n) //nolint:gosec // a test's
+}
+
+func (l list) Segments() iter.Seq[dump.Segment] { return slices.Values(l) }
+
+// pattern is memory in which every 8 bytes depend on their address, but for its
+// holes, which are zeros.
+type pattern struct {
+	holes [][2]uint64 // start and end, ascending
+	reads atomic.Int64
+	asked atomic.Int64
+}
+
+func (m *pattern) hole(pa uint64) (end uint64, ok bool) {
+	for _, h := range m.holes {
+		if pa >= h[0] && pa < h[1] {
+			return h[1], true
+		}
+	}
+	return 0, false
+}
+
+func (m *pattern) ReadAt(p []byte, pa int64) (int, error) {
+	m.reads.Add(int64(len(p)))
+	for i := range p {
+		at := uint64(pa) + uint64(i) //nolint:gosec // a test's
+		p[i] = byte(at>>12*7) + byte(at) | 1
+		if _, ok := m.hole(at); ok {
+			p[i] = 0
+		}
+	}
+	return len(p), nil
+}
+
+func (m *pattern) NextData(pa uint64) uint64 {
+	m.asked.Add(1)
+	if end, ok := m.hole(pa); ok {
+		return end
+	}
+	return pa
+}
+
+// want is the file that a layout means, made without any of what is tested.
+func want(l dump.Layout, m Memory) []byte {
+	var b []byte
+	for s := range l.Segments() {
+		part := make([]byte, s.Size)
+		switch s.Kind {
+		case dump.Zeros:
+		case dump.Bytes:
+			copy(part, s.Data)
+		case dump.Memory:
+			_, _ = m.ReadAt(part, int64(s.PA)) //nolint:gosec // a test's
+		}
+		b = append(b, part...)
+	}
+	return b
+}
+
+// someLayout is made of all kinds of segments, most of them small.
+func someLayout(rng *rand.Rand) list {
+	var l list
+	pa := uint64(0)
+	for range 1 + rng.IntN(12) {
+		n := 1 + rng.Uint64N(1<<uint(4+rng.IntN(19)))
+		s := dump.Segment{Kind: dump.Kind(rng.IntN(3)), Size: n}
+		switch s.Kind {
+		case dump.Bytes:
+			s.Data = bytes.Repeat([]byte{byte(n) | 1}, int(n)) //nolint:gosec // a test's
+		case dump.Memory:
+			s.PA = pa + rng.Uint64N(2)*4096
+			pa = s.PA + n
+		case dump.Zeros:
+		}
+		l = append(l, s)
+	}
+	return l
+}
+
+// TestSameBytes: whatever the layout, file and stream are what it says.
+func TestSameBytes(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	dir := t.TempDir()
+	for range 12 {
+		l := someLayout(rng)
+		m := &pattern{holes: [][2]uint64{{1 << 20, 3 << 20}, {3<<20 + 5, 5 << 20}}}
+		expected := want(l, m)
+		var b bytes.Buffer
+		var counted atomic.Int64
+		require.NoError(t, Stream(t.Context(), &b, l, m, Options{Workers: 3, Progress: func(n int64) { counted.Add(n) }}))
+		assert.True(t, bytes.Equal(expected, b.Bytes()))
+		assert.Equal(t, l.Size(), counted.Load())
+		for _, mode := range []Sparse{"", SparseAuto, SparseAlways, SparseNever} {
+			counted.Store(0)
+			name := filepath.Join(dir, "out")
+			synced := false
+			left, err := File(t.Context(), name, l, m, Options{
+				Sparse: mode, Replace: true, NoSync: mode == SparseNever,
+				Progress: func(n int64) { counted.Add(n) }, Syncing: func() { synced = true },
+			})
+			require.NoError(t, err)
+			assert.Empty(t, left)
+			got, err := os.ReadFile(name)
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(expected, got), "%s", mode)
+			assert.Equal(t, l.Size(), counted.Load())
+			assert.Equal(t, mode != SparseNever, synced)
+		}
+	}
+}
+
+// TestBlocks: blocks cover the file once, and end at multiples of their size.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]list{
+		"two runs":  {{Kind: dump.Bytes, Size: 0x2000, Data: make([]byte, 0x2000)}, {Kind: dump.Memory, Size: 3<<20 + 1, PA: 1 << 20}, {Kind: dump.Memory, Size: 3, PA: 1 << 40}},
+		"touching":  {{Kind: dump.Memory, Size: 4096, PA: 4096}, {Kind: dump.Memory, Size: 4096, PA: 8192}},
+		"scattered": {{Kind: dump.Memory, Size: 1, PA: 1}, {Kind: dump.Memory, Size: 1, PA: 3}, {Kind: dump.Memory, Size: 1, PA: 5}},
+		"zeros":     {{Size: 5 << 20}, {Size: 1}, {Kind: dump.Bytes, Size: 1, Data: []byte{1}}},
+	} {
+		off := int64(0)
+		for b := range blocks(l, new(pattern), nil) {
+			assert.Equal(t, off, b.off, name)
+			assert.LessOrEqual(t, b.size, blockSize, name)
+			assert.Positive(t, b.size, name)
+			assert.Equal(t, off/blockSize, (off+int64(b.size)-1)/blockSize, name)
+			n := uint64(0)
+			for _, s := range b.parts {
+				n += s.Size
+			}
+			assert.EqualValues(t, b.size, n, name)
+			off += int64(b.size)
+			if name == "touching" {
+				assert.Len(t, b.parts, 1, "one read")
+			}
+		}
+		assert.Equal(t, l.Size(), off, name)
+	}
+}
+
+// TestHolesAreNotRead: what is known to be zeros costs neither a read nor a write,
+// nor memory.
+func TestHolesAreNotRead(t *testing.T) {
+	const size, data = 1 << 40, 3 << 20
+	m := &pattern{holes: [][2]uint64{{0, size - data}}}
+	l := list{{Kind: dump.Memory, Size: size}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := &written{}
+	require.NoError(t, copyBlocks(t.Context(), w, l, m, true, &Options{Workers: 4}))
+	runtime.ReadMemStats(&after)
+	assert.EqualValues(t, data, m.reads.Load())
+	assert.EqualValues(t, data, w.n)
+	assert.LessOrEqual(t, m.asked.Load(), int64(5))
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(6*blockSize))
+
+	assert.EqualValues(t, data+2*64<<10, Space(l, m, SparseAuto))
+	assert.EqualValues(t, size, Space(l, m, SparseNever))
+}
+
+// written counts what is written.
+type written struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (w *written) WriteAt(p []byte, _ int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n += len(p)
+	return len(p), nil
+}
+
+// TestMemoryUse: a stream holds some blocks a worker, however long it is.
+func TestMemoryUse(t *testing.T) {
+	l := list{{Kind: dump.Zeros, Size: 1 << 30}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, Stream(t.Context(), io.Discard, l, new(pattern), Options{Workers: 2}))
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "a GiB was streamed")
+}
+
+// broken is memory that fails at an address.
+type broken struct {
+	pattern
+	at int64
+}
+
+var errBroken = errors.New("broken")
+
+func (m *broken) ReadAt(p []byte, pa int64) (int, error) {
+	if m.at >= pa && m.at < pa+int64(len(p)) {
+		return 0, errBroken
+	}
+	return m.pattern.ReadAt(p, pa)
+}
+
+// brokenWriter fails after so many writes.
+type brokenWriter struct{ left int }
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left--; w.left < 0 {
+		return 0, errBroken
+	}
+	return len(p), nil
+}
+
+// TestErrors: a failure of either side ends the writing at once, and nothing is left.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	l := list{{Kind: dump.Memory, Size: 4 << 20, PA: 1 << 20}}
+	dir := t.TempDir()
+	name := filepath.Join(dir, "out")
+	for _, at := range []int64{1 << 20, 2<<20 + 5, 5<<20 - 1} {
+		m := &broken{at: at}
+		err := Stream(t.Context(), io.Discard, l, m, Options{})
+		require.ErrorIs(t, err, errBroken)
+		require.ErrorContains(t, err, "reading guest memory at PA")
+		_, err = File(t.Context(), name, l, m, Options{})
+		var step *Error
+		require.ErrorAs(t, err, &step)
+		assert.Equal(t, StepWrite, step.Step)
+		require.ErrorIs(t, err, errBroken)
+	}
+	for left := range 4 {
+		require.ErrorIs(t, Stream(t.Context(), &brokenWriter{left}, l, new(pattern), Options{Workers: 4}), errBroken)
+	}
+	_, err := File(t.Context(), name, l, new(pattern), Options{Need: 1 << 62})
+	var step *Error
+	require.ErrorAs(t, err, &step)
+	assert.Equal(t, StepOutput, step.Step)
+	_, err = File(t.Context(), filepath.Join(dir, "none", "out"), l, new(pattern), Options{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+// TestCancel: when the context is done, its cause is the error.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	l := list{{Kind: dump.Memory, Size: 16 << 20}}
+	for n := range 3 {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		var calls atomic.Int64
+		opt := Options{Progress: func(int64) {
+			if calls.Add(1) > int64(n) {
+				cancel(errBroken)
+			}
+		}}
+		require.ErrorIs(t, Stream(ctx, io.Discard, l, new(pattern), opt), errBroken)
+		name := filepath.Join(t.TempDir(), "out")
+		_, err := File(ctx, name, l, new(pattern), opt)
+		require.ErrorIs(t, err, errBroken)
+		assert.NoFileExists(t, name)
+	}
+}
+
+// BenchmarkStream is the copy without a file, of memory in one run and in single
+// pages.
+func BenchmarkStream(b *testing.B) {
+	const size = 256 << 20
+	var scattered list
+	for pa := uint64(0); pa < 2*size; pa += 8192 {
+		scattered = append(scattered, dump.Segment{Kind: dump.Memory, Size: 4096, PA: pa})
+	}
+	for name, l := range map[string]list{"one run": {{Kind: dump.Memory, Size: size}}, "pages": scattered} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, Stream(context.Background(), io.Discard, l, empty{}, Options{}))
+			}
+		})
+	}
+}
+
+// empty is memory whose reading costs nothing.
+type empty struct{}
+
+func (empty) ReadAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (empty) NextData(pa uint64) uint64             { return pa }
