@@ -15,8 +15,12 @@ import (
 )
 
 const (
-	// blockSize is one read and one write of the copy, in bytes: a power of two.
-	blockSize = 1 << 20
+	// blockSize is one read and one write of the copy, in bytes: a power of two, at
+	// multiples of which blocks end in the file. For large aligned writes ext4 takes
+	// large folios of page cache, and once memory has been used before the kernel
+	// has to clear them or to wait for them: 1 MiB then took up to eight times as
+	// long as 128 to 512 KiB, and 256 KiB took least (docs/performance.md).
+	blockSize = 256 << 10
 	// leastHole is the least stretch of memory, in bytes, of which it is asked
 	// whether it is a hole. Asking costs about as much as reading a few pages.
 	leastHole = 1 << 20
