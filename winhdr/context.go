@@ -1,101 +1,55 @@
 package winhdr
 
-import "unsafe"
-
-// ContextSize64 is the size of the x64 CONTEXT in bytes (winnt.h).
-const ContextSize64 = 0x4d0
-
-// M128A is a 128-bit register (winnt.h).
-type M128A struct {
-	Low, High uint64
+// Context is a CONTEXT of either width: *[Context64] or *[Context32].
+type Context interface {
+	// IP and SP are the instruction pointer and the stack pointer, VA.
+	IP() uint64
+	SP() uint64
+	// CodeSegment is the selector in CS.
+	CodeSegment() uint16
+	Encode() []byte
+	Plausible() error
+	PlausibleKernel() error
 }
 
-// XSaveFormat is XSAVE_FORMAT of winnt.h, the 512 bytes that the FXSAVE64
-// instruction writes (Intel SDM vol. 1, 10.5.1).
-type XSaveFormat struct {
-	ControlWord    uint16
-	StatusWord     uint16
-	TagWord        uint8
-	Reserved1      uint8
-	ErrorOpcode    uint16
-	ErrorOffset    uint32
-	ErrorSelector  uint16
-	Reserved2      uint16
-	DataOffset     uint32
-	DataSelector   uint16
-	Reserved3      uint16
-	MxCsr          uint32
-	MxCsrMask      uint32
-	FloatRegisters [8]M128A
-	XmmRegisters   [16]M128A
-	Reserved4      [96]byte
+// ContextSize is the size in bytes of a CONTEXT of that width.
+func ContextSize(is32 bool) int {
+	if is32 {
+		return ContextSize32
+	}
+	return ContextSize64
 }
 
-// Context64 is the x64 CONTEXT (winnt.h): the registers of a processor.
-//
-// MxCsr stands in it twice. Windows does not keep the two equal (observed in
-// build 9600 dumps), kdmp-parser refuses a header where they differ.
-type Context64 struct {
-	P1Home               uint64
-	P2Home               uint64
-	P3Home               uint64
-	P4Home               uint64
-	P5Home               uint64
-	P6Home               uint64
-	ContextFlags         ContextFlags // which registers are valid
-	MxCsr                uint32
-	SegCs                uint16
-	SegDs                uint16
-	SegEs                uint16
-	SegFs                uint16
-	SegGs                uint16
-	SegSs                uint16
-	EFlags               uint32
-	Dr0                  uint64
-	Dr1                  uint64
-	Dr2                  uint64
-	Dr3                  uint64
-	Dr6                  uint64
-	Dr7                  uint64
-	Rax                  uint64
-	Rcx                  uint64
-	Rdx                  uint64
-	Rbx                  uint64
-	Rsp                  uint64
-	Rbp                  uint64
-	Rsi                  uint64
-	Rdi                  uint64
-	R8                   uint64
-	R9                   uint64
-	R10                  uint64
-	R11                  uint64
-	R12                  uint64
-	R13                  uint64
-	R14                  uint64
-	R15                  uint64
-	Rip                  uint64
-	FltSave              XSaveFormat
-	VectorRegister       [26]M128A
-	VectorControl        uint64
-	DebugControl         uint64
-	LastBranchToRip      uint64
-	LastBranchFromRip    uint64
-	LastExceptionToRip   uint64
-	LastExceptionFromRip uint64
+// DecodeContext decodes b, whose size says which width it is: ContextSize64 or
+// ContextSize32, otherwise the error is a *SizeError.
+func DecodeContext(b []byte) (Context, error) {
+	var c Context
+	var err error
+	if len(b) == ContextSize32 {
+		c, err = DecodeContext32(b)
+	} else {
+		c, err = DecodeContext64(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-var (
-	_ = [1]byte{}[unsafe.Sizeof(Context64{})-ContextSize64]
-	_ = [1]byte{}[unsafe.Sizeof(XSaveFormat{})-512]
-)
+// IP is Rip.
+func (c *Context64) IP() uint64 { return c.Rip }
 
-// DecodeContext64 decodes b, which must hold ContextSize64 bytes: less or more
-// is a *SizeError. Nothing else is judged, see Plausible.
-func DecodeContext64(b []byte) (*Context64, error) {
-	return decode[Context64]("context", b, ContextSize64)
-}
+// SP is Rsp.
+func (c *Context64) SP() uint64 { return c.Rsp }
 
-// Encode returns the ContextSize64 bytes of c.
-func (c *Context64) Encode() []byte {
-	return encode(c, ContextSize64)
-}
+// CodeSegment is SegCs.
+func (c *Context64) CodeSegment() uint16 { return c.SegCs }
+
+// IP is Eip.
+func (c *Context32) IP() uint64 { return uint64(c.Eip) }
+
+// SP is Esp.
+func (c *Context32) SP() uint64 { return uint64(c.Esp) }
+
+// CodeSegment is SegCs, whose upper half has no meaning.
+func (c *Context32) CodeSegment() uint16 { return uint16(c.SegCs & 0xffff) }
