@@ -4,10 +4,10 @@ import "testing"
 
 func BenchmarkDecode64(b *testing.B) {
 	raw := goodHeader().Encode()
-	b.SetBytes(Size64)
+	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Decode64(raw); err != nil {
+		if _, err := X64.Decode(raw); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -15,7 +15,7 @@ func BenchmarkDecode64(b *testing.B) {
 
 func BenchmarkEncode64(b *testing.B) {
 	h := goodHeader()
-	b.SetBytes(Size64)
+	b.SetBytes(int64(h.Size()))
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = h.Encode()

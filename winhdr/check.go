@@ -1,25 +1,9 @@
 package winhdr
 
-import (
-	"encoding/binary"
-	"fmt"
-	"unsafe"
-)
+import "fmt"
 
-const (
-	// MaxProcessors is the greatest NumberProcessors that Microsoft's
-	// debugger engine accepts (observed with 10.0.10240).
-	MaxProcessors = 0x500
-
-	// minBuild is the first x64 release, Windows Server 2003 SP1. The engine
-	// takes builds 0 and 1 for systems without 64-bit addresses (observed
-	// with 10.0.10240).
-	minBuild = 3790
-	// maxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
-	maxBuild = 0xffff
-
-	addressBits = uint64(MaxPFN-1) * PageSize // bits 12-51
-)
+// maxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
+const maxBuild = 0xffff
 
 // Check returns what is wrong with the fields of a full dump's header, in their
 // order, nothing if all is well. The run table is checked as Runs does.
@@ -29,115 +13,105 @@ const (
 // where Runs says so. Repairable are flag bits in DirectoryTableBase (they are
 // no part of the address); NumberProcessors (KiProcessorBlock has as many
 // entries as there are processors); MinorVersion and SystemTime
-// (KUSER_SHARED_DATA has both); KdDebuggerDataBlock (the block can be found),
-// and what it holds, PfnDataBase, PsLoadedModuleList and PsActiveProcessHead;
-// DumpType, which whoever writes the pages knows.
+// (KUSER_SHARED_DATA has both); PaeEnabled (the CPUs' CR4 and KDDEBUGGER_DATA64
+// say it too); KdDebuggerDataBlock (the block can be found), and what it holds,
+// PfnDataBase, PsLoadedModuleList and PsActiveProcessHead; DumpType, which
+// whoever writes the pages knows.
 //
 // The other fields are not checked: they change with every conversion, or no
 // reader depends on them.
-func (h *Header64) Check() []Problem {
-	var c checker
-	c.checkIdentity(h)
-	c.checkDirectoryTableBase(h)
-	c.pointer("PfnDataBase", unsafe.Offsetof(h.PfnDataBase), h.PfnDataBase)
-	c.pointer("PsLoadedModuleList", unsafe.Offsetof(h.PsLoadedModuleList), h.PsLoadedModuleList)
-	c.pointer("PsActiveProcessHead", unsafe.Offsetof(h.PsActiveProcessHead), h.PsActiveProcessHead)
-	if h.MachineImageType != MachineAMD64 {
-		c.add("MachineImageType", unsafe.Offsetof(h.MachineImageType),
-			machine(h.MachineImageType), machine(MachineAMD64), false)
+func (h *Header) Check() []Problem {
+	var problems []Problem
+	for _, r := range rules {
+		if _, ok := h.format.Header.Field(r.field); !ok {
+			continue
+		}
+		for _, p := range r.check(h) {
+			if p.Field == "" {
+				p.Field, p.Offset = r.field, h.Offset(r.field)
+			}
+			problems = append(problems, p)
+		}
 	}
-	if h.NumberProcessors == 0 || h.NumberProcessors > MaxProcessors {
-		c.add("NumberProcessors", unsafe.Offsetof(h.NumberProcessors),
-			hex(h.NumberProcessors), fmt.Sprintf("1 to 0x%x", MaxProcessors), true)
-	}
-	c.pointer("KdDebuggerDataBlock", unsafe.Offsetof(h.KdDebuggerDataBlock), h.KdDebuggerDataBlock)
-	_, problems := h.Runs()
-	c.problems = append(c.problems, problems...)
-	if h.DumpType != DumpTypeFull {
-		c.add("DumpType", unsafe.Offsetof(h.DumpType),
-			fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
-	}
-	if _, err := Time(h.SystemTime); err != nil {
-		c.add("SystemTime", unsafe.Offsetof(h.SystemTime), hex(h.SystemTime),
-			"a time from 1601 to 9999 in units of 100 ns", true)
-	}
-	return c.problems
+	return problems
 }
 
-type checker struct{ problems []Problem }
-
-func (c *checker) add(field string, offset uintptr, got, want string, repairable bool) {
-	c.problems = append(c.problems, Problem{
-		Field:      field,
-		Offset:     int(offset),
-		Got:        got,
-		Want:       want,
-		Repairable: repairable,
-	})
+// rules are the fields that are checked, in the order of the header. A check
+// returns what is wrong with the field; that it is about the rule's own field
+// need not be said. Its limits are the format's.
+var rules = []struct {
+	field string
+	check func(h *Header) []Problem
+}{
+	{"Signature", func(h *Header) []Problem {
+		return unless(h.Signature == SignaturePAGE, tag(h.Signature), tag(SignaturePAGE), false)
+	}},
+	{"ValidDump", func(h *Header) []Problem {
+		return unless(h.ValidDump == h.format.ValidDump, tag(h.ValidDump), tag(h.format.ValidDump), false)
+	}},
+	{"MinorVersion", func(h *Header) []Problem {
+		return unless(h.MinorVersion >= h.format.MinBuild && h.MinorVersion <= maxBuild, hex(h.MinorVersion),
+			fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
+	}},
+	{"DirectoryTableBase", (*Header).checkTableBase},
+	{"PfnDataBase", func(h *Header) []Problem { return h.checkPointer(h.PfnDataBase) }},
+	{"PsLoadedModuleList", func(h *Header) []Problem { return h.checkPointer(h.PsLoadedModuleList) }},
+	{"PsActiveProcessHead", func(h *Header) []Problem { return h.checkPointer(h.PsActiveProcessHead) }},
+	{"MachineImageType", func(h *Header) []Problem {
+		return unless(h.MachineImageType == h.format.Machine, machine(h.MachineImageType), h.format.machineText(), false)
+	}},
+	{"NumberProcessors", func(h *Header) []Problem {
+		n := h.NumberProcessors
+		return unless(n > 0 && int64(n) <= int64(h.format.MaxProcessors), hex(n), fmt.Sprintf("1 to 0x%x", h.format.MaxProcessors), true)
+	}},
+	{"PaeEnabled", func(h *Header) []Problem {
+		return unless(h.PaeEnabled <= 1, fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
+	}},
+	{"KdDebuggerDataBlock", func(h *Header) []Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
+	{"NumberOfRuns", func(h *Header) []Problem {
+		_, problems := h.Runs()
+		return problems
+	}},
+	{"DumpType", func(h *Header) []Problem {
+		return unless(h.DumpType == DumpTypeFull, fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
+	}},
+	{"SystemTime", func(h *Header) []Problem {
+		_, err := Time(h.SystemTime)
+		return unless(err == nil, hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
+	}},
 }
 
-func (c *checker) checkIdentity(h *Header64) {
-	if h.Signature != SignaturePAGE {
-		c.add("Signature", unsafe.Offsetof(h.Signature), tag(h.Signature), tag(SignaturePAGE), false)
+// unless is one problem with the field of a rule, if it is not ok.
+func unless(ok bool, got, want string, repairable bool) []Problem {
+	if ok {
+		return nil
 	}
-	if h.ValidDump != ValidDumpDU64 {
-		c.add("ValidDump", unsafe.Offsetof(h.ValidDump), tag(h.ValidDump), tag(ValidDumpDU64), false)
-	}
-	if h.MinorVersion < minBuild || h.MinorVersion > maxBuild {
-		c.add("MinorVersion", unsafe.Offsetof(h.MinorVersion), hex(h.MinorVersion),
-			fmt.Sprintf("a build number from 0x%x to 0x%x", minBuild, maxBuild), true)
-	}
+	return []Problem{{Got: got, Want: want, Repairable: repairable}}
 }
 
-// checkDirectoryTableBase: bits 0-11 of CR3 are flags or the PCID, bit 63 says
-// not to flush, the rest is the address (Intel SDM vol. 3, 4.5 and 4.10.4.1).
-func (c *checker) checkDirectoryTableBase(h *Header64) {
-	const field = "DirectoryTableBase"
-	offset, dtb := unsafe.Offsetof(h.DirectoryTableBase), h.DirectoryTableBase
-	root := dtb & addressBits
-	switch {
-	case root == 0 || isFill(dtb):
-		c.add(field, offset, hex(dtb), "the physical address of a page table", false)
-		return
-	case dtb != root:
-		c.add(field, offset, hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
+// checkTableBase: the register may hold more than the address of a page table.
+func (h *Header) checkTableBase() []Problem {
+	dtb, root := h.DirectoryTableBase, h.format.TableBase(h)
+	if root == 0 || isFill(dtb) {
+		return unless(false, hex(dtb), "the physical address of a page table", false)
 	}
-	if runs, _ := h.Runs(); !inRuns(runs, root) {
-		c.add(field, offset, hex(dtb), "an address inside one of the runs", false)
-	}
+	runs, _ := h.Runs()
+	return append(
+		unless(dtb == root, hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true),
+		unless(runs == nil || inRuns(runs, root), hex(dtb), "an address inside one of the runs", false)...)
 }
 
-// inRuns tells whether a physical address lies in one of the runs; yes if there
-// are none, which is said of the run table.
+// inRuns tells whether a physical address lies in one of the runs.
 func inRuns(runs []PhysicalMemoryRun64, pa uint64) bool {
 	for _, run := range runs {
 		if pfn := pa / PageSize; pfn >= run.BasePage && pfn-run.BasePage < run.PageCount {
 			return true
 		}
 	}
-	return runs == nil
+	return false
 }
 
-// pointer checks a kernel address: the upper half of the widest address space,
-// that of 5-level paging, since the header does not say which it is.
-func (c *checker) pointer(field string, offset uintptr, va uint64) {
-	if va < kernelStart {
-		c.add(field, offset, hex(va), "a kernel address", true)
-	}
-}
-
-func tag(v uint32) string {
-	return fmt.Sprintf("%q (0x%08x)", binary.LittleEndian.AppendUint32(nil, v), v)
-}
-
-func machine(v uint32) string {
-	switch v {
-	case MachineAMD64:
-		return "0x8664 (x64)"
-	case MachineI386:
-		return "0x14c (32-bit x86)"
-	case MachineARM64:
-		return "0xaa64 (64-bit Arm)"
-	}
-	return hex(v)
+// checkPointer checks a kernel address.
+func (h *Header) checkPointer(va uint64) []Problem {
+	return unless(va >= h.format.KernelStart && !isFill(va), hex(va), "a kernel address", true)
 }

@@ -10,7 +10,7 @@ import (
 
 func TestComment(t *testing.T) {
 	t.Parallel()
-	h := NewHeader(false)
+	h := X64.New()
 	assert.Empty(t, h.CommentText(), "never set")
 	for _, text := range []string{"", "made by windmp", strings.Repeat("x", 127)} {
 		require.NoError(t, h.SetComment(text))
@@ -27,7 +27,7 @@ func TestComment(t *testing.T) {
 
 func TestSetCommentRefuses(t *testing.T) {
 	t.Parallel()
-	h := NewHeader(false)
+	h := X64.New()
 	before := h.Clone()
 	require.EqualError(t, h.SetComment(strings.Repeat("x", 128)), "Comment at 0xfb0: got 0x80 bytes, want at most 0x7f")
 	require.EqualError(t, h.SetComment("tab\t"), "Comment at 0xfb0: got byte 0x09 at 0x3, want printable ASCII")

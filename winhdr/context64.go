@@ -1,6 +1,10 @@
 package winhdr
 
-import "unsafe"
+import (
+	"bytes"
+	"fmt"
+	"unsafe"
+)
 
 // ContextSize64 is the size of the x64 CONTEXT in bytes (winnt.h).
 const ContextSize64 = 0x4d0
@@ -95,7 +99,91 @@ func DecodeContext64(b []byte) (*Context64, error) {
 	return decode[Context64]("context", b, ContextSize64)
 }
 
+func decodeContext64(b []byte) (Context, error) {
+	c, err := DecodeContext64(b)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Machine is MachineAMD64.
+func (c *Context64) Machine() uint32 { return MachineAMD64 }
+
+// IP is Rip.
+func (c *Context64) IP() uint64 { return c.Rip }
+
+// SP is Rsp.
+func (c *Context64) SP() uint64 { return c.Rsp }
+
+// Mode goes by SegCs.
+func (c *Context64) Mode() Mode {
+	switch c.SegCs {
+	case kernelCS:
+		return ModeKernel
+	case userCS:
+		return ModeUser
+	}
+	return ModeUnknown
+}
+
+// Arguments are Rcx, Rdx, R8 and R9 (the x64 calling convention of Windows).
+func (c *Context64) Arguments() []uint64 { return []uint64{c.Rcx, c.Rdx, c.R8, c.R9} }
+
 // Encode returns the ContextSize64 bytes of c.
 func (c *Context64) Encode() []byte {
 	return encode(c, ContextSize64)
+}
+
+// CheckMode: debuggers take any code segment but the kernel's and that of 64-bit
+// processes for 32-bit code, whatever ContextFlags says.
+func (c *Context64) CheckMode() error {
+	if c.Mode() == ModeUnknown {
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")
+	}
+	return nil
+}
+
+// MxCsrError says that the two MxCsr of a CONTEXT differ, see [Context64].
+type MxCsrError struct {
+	Context, FltSave uint32 // MxCsr of each
+}
+
+// Error gives both, and who refuses them.
+func (e *MxCsrError) Error() string {
+	return fmt.Sprintf("two MxCsr, %#x and %#x: kdmp-parser refuses the dump", e.Context, e.FltSave)
+}
+
+// CheckForReaders returns a *MxCsrError when the two MxCsr differ.
+func (c *Context64) CheckForReaders() error {
+	if c.MxCsr != c.FltSave.MxCsr {
+		return &MxCsrError{Context: c.MxCsr, FltSave: c.FltSave.MxCsr}
+	}
+	return nil
+}
+
+// ForHeader returns a copy whose two MxCsr are equal.
+func (c *Context64) ForHeader() Context {
+	same := *c
+	same.FltSave.MxCsr = same.MxCsr
+	return &same
+}
+
+// Same compares all but homes of parameters, vector and branch registers, which
+// no source carries, and ContextFlags.
+func (c *Context64) Same(other Context, more RegisterSet) bool {
+	o, ok := other.(*Context64)
+	if !ok {
+		return false
+	}
+	a := *c
+	a.ContextFlags = o.ContextFlags
+	if !more.Has(DebugRegisters) {
+		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = o.Dr0, o.Dr1, o.Dr2, o.Dr3, o.Dr6, o.Dr7
+	}
+	if !more.Has(FloatRegisters) {
+		a.MxCsr, a.FltSave = o.MxCsr, o.FltSave
+	}
+	from, to := unsafe.Offsetof(a.ContextFlags), unsafe.Offsetof(a.VectorRegister)
+	return bytes.Equal(a.Encode()[from:to], o.Encode()[from:to])
 }

@@ -1,11 +1,14 @@
-// Package winhdr declares the headers of x64 and 32-bit x86 Windows kernel crash
-// dumps and the CONTEXT of both, once: it decodes, encodes, checks and repairs
-// them, and reads no guest memory.
+// Package winhdr declares the headers of Windows kernel crash dumps and the
+// CONTEXT, each once a machine: it decodes, encodes, checks and repairs them, and
+// reads no guest memory.
+//
+// A machine is one value, a [Format]: [X64] and [X86], or one that a caller fills
+// in. [Recognise] and [Decode] choose it by the bytes; nobody else need ask which
+// it is, because [Header] and [Context] have the answers.
 //
 // A dump begins with 0x2000 bytes that Microsoft calls DUMP_HEADER64, or with
 // 0x1000 that it calls DUMP_HEADER32, which has the same things in narrower fields
-// and in another order. They say
-// which physical pages the file holds (the run table), where the System
+// and in another order. They say which physical pages the file holds (the run table), where the System
 // process's page table and the kernel's own description of itself are (KDBG),
 // and why the machine stopped. In a full dump, DumpType 1, the pages of the run
 // table follow, back to back. Everything is little-endian.
@@ -26,8 +29,9 @@
 // input, however hostile, makes anything here panic, and what Runs returns is
 // always a table that can be written: see there.
 //
-// All values are plain data; nothing here is safe to change from two goroutines
-// at the same time, nor is it hidden state.
+// All values are plain data, and what only reads one never writes to it: two
+// goroutines may read the same, while nobody sets a field. [Diff] says what was
+// changed, field by field.
 //
 // # Sources
 //

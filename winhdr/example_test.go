@@ -9,21 +9,22 @@ import (
 // A header as a guest's driver might publish it is decoded, judged, and put
 // right. Every byte that is not named here stays as it was.
 func Example() {
-	published := make([]byte, winhdr.Size64)
-	winhdr.PageFill(published)
-
-	h, err := winhdr.Decode64(published)
+	published := winhdr.X64.New()
+	err := published.SetRuns([]winhdr.PhysicalMemoryRun64{{BasePage: 0x1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x1ee0}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	h.ValidDump = winhdr.ValidDumpDU64
-	h.PhysicalMemory.NumberOfRuns = 3
-	h.PhysicalMemory.NumberOfPages = 0x1f7e
-	h.PhysicalMemory.Run[0] = winhdr.PhysicalMemoryRun64{BasePage: 0x100, PageCount: 0x1ee0}
-	h.PhysicalMemory.Run[1] = winhdr.PhysicalMemoryRun64{BasePage: 0x1, PageCount: 0x9e}
-	h.PhysicalMemory.Run[2] = winhdr.PhysicalMemoryRun64{BasePage: 0x100000, PageCount: 0}
+	note := published.Encode()
+	copy(note, "EGAP")                              // a damaged signature
+	note[winhdr.X64.Offset("NumberOfPages")] = 0x7f // a wrong sum
 
+	h, err := winhdr.Decode(note)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	before := h.Clone()
 	runs, problems := h.Runs()
 	for _, p := range problems {
 		fmt.Println(p, "- repairable:", p.Repairable)
@@ -32,15 +33,16 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	h.DumpType = winhdr.DumpTypeFull
-	h.RequiredDumpSpace = winhdr.Size64 + h.PhysicalMemory.NumberOfPages*winhdr.PageSize
-
-	out := h.Encode()
-	fmt.Printf("%s%s, %v dump of 0x%x pages\n", out[:4], out[4:8], h.DumpType, h.PhysicalMemory.NumberOfPages)
+	h.Signature = winhdr.SignaturePAGE
+	h.RequiredDumpSpace = 0x1f80000
+	for _, d := range winhdr.Diff(before, h) {
+		fmt.Println(d)
+	}
 	// Output:
-	// Run[2].PageCount at 0xc0: got 0x0, want at least one page - repairable: true
-	// Run[1].BasePage at 0xa8: got 0x1, want at least 0x100, that of the run before - repairable: true
-	// PAGEDU64, full dump of 0x1f7e pages
+	// NumberOfPages at 0x90: got 0x1f7f, want 0x1f7e, the sum over the runs - repairable: true
+	// Signature at 0x0: 0x50414745 becomes 0x45474150
+	// NumberOfPages at 0x90: 0x1f7f becomes 0x1f7e
+	// RequiredDumpSpace at 0xfa0: 0x4547415045474150 becomes 0x1f80000
 }
 
 // A context that Windows saved is told from memory that was never written.

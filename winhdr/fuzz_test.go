@@ -11,23 +11,23 @@ func FuzzHeader64(f *testing.F) {
 	const toRuns, toTime = 0x344, 0xfb0
 	f.Add(goodHeader().Encode()[:toRuns])
 	f.Add(goodHeader().Encode()[:toTime])
-	f.Add(withRuns(PhysicalMemoryRun64{9, 4}, PhysicalMemoryRun64{0, 0}, PhysicalMemoryRun64{8, 3}).Encode()[:toRuns])
-	f.Add(withRuns(PhysicalMemoryRun64{1, ^uint64(0)}).Encode()[:toRuns])
+	f.Add(withRuns(pageRun{9, 4}, pageRun{0, 0}, pageRun{8, 3}).Encode()[:toRuns])
+	f.Add(withRuns(pageRun{1, ^uint64(0)}).Encode()[:toRuns])
 	filled := make([]byte, toTime)
 	PageFill(filled)
 	f.Add(filled)
 	f.Add([]byte{})
 
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := Decode64(b)
+		h, err := X64.Decode(b)
 		if (h == nil) == (err == nil) {
 			t.Fatalf("value %v, error %v: want one of them", h != nil, err)
 		}
 		if err != nil {
-			padded := make([]byte, Size64)
+			padded := make([]byte, X64.Size())
 			copy(padded, b)
 			b = padded
-			if h, err = Decode64(b); err != nil {
+			if h, err = X64.Decode(b); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -35,10 +35,10 @@ func FuzzHeader64(f *testing.F) {
 			t.Fatal("encoding changed the bytes")
 		}
 		checkRuns(t, h)
-		if problems := h.Check(); len(problems) > 3*MaxRuns64+16 {
+		if problems := h.Check(); len(problems) > 3*maxRuns64+16 {
 			t.Fatalf("%d problems", len(problems))
 		}
-		if len(commentText(&h.Comment)) > len(h.Comment) {
+		if len(h.CommentText()) > len(h.Comment) {
 			t.Fatal("comment longer than its field")
 		}
 		_ = h.DumpType.String()
@@ -47,7 +47,7 @@ func FuzzHeader64(f *testing.F) {
 
 // checkRuns: Runs gives a table that is valid in every respect, or nil and a
 // problem that is not repairable; and setting it leaves nothing to repair.
-func checkRuns(t *testing.T, h *Header64) {
+func checkRuns(t *testing.T, h *Header) {
 	t.Helper()
 	runs, problems := h.Runs()
 	hopeless := false
@@ -63,17 +63,17 @@ func checkRuns(t *testing.T, h *Header64) {
 	if runs == nil {
 		return
 	}
-	if len(runs) == 0 || len(runs) > MaxRuns64 {
+	if len(runs) == 0 || len(runs) > maxRuns64 {
 		t.Fatalf("%d runs", len(runs))
 	}
 	var next uint64
 	for _, run := range runs {
-		if run.PageCount == 0 || run.BasePage < next || run.BasePage >= MaxPFN || run.PageCount > MaxPFN-run.BasePage {
+		if run.PageCount == 0 || run.BasePage < next || run.BasePage >= pfnLimit64 || run.PageCount > pfnLimit64-run.BasePage {
 			t.Fatalf("runs %x", runs)
 		}
 		next = run.BasePage + run.PageCount
 	}
-	fixed := *h
+	fixed := h.Clone()
 	if err := fixed.SetRuns(runs); err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +87,12 @@ func checkRuns(t *testing.T, h *Header64) {
 
 // samePages compares the first and last page of every run of the header with
 // the runs, and the other way round.
-func samePages(h *Header64, runs []PhysicalMemoryRun64) bool {
-	raw := h.PhysicalMemory.Run[:h.PhysicalMemory.NumberOfRuns]
+func samePages(h *Header, runs []pageRun) bool {
+	raw := h.RunTable().Runs
 	return edgesIn(raw, runs) && edgesIn(runs, raw)
 }
 
-func edgesIn(edges, runs []PhysicalMemoryRun64) bool {
+func edgesIn(edges, runs []pageRun) bool {
 	for _, edge := range edges {
 		if edge.PageCount != 0 &&
 			(!holds(runs, edge.BasePage) || !holds(runs, edge.BasePage+edge.PageCount-1)) {
@@ -102,7 +102,7 @@ func edgesIn(edges, runs []PhysicalMemoryRun64) bool {
 	return true
 }
 
-func holds(runs []PhysicalMemoryRun64, page uint64) bool {
+func holds(runs []pageRun, page uint64) bool {
 	for _, run := range runs {
 		if page >= run.BasePage && page-run.BasePage < run.PageCount {
 			return true
@@ -148,25 +148,24 @@ func FuzzContext64(f *testing.F) {
 func FuzzHeader32(f *testing.F) {
 	f.Add(goodHeader32().Encode())
 	f.Add(goodHeader32().Encode()[:0x320])
-	overlapping := goodHeader32()
-	overlapping.PhysicalMemory.Run[0].PageCount = 0x200
+	overlapping := withTable(goodHeader32(), 2, 0x1f7e, pageRun{1, 0x200})
 	f.Add(overlapping.Encode()[:0x320])
 	f.Add(kernelContext32().Encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := Decode32(b)
+		h, err := X86.Decode(b)
 		if (h == nil) == (err == nil) {
 			t.Fatalf("value %v, error %v: want one of them", h != nil, err)
 		}
-		padded := make([]byte, Size32)
+		padded := make([]byte, X86.Size())
 		copy(padded, b)
-		if h, err = Decode32(padded); err != nil {
+		if h, err = X86.Decode(padded); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(padded, h.Encode()) {
 			t.Fatal("encoding changed the bytes")
 		}
-		if problems := h.Check(); len(problems) > 3*MaxRuns32+16 {
+		if problems := h.Check(); len(problems) > 3*maxRuns32+16 {
 			t.Fatalf("%d problems", len(problems))
 		}
 		if runs, _ := h.Runs(); runs != nil {
@@ -184,6 +183,6 @@ func FuzzHeader32(f *testing.F) {
 		if c.PlausibleKernel() == nil && (c.Plausible() != nil || c.Eip < kernelStart32 || c.SegCs != kernelCS32) {
 			t.Fatalf("taken for the kernel's: %+v", c)
 		}
-		_, _ = c.ContextFlags.String(), commentText(&h.Comment)
+		_, _ = c.ContextFlags.String(), h.CommentText()
 	})
 }

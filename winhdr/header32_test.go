@@ -1,9 +1,6 @@
 package winhdr
 
 import (
-	"bytes"
-	"encoding/binary"
-	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -12,29 +9,20 @@ import (
 )
 
 // goodHeader32 returns a header that Check has nothing against.
-func goodHeader32() *Header32 {
-	b := make([]byte, Size32)
-	PageFill(b)
-	h, _ := Decode32(b)
-	h.ValidDump = ValidDumpDUMP
+func goodHeader32() *Header {
+	h := X86.New()
 	h.MajorVersion = 0xf
 	h.MinorVersion = 7601
 	h.DirectoryTableBase = 0x185000
 	h.PfnDataBase = 0x82b7d708
 	h.PsLoadedModuleList = 0x82b4e4d0
 	h.PsActiveProcessHead = 0x82b46df8
-	h.MachineImageType = MachineI386
 	h.NumberProcessors = 2
 	h.BugCheckCode = BugCheckLiveSystemDump
 	h.PaeEnabled = 1
 	h.KdDebuggerDataBlock = 0x82b2fbe8
-	h.PhysicalMemory.NumberOfRuns = 2
-	h.PhysicalMemory.NumberOfPages = 0x1f7e
-	h.PhysicalMemory.Run[0] = PhysicalMemoryRun32{0x1, 0x9e}
-	h.PhysicalMemory.Run[1] = PhysicalMemoryRun32{0x100, 0x1ee0}
-	h.DumpType = DumpTypeFull
 	h.SystemTime = 0x01d9c0ffee000000
-	return h
+	return withTable(h, 2, 0x1f7e, pageRun{0x1, 0x9e}, pageRun{0x100, 0x1ee0})
 }
 
 var header32Layout = []layoutRow{
@@ -55,10 +43,9 @@ var header32Layout = []layoutRow{
 	{"KdSecondaryVersion", 0x05d, wdk},
 	{"Spare", 0x05e, wdk},
 	{"KdDebuggerDataBlock", 0x060, wdk + qemu},
-	{"PhysicalMemory", 0x064, wdk + qemu},
-	{"PhysicalMemoryTail", 0x31c, "0x64 + 8 + 86 * 8, to the end of the 700 bytes"},
+	{"descriptor32", 0x064, wdk + qemu},
+	{"RunTail", 0x31c, "0x64 + 8 + 86 * 8, to the end of the 700 bytes"},
 	{"Context", 0x320, wdk},
-	{"ContextTail", 0x5ec, "0x320 + 0x2cc, to the end of the 1200 bytes"},
 	{"Exception", 0x7d0, wdk},
 	{"Comment", 0x820, wdk},
 	{"Attributes", 0x8a0, wdk},
@@ -129,95 +116,53 @@ var floatSaveLayout = []layoutRow{
 func TestLayout32(t *testing.T) {
 	t.Parallel()
 	testLayouts(t, []layoutCase{
-		{Header32{}, 0x1000, header32Layout},
-		{PhysicalMemoryDescriptor32{}, 0x2b8, []layoutRow{
+		{header32{}, 0x1000, header32Layout},
+		{descriptor32{}, 0x2b8, []layoutRow{
 			{"NumberOfRuns", 0, wdk + qemu},
 			{"NumberOfPages", 4, wdk + qemu},
 			{"Run", 8, wdk + qemu},
 		}},
-		{PhysicalMemoryRun32{}, 8, []layoutRow{{"BasePage", 0, wdk + qemu}, {"PageCount", 4, wdk + qemu}}},
-		{ExceptionRecord32{}, 0x50, exception32Layout},
+		{run32{}, 8, []layoutRow{{"BasePage", 0, wdk + qemu}, {"PageCount", 4, wdk + qemu}}},
+		{exception32{}, 0x50, exception32Layout},
 		{Context32{}, 0x2cc, context32Layout},
 		{FloatingSaveArea{}, 0x70, floatSaveLayout},
 	})
-	assert.EqualValues(t, 0x68, layout32.offsetPages, "file(1) reads the page count there")
-	assert.EqualValues(t, 0x6c, layout32.offsetRun)
-}
-
-func TestHeader32EncodeIsDecodesInverse(t *testing.T) {
-	t.Parallel()
-	random := make([]byte, Size32)
-	source := rand.NewChaCha8([32]byte{2})
-	_, _ = source.Read(random)
-	filled := make([]byte, Size32)
-	PageFill(filled)
-	for name, b := range map[string][]byte{"random": random, "filled": filled, "zero": make([]byte, Size32)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			before := bytes.Clone(b)
-			h, err := Decode32(b)
-			require.NoError(t, err)
-			assert.Equal(t, before, h.Encode())
-			assert.Equal(t, binary.LittleEndian.Uint32(b[0x60:]), h.KdDebuggerDataBlock)
-			assert.Equal(t, binary.LittleEndian.Uint32(b[0x320+0xb8:]), h.Context.Eip)
-			assert.Equal(t, binary.LittleEndian.Uint64(b[0xfc0:]), h.SystemTime)
-
-			c, err := DecodeContext32(b[0x320 : 0x320+ContextSize32])
-			require.NoError(t, err)
-			assert.Equal(t, h.Context, *c)
-			assert.Equal(t, b[0x320:0x320+ContextSize32], c.Encode())
-		})
-	}
-}
-
-func TestHeader32WantsTheExactSize(t *testing.T) {
-	t.Parallel()
-	for _, size := range []int{0, Size32 - 1, Size32 + 1, Size64} {
-		h, err := Decode32(make([]byte, size))
-		assert.Nil(t, h)
-		var sizeErr *SizeError
-		require.ErrorAs(t, err, &sizeErr)
-		assert.Equal(t, SizeError{"32-bit dump header", size, Size32}, *sizeErr)
-	}
-	c, err := DecodeContext32(make([]byte, 0x2d0))
-	assert.Nil(t, c)
-	require.EqualError(t, err, "32-bit context: got 0x2d0 bytes, want 0x2cc")
 }
 
 func TestCheck32(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, goodHeader32().Check())
 	for name, tt := range map[string]struct {
-		spoil      func(h *Header32)
+		spoil      func(h *Header)
 		want       string
 		repairable bool
 	}{
-		"signature":   {func(h *Header32) { h.Signature = 1 }, "Signature at 0x0", false},
-		"64-bit":      {func(h *Header32) { h.ValidDump = ValidDumpDU64 }, "ValidDump at 0x4", false},
-		"build":       {func(h *Header32) { h.MinorVersion = 1381 }, "MinorVersion at 0xc: got 0x565", true},
-		"no DTB":      {func(h *Header32) { h.DirectoryTableBase = Fill }, "DirectoryTableBase at 0x10: got 0x45474150 ('PAGE' fill", false},
-		"DTB flags":   {func(h *Header32) { h.DirectoryTableBase |= 0x18 }, "got 0x185018, want 0x185000, the address alone", true},
-		"DTB outside": {func(h *Header32) { h.DirectoryTableBase = 0xff000000 }, "want an address inside one of the runs", false},
-		"DTB flags without PAE": {func(h *Header32) {
+		"signature":   {func(h *Header) { h.Signature = 1 }, "Signature at 0x0", false},
+		"64-bit":      {func(h *Header) { h.ValidDump = ValidDumpDU64 }, "ValidDump at 0x4", false},
+		"build":       {func(h *Header) { h.MinorVersion = 1381 }, "MinorVersion at 0xc: got 0x565", true},
+		"no DTB":      {func(h *Header) { h.DirectoryTableBase = uint64(Fill) }, "DirectoryTableBase at 0x10: got 0x45474150 ('PAGE' fill", false},
+		"DTB flags":   {func(h *Header) { h.DirectoryTableBase |= 0x18 }, "got 0x185018, want 0x185000, the address alone", true},
+		"DTB outside": {func(h *Header) { h.DirectoryTableBase = 0xff000000 }, "want an address inside one of the runs", false},
+		"DTB flags without PAE": {func(h *Header) {
 			h.PaeEnabled = 0
 			h.DirectoryTableBase |= 0x20
 		}, "got 0x185020, want 0x185000, the address alone", true},
-		"PFN database": {func(h *Header32) { h.PfnDataBase = 0x7fffffff }, "PfnDataBase at 0x14", true},
-		"modules":      {func(h *Header32) { h.PsLoadedModuleList = Fill }, "PsLoadedModuleList at 0x18", true},
-		"processes":    {func(h *Header32) { h.PsActiveProcessHead = 0 }, "PsActiveProcessHead at 0x1c", true},
-		"machine":      {func(h *Header32) { h.MachineImageType = MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
-		"CPUs":         {func(h *Header32) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 0x20", true},
-		"PAE":          {func(h *Header32) { h.PaeEnabled = 'P' }, "PaeEnabled at 0x5c: got 0x50, want 0 or 1", true},
-		"KDBG":         {func(h *Header32) { h.KdDebuggerDataBlock = 0x1000 }, "KdDebuggerDataBlock at 0x60", true},
-		"runs":         {func(h *Header32) { h.PhysicalMemory.NumberOfRuns = 87 }, "NumberOfRuns at 0x64: got 0x57, want 1 to 86 runs", false},
-		"pages":        {func(h *Header32) { h.PhysicalMemory.NumberOfPages++ }, "NumberOfPages at 0x68", true},
-		"run order": {func(h *Header32) {
-			m := &h.PhysicalMemory
-			m.Run[0], m.Run[1] = m.Run[1], m.Run[0]
+		"PFN database": {func(h *Header) { h.PfnDataBase = 0x7fffffff }, "PfnDataBase at 0x14", true},
+		"modules":      {func(h *Header) { h.PsLoadedModuleList = uint64(Fill) }, "PsLoadedModuleList at 0x18", true},
+		"processes":    {func(h *Header) { h.PsActiveProcessHead = 0 }, "PsActiveProcessHead at 0x1c", true},
+		"machine":      {func(h *Header) { h.MachineImageType = MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
+		"CPUs":         {func(h *Header) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 0x20", true},
+		"PAE":          {func(h *Header) { h.PaeEnabled = 'P' }, "PaeEnabled at 0x5c: got 0x50, want 0 or 1", true},
+		"KDBG":         {func(h *Header) { h.KdDebuggerDataBlock = 0x1000 }, "KdDebuggerDataBlock at 0x60", true},
+		"runs":         {func(h *Header) { withCount(h, 87) }, "NumberOfRuns at 0x64: got 0x57, want 1 to 86 runs", false},
+		"pages":        {func(h *Header) { withPages(h, h.RunTable().Pages+1) }, "NumberOfPages at 0x68", true},
+		"run order": {func(h *Header) {
+			r := h.RunTable().Runs
+			withTable(h, 2, 0x1f7e, r[1], r[0])
 		}, "Run[1].BasePage at 0x74", true},
-		"run too long": {func(h *Header32) { h.PhysicalMemory.Run[1].PageCount = 0xffffffff }, "Run[1].PageCount at 0x78", false},
-		"type":         {func(h *Header32) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
-		"time":         {func(h *Header32) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
+		"run too long": {func(h *Header) { withTable(h, 2, 0x1f7e, pageRun{1, 0x9e}, pageRun{0x100, 0xffffffff}) }, "Run[1].PageCount at 0x78", false},
+		"type":         {func(h *Header) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
+		"time":         {func(h *Header) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -236,42 +181,34 @@ func TestCheck32(t *testing.T) {
 func TestSetRuns32(t *testing.T) {
 	t.Parallel()
 	h := goodHeader32()
-	many := make([]PhysicalMemoryRun64, MaxRuns32)
+	many := make(pageRuns, X86.MaxRuns())
 	for i := range many {
-		many[i] = PhysicalMemoryRun64{uint64(i) * 0x10, 8}
+		many[i] = pageRun{uint64(i) * 0x10, 8}
 	}
 	require.NoError(t, h.SetRuns(many))
-	assert.EqualValues(t, MaxRuns32, h.PhysicalMemory.NumberOfRuns)
-	assert.EqualValues(t, MaxRuns32*8, h.PhysicalMemory.NumberOfPages)
+	assert.Equal(t, RunTable{86, 86 * 8, many}, h.RunTable())
 	runs, problems := h.Runs()
 	assert.Empty(t, problems)
 	assert.Equal(t, many, runs)
 
 	require.NoError(t, h.SetRuns(many[:1]))
-	assert.Equal(t, PhysicalMemoryRun32{}, h.PhysicalMemory.Run[1])
-	before := *h
-	for name, runs := range map[string][]PhysicalMemoryRun64{
+	at := X86.Offset("Run")
+	assert.Equal(t, make([]byte, 85*8), h.Encode()[at+8:at+86*8])
+	before := h.Clone()
+	for name, runs := range map[string]pageRuns{
 		"none":       nil,
-		"too many":   make([]PhysicalMemoryRun64, MaxRuns32+1),
+		"too many":   make(pageRuns, 87),
 		"not sorted": {{8, 1}, {0, 1}},
-		"too high":   {{MaxPFN32, 1}},
-		"too long":   {{1, MaxPFN32}},
+		"too high":   {{X86.PFNLimit, 1}},
+		"too long":   {{1, X86.PFNLimit}},
 	} {
 		require.Error(t, h.SetRuns(runs), name)
-		assert.Equal(t, before, *h, name)
+		assert.Equal(t, before, h, name)
 	}
 	require.EqualError(t, h.SetRuns(nil), "NumberOfRuns at 0x64: got 0x0, want 1 to 86 runs with pages")
-	require.NoError(t, h.SetRuns([]PhysicalMemoryRun64{{0, MaxPFN32}}))
+	require.NoError(t, h.SetRuns(pageRuns{{0, X86.PFNLimit}}))
 	_, problems = h.Runs()
 	assert.Empty(t, problems)
-}
-
-func TestComment32(t *testing.T) {
-	t.Parallel()
-	h := goodHeader32()
-	assert.Empty(t, commentText(&h.Comment))
-	copy(h.Comment[:], "made by \x1b\x00")
-	assert.Equal(t, "made by ?", commentText(&h.Comment))
 }
 
 func kernelContext32() *Context32 {

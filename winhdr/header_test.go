@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,117 +15,233 @@ import (
 func TestHeaderRoundTrip(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, size := range []int{Size64, Size32} {
-		raw := make([]byte, size)
-		for i := range raw {
-			raw[i] = byte(r.Uint32())
+	for _, f := range Formats() {
+		random := make([]byte, f.Size())
+		for i := range random {
+			random[i] = byte(r.Uint32())
 		}
-		h, err := DecodeHeader(raw)
-		require.NoError(t, err)
-		assert.Equal(t, size == Size32, h.Is32())
-		assert.Equal(t, size, h.Size())
-		assert.Equal(t, raw, h.Encode())
-		assert.Equal(t, raw, h.Clone().Encode())
+		filled := make([]byte, f.Size())
+		PageFill(filled)
+		for _, raw := range [][]byte{random, filled, make([]byte, f.Size())} {
+			before := bytes.Clone(raw)
+			h, err := f.Decode(raw)
+			require.NoError(t, err)
+			assert.Same(t, f, h.Format())
+			assert.Equal(t, f.Size(), h.Size())
+			assert.Equal(t, raw, h.Encode())
+			assert.Equal(t, raw, h.Clone().Encode())
+			assert.Equal(t, before, raw, "the input is left alone")
+			raw[0]++
+			assert.Equal(t, before, h.Encode(), "the header does not depend on it any more")
+			c := h.Context()
+			assert.Equal(t, before[h.Offset("Context"):][:f.Registers.Size()], c.Encode())
+		}
+		for _, size := range []int{0, 0x1800, f.Size() - 1, f.Size() + 1} {
+			h, err := f.Decode(make([]byte, size))
+			assert.Nil(t, h)
+			var wrong *SizeError
+			require.ErrorAs(t, err, &wrong)
+			assert.Equal(t, SizeError{f.Name + " dump header", size, f.Size()}, *wrong)
+		}
+		for _, size := range []int{0, f.Registers.Size() - 1, f.Registers.Size() + 1} {
+			c, err := f.DecodeContext(make([]byte, size))
+			assert.Nil(t, c)
+			var wrong *SizeError
+			require.ErrorAs(t, err, &wrong)
+			assert.Equal(t, f.Registers.Size(), wrong.Want)
+		}
 	}
-	_, err := DecodeHeader(make([]byte, 0x1800))
-	var wrong *SizeError
-	require.ErrorAs(t, err, &wrong)
 }
 
-// TestHeaderFields: each field of Header stands in one of the layouts at least, and
+// TestHeaderFields: each field of Header stands in one of the formats at least, and
 // changes these bytes only.
 func TestHeaderFields(t *testing.T) {
 	t.Parallel()
-	for _, is32 := range []bool{false, true} {
-		blank := NewHeader(is32)
+	found := map[string]bool{}
+	for _, f := range Formats() {
+		blank := f.New()
 		before := blank.Encode()
-		fields := reflect.TypeOf(*blank)
 		seen := 0
-		for i := range fields.NumField() {
-			f := fields.Field(i)
-			if !f.IsExported() {
-				continue
-			}
-			_, in64 := reflect.TypeFor[Header64]().FieldByName(f.Name)
-			_, in32 := reflect.TypeFor[Header32]().FieldByName(f.Name)
-			assert.True(t, in64 || in32, f.Name)
-			in, ok := reflect.TypeOf(blank.layout()).Elem().FieldByName(f.Name)
+		for i, name := range headerFields {
+			in, ok := f.Header.Field(name)
 			if !ok {
-				assert.Zero(t, blank.Offset(f.Name))
+				assert.Zero(t, blank.Offset(name))
 				continue
 			}
-			assert.EqualValues(t, in.Offset, blank.Offset(f.Name))
-			h := blank.Clone()
-			v := reflect.ValueOf(h).Elem().Field(i)
+			found[name] = true
+			assert.Equal(t, in.Offset, blank.Offset(name))
+			h := *blank
+			v := reflect.ValueOf(&h).Elem().Field(i)
 			if v.Kind() == reflect.Array {
 				v = v.Index(v.Len() - 1)
 			}
 			v.SetUint(^v.Uint() & (1<<v.Type().Bits() - 1))
 			after := h.Encode()
-			require.False(t, bytes.Equal(before, after), f.Name)
-			at, end := int(in.Offset), int(in.Offset+in.Type.Size())
-			assert.Equal(t, before[:at], after[:at], f.Name)
-			assert.Equal(t, before[end:], after[end:], f.Name)
+			require.False(t, bytes.Equal(before, after), name)
+			assert.Equal(t, before[:in.Offset], after[:in.Offset], name)
+			assert.Equal(t, before[in.end():], after[in.end():], name)
+			diffs := Diff(blank, &h)
+			require.Len(t, diffs, 1)
+			assert.Contains(t, diffs[0].Field, name)
 			seen++
 		}
 		assert.Greater(t, seen, 20)
-		assert.Equal(t, before, blank.Encode(), "a clone shares nothing")
+		assert.Equal(t, before, blank.Encode(), "a copy shares nothing")
 	}
+	assert.Len(t, found, len(headerFields))
 }
 
-func TestNewHeader(t *testing.T) {
+func TestNew(t *testing.T) {
 	t.Parallel()
-	for _, is32 := range []bool{false, true} {
-		h := NewHeader(is32)
-		assert.Equal(t, is32, h.Is32())
-		assert.Equal(t, h.Machine(), h.MachineImageType)
-		assert.Equal(t, ValidDumpOf(is32), h.ValidDump)
+	for _, f := range Formats() {
+		h := f.New()
+		assert.Equal(t, f.Machine, h.MachineImageType)
+		assert.Equal(t, f.ValidDump, h.ValidDump)
 		assert.Equal(t, DumpTypeFull, h.DumpType)
-		assert.Zero(t, h.ListedPages())
+		assert.Equal(t, RunTable{}, h.RunTable())
 		assert.Equal(t, Fill, h.SuiteMask)
 		require.Error(t, h.Context().Plausible())
-		runs := make([]PhysicalMemoryRun64, h.MaxRuns())
+		runs := make(pageRuns, f.MaxRuns())
 		for i := range runs {
-			runs[i] = PhysicalMemoryRun64{BasePage: uint64(2 * i), PageCount: 1}
+			runs[i] = pageRun{BasePage: uint64(2 * i), PageCount: 1}
 		}
 		require.NoError(t, h.SetRuns(runs))
 		got, problems := h.Runs()
 		assert.Equal(t, runs, got)
 		assert.Empty(t, problems)
-		assert.EqualValues(t, h.MaxRuns(), h.ListedPages())
-		require.Error(t, h.SetRuns(append(runs, PhysicalMemoryRun64{BasePage: 1000, PageCount: 1})))
+		assert.EqualValues(t, f.MaxRuns(), h.RunTable().Pages)
+		require.Error(t, h.SetRuns(append(runs, pageRun{BasePage: 1000, PageCount: 1})))
+	}
+}
+
+// TestReadersDoNotWrite: with -race, two that only read a header do not meet.
+func TestReadersDoNotWrite(t *testing.T) {
+	t.Parallel()
+	for _, h := range []*Header{goodHeader(), goodHeader32()} {
+		h.RequiredDumpSpace = 0x1234 // not yet in the bytes behind the fields
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				assert.Empty(t, h.Check())
+				assert.Len(t, h.Encode(), h.Size())
+				_, problems := h.Runs()
+				assert.Empty(t, problems)
+				require.Error(t, h.Context().Plausible())
+				assert.Empty(t, Diff(h, h.Clone()))
+				_ = h.CommentText()
+			})
+		}
+		wg.Wait()
 	}
 }
 
 func TestShow(t *testing.T) {
 	t.Parallel()
-	wide, narrow := NewHeader(false), NewHeader(true)
-	wide.Show(&Context64{Rip: 0x1234567890, Rsp: 5, SegCs: kernelCS}, 1)
+	wide, narrow := X64.New(), X86.New()
+	for _, h := range []*Header{wide, narrow} {
+		h.edit(func(b []byte) { PageFill(b[h.Offset("Exception"):][:0x20]) }) // to be cleared
+	}
+	require.NoError(t, wide.Show(&Context64{Rip: 0x1234567890, Rsp: 5, SegCs: kernelCS}, 1))
 	assert.Equal(t, uint64(0x1234567890), wide.Context().IP())
 	assert.EqualValues(t, 5, wide.Context().SP())
-	assert.Equal(t, kernelCS, wide.Context().CodeSegment())
-	assert.Equal(t, ExceptionRecord64{ExceptionCode: StatusBreakpoint, ExceptionFlags: 1, ExceptionAddress: 0x1234567890}, wide.wide.Exception)
-	narrow.Show(&Context32{Eip: 0x87654321, Esp: 6, SegCs: 0x8}, 0)
+	assert.Equal(t, ModeKernel, wide.Context().Mode())
+	exception, err := decode[exception64]("", wide.Encode()[0xf00:0xf98], 0x98)
+	require.NoError(t, err)
+	assert.Equal(t, exception64{ExceptionCode: StatusBreakpoint, ExceptionFlags: 1, ExceptionAddress: 0x1234567890}, *exception)
+	require.NoError(t, narrow.Show(&Context32{Eip: 0x87654321, Esp: 6, SegCs: 0x8}, 0))
 	assert.Equal(t, uint64(0x87654321), narrow.Context().IP())
 	assert.EqualValues(t, 6, narrow.Context().SP())
-	assert.EqualValues(t, 8, narrow.Context().CodeSegment())
-	assert.Equal(t, ExceptionRecord32{ExceptionCode: StatusBreakpoint, ExceptionAddress: 0x87654321}, narrow.narrow.Exception)
-	for _, is32 := range []bool{false, true} {
-		c, err := DecodeContext(make([]byte, ContextSize(is32)))
-		require.NoError(t, err)
-		assert.Len(t, c.Encode(), ContextSize(is32))
+	assert.Equal(t, ModeKernel, narrow.Context().Mode())
+	exception32, err := decode[exception32]("", narrow.Encode()[0x7d0:0x820], 0x50)
+	require.NoError(t, err)
+	assert.Equal(t, StatusBreakpoint, exception32.ExceptionCode)
+	assert.EqualValues(t, 0x87654321, exception32.ExceptionAddress)
+	assert.Zero(t, exception32.ExceptionFlags)
+}
+
+// shortContext claims to be x64's, and has too few bytes.
+type shortContext struct{ Context64 }
+
+func (shortContext) Encode() []byte { return make([]byte, 8) }
+
+func TestShowRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		h    *Header
+		c    Context
+		text string
+	}{
+		"none":              {X64.New(), nil, "Context at 0x348: got none, want that of machine 0x8664 (x64)"},
+		"32-bit in 64-bit":  {X64.New(), new(Context32), "Context at 0x348: got that of machine 0x14c (32-bit x86), want that of machine 0x8664 (x64)"},
+		"64-bit in 32-bit":  {X86.New(), new(Context64), "Context at 0x320: got that of machine 0x8664 (x64), want that of machine 0x14c (32-bit x86)"},
+		"of the wrong size": {X64.New(), new(shortContext), "Context at 0x348: got 0x8 bytes, want 0x4d0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := tt.h.Clone()
+			err := tt.h.Show(tt.c, 0)
+			var p Problem
+			require.ErrorAs(t, err, &p)
+			require.EqualError(t, p, tt.text)
+			assert.Equal(t, before, tt.h)
+		})
 	}
-	c, err := DecodeContext(make([]byte, 1))
-	assert.Nil(t, c)
-	require.Error(t, err)
 }
 
 func TestClearAlignment(t *testing.T) {
 	t.Parallel()
-	h := NewHeader(false)
-	h.wide.PhysicalMemory.Unused, h.wide.PadF9C = Fill, [4]byte{1}
+	h := X64.New()
+	h.edit(func(b []byte) { PageFill(b[0x88:0xa0]) })
+	before := h.Clone()
 	h.ClearAlignment()
-	assert.Zero(t, h.wide.PhysicalMemory.Unused)
-	assert.Zero(t, h.wide.PadF9C)
-	NewHeader(true).ClearAlignment()
+	assert.Equal(t, []FieldDiff{
+		{"NumberOfRunsPad", 0x8c, "0x45474150", "0x0"},
+		{"DumpTypePad", 0xf9c, "50 41 47 45", "00 00 00 00"},
+	}, Diff(before, h))
+	narrow := X86.New()
+	before = narrow.Clone()
+	narrow.ClearAlignment()
+	assert.Equal(t, before, narrow)
+}
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	a := goodHeader()
+	assert.Empty(t, Diff(a, a.Clone()))
+	b := a.Clone()
+	b.BugCheckParameters[2] = 5
+	b.MinorVersion = 26100
+	require.NoError(t, b.SetComment("x"))
+	require.NoError(t, b.SetRuns(pageRuns{{1, 0x9e}, {0x100, 0x1ee1}}))
+	require.NoError(t, b.Show(&Context64{Rip: 0xfffff80012345678, FltSave: XSaveFormat{XmmRegisters: [16]M128A{1: {High: 7}}}}, 1))
+	var texts []string
+	for _, d := range Diff(a, b) {
+		texts = append(texts, d.String())
+	}
+	assert.Equal(t, []string{
+		"MinorVersion at 0xc: 0x4a61 becomes 0x65f4",
+		"BugCheckParameters[2] at 0x50: 0x0 becomes 0x5",
+		"NumberOfPages at 0x90: 0x1f7e becomes 0x1f7f",
+		"Run[1].PageCount at 0xb0: 0x1ee0 becomes 0x1ee1",
+		"Context.Rip at 0x440: 0x0 becomes 0xfffff80012345678",
+		"Context.FltSave.XmmRegisters[1].High at 0x500: 0x0 becomes 0x7",
+		"Exception.ExceptionCode at 0xf00: 0x0 becomes 0x80000003",
+		"Exception.ExceptionFlags at 0xf04: 0x0 becomes 0x1",
+		"Exception.ExceptionAddress at 0xf10: 0x0 becomes 0xfffff80012345678",
+		"Comment at 0xfb0: 50 41 47 45 50 41 47 45 becomes 78 00 47 45 50 41 47 45",
+	}, texts)
+	assert.Equal(t, []FieldDiff{{Field: "Format", From: "x64", To: "x86"}}, Diff(a, goodHeader32()))
+}
+
+// TestDiffSeesEveryByte: no byte of a header is outside the fields.
+func TestDiffSeesEveryByte(t *testing.T) {
+	t.Parallel()
+	for _, f := range Formats() {
+		at := 0
+		for _, leaf := range f.leaves() {
+			require.Equal(t, at, leaf.Offset, leaf.Name)
+			at = leaf.end()
+		}
+		assert.Equal(t, f.Size(), at)
+	}
 }

@@ -45,14 +45,13 @@ var headerLayout = []layoutRow{
 	{"BugCheckParameters", 0x040, wdk + qemu + seen},
 	{"VersionUser", 0x060, wdk + qemu},
 	{"KdDebuggerDataBlock", 0x080, wdk + qemu + seen},
-	{"PhysicalMemory", 0x088, wdk + qemu + seen},
-	{"PhysicalMemoryTail", 0x338, "0x88 + 16 + 42 * 16, to the end of the 700 bytes"},
+	{"descriptor64", 0x088, wdk + qemu + seen},
+	{"RunTail", 0x338, "0x88 + 16 + 42 * 16, to the end of the 700 bytes"},
 	{"Pad344", 0x344, "0x88 + 700, alignment of the next; 'PAGE' in real dumps"},
 	{"Context", 0x348, wdk + qemu + seen},
-	{"ContextTail", 0x818, "0x348 + 0x4d0, to the end of the 3000 bytes"},
 	{"Exception", 0xf00, wdk + qemu + seen},
 	{"DumpType", 0xf98, wdk + qemu + seen},
-	{"PadF9C", 0xf9c, "alignment of the next; " + qemu},
+	{"DumpTypePad", 0xf9c, "alignment of the next; " + qemu},
 	{"RequiredDumpSpace", 0xfa0, wdk + qemu + seen},
 	{"SystemTime", 0xfa8, wdk + qemu + seen},
 	{"Comment", 0xfb0, wdk + qemu},
@@ -72,7 +71,7 @@ var headerLayout = []layoutRow{
 
 var memoryLayout = []layoutRow{
 	{"NumberOfRuns", 0x0, wdk + qemu + seen},
-	{"Unused", 0x4, "alignment of the next; " + qemu},
+	{"NumberOfRunsPad", 0x4, "alignment of the next; " + qemu},
 	{"NumberOfPages", 0x8, wdk + qemu + seen},
 	{"Run", 0x10, wdk + qemu + seen},
 }
@@ -172,10 +171,10 @@ type layoutCase struct {
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	testLayouts(t, []layoutCase{
-		{Header64{}, 0x2000, headerLayout},
-		{PhysicalMemoryDescriptor64{}, 0x2b0, memoryLayout},
-		{PhysicalMemoryRun64{}, 0x10, runLayout},
-		{ExceptionRecord64{}, 0x98, exceptionLayout},
+		{header64{}, 0x2000, headerLayout},
+		{descriptor64{}, 0x2b0, memoryLayout},
+		{run64{}, 0x10, runLayout},
+		{exception64{}, 0x98, exceptionLayout},
 		{Context64{}, 0x4d0, contextLayout},
 		{XSaveFormat{}, 0x200, xsaveLayout},
 		{BitmapDump64{}, 0x38, bitmapLayout},
@@ -209,12 +208,14 @@ func testLayouts(t *testing.T, tests []layoutCase) {
 // Absolute offsets that other tools state as such.
 func TestLayoutAbsolute(t *testing.T) {
 	t.Parallel()
-	var h Header64
-	context := unsafe.Offsetof(h.Context)
-	assert.EqualValues(t, 0x90, offsetNumberOfPages, "file(1) reads the page count there")
-	assert.EqualValues(t, 0x98, offsetRun)
-	assert.EqualValues(t, 0x37c, context+unsafe.Offsetof(h.Context.MxCsr), "kdmp-parser compares this MxCsr")
-	assert.EqualValues(t, 0x460, context+unsafe.Offsetof(h.Context.FltSave)+unsafe.Offsetof(h.Context.FltSave.MxCsr),
+	context := X64.Offset("Context")
+	var c Context64
+	assert.Equal(t, 0x90, X64.Offset("NumberOfPages"), "file(1) reads the page count there")
+	assert.Equal(t, 0x98, X64.Offset("Run"))
+	assert.EqualValues(t, 0x37c, context+int(unsafe.Offsetof(c.MxCsr)), "kdmp-parser compares this MxCsr")
+	assert.EqualValues(t, 0x460, context+int(unsafe.Offsetof(c.FltSave)+unsafe.Offsetof(c.FltSave.MxCsr)),
 		"kdmp-parser compares it with this one")
-	assert.EqualValues(t, 0x1a0, unsafe.Offsetof(h.Context.FltSave)+unsafe.Offsetof(h.Context.FltSave.XmmRegisters), "Xmm0")
+	assert.EqualValues(t, 0x1a0, unsafe.Offsetof(c.FltSave)+unsafe.Offsetof(c.FltSave.XmmRegisters), "Xmm0")
+	assert.Equal(t, 0x68, X86.Offset("NumberOfPages"), "file(1) reads the page count there")
+	assert.Equal(t, 0x6c, X86.Offset("Run"))
 }

@@ -4,85 +4,65 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"unsafe"
 )
 
-// Where the fields of the 64-bit header's run table are, in bytes from the start
-// of the header.
-const (
-	offsetMemory        = unsafe.Offsetof(Header64{}.PhysicalMemory)
-	offsetNumberOfRuns  = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfRuns)
-	offsetNumberOfPages = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.NumberOfPages)
-	offsetRun           = offsetMemory + unsafe.Offsetof(PhysicalMemoryDescriptor64{}.Run)
-)
-
-// runTable is the run table of a header of either width, with the runs in the
-// wider form.
-type runTable struct {
-	count uint32
-	pages uint64
-	runs  []PhysicalMemoryRun64 // all that there is room for
-	*tableLayout
+// RunTable is the run table as it stands in a header: nothing in it is judged.
+type RunTable struct {
+	// Count is NumberOfRuns, Pages is NumberOfPages, which need not be the sum
+	// over the runs.
+	Count uint32
+	Pages uint64
+	// Runs are the first Count entries, as far as the header has room for them.
+	Runs []pageRun
 }
 
-// tableLayout is where a header has its run table, and what it can say. Offsets
-// are in bytes from the start of the header, those of a run's fields from the
-// start of the run.
-type tableLayout struct {
-	offsetCount, offsetPages, offsetRun    uintptr
-	sizeRun, offsetBasePage, offsetPageCnt uintptr
-
-	maxPFN  uint64 // the first page frame number that can't be
-	because string // why not
+// RunTable returns the run table as it stands in the header. See Runs for one that
+// can be used.
+func (h *Header) RunTable() RunTable {
+	w := h.format.Header
+	t := RunTable{Count: uint32(w.load(h.raw, "NumberOfRuns")), Pages: w.load(h.raw, "NumberOfPages")} //nolint:gosec // the field has 32 bits
+	n := min(int64(t.Count), int64(h.format.MaxRuns()))
+	for i := range int(n) {
+		base, count := h.format.run(i)
+		t.Runs = append(t.Runs, pageRun{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)})
+	}
+	return t
 }
 
-var layout64 = tableLayout{
-	offsetCount:    offsetNumberOfRuns,
-	offsetPages:    offsetNumberOfPages,
-	offsetRun:      offsetRun,
-	sizeRun:        unsafe.Sizeof(PhysicalMemoryRun64{}),
-	offsetBasePage: unsafe.Offsetof(PhysicalMemoryRun64{}.BasePage),
-	offsetPageCnt:  unsafe.Offsetof(PhysicalMemoryRun64{}.PageCount),
-	maxPFN:         MaxPFN,
-	because:        "physical addresses having 52 bits",
-}
-
-func (h *Header64) runTable() runTable {
-	m := &h.PhysicalMemory
-	return runTable{m.NumberOfRuns, m.NumberOfPages, m.Run[:], &layout64}
+// run is where the fields of run i stand in the header.
+func (f *Format) run(i int) (base, count Field) {
+	table, base, count := f.part("Run"), f.part("Run[0].BasePage"), f.part("Run[0].PageCount")
+	at := i * (table.Size / table.Count)
+	base.Offset += at
+	count.Offset += at
+	return base, count
 }
 
 // namedRun is a run with its place in the header.
 type namedRun struct {
 	PhysicalMemoryRun64
 	index int
-	*tableLayout
 }
 
-// end is the page after the run. It can't wrap once checkLimits was content.
-func (r namedRun) end() uint64 { return r.BasePage + r.PageCount }
-
-func (r namedRun) problem(field string, offset uintptr, got, want string, repairable bool) Problem {
+// problem is one with the run, or with the field of it that at is.
+func (r namedRun) problem(field string, at Field, got, want string, repairable bool) Problem {
 	return Problem{
-		Field:      fmt.Sprintf("Run[%d]%s", r.index, field),
-		Offset:     int(r.offsetRun+offset) + r.index*int(r.sizeRun),
-		Got:        got,
-		Want:       want,
-		Repairable: repairable,
+		Field: fmt.Sprintf("Run[%d]%s", r.index, field), Offset: at.Offset,
+		Got: got, Want: want, Repairable: repairable,
 	}
 }
 
 func (r namedRun) String() string {
-	return fmt.Sprintf("pages 0x%x to 0x%x", r.BasePage, r.end()-1)
+	return fmt.Sprintf("pages 0x%x to 0x%x", r.BasePage, r.End()-1)
 }
 
 // Runs returns the run table as it can be used: at least one run, ascending,
-// none empty, none overlapping another, all below MaxPFN. It also returns what
-// was wrong with the table in the header, nothing if it can be used as it is.
-// The header is not changed. One rule for each oddity:
+// none empty, none overlapping another, all below Format.PFNLimit. It also returns
+// what was wrong with the table in the header, nothing if it can be used as it
+// is. The header is not changed. One rule for each oddity:
 //
-//   - NumberOfRuns is 0, more than MaxRuns64 or never set: not repairable.
-//   - A run passes MaxPFN, or wraps: not repairable.
+//   - NumberOfRuns is 0, more than Format.MaxRuns or never set: not repairable.
+//   - A run passes PFNLimit, or wraps: not repairable.
 //   - No run has a page: not repairable.
 //   - A run has no pages: dropped.
 //   - A run starts below the one before it: the table is sorted. (The engine
@@ -94,27 +74,22 @@ func (r namedRun) String() string {
 //   - NumberOfPages is not the sum over the returned runs: the sum is right.
 //
 // The runs are nil if and only if one of the problems is not repairable.
-func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
-	return h.runTable().usable()
-}
+func (h *Header) Runs() (pageRuns, []Problem) { return h.format.usable(h.RunTable()) }
 
 // usable is Runs.
-func (t runTable) usable() ([]PhysicalMemoryRun64, []Problem) {
-	runs, problems := t.paged()
+func (f *Format) usable(t RunTable) (pageRuns, []Problem) {
+	runs, problems := f.paged(t)
 	if runs == nil {
 		return nil, problems
 	}
-	more := sortRuns(runs)
-	problems = append(problems, more...)
-	united, more := uniteRuns(runs)
+	problems = append(problems, f.sortRuns(runs)...)
+	united, more := f.uniteRuns(runs)
 	problems = append(problems, more...)
 
-	if sum := sumPages(united); sum != t.pages {
+	if sum := sumPages(united); sum != t.Pages {
 		problems = append(problems, Problem{
-			Field:      "NumberOfPages",
-			Offset:     int(t.offsetPages),
-			Got:        hex(t.pages),
-			Want:       fmt.Sprintf("0x%x, the sum over the runs", sum),
+			Field: "NumberOfPages", Offset: f.Offset("NumberOfPages"),
+			Got: hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum),
 			Repairable: true,
 		})
 	}
@@ -125,58 +100,56 @@ func (t runTable) usable() ([]PhysicalMemoryRun64, []Problem) {
 // must be as Runs returns them: otherwise the header stays as it is and the
 // error is a Problem. Entries behind the last run keep their bytes, but for
 // those that were runs before: these become zero.
-func (h *Header64) SetRuns(runs []PhysicalMemoryRun64) error {
-	if err := h.runTable().fits(runs); err != nil {
-		return err
+func (h *Header) SetRuns(runs pageRuns) error {
+	f := h.format
+	if len(runs) > f.MaxRuns() {
+		return f.countProblem(fmt.Sprintf("0x%x", len(runs)))
 	}
-	m := &h.PhysicalMemory
-	for i := len(runs); i < int(min(m.NumberOfRuns, MaxRuns64)); i++ {
-		m.Run[i] = PhysicalMemoryRun64{}
-	}
-	copy(m.Run[:], runs)
-	m.NumberOfRuns = uint32(len(runs)) //nolint:gosec // at most MaxRuns64
-	m.NumberOfPages = sumPages(runs)
-	return nil
-}
-
-// fits returns what is wrong with runs that are to replace those of the table.
-func (t runTable) fits(runs []PhysicalMemoryRun64) error {
-	if len(runs) > len(t.runs) {
-		return t.countProblem(fmt.Sprintf("0x%x", len(runs)))
-	}
-	room := make([]PhysicalMemoryRun64, len(t.runs))
-	copy(room, runs)
-	t.count, t.pages, t.runs = uint32(len(runs)), sumPages(runs), room //nolint:gosec // at most len(room)
-	if _, problems := t.usable(); len(problems) > 0 {
+	t := RunTable{Count: uint32(len(runs)), Pages: sumPages(runs), Runs: runs} //nolint:gosec // at most MaxRuns
+	if _, problems := f.usable(t); len(problems) > 0 {
 		return problems[0]
 	}
+	used := len(h.RunTable().Runs)
+	h.edit(func(b []byte) {
+		f.Header.store(b, "NumberOfRuns", uint64(t.Count))
+		f.Header.store(b, "NumberOfPages", t.Pages)
+		for i := range max(used, len(runs)) {
+			var run pageRun
+			if i < len(runs) {
+				run = runs[i]
+			}
+			base, count := f.run(i)
+			base.store(b, 0, run.BasePage)
+			count.store(b, 0, run.PageCount)
+		}
+	})
 	return nil
 }
 
 // paged returns the runs that have pages, and nil if a problem is not
 // repairable.
-func (t runTable) paged() ([]namedRun, []Problem) {
-	if t.count == 0 || uint64(t.count) > uint64(len(t.runs)) {
-		return nil, []Problem{t.countProblem(hex(t.count))}
+func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
+	if t.Count == 0 || uint64(t.Count) > uint64(len(t.Runs)) {
+		return nil, []Problem{f.countProblem(hex(t.Count))}
 	}
 	var runs []namedRun
 	var problems []Problem
 	bad := false
-	for i, run := range t.runs[:t.count] {
-		named := namedRun{run, i, t.tableLayout}
+	for i, run := range t.Runs {
+		named := namedRun{run, i}
 		if run.PageCount == 0 {
-			problems = append(problems, named.problem(".PageCount",
-				t.offsetPageCnt, "0x0", "at least one page", true))
+			_, count := f.run(i)
+			problems = append(problems, named.problem(".PageCount", count, "0x0", "at least one page", true))
 			continue
 		}
-		if p := named.checkLimits(); p != nil {
+		if p := f.checkLimits(named); p != nil {
 			problems = append(problems, *p)
 			bad = true
 		}
 		runs = append(runs, named)
 	}
 	if len(runs) == 0 {
-		problems = append(problems, t.countProblem(fmt.Sprintf("0x%x, all of them empty", t.count)))
+		problems = append(problems, f.countProblem(fmt.Sprintf("0x%x, all of them empty", t.Count)))
 		bad = true
 	}
 	if bad {
@@ -185,26 +158,24 @@ func (t runTable) paged() ([]namedRun, []Problem) {
 	return runs, problems
 }
 
-func (t runTable) countProblem(got string) Problem {
+func (f *Format) countProblem(got string) Problem {
 	return Problem{
-		Field:  "NumberOfRuns",
-		Offset: int(t.offsetCount),
-		Got:    got,
-		Want:   fmt.Sprintf("1 to %d runs with pages", len(t.runs)),
+		Field: "NumberOfRuns", Offset: f.Offset("NumberOfRuns"),
+		Got: got, Want: fmt.Sprintf("1 to %d runs with pages", f.MaxRuns()),
 	}
 }
 
-// checkLimits returns what is wrong with a run that passes maxPFN. Compared by
+// checkLimits returns what is wrong with a run that passes PFNLimit. Compared by
 // subtraction, so that no sum can wrap.
-func (r namedRun) checkLimits() *Problem {
+func (f *Format) checkLimits(r namedRun) *Problem {
+	base, count := f.run(r.index)
 	var p Problem
 	switch {
-	case r.BasePage >= r.maxPFN:
-		p = r.problem(".BasePage", r.offsetBasePage, hex(r.BasePage),
-			fmt.Sprintf("below 0x%x, %s", r.maxPFN, r.because), false)
-	case r.PageCount > r.maxPFN-r.BasePage:
-		p = r.problem(".PageCount", r.offsetPageCnt, hex(r.PageCount),
-			fmt.Sprintf("at most 0x%x, %s", r.maxPFN-r.BasePage, r.because), false)
+	case r.BasePage >= f.PFNLimit:
+		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false)
+	case r.PageCount > f.PFNLimit-r.BasePage:
+		p = r.problem(".PageCount", count, hex(r.PageCount),
+			fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false)
 	default:
 		return nil
 	}
@@ -213,12 +184,12 @@ func (r namedRun) checkLimits() *Problem {
 
 // sortRuns sorts by BasePage and names each run that started below the one
 // before it.
-func sortRuns(runs []namedRun) []Problem {
+func (f *Format) sortRuns(runs []namedRun) []Problem {
 	var problems []Problem
 	for i := 1; i < len(runs); i++ {
 		if runs[i].BasePage < runs[i-1].BasePage {
-			problems = append(problems, runs[i].problem(".BasePage", runs[i].offsetBasePage,
-				hex(runs[i].BasePage),
+			base, _ := f.run(runs[i].index)
+			problems = append(problems, runs[i].problem(".BasePage", base, hex(runs[i].BasePage),
 				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true))
 		}
 	}
@@ -227,30 +198,23 @@ func sortRuns(runs []namedRun) []Problem {
 }
 
 // uniteRuns joins sorted runs that share pages.
-func uniteRuns(runs []namedRun) ([]PhysicalMemoryRun64, []Problem) {
+func (f *Format) uniteRuns(runs []namedRun) (pageRuns, []Problem) {
 	var problems []Problem
 	united := make([]namedRun, 0, len(runs))
 	for _, run := range runs {
-		if len(united) == 0 || run.BasePage >= united[len(united)-1].end() {
+		if len(united) == 0 || run.BasePage >= united[len(united)-1].End() {
 			united = append(united, run)
 			continue
 		}
 		last := &united[len(united)-1]
-		problems = append(problems, run.problem("", 0, run.String(),
+		base, _ := f.run(run.index)
+		problems = append(problems, run.problem("", base, run.String(),
 			fmt.Sprintf("no page of run %d, %v", last.index, last), true))
-		last.PageCount = max(last.end(), run.end()) - last.BasePage
+		last.PageCount = max(last.End(), run.End()) - last.BasePage
 	}
-	out := make([]PhysicalMemoryRun64, len(united))
+	out := make(pageRuns, len(united))
 	for i, run := range united {
 		out[i] = run.PhysicalMemoryRun64
 	}
 	return out, problems
-}
-
-func sumPages(runs []PhysicalMemoryRun64) uint64 {
-	var sum uint64
-	for _, run := range runs {
-		sum += run.PageCount
-	}
-	return sum
 }

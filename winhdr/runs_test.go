@@ -7,35 +7,39 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// withTable gives a header a run table as it is, right or not.
+func withTable(h *Header, count uint32, pages uint64, runs ...pageRun) *Header {
+	h.edit(func(b []byte) {
+		h.format.Header.store(b, "NumberOfRuns", uint64(count))
+		h.format.Header.store(b, "NumberOfPages", pages)
+		for i, r := range runs {
+			base, n := h.format.run(i)
+			base.store(b, 0, r.BasePage)
+			n.store(b, 0, r.PageCount)
+		}
+	})
+	return h
+}
+
 // withRuns returns a header whose count and sum fit the runs.
-func withRuns(runs ...PhysicalMemoryRun64) *Header64 {
-	h := &Header64{}
-	h.PhysicalMemory.NumberOfRuns = uint32(len(runs))
-	h.PhysicalMemory.NumberOfPages = sumPages(runs)
-	copy(h.PhysicalMemory.Run[:], runs)
-	return h
+func withRuns(runs ...pageRun) *Header {
+	return withTable(X64.New(), uint32(len(runs)), sumPages(runs), runs...)
 }
 
-func withCount(h *Header64, count uint32) *Header64 {
-	h.PhysicalMemory.NumberOfRuns = count
-	return h
-}
+func withCount(h *Header, count uint32) *Header { return withTable(h, count, h.RunTable().Pages) }
 
-func withPages(h *Header64, pages uint64) *Header64 {
-	h.PhysicalMemory.NumberOfPages = pages
-	return h
-}
+func withPages(h *Header, pages uint64) *Header { return withTable(h, h.RunTable().Count, pages) }
 
 func TestRuns(t *testing.T) {
 	t.Parallel()
-	type runs = []PhysicalMemoryRun64
-	full := make(runs, MaxRuns64)
+	type runs = pageRuns
+	full := make(runs, maxRuns64)
 	for i := range full {
-		full[i] = PhysicalMemoryRun64{uint64(i) * 0x10, 0x8}
+		full[i] = pageRun{uint64(i) * 0x10, 0x8}
 	}
 	tests := []struct {
 		name     string
-		header   *Header64
+		header   *Header
 		want     runs
 		problems []string
 	}{
@@ -43,8 +47,8 @@ func TestRuns(t *testing.T) {
 		{"as many as fit", withRuns(full...), full, nil},
 		{
 			"up to the last page of 52 bits",
-			withRuns(runs{{MaxPFN - 1, 1}}...),
-			runs{{MaxPFN - 1, 1}},
+			withRuns(runs{{pfnLimit64 - 1, 1}}...),
+			runs{{pfnLimit64 - 1, 1}},
 			nil,
 		},
 		{
@@ -117,34 +121,34 @@ func TestRuns(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			before := *tt.header
+			before := tt.header.Clone()
 			got, problems := tt.header.Runs()
 			assert.Equal(t, tt.want, got)
 			assert.Equal(t, tt.problems, messages(problems))
 			for _, p := range problems {
 				assert.True(t, p.Repairable, p.Field)
 			}
-			assert.Equal(t, before, *tt.header, "the header is not changed")
+			assert.Equal(t, before, tt.header, "the header is not changed")
 		})
 	}
 }
 
 func TestRunsNotRepairable(t *testing.T) {
 	t.Parallel()
-	run := func(base, count uint64) *Header64 {
-		return withRuns(PhysicalMemoryRun64{1, 1}, PhysicalMemoryRun64{base, count})
+	run := func(base, count uint64) *Header {
+		return withRuns(pageRun{1, 1}, pageRun{base, count})
 	}
 	const want = "want 1 to 42 runs with pages"
 	tests := []struct {
 		name   string
-		header *Header64
+		header *Header
 		text   string
 	}{
 		{"none", withRuns(), "NumberOfRuns at 0x88: got 0x0, " + want},
 		{"43", withCount(run(2, 1), 43), "NumberOfRuns at 0x88: got 0x2b, " + want},
 		{"all bits", withCount(run(2, 1), 0xffffffff), "NumberOfRuns at 0x88: got 0xffffffff, " + want},
 		{"never set", withCount(run(2, 1), Fill), "NumberOfRuns at 0x88: got 0x45474150 ('PAGE' fill, never set), " + want},
-		{"all empty", withCount(&Header64{}, 2), "NumberOfRuns at 0x88: got 0x2, all of them empty, " + want},
+		{"all empty", withCount(X64.New(), 2), "NumberOfRuns at 0x88: got 0x2, all of them empty, " + want},
 		{
 			"wraps", run(1, ^uint64(0)),
 			"Run[1].PageCount at 0xb0: got 0xffffffffffffffff, want at most 0xffffffffff, physical addresses having 52 bits",
@@ -154,11 +158,11 @@ func TestRunsNotRepairable(t *testing.T) {
 			"Run[1].BasePage at 0xa8: got 0xffffffffffffffff, want below 0x10000000000, physical addresses having 52 bits",
 		},
 		{
-			"starts past 52 bits", run(MaxPFN, 1),
+			"starts past 52 bits", run(pfnLimit64, 1),
 			"Run[1].BasePage at 0xa8: got 0x10000000000, want below 0x10000000000, physical addresses having 52 bits",
 		},
 		{
-			"ends past 52 bits", run(MaxPFN-1, 2),
+			"ends past 52 bits", run(pfnLimit64-1, 2),
 			"Run[1].PageCount at 0xb0: got 0x2, want at most 0x1, physical addresses having 52 bits",
 		},
 	}
@@ -177,19 +181,22 @@ func TestRunsNotRepairable(t *testing.T) {
 
 func TestSetRuns(t *testing.T) {
 	t.Parallel()
-	h := goodHeader()
-	before := h.PhysicalMemory
+	const at, size = 0x98, 0x10
+	raw := goodHeader().Encode()
+	PageFill(raw[at+2*size : at+42*size])
+	h, err := X64.Decode(raw)
+	require.NoError(t, err)
 
-	require.NoError(t, h.SetRuns([]PhysicalMemoryRun64{{5, 7}}))
-	assert.EqualValues(t, 1, h.PhysicalMemory.NumberOfRuns)
-	assert.EqualValues(t, 7, h.PhysicalMemory.NumberOfPages)
-	assert.Equal(t, PhysicalMemoryRun64{5, 7}, h.PhysicalMemory.Run[0])
-	assert.Equal(t, PhysicalMemoryRun64{}, h.PhysicalMemory.Run[1], "an entry that goes away")
-	assert.Equal(t, before.Run[2:], h.PhysicalMemory.Run[2:], "entries that were none")
-	assert.Equal(t, before.Unused, h.PhysicalMemory.Unused)
+	require.NoError(t, h.SetRuns(pageRuns{{5, 7}}))
+	assert.Equal(t, RunTable{1, 7, pageRuns{{5, 7}}}, h.RunTable())
+	after := h.Encode()
+	assert.Equal(t, make([]byte, size), after[at+size:at+2*size], "an entry that goes away")
+	assert.Equal(t, raw[at+2*size:], after[at+2*size:], "entries that were none, and the rest")
+	assert.Equal(t, raw[:0x88], after[:0x88])
+	assert.Equal(t, raw[0x8c:0x90], after[0x8c:0x90], "alignment")
 
 	// What Runs gives back can be set, and then nothing is wrong any more.
-	h = withRuns(PhysicalMemoryRun64{9, 4}, PhysicalMemoryRun64{0, 0}, PhysicalMemoryRun64{8, 3})
+	h = withRuns(pageRun{9, 4}, pageRun{0, 0}, pageRun{8, 3})
 	runs, problems := h.Runs()
 	require.NotEmpty(t, problems)
 	require.NoError(t, h.SetRuns(runs))
@@ -198,29 +205,30 @@ func TestSetRuns(t *testing.T) {
 	assert.Empty(t, problems)
 
 	// A count that is none counts as all.
-	h = withCount(goodHeader(), Fill)
-	require.NoError(t, h.SetRuns([]PhysicalMemoryRun64{{5, 7}}))
-	assert.Equal(t, make([]PhysicalMemoryRun64, MaxRuns64-1), h.PhysicalMemory.Run[1:])
+	h, err = X64.Decode(raw)
+	require.NoError(t, err)
+	require.NoError(t, withCount(h, Fill).SetRuns(pageRuns{{5, 7}}))
+	assert.Equal(t, make([]byte, 41*size), h.Encode()[at+size:at+42*size])
 }
 
 func TestSetRunsRefuses(t *testing.T) {
 	t.Parallel()
-	type runs = []PhysicalMemoryRun64
+	type runs = pageRuns
 	for name, bad := range map[string]runs{
 		"none":        nil,
-		"too many":    make(runs, MaxRuns64+1),
+		"too many":    make(runs, maxRuns64+1),
 		"unordered":   {{2, 1}, {1, 1}},
 		"empty":       {{2, 1}, {3, 0}},
 		"overlapping": {{2, 2}, {3, 1}},
-		"too high":    {{MaxPFN, 1}},
+		"too high":    {{pfnLimit64, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := goodHeader()
-			before := *h
+			before := h.Clone()
 			var p Problem
 			require.ErrorAs(t, h.SetRuns(bad), &p)
-			assert.Equal(t, before, *h)
+			assert.Equal(t, before, h)
 		})
 	}
 }

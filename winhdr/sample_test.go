@@ -23,10 +23,9 @@ func TestQEMUDumps(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".win-dmp.gz"), func(t *testing.T) {
 			t.Parallel()
 			dump := gunzip(t, name)
-			is32 := string(dump[4:8]) == "DUMP"
-			size := HeaderSize(is32)
-			h, err := DecodeHeader(dump[:size])
+			h, err := Decode(dump)
 			require.NoError(t, err)
+			size := h.Size()
 			assert.Equal(t, dump[:size], h.Encode())
 
 			for _, p := range h.Check() {
@@ -36,7 +35,7 @@ func TestQEMUDumps(t *testing.T) {
 			runs, problems := h.Runs()
 			assert.Empty(t, problems)
 			required := h.RequiredDumpSpace
-			if is32 { // of which QEMU writes the lower half
+			if h.Format() == X86 { // of which QEMU writes the lower half
 				assert.EqualValues(t, Fill, required>>32)
 				required &= 0xffffffff
 			}
@@ -45,7 +44,7 @@ func TestQEMUDumps(t *testing.T) {
 			require.NoError(t, h.SetRuns(runs))
 			assert.Equal(t, dump[:size], h.Encode(), "setting what is there changes nothing")
 
-			checkSavedContexts(t, dump[size:], is32, int(h.NumberProcessors))
+			checkSavedContexts(t, dump[size:], h.Format(), int(h.NumberProcessors))
 		})
 	}
 }
@@ -53,18 +52,19 @@ func TestQEMUDumps(t *testing.T) {
 // checkSavedContexts finds the contexts that QEMU wrote, by their flags, and
 // expects at least one of them to be plausible for each processor. Where the
 // kernel's processors do not follow QEMU's order there may be more.
-func checkSavedContexts(t *testing.T, memory []byte, is32 bool, processors int) {
+func checkSavedContexts(t *testing.T, memory []byte, f *Format, processors int) {
 	t.Helper()
 	offset, flags := 0x30, uint32(ContextQEMU) // of ContextFlags
-	if is32 {
+	if f == X86 {
 		offset, flags = 0, uint32(ContextQEMU32)
 	}
+	size := f.Registers.Size()
 	plausible := 0
-	for at := 0; at+ContextSize(is32) <= len(memory); at += 16 {
+	for at := 0; at+size <= len(memory); at += 16 {
 		if binary.LittleEndian.Uint32(memory[at+offset:]) != flags {
 			continue
 		}
-		c, err := DecodeContext(memory[at : at+ContextSize(is32)])
+		c, err := f.DecodeContext(memory[at : at+size])
 		require.NoError(t, err)
 		if c.Plausible() == nil {
 			plausible++

@@ -100,11 +100,10 @@ func behind(progs []elf.Prog64) uint64 {
 // addRun lists one run more in core's Windows header.
 func addRun(core []byte, start, size uint64) error {
 	at := bytes.Index(core, []byte("PAGEDU64"))
-	if at < 0 || len(core)-at < winhdr.Size64 {
+	if at < 0 {
 		return errors.New("no Windows header note")
 	}
-	header := core[at : at+winhdr.Size64]
-	h, err := winhdr.Decode64(header)
+	h, err := winhdr.Decode(core[at:])
 	if err != nil {
 		return err
 	}
@@ -116,6 +115,6 @@ func addRun(core []byte, start, size uint64) error {
 	if err := h.SetRuns(append(runs, run)); err != nil {
 		return err
 	}
-	copy(header, h.Encode())
+	copy(core[at:], h.Encode())
 	return nil
 }

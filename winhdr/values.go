@@ -1,0 +1,64 @@
+package winhdr
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Signatures, read as little-endian 32-bit numbers.
+const (
+	// SignaturePAGE is "PAGE", the first four bytes of every kernel dump.
+	SignaturePAGE uint32 = 0x45474150
+	// ValidDumpDU64 is "DU64", the second four bytes of a 64-bit dump.
+	ValidDumpDU64 uint32 = 0x34365544
+	// ValidDumpDUMP is "DUMP", the second four bytes of a 32-bit dump.
+	ValidDumpDUMP uint32 = 0x504d5544
+	// Fill is the pattern with which Windows fills a header before it sets
+	// fields, so that a field still equal to it was never set. It is the
+	// same number as SignaturePAGE.
+	Fill = SignaturePAGE
+	// Fill64 is Fill seen by a 64-bit field.
+	Fill64 = uint64(Fill)<<32 | uint64(Fill)
+)
+
+// Values of Header.MachineImageType (IMAGE_FILE_MACHINE_* of the PE format).
+const (
+	// MachineI386 is 32-bit x86.
+	MachineI386 = 0x014c
+	// MachineAMD64 is x64.
+	MachineAMD64 = 0x8664
+	// MachineARM64 is 64-bit Arm.
+	MachineARM64 = 0xaa64
+)
+
+const (
+	// BugCheckLiveSystemDump is LIVE_SYSTEM_DUMP (Microsoft, Bug Check Code
+	// Reference), the code of a dump of a system that did not crash. QEMU
+	// writes it too (dump/win_dump.c).
+	BugCheckLiveSystemDump = 0x161
+	// StatusBreakpoint is STATUS_BREAKPOINT (ntstatus.h), the exception code
+	// in the header of a bug check dump. Microsoft's debugger engine
+	// complains about any other.
+	StatusBreakpoint uint32 = 0x80000003
+)
+
+// tag shows a signature as text and number.
+func tag(v uint32) string {
+	return fmt.Sprintf("%q (0x%08x)", binary.LittleEndian.AppendUint32(nil, v), v)
+}
+
+// machine shows a MachineImageType with the name of the machine.
+func machine(v uint32) string {
+	if v == MachineARM64 {
+		return "0xaa64 (64-bit Arm)"
+	}
+	for _, f := range Formats() {
+		if f.Machine == v {
+			return f.machineText()
+		}
+	}
+	return hex(v)
+}
+
+// machineText is the machine type that the format's headers have.
+func (f *Format) machineText() string { return fmt.Sprintf("0x%x (%s)", f.Machine, f.Title) }
