@@ -191,17 +191,17 @@ func TestQEMU32(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = im.Close() })
 			require.True(t, im.Is32())
-			h, err := winhdr.Decode32(im.GuestNote().Desc)
+			h, err := winhdr.X86.Decode(im.GuestNote().Desc)
 			require.NoError(t, err)
 			assert.Empty(t, h.Check())
 			cpus := im.CPUs()
 			require.Len(t, cpus, 2)
-			s := vtop.NewSpace32(im, uint64(h.DirectoryTableBase), cpus[0].PAE())
+			s := vtop.NewSpace32(im, h.DirectoryTableBase, cpus[0].PAE())
 			assert.Equal(t, h.PaeEnabled == 1, cpus[0].PAE())
-			assert.Equal(t, uint64(h.DirectoryTableBase), cpus[0].CR3)
+			assert.Equal(t, h.DirectoryTableBase, cpus[0].CR3)
 
 			e := Expect{PsLoadedModuleList: vtop.VA(h.PsLoadedModuleList), PsActiveProcessHead: vtop.VA(h.PsActiveProcessHead)}
-			for _, at := range []uint32{h.KdDebuggerDataBlock, h.BugCheckParameters[0]} {
+			for _, at := range []uint64{h.KdDebuggerDataBlock, h.BugCheckParameters[0]} {
 				b, err := Read(s, vtop.VA(at), e)
 				require.NoError(t, err)
 				list, err := Processors(s, b, int(h.NumberProcessors))
