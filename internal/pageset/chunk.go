@@ -162,6 +162,33 @@ func (c *chunk) rank(page int) uint64 {
 	return uint64(n) //nolint:gosec // at most chunkPages
 }
 
+// with returns a chunk that also has the pages from first up to behind, and how many
+// of them are new. It is c itself, changed, unless c is shared or of another form.
+func (c *chunk) with(first, behind int) (grown *chunk, added int) {
+	if c != nil && c.count == chunkPages {
+		return c, 0
+	}
+	if c == nil || c.bitmap == nil {
+		old := c
+		c = &chunk{bitmap: old.words()}
+		if old != nil {
+			c.count = old.count
+		}
+	}
+	for at := first; at < behind; {
+		next := min(behind, (at/wordPages+1)*wordPages)
+		mask := (^uint64(0) >> (wordPages - (next - at))) << (at % wordPages)
+		word := &c.bitmap[at/wordPages]
+		added += bits.OnesCount64(mask &^ *word)
+		*word |= mask
+		at = next
+	}
+	if c.count += added; c.count == chunkPages {
+		return fullChunk, added
+	}
+	return c, added
+}
+
 // runs returns how many runs there are, the first of which continues that of the
 // chunk below if that ends with a member, and whether the last page is a member.
 func (c *chunk) runs(continued bool) (n uint64, last bool) {

@@ -95,26 +95,28 @@ func (s *Set) Has(page uint64) bool { return s.chunk(page).has(int(page % chunkP
 // Add makes a page a member and reports whether it was none. The set's table of
 // chunks grows to page/4096 bytes; the caller bounds the number.
 func (s *Set) Add(page uint64) bool {
-	at, i := int(page%chunkPages), page/chunkPages
-	for uint64(len(s.chunks)) <= i {
-		s.chunks = append(s.chunks, nil)
-	}
-	c := s.chunks[i]
-	if c.has(at) {
+	if s.Has(page) {
 		return false
 	}
-	if c == nil || c.bitmap == nil {
-		grown := &chunk{bitmap: c.words()}
-		if c != nil {
-			grown.count = c.count
-		}
-		c = grown
-		s.chunks[i] = c
-	}
-	c.bitmap[at/wordPages] |= 1 << (at % wordPages)
-	c.count++
-	s.count++
+	s.AddRun(page, page+1)
 	return true
+}
+
+// AddRun makes the pages from first on, up to the one before behind, members. Where
+// they all are already it takes no more than a look at each chunk. As with Add the
+// caller bounds the numbers.
+func (s *Set) AddRun(first, behind uint64) {
+	for first < behind {
+		i, at := first/chunkPages, int(first%chunkPages)
+		n := min(behind-first, uint64(chunkPages-at)) //nolint:gosec // above 0
+		for uint64(len(s.chunks)) <= i {
+			s.chunks = append(s.chunks, nil)
+		}
+		c, added := s.chunks[i].with(at, at+int(n)) //nolint:gosec // at most chunkPages
+		s.chunks[i] = c
+		s.count += uint64(added) //nolint:gosec // not negative
+		first += n
+	}
 }
 
 // Next returns the first member from a page on.

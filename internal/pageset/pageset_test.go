@@ -198,6 +198,27 @@ func (f pattern) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// TestAddRun: what is full is not gone through again.
+func TestAddRun(t *testing.T) {
+	t.Parallel()
+	s := new(Set)
+	s.AddRun(5, 1<<24)
+	assert.EqualValues(t, 1<<24-5, s.Count())
+	assert.Len(t, s.chunks, 1<<24/chunkPages)
+	for i, c := range s.chunks {
+		if i > 0 {
+			assert.Same(t, fullChunk, c)
+		}
+	}
+	s.AddRun(0, 1<<24)
+	assert.Same(t, fullChunk, s.chunks[0])
+	s.AddRun(7, 7)
+	assert.EqualValues(t, 1<<24, s.Count())
+	assert.EqualValues(t, chunkPages, fullChunk.count)
+	end := s.End(0, 1<<30)
+	assert.EqualValues(t, 1<<24, end)
+}
+
 // TestSubset holds a set out of a table against a map.
 func TestSubset(t *testing.T) {
 	t.Parallel()
@@ -219,6 +240,15 @@ func TestSubset(t *testing.T) {
 			assert.Equal(t, inside && !want[page], s.Add(page))
 			if inside {
 				want[page] = true
+			}
+		}
+		if first := rng.Uint64N(400); rng.IntN(2) == 0 {
+			behind := first + rng.Uint64N(200)
+			s.AddRun(first, behind)
+			for page := first; page < behind; page++ {
+				if page >= 1 && page < 201 || page >= 300 && page < 370 {
+					want[page] = true
+				}
 			}
 		}
 		if rng.IntN(2) == 0 {

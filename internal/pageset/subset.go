@@ -53,6 +53,22 @@ func (s *Subset) Add(page uint64) bool {
 	return ok && s.set.Add(at)
 }
 
+// AddRun puts in what of the pages from first up to the one before behind is in the
+// table.
+func (s *Subset) AddRun(first, behind uint64) {
+	i, _ := slices.BinarySearchFunc(s.runs, first, func(r tableRun, page uint64) int {
+		if r.behind <= page {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(s.runs) && s.runs[i].first < behind; i++ {
+		r := s.runs[i]
+		from, to := max(first, r.first), min(behind, r.behind)
+		s.set.AddRun(r.at+from-r.first, r.at+to-r.first)
+	}
+}
+
 // Has reports whether a page is in the set.
 func (s *Subset) Has(page uint64) bool {
 	at, ok := s.number(page)
