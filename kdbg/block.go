@@ -2,7 +2,9 @@ package kdbg
 
 import (
 	"encoding/binary"
+	"reflect"
 
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
@@ -18,21 +20,24 @@ const (
 	MaxSize = 0x800
 
 	wordSize = 8
-	// headSize is the part of a block that says what and how long it is.
+	// headSize is the part of a block that says what and how long it is, listSize
+	// what of it is before the tag.
 	headSize = 0x18
-	// pageSize is the only MmPageSize of x64.
-	pageSize = 0x1000
+	listSize = 0x10
+	// pageSize is the only MmPageSize.
+	pageSize = physmem.PageSize
 )
 
-// Block is a debugger data block that was read and verified. It does not change;
-// it may be shared.
+// Block is a debugger data block that was read. It does not change; it may be shared.
 type Block struct {
 	// VA is where it was read.
 	VA vtop.VA
 	// Raw is the decoded block, as long as its Size says.
 	Raw []byte
-	// Data is Raw's fields, zero beyond Size: ask [Block.Has]. Those of a 32-bit
-	// kernel are brought into the same form, see [Read].
+	// Data is Raw's fields, zero beyond Size: ask [Block.Has]. Those of a kernel
+	// with pointers of 32 bits are brought into the same form: only the lower halves
+	// of its qwords count, as for QEMU (dump/win_dump.c), and the list in front is a
+	// LIST_ENTRY of 8 bytes.
 	Data Data
 	// Encoded says that the block is encoded in memory.
 	Encoded bool
@@ -57,47 +62,89 @@ func (b *Block) Has(offset, size uintptr) bool {
 	return offset <= n && size <= n-offset
 }
 
-// Read reads and verifies a plain block. Errors: [TruncatedError] (with the
-// *vtop.FaultError), [TagError], [SizeError], and those of [Block.Verify]. The
-// block may cross pages that are scattered in physical memory.
-//
-// 32-bit kernels have the same layout with their pointers in the lower halves of
-// the qwords, but for the list in front, which is a LIST_ENTRY of 8 bytes. Only
-// the lower halves count, as for QEMU (dump/win_dump.c).
-func Read(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
-	head, err := readBytes(s, va, headSize)
+// Read reads and verifies a plain block, which may cross pages that are scattered in
+// physical memory. The error is a [BlockError], or wraps a *vtop.FaultError.
+func (m Memory) Read(va vtop.VA, e Expect) (*Kernel, error) {
+	head, err := m.readBlock(va, headSize)
 	if err != nil {
 		return nil, err
 	}
 	if tag := binary.LittleEndian.Uint32(head[offOwnerTag:]); tag != OwnerTag {
-		return nil, &TagError{VA: va, Got: tag}
+		return nil, wrongTag(va, tag)
 	}
 	size := binary.LittleEndian.Uint32(head[offSize:])
 	if !validSize(size) {
-		return nil, &SizeError{VA: va, Got: size}
+		return nil, wrongSize(va, size)
 	}
-	raw, err := readBytes(s, va, size)
+	raw, err := m.readBlock(va, size)
 	if err != nil {
 		return nil, err
 	}
-	b := &Block{VA: va, Raw: raw, Data: decodeFor(s, raw)}
-	if err := b.Verify(s, e); err != nil {
+	return m.verified(&Block{VA: va, Raw: raw, Data: m.Layout.data(raw)}, e)
+}
+
+// ReadUnverified reads a block as debuggers do: plain, as long as its Size says, and
+// nothing that it points to is checked. That is for [Kernel.Verify]. The error is a
+// [BlockError] for a tag that is not KDBG's, or a Size that is less than the block's
+// head or more than a page; a [PointerError], or wraps a *vtop.FaultError.
+func (m Memory) ReadUnverified(va vtop.VA) (*Kernel, error) {
+	if !m.IsKernel(va) {
+		return nil, &PointerError{What: "KdDebuggerDataBlock", Got: va}
+	}
+	head, err := m.readBlock(va, headSize)
+	if err != nil {
 		return nil, err
 	}
-	return b, nil
+	size := binary.LittleEndian.Uint32(head[offSize:])
+	if size < headSize || size > pageSize {
+		return nil, wrongSize(va, size)
+	}
+	raw, err := m.readBlock(va, size)
+	if err != nil {
+		return nil, err
+	}
+	if tag := binary.LittleEndian.Uint32(head[offOwnerTag:]); tag != OwnerTag {
+		return nil, wrongTag(va, tag)
+	}
+	return &Kernel{Memory: m, Block: &Block{VA: va, Raw: raw, Data: m.Layout.data(raw)}}, nil
+}
+
+// verified is the kernel of a block, if it may be believed.
+func (m Memory) verified(b *Block, e Expect) (*Kernel, error) {
+	k := &Kernel{Memory: m, Block: b}
+	if err := k.Verify(e); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func validSize(n uint32) bool {
 	return n >= MinSize && n <= MaxSize && n%wordSize == 0
 }
 
-// readBytes reads the first n bytes of the block at va. The caller has checked
-// that n is at most MaxSize.
-func readBytes(s *vtop.Space, va vtop.VA, n uint32) ([]byte, error) {
+// readBlock reads the first n bytes of the block at va. The caller has checked that n
+// is at most a page.
+func (m Memory) readBlock(va vtop.VA, n uint32) ([]byte, error) {
 	p := make([]byte, n)
-	got, err := s.ReadVirtual(p, va)
+	got, err := m.Space.ReadVirtual(p, va)
 	if err != nil {
-		return nil, &TruncatedError{VA: va, Readable: got, Want: len(p), Err: err}
+		return nil, truncated(va, got, len(p), err)
 	}
 	return p, nil
+}
+
+// data decodes a plain block.
+func (l *Layout) data(raw []byte) Data {
+	d := decodeData(raw)
+	fields := reflect.ValueOf(&d).Elem()
+	for i := range fields.NumField() {
+		if f := fields.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(l.narrow(f.Uint()))
+		}
+	}
+	d.Header.List = ListEntry64{Flink: l.pointer(raw, 0), Blink: l.pointer(raw, l.PointerSize)}
+	if l.Complete != nil {
+		l.Complete(&d, len(raw))
+	}
+	return d
 }

@@ -1,6 +1,9 @@
 package kdbg
 
 import (
+	"windmp/kdbg/peimage"
+
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -34,7 +37,7 @@ func TestReadPlainAndEncoded(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				g := guestsim.New(opt)
-				_, b := blockOf(t, g)
+				b := guestKernel(t, g)
 				assert.Equal(t, g.Plain, b.Raw)
 				assert.Equal(t, decodeData(g.Plain), b.Data)
 				assert.Equal(t, encoded, b.Encoded)
@@ -55,7 +58,7 @@ func TestReadSizes(t *testing.T) {
 	for _, n := range sizes {
 		for _, encoded := range []bool{false, true} {
 			g := guestsim.New(guestsim.Options{KDBGSize: n, Encoded: encoded, KDBGOffset: 0xf00})
-			_, b := blockOf(t, g)
+			b := guestKernel(t, g)
 			assert.Len(t, b.Raw, int(n))
 			assert.Equal(t, g.Plain, b.Raw)
 		}
@@ -95,7 +98,7 @@ func TestReadRefuses(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{})
 			tt.change(g)
-			b, err := Read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+			b, err := guestMemory(g).Read(vtop.VA(g.KDBG), expectOf(g))
 			assert.Nil(t, b)
 			require.ErrorIs(t, err, tt.is)
 			require.ErrorContains(t, err, tt.text)
@@ -108,20 +111,21 @@ func TestReadRefuses(t *testing.T) {
 func TestReadWithoutHeader(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"PsLoadedModuleList", "PsActiveProcessHead"} {
-		for _, v := range []uint64{0, guestsim.KernBase - 8, guestsim.KernBase + 0x1046000, guestsim.KernBase + MaxImageSize, 1<<64 - 8} {
+		for _, v := range []uint64{0, guestsim.KernBase - 8, guestsim.KernBase + 0x1046000, guestsim.KernBase + peimage.MaxSize, 1<<64 - 8} {
 			g := guestsim.New(guestsim.Options{})
 			g.SetField(name, v)
-			_, err := Read(spaceOf(g), vtop.VA(g.KDBG), Expect{})
-			var m *MismatchError
+			_, err := guestMemory(g).Read(vtop.VA(g.KDBG), Expect{})
+			var m *BlockError
 			require.ErrorAs(t, err, &m)
+			require.ErrorIs(t, err, ErrMismatch)
 			assert.Equal(t, name, m.Field)
-			assert.Equal(t, v, m.Got)
+			require.ErrorContains(t, err, fmt.Sprintf("got %#x", v))
 		}
 	}
 	g := guestsim.New(guestsim.Options{})
-	_, err := Read(spaceOf(g), vtop.VA(g.KDBG), Expect{})
+	_, err := guestMemory(g).Read(vtop.VA(g.KDBG), Expect{})
 	require.NoError(t, err)
-	_, err = Read(spaceOf(g), vtop.VA(g.KDBG), Expect{KernBase: guestsim.KernBase + 0x1000})
+	_, err = guestMemory(g).Read(vtop.VA(g.KDBG), Expect{KernBase: guestsim.KernBase + 0x1000})
 	require.ErrorIs(t, err, ErrMismatch)
 }
 
@@ -143,7 +147,7 @@ func TestReadToleratesAbsence(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{})
 			change(g)
-			_, err := Read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+			_, err := guestMemory(g).Read(vtop.VA(g.KDBG), expectOf(g))
 			require.NoError(t, err)
 		})
 	}
@@ -154,27 +158,27 @@ func TestReadToleratesAbsence(t *testing.T) {
 func TestReadCutBlock(t *testing.T) {
 	t.Parallel()
 	for _, encoded := range []bool{false, true} {
-		read := Read
+		read := Memory.Read
 		if encoded {
-			read = Decode
+			read = Memory.Decode
 		}
 		opt := guestsim.Options{Encoded: encoded, KDBGOffset: 0xe00}
 		g := guestsim.New(opt)
 		second := g.KDBG + 0x200
 		pa := g.PA(second)
 		g.Fail(guestsim.Range{Start: pa, Size: 1}, guestsim.ErrHole)
-		_, err := read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
-		var cut *TruncatedError
+		_, err := read(guestMemory(g), vtop.VA(g.KDBG), expectOf(g))
+		var cut *BlockError
 		require.ErrorAs(t, err, &cut)
-		assert.Equal(t, 0x200, cut.Readable)
+		require.ErrorContains(t, err, "only 0x200 of")
 		require.ErrorIs(t, err, guestsim.ErrHole)
 		require.NotErrorIs(t, err, vtop.ErrNotMapped)
 
 		g = guestsim.New(opt)
 		g.Unmap(second)
-		_, err = read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+		_, err = read(guestMemory(g), vtop.VA(g.KDBG), expectOf(g))
 		require.ErrorAs(t, err, &cut)
-		assert.Equal(t, 0x200, cut.Readable)
+		require.ErrorContains(t, err, "only 0x200 of")
 		var fault *vtop.FaultError
 		require.ErrorAs(t, err, &fault)
 		assert.Equal(t, vtop.VA(second), fault.VA)
@@ -187,7 +191,7 @@ func TestReadTransition(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
 	g.Transition(g.KDBG)
-	_, b := blockOf(t, g)
+	b := guestKernel(t, g)
 	assert.Equal(t, g.Plain, b.Raw)
 }
 
@@ -205,12 +209,12 @@ func TestHas(t *testing.T) {
 func TestVerifyAgain(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true})
-	s, b := blockOf(t, g)
-	require.NoError(t, b.Verify(s, expectOf(g)))
-	cut := *b
+	b := guestKernel(t, g)
+	require.NoError(t, b.Verify(expectOf(g)))
+	cut := *b.Block
 	cut.Raw = b.Raw[:MinSize]
-	require.ErrorIs(t, cut.Verify(s, expectOf(g)), ErrNotFound)
-	other := *b
+	require.ErrorIs(t, (&Kernel{b.Memory, &cut}).Verify(expectOf(g)), ErrNotFound)
+	other := *b.Block
 	other.Data.Header.OwnerTag = rand.Uint32()
-	require.ErrorIs(t, other.Verify(s, expectOf(g)), ErrNotFound)
+	require.ErrorIs(t, (&Kernel{b.Memory, &other}).Verify(expectOf(g)), ErrNotFound)
 }

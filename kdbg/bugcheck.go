@@ -1,40 +1,38 @@
 package kdbg
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"unsafe"
-
-	"windmp/vtop"
 )
 
 // BugCheck is nt!KiBugCheckData. Code is 0 in a guest that has not crashed.
 type BugCheck struct {
-	// Code is the low half of the first qword, CodeHigh its upper half, which
-	// the dump header keeps as padding.
+	// Code is the lower half of the first word, CodeHigh its upper half, which
+	// the dump header keeps as padding; 0 where the word has 32 bits.
 	Code, CodeHigh uint32
 	Parameters     [4]uint64
 }
 
-// ReadBugCheck reads the 40 bytes at KDBG.KiBugcheckData (20 of a 32-bit kernel): code and four
-// parameters, as KeBugCheckEx got them. The error is a [PointerError] or wraps a
-// *vtop.FaultError.
-func ReadBugCheck(s *vtop.Space, b *Block) (BugCheck, error) {
-	at, err := b.field(s, "KiBugcheckData", unsafe.Offsetof(b.Data.KiBugcheckData), b.Data.KiBugcheckData)
+// BugCheck reads code and parameters at KDBG.KiBugcheckData, as KeBugCheckEx got
+// them. The error is a [BlockError], a [PointerError] or wraps a *vtop.FaultError.
+func (k *Kernel) BugCheck() (BugCheck, error) {
+	at, err := k.field("KiBugcheckData", unsafe.Offsetof(k.Data.KiBugcheckData), k.Data.KiBugcheckData)
 	if err != nil {
 		return BugCheck{}, err
 	}
-	if s.PointerSize() == pointerSize32 {
-		return readBugCheck32(s, at)
-	}
-	var raw [40]byte
-	if _, err := s.ReadVirtual(raw[:], at); err != nil {
+	size := k.Layout.PointerSize
+	var bc BugCheck
+	raw, err := k.read(at, size*(1+len(bc.Parameters)))
+	if err != nil {
 		return BugCheck{}, fmt.Errorf("KiBugcheckData: %w", err)
 	}
-	var bc BugCheck
-	// It can only refuse a short buffer, and this one has the right size.
-	_, _ = binary.Decode(raw[:], binary.LittleEndian, &bc)
+	code := k.Layout.pointer(raw, 0)
+	bc.Code, bc.CodeHigh = uint32(code&math.MaxUint32), uint32(code>>32)
+	for i := range bc.Parameters {
+		bc.Parameters[i] = k.Layout.pointer(raw, (1+i)*size)
+	}
 	return bc, nil
 }
 
@@ -43,15 +41,15 @@ const maxBuildLab = 128
 
 // BuildLab reads the string at KDBG.NtBuildLab, such as
 // "19041.1.amd64fre.vb_release.191206-1406". It must be printable ASCII, ended
-// by a zero within 128 bytes, else [ErrBadString]. Other errors: [FieldError],
+// by a zero within 128 bytes, else [ErrBadString]. Other errors: [BlockError],
 // [PointerError], a *vtop.FaultError wrapped.
-func BuildLab(s *vtop.Space, b *Block) (string, error) {
-	at, err := b.field(s, "NtBuildLab", unsafe.Offsetof(b.Data.NtBuildLab), b.Data.NtBuildLab)
+func (k *Kernel) BuildLab() (string, error) {
+	at, err := k.field("NtBuildLab", unsafe.Offsetof(k.Data.NtBuildLab), k.Data.NtBuildLab)
 	if err != nil {
 		return "", err
 	}
 	var buf [maxBuildLab]byte
-	n, readErr := s.ReadVirtual(buf[:], at)
+	n, readErr := k.Space.ReadVirtual(buf[:], at)
 	for i, c := range buf[:n] {
 		switch {
 		case c == 0:

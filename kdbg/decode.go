@@ -25,12 +25,10 @@ import (
 // that there is at most one decoding; see [solve]. The block is then verified as
 // a plain one is.
 //
-// 32-bit kernels never encode the block (Volatility, MemProcFS).
-//
-// Errors: [TruncatedError] (with the *vtop.FaultError), [EncodingError], which a
-// plain block gives too, and those of [Block.Verify].
-func Decode(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
-	head, err := readBytes(s, va, MinSize)
+// Errors: [BlockError], which is [ErrNotFound] for a plain block too, or a
+// *vtop.FaultError wrapped.
+func (m Memory) Decode(va vtop.VA, e Expect) (*Kernel, error) {
+	head, err := m.readBlock(va, MinSize)
 	if err != nil {
 		return nil, err
 	}
@@ -38,21 +36,17 @@ func Decode(s *vtop.Space, va vtop.VA, e Expect) (*Block, error) {
 	size := binary.LittleEndian.Uint64(head[offMmPageSize:])
 	code, ok := solve(tag, size)
 	if !ok {
-		return nil, &EncodingError{VA: va, Tag: tag, PageSize: size}
+		return nil, notEncoded(va, tag, size)
 	}
-	raw, err := readBytes(s, va, sizeOf(code.word(tag)))
+	raw, err := m.readBlock(va, sizeOf(code.word(tag)))
 	if err != nil {
 		return nil, err
 	}
 	code.decode(raw)
-	b := &Block{
-		VA: va, Raw: raw, Data: decodeData(raw),
+	return m.verified(&Block{
+		VA: va, Raw: raw, Data: m.Layout.data(raw),
 		Encoded: true, Rotation: uint(code.rotation), Constant: code.constant,
-	}
-	if err := b.Verify(s, e); err != nil {
-		return nil, err
-	}
-	return b, nil
+	}, e)
 }
 
 // code is what decodes a block: word = bswap64(rol64(memory, rotation)) ^ constant.

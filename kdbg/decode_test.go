@@ -26,8 +26,8 @@ func TestDecodeAllKeys(t *testing.T) {
 				never, always := rng.Uint64()&^63|k, rng.Uint64()
 				flag := guestsim.KernBase + rng.Uint64N(0x1000000)
 				offset := rng.Uint64N(0x1000) &^ 7
-				s := flat(guestsim.Encode(plain, never, always, flag), offset)
-				b, err := Decode(s, flatVA+vtop.VA(offset), Expect{})
+				m := flat(guestsim.Encode(plain, never, always, flag), offset)
+				b, err := m.Decode(flatVA+vtop.VA(offset), Expect{})
 				require.NoError(t, err, "build %d, k %d, size %#x", build, k, size)
 				require.Equal(t, plain, b.Raw)
 				require.Equal(t, uint(k), b.Rotation)
@@ -77,7 +77,7 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{Encoded: true})
 			tt.change(g)
-			b, err := Decode(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
+			b, err := guestMemory(g).Decode(vtop.VA(g.KDBG), expectOf(g))
 			assert.Nil(t, b)
 			require.ErrorIs(t, err, tt.is)
 		})
@@ -88,12 +88,13 @@ func TestDecodeRefuses(t *testing.T) {
 func TestReadOfEncoded(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true})
-	_, err := Read(spaceOf(g), vtop.VA(g.KDBG), expectOf(g))
-	var tag *TagError
+	_, err := guestMemory(g).Read(vtop.VA(g.KDBG), expectOf(g))
+	var tag *BlockError
 	require.ErrorAs(t, err, &tag)
+	assert.Equal(t, "OwnerTag", tag.Field)
 	assert.Equal(t, vtop.VA(g.KDBG), tag.VA)
 
-	b, err := Read(spaceOf(g), vtop.VA(g.KDBGCopy), expectOf(g))
+	b, err := guestMemory(g).Read(vtop.VA(g.KDBGCopy), expectOf(g))
 	require.NoError(t, err)
 	assert.Equal(t, g.Plain, b.Raw)
 }
@@ -103,7 +104,7 @@ func TestReadOfEncoded(t *testing.T) {
 func TestDecodeMatchesRule(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true, Build: 26100})
-	_, b := blockOf(t, g)
+	b := guestKernel(t, g)
 	encoded := g.Read(g.KDBG, len(g.Plain))
 	for off := 0; off < len(encoded); off += 8 {
 		x := binary.LittleEndian.Uint64(encoded[off:]) ^ g.Options.WaitNever
@@ -115,10 +116,10 @@ func TestDecodeMatchesRule(t *testing.T) {
 
 func BenchmarkDecode(b *testing.B) {
 	plain := guestsim.KDBGBlock(19041, guestsim.KernBase)
-	s := flat(guestsim.Encode(plain, 0x123456789abcdef0, 42, guestsim.KernBase+0x1234), 0xb20)
+	m := flat(guestsim.Encode(plain, 0x123456789abcdef0, 42, guestsim.KernBase+0x1234), 0xb20)
 	b.SetBytes(int64(len(plain)))
 	for b.Loop() {
-		if _, err := Decode(s, flatVA+0xb20, Expect{}); err != nil {
+		if _, err := m.Decode(flatVA+0xb20, Expect{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,27 +14,27 @@ import (
 // header; a synthetic guest stands in for both here.
 func Example() {
 	guest := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true})
-	space := vtop.NewSpace(guest.Memory(), guest.DTB, vtop.X64)
+	memory := kdbg.X64.In(vtop.NewSpace(guest.Memory(), guest.DTB, vtop.X64))
 	at := vtop.VA(guest.KDBG)
 	expect := kdbg.Expect{PsLoadedModuleList: vtop.VA(guest.PsLoadedModuleList)}
 
-	block, err := kdbg.Read(space, at, expect)
+	kernel, err := memory.Read(at, expect)
 	if errors.Is(err, kdbg.ErrNotFound) {
-		block, err = kdbg.Decode(space, at, expect)
+		kernel, err = memory.Decode(at, expect)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("kernel at %v, block of %#x bytes, encoded: %v\n", vtop.VA(block.Data.KernBase), len(block.Raw), block.Encoded)
+	fmt.Printf("kernel at %v, block of %#x bytes, encoded: %v\n", vtop.VA(kernel.Data.KernBase), len(kernel.Raw), kernel.Encoded)
 
-	processors, err := kdbg.Processors(space, block, 2)
+	processors, err := kernel.Processors(2)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, p := range processors {
 		fmt.Printf("processor %d: KPCR %v\n", p.Number, p.PCR)
 	}
-	modules, err := kdbg.Modules(space, vtop.VA(block.Data.PsLoadedModuleList))
+	modules, err := kernel.Modules()
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 package kdbg
 
 import (
+	"windmp/kdbg/peimage"
+
 	"context"
-	"errors"
 	"math/bits"
 	"testing"
 
@@ -12,33 +13,6 @@ import (
 	"windmp/internal/guestsim"
 	"windmp/vtop"
 )
-
-func TestFindImage(t *testing.T) {
-	t.Parallel()
-	g := guestsim.New(guestsim.Options{})
-	s := spaceOf(g)
-	inside := vtop.VA(guestsim.KernBase + 0x3f8a00)
-	g.Map(guestsim.KernBase+0x200000, 16) // an MZ on the way that is no image
-	g.Write(guestsim.KernBase+0x200000, []byte("MZ"))
-	im, err := FindImage(s, inside)
-	require.NoError(t, err)
-	assert.Equal(t, vtop.VA(guestsim.KernBase), im.Base)
-	assert.Equal(t, KernelName, im.Name)
-	assert.Equal(t, g.ImageSize, im.Size)
-	assert.Equal(t, uint32(0x5f5e1a2b), im.Timestamp)
-	require.NotNil(t, im.PDB)
-	assert.Equal(t, &PDB{Name: "ntkrnlmp.pdb", GUID: "3FD8A16B221144335566778899AABBCC", Age: 1}, im.PDB)
-	assert.Equal(t, guestsim.Version, im.FileVersion)
-	require.NoError(t, errors.Join(im.NameErr, im.PDBErr, im.FileVersionErr))
-	require.Len(t, im.Sections, 2)
-	assert.True(t, im.Sections[1].Writable())
-
-	for _, va := range []vtop.VA{0, 0x1000, guestsim.KernBase - 1, vtop.VA(guestsim.KernBase) + vtop.VA(g.ImageSize)} {
-		_, err = FindImage(s, va)
-		var bad *ImageError
-		require.ErrorAs(t, err, &bad, "%v", va)
-	}
-}
 
 func TestFindBlock(t *testing.T) {
 	t.Parallel()
@@ -51,10 +25,10 @@ func TestFindBlock(t *testing.T) {
 		{LA57: true, Encoded: true, Odd: true},
 	} {
 		g := guestsim.New(opt)
-		s := spaceOf(g)
-		im, err := ReadImage(s, guestsim.KernBase)
+		m := guestMemory(g)
+		im, err := m.ReadImage(guestsim.KernBase)
 		require.NoError(t, err)
-		b, err := FindBlock(context.Background(), s, im)
+		b, err := m.FindBlock(context.Background(), im)
 		require.NoError(t, err)
 		assert.Equal(t, vtop.VA(g.KDBG), b.VA)
 		assert.Equal(t, g.Plain, b.Raw)
@@ -68,10 +42,10 @@ func TestFindBlockLinks(t *testing.T) {
 	for _, build := range guestsim.Builds {
 		g := guestsim.New(guestsim.Options{Build: build, Encoded: true})
 		g.SetField("List.Blink", 0xffffae8101000040)
-		s := spaceOf(g)
-		im, err := ReadImage(s, guestsim.KernBase)
+		m := guestMemory(g)
+		im, err := m.ReadImage(guestsim.KernBase)
 		require.NoError(t, err)
-		b, err := FindBlock(context.Background(), s, im)
+		b, err := m.FindBlock(context.Background(), im)
 		require.NoError(t, err)
 		assert.Equal(t, vtop.VA(g.KDBG), b.VA)
 		assert.Equal(t, g.Plain, b.Raw)
@@ -83,40 +57,22 @@ func TestFindBlockLinks(t *testing.T) {
 func TestFindBlockDecoys(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true})
-	s := spaceOf(g)
+	m := guestMemory(g)
 	g.Map(guestsim.KernBase+0x500000, 0x1000)
 	g.Write(guestsim.KernBase+0x500040, g.Plain)
-	im, err := ReadImage(s, guestsim.KernBase)
+	im, err := m.ReadImage(guestsim.KernBase)
 	require.NoError(t, err)
-	b, err := FindBlock(context.Background(), s, im)
+	b, err := m.FindBlock(context.Background(), im)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(g.KDBG), b.VA)
 
 	g = guestsim.New(guestsim.Options{Encoded: true})
-	s = spaceOf(g)
+	m = guestMemory(g)
 	g.Map(guestsim.KernBase+0x500000, 0x1000)
 	g.Write(guestsim.KernBase+0x500040, guestsim.KDBGBlock(19041, guestsim.KernBase+0x10000000))
 	g.Unmap(g.KDBG)
-	_, err = FindBlock(context.Background(), s, im)
+	_, err = m.FindBlock(context.Background(), im)
 	require.ErrorIs(t, err, ErrNotFound)
-}
-
-func TestExport(t *testing.T) {
-	t.Parallel()
-	g := guestsim.New(guestsim.Options{})
-	s := spaceOf(g)
-	im, err := ReadImage(s, guestsim.KernBase)
-	require.NoError(t, err)
-	at, err := im.Export(s, "PsInitialSystemProcess")
-	require.NoError(t, err)
-	v, err := s.Uint64(at)
-	require.NoError(t, err)
-	assert.Equal(t, g.EProcess, v)
-	_, err = im.Export(s, "NoSuchThing")
-	require.ErrorIs(t, err, ErrNoSuchPart)
-	g.Unmap(guestsim.KernBase)
-	_, err = im.Export(s, "PsInitialSystemProcess")
-	require.ErrorIs(t, err, vtop.ErrNotMapped)
 }
 
 func TestFindFlag(t *testing.T) {
@@ -124,10 +80,10 @@ func TestFindFlag(t *testing.T) {
 	for _, build := range guestsim.Builds {
 		for never := uint64(0x1234567890abcd00); never < 0x1234567890abcd40; never += 7 {
 			g := guestsim.New(guestsim.Options{Build: build, Encoded: true, WaitNever: never, WaitAlways: never * 31})
-			s, b := blockOf(t, g)
-			im, err := ReadImage(s, guestsim.KernBase)
+			b := guestKernel(t, g)
+			im, err := b.ReadImage(guestsim.KernBase)
 			require.NoError(t, err)
-			at, err := FindFlag(s, im, b)
+			at, err := b.EncodedFlag(im)
 			require.NoError(t, err)
 			assert.Equal(t, vtop.VA(g.Flag), at)
 
@@ -137,13 +93,37 @@ func TestFindFlag(t *testing.T) {
 			// The constant stays the same when both the address and the key change by this.
 			change := bits.ReverseBytes64(g.Flag ^ other)
 			g.Write64(g.WaitAlways+0x20, g.Options.WaitAlways^change)
-			_, err = FindFlag(s, im, b)
+			_, err = b.EncodedFlag(im)
 			require.ErrorIs(t, err, ErrAmbiguous)
 
 			g.Write(g.Flag, []byte{0})
 			g.Write(other, []byte{0})
-			_, err = FindFlag(s, im, b)
+			_, err = b.EncodedFlag(im)
 			require.ErrorIs(t, err, ErrNotFound)
 		}
 	}
+}
+
+// FuzzImage reads what may be an image, hostile or not: it ends, and says
+// something sensible.
+func FuzzImage(f *testing.F) {
+	g := guestsim.New(guestsim.Options{})
+	f.Add(g.Read(guestsim.KernBase, 0x1000), "NtBuildNumber")
+	f.Fuzz(func(t *testing.T, page []byte, name string) {
+		page = page[:min(len(page), 0x2000)]
+		m := flat(page, 0)
+		im, err := m.ReadImage(flatVA)
+		if err != nil {
+			require.Nil(t, im)
+			return
+		}
+		require.LessOrEqual(t, im.Size, uint32(peimage.MaxSize))
+		require.True(t, im.Name == "" || im.NameErr == nil)
+		require.True(t, im.PDB == nil || im.PDBErr == nil)
+		at, err := im.Export(m.Space, name)
+		require.True(t, at == 0 || err == nil)
+		k := &Kernel{Memory: m, Block: &Block{Encoded: true, Rotation: 5, Constant: 77}}
+		_, _ = k.EncodedFlag(im)
+		_, _ = m.FindImage(flatVA + 0x1800)
+	})
 }

@@ -6,23 +6,24 @@ import (
 	"fmt"
 	"math/bits"
 
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
-// maxFlagData bounds the kernel data that [FindFlag] looks at, bytes. Build 26100
+// maxFlagData bounds the kernel data that [Kernel.EncodedFlag] looks at, bytes. Build 26100
 // has about 3 MiB.
 const maxFlagData = 16 << 20
 
 // maxFlagPages bounds the pages that are looked at: sections of a damaged table may
 // overlap.
-const maxFlagPages = MaxImageSize / pageSize
+const maxFlagPages = peimage.MaxSize / pageSize
 
 // ErrAmbiguous says that more than one answer fits.
 var ErrAmbiguous = errors.New("more than one address fits")
 
-// FindFlag returns the address of KdpDataBlockEncoded, the byte that tells
-// Windows that b is encoded, which b must be. Its address A is part of the code:
-// the constant of b is
+// EncodedFlag returns the address of KdpDataBlockEncoded, the byte that tells Windows
+// that the block is encoded, which it must be; im is the kernel's image. Its address A
+// is part of the code: the block's constant is
 //
 //	bswap64(rol64(KiWaitNever, k) ^ A) ^ KiWaitAlways
 //
@@ -31,8 +32,8 @@ var ErrAmbiguous = errors.New("more than one address fits")
 // leaves one: among 2^36 pairs, a wrong one falls into the data with a chance of
 // 1 in 16, and then hardly on a byte that is 1. Errors: [ErrNotFound],
 // [ErrAmbiguous].
-func FindFlag(s *vtop.Space, im *Image, b *Block) (vtop.VA, error) {
-	data := readData(s, im)
+func (k *Kernel) EncodedFlag(im *peimage.Image) (vtop.VA, error) {
+	data := readData(k.Space, im)
 	// Addresses in the image have one or two values in their upper bits.
 	const shift = 26
 	upper := []uint64{uint64(im.Base) >> shift}
@@ -42,15 +43,15 @@ func FindFlag(s *vtop.Space, im *Image, b *Block) (vtop.VA, error) {
 	never := map[uint64][]uint64{}
 	seen := map[uint64]bool{}
 	data.each(func(v uint64) {
-		if v&63 == uint64(b.Rotation) && !seen[v] {
+		if v&63 == uint64(k.Rotation) && !seen[v] {
 			seen[v] = true
-			v = bits.RotateLeft64(v, int(b.Rotation))
+			v = bits.RotateLeft64(v, int(k.Rotation))
 			never[v>>shift] = append(never[v>>shift], v)
 		}
 	})
 	found := map[vtop.VA]bool{}
 	data.each(func(always uint64) {
-		x := bits.ReverseBytes64(b.Constant ^ always)
+		x := bits.ReverseBytes64(k.Constant ^ always)
 		for _, u := range upper {
 			for _, v := range never[x>>shift^u] {
 				if at := vtop.VA(v ^ x); data.byteAt(at) == 1 && len(found) < 2 {
@@ -79,11 +80,11 @@ type imageData struct {
 
 // readData reads the sections that change, all of the image if its section table
 // is not known.
-func readData(s *vtop.Space, im *Image) *imageData {
+func readData(s *vtop.Space, im *peimage.Image) *imageData {
 	out := &imageData{pages: map[vtop.VA][]byte{}}
 	sections := im.Sections
 	if len(sections) == 0 {
-		sections = []Section{{Size: im.Size, Flags: ^uint32(0)}}
+		sections = []peimage.Section{{Size: im.Size, Flags: ^uint32(0)}}
 	}
 	looked := 0
 	for i := range sections {
@@ -96,7 +97,7 @@ func readData(s *vtop.Space, im *Image) *imageData {
 			looked++
 			page := make([]byte, pageSize)
 			if _, err := s.ReadVirtual(page, at); err != nil {
-				at += skipUp(s, at, err)
+				at += peimage.NextEntry(s, at, err)
 				continue
 			}
 			if out.pages[at] == nil {

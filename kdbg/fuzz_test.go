@@ -24,7 +24,7 @@ func (c *counted) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // checkBlock holds what any answer must keep to.
-func checkBlock(t *testing.T, s *vtop.Space, e Expect, b *Block, err error) {
+func checkBlock(t *testing.T, e Expect, b *Kernel, err error) {
 	t.Helper()
 	require.NotEqual(t, b == nil, err == nil, "a block or an error, never both")
 	if err != nil {
@@ -37,7 +37,7 @@ func checkBlock(t *testing.T, s *vtop.Space, e Expect, b *Block, err error) {
 	assert.Len(t, b.Raw, int(b.Data.Header.Size))
 	assert.True(t, validSize(b.Data.Header.Size))
 	assert.Equal(t, decodeData(b.Raw), b.Data)
-	assert.NoError(t, b.Verify(s, e))
+	assert.NoError(t, b.Verify(e))
 }
 
 // memoryLimit is how many reads of physical memory one block may cost: a
@@ -59,34 +59,34 @@ func addBlocks(f *testing.F, encoded bool) {
 	f.Add([]byte{}, uint16(0))
 }
 
-func fuzzBlock(f *testing.F, read func(*vtop.Space, vtop.VA, Expect) (*Block, error)) {
+func fuzzBlock(f *testing.F, read func(Memory, vtop.VA, Expect) (*Kernel, error)) {
 	f.Helper()
 	e := Expect{PsLoadedModuleList: guestsim.KernBase + 0xc2a2d0}
 	f.Fuzz(func(t *testing.T, block []byte, offset uint16) {
 		block = block[:min(len(block), MaxSize)]
-		s := flat(block, uint64(offset&0xfff))
-		c := &counted{r: s.Mem}
-		s.Mem = c
+		m := flat(block, uint64(offset&0xfff))
+		c := &counted{r: m.Space.Mem}
+		m.Space.Mem = c
 		for _, e := range []Expect{{}, e} {
 			c.reads = 0
-			b, err := read(s, flatVA+vtop.VA(offset&0xfff), e)
+			b, err := read(m, flatVA+vtop.VA(offset&0xfff), e)
 			assert.Less(t, c.reads, memoryLimit)
-			checkBlock(t, s, e, b, err)
+			checkBlock(t, e, b, err)
 			if b != nil {
-				checkReaders(t, s, b)
+				checkReaders(t, b)
 			}
 		}
 	})
 }
 
 // checkReaders runs what hangs off a block that passed.
-func checkReaders(t *testing.T, s *vtop.Space, b *Block) {
+func checkReaders(t *testing.T, b *Kernel) {
 	t.Helper()
-	list, err := Processors(s, b, 4)
+	list, err := b.Processors(4)
 	require.NotEqual(t, list == nil, err == nil)
-	bc, err := ReadBugCheck(s, b)
+	bc, err := b.BugCheck()
 	assert.True(t, err == nil || bc == BugCheck{})
-	lab, err := BuildLab(s, b)
+	lab, err := b.BuildLab()
 	assert.True(t, err == nil || lab == "")
 	assert.LessOrEqual(t, len(lab), maxBuildLab)
 }
@@ -94,13 +94,13 @@ func checkReaders(t *testing.T, s *vtop.Space, b *Block) {
 func FuzzDecode(f *testing.F) {
 	addBlocks(f, true)
 	addBlocks(f, false)
-	fuzzBlock(f, Decode)
+	fuzzBlock(f, Memory.Decode)
 }
 
 func FuzzRead(f *testing.F) {
 	addBlocks(f, false)
 	addBlocks(f, true)
-	fuzzBlock(f, Read)
+	fuzzBlock(f, Memory.Read)
 }
 
 // FuzzModules makes the fuzzer's bytes the memory that the list's head and
@@ -113,10 +113,10 @@ func FuzzModules(f *testing.F) {
 	f.Add([]byte{}, uint16(0x10))
 	f.Fuzz(func(t *testing.T, mem []byte, head uint16) {
 		mem = mem[:min(len(mem), 0x2000)]
-		s := flat(mem, 0)
-		c := &counted{r: s.Mem}
-		s.Mem = c
-		list, err := Modules(s, flatVA+vtop.VA(head))
+		m := flat(mem, 0)
+		c := &counted{r: m.Space.Mem}
+		m.Space.Mem = c
+		list, err := m.ModulesAt(flatVA + vtop.VA(head))
 		assert.LessOrEqual(t, len(list), MaxModules)
 		// A list of entries in three pages, each seen once: at most one at each
 		// address, each with one entry and two names.

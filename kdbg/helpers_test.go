@@ -10,13 +10,13 @@ import (
 	"windmp/vtop"
 )
 
-// spaceOf is a guest's address space.
-func spaceOf(g *guestsim.Guest) *vtop.Space {
-	levels := 4
+// guestMemory is a guest's kernel memory.
+func guestMemory(g *guestsim.Guest) Memory {
+	mode := vtop.X64
 	if g.Options.LA57 {
-		levels = 5
+		mode = vtop.LA57
 	}
-	return vtop.NewSpace(g.Memory(), g.DTB, vtop.ModeOf(levels))
+	return X64.In(vtop.NewSpace(g.Memory(), g.DTB, mode))
 }
 
 // expectOf is what a dump header says of the guest.
@@ -24,22 +24,21 @@ func expectOf(g *guestsim.Guest) Expect {
 	return Expect{PsLoadedModuleList: vtop.VA(g.PsLoadedModuleList), PsActiveProcessHead: vtop.VA(g.PsActiveProcessHead)}
 }
 
-// blockOf reads a guest's block, plain or encoded.
-func blockOf(t *testing.T, g *guestsim.Guest) (*vtop.Space, *Block) {
+// guestKernel reads a guest's block, plain or encoded.
+func guestKernel(t *testing.T, g *guestsim.Guest) *Kernel {
 	t.Helper()
-	s := spaceOf(g)
-	read := Read
+	read := Memory.Read
 	if g.Options.Encoded {
-		read = Decode
+		read = Memory.Decode
 	}
-	b, err := read(s, vtop.VA(g.KDBG), expectOf(g))
+	b, err := read(guestMemory(g), vtop.VA(g.KDBG), expectOf(g))
 	require.NoError(t, err)
-	return s, b
+	return b
 }
 
 // flat is a space of one table and as many pages as block needs, mapped from
 // flatVA on: for tests that build a great many blocks.
-func flat(block []byte, offset uint64) *vtop.Space {
+func flat(block []byte, offset uint64) Memory {
 	const root, pages = 0x1000, 3
 	mem := make(memory, 0x8000)
 	for level, table := range []int{root, 0x2000, 0x3000} {
@@ -49,7 +48,7 @@ func flat(block []byte, offset uint64) *vtop.Space {
 		binary.LittleEndian.PutUint64(mem[0x4000+8*i:], uint64(0x5000+0x1000*i)|3)
 	}
 	copy(mem[0x5000+offset:], block)
-	return vtop.NewSpace(mem, root, vtop.X64)
+	return X64.In(vtop.NewSpace(mem, root, vtop.X64))
 }
 
 const flatVA = 0xffff880000000000

@@ -1,6 +1,7 @@
 package kdbg
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"unsafe"
 
+	"windmp/kdbg/peimage"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
@@ -29,18 +32,17 @@ const (
 	locateSpan = int(offMmPageSize) + wordSize
 )
 
-// Range is Size bytes of memory from Start.
-type Range struct{ Start, Size uint64 }
-
 // Candidate is a place that looks like a debugger data block. It is believed only
-// when [Read] or [Decode] verify it through page tables.
+// when [Candidate.Read] verifies it through page tables.
 type Candidate struct {
 	// At is its address in the memory that was searched.
 	At uint64
+	// Layout is that of the machine whose kernel's it would be.
+	Layout *Layout
+	// Is32 goes when the callers ask Layout.
+	Is32 bool
 	// Encoded says that it is encoded; the fields below are decoded.
 	Encoded bool
-	// Is32 says that it is a 32-bit kernel's.
-	Is32 bool
 	// Size is the block's, in bytes.
 	Size uint32
 	// List is where its list head lies, which points back to the block.
@@ -49,27 +51,30 @@ type Candidate struct {
 	KernBase vtop.VA
 }
 
-// Locate searches memory for debugger data blocks, plain and encoded, in the given
-// ranges. The memory may be physical, or a window of virtual memory.
+// Locate searches memory for debugger data blocks of the given layouts, plain and
+// encoded, in the given ranges. The memory may be physical, or a window of virtual
+// memory.
 //
 // A plain block is known by its tag. An encoded one is found without keys by
 // words that are related whatever the keys: the links of its list entry are equal
 // (one block is registered), and the tag with the size differs from MmPageSize by
-// one of 192 values rotated by one of 64 counts; see [Decode]. What the
+// one of 192 values rotated by one of 64 counts; see [Memory.Decode]. What the
 // words then decode to must make sense.
 //
-// Candidates come in ascending order, the first [MaxCandidates] of them. What can't
-// be read is passed over; the error is the first of these, or ctx's, and the
+// Candidates come in ascending order, the first [MaxCandidates] of them. A place that
+// fits several layouts is a candidate for each, in their order. What can't
+// be read is passed over; the error is about the lowest such address, or ctx's, and the
 // candidates are returned with it. A block whose first 0x140 bytes lie in pages
 // that are not adjacent in the memory searched is not seen.
-func Locate(ctx context.Context, mem io.ReaderAt, ranges []Range) ([]Candidate, error) {
-	return locate(ctx, mem, ranges, false)
+func Locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*Layout) ([]Candidate, error) {
+	if len(layouts) == 0 {
+		layouts = []*Layout{X64, X86}
+	}
+	return locate(ctx, mem, ranges, search{layouts: layouts})
 }
 
-// locate is Locate; anyLinks does without the links being equal, which costs more
-// time: it is for memory of an image's size.
-func locate(ctx context.Context, mem io.ReaderAt, ranges []Range, anyLinks bool) ([]Candidate, error) {
-	l := &locator{mem: mem, anyLinks: anyLinks, windows: make(chan Range)}
+func locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s search) ([]Candidate, error) {
+	l := &locator{mem: mem, search: s, windows: make(chan physmem.Range)}
 	var wait sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), maxLocators) {
 		wait.Go(l.run)
@@ -77,10 +82,7 @@ func locate(ctx context.Context, mem io.ReaderAt, ranges []Range, anyLinks bool)
 	err := feed(ctx, ranges, l.windows)
 	close(l.windows)
 	wait.Wait()
-	slices.SortFunc(l.found, func(a, b Candidate) int { return cmp.Compare(a.At, b.At) })
-	if len(l.found) > MaxCandidates {
-		l.found = l.found[:MaxCandidates]
-	}
+	l.keepLowest()
 	if err == nil {
 		err = l.err
 	}
@@ -88,12 +90,12 @@ func locate(ctx context.Context, mem io.ReaderAt, ranges []Range, anyLinks bool)
 }
 
 // feed cuts ranges into windows that overlap by what a block needs.
-func feed(ctx context.Context, ranges []Range, windows chan<- Range) error {
+func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Range) error {
 	for _, r := range ranges {
 		start := (r.Start + wordSize - 1) &^ (wordSize - 1)
 		for end := r.Start + r.Size; start < end && end-start >= uint64(locateSpan); start += locateWindow {
 			select {
-			case windows <- Range{Start: start, Size: min(end-start, locateWindow+uint64(locateSpan)-wordSize)}:
+			case windows <- physmem.Range{Start: start, Size: min(end-start, locateWindow+uint64(locateSpan)-wordSize)}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -104,38 +106,78 @@ func feed(ctx context.Context, ranges []Range, windows chan<- Range) error {
 
 // locator is a scan that runs.
 type locator struct {
-	mem      io.ReaderAt
-	anyLinks bool
-	windows  chan Range
+	mem     io.ReaderAt
+	search  search
+	windows chan physmem.Range
 
-	mu    sync.Mutex
-	found []Candidate
-	err   error
+	mu     sync.Mutex
+	found  []Candidate
+	err    error
+	failed uint64 // the window that err is about
 }
 
 func (l *locator) run() {
 	buf := make([]byte, locateWindow+locateSpan)
 	for w := range l.windows {
-		window := buf[:w.Size]
-		n, err := l.mem.ReadAt(window, int64(w.Start)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-		found := search(window[:n], w.Start, l.anyLinks)
-		if len(found) == 0 && n == len(window) {
+		found, err := l.window(buf[:w.Size], w.Start)
+		if len(found) == 0 && err == nil {
 			continue
 		}
 		l.mu.Lock()
-		// Twice the cap is kept, as windows do not end in order.
-		if len(l.found) < 2*MaxCandidates {
-			l.found = append(l.found, found...)
+		l.found = append(l.found, found...)
+		if len(l.found) > 2*MaxCandidates {
+			l.keepLowest()
 		}
-		if l.err == nil && n < len(window) {
-			l.err = fmt.Errorf("searching for the debugger data block from %#x: %#x of %#x bytes are readable: %w", w.Start, n, w.Size, err)
+		if err != nil && (l.err == nil || w.Start < l.failed) {
+			l.err, l.failed = err, w.Start
 		}
 		l.mu.Unlock()
 	}
 }
 
-// search looks at every word of buf, which lies at at, that has room behind it.
-func search(buf []byte, at uint64, anyLinks bool) []Candidate {
+// keepLowest keeps the candidates with the lowest addresses: windows do not end in
+// order, and the same ones have to be kept each time.
+func (l *locator) keepLowest() {
+	slices.SortStableFunc(l.found, func(a, b Candidate) int { return cmp.Compare(a.At, b.At) })
+	if len(l.found) > MaxCandidates {
+		l.found = slices.Delete(l.found, MaxCandidates, len(l.found))
+	}
+}
+
+// window searches what lies at at, as much as buf takes. Where that can't be read at
+// once, the pages that can be are searched: one bad page hides no other.
+func (l *locator) window(buf []byte, at uint64) ([]Candidate, error) {
+	n, err := l.mem.ReadAt(buf, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
+	if n == len(buf) {
+		return l.search.in(buf, at), nil
+	}
+	var found []Candidate
+	readable := n
+	start := 0 // of the stretch that ends at n
+	for n < len(buf) {
+		next := min(len(buf), n+pageSize-int((at+uint64(n))%pageSize)) //nolint:gosec // an index
+		got, _ := l.mem.ReadAt(buf[n:next], int64(at)+int64(n))        //nolint:gosec // as above
+		readable += got
+		n += got
+		if n < next { // the stretch ends in this page
+			found = append(found, l.search.in(buf[start:n], at+uint64(start))...) //nolint:gosec // an index
+			start, n = next, next
+		}
+	}
+	found = append(found, l.search.in(buf[start:], at+uint64(start))...) //nolint:gosec // an index
+	return found, fmt.Errorf("searching for the debugger data block from %#x: %#x of %#x bytes are readable: %w", at, readable, len(buf), err)
+}
+
+// search is what is searched for.
+type search struct {
+	layouts []*Layout
+	// anyLinks does without the links of an encoded block being equal, which costs
+	// more time: it is for memory of an image's size.
+	anyLinks bool
+}
+
+// in looks at every word of buf, which lies at at, that has room behind it.
+func (s search) in(buf []byte, at uint64) []Candidate {
 	var found []Candidate
 	if len(buf) < locateSpan {
 		return nil
@@ -145,17 +187,11 @@ func search(buf []byte, at uint64, anyLinks bool) []Candidate {
 	prev := le.Uint64(buf)
 	for off := 0; off <= last; off += wordSize {
 		next := le.Uint64(buf[off+wordSize:])
-		if next == prev && prev != 0 || anyLinks {
-			if c, ok := encodedAt(buf[off:]); ok {
-				c.At = at + uint64(off)
-				found = append(found, c)
-			}
+		if next == prev && prev != 0 || s.anyLinks {
+			found = s.encoded(found, buf[off:], at+uint64(off))
 		}
 		if le.Uint32(buf[off+int(offOwnerTag):]) == OwnerTag {
-			if c, ok := plainAt(buf[off:]); ok {
-				c.At = at + uint64(off)
-				found = append(found, c)
-			}
+			found = s.plain(found, buf[off:], at+uint64(off))
 		}
 		prev = next
 	}
@@ -169,49 +205,66 @@ var (
 	mostBits   = fewestBits + 7
 )
 
-// encodedAt decodes what may be the start of an encoded block.
-func encodedAt(b []byte) (Candidate, bool) {
+// encoded decodes what may be the start of an encoded block.
+func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 	le := binary.LittleEndian
 	tag, page := le.Uint64(b[offOwnerTag:]), le.Uint64(b[offMmPageSize:])
 	// Neither rotation nor byte order changes how many bits differ: this leaves
 	// little of other memory for solve.
 	if n := bits.OnesCount64(tag ^ page); n < fewestBits || n > mostBits {
-		return Candidate{}, false
+		return found
 	}
 	c, ok := solve(tag, page)
 	if !ok {
-		return Candidate{}, false
+		return found
 	}
-	return candidate(b, c.word, true)
+	plain := bytes.Clone(b[:locateSpan])
+	c.decode(plain)
+	for _, l := range s.layouts {
+		if c, ok := l.candidate(plain); ok && l.Encodes {
+			c.At, c.Encoded = at, true
+			found = append(found, c)
+		}
+	}
+	return found
 }
 
-// plainAt is for blocks of both widths: that of a 32-bit kernel has no address
-// that a 64-bit one could have. None of those is ever encoded.
-func plainAt(b []byte) (Candidate, bool) {
-	c, ok := candidate(b, func(w uint64) uint64 { return w }, false)
-	if !ok {
-		return candidate32(b)
+func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
+	for _, l := range s.layouts {
+		if c, ok := l.candidate(b); ok {
+			c.At = at
+			found = append(found, c)
+		}
 	}
-	return c, true
+	return found
 }
 
-// candidate checks the words that need no page tables.
-func candidate(b []byte, word func(uint64) uint64, encoded bool) (Candidate, bool) {
-	at := func(offset uintptr) uint64 { return word(binary.LittleEndian.Uint64(b[offset:])) }
+// candidate checks the words of a plain block that need no page tables. Of a kernel
+// with pointers of 32 bits, what is behind the list entry is zero, and the upper halves
+// of addresses are zero or repeat bit 31.
+func (l *Layout) candidate(b []byte) (Candidate, bool) {
 	var d Data
-	size := sizeOf(at(offOwnerTag))
-	base := at(unsafe.Offsetof(d.KernBase))
-	if !validSize(size) || at(offMmPageSize) != pageSize || base%pageSize != 0 || !upperHalf(base) {
+	le := binary.LittleEndian
+	size := le.Uint32(b[offSize:])
+	base, ok := l.kernelIn(b, unsafe.Offsetof(d.KernBase))
+	if !ok || !validSize(size) || le.Uint64(b[offMmPageSize:]) != pageSize || base%pageSize != 0 || !zero(b[2*l.PointerSize:listSize]) {
 		return Candidate{}, false
 	}
 	for _, offset := range []uintptr{unsafe.Offsetof(d.PsLoadedModuleList), unsafe.Offsetof(d.PsActiveProcessHead)} {
-		if v := at(offset); v < base || v-base >= MaxImageSize {
+		if v, ok := l.kernelIn(b, offset); !ok || v < base || v-base >= peimage.MaxSize {
 			return Candidate{}, false
 		}
 	}
-	return Candidate{Encoded: encoded, Size: size, List: vtop.VA(at(0)), KernBase: vtop.VA(base)}, true
+	return Candidate{Layout: l, Is32: l == X86, Size: size, List: vtop.VA(l.pointer(b, 0)), KernBase: base}, true
 }
 
-// upperHalf reports whether a is a kernel address with 5 levels, and so perhaps
-// with 4 (Intel SDM vol. 1, 3.3.7.1).
-func upperHalf(a uint64) bool { return a>>56 == 0xff }
+// kernelIn is the kernel address in a qword of a block.
+func (l *Layout) kernelIn(b []byte, offset uintptr) (vtop.VA, bool) {
+	v := binary.LittleEndian.Uint64(b[offset:])
+	va := l.narrow(v)
+	upper := v - va
+	return vtop.VA(va), l.IsKernel(vtop.VA(va)) && (upper == 0 || upper == ^uint64(l.last()))
+}
+
+// zero reports whether b is all zeros.
+func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

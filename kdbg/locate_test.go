@@ -1,12 +1,15 @@
 package kdbg
 
 import (
+	"windmp/physmem"
+
 	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,10 +19,10 @@ import (
 )
 
 // ramOf is a guest's memory map as Locate takes it.
-func ramOf(g *guestsim.Guest) []Range {
-	var out []Range
+func ramOf(g *guestsim.Guest) []physmem.Range {
+	var out []physmem.Range
 	for _, r := range g.RAM() {
-		out = append(out, Range(r))
+		out = append(out, physmem.Range(r))
 	}
 	return out
 }
@@ -27,7 +30,7 @@ func ramOf(g *guestsim.Guest) []Range {
 // locateIn searches a buffer.
 func locateIn(t *testing.T, buf []byte) []Candidate {
 	t.Helper()
-	found, err := Locate(context.Background(), bytes.NewReader(buf), []Range{{Size: uint64(len(buf))}})
+	found, err := Locate(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: uint64(len(buf))}}, X64, X86)
 	require.NoError(t, err)
 	return found
 }
@@ -40,15 +43,15 @@ func TestLocate(t *testing.T) {
 		for _, encoded := range []bool{false, true} {
 			for _, odd := range []bool{false, true} {
 				g := guestsim.New(guestsim.Options{Build: build, Encoded: encoded, Odd: odd})
-				found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+				found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
 				require.NoError(t, err)
 				require.Len(t, found, 2, "build %d, encoded %v, odd %v", build, encoded, odd)
-				s := spaceOf(g)
+				m := guestMemory(g)
 				placed := 0
 				for _, c := range found {
 					assert.Equal(t, vtop.VA(guestsim.KernBase), c.KernBase)
 					assert.EqualValues(t, len(g.Plain), c.Size)
-					va, ok := c.Place(s)
+					va, ok := c.Place(m.Space)
 					if !ok {
 						assert.Equal(t, g.PA(g.KDBGCopy), c.At)
 						assert.False(t, c.Encoded)
@@ -58,10 +61,10 @@ func TestLocate(t *testing.T) {
 					assert.Equal(t, g.PA(g.KDBG), c.At)
 					assert.Equal(t, vtop.VA(g.KDBG), va)
 					assert.Equal(t, encoded, c.Encoded)
-					b, err := c.Block(s, va)
+					b, err := c.Read(m.Space, va)
 					require.NoError(t, err)
 					assert.Equal(t, g.Plain, b.Raw)
-					assert.True(t, b.Linked(s))
+					assert.True(t, b.Linked())
 				}
 				assert.Equal(t, 1, placed)
 			}
@@ -74,12 +77,12 @@ func TestPlaceByPage(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true})
 	g.Write64(g.Field("List.Flink"), 0)
-	found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+	found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
 	require.NoError(t, err)
-	s := spaceOf(g)
+	m := guestMemory(g)
 	var at []vtop.VA
 	for _, c := range found {
-		if va, ok := c.Place(s); ok {
+		if va, ok := c.Place(m.Space); ok {
 			at = append(at, va)
 		}
 	}
@@ -104,7 +107,8 @@ func TestLocateEncodings(t *testing.T) {
 			at = locateWindow - 8*(1+rng.IntN(len(enc)/8))
 		}
 		copy(buf[at:], enc)
-		found := search(buf[max(0, at-0x2000):min(len(buf), at+0x2000)], uint64(max(0, at-0x2000)), i%2 == 0)
+		what := search{layouts: []*Layout{X64}, anyLinks: i%2 == 0}
+		found := what.in(buf[max(0, at-0x2000):min(len(buf), at+0x2000)], uint64(max(0, at-0x2000)))
 		require.Len(t, found, 1, "keys of trial %d at %#x", i, at)
 		assert.Equal(t, uint64(at), found[0].At)
 		assert.True(t, found[0].Encoded)
@@ -194,22 +198,94 @@ func TestLocateMany(t *testing.T) {
 	assert.Len(t, locateIn(t, bytes.Repeat(block, MaxCandidates+100)), MaxCandidates)
 }
 
+// TestLocateManyAlways: of more candidates than the cap the lowest are kept, in
+// whatever order the windows are searched.
+func TestLocateManyAlways(t *testing.T) {
+	t.Parallel()
+	block := guestsim.KDBGBlock(19041, guestsim.KernBase)[:locateSpan]
+	buf := bytes.Repeat(block, 4*locateWindow/len(block))
+	require.Greater(t, len(buf)/len(block), 4*MaxCandidates)
+	for range 5 {
+		found, err := Locate(context.Background(), late{buf}, []physmem.Range{{Size: uint64(len(buf))}}, X64)
+		require.NoError(t, err)
+		require.Len(t, found, MaxCandidates)
+		for i, c := range found {
+			require.Equal(t, uint64(i*len(block)), c.At)
+		}
+	}
+}
+
+// late is memory whose start is read last.
+type late struct{ buf []byte }
+
+func (l late) ReadAt(p []byte, off int64) (int, error) {
+	if off == 0 {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return bytes.NewReader(l.buf).ReadAt(p, off)
+}
+
+// badPages is memory of which some pages can't be read: a read that touches one fails,
+// as a whole or from there on.
+type badPages struct {
+	buf   []byte
+	bad   []uint64 // ascending
+	whole bool
+}
+
+var errBadPage = errors.New("bad page")
+
+func (b badPages) ReadAt(p []byte, off int64) (int, error) {
+	for _, page := range b.bad {
+		if start := int64(page); off < start+pageSize && off+int64(len(p)) > start {
+			if b.whole {
+				return 0, errBadPage
+			}
+			return copy(p[:max(0, start-off)], b.buf[off:]), errBadPage
+		}
+	}
+	return bytes.NewReader(b.buf).ReadAt(p, off)
+}
+
+// TestLocateBeyondBadPages: a page that can't be read hides nothing but itself.
+func TestLocateBeyondBadPages(t *testing.T) {
+	t.Parallel()
+	block := guestsim.KDBGBlock(19041, guestsim.KernBase)
+	for _, whole := range []bool{false, true} {
+		mem := badPages{buf: make([]byte, 3*locateWindow), bad: []uint64{0x3000, 0x4000, 0x100000, locateWindow + 0x5000}, whole: whole}
+		copy(mem.buf[0x4f00:], block) // begins in a bad page
+		want := []uint64{0x40, 0x3000 - uint64(locateSpan), 0x5000, 0x7ff8, 0x80000, 0x101000, locateWindow - 0x20, locateWindow + 0x6000, 2*locateWindow + 8}
+		for _, at := range want {
+			copy(mem.buf[at:], block)
+		}
+		ranges := []physmem.Range{{Start: 0x10, Size: uint64(len(mem.buf)) - 0x10}}
+		found, err := Locate(context.Background(), mem, ranges, X64)
+		require.ErrorIs(t, err, errBadPage)
+		require.ErrorContains(t, err, "from 0x10:", "the lowest")
+		got := make([]uint64, 0, len(found))
+		for _, c := range found {
+			got = append(got, c.At)
+		}
+		assert.Equal(t, want, got, "reads fail as a whole: %v", whole)
+	}
+}
+
 func TestLocateErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	g := guestsim.New(guestsim.Options{})
 	g.Fail(guestsim.Range{Start: 0x1000, Size: 0x1000}, broken)
-	found, err := Locate(context.Background(), g.Memory(), ramOf(g))
+	found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
 	require.ErrorIs(t, err, broken)
 	assert.NotEmpty(t, found, "the rest is searched")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = Locate(ctx, bytes.NewReader(nil), []Range{{Size: 1 << 40}})
+	_, err = Locate(ctx, bytes.NewReader(nil), []physmem.Range{{Size: 1 << 40}}, X64)
 	require.ErrorIs(t, err, context.Canceled)
 
-	for _, r := range []Range{{}, {Start: 5, Size: 8}, {Start: 1, Size: uint64(locateSpan)}} {
-		found, err = Locate(context.Background(), bytes.NewReader(make([]byte, 0x1000)), []Range{r})
+	for _, r := range []physmem.Range{{}, {Start: 5, Size: 8}, {Start: 1, Size: uint64(locateSpan)}} {
+		found, err = Locate(context.Background(), bytes.NewReader(make([]byte, 0x1000)), []physmem.Range{r}, X64)
 		require.NoError(t, err)
 		assert.Empty(t, found)
 	}
@@ -230,7 +306,7 @@ func BenchmarkLocate(b *testing.B) {
 	}
 	b.SetBytes(size)
 	for b.Loop() {
-		if found, err := Locate(context.Background(), bytes.NewReader(buf), []Range{{Size: size}}); err != nil || len(found) != 0 {
+		if found, err := Locate(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: size}}, X64, X86); err != nil || len(found) != 0 {
 			b.Fatal(found, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unicode/utf16"
-	"unsafe"
 
 	"windmp/vtop"
 )
@@ -33,35 +32,17 @@ type Module struct {
 	NameErr error
 }
 
-// unicodeString is UNICODE_STRING of x64.
-type unicodeString struct {
-	Length, MaximumLength uint16 // bytes
-	_                     [4]byte
-	Buffer                uint64 // VA
+// Modules walks the loader list from PsLoadedModuleList. Errors are those of
+// [Memory.ModulesAt].
+func (k *Kernel) Modules() ([]Module, error) {
+	return k.ModulesAt(vtop.VA(k.Data.PsLoadedModuleList))
 }
 
-// loaderEntry is the part of KLDR_DATA_TABLE_ENTRY that it shares with
-// LDR_DATA_TABLE_ENTRY, alike in all builds of x64 (Volatility's profiles,
-// kdmp-parser).
-type loaderEntry struct {
-	InLoadOrderLinks ListEntry64
-	_                [0x20]byte // in the kernel, exception table and more
-	DllBase          uint64     // 0x30
-	EntryPoint       uint64
-	SizeOfImage      uint32
-	_                [4]byte
-	FullDllName      unicodeString // 0x48
-	BaseDllName      unicodeString // 0x58
-}
-
-const loaderEntrySize = 0x68
-
-// Modules walks the loader list from its head, PsLoadedModuleList. What was
-// read before an error is returned with it: a *vtop.FaultError wrapped, a
-// [PointerError], [ErrCycle], or [ErrTooMany]. A name that can't be read only costs
-// the name.
-func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
-	next, err := s.Pointer(head)
+// ModulesAt walks the loader list from its head. What was read before an error is
+// returned with it: a *vtop.FaultError wrapped, a [PointerError], [ErrCycle], or
+// [ErrTooMany]. A name that can't be read only costs the name.
+func (m Memory) ModulesAt(head vtop.VA) ([]Module, error) {
+	next, err := m.Pointer(head)
 	if err != nil {
 		return nil, fmt.Errorf("PsLoadedModuleList: %w", err)
 	}
@@ -73,80 +54,104 @@ func Modules(s *vtop.Space, head vtop.VA) ([]Module, error) {
 		switch {
 		case len(list) == MaxModules:
 			return list, fmt.Errorf("%w loaded modules: more than %d", ErrTooMany, MaxModules)
-		case !kernelAddress(s, at):
+		case !m.IsKernel(at):
 			return list, &PointerError{What: "Flink of the loader list", At: from, Got: at}
 		case seen[at]:
 			return list, fmt.Errorf("loader list at %v: %w: the next entry %v was seen before", from, ErrCycle, at)
 		}
 		seen[at] = true
-		entry, err := readLoaderEntry(s, at)
+		entry, err := m.loaderEntry(at)
 		if err != nil {
 			return list, fmt.Errorf("module %d: %w", len(list), err)
 		}
-		list = append(list, entry.module(s, at))
-		from, next = at, vtop.VA(entry.InLoadOrderLinks.Flink)
+		list = append(list, entry.module(m, at))
+		from, next = at, entry.flink
 	}
 	return list, nil
 }
 
-// firstModuleBase is DllBase of the list's first entry: the kernel's. A guest may
+// firstModule is DllBase of the list's first entry: the kernel's. A guest may
 // have crashed because this memory was overwritten, so what can't be a base
 // is an error, not an answer.
-func firstModuleBase(s *vtop.Space, head vtop.VA) (vtop.VA, error) {
-	next, err := s.Pointer(head)
+func (m Memory) firstModule(head vtop.VA) (vtop.VA, error) {
+	next, err := m.Pointer(head)
 	if err != nil {
 		return 0, err
 	}
-	if next == head || !kernelAddress(s, next) {
+	if next == head || !m.IsKernel(next) {
 		return 0, &PointerError{What: "PsLoadedModuleList", At: head, Got: next}
 	}
-	entry, err := readLoaderEntry(s, next)
+	entry, err := m.loaderEntry(next)
 	if err != nil {
 		return 0, err
 	}
-	base := vtop.VA(entry.DllBase)
-	if base%pageSize != 0 || !kernelAddress(s, base) {
-		return 0, &PointerError{What: "DllBase of the first module", At: next + vtop.VA(unsafe.Offsetof(entry.DllBase)), Got: base}
+	if base := entry.base; base%pageSize != 0 || !m.IsKernel(base) {
+		return 0, &PointerError{What: "DllBase of the first module", At: next + vtop.VA(m.Layout.Loader.DllBase), Got: base} //nolint:gosec // an offset
 	}
-	return base, nil
+	return entry.base, nil
 }
 
-func readLoaderEntry(s *vtop.Space, at vtop.VA) (*loaderEntry, error) {
-	if s.PointerSize() == pointerSize32 {
-		return readLoaderEntry32(s, at)
-	}
-	var b [loaderEntrySize]byte
-	if _, err := s.ReadVirtual(b[:], at); err != nil {
+// loaderEntry is the part of KLDR_DATA_TABLE_ENTRY that it shares with
+// LDR_DATA_TABLE_ENTRY.
+type loaderEntry struct {
+	flink, base, entryPoint vtop.VA
+	size                    uint32
+	fullName, baseName      unicodeString
+}
+
+func (m Memory) loaderEntry(at vtop.VA) (*loaderEntry, error) {
+	l, o := m.Layout, &m.Layout.Loader
+	b, err := m.read(at, o.BaseDllName+l.stringSize())
+	if err != nil {
 		return nil, fmt.Errorf("loader entry at %v: %w", at, err)
 	}
-	var e loaderEntry
-	// It can only refuse a short buffer, and this one has the right size.
-	_, _ = binary.Decode(b[:], binary.LittleEndian, &e)
-	return &e, nil
+	return &loaderEntry{
+		flink: vtop.VA(l.pointer(b, 0)), base: vtop.VA(l.pointer(b, o.DllBase)), entryPoint: vtop.VA(l.pointer(b, o.EntryPoint)),
+		size:     binary.LittleEndian.Uint32(b[o.SizeOfImage:]),
+		fullName: l.unicodeString(b, o.FullDllName), baseName: l.unicodeString(b, o.BaseDllName),
+	}, nil
 }
 
-func (e *loaderEntry) module(s *vtop.Space, at vtop.VA) Module {
-	m := Module{Entry: at, Base: vtop.VA(e.DllBase), EntryPoint: vtop.VA(e.EntryPoint), Size: e.SizeOfImage}
-	if m.Name, m.NameErr = e.BaseDllName.read(s); m.NameErr != nil {
-		m.NameErr = fmt.Errorf("BaseDllName: %w", m.NameErr)
+func (e *loaderEntry) module(m Memory, at vtop.VA) Module {
+	out := Module{Entry: at, Base: e.base, EntryPoint: e.entryPoint, Size: e.size}
+	if out.Name, out.NameErr = e.baseName.read(m); out.NameErr != nil {
+		out.NameErr = fmt.Errorf("BaseDllName: %w", out.NameErr)
 	}
 	var err error
-	if m.FullName, err = e.FullDllName.read(s); err != nil && m.NameErr == nil {
-		m.NameErr = fmt.Errorf("FullDllName: %w", err)
+	if out.FullName, err = e.fullName.read(m); err != nil && out.NameErr == nil {
+		out.NameErr = fmt.Errorf("FullDllName: %w", err)
 	}
-	return m
+	return out
+}
+
+// unicodeString is UNICODE_STRING: the two lengths, and the pointer aligned behind
+// them.
+type unicodeString struct {
+	length, maximumLength uint16 // bytes
+	buffer                vtop.VA
+}
+
+// stringSize is the size of UNICODE_STRING in bytes.
+func (l *Layout) stringSize() int { return 2 * l.PointerSize }
+
+func (l *Layout) unicodeString(b []byte, off int) unicodeString {
+	le := binary.LittleEndian
+	return unicodeString{
+		length: le.Uint16(b[off:]), maximumLength: le.Uint16(b[off+2:]),
+		buffer: vtop.VA(l.pointer(b, off+l.PointerSize)),
+	}
 }
 
 // read returns the string's text.
-func (u unicodeString) read(s *vtop.Space) (string, error) {
+func (u unicodeString) read(m Memory) (string, error) {
 	switch {
-	case u.Length%2 != 0 || u.Length > u.MaximumLength || u.Length > MaxNameBytes:
-		return "", fmt.Errorf("%w: Length %#x, MaximumLength %#x: want an even length up to the maximum and %#x", ErrBadString, u.Length, u.MaximumLength, MaxNameBytes)
-	case u.Length == 0:
+	case u.length%2 != 0 || u.length > u.maximumLength || u.length > MaxNameBytes:
+		return "", fmt.Errorf("%w: Length %#x, MaximumLength %#x: want an even length up to the maximum and %#x", ErrBadString, u.length, u.maximumLength, MaxNameBytes)
+	case u.length == 0:
 		return "", nil
 	}
-	b := make([]byte, u.Length)
-	if _, err := s.ReadVirtual(b, vtop.VA(u.Buffer)); err != nil {
+	b, err := m.read(u.buffer, int(u.length))
+	if err != nil {
 		return "", err
 	}
 	return decodeUTF16(b), nil

@@ -17,7 +17,7 @@ func TestModules(t *testing.T) {
 		{Base: 0xfffff80416000000, Size: 0x5000, Name: "ünicode 😀.sys", FullName: "C:\\x\n\x1b[31m.sys"},
 		{Base: 0xfffff80416010000, Size: 0x5000},
 	}})
-	list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+	list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 	require.NoError(t, err)
 	require.Len(t, list, len(g.Modules))
 	for i, m := range g.Modules {
@@ -56,7 +56,7 @@ func TestModulesBroken(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{})
 			tt.change(g)
-			list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+			list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 			require.Len(t, list, tt.n)
 			if tt.name == "unmapped" {
 				require.ErrorAs(t, err, new(*vtop.FaultError))
@@ -71,7 +71,7 @@ func TestModulesEmpty(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
 	g.Write64(g.PsLoadedModuleList, g.PsLoadedModuleList)
-	list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+	list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 	require.NoError(t, err)
 	assert.Empty(t, list)
 }
@@ -87,7 +87,7 @@ func TestModulesTooMany(t *testing.T) {
 		g.Write64(first+8*i, first+8*(i+1))
 	}
 	g.Write64(g.PsLoadedModuleList, first)
-	list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+	list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 	require.ErrorIs(t, err, ErrTooMany)
 	assert.Len(t, list, MaxModules)
 }
@@ -124,7 +124,7 @@ func TestModuleNames(t *testing.T) {
 			if tt.buffer != 0 {
 				g.Write64(at+8, tt.buffer)
 			}
-			list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+			list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 			require.NoError(t, err)
 			require.Len(t, list, 3)
 			assert.Equal(t, tt.want, list[1].Name)
@@ -138,7 +138,7 @@ func TestModuleFullNameUnreadable(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
 	g.Write64(g.Modules[1].Entry+0x50, 0xffffffff00000000)
-	list, err := Modules(spaceOf(g), vtop.VA(g.PsLoadedModuleList))
+	list, err := guestMemory(g).ModulesAt(vtop.VA(g.PsLoadedModuleList))
 	require.NoError(t, err)
 	assert.Equal(t, "hal.dll", list[1].Name)
 	require.ErrorIs(t, list[1].NameErr, vtop.ErrNotMapped)
@@ -153,9 +153,9 @@ func TestInvalidUTF16(t *testing.T) {
 
 func BenchmarkModules(b *testing.B) {
 	g := guestsim.New(guestsim.Options{})
-	s := spaceOf(g)
+	m := guestMemory(g)
 	for b.Loop() {
-		if _, err := Modules(s, vtop.VA(g.PsLoadedModuleList)); err != nil {
+		if _, err := m.ModulesAt(vtop.VA(g.PsLoadedModuleList)); err != nil {
 			b.Fatal(err)
 		}
 	}

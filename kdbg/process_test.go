@@ -16,9 +16,9 @@ import (
 // extraBase is where tests put objects that guestsim does not build.
 const extraBase = 0xffffae8102000000
 
-// eprocess are the offsets of the builds that guestsim knows, stated a second
+// eprocessOf are the offsets of the builds that guestsim knows, stated a second
 // time (Volatility's profiles; dumps of 26100).
-var eprocess = map[uint32]struct{ pid, links, parent, name uint64 }{
+var eprocessOf = map[uint32]struct{ pid, links, parent, name uint64 }{
 	9600:  {0x2e0, 0x2e8, 0x3d0, 0x438},
 	19041: {0x440, 0x448, 0x540, 0x5a8},
 	26100: {0x1d0, 0x1d8, 0x2d0, 0x338},
@@ -27,7 +27,7 @@ var eprocess = map[uint32]struct{ pid, links, parent, name uint64 }{
 // addProcess puts a process behind the last of the list.
 func addProcess(g *guestsim.Guest, n int, pid, parent uint64, name string) uint64 {
 	at := extraBase + uint64(n)*0x1000
-	o := eprocess[g.Options.Build]
+	o := eprocessOf[g.Options.Build]
 	g.Map(at, 0x1000)
 	g.Write64(at+0x28, 0x1000*pid)
 	g.Write64(at+o.pid, pid)
@@ -43,14 +43,14 @@ func addProcess(g *guestsim.Guest, n int, pid, parent uint64, name string) uint6
 
 func TestProcesses(t *testing.T) {
 	t.Parallel()
-	for build := range eprocess {
+	for build := range eprocessOf {
 		t.Run(fmt.Sprint(build), func(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{Build: build, Encoded: true})
 			at := addProcess(g, 0, 0x1a4, 4, "smss.exe")
 			addProcess(g, 1, 0x200, 0x1a4, "fifteen-letters")
-			s, b := blockOf(t, g)
-			list, err := Processes(s, b)
+			b := guestKernel(t, g)
+			list, err := b.Processes()
 			require.NoError(t, err)
 			require.Len(t, list, 3)
 			assert.Equal(t, Process{EPROCESS: vtop.VA(g.EProcess), PID: 4, Name: "System", DirectoryTable: g.DTB}, list[0])
@@ -62,7 +62,7 @@ func TestProcesses(t *testing.T) {
 
 func TestProcessesOfBrokenLists(t *testing.T) {
 	t.Parallel()
-	links := eprocess[19041].links
+	links := eprocessOf[19041].links
 	tests := []struct {
 		name   string
 		change func(g *guestsim.Guest, last uint64)
@@ -84,9 +84,8 @@ func TestProcessesOfBrokenLists(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{})
 			tt.change(g, addProcess(g, 0, 8, 4, "a.exe"))
-			s := spaceOf(g)
-			b := &Block{Raw: g.Plain, Data: decodeData(g.Plain)}
-			list, err := Processes(s, b)
+			b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: decodeData(g.Plain)}}
+			list, err := b.Processes()
 			if tt.is == nil {
 				require.NoError(t, err)
 			} else {
@@ -125,8 +124,8 @@ func TestUnloadedDrivers(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
 	unloadedRing(g, "dump_disk.sys", "a.sys")
-	s, b := blockOf(t, g)
-	list, err := UnloadedDrivers(s, b)
+	b := guestKernel(t, g)
+	list, err := b.UnloadedDrivers()
 	require.NoError(t, err)
 	assert.Equal(t, []UnloadedDriver{
 		{Name: "a.sys", Start: 0xfffff80415010000, End: 0xfffff80415018000, Time: 999},
@@ -134,15 +133,15 @@ func TestUnloadedDrivers(t *testing.T) {
 	}, list)
 
 	g.Write64(g.Field("MmUnloadedDrivers"), 0)
-	list, err = UnloadedDrivers(s, b)
+	list, err = b.UnloadedDrivers()
 	require.NoError(t, err)
 	assert.Empty(t, list)
 
 	g.Write64(g.Field("MmUnloadedDrivers"), 0x1000)
-	_, err = UnloadedDrivers(s, b)
+	_, err = b.UnloadedDrivers()
 	require.ErrorIs(t, err, ErrNotKernel)
 	g.Unmap(g.Field("MmUnloadedDrivers"))
-	_, err = UnloadedDrivers(s, b)
+	_, err = b.UnloadedDrivers()
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 }
 
@@ -156,21 +155,20 @@ func FuzzLists(f *testing.F) {
 		g := guestsim.New(guestsim.Options{})
 		unloadedRing(g, "a.sys")
 		last := addProcess(g, 0, 8, 4, "a.exe")
-		b := &Block{Raw: g.Plain, Data: decodeData(g.Plain)}
+		b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: decodeData(g.Plain)}}
 		at := []uint64{g.EProcess, last, g.PsActiveProcessHead, extraBase + 0x100000}[where%4]
 		if uint64(offset)+8 > 0xa00 || where%4 == 2 {
 			offset = 0
 		}
 		g.Write64(at+uint64(offset), value)
-		s := spaceOf(g)
-		list, _ := Processes(s, b)
+		list, _ := b.Processes()
 		seen := map[vtop.VA]bool{}
 		for _, p := range list {
 			assert.False(t, seen[p.EPROCESS])
 			seen[p.EPROCESS] = true
 			assert.LessOrEqual(t, len(p.Name), imageNameSize)
 		}
-		drivers, _ := UnloadedDrivers(s, b)
+		drivers, _ := b.UnloadedDrivers()
 		assert.LessOrEqual(t, len(drivers), MaxUnloaded)
 	})
 }

@@ -12,13 +12,6 @@ import (
 // processors (Microsoft, "Compare Windows Server editions").
 const MaxProcessors = 2048
 
-// Offsets that hold for x64 where a block does not state them (Volatility's
-// profiles; KDBG of builds 9600, 19041 and 26100 states the same).
-const (
-	defaultContainedPrcb = 0x180 // KPCR.Prcb
-	defaultPrcbNumber    = 0x24  // KPRCB.Number, since Windows 7
-)
-
 // Processor is one of Windows' processors. Addresses that are not known are 0.
 type Processor struct {
 	// Index is the place in KiProcessorBlock.
@@ -42,18 +35,17 @@ type Processor struct {
 
 // Processors reads the first n entries of KiProcessorBlock. It returns n
 // processors, each with its own Err. The error is about the array as a whole: not in
-// the block ([FieldError]), no kernel address ([PointerError]), or no entry
+// the block ([BlockError]), no kernel address ([PointerError]), or no entry
 // readable (a *vtop.FaultError wrapped); or [ErrTooMany].
-func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
+func (k *Kernel) Processors(n int) ([]Processor, error) {
 	if n < 0 || n > MaxProcessors {
 		return nil, fmt.Errorf("%w processors: got %d, want at most %d", ErrTooMany, n, MaxProcessors)
 	}
-	array, err := b.field(s, "KiProcessorBlock", unsafe.Offsetof(b.Data.KiProcessorBlock), b.Data.KiProcessorBlock)
+	array, err := k.field("KiProcessorBlock", unsafe.Offsetof(k.Data.KiProcessorBlock), k.Data.KiProcessorBlock)
 	if err != nil {
 		return nil, err
 	}
-	pointer := vtop.VA(s.PointerSize()) //nolint:gosec // 4 or 8
-	if end := array + MaxProcessors*pointer; !kernelAddress(s, end) {
+	if !k.IsKernel(array + k.Layout.pointers(MaxProcessors)) {
 		return nil, &PointerError{What: "KDBG.KiProcessorBlock", Got: array}
 	}
 	list := make([]Processor, n)
@@ -61,10 +53,10 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 	var readable int
 	var firstErr error
 	for i := range list {
-		at := array + vtop.VA(i)*pointer
+		at := array + k.Layout.pointers(i)
 		p := &list[i]
 		p.Index = i
-		prcb, err := s.Pointer(at)
+		prcb, err := k.Pointer(at)
 		if err != nil {
 			p.Err = fmt.Errorf("KiProcessorBlock[%d]: %w", i, err)
 			if firstErr == nil {
@@ -73,8 +65,8 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 			continue
 		}
 		readable++
-		if p.Err = checkPRCB(s, at, prcb, seen); p.Err == nil {
-			p.read(s, &b.Data, prcb)
+		if p.Err = k.checkPRCB(at, prcb, seen); p.Err == nil {
+			k.readProcessor(p, prcb)
 		}
 	}
 	if readable == 0 && firstErr != nil {
@@ -83,11 +75,11 @@ func Processors(s *vtop.Space, b *Block, n int) ([]Processor, error) {
 	return list, nil
 }
 
-func checkPRCB(s *vtop.Space, at, prcb vtop.VA, seen map[vtop.VA]bool) error {
+func (m Memory) checkPRCB(at, prcb vtop.VA, seen map[vtop.VA]bool) error {
 	switch {
 	case prcb == 0:
 		return fmt.Errorf("%w (at %v)", ErrNullPRCB, at)
-	case !kernelAddress(s, prcb) || !kernelAddress(s, prcb+math.MaxUint16):
+	case !m.IsKernel(prcb) || !m.IsKernel(prcb+math.MaxUint16):
 		// The offsets in the block are 16 bits wide; adding one must not wrap.
 		return &PointerError{What: "KiProcessorBlock entry", At: at, Got: prcb}
 	case seen[prcb]:
@@ -97,46 +89,31 @@ func checkPRCB(s *vtop.Space, at, prcb vtop.VA, seen map[vtop.VA]bool) error {
 	return nil
 }
 
-// read fills in what hangs off the KPRCB.
-func (p *Processor) read(s *vtop.Space, d *Data, prcb vtop.VA) {
+// readProcessor fills in what hangs off the KPRCB.
+func (k *Kernel) readProcessor(p *Processor, prcb vtop.VA) {
+	d, o := &k.Data, &k.Layout.Processor
 	p.PRCB = prcb
-	containedPrcb, prcbNumber := vtop.VA(defaultContainedPrcb), vtop.VA(defaultPrcbNumber)
-	if s.PointerSize() == pointerSize32 {
-		containedPrcb, prcbNumber = containedPrcb32, prcbNumber32
+	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, o.Prcb)
+	if at := o.SpecialRegisters(d); at != 0 {
+		p.SpecialRegisters = prcb + vtop.VA(at)
 	}
-	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, containedPrcb)
-	if o := d.specialRegisters(s); o != 0 {
-		p.SpecialRegisters = prcb + vtop.VA(o)
-	}
-	at := prcb + offsetOr(d.OffsetPrcbNumber, prcbNumber)
-	number, err := s.Uint32(at)
+	at := offsetOr(d.OffsetPrcbNumber, o.Number)
+	number, err := k.Space.Uint32(prcb + at)
 	if err != nil {
 		p.Err = fmt.Errorf("KPRCB.Number: %w", err)
 		return
 	}
 	p.Number = number
-	if s.PointerSize() == pointerSize32 && at-prcb == prcbNumberXP {
-		p.Number &= 0xff // a UCHAR
+	if at == o.ByteNumber {
+		p.Number &= math.MaxUint8
 	}
-	p.Context, p.Err = contextOf(s, d, prcb)
-}
-
-// specialRegisters is the offset of ProcessorState.SpecialRegisters, 0 if it is not
-// known. On x86 debuggers do not ask OffsetPrcbProcStateSpecialReg, which XP's and
-// the first blocks of Server 2003 do not have: the structure follows ContextFrame.
-func (d *Data) specialRegisters(s *vtop.Space) uint16 {
-	if s.PointerSize() != pointerSize32 {
-		return d.OffsetPrcbProcStateSpecialReg
-	}
-	if d.OffsetPrcbProcStateContext == 0 {
-		return 0
-	}
-	return d.OffsetPrcbProcStateContext + contextSize32
+	p.Context, p.Err = k.contextOf(prcb)
 }
 
 // contextOf is where debuggers look for a processor's registers: through the
 // pointer if the block says where it is, else in the KPRCB itself.
-func contextOf(s *vtop.Space, d *Data, prcb vtop.VA) (vtop.VA, error) {
+func (k *Kernel) contextOf(prcb vtop.VA) (vtop.VA, error) {
+	d := &k.Data
 	if d.OffsetPrcbContext == 0 {
 		if d.OffsetPrcbProcStateContext == 0 {
 			return 0, fmt.Errorf("%w: KDBG has neither OffsetPrcbContext nor OffsetPrcbProcStateContext", ErrAbsentField)
@@ -144,23 +121,14 @@ func contextOf(s *vtop.Space, d *Data, prcb vtop.VA) (vtop.VA, error) {
 		return prcb + vtop.VA(d.OffsetPrcbProcStateContext), nil
 	}
 	at := prcb + vtop.VA(d.OffsetPrcbContext)
-	context, err := s.Pointer(at)
+	context, err := k.Pointer(at)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("KPRCB.Context: %w", err)
 	case context == 0:
 		return 0, fmt.Errorf("%w (at %v)", ErrNullContext, at)
-	case !kernelAddress(s, context):
+	case !k.IsKernel(context):
 		return 0, &PointerError{What: "KPRCB.Context", At: at, Got: context}
 	}
 	return context, nil
-}
-
-// offsetOr is an offset field of the block, or a default where the block does not
-// have it or leaves it zero.
-func offsetOr(value uint16, otherwise vtop.VA) vtop.VA {
-	if value == 0 {
-		return otherwise
-	}
-	return vtop.VA(value)
 }

@@ -21,8 +21,8 @@ func TestProcessors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(opt)
-			s, b := blockOf(t, g)
-			list, err := Processors(s, b, g.Options.CPUs)
+			b := guestKernel(t, g)
+			list, err := b.Processors(g.Options.CPUs)
 			require.NoError(t, err)
 			require.Len(t, list, len(g.Processors))
 			for i, p := range g.Processors {
@@ -62,9 +62,9 @@ func TestProcessorsIncomplete(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{CPUs: 3})
-			s, b := blockOf(t, g)
+			b := guestKernel(t, g)
 			tt.change(g)
-			list, err := Processors(s, b, 3)
+			list, err := b.Processors(3)
 			require.NoError(t, err)
 			require.Len(t, list, 3)
 			require.NoError(t, list[0].Err)
@@ -80,35 +80,35 @@ func TestProcessorsIncomplete(t *testing.T) {
 func TestProcessorsOfBadArrays(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2})
-	s, b := blockOf(t, g)
+	b := guestKernel(t, g)
 
-	none, err := Processors(s, b, 0)
+	none, err := b.Processors(0)
 	require.NoError(t, err)
 	assert.Empty(t, none)
 
-	more, err := Processors(s, b, 3)
+	more, err := b.Processors(3)
 	require.NoError(t, err)
 	require.ErrorIs(t, more[2].Err, ErrNullPRCB)
 
 	for _, n := range []int{-1, MaxProcessors + 1, 1 << 30} {
-		_, err = Processors(s, b, n)
+		_, err = b.Processors(n)
 		require.ErrorIs(t, err, ErrTooMany)
 	}
 
-	change := func(v uint64) *Block {
-		other := *b
+	change := func(v uint64) *Kernel {
+		other := *b.Block
 		other.Data.KiProcessorBlock = v
-		return &other
+		return &Kernel{b.Memory, &other}
 	}
-	_, err = Processors(s, change(0), 2)
+	_, err = change(0).Processors(2)
 	require.ErrorIs(t, err, ErrNotKernel)
-	_, err = Processors(s, change(^uint64(7)), 2)
+	_, err = change(^uint64(7)).Processors(2)
 	require.ErrorIs(t, err, ErrNotKernel)
-	_, err = Processors(s, change(0xffffffffff000000), 2)
+	_, err = change(0xffffffffff000000).Processors(2)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 
-	short := &Block{Raw: make([]byte, 0x218), Data: b.Data}
-	_, err = Processors(s, short, 2)
+	short := &Kernel{b.Memory, &Block{Raw: make([]byte, 0x218), Data: b.Data}}
+	_, err = short.Processors(2)
 	require.ErrorIs(t, err, ErrAbsentField)
 }
 
@@ -116,16 +116,16 @@ func TestProcessorsOfBadArrays(t *testing.T) {
 func TestProcessorsArrayCut(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2, Odd: true})
-	s, b := blockOf(t, g)
+	b := guestKernel(t, g)
 	g.Unmap(g.KiProcessorBlock + 8)
-	_, err := Processors(s, b, 2)
+	_, err := b.Processors(2)
 	require.ErrorIs(t, err, vtop.ErrNotMapped, "both entries need the second page")
 
 	g = guestsim.New(guestsim.Options{CPUs: 2})
-	s, b = blockOf(t, g)
+	b = guestKernel(t, g)
 	b.Data.KiProcessorBlock = g.KiProcessorBlock&^0xfff + 0xff8
 	g.Write64(b.Data.KiProcessorBlock, g.Processors[0].PRCB)
-	list, err := Processors(s, b, 2)
+	list, err := b.Processors(2)
 	require.NoError(t, err)
 	require.NoError(t, list[0].Err)
 	require.ErrorIs(t, list[1].Err, vtop.ErrNotMapped)
@@ -137,16 +137,16 @@ func TestProcessorsOfOldBlocks(t *testing.T) {
 	t.Parallel()
 	for _, n := range []uint32{0x318, 0x338} {
 		g := guestsim.New(guestsim.Options{KDBGSize: n})
-		s, b := blockOf(t, g)
-		list, err := Processors(s, b, 1)
+		b := guestKernel(t, g)
+		list, err := b.Processors(1)
 		require.NoError(t, err)
 		require.NoError(t, list[0].Err)
 		assert.Equal(t, vtop.VA(g.Processors[0].PRCB+0x1f0), list[0].Context)
 		assert.Equal(t, vtop.VA(g.Processors[0].PRCB+0x100), list[0].SpecialRegisters)
 	}
 	g := guestsim.New(guestsim.Options{KDBGSize: 0x220})
-	s, b := blockOf(t, g)
-	list, err := Processors(s, b, 1)
+	b := guestKernel(t, g)
+	list, err := b.Processors(1)
 	require.NoError(t, err)
 	require.ErrorIs(t, list[0].Err, ErrAbsentField)
 	assert.Equal(t, vtop.VA(g.Processors[0].PCR), list[0].PCR)
@@ -156,23 +156,56 @@ func TestProcessorsOfOldBlocks(t *testing.T) {
 func TestSpecialRegisters(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Odd: true})
-	s := spaceOf(g)
+	m := guestMemory(g)
 	at := vtop.VA(g.Processors[0].Special)
-	r, err := ReadSpecialRegisters(s, at)
+	s, err := m.SpecialRegisters(at)
 	require.NoError(t, err)
+	assert.Equal(t, g.DTB, s.Root())
+	assert.Equal(t, Table{Limit: 0x57, Base: vtop.VA(g.GDT)}, s.CodeTable())
+	r, ok := s.(*SpecialValues)
+	require.True(t, ok)
 	assert.Equal(t, uint64(0x80050033), r.Cr0)
-	assert.Equal(t, g.DTB, r.Cr3)
-	assert.Equal(t, uint64(0x400), r.KernelDr7)
-	assert.Equal(t, Descriptor{Limit: 0x57, Base: g.GDT}, r.Gdtr)
-	assert.Equal(t, Descriptor{Limit: 0xfff, Base: g.IDT}, r.Idtr)
+	assert.Equal(t, uint64(0x400), r.Debug.Dr7)
+	assert.Equal(t, Table{Limit: 0xfff, Base: vtop.VA(g.IDT)}, r.Idtr)
 	assert.Equal(t, uint16(0x40), r.Tr)
-	assert.Equal(t, uint32(0x1f80), r.MxCsr)
-	assert.Equal(t, g.Processors[0].PCR, r.MsrGsBase)
-	assert.Equal(t, uint64(0x4700), r.MsrSyscallMask)
-	assert.Equal(t, g.Read(uint64(at), SpecialRegistersSize), r.Encode())
+	assert.Equal(t, uint32(0x1f80), *r.MxCsr)
+	assert.Equal(t, g.Processors[0].PCR, r.MSR.GsBase)
+	assert.Equal(t, uint64(0x4700), r.MSR.FMask)
 
-	_, err = DecodeSpecialRegisters(make([]byte, SpecialRegistersSize-1))
-	require.ErrorContains(t, err, "0xd7")
-	_, err = ReadSpecialRegisters(s, 0xffff_8000_0000_0000)
+	_, err = m.SpecialRegisters(0xffff_8000_0000_0000)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
+}
+
+// TestSpecialEdits: what was decoded is what is written, at its place; groups that are
+// not known are not written.
+func TestSpecialEdits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		layout *Layout
+		all    []string
+	}{
+		"x64": {X64, []string{"CR0, CR2, CR3, CR4", "GDTR", "IDTR", "TR", "DR0 to DR3, DR6, DR7", "MXCSR", "GS bases, STAR, LSTAR, CSTAR, SFMASK"}},
+		"x86": {X86, []string{"CR0, CR2, CR3, CR4", "GDTR", "IDTR", "TR", "DR0 to DR3, DR6, DR7"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			specials := &tt.layout.Specials
+			raw := make([]byte, specials.Size)
+			for i := range raw {
+				raw[i] = byte(i + 1)
+			}
+			s := specials.Decode(raw)
+			var names []string
+			for _, e := range specials.Edits(s) {
+				names = append(names, e.What)
+				assert.Equal(t, raw[e.Offset:][:len(e.Bytes)], e.Bytes, e.What)
+			}
+			assert.Equal(t, tt.all, names)
+			r, ok := s.(*SpecialValues)
+			require.True(t, ok)
+			few := specials.Edits(&SpecialValues{Cr3: r.Cr3})
+			assert.Len(t, few, 4)
+			assert.Empty(t, specials.Edits(nil), "of another machine")
+		})
+	}
 }

@@ -5,13 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"unsafe"
-
-	"windmp/vtop"
 )
-
-// SharedUserDataVA is the kernel address of KUSER_SHARED_DATA on x64, on all
-// builds.
-const SharedUserDataVA vtop.VA = 0xfffff78000000000
 
 // SharedUserData is what is wanted of KUSER_SHARED_DATA (ntddk.h; offsets also
 // Volatility's profiles).
@@ -83,18 +77,17 @@ const sharedUserDataSize = 0x3c4
 
 var _ [sharedUserDataSize]byte = [unsafe.Sizeof(sharedUserData{})]byte{}
 
-// ReadSharedUserData reads KUSER_SHARED_DATA, which lies at [SharedUserDataVA32] in
-// a 32-bit guest. The error wraps a
-// *vtop.FaultError, or is [ErrImplausible] when what lies there can't be that
+// SharedUserData reads KUSER_SHARED_DATA, whose place the layout says. The error
+// wraps a *vtop.FaultError, or is [ErrImplausible] when what lies there can't be that
 // page.
-func ReadSharedUserData(s *vtop.Space) (*SharedUserData, error) {
-	var b [sharedUserDataSize]byte
-	if _, err := s.ReadVirtual(b[:], SharedUserDataOf(s)); err != nil {
+func (m Memory) SharedUserData() (*SharedUserData, error) {
+	b, err := m.read(m.Layout.SharedUserData, sharedUserDataSize)
+	if err != nil {
 		return nil, fmt.Errorf("KUSER_SHARED_DATA: %w", err)
 	}
 	var w sharedUserData
 	// It can only refuse a short buffer, and this one has the right size.
-	_, _ = binary.Decode(b[:], binary.LittleEndian, &w)
+	_, _ = binary.Decode(b, binary.LittleEndian, &w)
 	if err := w.check(); err != nil {
 		return nil, err
 	}
@@ -110,7 +103,7 @@ func ReadSharedUserData(s *vtop.Space) (*SharedUserData, error) {
 	}, nil
 }
 
-// Versions of Windows NT on x64: 5.2 is the oldest, and there is room above 10.
+// Versions of Windows NT: 5.1 is the oldest that is read, and there is room above 10.
 const minMajorVersion, maxMajorVersion = 5, 20
 
 func (w *sharedUserData) check() error {

@@ -3,75 +3,96 @@ package kdbg
 import (
 	"encoding/binary"
 	"fmt"
-	"unsafe"
 
 	"windmp/vtop"
 )
 
-// Descriptor is KDESCRIPTOR of x64: what LGDT and LIDT load.
-type Descriptor struct {
-	Pad   [3]uint16
+// Table is a descriptor table as its register has it.
+type Table struct {
 	Limit uint16 // bytes - 1
-	Base  uint64 // VA
+	Base  vtop.VA
 }
 
-// SpecialRegisters is KSPECIAL_REGISTERS of x64 up to MsrSyscallMask (types in
-// ntoskrnl's public symbols, Volatility's profiles). Debuggers take a processor's
-// control registers, descriptor tables and debug registers from it. Newer builds
-// append fields.
-type SpecialRegisters struct {
-	Cr0, Cr2, Cr3, Cr4                       uint64 // 0x00
-	KernelDr0, KernelDr1, KernelDr2          uint64 // 0x20
-	KernelDr3, KernelDr6, KernelDr7          uint64 // 0x38
-	Gdtr, Idtr                               Descriptor
-	Tr, Ldtr                                 uint16 // 0x70, selectors
-	MxCsr                                    uint32 // 0x74
-	DebugControl                             uint64 // 0x78, MSR IA32_DEBUGCTL
-	LastBranchToRip, LastBranchFromRip       uint64 // 0x80
-	LastExceptionToRip, LastExceptionFromRip uint64 // 0x90
-	Cr8                                      uint64 // 0xa0
-	MsrGsBase, MsrGsSwap                     uint64 // 0xa8, VA of the KPCR; the other GS base
-	MsrStar, MsrLStar, MsrCStar              uint64 // 0xb8, system call entries
-	MsrSyscallMask                           uint64 // 0xd0
+// Specials are a processor's special registers, KSPECIAL_REGISTERS, whatever the
+// machine: debuggers take a processor's control registers, descriptor tables and debug
+// registers from it. Those of x64 and x86 are [SpecialValues].
+type Specials interface {
+	// Root is what the processor had as the root of its page tables, flags
+	// included; 0 if the structure was never filled.
+	Root() uint64
+	// CodeTable is the table in which the descriptors of code segments are looked
+	// up.
+	CodeTable() Table
 }
 
-// SpecialRegistersSize is the wire size of [SpecialRegisters] in bytes.
-const SpecialRegistersSize = 0xd8
+// SpecialEdit is a part of KSPECIAL_REGISTERS to be written.
+type SpecialEdit struct {
+	Offset vtop.VA // from the structure's start
+	Bytes  []byte
+	What   string // the registers' names, for people
+}
 
-var _ [SpecialRegistersSize]byte = [unsafe.Sizeof(SpecialRegisters{})]byte{}
+// SpecialValues are the special registers of x64 and x86. Groups that are nil are
+// not known: such registers are not written.
+type SpecialValues struct {
+	Cr0, Cr2, Cr3, Cr4 uint64
+	Gdtr, Idtr         Table
+	Tr, Ldtr           uint16 // selectors
+	Debug              *DebugRegisters
+	MxCsr              *uint32
+	MSR                *SystemMSRs
+}
 
-// ReadSpecialRegisters reads the structure at va; of a 32-bit kernel
-// [SpecialRegisters32], whose numbers are widened. The error wraps a
-// *vtop.FaultError.
-func ReadSpecialRegisters(s *vtop.Space, va vtop.VA) (*SpecialRegisters, error) {
-	if s.PointerSize() == pointerSize32 {
-		r, err := readSpecialRegisters32(s, va)
-		if err != nil {
-			return nil, err
-		}
-		return r.widened(), nil
-	}
-	var b [SpecialRegistersSize]byte
-	if _, err := s.ReadVirtual(b[:], va); err != nil {
+// DebugRegisters are the debug registers.
+type DebugRegisters struct{ Dr0, Dr1, Dr2, Dr3, Dr6, Dr7 uint64 }
+
+// SystemMSRs are the model-specific registers of x64 that Windows keeps.
+type SystemMSRs struct {
+	GsBase, GsSwap            uint64 // VA of the KPCR; the other GS base
+	Star, LStar, CStar, FMask uint64 // of SYSCALL: selectors, entries, and the flags that it clears
+}
+
+// Root is CR3.
+func (r *SpecialValues) Root() uint64 { return r.Cr3 }
+
+// CodeTable is the GDT.
+func (r *SpecialValues) CodeTable() Table { return r.Gdtr }
+
+// SpecialRegisters reads the structure at va. The error wraps a *vtop.FaultError.
+func (m Memory) SpecialRegisters(va vtop.VA) (Specials, error) {
+	b, err := m.read(va, m.Layout.Specials.Size)
+	if err != nil {
 		return nil, fmt.Errorf("special registers at %v: %w", va, err)
 	}
-	return DecodeSpecialRegisters(b[:])
+	return m.Layout.Specials.Decode(b), nil
 }
 
-// DecodeSpecialRegisters decodes the first [SpecialRegistersSize] bytes of b.
-func DecodeSpecialRegisters(b []byte) (*SpecialRegisters, error) {
-	var r SpecialRegisters
-	if _, err := binary.Decode(b, binary.LittleEndian, &r); err != nil {
-		return nil, fmt.Errorf("special registers: got %#x bytes, want %#x: %w", len(b), SpecialRegistersSize, err)
+// words are registers as memory holds them, of size bytes each.
+func words(size int, list ...uint64) []byte {
+	b := make([]byte, 0, size*len(list))
+	for _, v := range list {
+		b = append(b, binary.LittleEndian.AppendUint64(nil, v)[:size]...)
 	}
-	return &r, nil
+	return b
 }
 
-// Encode returns the [SpecialRegistersSize] bytes that DecodeSpecialRegisters
-// takes.
-func (r *SpecialRegisters) Encode() []byte {
-	b := make([]byte, SpecialRegistersSize)
-	// It can only refuse a short buffer, and this one has the right size.
-	_, _ = binary.Encode(b, binary.LittleEndian, r)
-	return b
+// tableRegister is a table register as SGDT stores it (Intel SDM vol. 2): limit, then
+// a base of size bytes.
+func tableRegister(t Table, size int) []byte {
+	return append(binary.LittleEndian.AppendUint16(nil, t.Limit), words(size, uint64(t.Base))...)
+}
+
+// commonEdits are those of x64 and x86, with registers of size bytes.
+func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) []SpecialEdit {
+	return []SpecialEdit{
+		{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"},
+		{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
+		{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
+		{vtop.VA(tr), binary.LittleEndian.AppendUint16(nil, r.Tr), "TR"},
+	}
+}
+
+// debugEdit is that of the debug registers.
+func (d *DebugRegisters) edit(size int, at uintptr) SpecialEdit {
+	return SpecialEdit{vtop.VA(at), words(size, d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"}
 }

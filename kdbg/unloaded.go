@@ -23,75 +23,53 @@ type UnloadedDriver struct {
 	Time uint64
 }
 
-// unloadedDriver is _UNLOADED_DRIVERS of x64.
-type unloadedDriver struct {
-	Name       unicodeString
-	Start, End uint64
-	Time       uint64
-}
-
-// unloadedDriver32 is that of x86.
-type unloadedDriver32 struct {
-	Name       unicodeString32
-	Start, End uint32
-	Time       uint64
-}
-
-const unloadedSize, unloadedSize32 = 0x28, 0x18
-
-var (
-	_ [unloadedSize]byte   = [unsafe.Sizeof(unloadedDriver{})]byte{}
-	_ [unloadedSize32]byte = [unsafe.Sizeof(unloadedDriver32{})]byte{}
-)
-
 // UnloadedDrivers reads the ring of drivers that were unloaded, the oldest
 // first; none were when the pointer at KDBG.MmUnloadedDrivers is null. The
-// error is a [FieldError], a [PointerError], or wraps a *vtop.FaultError; what was
+// error is a [BlockError], a [PointerError], or wraps a *vtop.FaultError; what was
 // read before it is returned with it.
-func UnloadedDrivers(s *vtop.Space, b *Block) ([]UnloadedDriver, error) {
-	at, err := b.field(s, "MmUnloadedDrivers", unsafe.Offsetof(b.Data.MmUnloadedDrivers), b.Data.MmUnloadedDrivers)
+func (k *Kernel) UnloadedDrivers() ([]UnloadedDriver, error) {
+	at, err := k.field("MmUnloadedDrivers", unsafe.Offsetof(k.Data.MmUnloadedDrivers), k.Data.MmUnloadedDrivers)
 	if err != nil {
 		return nil, err
 	}
-	array, err := s.Pointer(at)
+	array, err := k.Pointer(at)
 	if err != nil {
 		return nil, fmt.Errorf("MmUnloadedDrivers: %w", err)
 	}
 	if array == 0 {
 		return nil, nil
 	}
-	if end := array + MaxUnloaded*unloadedSize; !kernelAddress(s, array) || !kernelAddress(s, end) {
+	size := k.Layout.unloadedSize()
+	if end := array + MaxUnloaded*vtop.VA(size); !k.IsKernel(array) || !k.IsKernel(end) { //nolint:gosec // some bytes
 		return nil, &PointerError{What: "MmUnloadedDrivers", At: at, Got: array}
 	}
 	var list []UnloadedDriver
-	for i := range vtop.VA(MaxUnloaded) {
-		u, err := readUnloaded(s, array, i)
+	for i := range MaxUnloaded {
+		raw, err := k.read(array+vtop.VA(i*size), size) //nolint:gosec // within the ring
 		if err != nil {
 			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", i, err)
 		}
-		if u.Start == 0 || u.End <= u.Start {
-			continue
+		if d := k.unloaded(raw); d.Start != 0 && d.End > d.Start {
+			list = append(list, d)
 		}
-		d := UnloadedDriver{Start: vtop.VA(u.Start), End: vtop.VA(u.End), Time: u.Time}
-		d.Name, _ = u.Name.read(s) // a driver whose name is gone is still told by its range
-		list = append(list, d)
 	}
 	slices.SortStableFunc(list, func(a, b UnloadedDriver) int { return cmp.Compare(a.Time, b.Time) })
 	return list, nil
 }
 
-// readUnloaded reads the i-th entry of the array.
-func readUnloaded(s *vtop.Space, array, i vtop.VA) (*unloadedDriver, error) {
-	var raw [unloadedSize]byte
-	// Decoding can only refuse a short buffer, and these have the right sizes.
-	if s.PointerSize() != pointerSize32 {
-		_, err := s.ReadVirtual(raw[:], array+i*unloadedSize)
-		u := new(unloadedDriver)
-		_, _ = binary.Decode(raw[:], binary.LittleEndian, u)
-		return u, err
+// unloadedSize is the size of _UNLOADED_DRIVERS: the name, two pointers, the time.
+func (l *Layout) unloadedSize() int { return l.stringSize() + 2*l.PointerSize + 8 }
+
+// unloaded decodes an entry of the ring.
+func (m Memory) unloaded(raw []byte) UnloadedDriver {
+	l := m.Layout
+	start := l.stringSize()
+	d := UnloadedDriver{
+		Start: vtop.VA(l.pointer(raw, start)), End: vtop.VA(l.pointer(raw, start+l.PointerSize)),
+		Time: binary.LittleEndian.Uint64(raw[start+2*l.PointerSize:]),
 	}
-	_, err := s.ReadVirtual(raw[:unloadedSize32], array+i*unloadedSize32)
-	var n unloadedDriver32
-	_, _ = binary.Decode(raw[:unloadedSize32], binary.LittleEndian, &n)
-	return &unloadedDriver{Name: n.Name.widened(), Start: uint64(n.Start), End: uint64(n.End), Time: n.Time}, err
+	if d.Start != 0 && d.End > d.Start {
+		d.Name, _ = l.unicodeString(raw, 0).read(m) // a driver whose name is gone is still told by its range
+	}
+	return d
 }

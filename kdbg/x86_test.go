@@ -84,26 +84,26 @@ func (k *kernel32) module(at, next, base, size uint32, name string) {
 	}
 }
 
-func (k *kernel32) space() *vtop.Space { return vtop.NewSpace32(k.mem, 0x1000, false) }
+func (k *kernel32) memory() Memory { return X86.In(vtop.NewSpace32(k.mem, 0x1000, false)) }
 
 func TestKernel32(t *testing.T) {
 	t.Parallel()
 	k := newKernel32()
-	s := k.space()
-	b, err := Read(s, kdbg32, Expect{PsLoadedModuleList: loaded32, PsActiveProcessHead: nt32 + 0x146df8})
+	m := k.memory()
+	b, err := m.Read(kdbg32, Expect{PsLoadedModuleList: loaded32, PsActiveProcessHead: nt32 + 0x146df8})
 	require.NoError(t, err)
 	assert.Equal(t, ListEntry64{nt32 + 0x161b98, nt32 + 0x161b9c}, b.Data.Header.List)
 	assert.Equal(t, uint64(bug32), b.Data.KiBugcheckData, "the lower half counts")
 	assert.Len(t, b.Raw, 0x340)
 
-	list, err := Processors(s, b, 2)
+	list, err := b.Processors(2)
 	require.NoError(t, err)
 	assert.Equal(t, Processor{
 		PRCB: prcb32, PCR: prcb32 - 0x120, Number: 7, Context: nt32 + 0x1a0340,
 	}, list[0], "offsets that the block lacks are those of Windows 7")
 	require.ErrorIs(t, list[1].Err, ErrNullPRCB)
 
-	modules, err := Modules(s, loaded32)
+	modules, err := m.ModulesAt(loaded32)
 	require.NoError(t, err)
 	require.Len(t, modules, 2)
 	assert.Equal(t, Module{
@@ -111,14 +111,14 @@ func TestKernel32(t *testing.T) {
 		Name: "driver.sys", FullName: "driver.sys",
 	}, modules[1])
 
-	bc, err := ReadBugCheck(s, b)
+	bc, err := b.BugCheck()
 	require.NoError(t, err)
 	assert.Equal(t, BugCheck{Code: 0x7e, Parameters: [4]uint64{0xc0000005, 0x8b4e1234, 3, 4}}, bc)
 
-	size, err := ImageSize(s, nt32)
+	size, err := m.ImageSize(nt32)
 	require.NoError(t, err)
 	assert.EqualValues(t, 0x200000, size)
-	_, err = Decode(s, kdbg32, Expect{})
+	_, err = m.Decode(kdbg32, Expect{})
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
@@ -128,10 +128,10 @@ func TestKernelXP(t *testing.T) {
 	k := newKernel32()
 	k.put32(kdbg32+0x14, 0x290)
 	k.put32(prcb32+0x10, 0x01020305)
-	b, err := Read(k.space(), kdbg32, Expect{})
+	b, err := k.memory().Read(kdbg32, Expect{})
 	require.NoError(t, err)
 	assert.Len(t, b.Raw, 0x290)
-	list, err := Processors(k.space(), b, 1)
+	list, err := b.Processors(1)
 	require.NoError(t, err)
 	assert.Equal(t, Processor{
 		PRCB: prcb32, PCR: prcb32 - 0x120, Number: 5, Context: prcb32 + 0x1c, SpecialRegisters: prcb32 + 0x2e8,
@@ -154,7 +154,7 @@ func TestKernel32Refused(t *testing.T) {
 			t.Parallel()
 			k := newKernel32()
 			tt.spoil(k)
-			_, err := Read(k.space(), kdbg32, Expect{})
+			_, err := k.memory().Read(kdbg32, Expect{})
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
@@ -162,19 +162,19 @@ func TestKernel32Refused(t *testing.T) {
 	k := newKernel32()
 	k.put32(kdbg32+0x2bc, 0x10<<16)
 	k.put32(prcb32+0x10, 0x01020303)
-	b, err := Read(k.space(), kdbg32, Expect{})
+	b, err := k.memory().Read(kdbg32, Expect{})
 	require.NoError(t, err)
-	list, err := Processors(k.space(), b, 1)
+	list, err := b.Processors(1)
 	require.NoError(t, err)
 	assert.EqualValues(t, 3, list[0].Number)
 
 	k.put32(kdbg32+0x88, 0xfffff000) // not mapped
-	b, err = Read(k.space(), kdbg32, Expect{})
+	b, err = k.memory().Read(kdbg32, Expect{})
 	require.NoError(t, err)
-	_, err = ReadBugCheck(k.space(), b)
+	_, err = b.BugCheck()
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 	k.put32(loaded32, 0xfffff000)
-	_, err = Modules(k.space(), loaded32)
+	_, err = k.memory().ModulesAt(loaded32)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 }
 
@@ -196,44 +196,46 @@ func TestQEMU32(t *testing.T) {
 			assert.Empty(t, h.Check())
 			cpus := im.CPUs()
 			require.Len(t, cpus, 2)
-			s := vtop.NewSpace32(im, h.DirectoryTableBase, cpus[0].PAE())
+			m := X86.In(vtop.NewSpace32(im, h.DirectoryTableBase, cpus[0].PAE()))
 			assert.Equal(t, h.PaeEnabled == 1, cpus[0].PAE())
 			assert.Equal(t, h.DirectoryTableBase, cpus[0].CR3)
 
 			e := Expect{PsLoadedModuleList: vtop.VA(h.PsLoadedModuleList), PsActiveProcessHead: vtop.VA(h.PsActiveProcessHead)}
 			for _, at := range []uint64{h.KdDebuggerDataBlock, h.BugCheckParameters[0]} {
-				b, err := Read(s, vtop.VA(at), e)
+				b, err := m.Read(vtop.VA(at), e)
 				require.NoError(t, err)
-				list, err := Processors(s, b, int(h.NumberProcessors))
+				list, err := b.Processors(int(h.NumberProcessors))
 				require.NoError(t, err)
 				for i, p := range list {
 					require.NoError(t, p.Err)
 					assert.EqualValues(t, i, p.Number)
 					assert.Equal(t, uint64(p.PCR), cpus[i].KernelFS())
-					sr, err := ReadSpecialRegisters(s, p.SpecialRegisters)
+					specials, err := m.SpecialRegisters(p.SpecialRegisters)
 					require.NoError(t, err)
+					sr, ok := specials.(*SpecialValues)
+					require.True(t, ok)
 					assert.EqualValues(t, h.DirectoryTableBase, sr.Cr3)
-					assert.Equal(t, cpus[i].IDT.Base, sr.Idtr.Base)
+					assert.Equal(t, cpus[i].IDT.Base, uint64(sr.Idtr.Base))
 					assert.Equal(t, cpus[i].GDT.Limit, uint32(sr.Gdtr.Limit))
 					assert.EqualValues(t, 0x28, sr.Tr)
 					c := make([]byte, winhdr.ContextSize32)
-					_, err = s.ReadVirtual(c, p.Context)
+					_, err = m.Space.ReadVirtual(c, p.Context)
 					require.NoError(t, err)
 					saved, err := winhdr.DecodeContext32(c)
 					require.NoError(t, err)
 					require.NoError(t, saved.PlausibleKernel())
 				}
-				bc, err := ReadBugCheck(s, b)
+				bc, err := b.BugCheck()
 				require.NoError(t, err)
 				assert.EqualValues(t, 0x7e, bc.Code)
 				assert.Equal(t, uint64(0xc0000005), bc.Parameters[0])
 			}
-			modules, err := Modules(s, e.PsLoadedModuleList)
+			modules, err := m.ModulesAt(e.PsLoadedModuleList)
 			require.NoError(t, err)
 			require.Len(t, modules, 3)
 			assert.Equal(t, "ntoskrnl.exe", modules[0].Name)
 			assert.Equal(t, `\SystemRoot\System32\drivers\testdrv.sys`, modules[2].FullName)
-			ksd, err := ReadSharedUserData(s)
+			ksd, err := m.SharedUserData()
 			require.NoError(t, err)
 			assert.Equal(t, `C:\Windows`, ksd.NtSystemRoot)
 			assert.EqualValues(t, 6, ksd.NtMajorVersion)

@@ -1,4 +1,4 @@
-package kdbg
+package peimage
 
 import (
 	"bytes"
@@ -12,10 +12,6 @@ import (
 
 	"windmp/vtop"
 )
-
-// KernelName is the name in the export directory of every kernel, whatever its
-// file is called.
-const KernelName = "ntoskrnl.exe"
 
 const (
 	// maxSections, maxDebugEntries and maxImageName bound what an image's headers
@@ -33,14 +29,15 @@ const (
 	// fixedWithin bounds where VS_FIXEDFILEINFO begins in its resource: behind
 	// three words and "VS_VERSION_INFO", aligned (Microsoft, VS_VERSIONINFO).
 	fixedWithin = 0x28
+
+	// leastExport is what an exported name takes at least in its tables, bytes:
+	// the addresses of the name and of what it names.
+	leastExport = 8
 )
 
-// ErrNoSuchPart says that an image has no such directory.
-var ErrNoSuchPart = errors.New("the image has none")
-
-// Image is what a loaded PE image of x64 says of itself, as far as its pages are
-// in memory. Parts that are missing are empty, and their error says why:
-// [ErrNoSuchPart], [ErrBadString], an [ImageError], or a *vtop.FaultError wrapped.
+// Image is what a loaded PE image says of itself, as far as its pages are in
+// memory. Parts that are missing are empty, and their error says why:
+// [ErrNoSuchPart], [ErrBadString], an [Error], or a *vtop.FaultError wrapped.
 type Image struct {
 	Base vtop.VA
 	// Size is SizeOfImage in bytes, a multiple of the page size.
@@ -81,10 +78,10 @@ type PDB struct {
 	Age  uint32
 }
 
-// ReadImage reads the headers of the image mapped at base. The error is an
-// [ImageError] as of [ImageSize]; what is wrong with a part is said beside it.
-func ReadImage(s *vtop.Space, base vtop.VA) (*Image, error) {
-	size, err := ImageSize(s, base)
+// Read reads the headers of the image mapped at base. The error is that of [Size];
+// what is wrong with a part is said beside it.
+func Read(s *vtop.Space, base vtop.VA, f Format) (*Image, error) {
+	size, err := Size(s, base, f)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +108,7 @@ type imageView struct {
 func (v *imageView) ReadAt(p []byte, off int64) (int, error) {
 	clear(p)
 	if off < 0 || off > v.size || int64(len(p)) > v.size-off {
-		v.fail(&ImageError{Base: v.base, Field: "RVA", Got: uint64(off), Want: fmt.Sprintf("below SizeOfImage %#x", v.size)}) //nolint:gosec // shown only
+		v.fail(&Error{Base: v.base, Field: "RVA", Got: uint64(off), Want: fmt.Sprintf("below SizeOfImage %#x", v.size)}) //nolint:gosec // shown only
 		return len(p), nil
 	}
 	if _, err := v.space.ReadVirtual(p, v.base+vtop.VA(off)); err != nil {
@@ -328,7 +325,7 @@ func (im *Image) Export(s *vtop.Space, name string) (vtop.VA, error) {
 		return 0, fmt.Errorf("export directory: %w", err)
 	}
 	// Names are sorted, so that the linker's and the loader's search is binary.
-	low, high := int64(0), int64(min(n, im.Size/wordSize))
+	low, high := int64(0), int64(min(n, im.Size/leastExport))
 	for low < high {
 		mid := (low + high) / 2
 		got, err := v.text(int64(gope.ParseUint32(v, names+4*mid)))

@@ -1,30 +1,55 @@
-package kdbg
+package peimage
 
 import (
 	"debug/pe"
+	"errors"
 	"fmt"
 	"io"
 	"unsafe"
 
 	gope "www.velocidex.com/golang/go-pe"
 
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
-// Values of the PE format (Microsoft, "PE Format").
+// MaxSize bounds an image, bytes. The kernel of build 26100 has addresses up to
+// nt+0x1201a70; this is three times as much.
+const MaxSize = 64 << 20
+
+// DOSMagic is what an image begins with, "MZ" (Microsoft, "PE Format").
+const DOSMagic = 0x5a4d
+
 const (
-	dosMagic    = 0x5a4d     // "MZ"
 	peSignature = 0x00004550 // "PE\0\0"
-	pe32Plus    = 0x20b
-	pe32        = 0x10b
 	// maxPEOffset bounds e_lfanew: the headers of a loaded image start in its
 	// first page.
 	maxPEOffset = pageSize
+	pageSize    = physmem.PageSize
 )
 
-// ImageError says that the memory at an address is no PE image of x64, or not
-// enough of it is readable to tell.
-type ImageError struct {
+// Format tells the images of one machine from others (Microsoft, "PE Format").
+type Format struct {
+	Machine uint16 // of IMAGE_FILE_HEADER
+	Magic   uint16 // of the optional header: 0x20b for PE32+, 0x10b for PE32
+}
+
+// Formats of the machines that Windows runs on.
+var (
+	X64 = Format{Machine: pe.IMAGE_FILE_MACHINE_AMD64, Magic: 0x20b}
+	X86 = Format{Machine: pe.IMAGE_FILE_MACHINE_I386, Magic: 0x10b}
+)
+
+var (
+	// ErrNoSuchPart says that an image has no such directory.
+	ErrNoSuchPart = errors.New("the image has none")
+	// ErrBadString says that a string's length or characters can't be right.
+	ErrBadString = errors.New("malformed string")
+)
+
+// Error says that the memory at an address is no image of the format that is
+// looked for, or that not enough of it is readable to tell.
+type Error struct {
 	Base  vtop.VA
 	Field string
 	Got   uint64
@@ -33,7 +58,7 @@ type ImageError struct {
 }
 
 // Error gives the field and what is wrong with it.
-func (e *ImageError) Error() string {
+func (e *Error) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("image at %v: %s: %v", e.Base, e.Field, e.Err)
 	}
@@ -41,32 +66,33 @@ func (e *ImageError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *ImageError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-// ImageSize returns SizeOfImage in bytes of the PE image of the space's pointer
-// size, x64 or x86, mapped at base: at
-// most [MaxImageSize], a multiple of the page size. Errors are [ImageError],
-// wrapping the *vtop.FaultError where the headers are not readable.
-func ImageSize(s *vtop.Space, base vtop.VA) (uint32, error) {
-	r := &firstError{r: s.Window(base, MaxImageSize)}
+// Begins reports whether the memory at va begins as an image does: "MZ".
+func Begins(s *vtop.Space, va vtop.VA) bool {
+	magic, err := s.Uint16(va)
+	return err == nil && magic == DOSMagic
+}
+
+// Size returns SizeOfImage in bytes of the image mapped at base: at most [MaxSize], a
+// multiple of the page size. Errors are an [Error], which wraps the *vtop.FaultError
+// where the headers are not readable.
+func Size(s *vtop.Space, base vtop.VA, f Format) (uint32, error) {
+	r := &firstError{r: s.Window(base, MaxSize)}
 	dos := gope.NewPeProfile().IMAGE_DOS_HEADER(r, 0)
 	p := prober{r: r, base: base}
-	p.want("e_magic", uint64(dos.E_magic()), dosMagic)
+	p.want("e_magic", uint64(dos.E_magic()), DOSMagic)
 	p.between("e_lfanew", int64(dos.E_lfanew()), int64(dos.Size()), maxPEOffset)
 	if p.err != nil {
 		return 0, p.err
 	}
 	nt := dos.NTHeader()
 	p.want("Signature", uint64(nt.Signature()), peSignature)
-	machine, magic := uint64(pe.IMAGE_FILE_MACHINE_AMD64), uint64(pe32Plus)
-	if s.PointerSize() == pointerSize32 {
-		machine, magic = pe.IMAGE_FILE_MACHINE_I386, pe32
-	}
-	p.want("Machine", nt.FileHeader().Machine().Value, machine)
-	p.want("Magic", uint64(nt.OptionalHeader().Magic()), magic)
+	p.want("Machine", nt.FileHeader().Machine().Value, uint64(f.Machine))
+	p.want("Magic", uint64(nt.OptionalHeader().Magic()), uint64(f.Magic))
 	// SizeOfImage is at the same offset in PE32.
 	size := gope.ParseUint32(r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
-	p.between("SizeOfImage", int64(size), pageSize, MaxImageSize)
+	p.between("SizeOfImage", int64(size), pageSize, MaxSize)
 	if size%pageSize != 0 {
 		p.refuse("SizeOfImage", uint64(size), "a multiple of 0x1000")
 	}
@@ -113,6 +139,6 @@ func (p *prober) between(field string, got, low, high int64) {
 
 func (p *prober) refuse(field string, got uint64, want string) {
 	if p.err == nil {
-		p.err = &ImageError{Base: p.base, Field: field, Got: got, Want: want, Err: p.r.err}
+		p.err = &Error{Base: p.base, Field: field, Got: got, Want: want, Err: p.r.err}
 	}
 }

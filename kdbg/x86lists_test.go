@@ -37,9 +37,9 @@ func TestProcesses32(t *testing.T) {
 			k.put32(system+0x138, 0)
 			k.put32(other+0x138, 4)
 			k.put16(kdbg32+0x2ae, 0x18)
-			b, err := ReadUnverified(k.space(), kdbg32)
+			b, err := k.memory().ReadUnverified(kdbg32)
 			require.NoError(t, err)
-			list, err := Processes(k.space(), b)
+			list, err := b.Processes()
 			require.NoError(t, err)
 			require.Len(t, list, 2)
 			assert.Equal(t, vtop.VA(system), list[0].EPROCESS)
@@ -58,17 +58,16 @@ func TestCurrentProcess32(t *testing.T) {
 	k.put16(kdbg32+0x2b4, 4)
 	k.put16(kdbg32+0x2ae, 0x18)
 	k.put16(kdbg32+0x2a0, 0x50) // OffsetKThreadApcProcess
-	b, err := ReadUnverified(k.space(), kdbg32)
+	b, err := k.memory().ReadUnverified(kdbg32)
 	require.NoError(t, err)
 	require.EqualValues(t, 0x50, b.Data.OffsetKThreadApcProcess)
 	const thread, process = nt32 + 0x1c0000, nt32 + 0x1b0000
 	k.put32(prcb32+4, thread)
 	k.put32(thread+0x50, process)
 	k.put32(process+0x18, 0x185000)
-	gotThread, gotProcess, dtb, err := CurrentProcess(k.space(), b, prcb32)
+	current, err := b.CurrentProcess(prcb32)
 	require.NoError(t, err)
-	assert.Equal(t, []vtop.VA{thread, process}, []vtop.VA{gotThread, gotProcess})
-	assert.EqualValues(t, 0x185000, dtb)
+	assert.Equal(t, Current{Thread: thread, Process: process, DirectoryTable: 0x185000}, current)
 }
 
 func TestUnloadedDrivers32(t *testing.T) {
@@ -82,9 +81,9 @@ func TestUnloadedDrivers32(t *testing.T) {
 	}
 	k.put32(array, 14<<16|14, text, 0x90000000, 0x90004000, 5, 0)
 	k.put32(array+0x18, 0, 0, 0x91000000, 0x91004000, 3, 0)
-	b, err := ReadUnverified(k.space(), kdbg32)
+	b, err := k.memory().ReadUnverified(kdbg32)
 	require.NoError(t, err)
-	list, err := UnloadedDrivers(k.space(), b)
+	list, err := b.UnloadedDrivers()
 	require.NoError(t, err)
 	assert.Equal(t, []UnloadedDriver{
 		{Start: 0x91000000, End: 0x91004000, Time: 3},

@@ -1,6 +1,9 @@
 package kdbg
 
 import (
+	"windmp/kdbg/peimage"
+	"windmp/physmem"
+
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -44,9 +47,9 @@ func newWhole32() *kernel32 {
 	return k
 }
 
-func (k *kernel32) block(t *testing.T) *Block {
+func (k *kernel32) kernel(t *testing.T) *Kernel {
 	t.Helper()
-	b, err := Read(k.space(), kdbg32, Expect{})
+	b, err := k.memory().Read(kdbg32, Expect{})
 	require.NoError(t, err)
 	return b
 }
@@ -54,53 +57,53 @@ func (k *kernel32) block(t *testing.T) *Block {
 func TestFind32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
-	s := k.space()
-	handler, err := Gate(s, idt32, 3)
+	m := k.memory()
+	handler, err := m.Gate(idt32, 3)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(0x82a01234), handler)
-	_, err = Gate(s, idt32, 4)
+	_, err = m.Gate(idt32, 4)
 	require.ErrorIs(t, err, ErrNotKernel)
-	im, err := FindImage(s, handler)
+	im, err := m.FindImage(handler)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(nt32), im.Base)
-	_, err = FindImage(s, nt32+0x200000)
+	_, err = m.FindImage(nt32 + 0x200000)
 	require.Error(t, err, "behind the image")
 
-	b, err := FindBlock(context.Background(), s, im)
+	b, err := m.FindBlock(context.Background(), im)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(kdbg32), b.VA)
-	assert.True(t, b.Linked(s))
+	assert.True(t, b.Linked())
 	k.put32(kdbg32+0x10, 0)
-	_, err = FindBlock(context.Background(), s, im)
+	_, err = m.FindBlock(context.Background(), im)
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
 func TestPCR32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
-	s := k.space()
-	pcr, err := PCR32(s, gdt32)
+	m := k.memory()
+	pcr, err := m.describedPCR(gdt32)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(pcr32), pcr)
-	v, err := ReadVersion(s, k.block(t), pcr)
+	v, err := k.kernel(t).Version(pcr)
 	require.NoError(t, err)
 	assert.Equal(t, &Version{Major: 0xf, Minor: 7601, Machine: 0x14c, KernBase: nt32, PsLoadedModuleList: loaded32}, v)
 
-	_, err = PCR32(s, gdt32-0x1000)
+	_, err = m.describedPCR(gdt32 - 0x1000)
 	require.ErrorIs(t, err, vtop.ErrNotMapped, "a descriptor of zeros leads to address 0")
-	_, err = PCR32(s, 0x1000)
+	_, err = m.describedPCR(0x1000)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 	k.put32(pcr32+0x20, 0)
-	_, err = PCR32(s, gdt32)
+	_, err = m.describedPCR(gdt32)
 	require.ErrorIs(t, err, ErrNotKernel)
 }
 
 func TestMemory32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
-	runs, err := PhysicalMemory(k.space(), k.block(t))
+	runs, err := k.kernel(t).PhysicalMemory()
 	require.NoError(t, err)
-	assert.Equal(t, []MemoryRun{{1, 0x9e}, {0x100, 0xf62}}, runs)
+	assert.Equal(t, []physmem.Run{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0xf62}}, runs)
 	for name, tt := range map[string]struct {
 		poke func(k *kernel32)
 		want error
@@ -114,7 +117,7 @@ func TestMemory32(t *testing.T) {
 	} {
 		k := newWhole32()
 		tt.poke(k)
-		_, err := PhysicalMemory(k.space(), k.block(t))
+		_, err := k.kernel(t).PhysicalMemory()
 		require.ErrorIs(t, err, tt.want, name)
 	}
 }
@@ -122,16 +125,16 @@ func TestMemory32(t *testing.T) {
 func TestSystemDirectory32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
-	dtb, err := SystemDirectory(k.space(), k.block(t), nil, prcb32)
+	dtb, err := k.kernel(t).SystemDirectory(nil, prcb32)
 	require.NoError(t, err)
 	assert.Equal(t, uint64(0x1000), dtb)
 	k.put32(thread32+0x50, 0x1000)
-	_, err = SystemDirectory(k.space(), k.block(t), nil, prcb32)
+	_, err = k.kernel(t).SystemDirectory(nil, prcb32)
 	require.ErrorIs(t, err, ErrNotKernel)
 	// The block of XP does not say where a thread has its process.
 	k.put32(kdbg32+0x2a0, 0)
 	k.put32(thread32+0x44, system32)
-	_, err = SystemDirectory(k.space(), k.block(t), nil, prcb32)
+	_, err = k.kernel(t).SystemDirectory(nil, prcb32)
 	require.NoError(t, err)
 }
 
@@ -140,23 +143,21 @@ func TestLocate32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
 	const pa = 0x400000 + kdbg32 - 0x82800000
-	want := Candidate{At: pa, Is32: true, Size: 0x340, List: nt32 + 0x161b98, KernBase: nt32}
-	all := []Range{{0, uint64(len(k.mem))}}
-	found, err := Locate(context.Background(), k.mem, all)
+	want := Candidate{At: pa, Layout: X86, Is32: true, Size: 0x340, List: nt32 + 0x161b98, KernBase: nt32}
+	all := []physmem.Range{{Size: uint64(len(k.mem))}}
+	found, err := Locate(context.Background(), k.mem, all, X64, X86)
 	require.NoError(t, err)
 	require.Equal(t, []Candidate{want}, found)
-	va, ok := found[0].Place(k.space())
+	va, ok := found[0].Place(k.memory().Space)
 	assert.True(t, ok)
 	assert.Equal(t, vtop.VA(kdbg32), va)
-	_, ok = found[0].Place(vtop.NewSpace(k.mem, 0x1000, vtop.X64))
-	assert.False(t, ok, "page tables of x64")
 	k.put32(nt32+0x161b98, 0)
-	va, ok = found[0].Place(k.space())
+	va, ok = found[0].Place(k.memory().Space)
 	assert.True(t, ok, "by the pages of the image")
 	assert.Equal(t, vtop.VA(kdbg32), va)
 
 	k.put64(kdbg32+0x18, 0xffffffff<<32|nt32)
-	found, err = Locate(context.Background(), k.mem, all)
+	found, err = Locate(context.Background(), k.mem, all, X64, X86)
 	require.NoError(t, err)
 	assert.Equal(t, []Candidate{want}, found, "extended by the sign")
 	for name, poke := range map[string]func(){
@@ -166,11 +167,11 @@ func TestLocate32(t *testing.T) {
 		"upper half":    func() { k.put64(kdbg32+0x18, 1<<32|nt32) },
 		"page size":     func() { k.put64(kdbg32+0x138, 0x2000) },
 		"list outside":  func() { k.put64(kdbg32+0x48, nt32-8) },
-		"list far away": func() { k.put64(kdbg32+0x50, nt32+MaxImageSize) },
+		"list far away": func() { k.put64(kdbg32+0x50, nt32+peimage.MaxSize) },
 	} {
 		was := bytes.Clone(k.at(kdbg32)[:0x340])
 		poke()
-		found, err = Locate(context.Background(), k.mem, all)
+		found, err = Locate(context.Background(), k.mem, all, X64, X86)
 		require.NoError(t, err)
 		assert.Empty(t, found, name)
 		copy(k.at(kdbg32), was)
@@ -188,26 +189,26 @@ func FuzzKernel32(f *testing.F) {
 			at := binary.LittleEndian.Uint32(pokes) % 0x1fffff
 			k.put32(nt32+at, binary.LittleEndian.Uint32(pokes[4:]))
 		}
-		s := k.space()
-		im, err := FindImage(s, nt32+0x1234)
+		m := k.memory()
+		im, err := m.FindImage(nt32 + 0x1234)
 		require.Equal(t, err == nil, im != nil)
 		if err != nil {
 			return
 		}
-		b, err := FindBlock(context.Background(), s, im)
+		b, err := m.FindBlock(context.Background(), im)
 		require.Equal(t, err == nil, b != nil)
 		if err != nil {
 			return
 		}
 		require.False(t, b.Encoded)
 		require.Equal(t, im.Base, vtop.VA(b.Data.KernBase))
-		runs, err := PhysicalMemory(s, b)
+		runs, err := b.PhysicalMemory()
 		require.True(t, err != nil || len(runs) > 0 && len(runs) <= MaxMemoryRuns)
-		if pcr, err := PCR32(s, gdt32); err == nil {
-			require.NoError(t, CheckPCR(s, pcr))
+		if pcr, err := m.describedPCR(gdt32); err == nil {
+			require.NoError(t, m.CheckPCR(pcr))
 		}
-		list, err := Processors(s, b, 2)
+		list, err := b.Processors(2)
 		require.True(t, err != nil || len(list) == 2)
-		_, _ = SystemDirectory(s, b, im, prcb32)
+		_, _ = b.SystemDirectory(im, prcb32)
 	})
 }

@@ -1,6 +1,8 @@
 package kdbg
 
 import (
+	"windmp/physmem"
+
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,12 +15,12 @@ import (
 func TestPhysicalMemory(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{VGA: true})
-	s, b := blockOf(t, g)
-	runs, err := PhysicalMemory(s, b)
+	b := guestKernel(t, g)
+	runs, err := b.PhysicalMemory()
 	require.NoError(t, err)
 	require.Len(t, runs, len(g.Runs()))
 	for i, r := range g.Runs() {
-		assert.Equal(t, MemoryRun{r.Start / pageSize, r.Size / pageSize}, runs[i])
+		assert.Equal(t, physmem.RunOf(physmem.Range(r)), runs[i])
 	}
 }
 
@@ -41,24 +43,24 @@ func TestPhysicalMemoryErrors(t *testing.T) {
 		"wrong sum":           {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+8, 1) }, ErrImplausible},
 	} {
 		g := guestsim.New(guestsim.Options{})
-		s, b := blockOf(t, g)
+		b := guestKernel(t, g)
 		variable := g.Field("MmPhysicalMemoryBlock")
 		tt.poke(g, variable, g.Read64(variable))
-		_, err := PhysicalMemory(s, b)
+		_, err := b.PhysicalMemory()
 		require.ErrorIs(t, err, tt.want, name)
 	}
 	g := guestsim.New(guestsim.Options{KDBGSize: 0x208})
-	s, b := blockOf(t, g)
-	_, err := PhysicalMemory(s, b)
+	b := guestKernel(t, g)
+	_, err := b.PhysicalMemory()
 	require.ErrorIs(t, err, ErrAbsentField)
 }
 
 func TestReadVersion(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Build: 26100})
-	s, b := blockOf(t, g)
+	b := guestKernel(t, g)
 	pcr := vtop.VA(g.Processors[0].PCR)
-	v, err := ReadVersion(s, b, pcr)
+	v, err := b.Version(pcr)
 	require.NoError(t, err)
 	assert.Equal(t, &Version{
 		Major: 0xf, Minor: 26100, Machine: 0x8664,
@@ -66,12 +68,12 @@ func TestReadVersion(t *testing.T) {
 	}, v)
 
 	g.Write64(g.KdVersionBlock+0x18, 0)
-	_, err = ReadVersion(s, b, pcr)
+	_, err = b.Version(pcr)
 	require.ErrorIs(t, err, ErrImplausible)
 	g.Write64(uint64(pcr)+0x108, 0)
-	_, err = ReadVersion(s, b, pcr)
+	_, err = b.Version(pcr)
 	require.ErrorIs(t, err, ErrNotKernel)
-	_, err = ReadVersion(s, b, 0xfffff80000000000)
+	_, err = b.Version(0xfffff80000000000)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
 }
 
@@ -79,20 +81,20 @@ func TestSystemDirectory(t *testing.T) {
 	t.Parallel()
 	for _, build := range guestsim.Builds {
 		g := guestsim.New(guestsim.Options{Build: build})
-		s, b := blockOf(t, g)
-		im, err := ReadImage(s, guestsim.KernBase)
+		b := guestKernel(t, g)
+		im, err := b.ReadImage(guestsim.KernBase)
 		require.NoError(t, err)
 		prcb := vtop.VA(g.Processors[0].PRCB)
-		v, err := SystemDirectory(s, b, im, 0)
+		v, err := b.SystemDirectory(im, 0)
 		require.NoError(t, err, "by the export")
 		assert.Equal(t, g.DTB, v)
-		v, err = SystemDirectory(s, b, nil, prcb)
+		v, err = b.SystemDirectory(nil, prcb)
 		require.NoError(t, err, "by the idle thread")
 		assert.Equal(t, g.DTB, v)
 		g.Write64(uint64(prcb)+0x18, 0)
-		_, err = SystemDirectory(s, b, nil, prcb)
+		_, err = b.SystemDirectory(nil, prcb)
 		require.ErrorIs(t, err, ErrNotKernel)
-		_, err = SystemDirectory(s, b, nil, 0xfffff80000000000)
+		_, err = b.SystemDirectory(nil, 0xfffff80000000000)
 		require.ErrorIs(t, err, vtop.ErrNotMapped)
 	}
 }
@@ -101,7 +103,7 @@ func TestKernelRoots(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		opt    guestsim.Options
-		offset uint32
+		offset vtop.VA
 		stub   bool
 		poke   func(g *guestsim.Guest)
 	}{
@@ -114,54 +116,31 @@ func TestKernelRoots(t *testing.T) {
 		if tt.poke != nil {
 			tt.poke(g)
 		}
-		s := spaceOf(g)
-		s.DTB = vtop.PA(g.ShadowDTB)
-		roots, err := KernelRoots(s, vtop.VA(g.IDT), vtop.VA(g.Processors[0].PCR))
-		require.NoError(t, err)
+		m := guestMemory(g)
+		m.Space.DTB = vtop.PA(g.ShadowDTB)
+		pcr := vtop.VA(g.Processors[0].PCR)
+		roots := m.KernelRoots(Registers{IDT: vtop.VA(g.IDT), PCR: pcr})
 		require.NotEmpty(t, roots)
 		assert.Equal(t, ShadowRoot{DTB: g.DTB, Offset: tt.offset, Stub: tt.stub}, roots[0])
+		other := m.KernelRoots(Registers{IDT: vtop.VA(g.IDT), PCR: 0x1000, Alternates: []vtop.VA{pcr}})
+		assert.Equal(t, roots, other, "the bases are exchanged")
 
-		_, err = KernelRoots(s, vtop.VA(g.IDT), vtop.VA(g.Processors[0].PCR)+8)
-		require.ErrorIs(t, err, ErrNotKernel)
-		_, err = KernelRoots(s, vtop.VA(g.IDT), 0)
-		require.ErrorIs(t, err, vtop.ErrNotMapped)
+		require.ErrorIs(t, m.CheckPCR(pcr+8), ErrNotKernel)
+		require.ErrorIs(t, m.CheckPCR(0), vtop.ErrNotMapped)
+		assert.Empty(t, m.KernelRoots(Registers{IDT: vtop.VA(g.IDT), PCR: pcr + 8}))
 	}
 }
 
 func TestGate(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
-	s := spaceOf(g)
-	va, err := Gate(s, vtop.VA(g.IDT), 0)
+	m := guestMemory(g)
+	va, err := m.Gate(vtop.VA(g.IDT), 0)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(guestsim.Handler), va)
 	g.Write64(g.IDT+8, 0)
-	_, err = Gate(s, vtop.VA(g.IDT), 0)
+	_, err = m.Gate(vtop.VA(g.IDT), 0)
 	require.ErrorIs(t, err, ErrNotKernel)
-	_, err = Gate(s, 0x1000, 0)
+	_, err = m.Gate(0x1000, 0)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
-}
-
-// FuzzImage reads what may be an image, hostile or not: it ends, and says
-// something sensible.
-func FuzzImage(f *testing.F) {
-	g := guestsim.New(guestsim.Options{})
-	f.Add(g.Read(guestsim.KernBase, 0x1000), "NtBuildNumber")
-	f.Fuzz(func(t *testing.T, page []byte, name string) {
-		page = page[:min(len(page), 0x2000)]
-		s := flat(page, 0)
-		im, err := ReadImage(s, flatVA)
-		if err != nil {
-			require.Nil(t, im)
-			return
-		}
-		require.LessOrEqual(t, im.Size, uint32(MaxImageSize))
-		require.LessOrEqual(t, len(im.Sections), maxSections)
-		require.True(t, im.Name == "" || im.NameErr == nil)
-		require.True(t, im.PDB == nil || im.PDBErr == nil)
-		at, err := im.Export(s, name)
-		require.True(t, at == 0 || err == nil)
-		_, _ = FindFlag(s, im, &Block{Encoded: true, Rotation: 5, Constant: 77})
-		_, _ = FindImage(s, flatVA+0x1800)
-	})
 }

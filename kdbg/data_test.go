@@ -77,8 +77,8 @@ func TestRealBlocks(t *testing.T) {
 }
 
 // TestWireLayouts proves the offsets of the other structures: KSPECIAL_REGISTERS
-// and KLDR_DATA_TABLE_ENTRY as in Volatility's profiles, WinDbg's engine reads the
-// former at the same places; KUSER_SHARED_DATA as in ntddk.h.
+// as in Volatility's profiles, WinDbg's engine reads it at the same places;
+// KUSER_SHARED_DATA as in ntddk.h.
 func TestWireLayouts(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -87,18 +87,13 @@ func TestWireLayouts(t *testing.T) {
 		size int
 		want map[string]uint64
 	}{
-		{"KSPECIAL_REGISTERS", SpecialRegisters{}, 0xd8, map[string]uint64{
+		{"KSPECIAL_REGISTERS", specials64{}, 0xd8, map[string]uint64{
 			"Cr0": 0, "Cr2": 8, "Cr3": 0x10, "Cr4": 0x18,
 			"KernelDr0": 0x20, "KernelDr1": 0x28, "KernelDr2": 0x30, "KernelDr3": 0x38, "KernelDr6": 0x40, "KernelDr7": 0x48,
 			"Gdtr.Pad": 0x50, "Gdtr.Limit": 0x56, "Gdtr.Base": 0x58, "Idtr.Pad": 0x60, "Idtr.Limit": 0x66, "Idtr.Base": 0x68,
 			"Tr": 0x70, "Ldtr": 0x72, "MxCsr": 0x74, "DebugControl": 0x78,
 			"LastBranchToRip": 0x80, "LastBranchFromRip": 0x88, "LastExceptionToRip": 0x90, "LastExceptionFromRip": 0x98,
 			"Cr8": 0xa0, "MsrGsBase": 0xa8, "MsrGsSwap": 0xb0, "MsrStar": 0xb8, "MsrLStar": 0xc0, "MsrCStar": 0xc8, "MsrSyscallMask": 0xd0,
-		}},
-		{"KLDR_DATA_TABLE_ENTRY", loaderEntry{}, loaderEntrySize, map[string]uint64{
-			"InLoadOrderLinks.Flink": 0, "InLoadOrderLinks.Blink": 8, "DllBase": 0x30, "EntryPoint": 0x38, "SizeOfImage": 0x40,
-			"FullDllName.Length": 0x48, "FullDllName.MaximumLength": 0x4a, "FullDllName.Buffer": 0x50,
-			"BaseDllName.Length": 0x58, "BaseDllName.MaximumLength": 0x5a, "BaseDllName.Buffer": 0x60,
 		}},
 		{"KUSER_SHARED_DATA", sharedUserData{}, sharedUserDataSize, map[string]uint64{
 			"InterruptTime.LowPart": 0x8, "InterruptTime.High1Time": 0xc, "InterruptTime.High2Time": 0x10,

@@ -1,0 +1,88 @@
+package kdbg
+
+import (
+	"fmt"
+
+	"windmp/vtop"
+)
+
+// Registers are the addresses of the kernel that a vCPU's registers hold; 0 for those
+// that are not known.
+type Registers struct {
+	// PCR is the segment base through which the kernel reaches its KPCR, by what the
+	// registers say. Alternates may be it instead: a vCPU may have stopped between
+	// the instructions that exchange them.
+	PCR        vtop.VA
+	Alternates []vtop.VA
+	// IDT and GDT are the bases of the descriptor tables, SystemCall is where a
+	// system call enters, IP is the instruction pointer.
+	IDT, GDT, SystemCall, IP vtop.VA
+}
+
+// PCR returns the KPCR of the processor that a vCPU with the registers r runs: the
+// segment base, or, where that is none, what the segment's descriptor says. It is not
+// known to be one, see [Memory.CheckPCR].
+func (m Memory) PCR(r Registers) vtop.VA {
+	if m.Layout.Processor.PCRSelector == 0 || m.CheckPCR(r.PCR) == nil {
+		return r.PCR
+	}
+	if pcr, err := m.describedPCR(r.GDT); err == nil {
+		return pcr
+	}
+	return r.PCR
+}
+
+// describedPCR is the KPCR that the descriptor table at gdt leads to: what the kernel
+// loads its segment register with, also while user mode runs. Errors are those of
+// CheckPCR, too.
+func (m Memory) describedPCR(gdt vtop.VA) (vtop.VA, error) {
+	s, err := m.descriptor(gdt, m.Layout.Processor.PCRSelector, segmentSize)
+	if err != nil {
+		return 0, err
+	}
+	return vtop.VA(s.Base), m.CheckPCR(vtop.VA(s.Base))
+}
+
+// CheckPCR checks that pcr is a KPCR: its Self and CurrentPrcb refer to it. Errors:
+// a *vtop.FaultError wrapped, or a [PointerError].
+func (m Memory) CheckPCR(pcr vtop.VA) error {
+	o := &m.Layout.Processor
+	for _, f := range []struct {
+		name string
+		at   vtop.VA
+		want vtop.VA
+	}{{"KPCR.Self", pcr + o.Self, pcr}, {"KPCR.CurrentPrcb", pcr + o.CurrentPrcb, pcr + o.Prcb}} {
+		v, err := m.Pointer(f.at)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if v != f.want || !m.IsKernel(pcr) {
+			return &PointerError{What: f.name, At: f.at, Got: v}
+		}
+	}
+	return nil
+}
+
+// Hints returns addresses in the kernel's image to which a vCPU's registers lead, the
+// likeliest first: the handlers of division errors, breakpoints and page faults, the
+// system call's entry, what the KPCR knows, and where the vCPU ran. They need not be
+// right.
+func (m Memory) Hints(r Registers) []vtop.VA {
+	var list []vtop.VA
+	for _, vector := range []int{0, 3, 14} {
+		if va, err := m.Gate(r.IDT, vector); err == nil {
+			list = append(list, va)
+		}
+	}
+	list = append(list, r.SystemCall)
+	if hint := m.Layout.Processor.Hint; hint != nil {
+		list = append(list, hint(m, m.PCR(r)))
+	}
+	kernel := list[:0]
+	for _, va := range append(list, r.IP) {
+		if m.IsKernel(va) {
+			kernel = append(kernel, va)
+		}
+	}
+	return kernel
+}

@@ -1,0 +1,79 @@
+package kdbg
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// MaxMemoryRuns bounds the runs of a guest's own table of memory. Firmware of large
+// machines makes a few dozen.
+const MaxMemoryRuns = 1024
+
+// maxPFN is the number of pages that 52-bit physical addresses have.
+const maxPFN = 1 << 40
+
+// PhysicalMemory reads what *MmPhysicalMemoryBlock describes: the memory that the
+// firmware gave Windows, without ROM and video memory; ascending, disjoint.
+// Errors: [BlockError], [PointerError], a *vtop.FaultError wrapped, [ErrTooMany], or
+// [ErrImplausible].
+func (k *Kernel) PhysicalMemory() ([]physmem.Run, error) {
+	variable, err := k.field("MmPhysicalMemoryBlock", unsafe.Offsetof(k.Data.MmPhysicalMemoryBlock), k.Data.MmPhysicalMemoryBlock)
+	if err != nil {
+		return nil, err
+	}
+	at, err := k.Pointer(variable)
+	if err != nil {
+		return nil, fmt.Errorf("MmPhysicalMemoryBlock: %w", err)
+	}
+	if !k.IsKernel(at) {
+		return nil, &PointerError{What: "MmPhysicalMemoryBlock", At: variable, Got: at}
+	}
+	runs, pages, err := k.memoryBlock(at)
+	if err != nil {
+		return nil, err
+	}
+	return runs, checkRuns(at, runs, pages)
+}
+
+// memoryBlock reads the runs and NumberOfPages of PHYSICAL_MEMORY_DESCRIPTOR as the
+// kernel keeps it (Microsoft ntddk.h): a ULONG, aligned, then PFN_NUMBERs, which have
+// the size of pointers, with PAE too; the runs follow, two of them each.
+func (m Memory) memoryBlock(at vtop.VA) ([]physmem.Run, uint64, error) {
+	l, run := m.Layout, 2*m.Layout.PointerSize
+	head, err := m.read(at, run)
+	if err != nil {
+		return nil, 0, fmt.Errorf("memory block: %w", err)
+	}
+	n := binary.LittleEndian.Uint32(head)
+	if n == 0 || n > MaxMemoryRuns {
+		return nil, 0, fmt.Errorf("memory block at %v: %w: %d runs, want 1..%d", at, ErrTooMany, n, MaxMemoryRuns)
+	}
+	raw, err := m.read(at+l.pointers(2), int(n)*run)
+	if err != nil {
+		return nil, 0, fmt.Errorf("memory block: %w", err)
+	}
+	runs := make([]physmem.Run, n)
+	for i := range runs {
+		runs[i] = physmem.Run{BasePage: l.pointer(raw, i*run), PageCount: l.pointer(raw, i*run+l.PointerSize)}
+	}
+	return runs, l.pointer(head, l.PointerSize), nil
+}
+
+func checkRuns(at vtop.VA, runs []physmem.Run, pages uint64) error {
+	var sum, end uint64
+	for i, r := range runs {
+		if r.PageCount == 0 || r.BasePage < end || r.BasePage > maxPFN || r.PageCount > maxPFN-r.BasePage {
+			return fmt.Errorf("memory block at %v: %w: run %d is pages %#x+%#x behind %#x", at, ErrImplausible, i, r.BasePage, r.PageCount, end)
+		}
+		end = r.BasePage + r.PageCount
+		sum += r.PageCount
+	}
+	if sum != pages {
+		return fmt.Errorf("memory block at %v: %w: the runs hold %#x pages, NumberOfPages is %#x", at, ErrImplausible, sum, pages)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package kdbg
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unsafe"
+
+	"windmp/kdbg/peimage"
+	"windmp/vtop"
+)
+
+// X64 is the kernel of x64. Where no source is named: Volatility's profiles; the KDBG of
+// builds 9600, 19041 and 26100 states the same.
+var X64 = &Layout{
+	PointerSize: 8,
+	// With 57-bit addresses; with 48 bits the half begins higher (Intel SDM vol. 1,
+	// 3.3.7.1).
+	LowestKernel: 0xff00000000000000,
+	// The region of the system's images (MemProcFS looks in the lower half of it).
+	FirstImage: 0xfffff80000000000, LastImage: 0xfffff80fffffffff,
+	SharedUserData: 0xfffff78000000000,
+	Image:          peimage.X64,
+	Encodes:        true,
+	// Alike in all builds (also kdmp-parser).
+	Loader:  LoaderLayout{DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
+	Process: ProcessLayout{ApcProcess: 0xb8, DirectoryTable: 0x28, NameFromPeb: []int{0x50, 0x58, 0x60, -0x50, -0x58}},
+	Processor: ProcessorLayout{
+		Self: 0x18, CurrentPrcb: 0x20, Prcb: 0x180, Version: 0x108,
+		Number: 0x24, IdleThread: 0x18,
+		SpecialRegisters: func(d *Data) uint16 { return d.OffsetPrcbProcStateSpecialReg },
+		Hint:             savedSystemCall,
+		// 1507 to 1909, 2004 and later, the newest, Windows 7 with updates (also
+		// QEMU contrib/elf2dmp and public disassemblies).
+		Directories:   []vtop.VA{0x7000, 0x9000, 0xa000, 0x6000},
+		StubDirectory: stubDirectory64,
+	},
+	Tables: TablesLayout{
+		GateSize: 16, Gate: gate64, SystemSize: 16, Segment: segmentOf,
+		KernelCode: 0x10, Code: []uint16{0x10, 0x33},
+	},
+	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials64{})), Decode: decodeSpecials64, Edits: editSpecials64},
+}
+
+// gate64 decodes a gate of 64-bit mode (Intel SDM vol. 3, 6.14.1).
+func gate64(b []byte) vtop.VA {
+	le := binary.LittleEndian
+	return vtop.VA(le.Uint16(b)) | vtop.VA(le.Uint16(b[6:]))<<16 | vtop.VA(le.Uint32(b[8:]))<<32
+}
+
+// savedSystemCall is IA32_LSTAR as the KPRCB keeps it, 0 if that is not readable:
+// KSPECIAL_REGISTERS lies at +0x100, before 1703 at +0x40.
+func savedSystemCall(m Memory, pcr vtop.VA) vtop.VA {
+	if m.CheckPCR(pcr) != nil {
+		return 0
+	}
+	prcb := pcr + m.Layout.Processor.Prcb
+	for _, at := range []vtop.VA{0x100, 0x40} {
+		s, err := m.SpecialRegisters(prcb + at)
+		if r, ok := s.(*SpecialValues); err == nil && ok && r.MSR != nil && r.MSR.GsBase == uint64(pcr) {
+			return vtop.VA(r.MSR.LStar)
+		}
+	}
+	return 0
+}
+
+// The two instructions with which an entry stub of a guest with KVA shadowing
+// leaves the user's page tables (bytes in public disassemblies of
+// KiDivideErrorFaultShadow): mov rsp, gs:[imm32] and mov cr3, rsp.
+var (
+	movRspGS  = []byte{0x65, 0x48, 0x8b, 0x24, 0x25}
+	movCR3Rsp = []byte{0x0f, 0x22, 0xdc}
+)
+
+// loadWithin is how many bytes the one may be from the other.
+const loadWithin = 16
+
+// stubDirectory64 is the imm32 of the former.
+func stubDirectory64(code []byte) (vtop.VA, bool) {
+	const imm = 4
+	for {
+		at := bytes.Index(code, movRspGS)
+		if at < 0 || len(code)-at < len(movRspGS)+imm {
+			return 0, false
+		}
+		code = code[at+len(movRspGS):]
+		offset := vtop.VA(binary.LittleEndian.Uint32(code))
+		if bytes.Contains(code[imm:min(len(code), imm+loadWithin)], movCR3Rsp) && offset%wordSize == 0 && offset < maxPCR {
+			return offset, true
+		}
+	}
+}
+
+// descriptor64 is KDESCRIPTOR of x64: what LGDT and LIDT load.
+type descriptor64 struct {
+	Pad   [3]uint16
+	Limit uint16 // bytes - 1
+	Base  uint64 // VA
+}
+
+func (d descriptor64) table() Table { return Table{Limit: d.Limit, Base: vtop.VA(d.Base)} }
+
+// specials64 is KSPECIAL_REGISTERS of x64 up to MsrSyscallMask (types in
+// ntoskrnl's public symbols). Newer builds append fields.
+type specials64 struct {
+	Cr0, Cr2, Cr3, Cr4                       uint64 // 0x00
+	KernelDr0, KernelDr1, KernelDr2          uint64 // 0x20
+	KernelDr3, KernelDr6, KernelDr7          uint64 // 0x38
+	Gdtr, Idtr                               descriptor64
+	Tr, Ldtr                                 uint16 // 0x70, selectors
+	MxCsr                                    uint32 // 0x74
+	DebugControl                             uint64 // 0x78, MSR IA32_DEBUGCTL
+	LastBranchToRip, LastBranchFromRip       uint64 // 0x80
+	LastExceptionToRip, LastExceptionFromRip uint64 // 0x90
+	Cr8                                      uint64 // 0xa0
+	MsrGsBase, MsrGsSwap                     uint64 // 0xa8
+	MsrStar, MsrLStar, MsrCStar              uint64 // 0xb8
+	MsrSyscallMask                           uint64 // 0xd0
+}
+
+var _ [0xd8]byte = [unsafe.Sizeof(specials64{})]byte{}
+
+func decodeSpecials64(b []byte) Specials {
+	var w specials64
+	// It can only refuse a short buffer, and readers give one of this size.
+	_, _ = binary.Decode(b, binary.LittleEndian, &w)
+	return &SpecialValues{
+		Cr0: w.Cr0, Cr2: w.Cr2, Cr3: w.Cr3, Cr4: w.Cr4,
+		Gdtr: w.Gdtr.table(), Idtr: w.Idtr.table(), Tr: w.Tr, Ldtr: w.Ldtr,
+		Debug: &DebugRegisters{Dr0: w.KernelDr0, Dr1: w.KernelDr1, Dr2: w.KernelDr2, Dr3: w.KernelDr3, Dr6: w.KernelDr6, Dr7: w.KernelDr7},
+		MxCsr: &w.MxCsr,
+		MSR: &SystemMSRs{
+			GsBase: w.MsrGsBase, GsSwap: w.MsrGsSwap,
+			Star: w.MsrStar, LStar: w.MsrLStar, CStar: w.MsrCStar, FMask: w.MsrSyscallMask,
+		},
+	}
+}
+
+// editSpecials64 has no Cr8, which no source carries, and no LDTR: they are kept.
+func editSpecials64(s Specials) []SpecialEdit {
+	r, ok := s.(*SpecialValues)
+	if !ok {
+		return nil
+	}
+	const size = 8
+	var w specials64
+	limit := unsafe.Offsetof(w.Gdtr.Limit)
+	list := r.commonEdits(size, unsafe.Offsetof(w.Cr0), unsafe.Offsetof(w.Gdtr)+limit, unsafe.Offsetof(w.Idtr)+limit, unsafe.Offsetof(w.Tr))
+	if r.Debug != nil {
+		list = append(list, r.Debug.edit(size, unsafe.Offsetof(w.KernelDr0)))
+	}
+	if r.MxCsr != nil {
+		list = append(list, SpecialEdit{vtop.VA(unsafe.Offsetof(w.MxCsr)), binary.LittleEndian.AppendUint32(nil, *r.MxCsr), "MXCSR"})
+	}
+	if m := r.MSR; m != nil {
+		list = append(list, SpecialEdit{
+			vtop.VA(unsafe.Offsetof(w.MsrGsBase)), words(size, m.GsBase, m.GsSwap, m.Star, m.LStar, m.CStar, m.FMask),
+			"GS bases, STAR, LSTAR, CSTAR, SFMASK",
+		})
+	}
+	return list
+}

@@ -1,0 +1,135 @@
+package kdbg
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"windmp/kdbg/peimage"
+	"windmp/vtop"
+)
+
+// X86 is the kernel of 32-bit x86, with PAE or without. Offsets are those of ntoskrnl's
+// public symbols as Volatility's profiles give them.
+var X86 = &Layout{
+	PointerSize: 4,
+	// With the boot option increaseuserva, once /3GB, the kernel has less than that.
+	LowestKernel: 0x80000000,
+	FirstImage:   0x80000000, LastImage: 0xffffffff,
+	SharedUserData: 0xffdf0000,
+	Image:          peimage.X86,
+	// Never encoded (Volatility, MemProcFS).
+	Encodes:  false,
+	Complete: completeXP,
+	Loader:   LoaderLayout{DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
+	Process: ProcessLayout{
+		ApcProcess:     0x44, // of XP; later blocks state it
+		DirectoryTable: 0x18,
+		NameFromPeb:    []int{-0x3c, 0x30, 0x34, 0x38}, // XP to 7, and 8 to 10
+	},
+	Processor: ProcessorLayout{
+		Self: 0x1c, CurrentPrcb: 0x20, Prcb: 0x120, Version: 0x34,
+		Number: 0x3cc, IdleThread: 0x0c, // since Windows 7
+		ByteNumber:       prcbNumberXP,
+		SpecialRegisters: specialRegisters32,
+		PCRSelector:      0x30, // KDBG states it as GdtR0Pcr; alike in all builds
+		// In a 32-bit guest the first processor's KPCR always refers to it.
+		Hint: func(m Memory, pcr vtop.VA) vtop.VA {
+			v, err := m.VersionAt(pcr)
+			if err != nil {
+				return 0
+			}
+			return v.KernBase
+		},
+	},
+	Tables: TablesLayout{
+		GateSize: 8, Gate: gate32, SystemSize: segmentSize, Segment: segmentOf,
+		KernelCode: 0x08,
+	},
+	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials32{})), Decode: decodeSpecials32, Edits: editSpecials32},
+}
+
+const (
+	prcbNumberXP = 0x10 // KPRCB.Number before Windows 7: a UCHAR
+	// contextSize32 is the size of KPROCESSOR_STATE.ContextFrame, bytes.
+	contextSize32 = 0x2cc
+	// maxSizeXP is the largest Size of Windows XP, bytes: its block ends before the
+	// offsets in structures.
+	maxSizeXP = int(unsafe.Offsetof(Data{}.OffsetKThreadNextProcessor))
+)
+
+// completeXP sets the offsets that debuggers assume where a block has none: those of
+// XP.
+func completeXP(d *Data, size int) {
+	if size > maxSizeXP {
+		return
+	}
+	d.OffsetKThreadApcProcess = 0x44
+	d.OffsetEprocessPeb, d.OffsetEprocessParentCID, d.OffsetEprocessDirectoryTableBase = 0x1b0, 0x14c, 0x18
+	d.OffsetPrcbCurrentThread, d.OffsetPrcbNumber = 0x4, prcbNumberXP
+	d.OffsetPrcbProcStateContext = 0x1c
+}
+
+// specialRegisters32: debuggers do not ask OffsetPrcbProcStateSpecialReg, which XP's
+// and the first blocks of Server 2003 do not have: the structure follows ContextFrame.
+func specialRegisters32(d *Data) uint16 {
+	if d.OffsetPrcbProcStateContext == 0 {
+		return 0
+	}
+	return d.OffsetPrcbProcStateContext + contextSize32
+}
+
+// gate32 decodes a gate of 32-bit mode (Intel SDM vol. 3, 6.11).
+func gate32(b []byte) vtop.VA {
+	le := binary.LittleEndian
+	return vtop.VA(le.Uint16(b)) | vtop.VA(le.Uint16(b[6:]))<<16
+}
+
+// descriptor32 is KDESCRIPTOR of x86.
+type descriptor32 struct {
+	Pad   uint16
+	Limit uint16 // bytes - 1
+	Base  uint32 // VA
+}
+
+func (d descriptor32) table() Table { return Table{Limit: d.Limit, Base: vtop.VA(d.Base)} }
+
+// specials32 is KSPECIAL_REGISTERS of x86 up to Ldtr.
+type specials32 struct {
+	Cr0, Cr2, Cr3, Cr4              uint32 // 0x00
+	KernelDr0, KernelDr1, KernelDr2 uint32 // 0x10
+	KernelDr3, KernelDr6, KernelDr7 uint32 // 0x1c
+	Gdtr, Idtr                      descriptor32
+	Tr, Ldtr                        uint16 // 0x38, selectors
+}
+
+var _ [0x3c]byte = [unsafe.Sizeof(specials32{})]byte{}
+
+func decodeSpecials32(b []byte) Specials {
+	var w specials32
+	// It can only refuse a short buffer, and readers give one of this size.
+	_, _ = binary.Decode(b, binary.LittleEndian, &w)
+	return &SpecialValues{
+		Cr0: uint64(w.Cr0), Cr2: uint64(w.Cr2), Cr3: uint64(w.Cr3), Cr4: uint64(w.Cr4),
+		Gdtr: w.Gdtr.table(), Idtr: w.Idtr.table(), Tr: w.Tr, Ldtr: w.Ldtr,
+		Debug: &DebugRegisters{
+			Dr0: uint64(w.KernelDr0), Dr1: uint64(w.KernelDr1), Dr2: uint64(w.KernelDr2),
+			Dr3: uint64(w.KernelDr3), Dr6: uint64(w.KernelDr6), Dr7: uint64(w.KernelDr7),
+		},
+	}
+}
+
+// editSpecials32 writes no LDTR: it is kept.
+func editSpecials32(s Specials) []SpecialEdit {
+	r, ok := s.(*SpecialValues)
+	if !ok {
+		return nil
+	}
+	const size = 4
+	var w specials32
+	limit := unsafe.Offsetof(w.Gdtr.Limit)
+	list := r.commonEdits(size, unsafe.Offsetof(w.Cr0), unsafe.Offsetof(w.Gdtr)+limit, unsafe.Offsetof(w.Idtr)+limit, unsafe.Offsetof(w.Tr))
+	if r.Debug != nil {
+		list = append(list, r.Debug.edit(size, unsafe.Offsetof(w.KernelDr0)))
+	}
+	return list
+}
