@@ -19,24 +19,41 @@ type RunTable struct {
 // RunTable returns the run table as it stands in the header. See Runs for one that
 // can be used.
 func (h *Header) RunTable() RunTable {
-	w := h.format.Header
-	t := RunTable{Count: uint32(w.load(h.raw, "NumberOfRuns")), Pages: w.load(h.raw, "NumberOfPages")} //nolint:gosec // the field has 32 bits
-	n := min(int64(t.Count), int64(h.format.MaxRuns()))
-	for i := range int(n) {
-		base, count := h.format.run(i)
-		t.Runs = append(t.Runs, pageRun{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)})
+	f := h.format
+	t := RunTable{Count: uint32(f.Header.load(h.raw, "NumberOfRuns")), Pages: f.Header.load(h.raw, "NumberOfPages")} //nolint:gosec // the field has 32 bits
+	table := f.runFields()
+	n := int(min(int64(t.Count), int64(table.count)))
+	if n > 0 {
+		t.Runs = make([]pageRun, n) // at most what the header has room for
+	}
+	for i := range t.Runs {
+		base, count := table.at(i)
+		t.Runs[i] = pageRun{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)}
 	}
 	return t
 }
 
-// run is where the fields of run i stand in the header.
-func (f *Format) run(i int) (base, count Field) {
-	table, base, count := f.part("Run"), f.part("Run[0].BasePage"), f.part("Run[0].PageCount")
-	at := i * (table.Size / table.Count)
-	base.Offset += at
-	count.Offset += at
-	return base, count
+// runFields is where the entries of the run table stand.
+type runFields struct {
+	base, pages   Field // of the first
+	count, stride int
 }
+
+func (f *Format) runFields() runFields {
+	table := f.part("Run")
+	return runFields{f.part("Run[0].BasePage"), f.part("Run[0].PageCount"), table.Count, table.Size / table.Count}
+}
+
+// at is where the two fields of run i stand in the header.
+func (r runFields) at(i int) (base, pages Field) {
+	base, pages = r.base, r.pages
+	base.Offset += i * r.stride
+	pages.Offset += i * r.stride
+	return base, pages
+}
+
+// run is where the two fields of run i stand in the header.
+func (f *Format) run(i int) (base, pages Field) { return f.runFields().at(i) }
 
 // namedRun is a run with its place in the header.
 type namedRun struct {
@@ -113,12 +130,13 @@ func (h *Header) SetRuns(runs pageRuns) error {
 	h.edit(func(b []byte) {
 		f.Header.store(b, "NumberOfRuns", uint64(t.Count))
 		f.Header.store(b, "NumberOfPages", t.Pages)
+		table := f.runFields()
 		for i := range max(used, len(runs)) {
 			var run pageRun
 			if i < len(runs) {
 				run = runs[i]
 			}
-			base, count := f.run(i)
+			base, count := table.at(i)
 			base.store(b, 0, run.BasePage)
 			count.store(b, 0, run.PageCount)
 		}
@@ -168,16 +186,14 @@ func (f *Format) countProblem(got string) Problem {
 // checkLimits returns what is wrong with a run that passes PFNLimit. Compared by
 // subtraction, so that no sum can wrap.
 func (f *Format) checkLimits(r namedRun) *Problem {
-	base, count := f.run(r.index)
-	var p Problem
-	switch {
-	case r.BasePage >= f.PFNLimit:
-		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false)
-	case r.PageCount > f.PFNLimit-r.BasePage:
-		p = r.problem(".PageCount", count, hex(r.PageCount),
-			fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false)
-	default:
+	if r.BasePage < f.PFNLimit && r.PageCount <= f.PFNLimit-r.BasePage {
 		return nil
+	}
+	base, count := f.run(r.index)
+	p := r.problem(".PageCount", count, hex(r.PageCount),
+		fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false)
+	if r.BasePage >= f.PFNLimit {
+		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false)
 	}
 	return &p
 }
