@@ -1,15 +1,17 @@
 package winhdr
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+)
 
 // Sizes of what follows the header in dumps that list their pages one by one.
 const (
-	// BitmapOffset is the file offset of BitmapDump64 or SummaryDump64: right
-	// behind the header.
-	BitmapOffset = Size64
 	// BitmapDumpSize64 is the size of BitmapDump64. The bitmap follows.
 	BitmapDumpSize64 = 0x38
-	// SummaryDumpSize64 is the size of SummaryDump64. The bitmap follows.
+	// SummaryDumpSize64 is the size of SummaryDump64, with which X64's bitmap
+	// begins; see Format.SummarySize.
 	SummaryDumpSize64 = 0x28
 )
 
@@ -29,7 +31,7 @@ const (
 	SignatureRDMP uint32 = 0x504d4452
 )
 
-// BitmapDump64 is what Microsoft calls BITMAP_DUMP: it stands at BitmapOffset in
+// BitmapDump64 is what Microsoft calls BITMAP_DUMP: it stands behind the header in
 // dumps of DumpTypeBitmapFull and DumpTypeBitmapKernel, and the bitmap follows
 // it at once. Bit i of the bitmap's byte n is page frame 8n+i. From FirstPage on
 // the file holds the pages whose bit is set, ascending, back to back; the run
@@ -51,8 +53,8 @@ type BitmapDump64 struct {
 	BitmapSize uint64
 }
 
-// SummaryDump64 is what Microsoft calls SUMMARY_DUMP: it stands at BitmapOffset
-// in dumps of DumpTypeSummary, the kernel dumps of Windows 7 and older, and the
+// SummaryDump64 is what Microsoft calls SUMMARY_DUMP: it stands behind the
+// header in dumps of DumpTypeSummary, the kernel dumps of Windows 7 and older, and the
 // bitmap follows it at once. Bitmap and pages are as with BitmapDump64. Sources:
 // Ghidra, and dumps that the engine of Microsoft's debuggers opens.
 type SummaryDump64 struct {
@@ -89,3 +91,54 @@ func DecodeSummaryDump64(b []byte) (*SummaryDump64, error) {
 
 // Encode returns the SummaryDumpSize64 bytes of d.
 func (d *SummaryDump64) Encode() []byte { return encode(d, SummaryDumpSize64) }
+
+// PageList is what BITMAP_DUMP or SUMMARY_DUMP, whichever a dump's type has, says
+// of the bitmap behind it and of the pages that the bitmap lists. Nothing in it is
+// judged.
+type PageList struct {
+	Signature uint32
+	FirstPage uint64 // file offset of the first page
+	Pages     uint64 // set bits of the bitmap
+	Bits      uint64 // of the bitmap
+
+	// BitmapAt is the file offset of the bitmap, the others are those of the
+	// three numbers above.
+	BitmapAt, FirstPageAt, PagesAt, BitsAt int
+}
+
+var bitmapWire, summaryWire = WireOf[BitmapDump64](), WireOf[SummaryDump64]()
+
+// PageListSize is the size of the header of the bitmap that stands behind the dump
+// header; 0 if dumps of that type have none.
+func (f *Format) PageListSize(t DumpType) int {
+	switch t {
+	case DumpTypeBitmapFull, DumpTypeBitmapKernel:
+		return bitmapWire.Size()
+	case DumpTypeSummary:
+		return f.SummarySize
+	default:
+		return 0
+	}
+}
+
+// DecodePageList decodes the header of the bitmap: b must hold PageListSize bytes,
+// less or more is a *SizeError, as is any b where there is none.
+func (f *Format) DecodePageList(t DumpType, b []byte) (*PageList, error) {
+	size := f.PageListSize(t)
+	if size == 0 || len(b) != size {
+		return nil, &SizeError{Structure: fmt.Sprintf("bitmap header of a dump of type 0x%x", uint32(t)), Got: len(b), Want: size}
+	}
+	wire, first, pages := bitmapWire, "FirstPage", "TotalPresentPages"
+	if t == DumpTypeSummary {
+		wire, first, pages = summaryWire, "HeaderSize", "Pages"
+	}
+	number := func(name string) (uint64, int) {
+		field, _ := wire.Field(name)
+		return field.load(b, 0), f.Size() + field.Offset
+	}
+	l := &PageList{Signature: binary.LittleEndian.Uint32(b), BitmapAt: f.Size() + size}
+	l.FirstPage, l.FirstPageAt = number(first)
+	l.Pages, l.PagesAt = number(pages)
+	l.Bits, l.BitsAt = number("BitmapSize")
+	return l, nil
+}

@@ -60,3 +60,30 @@ func TestBitmapDumps(t *testing.T) {
 	_, err = DecodeSummaryDump64(nil)
 	require.ErrorAs(t, err, &size)
 }
+
+func TestPageList(t *testing.T) {
+	t.Parallel()
+	bitmap := (&BitmapDump64{Signature: SignatureFDMP, FirstPage: 0x3000, TotalPresentPages: 3, BitmapSize: 64}).Encode()
+	summary := (&SummaryDump64{Signature: SignatureSDMP, HeaderSize: 0x4000, BitmapSize: 65, Pages: 5}).Encode()
+	for _, tt := range []struct {
+		f    *Format
+		typ  DumpType
+		b    []byte
+		want PageList
+	}{
+		{X64, DumpTypeBitmapFull, bitmap, PageList{SignatureFDMP, 0x3000, 3, 64, 0x2038, 0x2020, 0x2028, 0x2030}},
+		{X86, DumpTypeBitmapKernel, bitmap, PageList{SignatureFDMP, 0x3000, 3, 64, 0x1038, 0x1020, 0x1028, 0x1030}},
+		{X64, DumpTypeSummary, summary, PageList{SignatureSDMP, 0x4000, 5, 65, 0x2028, 0x200c, 0x2014, 0x2010}},
+		{X86, DumpTypeSummary, summary[:0x20], PageList{SignatureSDMP, 0x4000, 5, 65, 0x1020, 0x100c, 0x1014, 0x1010}},
+	} {
+		require.Equal(t, len(tt.b), tt.f.PageListSize(tt.typ))
+		l, err := tt.f.DecodePageList(tt.typ, tt.b)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, *l)
+		_, err = tt.f.DecodePageList(tt.typ, tt.b[1:])
+		var size *SizeError
+		require.ErrorAs(t, err, &size)
+		_, err = tt.f.DecodePageList(DumpTypeFull, nil)
+		require.ErrorAs(t, err, &size)
+	}
+}

@@ -1,7 +1,5 @@
 package winhdr
 
-import "encoding/binary"
-
 // PageSize is the unit of every page count here, in bytes.
 const PageSize = 0x1000
 
@@ -30,6 +28,8 @@ func sumPages(runs []PhysicalMemoryRun64) uint64 {
 const (
 	// Size64 is the size of X64's header, Size32 that of X86's.
 	Size64, Size32 = 0x2000, 0x1000
+	// BitmapOffset is Size64.
+	BitmapOffset = Size64
 	// MaxRuns64 and MaxRuns32 are Format.MaxRuns.
 	MaxRuns64, MaxRuns32 = maxRuns64, maxRuns32
 	// MaxPFN and MaxPFN32 are Format.PFNLimit.
@@ -87,20 +87,3 @@ func (c *Context64) CodeSegment() uint16 { return c.SegCs }
 
 // CodeSegment is SegCs.
 func (c *Context32) CodeSegment() uint16 { return uint16(c.SegCs & 0xffff) }
-
-func decode[T any](structure string, b []byte, size int) (*T, error) {
-	if len(b) != size {
-		return nil, &SizeError{Structure: structure, Got: len(b), Want: size}
-	}
-	v := new(T)
-	// The only errors are a short buffer, excluded above, and a type of
-	// variable size, excluded by a test.
-	_, _ = binary.Decode(b, binary.LittleEndian, v)
-	return v, nil
-}
-
-func encode(v any, size int) []byte {
-	b := make([]byte, size)
-	_, _ = binary.Encode(b, binary.LittleEndian, v) // as in decode
-	return b
-}

@@ -131,3 +131,22 @@ func (w *Wire) store(b []byte, name string, v uint64) {
 		f.store(b, 0, v)
 	}
 }
+
+// decode reads a structure of so many bytes.
+func decode[T any](structure string, b []byte, size int) (*T, error) {
+	if len(b) != size {
+		return nil, &SizeError{Structure: structure, Got: len(b), Want: size}
+	}
+	v := new(T)
+	// The only errors are a short buffer, excluded above, and a type of
+	// variable size, excluded where its size is asserted.
+	_, _ = binary.Decode(b, binary.LittleEndian, v)
+	return v, nil
+}
+
+// encode is the inverse.
+func encode(v any, size int) []byte {
+	b := make([]byte, size)
+	_, _ = binary.Encode(b, binary.LittleEndian, v) // as in decode
+	return b
+}
