@@ -1,5 +1,7 @@
 package winhdr
 
+import "fmt"
+
 // Context is a CONTEXT, the registers of a processor as Windows keeps them, of
 // whatever machine: a *[Context64], a *[Context32] or that of another [Format].
 type Context interface {
@@ -8,8 +10,9 @@ type Context interface {
 	// IP and SP are the instruction pointer and the stack pointer, VA.
 	IP() uint64
 	SP() uint64
-	// Mode says whose code ran.
-	Mode() Mode
+	// Mode says for people whose code ran, such as "kernel" and "user (ring 3)";
+	// empty if nothing says it.
+	Mode() string
 	// Arguments are the arguments of a call that registers pass, as far as they
 	// still hold them where a function begins; nil where the stack passes all of
 	// them.
@@ -53,26 +56,14 @@ const (
 // Has reports whether all of want are in the set.
 func (s RegisterSet) Has(want RegisterSet) bool { return s&want == want }
 
-// Mode says whose code a processor ran.
-type Mode uint8
-
-const (
-	// ModeUnknown is neither of the others, such as 32-bit code of an x64 guest.
-	ModeUnknown Mode = iota
-	// ModeKernel is the kernel's.
-	ModeKernel
-	// ModeUser is a process's.
-	ModeUser
-)
-
-// String names the mode in a word.
-func (m Mode) String() string {
-	switch m {
-	case ModeKernel:
+// modeOf is the mode by a code segment's requested privilege level.
+func modeOf(cs uint16) string {
+	switch level := cs & 3; {
+	case cs == 0:
+		return ""
+	case level == 0:
 		return "kernel"
-	case ModeUser:
-		return "user"
 	default:
-		return "unknown"
+		return fmt.Sprintf("user (ring %d)", level)
 	}
 }

@@ -81,16 +81,8 @@ func (c *Context32) IP() uint64 { return uint64(c.Eip) }
 // SP is Esp.
 func (c *Context32) SP() uint64 { return uint64(c.Esp) }
 
-// Mode goes by SegCs.
-func (c *Context32) Mode() Mode {
-	switch c.SegCs {
-	case kernelCS32:
-		return ModeKernel
-	case userCS32:
-		return ModeUser
-	}
-	return ModeUnknown
-}
+// Mode goes by SegCs, whose upper half has no meaning.
+func (c *Context32) Mode() string { return modeOf(uint16(c.SegCs & 0xffff)) }
 
 // Arguments is nil: the stack passes them (stdcall).
 func (c *Context32) Arguments() []uint64 { return nil }

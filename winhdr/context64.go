@@ -117,15 +117,7 @@ func (c *Context64) IP() uint64 { return c.Rip }
 func (c *Context64) SP() uint64 { return c.Rsp }
 
 // Mode goes by SegCs.
-func (c *Context64) Mode() Mode {
-	switch c.SegCs {
-	case kernelCS:
-		return ModeKernel
-	case userCS:
-		return ModeUser
-	}
-	return ModeUnknown
-}
+func (c *Context64) Mode() string { return modeOf(c.SegCs) }
 
 // Arguments are Rcx, Rdx, R8 and R9 (the x64 calling convention of Windows).
 func (c *Context64) Arguments() []uint64 { return []uint64{c.Rcx, c.Rdx, c.R8, c.R9} }
@@ -138,7 +130,7 @@ func (c *Context64) Encode() []byte {
 // CheckMode: debuggers take any code segment but the kernel's and that of 64-bit
 // processes for 32-bit code, whatever ContextFlags says.
 func (c *Context64) CheckMode() error {
-	if c.Mode() == ModeUnknown {
+	if c.SegCs != kernelCS && c.SegCs != userCS {
 		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")
 	}
 	return nil

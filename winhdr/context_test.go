@@ -15,29 +15,28 @@ func TestContextAnswers(t *testing.T) {
 	wow.SegCs = 0x23
 	kernel32 := kernelContext32()
 	user32, v86 := *kernel32, *kernel32
-	user32.SegCs, v86.SegCs = 0x1b, 0xf000
+	user32.SegCs, v86.SegCs = 0x1b, 0x1234f001
 	for _, tt := range []struct {
 		c         Context
 		machine   uint32
-		mode      Mode
+		mode      string
 		arguments []uint64
 		notOwn    string
 	}{
-		{&kernel, MachineAMD64, ModeKernel, []uint64{1, 2, 3, 4}, ""},
-		{&user, MachineAMD64, ModeUser, []uint64{0, 0, 0, 0}, ""},
-		{&wow, MachineAMD64, ModeUnknown, []uint64{0, 0, 0, 0}, "SegCs at 0x38: got 0x23, want 0x10 or 0x33"},
-		{kernel32, MachineI386, ModeKernel, nil, ""},
-		{&user32, MachineI386, ModeUser, nil, ""},
-		{&v86, MachineI386, ModeUnknown, nil, ""},
+		{&kernel, MachineAMD64, "kernel", []uint64{1, 2, 3, 4}, ""},
+		{&user, MachineAMD64, "user (ring 3)", []uint64{0, 0, 0, 0}, ""},
+		{&wow, MachineAMD64, "user (ring 3)", []uint64{0, 0, 0, 0}, "SegCs at 0x38: got 0x23, want 0x10 or 0x33"},
+		{kernel32, MachineI386, "kernel", nil, ""},
+		{&user32, MachineI386, "user (ring 3)", nil, ""},
+		{&v86, MachineI386, "user (ring 1)", nil, ""},
 	} {
 		assert.Equal(t, tt.machine, tt.c.Machine())
 		assert.Equal(t, tt.mode, tt.c.Mode())
 		assert.Equal(t, tt.arguments, tt.c.Arguments())
 		check(t, tt.notOwn, tt.c.CheckMode())
 	}
-	for mode, text := range map[Mode]string{ModeKernel: "kernel", ModeUser: "user", ModeUnknown: "unknown", 9: "unknown"} {
-		assert.Equal(t, text, mode.String())
-	}
+	assert.Empty(t, new(Context64).Mode())
+	assert.Empty(t, (&Context32{SegCs: 0x10000}).Mode())
 }
 
 func TestForHeader(t *testing.T) {

@@ -45,11 +45,11 @@ func (c *madeUpContext) CheckMode() error       { return nil }
 func (c *madeUpContext) CheckForReaders() error { return nil }
 func (c *madeUpContext) PlausibleKernel() error { return c.Plausible() }
 
-func (c *madeUpContext) Mode() winhdr.Mode {
+func (c *madeUpContext) Mode() string {
 	if c.Kernel == 0 {
-		return winhdr.ModeUser
+		return "user"
 	}
-	return winhdr.ModeKernel
+	return "kernel"
 }
 
 func (c *madeUpContext) Plausible() error {
