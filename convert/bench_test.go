@@ -41,13 +41,13 @@ func BenchmarkWrite(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := convert.NewPlan(g, convert.Options{Contexts: convert.ContextsVCPU})
+	p, err := convert.NewPlan(g, convert.PlanOptions{Contexts: convert.ContextsVCPU})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(p.Size)
 	for b.Loop() {
-		if err := p.Write(context.Background(), io.Discard, convert.Options{}); err != nil {
+		if err := p.Write(context.Background(), io.Discard, convert.WriteOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -66,12 +66,12 @@ func BenchmarkWriteFile(b *testing.B) {
 	for _, workers := range []int{1, 2, 3, 4, 8} {
 		for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto} {
 			b.Run(fmt.Sprintf("workers=%d/sparse=%s", workers, mode), func(b *testing.B) {
-				opt := convert.Options{Workers: workers, Sparse: mode, NoSync: true, Force: true}
-				p, err := convert.NewPlan(g, opt)
+				opt := convert.Options{Write: convert.WriteOptions{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
+				p, err := convert.NewPlan(g, opt.Plan)
 				require.NoError(b, err)
 				b.SetBytes(p.Size)
 				for b.Loop() {
-					if err := p.WriteFile(b.Context(), out, opt); err != nil {
+					if err := p.WriteFile(b.Context(), out, opt.Write); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -113,7 +113,7 @@ func BenchmarkPlanKernel(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := convert.NewPlan(g, convert.Options{Type: convert.OutputKernel}); err != nil {
+		if _, err := convert.NewPlan(g, convert.PlanOptions{Type: convert.OutputKernel}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -41,8 +41,9 @@ type CheckOptions struct {
 	MaxSize int64
 	// Jobs is how many files are checked at the same time, 0 for two.
 	Jobs int
-	// Source is as that of [InfoOptions].
-	Source Options
+	// Source and Guest say what the files themselves do not.
+	Source SourceOptions
+	Guest  GuestOptions
 	// Progress is as that of [Options], with [StageRead] for all files together:
 	// what is unpacked, and with CheckFull what is read. Total grows when more
 	// turns out to be read.
@@ -278,12 +279,12 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 		c.adopt(g)
 		return err
 	}
-	g, err := ExamineWith(ctx, im, c.opt.Source)
+	g, err := ExamineWith(ctx, im, c.opt.Guest)
 	c.adopt(g)
 	if err != nil {
 		return err
 	}
-	p, err := NewPlan(g, Options{})
+	p, err := NewPlan(g, PlanOptions{})
 	c.list = append(c.list, p.list...)
 	if p.Size > 0 {
 		c.Output = planned(p)
@@ -294,7 +295,7 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 
 // planned is what a conversion with default options would write.
 func planned(p *Plan) *OutputReport {
-	r := newReport("", "", Options{DryRun: true})
+	r := newReport("", "", true)
 	r.Guest = &GuestReport{}
 	r.describePlan(p)
 	return &r.Output

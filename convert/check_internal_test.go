@@ -22,10 +22,10 @@ func smallDump(tb testing.TB) []byte {
 	require.NoError(tb, err)
 	g, err := Examine(im)
 	require.NoError(tb, err)
-	p, err := NewPlan(g, Options{})
+	p, err := NewPlan(g, PlanOptions{})
 	require.NoError(tb, err)
 	var out bytes.Buffer
-	require.NoError(tb, p.Write(context.Background(), &out, Options{}))
+	require.NoError(tb, p.Write(context.Background(), &out, WriteOptions{}))
 	return out.Bytes()
 }
 

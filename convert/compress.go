@@ -49,7 +49,7 @@ func packers() int { return min(runtime.GOMAXPROCS(0), MaxWorkers) }
 
 // writePacked streams the dump through a packer into w. name is the output's,
 // of which a zip takes the dump's name.
-func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt Options) error {
+func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt WriteOptions) error {
 	packer, err := newPacker(w, name)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 func toELF(t *testing.T, dmp string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "back.vmcore")
-	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{To: convert.FormatELF})
+	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{Plan: convert.PlanOptions{To: convert.FormatELF}})
 	require.NoError(t, err)
 	return out
 }

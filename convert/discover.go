@@ -55,7 +55,7 @@ const (
 type discovery struct {
 	g     *Guest
 	ctx   context.Context //nolint:containedctx // lives as long as one call
-	opt   *Options
+	opt   *GuestOptions
 	cache *pageCache
 
 	tried    map[triedRoot]bool
@@ -79,7 +79,7 @@ type discovery struct {
 
 // discover finds Windows' kernel and its page tables: from what the user says, from
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
-func (g *Guest) discover(ctx context.Context, opt *Options) error {
+func (g *Guest) discover(ctx context.Context, opt *GuestOptions) error {
 	g.joinExtents()
 	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.Image), tried: map[triedRoot]bool{}}
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {

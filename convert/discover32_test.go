@@ -273,14 +273,14 @@ func TestOverrides32(t *testing.T) {
 			opt    convert.Options
 			reason string
 		}{
-			{convert.Options{DTB: 0x110000}, "--dtb"},
-			{convert.Options{DTB: 0x7777000}, "--dtb"},
-			{convert.Options{KernelBase: drv32}, "not the kernel"},
-			{convert.Options{KernelBase: nt32 + 0x1000}, "--kernel-base"},
-			{convert.Options{KernelBase: 0xfffff80412c00000}, "--kernel-base"},
-			{convert.Options{KDBG: kdbg32 + 8}, "--kdbg"},
-			{convert.Options{KDBG: 0xfffff80412c00000}, "--kdbg"},
-			{convert.Options{KDBG: copy32}, ""},
+			{convert.Options{Guest: convert.GuestOptions{DTB: 0x110000}}, "--dtb"},
+			{convert.Options{Guest: convert.GuestOptions{DTB: 0x7777000}}, "--dtb"},
+			{convert.Options{Guest: convert.GuestOptions{KernelBase: drv32}}, "not the kernel"},
+			{convert.Options{Guest: convert.GuestOptions{KernelBase: nt32 + 0x1000}}, "--kernel-base"},
+			{convert.Options{Guest: convert.GuestOptions{KernelBase: 0xfffff80412c00000}}, "--kernel-base"},
+			{convert.Options{Guest: convert.GuestOptions{KDBG: kdbg32 + 8}}, "--kdbg"},
+			{convert.Options{Guest: convert.GuestOptions{KDBG: 0xfffff80412c00000}}, "--kdbg"},
+			{convert.Options{Guest: convert.GuestOptions{KDBG: copy32}}, ""},
 		} {
 			for _, vcpus := range []bool{true, false} {
 				b := newBare32(t, name)
@@ -383,12 +383,12 @@ func TestContainers32(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
 		b := newBare32(t, name)
-		opt := convert.Options{Contexts: convert.ContextsSaved}
+		opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
 		want, _, err := convertBytes(t, b.file(), opt)
 		require.NoError(t, err)
 		im := imageOf(t, b.file())
 		raw := opt
-		raw.Input.Format = physmem.FormatRaw
+		raw.Source.Input.Format = physmem.FormatRaw
 		b.keep(physmem.Range{Start: 0x100000, Size: 0x300000})
 		flat := append(make([]byte, 0x100000), b.memory[0]...)
 		for _, file := range []struct {
@@ -406,7 +406,7 @@ func TestContainers32(t *testing.T) {
 			require.Len(t, got, len(want), file.name)
 			// Comments differ; of the raw file the first megabyte is left out.
 			from := 0x1000
-			if file.opt.Input.Format == physmem.FormatRaw {
+			if file.opt.Source.Input.Format == physmem.FormatRaw {
 				from += 0x9e000
 			}
 			assert.Equal(t, want[from:], got[from:], "%s, %s", name, file.name)

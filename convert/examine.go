@@ -73,16 +73,16 @@ func (g *Guest) Findings() []Finding { return g.list }
 // tables, KDBG and the processors. It reads kilobytes, not the file. The error
 // is a [*StageError]; the guest is returned with it as far as it was understood.
 func Examine(im *physmem.Image) (*Guest, error) {
-	return ExamineWith(context.Background(), im, Options{})
+	return ExamineWith(context.Background(), im, GuestOptions{})
 }
 
-// ExamineWith is [Examine] with what the user says of the guest: [Options.DTB],
-// [Options.KernelBase] and [Options.KDBG]. Without a header and without a vCPU
+// ExamineWith is [Examine] with what the user says of the guest: [GuestOptions.DTB],
+// [GuestOptions.KernelBase] and [GuestOptions.KDBG]. Without a header and without a vCPU
 // that leads to the kernel, all of the file is read, which ctx ends.
 //
 // Of raw memory for which no holes were given, Image may be another view of im's
 // file, with the hole that the guest's own structures confirm.
-func ExamineWith(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+func ExamineWith(ctx context.Context, im *physmem.Image, opt GuestOptions) (*Guest, error) {
 	if im.Format() == physmem.FormatRaw && len(im.Ranges()) == 1 {
 		return examineRaw(ctx, im, opt)
 	}
@@ -90,7 +90,7 @@ func ExamineWith(ctx context.Context, im *physmem.Image, opt Options) (*Guest, e
 }
 
 // examine runs the stages.
-func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+func examine(ctx context.Context, im *physmem.Image, opt GuestOptions) (*Guest, error) {
 	g := &Guest{Image: im}
 	g.noteOddities()
 	stages := []struct {
@@ -107,7 +107,7 @@ func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error
 		{StageCPUs, g.readProcessors},
 	}
 	for _, s := range stages {
-		opt.enter(s.stage)
+		enter(opt.Progress, s.stage)
 		if err := s.run(); err != nil {
 			return g, &StageError{Stage: s.stage, Err: g.blameDisk(im, err)}
 		}

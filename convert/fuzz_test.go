@@ -85,13 +85,13 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	if err != nil {
 		return
 	}
-	opt := convert.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}
-	p, err := convert.NewPlan(g, opt)
+	opt := convert.Options{Plan: convert.PlanOptions{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}}
+	p, err := convert.NewPlan(g, opt.Plan)
 	if err != nil || p.Size > fuzzOutput {
 		return
 	}
 	var out bytes.Buffer
-	require.NoError(t, p.Write(context.Background(), &out, opt))
+	require.NoError(t, p.Write(context.Background(), &out, opt.Write))
 	require.Equal(t, p.Size, int64(out.Len()))
 	h, err := winhdr.DecodeHeader(out.Bytes()[:winhdr.HeaderSize(g.Header.Is32())])
 	require.NoError(t, err)

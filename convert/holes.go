@@ -43,7 +43,7 @@ func (m *memoryPlan) piece(s span) span {
 // spaceNeeded is what the output takes in a file system at most, in bytes: without
 // the holes of the source, but for the ends of each. Memory that the source lacks
 // counts in full: it may be claimed without a file to show for it.
-func (p *Plan) spaceNeeded(opt Options) int64 {
+func (p *Plan) spaceNeeded(opt WriteOptions) int64 {
 	need := p.Size
 	grain := opt.Sparse.grain()
 	if grain == 0 {

@@ -34,10 +34,10 @@ func TestSpaceNeeded(t *testing.T) {
 	p := &Plan{Size: size + winhdr.Size64, memory: memoryPlan{
 		image: im, firstPage: winhdr.Size64, runs: []winhdr.PhysicalMemoryRun64{{PageCount: size / winhdr.PageSize}},
 	}}
-	assert.Equal(t, p.Size, p.spaceNeeded(Options{Sparse: SparseNever}))
+	assert.Equal(t, p.Size, p.spaceNeeded(WriteOptions{Sparse: SparseNever}))
 	want := p.Size - 56<<20
-	assert.InDelta(t, want, p.spaceNeeded(Options{Sparse: SparseAuto}), 128<<10)
-	assert.GreaterOrEqual(t, p.spaceNeeded(Options{}), want)
+	assert.InDelta(t, want, p.spaceNeeded(WriteOptions{Sparse: SparseAuto}), 128<<10)
+	assert.GreaterOrEqual(t, p.spaceNeeded(WriteOptions{}), want)
 
 	assert.Equal(t, []physmem.Range{{Size: 4<<20 + winhdr.PageSize}, {Start: 60<<20 - winhdr.PageSize, Size: 4<<20 + winhdr.PageSize}}, dataRanges(im))
 }

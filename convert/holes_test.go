@@ -72,7 +72,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *convert.Plan {
 	require.NoError(tb, err)
 	g, err := convert.Examine(im)
 	require.NoError(tb, err)
-	p, err := convert.NewPlan(g, opt)
+	p, err := convert.NewPlan(g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
 	edit := ranges[len(ranges)-1].Start + 40<<20 + 0x123
@@ -89,15 +89,15 @@ func TestHolesOfSource(t *testing.T) {
 	plain := newHoleyCore(t, opt, size)
 	plain.holes = false
 	var want bytes.Buffer
-	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, convert.Options{}))
+	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, convert.WriteOptions{}))
 	require.Greater(t, plain.read.Load(), int64(size))
 	require.Equal(t, 1, bytes.Count(want.Bytes()[want.Len()-size/2:], []byte{0xed}))
 
 	for name, o := range map[string]convert.Options{
-		"auto":    {Sparse: convert.SparseAuto},
-		"always":  {Sparse: convert.SparseAlways},
-		"never":   {Sparse: convert.SparseNever},
-		"one job": {Workers: 1},
+		"auto":    {Write: convert.WriteOptions{Sparse: convert.SparseAuto}},
+		"always":  {Write: convert.WriteOptions{Sparse: convert.SparseAlways}},
+		"never":   {Write: convert.WriteOptions{Sparse: convert.SparseNever}},
+		"one job": {Write: convert.WriteOptions{Workers: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,9 +105,9 @@ func TestHolesOfSource(t *testing.T) {
 			p := planOf(t, core, o)
 			out := filepath.Join(t.TempDir(), "out.dmp")
 			var last, total int64
-			o.NoSync = true
+			o.Write.NoSync = true
 			o.Progress = func(p convert.Progress) { last, total = p.Done, p.Total }
-			require.NoError(t, p.WriteFile(t.Context(), out, o))
+			require.NoError(t, p.WriteFile(t.Context(), out, o.Write))
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want.Bytes(), got))
@@ -115,7 +115,7 @@ func TestHolesOfSource(t *testing.T) {
 			assert.Equal(t, total, last, "holes are progress too")
 
 			var stream bytes.Buffer
-			require.NoError(t, p.Write(t.Context(), &stream, o))
+			require.NoError(t, p.Write(t.Context(), &stream, o.Write))
 			assert.True(t, bytes.Equal(want.Bytes(), stream.Bytes()))
 			assert.Less(t, core.read.Load(), int64(32<<20))
 		})

@@ -15,9 +15,9 @@ import (
 // InfoOptions choose the longer lists.
 type InfoOptions struct {
 	Modules, Processes bool
-	// Source says what the file itself does not: [Options.Input], DTB,
-	// KernelBase, KDBG and TempDir count.
-	Source Options
+	// Source and Guest say what the file itself does not.
+	Source SourceOptions
+	Guest  GuestOptions
 }
 
 // MaxListed bounds the ranges of memory that a report lists; it counts them all.
@@ -127,7 +127,7 @@ type Unloaded struct {
 func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, error) {
 	r := &InfoReport{Input: InputReport{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []Finding{}, Memory: MemoryMap{Ranges: []RangeReport{}}}
 	err := withImage(ctx, path, opt.Source, func(im *physmem.Image) error {
-		g, err := ExamineWith(ctx, im, opt.Source)
+		g, err := ExamineWith(ctx, im, opt.Guest)
 		r.describe(g, opt)
 		return err
 	})
@@ -137,7 +137,7 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 }
 
 // withImage opens path for f.
-func withImage(ctx context.Context, path string, opt Options, f func(im *physmem.Image) error) (err error) {
+func withImage(ctx context.Context, path string, opt SourceOptions, f func(im *physmem.Image) error) (err error) {
 	im, closeSource, err := openSource(ctx, path, opt)
 	if err != nil {
 		return err

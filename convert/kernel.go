@@ -26,7 +26,7 @@ const (
 
 // findGuest finds the kernel: by the header, or, where there is none or the user
 // knows better, by searching.
-func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
+func (g *Guest) findGuest(ctx context.Context, opt *GuestOptions) error {
 	if g.Header != nil && !opt.overrides() {
 		if err := g.findKernel(); err != nil {
 			return err

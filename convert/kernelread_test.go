@@ -68,10 +68,10 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			require.NoError(t, err)
 			g, err := convert.Examine(im)
 			require.NoError(t, err)
-			p, err := convert.NewPlan(g, convert.Options{Type: convert.OutputKernel})
+			p, err := convert.NewPlan(g, convert.PlanOptions{Type: convert.OutputKernel})
 			require.NoError(t, err)
 			out := filepath.Join(t.TempDir(), "kernel.dmp")
-			require.NoError(t, p.WriteFile(t.Context(), out, convert.Options{NoSync: true}))
+			require.NoError(t, p.WriteFile(t.Context(), out, convert.WriteOptions{NoSync: true}))
 
 			dump, err := physmem.Open(out)
 			require.NoError(t, err)

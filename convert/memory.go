@@ -34,7 +34,7 @@ type memoryPlan struct {
 
 // planMemory settles which pages the dump holds, what happens to memory that the
 // source does not hold, and the type of dump that can list it.
-func (p *Plan) planMemory(opt Options) error {
+func (p *Plan) planMemory(opt PlanOptions) error {
 	m := &p.memory
 	m.image, m.runs = p.Guest.Image, p.Guest.Runs
 	for _, r := range m.runs {

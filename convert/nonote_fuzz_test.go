@@ -65,7 +65,7 @@ func FuzzExamineWithoutNote(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, opt := range []convert.Options{{DTB: given}, {KernelBase: given}, {KDBG: given}} {
+		for _, opt := range []convert.GuestOptions{{DTB: given}, {KernelBase: given}, {KDBG: given}} {
 			g, err := convert.ExamineWith(context.Background(), im, opt)
 			require.NotNil(t, g)
 			var refused *convert.RefusedError

@@ -47,7 +47,7 @@ func stripNotes(t *testing.T, core string, names ...string) string {
 func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO")
-	got, r := convertAll(t, bare, convert.Options{Contexts: convert.ContextsVCPU})
+	got, r := convertAll(t, bare, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
 	decoded := strings.Contains(variant, "encoded")
 	list := slices.Concat(builtFieldsOf(t, want), differences(t, got, withoutDecoding(r), variant))
 	if decoded {
@@ -127,7 +127,7 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 // says, and where windmp writes the vCPUs' registers when it converts core.
 func samePages(t *testing.T, core string, want, got []byte, more ...allowed) {
 	t.Helper()
-	_, with := convertAll(t, core, convert.Options{Contexts: convert.ContextsVCPU})
+	_, with := convertAll(t, core, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
 	s := shapeOf(t, want)
 	list := slices.Concat(builtFieldsOf(t, want), s.improved, []allowed{s.improvedIn["pcid"]}, more, editedPlaces(t, got, with))
 	for _, a := range differences(t, want, with, "") {

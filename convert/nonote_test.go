@@ -302,15 +302,27 @@ func TestOverrides(t *testing.T) {
 		opt    func(g *guestsim.Guest) convert.Options
 		reason string // of the refusal; empty when it converts
 	}{
-		{"dtb", func(g *guestsim.Guest) convert.Options { return convert.Options{DTB: g.DTB | 2} }, ""},
-		{"kernel base", func(*guestsim.Guest) convert.Options { return convert.Options{KernelBase: guestsim.KernBase} }, ""},
-		{"kdbg", func(g *guestsim.Guest) convert.Options { return convert.Options{KDBG: g.KDBG} }, ""},
-		{"all", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{DTB: g.DTB, KernelBase: guestsim.KernBase, KDBG: g.KDBG}
+		{"dtb", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{DTB: g.DTB | 2}}
 		}, ""},
-		{"copy of kdbg", func(g *guestsim.Guest) convert.Options { return convert.Options{KDBG: g.KDBGCopy} }, ""},
-		{"wrong dtb", func(g *guestsim.Guest) convert.Options { return convert.Options{DTB: g.Runs()[0].Start} }, "--dtb"},
-		{"dtb outside memory", func(*guestsim.Guest) convert.Options { return convert.Options{DTB: 0x7777000} }, "--dtb"},
+		{"kernel base", func(*guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KernelBase: guestsim.KernBase}}
+		}, ""},
+		{"kdbg", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBG}}
+		}, ""},
+		{"all", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{DTB: g.DTB, KernelBase: guestsim.KernBase, KDBG: g.KDBG}}
+		}, ""},
+		{"copy of kdbg", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBGCopy}}
+		}, ""},
+		{"wrong dtb", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{DTB: g.Runs()[0].Start}}
+		}, "--dtb"},
+		{"dtb outside memory", func(*guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{DTB: 0x7777000}}
+		}, "--dtb"},
 		{"dtb without a kernel", func(g *guestsim.Guest) convert.Options {
 			root := g.NewRoot()
 			ksd := g.Read(guestsim.SharedUserData, 0x1000)
@@ -318,13 +330,19 @@ func TestOverrides(t *testing.T) {
 				g.Map(guestsim.SharedUserData, 0x1000)
 				g.Write(guestsim.SharedUserData, ksd)
 			})
-			return convert.Options{DTB: root.DTB}
+			return convert.Options{Guest: convert.GuestOptions{DTB: root.DTB}}
 		}, "no kernel with a KDBG"},
-		{"a driver's base", func(g *guestsim.Guest) convert.Options { return convert.Options{KernelBase: g.Modules[1].Base} }, "--kernel-base"},
-		{"base of another image", func(*guestsim.Guest) convert.Options { return convert.Options{KernelBase: 0xfffff80499000000} }, `"other.exe"`},
-		{"wrong kdbg", func(g *guestsim.Guest) convert.Options { return convert.Options{KDBG: g.KDBG + 8} }, "--kdbg"},
+		{"a driver's base", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KernelBase: g.Modules[1].Base}}
+		}, "--kernel-base"},
+		{"base of another image", func(*guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KernelBase: 0xfffff80499000000}}
+		}, `"other.exe"`},
+		{"wrong kdbg", func(g *guestsim.Guest) convert.Options {
+			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBG + 8}}
+		}, "--kdbg"},
 		{"kdbg of another kernel", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}
+			return convert.Options{Guest: convert.GuestOptions{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}}
 		}, "--kdbg"},
 	}
 	for _, tt := range tests {

@@ -52,12 +52,31 @@ const (
 	OutputKernel OutputType = "kernel"
 )
 
-// Options steer a conversion. The zero value means: contexts auto, missing
-// pages refuse, never overwrite, two workers, fsync before the rename.
-type Options struct {
+// SourceOptions say how a source is opened.
+type SourceOptions struct {
 	// Input says what the source itself does not: its format and, of raw memory,
 	// its holes.
 	Input physmem.Options
+	// TempDir is where a packed source is unpacked to; empty means the system's
+	// folder for temporary files.
+	TempDir string
+	// Progress is as that of [Options].
+	Progress func(Progress)
+}
+
+// GuestOptions are what the user knows of the guest: the physical address of the
+// kernel's page tables (a CR3 value), and the virtual addresses of the kernel's
+// image and of KDDEBUGGER_DATA64. 0 is not known. Each is checked, and refused
+// when it can't be right.
+type GuestOptions struct {
+	DTB, KernelBase, KDBG uint64
+	// Progress is as that of [Options].
+	Progress func(Progress)
+}
+
+// PlanOptions choose what the output holds. The zero value means: a full dump,
+// contexts auto, missing pages refuse.
+type PlanOptions struct {
 	// Contexts chooses the registers of each processor; empty means auto.
 	Contexts ContextMode
 	// Missing chooses what happens to pages the source lacks; empty means fail.
@@ -70,39 +89,47 @@ type Options struct {
 	// KeepProcesses are the ids of processes whose user memory a kernel dump
 	// keeps as well.
 	KeepProcesses []uint64
-	// DTB, KernelBase and KDBG are what the user knows of the guest: the physical
-	// address of the kernel's page tables (a CR3 value), and the virtual addresses
-	// of the kernel's image and of KDDEBUGGER_DATA64. 0 is not known. Each is
-	// checked, and refused when it can't be right.
-	DTB, KernelBase, KDBG uint64
 	// Strict makes a finding of severity warn refuse the conversion, before
 	// anything is written.
 	Strict bool
+}
+
+// WriteOptions choose how the output is written. The zero value means: never
+// overwrite, two workers, fsync before the rename.
+type WriteOptions struct {
 	// Force allows an existing regular output file to be replaced.
 	Force bool
-	// DryRun stops after the plan: nothing is created.
-	DryRun bool
 	// Workers is the number of parallel copiers; 0 means [DefaultWorkers], of a
 	// kdump-compressed source one for each processor.
 	// Values above [MaxWorkers] are lowered to it.
 	Workers int
-	// TempDir is where a packed source is unpacked to; empty means the system's
-	// folder for temporary files.
-	TempDir string
 	// Sparse chooses what becomes of zeros in a file; empty means auto.
 	Sparse SparseMode
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
+	// Progress is as that of [Options].
+	Progress func(Progress)
+}
+
+// Options steer a conversion, by what they are about.
+type Options struct {
+	Source SourceOptions
+	Guest  GuestOptions
+	Plan   PlanOptions
+	Write  WriteOptions
+	// DryRun stops after the plan: nothing is created.
+	DryRun bool
 	// Progress, when set, is called from one goroutine at a time: when a stage
-	// begins, where it counts bytes about ten times a second, and at its end.
+	// begins, where it counts bytes about ten times a second, and at its end. It
+	// stands for those of the parts.
 	Progress func(Progress)
 }
 
 // overrides tells whether the user says something of the guest.
-func (o *Options) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
+func (o *GuestOptions) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
 
 // checkInput is a [*UsageError] where the input's options make no sense.
-func (o *Options) checkInput() error {
+func (o *SourceOptions) checkInput() error {
 	if err := o.Input.Check(); err != nil {
 		return &UsageError{Reason: err.Error()}
 	}
@@ -110,7 +137,7 @@ func (o *Options) checkInput() error {
 }
 
 // contexts is the mode in force.
-func (o Options) contexts() ContextMode {
+func (o PlanOptions) contexts() ContextMode {
 	if o.Contexts == "" {
 		return ContextsAuto
 	}
@@ -118,7 +145,7 @@ func (o Options) contexts() ContextMode {
 }
 
 // missing is the mode in force.
-func (o Options) missing() MissingMode {
+func (o PlanOptions) missing() MissingMode {
 	if o.Missing == "" {
 		return MissingFail
 	}
@@ -126,7 +153,7 @@ func (o Options) missing() MissingMode {
 }
 
 // outputType is the type in force.
-func (o Options) outputType() OutputType {
+func (o PlanOptions) outputType() OutputType {
 	if o.Type == "" {
 		return OutputAuto
 	}

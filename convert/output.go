@@ -52,7 +52,7 @@ func targetError(err error) error {
 // a killed run left of the same output is removed first, where that is certain
 // (see docs/design.md). A symbolic link stays, and the file that it leads to is
 // replaced. The error is a [*StageError].
-func (p *Plan) WriteFile(ctx context.Context, out string, opt Options) error {
+func (p *Plan) WriteFile(ctx context.Context, out string, opt WriteOptions) error {
 	if err := p.readable(); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type partFile interface {
 }
 
 // writeTemp makes tmp the output out, or removes it.
-func (p *Plan) writeTemp(ctx context.Context, tmp partFile, out string, opt Options) error {
+func (p *Plan) writeTemp(ctx context.Context, tmp partFile, out string, opt WriteOptions) error {
 	if err := p.finishFile(ctx, tmp, out, opt); err != nil {
 		return errors.Join(err, tmp.Discard())
 	}
@@ -102,12 +102,12 @@ func (p *Plan) writeTemp(ctx context.Context, tmp partFile, out string, opt Opti
 }
 
 // finishFile fills tmp and gives it its final name.
-func (p *Plan) finishFile(ctx context.Context, tmp partFile, out string, opt Options) error {
+func (p *Plan) finishFile(ctx context.Context, tmp partFile, out string, opt WriteOptions) error {
 	if err := p.fillFile(ctx, tmp, out, opt); err != nil {
 		return &StageError{Stage: StageWrite, Err: err}
 	}
 	if !opt.NoSync {
-		opt.enter(StageSync)
+		enter(opt.Progress, StageSync)
 		if err := tmp.Sync(); err != nil {
 			return &StageError{Stage: StageSync, Err: err}
 		}
@@ -129,7 +129,7 @@ func (p *Plan) finishFile(ctx context.Context, tmp partFile, out string, opt Opt
 }
 
 // fillFile writes the dump, packed if out's name asks for it.
-func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt Options) error {
+func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt WriteOptions) error {
 	if CompressionOf(out) != CompressNone {
 		return p.writePacked(ctx, tmp, out, opt)
 	}
@@ -146,7 +146,7 @@ func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt Optio
 
 // fillPlain writes the blocks into the file: past the holes, and on to the disk
 // early.
-func (p *Plan) fillPlain(ctx context.Context, tmp partFile, opt Options) error {
+func (p *Plan) fillPlain(ctx context.Context, tmp partFile, opt WriteOptions) error {
 	var w io.WriterAt = tmp
 	if !opt.NoSync {
 		early, end := atomicfile.WriteEarly(tmp)

@@ -34,7 +34,7 @@ func TestOutputIsRefused(t *testing.T) {
 
 	for _, out := range append(same, dir) {
 		var usage *convert.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	_, err := convert.File(context.Background(), core, taken, nil, convert.Options{})
@@ -43,7 +43,7 @@ func TestOutputIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "precious", string(b))
 
-	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Force: true})
+	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 	require.NoError(t, err)
 	b, err = os.ReadFile(taken)
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ func TestOutputIsNoFile(t *testing.T) {
 		dir, `c:\`, `..`, `.`,
 	} {
 		var usage *convert.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	assertOnly(t, core)
@@ -61,7 +61,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 			other, err = os.Open(out)
 			assert.NoError(t, err)
 		}
-		opt := convert.Options{Force: true, Progress: func(p convert.Progress) {
+		opt := convert.Options{Write: convert.WriteOptions{Force: true}, Progress: func(p convert.Progress) {
 			if p.Stage == convert.StageWrite && other == nil {
 				open()
 			}
@@ -77,7 +77,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 		assert.Equal(t, "precious", string(b))
 		assertOnly(t, out)
 	}
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 	require.NoError(t, err)
 }
 
@@ -86,7 +86,7 @@ func TestOutputIsReadOnly(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	require.NoError(t, os.WriteFile(out, []byte("precious"), 0o400))
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Force: true})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 	require.ErrorContains(t, err, "marked read-only")
 	assertOnly(t, out)
 }
@@ -102,7 +102,7 @@ func TestLongPath(t *testing.T) {
 	core := filepath.Join(dir, "guest.vmcore")
 	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
 	for _, prefix := range []string{"", `\\?\`} {
-		for _, opt := range []convert.Options{{}, {Force: true}} {
+		for _, opt := range []convert.Options{{}, {Write: convert.WriteOptions{Force: true}}} {
 			_, err := convert.File(context.Background(), prefix+core, prefix+filepath.Join(dir, "out.dmp"), nil, opt)
 			require.NoError(t, err)
 			if !opt.Force {

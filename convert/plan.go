@@ -36,11 +36,11 @@ type Plan struct {
 // NewPlan decides what the output holds. It touches no file but the source,
 // which it reads. The error is a [*StageError]; the plan is returned with it as
 // far as it came.
-func NewPlan(g *Guest, opt Options) (*Plan, error) {
+func NewPlan(g *Guest, opt PlanOptions) (*Plan, error) {
 	p := &Plan{Guest: g, Header: g.Header.Clone(), mode: opt.contexts(), missingMode: opt.missing()}
 	plan := p.planDump
 	if opt.To == FormatELF {
-		plan = func(Options) error { return p.planCore() }
+		plan = func(PlanOptions) error { return p.planCore() }
 	}
 	if err := plan(opt); err != nil {
 		return p, &StageError{Stage: StagePlan, Err: err}
@@ -54,7 +54,7 @@ func NewPlan(g *Guest, opt Options) (*Plan, error) {
 }
 
 // planDump plans a Windows dump.
-func (p *Plan) planDump(opt Options) error {
+func (p *Plan) planDump(opt PlanOptions) error {
 	if err := p.planMemory(opt); err != nil {
 		return err
 	}

@@ -19,10 +19,10 @@ type Progress struct {
 	Done, Total int64
 }
 
-// enter reports that a stage begins.
-func (o *Options) enter(s Stage) {
-	if o.Progress != nil {
-		o.Progress(Progress{Stage: s})
+// enter reports that a stage begins, if anybody listens.
+func enter(report func(Progress), s Stage) {
+	if report != nil {
+		report(Progress{Stage: s})
 	}
 }
 

@@ -191,7 +191,7 @@ func TestQEMUBadRun(t *testing.T) {
 	d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
 	require.NoError(t, d.winErr)
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	opt := convert.Options{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}
+	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}}
 	r, err := convert.File(context.Background(), d.elf, out, nil, opt)
 	require.NoError(t, err)
 	assert.NotZero(t, r.Memory.Zeroed)

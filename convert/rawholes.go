@@ -21,7 +21,7 @@ func openInput(path string, opt physmem.Options) (*physmem.Image, error) {
 // where that does not lead to a guest whose own table of memory is all there,
 // with the holes that machines usually have. The one with which the least is
 // missing is taken; after an error it is the one of the file as one piece.
-func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+func examineRaw(ctx context.Context, im *physmem.Image, opt GuestOptions) (*Guest, error) {
 	whole, wholeErr := examine(ctx, im, opt)
 	best, least := whole, missingOf(whole, wholeErr)
 	if least == 0 {

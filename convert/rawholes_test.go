@@ -112,7 +112,7 @@ func TestRawHole(t *testing.T) {
 			im, err := physmem.NewWith(file, file.size(), physmem.Options{Format: physmem.FormatRaw})
 			require.NoError(t, err)
 			// The root is given so that not all of the file is read.
-			got, err := convert.ExamineWith(context.Background(), im, convert.Options{DTB: g.DTB})
+			got, err := convert.ExamineWith(context.Background(), im, convert.GuestOptions{DTB: g.DTB})
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, got.Image.Ranges())
 			assert.Len(t, got.Runs, len(runs))

@@ -58,7 +58,7 @@ func TestOtherReaders(t *testing.T) {
 		t.Log("NOT RUN with file(1): it is not installed")
 	}
 	for _, kind := range []convert.OutputType{convert.OutputFull, convert.OutputBitmap, convert.OutputKernel} {
-		dmp, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Type: kind})
+		dmp, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: convert.PlanOptions{Type: kind}})
 		want := digest(t, dmp)
 		for _, reader := range readers {
 			out, err := exec.Command(reader, dmp).CombinedOutput()

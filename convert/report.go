@@ -142,10 +142,10 @@ type EditReport struct {
 	Reason string `json:"reason"`
 }
 
-func newReport(in, out string, opt Options) *Report {
+func newReport(in, out string, dryRun bool) *Report {
 	return &Report{
 		Input:        InputReport{Path: in},
-		Output:       OutputReport{Path: out, DryRun: opt.DryRun, Compression: CompressionOf(out)},
+		Output:       OutputReport{Path: out, DryRun: dryRun, Compression: CompressionOf(out)},
 		Memory:       nil,
 		Improvements: []Improvement{}, Edits: []EditReport{}, Findings: []Finding{},
 	}

@@ -148,7 +148,7 @@ func TestCrashedGuest(t *testing.T) {
 	t.Run("vcpu overwrites it", func(t *testing.T) {
 		t.Parallel()
 		g := guestsim.New(opt)
-		dmp, _, err := convertSim(t, g, convert.Options{Contexts: convert.ContextsVCPU})
+		dmp, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
 		require.NoError(t, err)
 		assert.Equal(t, g.VCPUs[1].Rip, contextAt(t, dmp, g, 1).Rip)
 	})
@@ -184,7 +184,7 @@ func TestCrashedGuest(t *testing.T) {
 	t.Run("saved leaves a live guest's memory alone", func(t *testing.T) {
 		t.Parallel()
 		g := guestsim.New(guestsim.Options{CPUs: 2})
-		_, r, err := convertSim(t, g, convert.Options{Contexts: convert.ContextsSaved})
+		_, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}})
 		require.NoError(t, err)
 		assert.Empty(t, r.Edits)
 	})
@@ -365,19 +365,19 @@ func TestMissing(t *testing.T) {
 	assert.Contains(t, err.Error(), "0x900000000", "the range is named")
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Missing)
 
-	dmp, r, err := convertSim(t, sim(), convert.Options{Missing: convert.MissingZero})
+	dmp, r, err := convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero}})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Zeroed)
 	assert.Equal(t, make([]byte, 3*0x1000), dmp[len(dmp)-3*0x1000:])
 	assert.Equal(t, "WARN", r.Verdict)
 
-	smaller, r, err := convertSim(t, sim(), convert.Options{Missing: convert.MissingDrop})
+	smaller, r, err := convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop}})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Dropped)
 	assert.Len(t, smaller, len(dmp)-3*0x1000)
 	assert.Equal(t, uint64(len(smaller)), u64(smaller, 0xfa0))
 
-	_, _, err = convertSim(t, sim(), convert.Options{Missing: convert.MissingZero, Strict: true})
+	_, _, err = convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero, Strict: true}})
 	require.ErrorAs(t, err, &refused)
 }
 
@@ -391,7 +391,7 @@ func TestSpaceIsCheckedFirst(t *testing.T) {
 	binary.LittleEndian.PutUint32(h[0x88:], n+1)
 	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<32)
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1<<38)
-	_, r, err := convertSim(t, g, convert.Options{Missing: convert.MissingZero})
+	_, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero}})
 	var space *convert.SpaceError
 	require.ErrorAs(t, err, &space)
 	assert.Equal(t, uint64(r.Output.Size), space.Need)
@@ -431,7 +431,7 @@ func TestSparseIsIdentical(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2})
 	var first []byte
 	for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto, convert.SparseAlways} {
-		dmp, _, err := convertSim(t, g, convert.Options{Sparse: mode})
+		dmp, _, err := convertSim(t, g, convert.Options{Write: convert.WriteOptions{Sparse: mode}})
 		require.NoError(t, err)
 		if first == nil {
 			first = dmp

@@ -65,7 +65,7 @@ func TestVirtualBoxSource(t *testing.T) {
 			cpus := coretest.WithAll(qemu.CPUs())
 			box := coretest.VirtualBox(t, qemu, cpus, tc.format)
 
-			opt := convert.Options{Contexts: convert.ContextsVCPU}
+			opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}}
 			want, with, err := convertBytes(t, core, opt)
 			require.NoError(t, err)
 			got, r, err := convertBytes(t, box, opt)
@@ -153,7 +153,7 @@ func TestGDBScriptSource(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true, BugCheck: crash})
 	core := g.ELF()
 	qemu := imageOf(t, core)
-	opt := convert.Options{Contexts: convert.ContextsSaved}
+	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
 	want, with, err := convertBytes(t, core, opt)
 	require.NoError(t, err)
 	for name, file := range map[string][]byte{
@@ -184,7 +184,7 @@ func TestRawSource(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true, BugCheck: crash})
 	core := g.ELF()
 	qemu := imageOf(t, core)
-	opt := convert.Options{Contexts: convert.ContextsSaved}
+	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
 	want, with, err := convertBytes(t, core, opt)
 	require.NoError(t, err)
 	file, holes := coretest.Raw(t, qemu)
@@ -192,7 +192,7 @@ func TestRawSource(t *testing.T) {
 	_, _, err = convertBytes(t, file, opt)
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat, "raw memory is not guessed")
 
-	opt.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+	opt.Source.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
 	got, r, err := convertBytes(t, file, opt)
 	require.NoError(t, err)
 	assert.Equal(t, "raw", r.Input.Format)
@@ -201,7 +201,7 @@ func TestRawSource(t *testing.T) {
 	equalButFor(t, want, got, list)
 	assert.NotNil(t, finding(r, convert.IDGuestFound))
 
-	opt.Input.Format = "vmem"
+	opt.Source.Input.Format = "vmem"
 	_, _, err = convertBytes(t, file, opt)
 	var usage *convert.UsageError
 	require.ErrorAs(t, err, &usage)
@@ -223,16 +223,16 @@ func TestSampleSources(t *testing.T) {
 			require.NoError(t, err)
 			qemu := imageOf(t, core)
 			raw, holes := coretest.Raw(t, qemu)
-			want, with, err := convertBytes(t, core, convert.Options{Contexts: convert.ContextsVCPU})
+			want, with, err := convertBytes(t, core, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
 			require.NoError(t, err)
 			for name, file := range map[string][]byte{
 				"VirtualBox": coretest.VirtualBox(t, qemu, coretest.WithAll(qemu.CPUs()), 0x10006),
 				"gdb script": coretest.GDBScript(t, qemu, nil),
 				"raw":        raw,
 			} {
-				opt := convert.Options{Contexts: convert.ContextsVCPU}
+				opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}}
 				if name == "raw" {
-					opt.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+					opt.Source.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
 				}
 				got, r, err := convertBytes(t, file, opt)
 				require.NoError(t, err, name)

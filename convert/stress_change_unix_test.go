@@ -25,13 +25,13 @@ func convertWhile(t *testing.T, path string, during convert.Stage, do func()) ([
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	var once sync.Once
-	opt := convert.Options{TempDir: t.TempDir(), Progress: func(p convert.Progress) {
+	opt := convert.Options{Source: convert.SourceOptions{TempDir: t.TempDir()}, Progress: func(p convert.Progress) {
 		if p.Stage == during {
 			once.Do(do)
 		}
 	}}
 	_, err := convert.File(t.Context(), path, out, io.Discard, opt)
-	assert.Empty(t, names(t, opt.TempDir))
+	assert.Empty(t, names(t, opt.Source.TempDir))
 	if err != nil {
 		assert.Empty(t, names(t, filepath.Dir(out)))
 		return nil, err
@@ -118,17 +118,17 @@ func TestOddOutputs(t *testing.T) {
 		"/dev/null", "/dev/zero", "",
 	} {
 		var usage *convert.UsageError
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Force: true})
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, "%q", out)
 	}
 	for out, want := range map[string]error{in("loop.dmp"): unix.ELOOP, in("no/x.dmp"): os.ErrNotExist, core + "/x.dmp": unix.ENOTDIR} {
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Force: true})
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.ErrorIs(t, err, want, out)
 	}
 	for _, link := range []string{"link.dmp", "second.dmp"} {
 		_, err := convert.File(t.Context(), core, in(link), nil, convert.Options{})
 		require.ErrorIs(t, err, convert.ErrExists)
-		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Force: true})
+		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.NoError(t, err)
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)

@@ -66,13 +66,13 @@ func TestLeftoverOfTheLiving(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	ran := false
-	opt := convert.Options{Force: true, Progress: func(p convert.Progress) {
+	opt := convert.Options{Write: convert.WriteOptions{Force: true}, Progress: func(p convert.Progress) {
 		if ran || p.Stage != convert.StageWrite {
 			return
 		}
 		ran = true
 		assert.Len(t, names(t, filepath.Dir(out)), 1)
-		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Force: true})
+		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 		require.NoError(t, err)
 		assert.Nil(t, finding(r, convert.IDLeftover))
 		assert.Len(t, names(t, filepath.Dir(out)), 2)
@@ -89,7 +89,7 @@ func TestManyConversions(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2}))
 	want := converted(t, core)
-	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Force: true}} {
+	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Write: convert.WriteOptions{Force: true}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "same.dmp")
@@ -107,7 +107,7 @@ func TestManyConversions(t *testing.T) {
 				}
 				require.ErrorIs(t, err, convert.ErrExists)
 			}
-			if opt.Force {
+			if opt.Write.Force {
 				assert.Equal(t, len(errs), won)
 			} else {
 				assert.Equal(t, 1, won)

@@ -37,7 +37,7 @@ func TestLeftoverIsATrap(t *testing.T) {
 	assert.Len(t, names(t, dir), 4)
 
 	require.NoError(t, f.Close())
-	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Force: true})
+	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
 	require.NoError(t, err)
 	require.NotNil(t, finding(r, convert.IDLeftover))
 	assert.NoFileExists(t, place("3"))

@@ -66,11 +66,11 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt Options) ([]byte
 		if err != nil {
 			return g.Findings(), err
 		}
-		p, err := NewPlan(g, opt)
+		p, err := NewPlan(g, opt.Plan)
 		if err != nil {
 			return g.Findings(), err
 		}
-		return append(g.Findings(), p.list...), p.WriteFile(t.Context(), out, opt)
+		return append(g.Findings(), p.list...), p.WriteFile(t.Context(), out, opt.Write)
 	}()
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)
@@ -106,7 +106,7 @@ func TestSourceFails(t *testing.T) {
 			t.Parallel()
 			file := sampleBytes(t, name)
 			size := int64(len(file))
-			opt := Options{Workers: 1, NoSync: true}
+			opt := Options{Write: WriteOptions{Workers: 1, NoSync: true}}
 			good := &badDisk{ReaderAt: bytes.NewReader(file), from: 1 << 62}
 			want, findings, err := convertReader(t, good, size, opt)
 			require.NoError(t, err)

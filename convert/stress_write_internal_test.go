@@ -27,7 +27,7 @@ func samplePlan(tb testing.TB, opt Options) *Plan {
 	tb.Cleanup(func() { im.Close() })
 	g, err := Examine(im)
 	require.NoError(tb, err)
-	p, err := NewPlan(g, opt)
+	p, err := NewPlan(g, opt.Plan)
 	require.NoError(tb, err)
 	return p
 }
@@ -87,7 +87,7 @@ func writeFailing(t *testing.T, p *Plan, name string, opt Options, writes int64,
 	require.NoError(t, err)
 	f := &failingFile{File: tmp, fails: fails}
 	f.writesLeft.Store(writes)
-	err = p.writeTemp(t.Context(), f, out, opt)
+	err = p.writeTemp(t.Context(), f, out, opt.Write)
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)
 	if err != nil {
@@ -124,12 +124,12 @@ func assertGoroutines(t *testing.T, n int) {
 // follows the writes. It runs alone, so that goroutines can be counted.
 func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 	for name, opt := range map[string]Options{
-		"full.dmp":     {Sparse: SparseNever},
-		"sparse.dmp":   {Sparse: SparseAlways, Workers: 4},
-		"nosync.dmp":   {NoSync: true},
-		"bitmap.dmp":   {Type: OutputBitmap},
-		"kernel.dmp":   {Type: OutputKernel},
-		"core.vmcore":  {To: FormatELF},
+		"full.dmp":     {Write: WriteOptions{Sparse: SparseNever}},
+		"sparse.dmp":   {Write: WriteOptions{Sparse: SparseAlways, Workers: 4}},
+		"nosync.dmp":   {Write: WriteOptions{NoSync: true}},
+		"bitmap.dmp":   {Plan: PlanOptions{Type: OutputBitmap}},
+		"kernel.dmp":   {Plan: PlanOptions{Type: OutputKernel}},
+		"core.vmcore":  {Plan: PlanOptions{To: FormatELF}},
 		"full.dmp.gz":  {},
 		"full.dmp.zst": {},
 		"full.dmp.zip": {},
@@ -148,7 +148,7 @@ func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 			}
 			require.Positive(t, n)
 			for op, stage := range map[string]Stage{"truncate": StageWrite, "sync": StageSync, "close": StageWrite} {
-				if op == "truncate" && CompressionOf(name) != CompressNone || op == "sync" && opt.NoSync {
+				if op == "truncate" && CompressionOf(name) != CompressNone || op == "sync" && opt.Write.NoSync {
 					continue
 				}
 				_, err := writeFailing(t, p, name, opt, 1<<30, op)

@@ -17,8 +17,9 @@ type SymbolsOptions struct {
 	Server string
 	// KernelOnly leaves out everything but the kernel image itself.
 	KernelOnly bool
-	// Source is as that of [InfoOptions].
-	Source Options
+	// Source and Guest are as those of [InfoOptions].
+	Source SourceOptions
+	Guest  GuestOptions
 }
 
 // SymbolsReport lists what a symbol store needs for a dump.
@@ -51,7 +52,7 @@ func SymbolsFile(ctx context.Context, path string, opt SymbolsOptions) (*Symbols
 	err := checkServer(opt.Server)
 	if err == nil {
 		err = withImage(ctx, path, opt.Source, func(im *physmem.Image) error {
-			g, err := ExamineWith(ctx, im, opt.Source)
+			g, err := ExamineWith(ctx, im, opt.Guest)
 			r.describe(g, opt)
 			return err
 		})

@@ -60,7 +60,7 @@ func TestBitmapOutput(t *testing.T) {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Type: convert.OutputBitmap})
+		path, r := convertSample(t, name, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputBitmap}})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, uint32(5), u32(dmp, shapeOf(t, dmp).dumpType))
@@ -83,7 +83,7 @@ func TestKernelOutput(t *testing.T) {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Type: convert.OutputKernel})
+		path, r := convertSample(t, name, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel}})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, uint32(6), u32(dmp, shapeOf(t, dmp).dumpType))
@@ -130,16 +130,16 @@ func TestKernelOutputKeepsUserPages(t *testing.T) {
 	g.Map(userVA, 0x1000)
 	g.Write(userVA, bytes.Repeat([]byte("secret"), 100))
 	pfn := g.PA(userVA) >> 12
-	dmp, _, err := convertSim(t, g, convert.Options{Type: convert.OutputKernel})
+	dmp, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel}})
 	require.NoError(t, err)
 	assert.NotContains(t, pagesOf(t, dmp, "SDMP"), pfn)
 
-	dmp, _, err = convertSim(t, g, convert.Options{Type: convert.OutputKernel, KeepProcesses: []uint64{4}})
+	dmp, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel, KeepProcesses: []uint64{4}}})
 	require.NoError(t, err)
 	assert.Equal(t, "secret", string(pagesOf(t, dmp, "SDMP")[pfn][:6]))
 
 	var usage *convert.UsageError
-	_, _, err = convertSim(t, g, convert.Options{Type: convert.OutputKernel, KeepProcesses: []uint64{4321}})
+	_, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel, KeepProcesses: []uint64{4321}}})
 	require.ErrorAs(t, err, &usage)
 }
 
@@ -161,7 +161,7 @@ func TestManyRuns(t *testing.T) {
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 3*islands)
 	binary.LittleEndian.PutUint64(h[0x90:], u64(h, 0x90)+3*islands)
 
-	dmp, r, err := convertSim(t, g, convert.Options{Missing: convert.MissingDrop})
+	dmp, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop}})
 	require.NoError(t, err)
 	assert.Equal(t, uint32(5), u32(dmp, 0xf98))
 	assert.Contains(t, ids(r), convert.IDTooManyRuns)
@@ -173,7 +173,7 @@ func TestManyRuns(t *testing.T) {
 	assert.LessOrEqual(t, u32(dmp, 0x88), uint32(42))
 
 	var refused *convert.RefusedError
-	_, _, err = convertSim(t, g, convert.Options{Missing: convert.MissingDrop, Type: convert.OutputFull})
+	_, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop, Type: convert.OutputFull}})
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, convert.IDTooManyRuns, refused.Finding.ID)
 }
@@ -189,7 +189,7 @@ func TestBitmapLimit(t *testing.T) {
 	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<39)
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1)
 	var refused *convert.RefusedError
-	_, _, err := convertSim(t, g, convert.Options{Missing: convert.MissingZero, Type: convert.OutputBitmap})
+	_, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero, Type: convert.OutputBitmap}})
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, convert.IDBitmapTooLarge, refused.Finding.ID)
 }

@@ -53,8 +53,8 @@ func packed(r io.ReaderAt) Compression {
 
 // openSource opens the source, unpacked first if need be. The function closes
 // what was opened.
-func openSource(ctx context.Context, path string, opt Options) (*physmem.Image, func() error, error) {
-	opt.enter(StageOpen)
+func openSource(ctx context.Context, path string, opt SourceOptions) (*physmem.Image, func() error, error) {
+	enter(opt.Progress, StageOpen)
 	t, err := unpackFile(ctx, path, opt.TempDir, func(size int64) *meter {
 		return newMeter(StageUnpack, size, 0, opt.Progress)
 	})

@@ -24,8 +24,9 @@ type WalkOptions struct {
 	Levels int
 	// Read is how many bytes are read at each address, at most [MaxWalkRead].
 	Read int
-	// Source is as that of [InfoOptions].
-	Source Options
+	// Source and Guest are as those of [InfoOptions].
+	Source SourceOptions
+	Guest  GuestOptions
 }
 
 // WalkReport is the translation of some addresses.
@@ -113,7 +114,7 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 // choose settles the address space. With a directory table base, the guest need
 // not be understood.
 func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) error {
-	g, err := ExamineWith(ctx, im, opt.Source)
+	g, err := ExamineWith(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
 	levels := opt.Levels
 	if levels == 0 {

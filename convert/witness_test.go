@@ -221,7 +221,7 @@ func gunzip(tb testing.TB, path string) []byte {
 func witness(t *testing.T, core string, want []byte, variant string) *convert.Report {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	report, err := convert.File(context.Background(), core, out, nil, convert.Options{Contexts: convert.ContextsVCPU})
+	report, err := convert.File(context.Background(), core, out, nil, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
@@ -321,7 +321,7 @@ func TestSampleCut(t *testing.T) {
 	assert.Equal(t, convert.IDMissing, refused.Finding.ID)
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	opt := convert.Options{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}
+	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}}
 	r, err := convert.File(context.Background(), core, out, nil, opt)
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
@@ -333,7 +333,7 @@ func TestSampleCut(t *testing.T) {
 	equalButFor(t, want, got, list)
 
 	dropped := filepath.Join(t.TempDir(), "dropped.dmp")
-	opt.Missing = convert.MissingDrop
+	opt.Plan.Missing = convert.MissingDrop
 	r, err = convert.File(context.Background(), core, dropped, nil, opt)
 	require.NoError(t, err)
 	assert.Equal(t, r.Memory.Listed-r.Memory.Dropped, r.Output.Pages*0x1000)

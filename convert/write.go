@@ -90,7 +90,7 @@ func (s span) behind(n uint64) span {
 func noSkip(span) uint64 { return 0 }
 
 // skipper leaves out, in a file with holes, the zeros that no edit changes.
-func (p *Plan) skipper(o *overlay, opt Options, m *meter) func(span) uint64 {
+func (p *Plan) skipper(o *overlay, opt WriteOptions, m *meter) func(span) uint64 {
 	if opt.Sparse.grain() == 0 {
 		return noSkip
 	}
@@ -118,7 +118,7 @@ func (p *Plan) fill(o *overlay, b block, buf []byte) error {
 
 // writeAll copies header and pages to a file by a pool of workers, each with a
 // block of its own and positional reads and writes.
-func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
+func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt WriteOptions) error {
 	if err := p.writeFront(io.NewOffsetWriter(w, 0)); err != nil {
 		return fmt.Errorf("writing the header: %w", err)
 	}
@@ -165,7 +165,7 @@ func (p *Plan) writeAll(ctx context.Context, w io.WriterAt, opt Options) error {
 
 // workers is the number of copiers in force. A compressed source is inflated by
 // its readers, so there it is one for each processor.
-func (p *Plan) workers(opt Options) int {
+func (p *Plan) workers(opt WriteOptions) int {
 	n := opt.Workers
 	if n <= 0 {
 		n = DefaultWorkers
@@ -185,7 +185,7 @@ type filled struct {
 // Write streams the dump to w in file order: reading and writing run in
 // parallel, a few blocks ahead. It ends at the first error of either side, or
 // when ctx is done; the error is a [*StageError].
-func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
+func (p *Plan) Write(ctx context.Context, w io.Writer, opt WriteOptions) error {
 	if err := p.readable(); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (p *Plan) Write(ctx context.Context, w io.Writer, opt Options) error {
 	return nil
 }
 
-func (p *Plan) stream(ctx context.Context, w io.Writer, opt Options) error {
+func (p *Plan) stream(ctx context.Context, w io.Writer, opt WriteOptions) error {
 	if err := p.writeFront(w); err != nil {
 		return fmt.Errorf("writing the header: %w", err)
 	}

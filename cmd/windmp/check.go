@@ -76,7 +76,7 @@ func (f *checkFlags) options() (opt convert.CheckOptions, err error) {
 		}
 		opt.MaxSize = int64(n)
 	}
-	opt.Source, err = f.source.options()
+	opt.Source, opt.Guest, err = f.source.options()
 	return opt, err
 }
 

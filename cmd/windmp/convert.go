@@ -193,10 +193,11 @@ func (f *convertFlags) options() (convert.Options, error) {
 		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Input:    input,
-		Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Sparse: sparse, To: to,
-		DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg),
-		Strict: f.strict, Force: f.force, DryRun: f.dryRun, Workers: f.jobs, NoSync: f.noSync,
+		Source: convert.SourceOptions{Input: input},
+		Plan:   convert.PlanOptions{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, To: to, Strict: f.strict},
+		Write:  convert.WriteOptions{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
+		Guest:  convert.GuestOptions{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
+		DryRun: f.dryRun,
 	}, nil
 }
 

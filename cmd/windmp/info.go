@@ -57,7 +57,7 @@ func (a *app) infoCommand() *cobra.Command {
 func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 	var r *convert.InfoReport
 	var err error
-	if f.opt.Source, err = a.prepare(&f.source, path); err == nil {
+	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
 		r, err = convert.InfoFile(ctx, path, f.opt)
 	}
 	return a.finish(outcome{

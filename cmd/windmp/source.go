@@ -27,16 +27,17 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 
 // prepare turns the flags of a command that looks at one file into options, once
 // it is known that its report can be written.
-func (a *app) prepare(f *sourceFlags, path string) (convert.Options, error) {
+func (a *app) prepare(f *sourceFlags, path string) (convert.SourceOptions, convert.GuestOptions, error) {
 	if err := a.checkReport(path); err != nil {
-		return convert.Options{}, err
+		return convert.SourceOptions{}, convert.GuestOptions{}, err
 	}
-	opt, err := f.options()
-	opt.Progress = a.startProgress(false)
-	return opt, err
+	source, guest, err := f.options()
+	source.Progress = a.startProgress(false)
+	guest.Progress = source.Progress
+	return source, guest, err
 }
 
-func (f *sourceFlags) options() (convert.Options, error) {
+func (f *sourceFlags) options() (convert.SourceOptions, convert.GuestOptions, error) {
 	input, err := f.input.options()
-	return convert.Options{Input: input, DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
+	return convert.SourceOptions{Input: input}, convert.GuestOptions{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
 }

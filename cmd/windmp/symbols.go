@@ -54,7 +54,7 @@ func (a *app) symbolsCommand() *cobra.Command {
 func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) error {
 	var r *convert.SymbolsReport
 	var err error
-	if f.opt.Source, err = a.prepare(&f.source, path); err == nil {
+	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
 		r, err = convert.SymbolsFile(ctx, path, f.opt)
 	}
 	return a.finish(outcome{

@@ -77,7 +77,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 
 func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*convert.WalkReport, error) {
 	var err error
-	if f.opt.Source, err = a.prepare(&f.source, args[0]); err != nil {
+	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, args[0]); err != nil {
 		return nil, err
 	}
 	vas := make([]uint64, 0, len(args)-1)
