@@ -254,10 +254,3 @@ func (g *Guest) findFlag() {
 	}
 	g.flag = at
 }
-
-// editFlag clears KdpDataBlockEncoded, as Windows does when it decodes the block.
-func (p *Plan) editFlag() {
-	if at := p.Guest.flag; at != 0 {
-		p.edit(at, []byte{0}, "KdpDataBlockEncoded cleared")
-	}
-}

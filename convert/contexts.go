@@ -21,18 +21,6 @@ const (
 	resetDr7   = 0x400
 )
 
-// ContextSource says whose registers a processor shows in the dump.
-type ContextSource string
-
-const (
-	// FromVCPU is the state that the source recorded.
-	FromVCPU ContextSource = "vcpu"
-	// FromSaved is the CONTEXT that the guest's memory holds.
-	FromSaved ContextSource = "saved"
-	// FromNone is a processor left out.
-	FromNone ContextSource = "none"
-)
-
 // contextOf64 makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
 // it (dump/win_dump.c), but for the registers that the source lacks.
 func contextOf64(c *physmem.CPU) *winhdr.Context64 {
@@ -98,9 +86,6 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 	}
 	p.reportLackingRegisters()
 }
-
-// crashed tells whether the guest is known to have stopped with a bug check.
-func (g *Guest) crashed() bool { return g.BugCheck != nil && g.BugCheck.Code != 0 }
 
 func (p *Plan) chooseContext(proc *Processor, mode ContextMode) cpuPlan {
 	c := cpuPlan{proc: proc, source: FromSaved, context: proc.Saved}

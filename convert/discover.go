@@ -12,16 +12,6 @@ import (
 	"windmp/vtop"
 )
 
-// The ways by which a kernel is found without a header.
-const (
-	// KDBGImage is the block in the kernel's image, to which a vCPU led.
-	KDBGImage KDBGSource = "image"
-	// KDBGScan is a block found by searching physical memory.
-	KDBGScan KDBGSource = "scan"
-	// KDBGGiven is the block at the address that the user gave.
-	KDBGGiven KDBGSource = "given"
-)
-
 const (
 	// maxRoots bounds the page-table roots that are tried. A guest has one or two
 	// for each process.

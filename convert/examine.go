@@ -57,15 +57,6 @@ type Guest struct {
 	findings
 }
 
-// Improvement is a header field that the output states better than the guest's
-// header did.
-type Improvement struct {
-	Field  string `json:"field"`
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Reason string `json:"reason"`
-}
-
 // Findings are the findings of the stages that ran, in order.
 func (g *Guest) Findings() []Finding { return g.list }
 

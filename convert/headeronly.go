@@ -36,7 +36,3 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 func dumpReport(h *winhdr.Header) *DumpReport {
 	return &DumpReport{Type: h.DumpType.String(), RequiredSpace: h.RequiredDumpSpace, Comment: h.CommentText()}
 }
-
-// isDump tells whether the source is a Windows dump, whose header is the file's
-// own and not the guest's note. Without an image there is only a header.
-func (g *Guest) isDump() bool { return g.Image == nil || g.Image.DumpHeader() != nil }

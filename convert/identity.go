@@ -10,30 +10,6 @@ import (
 	"windmp/winhdr"
 )
 
-// SystemReport says what Windows a source is of. What is not known is empty.
-type SystemReport struct {
-	// Machine is x64 or x86.
-	Machine string `json:"machine"`
-	// Name is the marketing name that goes with build and product.
-	Name  string `json:"name,omitempty"`
-	Build uint32 `json:"build,omitempty"`
-	// Version is major.minor, as in "10.0".
-	Version string `json:"version,omitempty"`
-	// BuildLab is NtBuildLab, such as "19041.1.amd64fre.vb_release.191206-1406".
-	BuildLab string `json:"build_lab,omitempty"`
-	// Product is workstation, domain controller or server.
-	Product    string `json:"product,omitempty"`
-	SuiteMask  Hex    `json:"suite_mask"`
-	SystemRoot string `json:"system_root,omitempty"`
-	Processors uint32 `json:"processors,omitempty"`
-	// SystemTime is RFC 3339, UTC; UpTime is in seconds.
-	SystemTime         string  `json:"system_time,omitempty"`
-	UpTime             float64 `json:"up_time,omitempty"`
-	DirectoryTableBase Hex     `json:"directory_table_base"`
-	PagingLevels       int     `json:"paging_levels,omitempty"`
-	KDBG               Hex     `json:"kdbg"`
-}
-
 // products are the values of NtProductType (ntdef.h, NT_PRODUCT_TYPE).
 var products = map[uint32]string{1: "workstation", 2: "domain controller", 3: "server"}
 
@@ -147,25 +123,6 @@ func unfilled(v uint32) uint32 {
 	return v
 }
 
-// BugCheckDetail is a bug check with what it means.
-type BugCheckDetail struct {
-	Code Hex `json:"code"`
-	// Name is empty for a code that no list has.
-	Name    string `json:"name,omitempty"`
-	Summary string `json:"summary,omitempty"`
-	// Crashed is false for a guest that was running.
-	Crashed bool `json:"crashed"`
-	// Source is memory (KiBugCheckData) or header.
-	Source     string              `json:"source"`
-	Parameters []BugCheckParameter `json:"parameters"`
-}
-
-// BugCheckParameter is one of the four.
-type BugCheckParameter struct {
-	Value   Hex    `json:"value"`
-	Meaning string `json:"meaning,omitempty"`
-}
-
 // BugCheckDetail explains the bug check: that of a dump's header, which is what a
 // debugger shows, else that of the guest's memory; nil when neither is known.
 func (g *Guest) BugCheckDetail() *BugCheckDetail {
@@ -206,3 +163,7 @@ func (g *Guest) symbolName(va vtop.VA) string {
 	}
 	return ""
 }
+
+// isDump tells whether the source is a Windows dump, whose header is the file's
+// own and not the guest's note. Without an image there is only a header.
+func (g *Guest) isDump() bool { return g.Image == nil || g.Image.DumpHeader() != nil }

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -134,45 +133,6 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 	err = r.describeHeaderOnly(err)
 	r.Error = ReportError(err)
 	return r, err
-}
-
-// withImage opens path for f.
-func withImage(ctx context.Context, path string, opt SourceOptions, f func(im *physmem.Image) error) (err error) {
-	im, closeSource, err := openSource(ctx, path, opt)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeSource()) }()
-	if err := f(im); err != nil {
-		return err
-	}
-	if err := im.ReadFailure(); err != nil {
-		return &StageError{Stage: StageRead, Err: err}
-	}
-	return nil
-}
-
-// ReportError is err for a report: what it says, what can be done about it, and
-// the stage that failed where it names one. It is nil for no error.
-func ReportError(err error) *ErrorReport {
-	if err == nil {
-		return nil
-	}
-	r := &ErrorReport{Message: err.Error(), Hint: Hint(err)}
-	var st *StageError
-	var usage *UsageError
-	switch {
-	case errors.As(err, &st):
-		r.Stage = string(st.Stage)
-	case errors.As(err, &usage):
-		r.Stage = string(StageUsage)
-	}
-	return r
-}
-
-// inputReport describes an opened image.
-func inputReport(path string, im *physmem.Image) InputReport {
-	return InputReport{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs())}
 }
 
 func (r *InfoReport) describe(g *Guest, opt InfoOptions) {

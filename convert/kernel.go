@@ -10,20 +10,6 @@ import (
 	"windmp/vtop"
 )
 
-// KDBGSource says how the debugger data block was reached.
-type KDBGSource string
-
-const (
-	// KDBGPlain is a plain block at header.KdDebuggerDataBlock.
-	KDBGPlain KDBGSource = "header"
-	// KDBGCopy is the decoded copy that the guest's driver keeps, whose address
-	// it leaves in BugcheckParameter1 (virtio-win fwcfg64).
-	KDBGCopy KDBGSource = "copy"
-	// KDBGDecoded is the encoded block at header.KdDebuggerDataBlock, decoded
-	// here; the output holds it decoded.
-	KDBGDecoded KDBGSource = "decoded"
-)
-
 // findGuest finds the kernel: by the header, or, where there is none or the user
 // knows better, by searching.
 func (g *Guest) findGuest(ctx context.Context, opt *GuestOptions) error {
@@ -245,6 +231,3 @@ func (g *Guest) readSharedUserData() {
 func (g *Guest) improve(field, from, to, reason string) {
 	g.Improvements = append(g.Improvements, Improvement{Field: field, From: from, To: to, Reason: reason})
 }
-
-// hex prints a number as reports show it.
-func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }

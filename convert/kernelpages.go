@@ -76,9 +76,6 @@ type collector struct {
 	err             error
 }
 
-// maxLevels is that of the deepest page tables (Intel SDM vol. 3, 4.5).
-const maxLevels = 5
-
 func newCollector(pages *pageSet) *collector {
 	c := &collector{pages: pages}
 	for i := range c.visited {

@@ -310,3 +310,19 @@ func (p *Plan) improve(field, from, to, reason string) {
 	}
 	p.improvements = append(p.improvements, Improvement{Field: field, From: from, To: to, Reason: reason})
 }
+
+// readable is an error when a read of the source has failed: the plan may rest on
+// what another try would find.
+func (p *Plan) readable() error {
+	if err := p.Guest.Image.ReadFailure(); err != nil {
+		return &StageError{Stage: StagePlan, Err: err}
+	}
+	return nil
+}
+
+// editFlag clears KdpDataBlockEncoded, as Windows does when it decodes the block.
+func (p *Plan) editFlag() {
+	if at := p.Guest.flag; at != 0 {
+		p.edit(at, []byte{0}, "KdpDataBlockEncoded cleared")
+	}
+}

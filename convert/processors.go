@@ -206,3 +206,6 @@ func (g *Guest) reportUnpaired(taken []bool) {
 		}
 	}
 }
+
+// crashed tells whether the guest is known to have stopped with a bug check.
+func (g *Guest) crashed() bool { return g.BugCheck != nil && g.BugCheck.Code != 0 }

@@ -8,15 +8,6 @@ import (
 	"windmp/physmem"
 )
 
-// openInput opens the source as the options say.
-func openInput(path string, opt physmem.Options) (*physmem.Image, error) {
-	im, err := physmem.OpenWith(path, opt)
-	if err != nil {
-		return nil, &StageError{Stage: StageOpen, Err: err}
-	}
-	return im, nil
-}
-
 // examineRaw examines raw memory whose holes nobody knows: as one piece, and
 // where that does not lead to a guest whose own table of memory is all there,
 // with the holes that machines usually have. The one with which the least is

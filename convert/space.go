@@ -119,3 +119,6 @@ func (g *Guest) kernelPCR(c *physmem.CPU) vtop.VA {
 	}
 	return vtop.VA(c.KernelGS())
 }
+
+// maxLevels is that of the deepest page tables (Intel SDM vol. 3, 4.5).
+const maxLevels = 5

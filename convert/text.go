@@ -27,3 +27,6 @@ func rangesText(list []physmem.Range) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// hex prints a number as reports show it.
+func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }

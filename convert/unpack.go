@@ -13,7 +13,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"windmp/internal/atomicfile"
-	"windmp/physmem"
 )
 
 // Magic numbers of what is unpacked (RFC 1952, RFC 8878, POSIX ustar).
@@ -49,30 +48,6 @@ func packed(r io.ReaderAt) Compression {
 	default:
 		return CompressNone
 	}
-}
-
-// openSource opens the source, unpacked first if need be. The function closes
-// what was opened.
-func openSource(ctx context.Context, path string, opt SourceOptions) (*physmem.Image, func() error, error) {
-	enter(opt.Progress, StageOpen)
-	t, err := unpackFile(ctx, path, opt.TempDir, func(size int64) *meter {
-		return newMeter(StageUnpack, size, 0, opt.Progress)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if t == nil {
-		im, err := openInput(path, opt.Input)
-		if err != nil {
-			return nil, nil, err
-		}
-		return im, im.Close, nil
-	}
-	im, err := physmem.NewWith(t, t.size, opt.Input)
-	if err != nil {
-		return nil, nil, &StageError{Stage: StageOpen, Err: errors.Join(err, t.Close())}
-	}
-	return im, t.Close, nil
 }
 
 // unpackFile unpacks a gzip or zstd file, with or without a tar in it as

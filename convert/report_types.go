@@ -3,10 +3,109 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"windmp/physmem"
-	"windmp/winhdr"
+)
+
+// ContextSource says whose registers a processor shows in the dump.
+type ContextSource string
+
+const (
+	// FromVCPU is the state that the source recorded.
+	FromVCPU ContextSource = "vcpu"
+	// FromSaved is the CONTEXT that the guest's memory holds.
+	FromSaved ContextSource = "saved"
+	// FromNone is a processor left out.
+	FromNone ContextSource = "none"
+)
+
+// SystemReport says what Windows a source is of. What is not known is empty.
+type SystemReport struct {
+	// Machine is x64 or x86.
+	Machine string `json:"machine"`
+	// Name is the marketing name that goes with build and product.
+	Name  string `json:"name,omitempty"`
+	Build uint32 `json:"build,omitempty"`
+	// Version is major.minor, as in "10.0".
+	Version string `json:"version,omitempty"`
+	// BuildLab is NtBuildLab, such as "19041.1.amd64fre.vb_release.191206-1406".
+	BuildLab string `json:"build_lab,omitempty"`
+	// Product is workstation, domain controller or server.
+	Product    string `json:"product,omitempty"`
+	SuiteMask  Hex    `json:"suite_mask"`
+	SystemRoot string `json:"system_root,omitempty"`
+	Processors uint32 `json:"processors,omitempty"`
+	// SystemTime is RFC 3339, UTC; UpTime is in seconds.
+	SystemTime         string  `json:"system_time,omitempty"`
+	UpTime             float64 `json:"up_time,omitempty"`
+	DirectoryTableBase Hex     `json:"directory_table_base"`
+	PagingLevels       int     `json:"paging_levels,omitempty"`
+	KDBG               Hex     `json:"kdbg"`
+}
+
+// BugCheckDetail is a bug check with what it means.
+type BugCheckDetail struct {
+	Code Hex `json:"code"`
+	// Name is empty for a code that no list has.
+	Name    string `json:"name,omitempty"`
+	Summary string `json:"summary,omitempty"`
+	// Crashed is false for a guest that was running.
+	Crashed bool `json:"crashed"`
+	// Source is memory (KiBugCheckData) or header.
+	Source     string              `json:"source"`
+	Parameters []BugCheckParameter `json:"parameters"`
+}
+
+// BugCheckParameter is one of the four.
+type BugCheckParameter struct {
+	Value   Hex    `json:"value"`
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// Improvement is a header field that the output states better than the guest's
+// header did.
+type Improvement struct {
+	Field  string `json:"field"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason"`
+}
+
+// KDBGSource says how the debugger data block was reached.
+type KDBGSource string
+
+const (
+	// KDBGPlain is a plain block at header.KdDebuggerDataBlock.
+	KDBGPlain KDBGSource = "header"
+	// KDBGCopy is the decoded copy that the guest's driver keeps, whose address
+	// it leaves in BugcheckParameter1 (virtio-win fwcfg64).
+	KDBGCopy KDBGSource = "copy"
+	// KDBGDecoded is the encoded block at header.KdDebuggerDataBlock, decoded
+	// here; the output holds it decoded.
+	KDBGDecoded KDBGSource = "decoded"
+)
+
+// The ways by which a kernel is found without a header.
+const (
+	// KDBGImage is the block in the kernel's image, to which a vCPU led.
+	KDBGImage KDBGSource = "image"
+	// KDBGScan is a block found by searching physical memory.
+	KDBGScan KDBGSource = "scan"
+	// KDBGGiven is the block at the address that the user gave.
+	KDBGGiven KDBGSource = "given"
+)
+
+// MissingMode says what happens to pages that the header lists and the source
+// does not hold.
+type MissingMode string
+
+const (
+	// MissingFail refuses to convert and names the missing ranges.
+	MissingFail MissingMode = "fail"
+	// MissingZero writes zeros in their place; the report counts them.
+	MissingZero MissingMode = "zero"
+	// MissingDrop trims the run table so that the dump does not list them.
+	MissingDrop MissingMode = "drop"
 )
 
 // Hex is a number that reports print in hex: JSON numbers lose bits above 2^53.
@@ -158,99 +257,6 @@ func (r *Report) describeImage(im *physmem.Image) {
 	r.Input.VCPUs = len(im.CPUs())
 }
 
-func (r *Report) describeGuest(g *Guest) {
-	r.Findings = append(r.Findings, g.Findings()...)
-	r.Improvements = append(r.Improvements, g.Improvements...)
-	h := g.Header
-	if h == nil {
-		return
-	}
-	r.Guest = &GuestReport{
-		Machine:            g.machine(),
-		Build:              h.MinorVersion,
-		DirectoryTableBase: Hex(h.DirectoryTableBase),
-		PsLoadedModuleList: Hex(h.PsLoadedModuleList), PsActiveProcessHead: Hex(h.PsActiveProcessHead),
-		NumberProcessors: h.NumberProcessors,
-		KDBG:             Hex(h.KdDebuggerDataBlock), KDBGSource: g.KDBGSource,
-		Modules: len(g.Modules),
-	}
-	if g.KDBG != nil {
-		r.Guest.KernelBase = Hex(g.KDBG.Data.KernBase)
-		r.Guest.KDBGSize = len(g.KDBG.Raw)
-		r.Guest.PagingLevels = g.Space.Levels
-	}
-}
-
-func (r *Report) describePlan(p *Plan) {
-	r.Findings = append(r.Findings, p.list...)
-	r.Improvements = append(r.Improvements, p.improvements...)
-	r.describeMemory(p)
-	for _, e := range p.Edits {
-		r.Edits = append(r.Edits, EditReport{VA: Hex(e.VA), PA: Hex(e.PA), Size: len(e.Bytes), Reason: e.Reason})
-	}
-	for i := range p.cpus {
-		r.Processors = append(r.Processors, p.describeCPU(&p.cpus[i]))
-	}
-	if p.Size == 0 {
-		return
-	}
-	h := p.Header
-	if p.front == nil {
-		r.Output.DumpType = h.DumpType.String()
-	}
-	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
-	r.Output.Pages = p.memory.pages()
-	r.Output.LeftOut = pageCount(p.memory.runs) - p.memory.pages()
-	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
-	if p.Guest.BugCheck != nil {
-		r.Guest.BugCheck = &BugCheckReport{Code: Hex(h.BugCheckCode), Crashed: p.Guest.crashed()}
-		for i, v := range h.BugCheckParameters {
-			r.Guest.BugCheck.Parameters[i] = Hex(v)
-		}
-	}
-	r.describeTimes(p)
-}
-
-// ticksPerSecond converts Windows' 100 ns.
-const ticksPerSecond = 1e7
-
-// describeTimes prints times only when they are sane: a header's may be fill.
-func (r *Report) describeTimes(p *Plan) {
-	if t, err := winhdr.Time(p.Header.SystemTime); err == nil {
-		r.Guest.SystemTime = t.UTC().Format(time.RFC3339)
-	}
-	if up := p.Header.SystemUpTime; up != winhdr.Fill64 {
-		r.Guest.UpTime = float64(up) / ticksPerSecond
-	}
-}
-
-func (r *Report) describeMemory(p *Plan) {
-	m := &MemoryReport{Policy: p.missingMode, Missing: p.memory.absent, Recovered: p.Guest.recovered}
-	m.Listed = pageCount(p.Guest.Runs) * winhdr.PageSize
-	switch p.missingMode {
-	case MissingZero:
-		m.Zeroed = p.memory.absent
-	case MissingDrop:
-		m.Dropped = p.memory.dropped * winhdr.PageSize
-	case MissingFail:
-	}
-	for _, x := range p.memory.missing {
-		m.Ranges = append(m.Ranges, RangeReport{PA: Hex(x.Start), Size: x.Size})
-	}
-	r.Memory = m
-}
-
-func (p *Plan) describeCPU(c *cpuPlan) CPUReport {
-	out := CPUReport{Index: c.proc.Index, VCPU: -1, PRCB: Hex(c.proc.PRCB), Contexts: c.source, Differs: c.differs, Note: c.note, ShownFirst: c == p.shown}
-	if c.proc.VCPU != nil {
-		out.VCPU = c.proc.VCPU.Index
-	}
-	if c.context != nil {
-		out.Rip, out.Rsp = Hex(c.context.IP()), Hex(c.context.SP())
-	}
-	return out
-}
-
 // finish sets verdict and error.
 func (r *Report) finish(err error) {
 	r.Verdict = verdict(r.Findings)
@@ -280,3 +286,29 @@ func Hint(err error) string {
 		return ""
 	}
 }
+
+// ReportError is err for a report: what it says, what can be done about it, and
+// the stage that failed where it names one. It is nil for no error.
+func ReportError(err error) *ErrorReport {
+	if err == nil {
+		return nil
+	}
+	r := &ErrorReport{Message: err.Error(), Hint: Hint(err)}
+	var st *StageError
+	var usage *UsageError
+	switch {
+	case errors.As(err, &st):
+		r.Stage = string(st.Stage)
+	case errors.As(err, &usage):
+		r.Stage = string(StageUsage)
+	}
+	return r
+}
+
+// inputReport describes an opened image.
+func inputReport(path string, im *physmem.Image) InputReport {
+	return InputReport{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs())}
+}
+
+// ticksPerSecond converts Windows' 100 ns.
+const ticksPerSecond = 1e7

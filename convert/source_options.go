@@ -1,0 +1,23 @@
+package convert
+
+import "windmp/physmem"
+
+// SourceOptions say how a source is opened.
+type SourceOptions struct {
+	// Input says what the source itself does not: its format and, of raw memory,
+	// its holes.
+	Input physmem.Options
+	// TempDir is where a packed source is unpacked to; empty means the system's
+	// folder for temporary files.
+	TempDir string
+	// Progress is as that of [Options].
+	Progress func(Progress)
+}
+
+// checkInput is a [*UsageError] where the input's options make no sense.
+func (o *SourceOptions) checkInput() error {
+	if err := o.Input.Check(); err != nil {
+		return &UsageError{Reason: err.Error()}
+	}
+	return nil
+}
