@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/inspect"
+	"windmp/convert/plan"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
@@ -24,7 +27,7 @@ func BenchmarkExamine(b *testing.B) {
 	}
 	defer im.Close()
 	for b.Loop() {
-		if _, err := convert.Examine(im); err != nil {
+		if _, err := guest.Find(im); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -37,17 +40,17 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer im.Close()
-	g, err := convert.Examine(im)
+	g, err := guest.Find(im)
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := convert.NewPlan(g, convert.PlanOptions{Contexts: convert.ContextsVCPU})
+	p, err := plan.New(g, plan.Options{Contexts: plan.ContextsVCPU})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(p.Size)
 	for b.Loop() {
-		if err := p.Write(context.Background(), io.Discard, convert.WriteOptions{}); err != nil {
+		if err := p.Write(context.Background(), io.Discard, plan.WriteOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -60,14 +63,14 @@ func BenchmarkWriteFile(b *testing.B) {
 	im, err := physmem.Open(path)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = im.Close() })
-	g, err := convert.Examine(im)
+	g, err := guest.Find(im)
 	require.NoError(b, err)
 	out := filepath.Join(b.TempDir(), "out.dmp")
 	for _, workers := range []int{1, 2, 3, 4, 8} {
-		for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto} {
+		for _, mode := range []plan.SparseMode{plan.SparseNever, plan.SparseAuto} {
 			b.Run(fmt.Sprintf("workers=%d/sparse=%s", workers, mode), func(b *testing.B) {
-				opt := convert.Options{Write: convert.WriteOptions{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
-				p, err := convert.NewPlan(g, opt.Plan)
+				opt := convert.Options{Write: plan.WriteOptions{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
+				p, err := plan.New(g, opt.Plan)
 				require.NoError(b, err)
 				b.SetBytes(p.Size)
 				for b.Loop() {
@@ -97,7 +100,7 @@ func BenchmarkCheckFull(b *testing.B) {
 	path := bigFile(b, size)
 	b.SetBytes(size)
 	for b.Loop() {
-		if f := convert.CheckFile(b.Context(), path, convert.CheckOptions{Level: convert.CheckFull}); f.Verdict != "OK" {
+		if f := inspect.CheckFile(b.Context(), path, inspect.CheckOptions{Level: inspect.CheckFull}); f.Verdict != "OK" {
 			b.Fatal(f.Reason)
 		}
 	}
@@ -109,11 +112,11 @@ func BenchmarkPlanKernel(b *testing.B) {
 	core := newHoleyCore(b, guestsim.Options{CPUs: 2}, 1<<40)
 	im, err := physmem.New(core, core.size)
 	require.NoError(b, err)
-	g, err := convert.Examine(im)
+	g, err := guest.Find(im)
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := convert.NewPlan(g, convert.PlanOptions{Type: convert.OutputKernel}); err != nil {
+		if _, err := plan.New(g, plan.Options{Type: plan.OutputKernel}); err != nil {
 			b.Fatal(err)
 		}
 	}

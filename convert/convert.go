@@ -4,6 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stage"
 )
 
 // Stdout as an output name means: stream the dump.
@@ -17,50 +23,50 @@ const Stdout = "-"
 //
 // The source is opened read-only and never written. Unless the whole dump was
 // written, no file is left under the name out.
-func File(ctx context.Context, in, out string, stdout io.Writer, opt Options) (*Report, error) {
-	r := newReport(in, out, opt.DryRun)
+func File(ctx context.Context, in, out string, stdout io.Writer, opt Options) (*report.Report, error) {
+	r := report.New(in, out, opt.DryRun)
 	err := run(ctx, r, stdout, opt)
-	r.finish(err)
+	r.Finish(err)
 	return r, err
 }
 
 // run is the pipeline: open, examine, plan, write.
-func run(ctx context.Context, r *Report, stdout io.Writer, opt Options) (err error) {
+func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (err error) {
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
-	if err := opt.Source.checkInput(); err != nil {
+	if err := opt.Source.CheckInput(); err != nil {
 		return err
 	}
 	toFile := r.Output.Path != Stdout
 	if toFile {
-		if err := checkOutput(r.Input.Path, r.Output.Path, opt.Write.Force); err != nil {
-			return &StageError{Stage: StageOutput, Err: err}
+		if err := plan.CheckOutput(r.Input.Path, r.Output.Path, opt.Write.Force); err != nil {
+			return &stage.Error{Stage: stage.Output, Err: err}
 		}
 	}
-	im, closeInput, err := openSource(ctx, r.Input.Path, opt.Source)
+	im, closeInput, err := source.Open(ctx, r.Input.Path, opt.Source)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeInput()) }()
-	r.describeImage(im)
-	g, err := ExamineWith(ctx, im, opt.Guest)
-	r.describeImage(g.Image)
-	r.describeGuest(g)
+	r.DescribeImage(im)
+	g, err := guest.FindWith(ctx, im, opt.Guest)
+	r.DescribeImage(g.Image)
+	guest.DescribeGuest(r, g)
 	if err != nil {
 		return err
 	}
-	enter(opt.Progress, StagePlan)
-	p, err := NewPlan(g, opt.Plan)
-	r.describePlan(p)
+	stage.Enter(opt.Progress, stage.Plan)
+	p, err := plan.New(g, opt.Plan)
+	plan.DescribePlan(r, p)
 	if err == nil {
-		err = p.readable()
+		err = p.Readable()
 	}
 	if err != nil || opt.DryRun {
 		return err
 	}
 	if toFile {
-		said := len(p.list)
+		said := len(p.All)
 		err = p.WriteFile(ctx, r.Output.Path, opt.Write)
-		r.Findings = append(r.Findings, p.list[said:]...)
+		r.Findings = append(r.Findings, p.All[said:]...)
 	} else {
 		err = p.Write(ctx, stdout, opt.Write)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/plan"
 	"windmp/physmem"
 )
 
@@ -22,7 +23,7 @@ import (
 func toELF(t *testing.T, dmp string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "back.vmcore")
-	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{Plan: convert.PlanOptions{To: convert.FormatELF}})
+	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{Plan: plan.Options{To: plan.FormatELF}})
 	require.NoError(t, err)
 	return out
 }

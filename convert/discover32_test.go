@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
 	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -127,7 +130,7 @@ func TestDiscover32(t *testing.T) {
 			}
 		}},
 		{name: "user mode", via: "CR3 of vCPU 0", poke: (*bare32).userMode},
-		{name: "user mode, no IDT, vCPUs exchanged", via: "CR3 of vCPU 0", also: convert.IDVCPUOrder, poke: func(b *bare32) {
+		{name: "user mode, no IDT, vCPUs exchanged", via: "CR3 of vCPU 0", also: finding.IDVCPUOrder, poke: func(b *bare32) {
 			b.userMode()
 			slices.Reverse(b.cpus)
 			for i := range b.cpus {
@@ -136,7 +139,7 @@ func TestDiscover32(t *testing.T) {
 		}},
 		{name: "first CR3 of no use", via: "CR3 of vCPU 1", poke: func(b *bare32) { b.cpus[0].CR3 = 0x201000 }},
 		{name: "no CR3 of use", via: "self-map", poke: func(b *bare32) { b.cpus[0].CR3, b.cpus[1].CR3 = 0, 0x5000 }},
-		{name: "a trace of the kernel in no vCPU", via: "self-map", also: convert.IDVCPUUnmatched, poke: func(b *bare32) {
+		{name: "a trace of the kernel in no vCPU", via: "self-map", also: finding.IDVCPUUnmatched, poke: func(b *bare32) {
 			for i := range b.cpus {
 				c := &b.cpus[i]
 				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base = 0, 0, 0, 0
@@ -176,11 +179,11 @@ func TestDiscover32(t *testing.T) {
 				tt.poke(b)
 				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
 				require.NoError(t, err)
-				assert.Contains(t, finding(r, convert.IDGuestFound).Message, tt.via)
-				for _, id := range []string{convert.IDVCPUUnmatched, convert.IDVCPUOrder} {
-					assert.Equal(t, id == tt.also, finding(r, id) != nil, id)
+				assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, tt.via)
+				for _, id := range []string{finding.IDVCPUUnmatched, finding.IDVCPUOrder} {
+					assert.Equal(t, id == tt.also, findingOf(r, id) != nil, id)
 				}
-				assert.Equal(t, b.cpus == nil, finding(r, convert.IDNoVCPUState) != nil)
+				assert.Equal(t, b.cpus == nil, findingOf(r, finding.IDNoVCPUState) != nil)
 				assertBuilt32(t, dmp, dtb, cmp.Or(tt.kdbg, kdbg32), pae)
 			})
 		}
@@ -215,36 +218,36 @@ func TestWhyNot32(t *testing.T) {
 		name, want, says string
 		poke             func(b *bare32)
 	}{
-		{"a Linux guest", convert.IDOtherSystem, `Linux "6.1.0-13-amd64"`, func(b *bare32) {
+		{"a Linux guest", finding.IDOtherSystem, `Linux "6.1.0-13-amd64"`, func(b *bare32) {
 			b.wipe()
 			copy(b.at(0x104123), banner)
 		}},
-		{"firmware", convert.IDNotBooted, "2 had no paging", func(b *bare32) {
+		{"firmware", finding.IDNotBooted, "2 had no paging", func(b *bare32) {
 			b.wipe()
 			for i := range b.cpus {
 				c := &b.cpus[i]
 				c.CR0, c.CR3, c.CR4, c.Rip = 0x10, 0, 0, 0xfff0
 			}
 		}},
-		{"nothing", convert.IDNoKDBG, "no Windows kernel was found", func(b *bare32) {
+		{"nothing", finding.IDNoKDBG, "no Windows kernel was found", func(b *bare32) {
 			b.wipe()
 			b.cpus = nil
 		}},
-		{"boot loader", convert.IDNotBooted, "still booting", func(b *bare32) {
+		{"boot loader", finding.IDNotBooted, "still booting", func(b *bare32) {
 			b.write(name32, []byte("winload.exe\x00"))
 			b.unmap(kuser32)
 		}},
-		{"early boot", convert.IDNotBooted, "has no KDBG", func(b *bare32) {
+		{"early boot", finding.IDNotBooted, "has no KDBG", func(b *bare32) {
 			b.write(kdbg32+0x10, make([]byte, 4))
 			b.write(copy32+0x10, make([]byte, 4))
 		}},
-		{"no page tables", convert.IDKernelUnmapped, "no vCPU and no page table", func(b *bare32) {
+		{"no page tables", finding.IDKernelUnmapped, "no vCPU and no page table", func(b *bare32) {
 			root := b.cpus[0].CR3
 			clear(b.at(root)[:32])
 			clear(b.at(root &^ 0xfff)[:0x1000])
 			b.cpus = nil
 		}},
-		{"page tables filtered away", convert.IDRootAbsent, "not in the file", func(b *bare32) {
+		{"page tables filtered away", finding.IDRootAbsent, "not in the file", func(b *bare32) {
 			b.keep(physmem.Range{Start: 0x100000, Size: 0x80000})
 		}},
 	}
@@ -255,7 +258,7 @@ func TestWhyNot32(t *testing.T) {
 				b := newBare32(t, name)
 				tt.poke(b)
 				_, _, err := convertBytes(t, b.file(), convert.Options{})
-				var refused *convert.RefusedError
+				var refused *finding.RefusedError
 				require.ErrorAs(t, err, &refused)
 				assert.Equal(t, tt.want, refused.Finding.ID, err.Error())
 				assert.Contains(t, err.Error(), tt.says)
@@ -273,14 +276,14 @@ func TestOverrides32(t *testing.T) {
 			opt    convert.Options
 			reason string
 		}{
-			{convert.Options{Guest: convert.GuestOptions{DTB: 0x110000}}, "--dtb"},
-			{convert.Options{Guest: convert.GuestOptions{DTB: 0x7777000}}, "--dtb"},
-			{convert.Options{Guest: convert.GuestOptions{KernelBase: drv32}}, "not the kernel"},
-			{convert.Options{Guest: convert.GuestOptions{KernelBase: nt32 + 0x1000}}, "--kernel-base"},
-			{convert.Options{Guest: convert.GuestOptions{KernelBase: 0xfffff80412c00000}}, "--kernel-base"},
-			{convert.Options{Guest: convert.GuestOptions{KDBG: kdbg32 + 8}}, "--kdbg"},
-			{convert.Options{Guest: convert.GuestOptions{KDBG: 0xfffff80412c00000}}, "--kdbg"},
-			{convert.Options{Guest: convert.GuestOptions{KDBG: copy32}}, ""},
+			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "--dtb"},
+			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "--dtb"},
+			{convert.Options{Guest: guest.Options{KernelBase: drv32}}, "not the kernel"},
+			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "--kernel-base"},
+			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "--kernel-base"},
+			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "--kdbg"},
+			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "--kdbg"},
+			{convert.Options{Guest: guest.Options{KDBG: copy32}}, ""},
 		} {
 			for _, vcpus := range []bool{true, false} {
 				b := newBare32(t, name)
@@ -292,9 +295,9 @@ func TestOverrides32(t *testing.T) {
 					require.NoError(t, err)
 					continue
 				}
-				var refused *convert.RefusedError
+				var refused *finding.RefusedError
 				require.ErrorAs(t, err, &refused, "%+v", tt.opt)
-				assert.Equal(t, convert.IDOverride, refused.Finding.ID)
+				assert.Equal(t, finding.IDOverride, refused.Finding.ID)
 				assert.Contains(t, err.Error(), tt.reason)
 			}
 		}
@@ -314,11 +317,11 @@ func TestBuiltHeader32(t *testing.T) {
 		poke       func(b *bare32)
 		check      func(t *testing.T, dmp []byte)
 	}{
-		{"no list of memory", convert.IDMemoryGuessed, func(b *bare32) { b.write(memoryBlock, make([]byte, 4)) }, func(t *testing.T, dmp []byte) {
+		{"no list of memory", finding.IDMemoryGuessed, func(b *bare32) { b.write(memoryBlock, make([]byte, 4)) }, func(t *testing.T, dmp []byte) {
 			t.Helper()
 			assert.Zero(t, u32(dmp, 0x6c), "from page 0 on")
 		}},
-		{"memory that no page number reaches", convert.IDMemoryGuessed, func(b *bare32) {
+		{"memory that no page number reaches", finding.IDMemoryGuessed, func(b *bare32) {
 			b.write(memoryBlock, make([]byte, 4))
 			b.ranges = append(b.ranges, physmem.Range{Start: 1<<44 - 0x2000, Size: 0x4000})
 			b.memory = append(b.memory, make([]byte, 0x4000))
@@ -328,7 +331,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(0xfffffffe), u32(dmp, last))
 			assert.Equal(t, uint32(1), u32(dmp, last+4))
 		}},
-		{"90 runs", convert.IDHeaderBuilt, func(b *bare32) {
+		{"90 runs", finding.IDHeaderBuilt, func(b *bare32) {
 			const runs, at = 90, copy32 + 0x400
 			list := binary.LittleEndian.AppendUint32(nil, runs)
 			list = binary.LittleEndian.AppendUint32(list, runs-1+0x100)
@@ -345,7 +348,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(5), u32(dmp, 0xf88), "a bitmap dump")
 			assert.Equal(t, "FDMP", string(dmp[0x1000:0x1004]))
 		}},
-		{"no version block", convert.IDHeaderBuilt, func(b *bare32) {
+		{"no version block", finding.IDHeaderBuilt, func(b *bare32) {
 			for i := range b.cpus {
 				b.write(vtop.VA(b.cpus[i].FS.Base+0x34), make([]byte, 4))
 			}
@@ -355,7 +358,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(0xc), u32(dmp, 0x08))
 			assert.Equal(t, uint32(7600), u32(dmp, 0x0c))
 		}},
-		{"more processors than there can be", convert.IDHeaderBuilt, func(b *bare32) {
+		{"more processors than there can be", finding.IDHeaderBuilt, func(b *bare32) {
 			b.write(kuser32+0x3c0, binary.LittleEndian.AppendUint32(nil, 33))
 		}, func(t *testing.T, dmp []byte) {
 			t.Helper()
@@ -370,7 +373,7 @@ func TestBuiltHeader32(t *testing.T) {
 				tt.poke(b)
 				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
 				require.NoError(t, err)
-				assert.NotNil(t, finding(r, tt.want))
+				assert.NotNil(t, findingOf(r, tt.want))
 				tt.check(t, dmp)
 			})
 		}
@@ -383,7 +386,7 @@ func TestContainers32(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
 		b := newBare32(t, name)
-		opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
+		opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
 		want, _, err := convertBytes(t, b.file(), opt)
 		require.NoError(t, err)
 		im := imageOf(t, b.file())

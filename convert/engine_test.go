@@ -2,14 +2,16 @@ package convert_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"os"
 	"strings"
 	"testing"
 
+	"windmp/convert/inspect"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"windmp/convert"
 )
 
 // engineVerdicts reads what Microsoft's debugger engine said of each mutant.
@@ -45,7 +47,7 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		seen[m.name] = true
 		want, ok := verdicts[m.name]
 		require.True(t, ok, "%s has no verdict", m.name)
-		f := convert.CheckBytes(m.build(t, bases), convert.CheckQuick)
+		f := checkBytes(m.build(t, bases), inspect.CheckQuick)
 		switch want[0] {
 		case "rejected":
 			assert.Equal(t, "FAIL", f.Verdict, "%s: the engine rejects it: %s; here: %s", m.name, want[1], f.Reason)
@@ -61,4 +63,9 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		}
 	}
 	assert.Len(t, verdicts, len(seen), "a verdict of a mutant that is no more")
+}
+
+// checkBytes checks a file in memory.
+func checkBytes(b []byte, level inspect.CheckLevel) *inspect.FileCheck {
+	return inspect.CheckReader(context.Background(), bytes.NewReader(b), int64(len(b)), inspect.CheckOptions{Level: level})
 }

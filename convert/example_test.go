@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"windmp/convert"
+	"windmp/convert/guest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -40,7 +41,7 @@ func ExampleFile() {
 }
 
 // Look at a guest without converting it.
-func ExampleExamine() {
+func Example_find() {
 	dir, core := exampleCore()
 	defer os.RemoveAll(dir)
 
@@ -50,7 +51,7 @@ func ExampleExamine() {
 		return
 	}
 	defer image.Close()
-	guest, err := convert.Examine(image)
+	guest, err := guest.Find(image)
 	if err != nil {
 		fmt.Println(err)
 		return

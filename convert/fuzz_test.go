@@ -8,6 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -74,19 +77,19 @@ func FuzzConvertPoked32(f *testing.F) {
 // checkConversion converts core, if it can be, and checks the dump.
 func checkConversion(t *testing.T, core []byte, mode uint8) {
 	t.Helper()
-	contexts := []convert.ContextMode{convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved}
-	missing := []convert.MissingMode{convert.MissingFail, convert.MissingZero, convert.MissingDrop}
+	contexts := []plan.ContextMode{plan.ContextsAuto, plan.ContextsVCPU, plan.ContextsSaved}
+	missing := []report.MissingMode{report.MissingFail, report.MissingZero, report.MissingDrop}
 	im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
 	if err != nil {
 		return
 	}
-	g, err := convert.Examine(im)
+	g, err := guest.Find(im)
 	require.NotNil(t, g)
 	if err != nil {
 		return
 	}
-	opt := convert.Options{Plan: convert.PlanOptions{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}}
-	p, err := convert.NewPlan(g, opt.Plan)
+	opt := convert.Options{Plan: plan.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}}
+	p, err := plan.New(g, opt.Plan)
 	if err != nil || p.Size > fuzzOutput {
 		return
 	}

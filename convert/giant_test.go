@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/inspect"
 	"windmp/internal/guestsim"
 )
 
@@ -78,9 +79,9 @@ func TestGiantFiles(t *testing.T) { //nolint:paralleltest // it measures memory
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		f := convert.CheckFile(context.Background(), path, convert.CheckOptions{})
+		f := inspect.CheckFile(context.Background(), path, inspect.CheckOptions{})
 		assert.Equal(t, "OK", f.Verdict, f.Reason)
-		r, err := convert.InfoFile(context.Background(), path, convert.InfoOptions{Modules: true, Processes: true})
+		r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{Modules: true, Processes: true})
 		require.NoError(t, err)
 		assert.Greater(t, r.Memory.Held, uint64(giant))
 		assert.Less(t, time.Since(start), 10*time.Second, "the benchmark measures; this only catches a whole file read")
@@ -95,7 +96,7 @@ func BenchmarkCheckGiant(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if f := convert.CheckFile(context.Background(), path, convert.CheckOptions{}); f.Verdict != "OK" {
+				if f := inspect.CheckFile(context.Background(), path, inspect.CheckOptions{}); f.Verdict != "OK" {
 					b.Fatal(f.Reason)
 				}
 			}
@@ -109,7 +110,7 @@ func BenchmarkInfoGiant(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := convert.InfoFile(context.Background(), path, convert.InfoOptions{}); err != nil {
+				if _, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{}); err != nil {
 					b.Fatal(err)
 				}
 			}

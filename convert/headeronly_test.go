@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
 	"windmp/physmem"
 )
 
@@ -23,7 +26,7 @@ func TestInfoHeaderOnly(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "small.dmp")
 		binary.LittleEndian.PutUint32(dmp[0xf98:], typ)
 		require.NoError(t, os.WriteFile(path, dmp, 0o600))
-		r, err := convert.InfoFile(context.Background(), path, convert.InfoOptions{Modules: true, Processes: true})
+		r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{Modules: true, Processes: true})
 		require.NoError(t, err)
 		assert.Contains(t, r.Input.Description, what)
 		assert.EqualValues(t, 0x3000, r.Input.Size)
@@ -31,10 +34,10 @@ func TestInfoHeaderOnly(t *testing.T) {
 		require.NotNil(t, r.System)
 		assert.EqualValues(t, 19041, r.System.Build)
 		require.NotNil(t, r.Bug)
-		assert.Equal(t, convert.Hex(0x7e), r.Bug.Code)
+		assert.Equal(t, report.Hex(0x7e), r.Bug.Code)
 		assert.Equal(t, "header", r.Bug.Source)
 		require.Len(t, r.Findings, 1)
-		assert.Equal(t, convert.IDNotExamined, r.Findings[0].ID)
+		assert.Equal(t, finding.IDNotExamined, r.Findings[0].ID)
 
 		_, err = convert.File(context.Background(), path, path+".out", nil, convert.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
@@ -42,7 +45,7 @@ func TestInfoHeaderOnly(t *testing.T) {
 	// One that is cut off in its header has none.
 	path := filepath.Join(t.TempDir(), "cut.dmp")
 	require.NoError(t, os.WriteFile(path, dmp[:0x1000], 0o600))
-	r, err := convert.InfoFile(context.Background(), path, convert.InfoOptions{})
+	r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{})
 	require.Error(t, err)
 	assert.Nil(t, r.Dump)
 }

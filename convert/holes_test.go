@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -66,17 +69,17 @@ func newHoleyCore(tb testing.TB, opt guestsim.Options, size uint64) *holeyCore {
 }
 
 // planOf plans the conversion of a core, and an edit of a byte in its hole.
-func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *convert.Plan {
+func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 	tb.Helper()
 	im, err := physmem.New(c, c.size)
 	require.NoError(tb, err)
-	g, err := convert.Examine(im)
+	g, err := guest.Find(im)
 	require.NoError(tb, err)
-	p, err := convert.NewPlan(g, opt.Plan)
+	p, err := plan.New(g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
 	edit := ranges[len(ranges)-1].Start + 40<<20 + 0x123
-	p.Edits = append(p.Edits, convert.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
+	p.Edits = append(p.Edits, plan.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
 	return p
 }
 
@@ -89,15 +92,15 @@ func TestHolesOfSource(t *testing.T) {
 	plain := newHoleyCore(t, opt, size)
 	plain.holes = false
 	var want bytes.Buffer
-	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, convert.WriteOptions{}))
+	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, plan.WriteOptions{}))
 	require.Greater(t, plain.read.Load(), int64(size))
 	require.Equal(t, 1, bytes.Count(want.Bytes()[want.Len()-size/2:], []byte{0xed}))
 
 	for name, o := range map[string]convert.Options{
-		"auto":    {Write: convert.WriteOptions{Sparse: convert.SparseAuto}},
-		"always":  {Write: convert.WriteOptions{Sparse: convert.SparseAlways}},
-		"never":   {Write: convert.WriteOptions{Sparse: convert.SparseNever}},
-		"one job": {Write: convert.WriteOptions{Workers: 1}},
+		"auto":    {Write: plan.WriteOptions{Sparse: plan.SparseAuto}},
+		"always":  {Write: plan.WriteOptions{Sparse: plan.SparseAlways}},
+		"never":   {Write: plan.WriteOptions{Sparse: plan.SparseNever}},
+		"one job": {Write: plan.WriteOptions{Workers: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +109,7 @@ func TestHolesOfSource(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.dmp")
 			var last, total int64
 			o.Write.NoSync = true
-			o.Progress = func(p convert.Progress) { last, total = p.Done, p.Total }
+			o.Progress = func(p stage.Progress) { last, total = p.Done, p.Total }
 			require.NoError(t, p.WriteFile(t.Context(), out, o.Write))
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)
@@ -137,7 +140,7 @@ func TestHolesAreNotSearched(t *testing.T) {
 			}
 			im, err := physmem.New(core, core.size)
 			require.NoError(t, err)
-			_, err = convert.Examine(im)
+			_, err = guest.Find(im)
 			require.Equal(t, name == "found", err == nil, "%v", err)
 			assert.Less(t, core.read.Load(), int64(256<<20), "each byte of data a few times")
 		})

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -66,12 +67,12 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			file := &readPages{r: core}
 			im, err := physmem.New(file, core.size)
 			require.NoError(t, err)
-			g, err := convert.Examine(im)
+			g, err := guest.Find(im)
 			require.NoError(t, err)
-			p, err := convert.NewPlan(g, convert.PlanOptions{Type: convert.OutputKernel})
+			p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
 			require.NoError(t, err)
 			out := filepath.Join(t.TempDir(), "kernel.dmp")
-			require.NoError(t, p.WriteFile(t.Context(), out, convert.WriteOptions{NoSync: true}))
+			require.NoError(t, p.WriteFile(t.Context(), out, plan.WriteOptions{NoSync: true}))
 
 			dump, err := physmem.Open(out)
 			require.NoError(t, err)

@@ -13,14 +13,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
 // info describes a synthetic guest's vmcore.
-func info(t *testing.T, g *guestsim.Guest) *convert.InfoReport {
+func info(t *testing.T, g *guestsim.Guest) *inspect.InfoReport {
 	t.Helper()
-	r, err := convert.InfoFile(context.Background(), writeCore(t, g), convert.InfoOptions{Modules: true, Processes: true})
+	r, err := inspect.InfoFile(context.Background(), writeCore(t, g), inspect.InfoOptions{Modules: true, Processes: true})
 	require.NoError(t, err)
 	return r
 }
@@ -35,10 +38,10 @@ func TestInfo(t *testing.T) {
 		assert.Contains(t, r.System.BuildLab, fmt.Sprint(build))
 		assert.Equal(t, "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", r.Bug.Name)
 		assert.True(t, r.Bug.Crashed)
-		assert.Equal(t, convert.Hex(crash[1]), r.Bug.Parameters[0].Value)
+		assert.Equal(t, report.Hex(crash[1]), r.Bug.Parameters[0].Value)
 		require.Len(t, r.CPUs, 2)
 		assert.Equal(t, "kernel", r.CPUs[1].Mode)
-		assert.Equal(t, convert.Hex(g.DTB), r.CPUs[0].CR3)
+		assert.Equal(t, report.Hex(g.DTB), r.CPUs[0].CR3)
 		require.Len(t, r.Modules, 3)
 		assert.Equal(t, "ntkrnlmp.pdb", r.Modules[0].PDB.Name)
 		assert.NotEmpty(t, r.Modules[1].Error, "its image is not mapped")
@@ -53,15 +56,15 @@ func TestInfoPartsStandAlone(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		change func(g *guestsim.Guest)
-		lost   func(r *convert.InfoReport) bool
+		lost   func(r *inspect.InfoReport) bool
 		id     string
 	}{
-		"modules":   {func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, g.Modules[1].Entry) }, func(r *convert.InfoReport) bool { return len(r.Modules) == 2 }, convert.IDModuleList},
-		"processes": {func(g *guestsim.Guest) { g.Write64(g.PsActiveProcessHead, 0) }, func(r *convert.InfoReport) bool { return len(r.Processes) == 0 }, convert.IDProcessList},
-		"bug check": {func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) }, func(r *convert.InfoReport) bool { return r.Bug == nil }, convert.IDBugCheckUnread},
-		"kuser":     {func(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) }, func(r *convert.InfoReport) bool { return r.System.Version == "" }, convert.IDTimeStale},
-		"unloaded":  {func(g *guestsim.Guest) { g.Write64(g.Field("MmUnloadedDrivers"), 0x41) }, func(r *convert.InfoReport) bool { return len(r.Unloaded) == 0 }, convert.IDListUnread},
-		"kernel":    {func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) }, func(r *convert.InfoReport) bool { return r.Kernel.PDB == nil && r.Kernel.Error != "" }, ""},
+		"modules":   {func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, g.Modules[1].Entry) }, func(r *inspect.InfoReport) bool { return len(r.Modules) == 2 }, finding.IDModuleList},
+		"processes": {func(g *guestsim.Guest) { g.Write64(g.PsActiveProcessHead, 0) }, func(r *inspect.InfoReport) bool { return len(r.Processes) == 0 }, finding.IDProcessList},
+		"bug check": {func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) }, func(r *inspect.InfoReport) bool { return r.Bug == nil }, finding.IDBugCheckUnread},
+		"kuser":     {func(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) }, func(r *inspect.InfoReport) bool { return r.System.Version == "" }, finding.IDTimeStale},
+		"unloaded":  {func(g *guestsim.Guest) { g.Write64(g.Field("MmUnloadedDrivers"), 0x41) }, func(r *inspect.InfoReport) bool { return len(r.Unloaded) == 0 }, finding.IDListUnread},
+		"kernel":    {func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) }, func(r *inspect.InfoReport) bool { return r.Kernel.PDB == nil && r.Kernel.Error != "" }, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +93,7 @@ func TestInfoWithoutKDBG(t *testing.T) {
 	g := guestsim.New(guestsim.Options{})
 	g.Write(g.KDBG, make([]byte, 0x100))
 	g.Write(g.KDBGCopy, make([]byte, 0x100))
-	r, err := convert.InfoFile(context.Background(), writeCore(t, g), convert.InfoOptions{})
+	r, err := inspect.InfoFile(context.Background(), writeCore(t, g), inspect.InfoOptions{})
 	require.Error(t, err)
 	assert.Equal(t, 3, r.ModuleCount)
 	assert.Equal(t, "ntoskrnl.exe", r.Kernel.Name)
@@ -105,7 +108,7 @@ func TestCheckHoldsNoMemory(t *testing.T) {
 	const secret = "correct horse battery staple"
 	g.Map(0xfffff80417000000, 0x1000)
 	g.Write(0xfffff80417000000, bytes.Repeat([]byte(secret), 10))
-	r := convert.CheckFiles(context.Background(), []string{writeCore(t, g)}, convert.CheckOptions{Level: convert.CheckFull})
+	r := inspect.CheckFiles(context.Background(), []string{writeCore(t, g)}, inspect.CheckOptions{Level: inspect.CheckFull})
 	b, err := json.Marshal(r)
 	require.NoError(t, err)
 	assert.NotContains(t, string(b), secret)
@@ -118,8 +121,8 @@ func TestCheckFilesCounts(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	text := filepath.Join(t.TempDir(), "a.txt")
 	require.NoError(t, os.WriteFile(text, []byte("hello"), 0o600))
-	r := convert.CheckFiles(context.Background(), []string{core, text, "missing", core, os.TempDir()}, convert.CheckOptions{Jobs: 3})
-	assert.Equal(t, convert.CheckCounts{OK: 2, Unknown: 1, Fail: 2}, r.Counts)
+	r := inspect.CheckFiles(context.Background(), []string{core, text, "missing", core, os.TempDir()}, inspect.CheckOptions{Jobs: 3})
+	assert.Equal(t, inspect.CheckCounts{OK: 2, Unknown: 1, Fail: 2}, r.Counts)
 	assert.Equal(t, "FAIL", r.Verdict)
 	assert.Equal(t, core, r.Files[3].Path)
 	require.ErrorIs(t, r.Files[2].Err, os.ErrNotExist)
@@ -129,13 +132,13 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	f := convert.CheckFile(ctx, writeCore(t, guestsim.New(guestsim.Options{})), convert.CheckOptions{Level: convert.CheckFull})
+	f := inspect.CheckFile(ctx, writeCore(t, guestsim.New(guestsim.Options{})), inspect.CheckOptions{Level: inspect.CheckFull})
 	require.ErrorIs(t, f.Err, context.Canceled)
 }
 
 func TestSymbols(t *testing.T) {
 	t.Parallel()
-	r, err := convert.SymbolsFile(context.Background(), samplePath("guest-bsod.vmcore"), convert.SymbolsOptions{Server: "https://example.org"})
+	r, err := inspect.SymbolsFile(context.Background(), samplePath("guest-bsod.vmcore"), inspect.SymbolsOptions{Server: "https://example.org"})
 	require.NoError(t, err)
 	require.Len(t, r.Modules, 4)
 	for _, m := range r.Modules {
@@ -151,13 +154,13 @@ func TestWalk(t *testing.T) {
 	g := guestsim.New(guestsim.Options{LA57: true})
 	g.Transition(g.KDBG)
 	core := writeCore(t, g)
-	r, err := convert.WalkFile(context.Background(), core, []uint64{guestsim.SharedUserData, g.KDBG, 0}, convert.WalkOptions{Read: 16})
+	r, err := inspect.WalkFile(context.Background(), core, []uint64{guestsim.SharedUserData, g.KDBG, 0}, inspect.WalkOptions{Read: 16})
 	require.NoError(t, err)
 	require.Len(t, r.Walks, 3)
 	shared := r.Walks[0]
 	assert.Equal(t, "PML5E", shared.Steps[0].Name)
 	assert.Len(t, shared.Steps, 5)
-	assert.Equal(t, convert.Hex(g.PA(guestsim.SharedUserData)), shared.PA)
+	assert.Equal(t, report.Hex(g.PA(guestsim.SharedUserData)), shared.PA)
 	file, err := os.ReadFile(core)
 	require.NoError(t, err)
 	assert.Equal(t, file[shared.FileOffset:shared.FileOffset+16], shared.Data)
@@ -170,17 +173,17 @@ func TestWalk(t *testing.T) {
 func TestWalkRefuses(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
-	for name, opt := range map[string]convert.WalkOptions{
-		"too much": {Read: convert.MaxWalkRead + 1}, "levels": {Levels: 6}, "two spaces": {DTB: 0x1000, HasPID: true}, "no process": {PID: 99, HasPID: true},
+	for name, opt := range map[string]inspect.WalkOptions{
+		"too much": {Read: inspect.MaxWalkRead + 1}, "levels": {Levels: 6}, "two spaces": {DTB: 0x1000, HasPID: true}, "no process": {PID: 99, HasPID: true},
 	} {
-		_, err := convert.WalkFile(context.Background(), core, []uint64{0}, opt)
-		var usage *convert.UsageError
+		_, err := inspect.WalkFile(context.Background(), core, []uint64{0}, opt)
+		var usage *stage.UsageError
 		require.ErrorAs(t, err, &usage, name)
 	}
 }
 
 func ExampleCheckFiles() {
-	r := convert.CheckFiles(context.Background(), []string{"../testdata/guest-bsod.vmcore"}, convert.CheckOptions{})
+	r := inspect.CheckFiles(context.Background(), []string{"../testdata/guest-bsod.vmcore"}, inspect.CheckOptions{})
 	fmt.Println(r.Verdict, r.Files[0].Output.Size)
 	// Output: OK 3670016
 }

@@ -13,6 +13,10 @@ import (
 
 	"windmp/convert"
 	kinds "windmp/convert/dump"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/source"
 	"windmp/internal/coretest"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
@@ -88,7 +92,7 @@ func TestQEMUBuildsWithoutNote32(t *testing.T) {
 			vm := qemutest.Start(t, qemutest.Config{Guest32: true, CPUs: 2, Memory: "4M", Variant: strings.Fields(words)})
 			core := filepath.Join(t.TempDir(), "core")
 			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
-			opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
+			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
 			want, _ := convertAll(t, core, opt)
 			for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
 				got, _ := convertAll(t, stripNotes(t, core, notes...), opt)
@@ -108,7 +112,7 @@ func asX64(t *testing.T, core string, want []byte) {
 	got, r, err := convertBytes(t, b, convert.Options{})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
-	assert.Contains(t, finding(r, convert.IDGuestFound).Message, "self-map")
+	assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, "self-map")
 }
 
 // asRaw: memory without a file format.
@@ -118,7 +122,7 @@ func asRaw(t *testing.T, core string, want []byte) {
 	require.NoError(t, err)
 	defer func() { _ = im.Close() }()
 	file, holes := coretest.Raw(t, im)
-	got, _, err := convertBytes(t, file, convert.Options{Source: convert.SourceOptions{Input: physmem.Options{Format: physmem.FormatRaw, Holes: holes}}})
+	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: physmem.Options{Format: physmem.FormatRaw, Holes: holes}}})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
 }
@@ -156,7 +160,7 @@ func asELF32(t *testing.T, core string, want []byte, variant string) {
 	}
 	path := filepath.Join(t.TempDir(), "elf32")
 	require.NoError(t, os.WriteFile(path, b, 0o400))
-	got, r := convertAll(t, path, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+	got, r := convertAll(t, path, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	equalButFor(t, want, got, slices.Concat(builtFieldsOf(t, want), differences(t, got, r, variant)))
 }
 
@@ -168,15 +172,15 @@ func given32(t *testing.T, core string, want []byte) {
 	for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
 		bare := stripNotes(t, core, notes...)
 		for _, opt := range []convert.Options{
-			{Guest: convert.GuestOptions{DTB: uint64(with.Guest.DirectoryTableBase)}},
-			{Guest: convert.GuestOptions{KernelBase: kernel}},
-			{Guest: convert.GuestOptions{KDBG: uint64(with.Guest.KDBG)}},
-			{Guest: convert.GuestOptions{DTB: uint64(with.Guest.DirectoryTableBase), KernelBase: kernel, KDBG: uint64(with.Guest.KDBG)}},
+			{Guest: guest.Options{DTB: uint64(with.Guest.DirectoryTableBase)}},
+			{Guest: guest.Options{KernelBase: kernel}},
+			{Guest: guest.Options{KDBG: uint64(with.Guest.KDBG)}},
+			{Guest: guest.Options{DTB: uint64(with.Guest.DirectoryTableBase), KernelBase: kernel, KDBG: uint64(with.Guest.KDBG)}},
 		} {
-			opt.Plan.Contexts = convert.ContextsVCPU
+			opt.Plan.Contexts = plan.ContextsVCPU
 			got, r := convertAll(t, bare, opt)
 			samePages(t, core, want, got)
-			assert.Contains(t, finding(r, convert.IDGuestFound).Message, "the System process' own")
+			assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, "the System process' own")
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -65,10 +66,10 @@ func FuzzExamineWithoutNote(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, opt := range []convert.GuestOptions{{DTB: given}, {KernelBase: given}, {KDBG: given}} {
-			g, err := convert.ExamineWith(context.Background(), im, opt)
+		for _, opt := range []guest.Options{{DTB: given}, {KernelBase: given}, {KDBG: given}} {
+			g, err := guest.FindWith(context.Background(), im, opt)
 			require.NotNil(t, g)
-			var refused *convert.RefusedError
+			var refused *finding.RefusedError
 			require.True(t, err == nil || errors.As(err, &refused), "%v", err)
 			require.True(t, err != nil || g.KDBG != nil && g.Header != nil && len(g.Runs) > 0)
 		}
@@ -96,7 +97,7 @@ func BenchmarkExamineWithoutNote(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := convert.Examine(im); err != nil {
+				if _, err := guest.Find(im); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/internal/qemutest"
 )
 
@@ -47,13 +50,13 @@ func stripNotes(t *testing.T, core string, names ...string) string {
 func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO")
-	got, r := convertAll(t, bare, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+	got, r := convertAll(t, bare, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	decoded := strings.Contains(variant, "encoded")
 	list := slices.Concat(builtFieldsOf(t, want), differences(t, got, withoutDecoding(r), variant))
 	if decoded {
 		list = append(list, decodedPlaces(t, want, got, r)...)
 	}
-	require.Equal(t, len(want), len(got), "%v", finding(r, convert.IDMemoryCut)) //nolint:testifylint // Len would print both
+	require.Equal(t, len(want), len(got), "%v", findingOf(r, finding.IDMemoryCut)) //nolint:testifylint // Len would print both
 	equalButFor(t, want, got, list)
 	if strings.Contains(variant, "swapcpu") {
 		assertSwapped(t, want, got, r)
@@ -61,9 +64,9 @@ func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 }
 
 // withoutDecoding is a report less the edits that decode KDBG.
-func withoutDecoding(r *convert.Report) *convert.Report {
+func withoutDecoding(r *report.Report) *report.Report {
 	c := *r
-	c.Edits = slices.DeleteFunc(slices.Clone(r.Edits), func(e convert.EditReport) bool {
+	c.Edits = slices.DeleteFunc(slices.Clone(r.Edits), func(e report.Edit) bool {
 		return strings.HasPrefix(e.Reason, "Kd") || strings.HasPrefix(e.Reason, "KDBG")
 	})
 	return &c
@@ -72,7 +75,7 @@ func withoutDecoding(r *convert.Report) *convert.Report {
 // decodedPlaces asserts that an encoded KDBG was written decoded, as the guest's
 // driver keeps it, that its flag was cleared and the header refers to it; and
 // gives these places.
-func decodedPlaces(t *testing.T, want, got []byte, r *convert.Report) []allowed {
+func decodedPlaces(t *testing.T, want, got []byte, r *report.Report) []allowed {
 	t.Helper()
 	list := []allowed{{"KdDebuggerDataBlock", 0x80, 8}}
 	var block []byte
@@ -99,7 +102,7 @@ func decodedPlaces(t *testing.T, want, got []byte, r *convert.Report) []allowed 
 }
 
 // convertAll converts a vmcore that must convert.
-func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *convert.Report) {
+func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *report.Report) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	r, err := convert.File(context.Background(), core, out, nil, opt)
@@ -120,14 +123,14 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 		decoded = decodedPlaces(t, want, got, r)
 	}
 	samePages(t, core, want, got, decoded...)
-	assert.NotNil(t, finding(r, convert.IDNoVCPUState))
+	assert.NotNil(t, findingOf(r, finding.IDNoVCPUState))
 }
 
 // samePages asserts that a dump is QEMU's, but for a built header, where more
 // says, and where windmp writes the vCPUs' registers when it converts core.
 func samePages(t *testing.T, core string, want, got []byte, more ...allowed) {
 	t.Helper()
-	_, with := convertAll(t, core, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+	_, with := convertAll(t, core, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	s := shapeOf(t, want)
 	list := slices.Concat(builtFieldsOf(t, want), s.improved, []allowed{s.improvedIn["pcid"]}, more, editedPlaces(t, got, with))
 	for _, a := range differences(t, want, with, "") {

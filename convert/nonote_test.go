@@ -9,6 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/report"
 	"windmp/internal/guestsim"
 )
 
@@ -24,7 +27,7 @@ var builtFields = []allowed{
 }
 
 // editedPlaces are where a report's edits lie in its dump.
-func editedPlaces(t *testing.T, dmp []byte, r *convert.Report) []allowed {
+func editedPlaces(t *testing.T, dmp []byte, r *report.Report) []allowed {
 	t.Helper()
 	var list []allowed
 	for _, e := range r.Edits {
@@ -116,7 +119,7 @@ func TestWithoutNote(t *testing.T) {
 			assert.Equal(t, uint32(1<<5), u32(got, 0x1050), "DumpIsGeneratedOffline")
 			assert.Equal(t, uint32(7), u32(got, 0x1054))
 			assert.True(t, strings.HasPrefix(string(got[0xfb0:]), "windmp: "))
-			found := finding(r, convert.IDGuestFound)
+			found := findingOf(r, finding.IDGuestFound)
 			require.NotNil(t, found)
 			assert.Contains(t, found.Message, tt.via)
 			assert.Contains(t, found.Message, "the System process' own")
@@ -128,7 +131,7 @@ func TestWithoutNote(t *testing.T) {
 	}
 }
 
-func finding(r *convert.Report, id string) *convert.Finding {
+func findingOf(r *report.Report, id string) *finding.Finding {
 	for i := range r.Findings {
 		if r.Findings[i].ID == id {
 			return &r.Findings[i]
@@ -149,7 +152,7 @@ func TestBuiltHeader(t *testing.T) {
 		check func(t *testing.T, dmp []byte, g *guestsim.Guest)
 	}{
 		{
-			name: "no version block", want: convert.IDHeaderBuilt,
+			name: "no version block", want: finding.IDHeaderBuilt,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Processors[0].PCR+0x108, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -158,7 +161,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no version block, no lab", want: convert.IDHeaderBuilt,
+			name: "no version block, no lab", want: finding.IDHeaderBuilt,
 			poke: func(g *guestsim.Guest) {
 				g.Write64(g.Processors[0].PCR+0x108, 0)
 				g.Write(g.NtBuildLab, []byte{0xff})
@@ -169,7 +172,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "version block of another kernel, checked build", want: convert.IDHeaderBuilt,
+			name: "version block of another kernel, checked build", want: finding.IDHeaderBuilt,
 			poke: func(g *guestsim.Guest) {
 				g.Write64(g.KdVersionBlock+0x10, guestsim.KernBase+0x1000)
 				g.Write(g.NtBuildLab, []byte("9600.17031.amd64chk.winblue"))
@@ -181,14 +184,14 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "processors are not the notes", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{1}}, want: convert.IDVCPUUnmatched,
+			name: "processors are not the notes", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{1}}, want: finding.IDVCPUUnmatched,
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, uint32(3), u32(dmp, 0x34))
 			},
 		},
 		{
-			name: "processor count not known", opt: guestsim.Options{CPUs: 3}, want: convert.IDHeaderBuilt,
+			name: "processor count not known", opt: guestsim.Options{CPUs: 3}, want: finding.IDHeaderBuilt,
 			poke: func(g *guestsim.Guest) { g.Write32(guestsim.SharedUserData+0x3c0, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -196,7 +199,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no memory block", opt: guestsim.Options{VGA: true}, want: convert.IDMemoryGuessed,
+			name: "no memory block", opt: guestsim.Options{VGA: true}, want: finding.IDMemoryGuessed,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Field("MmPhysicalMemoryBlock"), 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -205,15 +208,15 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "a run wraps", want: convert.IDMemoryGuessed,
+			name: "a run wraps", want: finding.IDMemoryGuessed,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Read64(g.Field("MmPhysicalMemoryBlock"))+0x18, ^uint64(0)) },
 		},
 		{
-			name: "2^32 runs", want: convert.IDMemoryGuessed,
+			name: "2^32 runs", want: finding.IDMemoryGuessed,
 			poke: func(g *guestsim.Guest) { g.Write32(g.Read64(g.Field("MmPhysicalMemoryBlock")), 0xffffffff) },
 		},
 		{
-			name: "the file lacks memory", want: convert.IDMemoryCut,
+			name: "the file lacks memory", want: finding.IDMemoryCut,
 			poke: func(g *guestsim.Guest) {
 				block := g.Read64(g.Field("MmPhysicalMemoryBlock"))
 				last := block + 0x10*uint64(len(g.Runs()))
@@ -230,7 +233,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no System process", want: convert.IDHeaderBuilt,
+			name: "no System process", want: finding.IDHeaderBuilt,
 			poke: func(g *guestsim.Guest) { g.Write64(g.EProcess+0x28, 0x7000) },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -238,7 +241,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "two flags fit", opt: guestsim.Options{Encoded: true}, want: convert.IDFlagKept,
+			name: "two flags fit", opt: guestsim.Options{Encoded: true}, want: finding.IDFlagKept,
 			poke: func(g *guestsim.Guest) { g.Write64(g.WaitNever, 0) },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -291,7 +294,7 @@ func TestSystemDTB(t *testing.T) {
 		require.NoError(t, err, "%v", byExport)
 		assert.Equal(t, g.DTB, u64(dmp, 0x10))
 		assert.NotEqual(t, other, u64(dmp, 0x10))
-		assert.Equal(t, convert.KDBGImage, r.Guest.KDBGSource)
+		assert.Equal(t, report.KDBGImage, r.Guest.KDBGSource)
 	}
 }
 
@@ -303,25 +306,25 @@ func TestOverrides(t *testing.T) {
 		reason string // of the refusal; empty when it converts
 	}{
 		{"dtb", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{DTB: g.DTB | 2}}
+			return convert.Options{Guest: guest.Options{DTB: g.DTB | 2}}
 		}, ""},
 		{"kernel base", func(*guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KernelBase: guestsim.KernBase}}
+			return convert.Options{Guest: guest.Options{KernelBase: guestsim.KernBase}}
 		}, ""},
 		{"kdbg", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBG}}
+			return convert.Options{Guest: guest.Options{KDBG: g.KDBG}}
 		}, ""},
 		{"all", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{DTB: g.DTB, KernelBase: guestsim.KernBase, KDBG: g.KDBG}}
+			return convert.Options{Guest: guest.Options{DTB: g.DTB, KernelBase: guestsim.KernBase, KDBG: g.KDBG}}
 		}, ""},
 		{"copy of kdbg", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBGCopy}}
+			return convert.Options{Guest: guest.Options{KDBG: g.KDBGCopy}}
 		}, ""},
 		{"wrong dtb", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{DTB: g.Runs()[0].Start}}
+			return convert.Options{Guest: guest.Options{DTB: g.Runs()[0].Start}}
 		}, "--dtb"},
 		{"dtb outside memory", func(*guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{DTB: 0x7777000}}
+			return convert.Options{Guest: guest.Options{DTB: 0x7777000}}
 		}, "--dtb"},
 		{"dtb without a kernel", func(g *guestsim.Guest) convert.Options {
 			root := g.NewRoot()
@@ -330,19 +333,19 @@ func TestOverrides(t *testing.T) {
 				g.Map(guestsim.SharedUserData, 0x1000)
 				g.Write(guestsim.SharedUserData, ksd)
 			})
-			return convert.Options{Guest: convert.GuestOptions{DTB: root.DTB}}
+			return convert.Options{Guest: guest.Options{DTB: root.DTB}}
 		}, "no kernel with a KDBG"},
 		{"a driver's base", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KernelBase: g.Modules[1].Base}}
+			return convert.Options{Guest: guest.Options{KernelBase: g.Modules[1].Base}}
 		}, "--kernel-base"},
 		{"base of another image", func(*guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KernelBase: 0xfffff80499000000}}
+			return convert.Options{Guest: guest.Options{KernelBase: 0xfffff80499000000}}
 		}, `"other.exe"`},
 		{"wrong kdbg", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KDBG: g.KDBG + 8}}
+			return convert.Options{Guest: guest.Options{KDBG: g.KDBG + 8}}
 		}, "--kdbg"},
 		{"kdbg of another kernel", func(g *guestsim.Guest) convert.Options {
-			return convert.Options{Guest: convert.GuestOptions{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}}
+			return convert.Options{Guest: guest.Options{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}}
 		}, "--kdbg"},
 	}
 	for _, tt := range tests {
@@ -357,9 +360,9 @@ func TestOverrides(t *testing.T) {
 					assert.Equal(t, g.DTB, u64(dmp, 0x10))
 					continue
 				}
-				var refused *convert.RefusedError
+				var refused *finding.RefusedError
 				require.ErrorAs(t, err, &refused, "%s, note %v", tt.name, note)
-				assert.Equal(t, convert.IDOverride, refused.Finding.ID)
+				assert.Equal(t, finding.IDOverride, refused.Finding.ID)
 				assert.Contains(t, err.Error(), tt.reason)
 			}
 		}

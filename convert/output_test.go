@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
@@ -33,17 +35,17 @@ func TestOutputIsRefused(t *testing.T) {
 	}
 
 	for _, out := range append(same, dir) {
-		var usage *convert.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		var usage *stage.UsageError
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	_, err := convert.File(context.Background(), core, taken, nil, convert.Options{})
-	require.ErrorIs(t, err, convert.ErrExists)
+	require.ErrorIs(t, err, plan.ErrExists)
 	b, err := os.ReadFile(taken)
 	require.NoError(t, err)
 	assert.Equal(t, "precious", string(b))
 
-	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 	require.NoError(t, err)
 	b, err = os.ReadFile(taken)
 	require.NoError(t, err)
@@ -57,13 +59,13 @@ func TestOutputAppearsMeanwhile(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.dmp")
-	opt := convert.Options{Progress: func(p convert.Progress) {
-		if p.Stage == convert.StageWrite && p.Done == p.Total {
+	opt := convert.Options{Progress: func(p stage.Progress) {
+		if p.Stage == stage.Write && p.Done == p.Total {
 			_ = os.WriteFile(out, []byte("first"), 0o600)
 		}
 	}}
 	_, err := convert.File(context.Background(), core, out, nil, opt)
-	require.ErrorIs(t, err, convert.ErrExists)
+	require.ErrorIs(t, err, plan.ErrExists)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file is left")
@@ -99,9 +101,9 @@ func TestStreamFails(t *testing.T) {
 	for _, n := range []int{0, 0x2000, 0x2001} {
 		_, err := convert.File(context.Background(), core, convert.Stdout, &fullWriter{n}, convert.Options{})
 		require.ErrorIs(t, err, errFull)
-		var stage *convert.StageError
-		require.ErrorAs(t, err, &stage)
-		assert.Equal(t, convert.StageWrite, stage.Stage)
+		var failed *stage.Error
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, stage.Write, failed.Stage)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/windows"
 
 	"windmp/convert"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
@@ -27,8 +29,8 @@ func TestOutputIsNoFile(t *testing.T) {
 		filepath.Join(dir, "x.dmp:stream"), "c:x.dmp:stream", filepath.Join(dir, "x?.dmp"), filepath.Join(dir, `"x".dmp`),
 		dir, `c:\`, `..`, `.`,
 	} {
-		var usage *convert.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		var usage *stage.UsageError
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	assertOnly(t, core)
@@ -61,8 +63,8 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 			other, err = os.Open(out)
 			assert.NoError(t, err)
 		}
-		opt := convert.Options{Write: convert.WriteOptions{Force: true}, Progress: func(p convert.Progress) {
-			if p.Stage == convert.StageWrite && other == nil {
+		opt := convert.Options{Write: plan.WriteOptions{Force: true}, Progress: func(p stage.Progress) {
+			if p.Stage == stage.Write && other == nil {
 				open()
 			}
 		}}
@@ -77,7 +79,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 		assert.Equal(t, "precious", string(b))
 		assertOnly(t, out)
 	}
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 	require.NoError(t, err)
 }
 
@@ -86,7 +88,7 @@ func TestOutputIsReadOnly(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	require.NoError(t, os.WriteFile(out, []byte("precious"), 0o400))
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 	require.ErrorContains(t, err, "marked read-only")
 	assertOnly(t, out)
 }
@@ -102,10 +104,10 @@ func TestLongPath(t *testing.T) {
 	core := filepath.Join(dir, "guest.vmcore")
 	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
 	for _, prefix := range []string{"", `\\?\`} {
-		for _, opt := range []convert.Options{{}, {Write: convert.WriteOptions{Force: true}}} {
+		for _, opt := range []convert.Options{{}, {Write: plan.WriteOptions{Force: true}}} {
 			_, err := convert.File(context.Background(), prefix+core, prefix+filepath.Join(dir, "out.dmp"), nil, opt)
 			require.NoError(t, err)
-			if !opt.Force {
+			if !opt.Write.Force {
 				_, err = convert.File(context.Background(), core, filepath.Join(dir, "out.dmp"), nil, opt)
 				require.ErrorIs(t, err, convert.ErrExists)
 			}
@@ -122,7 +124,7 @@ func TestSparseFile(t *testing.T) {
 		t.Skip("NOT RUN: Wine leaves holes and does not tell of them")
 	}
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
-	for mode, want := range map[convert.SparseMode]bool{convert.SparseAuto: true, convert.SparseAlways: true, convert.SparseNever: false} {
+	for mode, want := range map[plan.SparseMode]bool{plan.SparseAuto: true, plan.SparseAlways: true, plan.SparseNever: false} {
 		out := filepath.Join(t.TempDir(), "out.dmp")
 		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Sparse: mode})
 		require.NoError(t, err)

@@ -12,22 +12,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/inspect"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
 // progressLog is what was reported: the stages as they began, and the last word
 // on the bytes of each.
 type progressLog struct {
-	stages []convert.Stage
-	last   map[convert.Stage]convert.Progress
+	stages []stage.Stage
+	last   map[stage.Stage]stage.Progress
 }
 
-func (l *progressLog) add(p convert.Progress) {
+func (l *progressLog) add(p stage.Progress) {
 	if n := len(l.stages); n == 0 || l.stages[n-1] != p.Stage {
 		l.stages = append(l.stages, p.Stage)
 	}
 	if l.last == nil {
-		l.last = map[convert.Stage]convert.Progress{}
+		l.last = map[stage.Stage]stage.Progress{}
 	}
 	l.last[p.Stage] = p
 }
@@ -47,13 +49,13 @@ func TestProgressOfAConversion(t *testing.T) {
 	var l progressLog
 	r, err := convert.File(context.Background(), in, filepath.Join(dir, "guest.dmp"), nil, convert.Options{Progress: l.add})
 	require.NoError(t, err)
-	assert.Equal(t, []convert.Stage{
-		convert.StageOpen, convert.StageUnpack, convert.StageHeader, convert.StageKernel,
-		convert.StageCPUs, convert.StagePlan, convert.StageWrite, convert.StageSync,
+	assert.Equal(t, []stage.Stage{
+		stage.Open, stage.Unpack, stage.Header, stage.Kernel,
+		stage.CPUs, stage.Plan, stage.Write, stage.Sync,
 	}, l.stages)
 	size := int64(packed.Len())
-	assert.Equal(t, convert.Progress{Stage: convert.StageUnpack, Done: size, Total: size}, l.last[convert.StageUnpack])
-	assert.Equal(t, convert.Progress{Stage: convert.StageWrite, Done: r.Output.Size, Total: r.Output.Size}, l.last[convert.StageWrite])
+	assert.Equal(t, stage.Progress{Stage: stage.Unpack, Done: size, Total: size}, l.last[stage.Unpack])
+	assert.Equal(t, stage.Progress{Stage: stage.Write, Done: r.Output.Size, Total: r.Output.Size}, l.last[stage.Write])
 }
 
 // TestProgressOfASearch: without note and registers all memory is read.
@@ -66,8 +68,8 @@ func TestProgressOfASearch(t *testing.T) {
 	core := writeCore(t, guestsim.New(opt))
 	_, err := convert.File(context.Background(), core, "", nil, convert.Options{DryRun: true, Progress: l.add})
 	require.NoError(t, err)
-	assert.Positive(t, l.last[convert.StageKernel].Total)
-	assert.LessOrEqual(t, l.last[convert.StageKernel].Done, l.last[convert.StageKernel].Total)
+	assert.Positive(t, l.last[stage.Kernel].Total)
+	assert.LessOrEqual(t, l.last[stage.Kernel].Done, l.last[stage.Kernel].Total)
 }
 
 func TestProgressOfAFullCheck(t *testing.T) {
@@ -76,8 +78,8 @@ func TestProgressOfAFullCheck(t *testing.T) {
 	st, err := os.Stat(core)
 	require.NoError(t, err)
 	var l progressLog
-	r := convert.CheckFiles(context.Background(), []string{core, core}, convert.CheckOptions{Level: convert.CheckFull, Progress: l.add})
+	r := inspect.CheckFiles(context.Background(), []string{core, core}, inspect.CheckOptions{Level: inspect.CheckFull, Progress: l.add})
 	assert.Equal(t, "OK", r.Verdict)
 	size := 2 * st.Size()
-	assert.Equal(t, convert.Progress{Stage: convert.StageRead, Done: size, Total: size}, l.last[convert.StageRead])
+	assert.Equal(t, stage.Progress{Stage: stage.Read, Done: size, Total: size}, l.last[stage.Read])
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/internal/qemutest"
 )
 
@@ -94,18 +97,18 @@ type outcome struct {
 	refused string
 	// findings must be in the report of a dump that is made.
 	findings []string
-	check    func(t *testing.T, r *convert.Report)
+	check    func(t *testing.T, r *report.Report)
 }
 
-func processors(n uint32) func(t *testing.T, r *convert.Report) {
-	return func(t *testing.T, r *convert.Report) {
+func processors(n uint32) func(t *testing.T, r *report.Report) {
+	return func(t *testing.T, r *report.Report) {
 		t.Helper()
 		assert.Equal(t, n, r.Guest.NumberProcessors)
 	}
 }
 
-func kdbgFrom(s convert.KDBGSource) func(t *testing.T, r *convert.Report) {
-	return func(t *testing.T, r *convert.Report) {
+func kdbgFrom(s report.KDBGSource) func(t *testing.T, r *report.Report) {
+	return func(t *testing.T, r *report.Report) {
 		t.Helper()
 		assert.Equal(t, s, r.Guest.KDBGSource)
 	}
@@ -114,28 +117,28 @@ func kdbgFrom(s convert.KDBGSource) func(t *testing.T, r *convert.Report) {
 // outcomes is the table of the guests that QEMU's win-dmp fails on, with what
 // windmp does better.
 var outcomes = []outcome{
-	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{convert.IDHeaderRepaired}},
-	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{convert.IDHeaderRepaired}},
-	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGCopy}, check: kdbgFrom(convert.KDBGCopy)},
-	{variant: "noncanon", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGCopy}, check: kdbgFrom(convert.KDBGCopy)},
-	{variant: "encoded nocopy", qemu: "failed to read OwnerTag", findings: []string{convert.IDKDBGDecoded}, check: kdbgFrom(convert.KDBGDecoded)},
-	{variant: "encoded badcopy", qemu: "invalid KDBG OwnerTag", findings: []string{convert.IDKDBGDecoded}, check: kdbgFrom(convert.KDBGDecoded)},
-	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{convert.IDDTBReplaced}},
-	{variant: "kdbgcut", qemu: "failed to read KiProcessorBlock", findings: []string{convert.IDKDBGCopy}},
-	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: convert.IDNoProcessors},
-	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{convert.IDProcessorsFewer}, check: processors(1)},
-	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{convert.IDProcessorsFewer}, check: processors(1)},
-	{variant: "nobug", findings: []string{convert.IDBugCheckUnread}, check: func(t *testing.T, r *convert.Report) {
+	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{finding.IDHeaderRepaired}},
+	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.IDHeaderRepaired}},
+	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "noncanon", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "encoded nocopy", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGDecoded}, check: kdbgFrom(report.KDBGDecoded)},
+	{variant: "encoded badcopy", qemu: "invalid KDBG OwnerTag", findings: []string{finding.IDKDBGDecoded}, check: kdbgFrom(report.KDBGDecoded)},
+	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{finding.IDDTBReplaced}},
+	{variant: "kdbgcut", qemu: "failed to read KiProcessorBlock", findings: []string{finding.IDKDBGCopy}},
+	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: finding.IDNoProcessors},
+	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
+	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
+	{variant: "nobug", findings: []string{finding.IDBugCheckUnread}, check: func(t *testing.T, r *report.Report) {
 		t.Helper()
 		assert.Nil(t, r.Guest.BugCheck)
 	}},
-	{variant: "ncpu=1", findings: []string{convert.IDVCPUUnmatched}, check: processors(1)},
-	{variant: "ncpu=3", findings: []string{convert.IDProcessorsFewer}, check: processors(2)},
-	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}},
-	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
-	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoteSize}},
-	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{convert.IDNoHeader, convert.IDHeaderBuilt}},
-	{variant: "badrun", refused: convert.IDMissing},
+	{variant: "ncpu=1", findings: []string{finding.IDVCPUUnmatched}, check: processors(1)},
+	{variant: "ncpu=3", findings: []string{finding.IDProcessorsFewer}, check: processors(2)},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}},
+	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
+	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
+	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}},
+	{variant: "badrun", refused: finding.IDMissing},
 }
 
 // TestQEMUFailures asserts windmp's outcome where QEMU writes nothing, or
@@ -163,7 +166,7 @@ func (o outcome) assert(t *testing.T, core string) {
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	r, err := convert.File(context.Background(), core, out, nil, convert.Options{})
 	if o.refused != "" {
-		var refused *convert.RefusedError
+		var refused *finding.RefusedError
 		require.ErrorAs(t, err, &refused)
 		assert.Equal(t, o.refused, refused.Finding.ID)
 		assert.NoFileExists(t, out)
@@ -191,7 +194,7 @@ func TestQEMUBadRun(t *testing.T) {
 	d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
 	require.NoError(t, d.winErr)
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}}
+	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}
 	r, err := convert.File(context.Background(), d.elf, out, nil, opt)
 	require.NoError(t, err)
 	assert.NotZero(t, r.Memory.Zeroed)

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -112,13 +113,13 @@ func TestRawHole(t *testing.T) {
 			im, err := physmem.NewWith(file, file.size(), physmem.Options{Format: physmem.FormatRaw})
 			require.NoError(t, err)
 			// The root is given so that not all of the file is read.
-			got, err := convert.ExamineWith(context.Background(), im, convert.GuestOptions{DTB: g.DTB})
+			got, err := guest.FindWith(context.Background(), im, guest.Options{DTB: g.DTB})
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, got.Image.Ranges())
 			assert.Len(t, got.Runs, len(runs))
-			var holes []convert.Finding
+			var holes []finding.Finding
 			for _, f := range got.Findings() {
-				if f.ID == convert.IDRawHole {
+				if f.ID == finding.IDRawHole {
 					holes = append(holes, f)
 				}
 			}
@@ -127,7 +128,7 @@ func TestRawHole(t *testing.T) {
 				return
 			}
 			require.Len(t, holes, 1)
-			assert.Equal(t, convert.SeverityInfo, holes[0].Severity)
+			assert.Equal(t, finding.SeverityInfo, holes[0].Severity)
 			assert.Contains(t, holes[0].Message, "as "+tc.who+" do: the guest's table of memory is all there with it")
 		})
 	}

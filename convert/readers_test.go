@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/physmem"
 )
 
@@ -57,8 +59,8 @@ func TestOtherReaders(t *testing.T) {
 	if ferr != nil {
 		t.Log("NOT RUN with file(1): it is not installed")
 	}
-	for _, kind := range []convert.OutputType{convert.OutputFull, convert.OutputBitmap, convert.OutputKernel} {
-		dmp, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: convert.PlanOptions{Type: kind}})
+	for _, kind := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
+		dmp, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: plan.Options{Type: kind}})
 		want := digest(t, dmp)
 		for _, reader := range readers {
 			out, err := exec.Command(reader, dmp).CombinedOutput()
@@ -76,4 +78,4 @@ func TestOtherReaders(t *testing.T) {
 
 // fullPages is the count that file(1) reads: NumberOfPages of the run table,
 // which lists all of the guest's memory in every type of dump.
-func fullPages(r *convert.Report) uint64 { return r.Output.Pages + r.Output.LeftOut }
+func fullPages(r *report.Report) uint64 { return r.Output.Pages + r.Output.LeftOut }

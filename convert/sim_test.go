@@ -14,6 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 	"windmp/winhdr"
 )
@@ -31,7 +35,7 @@ func writeCore(t *testing.T, g *guestsim.Guest) string {
 }
 
 // convertSim converts a synthetic guest; the dump is nil after an error.
-func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *convert.Report, error) {
+func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *report.Report, error) {
 	t.Helper()
 	core := writeCore(t, g)
 	before, err := os.ReadFile(core)
@@ -140,7 +144,7 @@ func TestCrashedGuest(t *testing.T) {
 		assert.Equal(t, uint32(crash[0]), u32(dmp, 0x38))
 		assert.Equal(t, crash[4], u64(dmp, 0x58))
 		for i := range g.Processors {
-			assert.Equal(t, convert.FromSaved, r.Processors[i].Contexts, r.Processors[i].Note)
+			assert.Equal(t, report.FromSaved, r.Processors[i].Contexts, r.Processors[i].Note)
 			assert.True(t, r.Processors[i].Differs)
 			assert.Equal(t, g.Processors[i].SavedRip, contextAt(t, dmp, g, i).Rip)
 		}
@@ -148,7 +152,7 @@ func TestCrashedGuest(t *testing.T) {
 	t.Run("vcpu overwrites it", func(t *testing.T) {
 		t.Parallel()
 		g := guestsim.New(opt)
-		dmp, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+		dmp, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 		require.NoError(t, err)
 		assert.Equal(t, g.VCPUs[1].Rip, contextAt(t, dmp, g, 1).Rip)
 	})
@@ -158,8 +162,8 @@ func TestCrashedGuest(t *testing.T) {
 		g.Write64(g.Processors[1].Context+0xf8, 0xfffff90000000000) // Rip in no image
 		dmp, r, err := convertSim(t, g, convert.Options{})
 		require.NoError(t, err)
-		assert.Equal(t, convert.FromVCPU, r.Processors[1].Contexts)
-		assert.Equal(t, convert.FromSaved, r.Processors[2].Contexts)
+		assert.Equal(t, report.FromVCPU, r.Processors[1].Contexts)
+		assert.Equal(t, report.FromSaved, r.Processors[2].Contexts)
 		assert.Equal(t, g.VCPUs[1].Rip, contextAt(t, dmp, g, 1).Rip)
 	})
 	t.Run("the processor that called KeBugCheckEx is shown first", func(t *testing.T) {
@@ -184,7 +188,7 @@ func TestCrashedGuest(t *testing.T) {
 	t.Run("saved leaves a live guest's memory alone", func(t *testing.T) {
 		t.Parallel()
 		g := guestsim.New(guestsim.Options{CPUs: 2})
-		_, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}})
+		_, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}})
 		require.NoError(t, err)
 		assert.Empty(t, r.Edits)
 	})
@@ -199,33 +203,33 @@ func TestVariants(t *testing.T) {
 		want  string // a finding that must be there
 		check func(t *testing.T, dmp []byte, g *guestsim.Guest)
 	}{
-		{name: "encoded, the copy is used", opt: guestsim.Options{Encoded: true}, want: convert.IDKDBGCopy},
+		{name: "encoded, the copy is used", opt: guestsim.Options{Encoded: true}, want: finding.IDKDBGCopy},
 		{
 			name: "encoded without a copy", opt: guestsim.Options{Encoded: true, Odd: true},
-			poke: func(g *guestsim.Guest) { clear(g.Header()[0x40:0x48]) }, want: convert.IDKDBGDecoded,
+			poke: func(g *guestsim.Guest) { clear(g.Header()[0x40:0x48]) }, want: finding.IDKDBGDecoded,
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, g.Plain, at(t, dmp, g, g.KDBG, len(g.Plain)))
 			},
 		},
-		{name: "shadow page tables", opt: guestsim.Options{Shadow: true, CPUs: 2}, want: convert.IDKDBGFound},
-		{name: "flags in the DTB", opt: guestsim.Options{PCID: true}, want: convert.IDDTBMasked},
+		{name: "shadow page tables", opt: guestsim.Options{Shadow: true, CPUs: 2}, want: finding.IDKDBGFound},
+		{name: "flags in the DTB", opt: guestsim.Options{PCID: true}, want: finding.IDDTBMasked},
 		{
-			name: "wrong DTB", want: convert.IDDTBReplaced,
+			name: "wrong DTB", want: finding.IDDTBReplaced,
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint64(g.Header()[0x10:], g.Runs()[0].Start) },
 		},
-		{name: "5 levels", opt: guestsim.Options{LA57: true}, want: convert.IDKDBGFound},
-		{name: "software bits", opt: guestsim.Options{SoftwareBits: true}, want: convert.IDKDBGFound},
-		{name: "stopped in user mode", opt: guestsim.Options{CPUs: 2, UserMode: []int{1}}, want: convert.IDKDBGFound},
+		{name: "5 levels", opt: guestsim.Options{LA57: true}, want: finding.IDKDBGFound},
+		{name: "software bits", opt: guestsim.Options{SoftwareBits: true}, want: finding.IDKDBGFound},
+		{name: "stopped in user mode", opt: guestsim.Options{CPUs: 2, UserMode: []int{1}}, want: finding.IDKDBGFound},
 		{
-			name: "vCPUs in another order", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, want: convert.IDVCPUOrder,
+			name: "vCPUs in another order", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, want: finding.IDVCPUOrder,
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, g.VCPUs[0].Rip, contextAt(t, dmp, g, 2).Rip)
 			},
 		},
 		{
-			name: "null PRCB in the middle", opt: guestsim.Options{CPUs: 3}, want: convert.IDProcessorsFewer,
+			name: "null PRCB in the middle", opt: guestsim.Options{CPUs: 3}, want: finding.IDProcessorsFewer,
 			poke: func(g *guestsim.Guest) { g.Write64(g.KiProcessorBlock+8, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -233,7 +237,7 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "null Context of the first CPU", opt: guestsim.Options{CPUs: 2}, want: convert.IDProcessorLeftOut,
+			name: "null Context of the first CPU", opt: guestsim.Options{CPUs: 2}, want: finding.IDProcessorLeftOut,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Processors[0].ContextPtr, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -241,20 +245,20 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "too many processors claimed", opt: guestsim.Options{CPUs: 2}, want: convert.IDProcessorsFewer,
+			name: "too many processors claimed", opt: guestsim.Options{CPUs: 2}, want: finding.IDProcessorsFewer,
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint32(g.Header()[0x34:], 0x40000000) },
 		},
-		{name: "no CPU notes", opt: guestsim.Options{File: guestsim.FileOptions{NoCPUNotes: true}}, want: convert.IDNoVCPUState},
-		{name: "count in the section header", opt: guestsim.Options{File: guestsim.FileOptions{PNXNUM: true}}, want: convert.IDKDBGFound},
-		{name: "notes behind the memory", opt: guestsim.Options{File: guestsim.FileOptions{NotesLast: true}}, want: convert.IDKDBGFound},
-		{name: "paging on", opt: guestsim.Options{File: guestsim.FileOptions{Paging: true}}, want: convert.IDRecovered},
-		{name: "long note", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x2004}}, want: convert.IDNoteSize},
+		{name: "no CPU notes", opt: guestsim.Options{File: guestsim.FileOptions{NoCPUNotes: true}}, want: finding.IDNoVCPUState},
+		{name: "count in the section header", opt: guestsim.Options{File: guestsim.FileOptions{PNXNUM: true}}, want: finding.IDKDBGFound},
+		{name: "notes behind the memory", opt: guestsim.Options{File: guestsim.FileOptions{NotesLast: true}}, want: finding.IDKDBGFound},
+		{name: "paging on", opt: guestsim.Options{File: guestsim.FileOptions{Paging: true}}, want: finding.IDRecovered},
+		{name: "long note", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x2004}}, want: finding.IDNoteSize},
 		{
-			name: "broken module list", opt: guestsim.Options{}, want: convert.IDModuleList,
+			name: "broken module list", opt: guestsim.Options{}, want: finding.IDModuleList,
 			poke: func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, 0xfffff80400000000) },
 		},
 		{
-			name: "build number not set", want: convert.IDHeaderRepaired,
+			name: "build number not set", want: finding.IDHeaderRepaired,
 			poke: func(g *guestsim.Guest) { copy(g.Header()[0xc:], "PAGE") },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -262,7 +266,7 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "lists not set", want: convert.IDHeaderRepaired,
+			name: "lists not set", want: finding.IDHeaderRepaired,
 			poke: func(g *guestsim.Guest) { copy(g.Header()[0x20:], "PAGEPAGEPAGEPAGE") },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -287,7 +291,7 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-func ids(r *convert.Report) []string {
+func ids(r *report.Report) []string {
 	list := make([]string, 0, len(r.Findings))
 	for _, f := range r.Findings {
 		list = append(list, f.ID)
@@ -303,27 +307,27 @@ func TestRefused(t *testing.T) {
 		poke func(g *guestsim.Guest)
 		want string
 	}{
-		{name: "another system's note", poke: func(g *guestsim.Guest) { copy(g.Header(), "ELEPHANT") }, want: convert.IDNotWindows},
+		{name: "another system's note", poke: func(g *guestsim.Guest) { copy(g.Header(), "ELEPHANT") }, want: finding.IDNotWindows},
 		{
-			name: "a Linux guest", want: convert.IDNotWindows,
+			name: "a Linux guest", want: finding.IDNotWindows,
 			poke: func(g *guestsim.Guest) { copy(g.Header(), "OSRELEASE=6.1.0-\x1b[31m13-amd64\nPAGESIZE=4096\n") },
 		},
-		{name: "note too short", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x1000}}, want: convert.IDHeaderBad},
-		{name: "2^32 runs", poke: func(g *guestsim.Guest) { copy(g.Header()[0x88:], "\xff\xff\xff\xff") }, want: convert.IDRunTable},
-		{name: "a run that wraps", poke: func(g *guestsim.Guest) { copy(g.Header()[0xa0:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, want: convert.IDRunTable},
+		{name: "note too short", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x1000}}, want: finding.IDHeaderBad},
+		{name: "2^32 runs", poke: func(g *guestsim.Guest) { copy(g.Header()[0x88:], "\xff\xff\xff\xff") }, want: finding.IDRunTable},
+		{name: "a run that wraps", poke: func(g *guestsim.Guest) { copy(g.Header()[0xa0:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, want: finding.IDRunTable},
 		{
-			name: "no KDBG", want: convert.IDNoKDBG,
+			name: "no KDBG", want: finding.IDNoKDBG,
 			poke: func(g *guestsim.Guest) {
 				g.Unmap(g.KDBG)
 				clear(g.Header()[0x40:0x48])
 			},
 		},
 		{
-			name: "KDBG of another kernel", want: convert.IDNoKDBG,
+			name: "KDBG of another kernel", want: finding.IDNoKDBG,
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint64(g.Header()[0x20:], g.PsLoadedModuleList+0x10) },
 		},
 		{
-			name: "no usable processor", want: convert.IDNoProcessors,
+			name: "no usable processor", want: finding.IDNoProcessors,
 			poke: func(g *guestsim.Guest) { g.Write64(g.KiProcessorBlock, 0) },
 		},
 	}
@@ -335,7 +339,7 @@ func TestRefused(t *testing.T) {
 				tt.poke(g)
 			}
 			_, r, err := convertSim(t, g, convert.Options{})
-			var refused *convert.RefusedError
+			var refused *finding.RefusedError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, tt.want, refused.Finding.ID)
 			assert.Equal(t, "FAIL", r.Verdict)
@@ -359,25 +363,25 @@ func TestMissing(t *testing.T) {
 		return g
 	}
 	_, r, err := convertSim(t, sim(), convert.Options{})
-	var refused *convert.RefusedError
+	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, convert.IDMissing, refused.Finding.ID)
+	assert.Equal(t, finding.IDMissing, refused.Finding.ID)
 	assert.Contains(t, err.Error(), "0x900000000", "the range is named")
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Missing)
 
-	dmp, r, err := convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero}})
+	dmp, r, err := convertSim(t, sim(), convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Zeroed)
 	assert.Equal(t, make([]byte, 3*0x1000), dmp[len(dmp)-3*0x1000:])
 	assert.Equal(t, "WARN", r.Verdict)
 
-	smaller, r, err := convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop}})
+	smaller, r, err := convertSim(t, sim(), convert.Options{Plan: plan.Options{Missing: report.MissingDrop}})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Dropped)
 	assert.Len(t, smaller, len(dmp)-3*0x1000)
 	assert.Equal(t, uint64(len(smaller)), u64(smaller, 0xfa0))
 
-	_, _, err = convertSim(t, sim(), convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero, Strict: true}})
+	_, _, err = convertSim(t, sim(), convert.Options{Plan: plan.Options{Missing: report.MissingZero, Strict: true}})
 	require.ErrorAs(t, err, &refused)
 }
 
@@ -391,11 +395,11 @@ func TestSpaceIsCheckedFirst(t *testing.T) {
 	binary.LittleEndian.PutUint32(h[0x88:], n+1)
 	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<32)
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1<<38)
-	_, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero}})
-	var space *convert.SpaceError
+	_, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
+	var space *plan.SpaceError
 	require.ErrorAs(t, err, &space)
 	assert.Equal(t, uint64(r.Output.Size), space.Need)
-	assert.Equal(t, string(convert.StageOutput), r.Error.Stage)
+	assert.Equal(t, string(stage.Output), r.Error.Stage)
 }
 
 // TestUnknownBytesArePreserved: what windmp does not set keeps the guest's
@@ -430,8 +434,8 @@ func TestSparseIsIdentical(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2})
 	var first []byte
-	for _, mode := range []convert.SparseMode{convert.SparseNever, convert.SparseAuto, convert.SparseAlways} {
-		dmp, _, err := convertSim(t, g, convert.Options{Write: convert.WriteOptions{Sparse: mode}})
+	for _, mode := range []plan.SparseMode{plan.SparseNever, plan.SparseAuto, plan.SparseAlways} {
+		dmp, _, err := convertSim(t, g, convert.Options{Write: plan.WriteOptions{Sparse: mode}})
 		require.NoError(t, err)
 		if first == nil {
 			first = dmp

@@ -12,6 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
@@ -27,7 +31,7 @@ func imageOf(t *testing.T, core []byte) *physmem.Image {
 }
 
 // convertBytes converts an image that is in memory.
-func convertBytes(t *testing.T, file []byte, opt convert.Options) ([]byte, *convert.Report, error) {
+func convertBytes(t *testing.T, file []byte, opt convert.Options) ([]byte, *report.Report, error) {
 	t.Helper()
 	in := filepath.Join(t.TempDir(), "image")
 	require.NoError(t, os.WriteFile(in, file, 0o400))
@@ -65,7 +69,7 @@ func TestVirtualBoxSource(t *testing.T) {
 			cpus := coretest.WithAll(qemu.CPUs())
 			box := coretest.VirtualBox(t, qemu, cpus, tc.format)
 
-			opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}}
+			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 			want, with, err := convertBytes(t, core, opt)
 			require.NoError(t, err)
 			got, r, err := convertBytes(t, box, opt)
@@ -73,8 +77,8 @@ func TestVirtualBoxSource(t *testing.T) {
 			assert.Contains(t, r.Input.Description, "VirtualBox core (format 1.")
 			list := slices.Concat(shape64.improved, editedPlaces(t, got, r), editedPlaces(t, want, with))
 			equalButFor(t, want, got, append(list, allowed{"Comment, which names the source", 0xfb0, 128}))
-			assert.NotNil(t, finding(with, convert.IDRegistersLacking))
-			assert.Nil(t, finding(r, convert.IDRegistersLacking))
+			assert.NotNil(t, findingOf(with, finding.IDRegistersLacking))
+			assert.Nil(t, findingOf(r, finding.IDRegistersLacking))
 			for i := range g.Processors {
 				checkAllRegisters(t, got, g, i, &cpus[i])
 				assertQEMUPart(t, contextAt(t, want, g, i), contextAt(t, got, g, i))
@@ -138,8 +142,8 @@ func TestPartOfTheRegisters(t *testing.T) {
 		tc.edit(&cpus[1])
 		dmp, r, err := convertBytes(t, coretest.VirtualBox(t, qemu, cpus, 0x10006), convert.Options{})
 		require.NoError(t, err)
-		require.NotNil(t, finding(r, convert.IDRegistersLacking))
-		assert.Contains(t, finding(r, convert.IDRegistersLacking).Message, tc.want)
+		require.NotNil(t, findingOf(r, finding.IDRegistersLacking))
+		assert.Contains(t, findingOf(r, finding.IDRegistersLacking).Message, tc.want)
 		assert.Equal(t, uint32(0x1fa0), contextAt(t, dmp, g, 0).MxCsr)
 		assert.Equal(t, uint32(0x1f80), contextAt(t, dmp, g, 1).MxCsr)
 		assert.Equal(t, cpus[1].Debug.Dr0, contextAt(t, dmp, g, 1).Dr0)
@@ -153,7 +157,7 @@ func TestGDBScriptSource(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true, BugCheck: crash})
 	core := g.ELF()
 	qemu := imageOf(t, core)
-	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
+	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
 	want, with, err := convertBytes(t, core, opt)
 	require.NoError(t, err)
 	for name, file := range map[string][]byte{
@@ -166,10 +170,10 @@ func TestGDBScriptSource(t *testing.T) {
 			got, r, err := convertBytes(t, file, opt)
 			require.NoError(t, err)
 			assert.Contains(t, r.Input.Description, "QEMU's gdb script")
-			assert.NotNil(t, finding(r, convert.IDNoVCPUState))
+			assert.NotNil(t, findingOf(r, finding.IDNoVCPUState))
 			list := slices.Concat(editedPlaces(t, got, r), editedPlaces(t, want, with))
 			if name != "with the note" {
-				assert.NotNil(t, finding(r, convert.IDGuestFound))
+				assert.NotNil(t, findingOf(r, finding.IDGuestFound))
 				list = append(list, builtFields...)
 				list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 			}
@@ -184,7 +188,7 @@ func TestRawSource(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true, BugCheck: crash})
 	core := g.ELF()
 	qemu := imageOf(t, core)
-	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsSaved}}
+	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
 	want, with, err := convertBytes(t, core, opt)
 	require.NoError(t, err)
 	file, holes := coretest.Raw(t, qemu)
@@ -199,11 +203,11 @@ func TestRawSource(t *testing.T) {
 	list := slices.Concat(builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
 	list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 	equalButFor(t, want, got, list)
-	assert.NotNil(t, finding(r, convert.IDGuestFound))
+	assert.NotNil(t, findingOf(r, finding.IDGuestFound))
 
 	opt.Source.Input.Format = "vmem"
 	_, _, err = convertBytes(t, file, opt)
-	var usage *convert.UsageError
+	var usage *stage.UsageError
 	require.ErrorAs(t, err, &usage)
 }
 
@@ -223,21 +227,21 @@ func TestSampleSources(t *testing.T) {
 			require.NoError(t, err)
 			qemu := imageOf(t, core)
 			raw, holes := coretest.Raw(t, qemu)
-			want, with, err := convertBytes(t, core, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+			want, with, err := convertBytes(t, core, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 			require.NoError(t, err)
 			for name, file := range map[string][]byte{
 				"VirtualBox": coretest.VirtualBox(t, qemu, coretest.WithAll(qemu.CPUs()), 0x10006),
 				"gdb script": coretest.GDBScript(t, qemu, nil),
 				"raw":        raw,
 			} {
-				opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}}
+				opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 				if name == "raw" {
 					opt.Source.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
 				}
 				got, r, err := convertBytes(t, file, opt)
 				require.NoError(t, err, name)
 				list := slices.Concat(shape64.improved, builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
-				if with.Guest.KDBGSource == convert.KDBGCopy { // the driver's, to which the note leads
+				if with.Guest.KDBGSource == report.KDBGCopy { // the driver's, to which the note leads
 					list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 				}
 				equalButFor(t, want, got, list)

@@ -15,17 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"windmp/convert"
+	"windmp/convert/plan"
+	"windmp/convert/source"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
 
 // convertWhile converts path, and does something to it when the dump begins to be
 // written, or with during to another stage.
-func convertWhile(t *testing.T, path string, during convert.Stage, do func()) ([]byte, error) {
+func convertWhile(t *testing.T, path string, during stage.Stage, do func()) ([]byte, error) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	var once sync.Once
-	opt := convert.Options{Source: convert.SourceOptions{TempDir: t.TempDir()}, Progress: func(p convert.Progress) {
+	opt := convert.Options{Source: source.Options{TempDir: t.TempDir()}, Progress: func(p stage.Progress) {
 		if p.Stage == during {
 			once.Do(do)
 		}
@@ -54,28 +57,28 @@ func TestSourceChanges(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "source")
 			fresh := func() { require.NoError(t, os.WriteFile(path, file, 0o600)) }
 			fresh()
-			want, err := convertWhile(t, path, convert.StageWrite, func() {})
+			want, err := convertWhile(t, path, stage.Write, func() {})
 			require.NoError(t, err)
 
-			_, err = convertWhile(t, path, convert.StageWrite, func() { assert.NoError(t, os.Truncate(path, int64(len(file)/2))) })
+			_, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Truncate(path, int64(len(file)/2))) })
 			var read *physmem.ReadError
 			require.ErrorAs(t, err, &read)
 			assert.Contains(t, err.Error(), "file offset 0x")
 
 			fresh()
-			got, err := convertWhile(t, path, convert.StageWrite, func() { assert.NoError(t, os.Truncate(path, int64(len(file)*2))) })
+			got, err := convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Truncate(path, int64(len(file)*2))) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it has grown")
 
 			fresh()
 			other := filepath.Join(t.TempDir(), "other")
 			require.NoError(t, os.WriteFile(other, []byte("another file"), 0o600))
-			got, err = convertWhile(t, path, convert.StageWrite, func() { assert.NoError(t, os.Rename(other, path)) })
+			got, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Rename(other, path)) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it was replaced")
 
 			fresh()
-			got, err = convertWhile(t, path, convert.StageWrite, func() { assert.NoError(t, os.Remove(path)) })
+			got, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Remove(path)) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it was removed")
 		})
@@ -86,7 +89,7 @@ func TestSourceChanges(t *testing.T) {
 		require.NoError(t, err)
 		path := filepath.Join(t.TempDir(), "source.gz")
 		require.NoError(t, os.WriteFile(path, file, 0o600))
-		_, err = convertWhile(t, path, convert.StageOpen, func() { assert.NoError(t, os.Truncate(path, int64(len(file)/2))) })
+		_, err = convertWhile(t, path, stage.Open, func() { assert.NoError(t, os.Truncate(path, int64(len(file)/2))) })
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "\n")
 	})
@@ -117,18 +120,18 @@ func TestOddOutputs(t *testing.T) {
 		in("dangling.dmp"), in("core.dmp"), in("tocore.dmp"), in("pipe.dmp"), in("folder"), dir,
 		"/dev/null", "/dev/zero", "",
 	} {
-		var usage *convert.UsageError
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		var usage *stage.UsageError
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.ErrorAs(t, err, &usage, "%q", out)
 	}
 	for out, want := range map[string]error{in("loop.dmp"): unix.ELOOP, in("no/x.dmp"): os.ErrNotExist, core + "/x.dmp": unix.ENOTDIR} {
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.ErrorIs(t, err, want, out)
 	}
 	for _, link := range []string{"link.dmp", "second.dmp"} {
 		_, err := convert.File(t.Context(), core, in(link), nil, convert.Options{})
-		require.ErrorIs(t, err, convert.ErrExists)
-		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		require.ErrorIs(t, err, plan.ErrExists)
+		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.NoError(t, err)
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)

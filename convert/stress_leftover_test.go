@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
@@ -52,7 +55,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 		require.NoError(t, err)
 		assert.NoFileExists(t, dead)
 		assert.Len(t, names(t, dir), len(others)+2)
-		f := finding(r, convert.IDLeftover)
+		f := findingOf(r, finding.IDLeftover)
 		require.NotNil(t, f, base)
 		assert.Contains(t, f.Message, "4711.windmp-part")
 		assert.Equal(t, "OK", r.Verdict)
@@ -66,15 +69,15 @@ func TestLeftoverOfTheLiving(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	ran := false
-	opt := convert.Options{Write: convert.WriteOptions{Force: true}, Progress: func(p convert.Progress) {
-		if ran || p.Stage != convert.StageWrite {
+	opt := convert.Options{Write: plan.WriteOptions{Force: true}, Progress: func(p stage.Progress) {
+		if ran || p.Stage != stage.Write {
 			return
 		}
 		ran = true
 		assert.Len(t, names(t, filepath.Dir(out)), 1)
-		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 		require.NoError(t, err)
-		assert.Nil(t, finding(r, convert.IDLeftover))
+		assert.Nil(t, findingOf(r, finding.IDLeftover))
 		assert.Len(t, names(t, filepath.Dir(out)), 2)
 	}}
 	_, err := convert.File(t.Context(), core, out, nil, opt)
@@ -89,7 +92,7 @@ func TestManyConversions(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2}))
 	want := converted(t, core)
-	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Write: convert.WriteOptions{Force: true}}} {
+	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Write: plan.WriteOptions{Force: true}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "same.dmp")
@@ -105,7 +108,7 @@ func TestManyConversions(t *testing.T) {
 					won++
 					continue
 				}
-				require.ErrorIs(t, err, convert.ErrExists)
+				require.ErrorIs(t, err, plan.ErrExists)
 			}
 			if opt.Write.Force {
 				assert.Equal(t, len(errs), won)

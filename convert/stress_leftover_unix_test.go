@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
 	"windmp/internal/guestsim"
 )
 
@@ -33,12 +35,12 @@ func TestLeftoverIsATrap(t *testing.T) {
 
 	r, err := convert.File(t.Context(), core, out, nil, convert.Options{})
 	require.NoError(t, err)
-	assert.Nil(t, finding(r, convert.IDLeftover))
+	assert.Nil(t, findingOf(r, finding.IDLeftover))
 	assert.Len(t, names(t, dir), 4)
 
 	require.NoError(t, f.Close())
-	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: convert.WriteOptions{Force: true}})
+	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
 	require.NoError(t, err)
-	require.NotNil(t, finding(r, convert.IDLeftover))
+	require.NotNil(t, findingOf(r, finding.IDLeftover))
 	assert.NoFileExists(t, place("3"))
 }

@@ -13,12 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
 
 // convertSample converts a committed vmcore and returns path and report.
-func convertSample(t *testing.T, name string, opt convert.Options) (string, *convert.Report) {
+func convertSample(t *testing.T, name string, opt convert.Options) (string, *report.Report) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	r, err := convert.File(context.Background(), sample(t, name), out, nil, opt)
@@ -60,7 +65,7 @@ func TestBitmapOutput(t *testing.T) {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputBitmap}})
+		path, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputBitmap}})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, uint32(5), u32(dmp, shapeOf(t, dmp).dumpType))
@@ -83,7 +88,7 @@ func TestKernelOutput(t *testing.T) {
 		fullPath, fullReport := convertSample(t, name, convert.Options{})
 		full, err := os.ReadFile(fullPath)
 		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel}})
+		path, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 		dmp, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Equal(t, uint32(6), u32(dmp, shapeOf(t, dmp).dumpType))
@@ -102,11 +107,11 @@ func TestKernelOutput(t *testing.T) {
 // assertSameGuest: what is known of the guest is the same in both dumps.
 func assertSameGuest(t *testing.T, full, kernel string) {
 	t.Helper()
-	examine := func(path string) *convert.Guest {
+	examine := func(path string) *guest.Guest {
 		im, err := physmem.Open(path)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = im.Close() })
-		g, err := convert.Examine(im)
+		g, err := guest.Find(im)
 		require.NoError(t, err)
 		return g
 	}
@@ -130,16 +135,16 @@ func TestKernelOutputKeepsUserPages(t *testing.T) {
 	g.Map(userVA, 0x1000)
 	g.Write(userVA, bytes.Repeat([]byte("secret"), 100))
 	pfn := g.PA(userVA) >> 12
-	dmp, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel}})
+	dmp, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 	require.NoError(t, err)
 	assert.NotContains(t, pagesOf(t, dmp, "SDMP"), pfn)
 
-	dmp, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel, KeepProcesses: []uint64{4}}})
+	dmp, _, err = convertSim(t, g, convert.Options{Plan: plan.Options{Type: plan.OutputKernel, KeepProcesses: []uint64{4}}})
 	require.NoError(t, err)
 	assert.Equal(t, "secret", string(pagesOf(t, dmp, "SDMP")[pfn][:6]))
 
-	var usage *convert.UsageError
-	_, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Type: convert.OutputKernel, KeepProcesses: []uint64{4321}}})
+	var usage *stage.UsageError
+	_, _, err = convertSim(t, g, convert.Options{Plan: plan.Options{Type: plan.OutputKernel, KeepProcesses: []uint64{4321}}})
 	require.ErrorAs(t, err, &usage)
 }
 
@@ -161,10 +166,10 @@ func TestManyRuns(t *testing.T) {
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 3*islands)
 	binary.LittleEndian.PutUint64(h[0x90:], u64(h, 0x90)+3*islands)
 
-	dmp, r, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop}})
+	dmp, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop}})
 	require.NoError(t, err)
 	assert.Equal(t, uint32(5), u32(dmp, 0xf98))
-	assert.Contains(t, ids(r), convert.IDTooManyRuns)
+	assert.Contains(t, ids(r), finding.IDTooManyRuns)
 	pages := pagesOf(t, dmp, "FDMP")
 	for i := range uint64(islands) {
 		assert.Contains(t, pages, 1<<24+i*3)
@@ -172,10 +177,10 @@ func TestManyRuns(t *testing.T) {
 	}
 	assert.LessOrEqual(t, u32(dmp, 0x88), uint32(42))
 
-	var refused *convert.RefusedError
-	_, _, err = convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingDrop, Type: convert.OutputFull}})
+	var refused *finding.RefusedError
+	_, _, err = convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop, Type: plan.OutputFull}})
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, convert.IDTooManyRuns, refused.Finding.ID)
+	assert.Equal(t, finding.IDTooManyRuns, refused.Finding.ID)
 }
 
 // TestBitmapLimit: memory beyond what a bitmap can list is refused, whatever
@@ -188,8 +193,8 @@ func TestBitmapLimit(t *testing.T) {
 	binary.LittleEndian.PutUint32(h[0x88:], n+1)
 	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<39)
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1)
-	var refused *convert.RefusedError
-	_, _, err := convertSim(t, g, convert.Options{Plan: convert.PlanOptions{Missing: convert.MissingZero, Type: convert.OutputBitmap}})
+	var refused *finding.RefusedError
+	_, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero, Type: plan.OutputBitmap}})
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, convert.IDBitmapTooLarge, refused.Finding.ID)
+	assert.Equal(t, finding.IDBitmapTooLarge, refused.Finding.ID)
 }

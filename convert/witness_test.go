@@ -16,6 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 )
 
 // allowed is a stretch of the dump in which windmp may differ from QEMU's
@@ -137,7 +140,7 @@ func fileOffset(t *testing.T, dmp []byte, pa uint64) int64 {
 
 // differences lists what may differ, from the edits of the report: a CONTEXT
 // in the fields that are lacking, the special registers whole.
-func differences(t *testing.T, dmp []byte, r *convert.Report, variant string) []allowed {
+func differences(t *testing.T, dmp []byte, r *report.Report, variant string) []allowed {
 	t.Helper()
 	s := shapeOf(t, dmp)
 	list := slices.Clone(s.improved)
@@ -218,10 +221,10 @@ func gunzip(tb testing.TB, path string) []byte {
 }
 
 // witness converts core as QEMU does and compares with QEMU's own dump.
-func witness(t *testing.T, core string, want []byte, variant string) *convert.Report {
+func witness(t *testing.T, core string, want []byte, variant string) *report.Report {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	report, err := convert.File(context.Background(), core, out, nil, convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU}})
+	report, err := convert.File(context.Background(), core, out, nil, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
@@ -235,7 +238,7 @@ func witness(t *testing.T, core string, want []byte, variant string) *convert.Re
 // assertSwapped: where Windows' processors are in another order than QEMU's,
 // QEMU gives processor i the registers of vCPU i, whichever it is. windmp's
 // CONTEXT of a processor is the one that QEMU put where its vCPU's number says.
-func assertSwapped(t *testing.T, want, got []byte, r *convert.Report) {
+func assertSwapped(t *testing.T, want, got []byte, r *report.Report) {
 	t.Helper()
 	contexts := func(dmp []byte) [][]byte {
 		list := make([][]byte, len(r.Processors))
@@ -316,12 +319,12 @@ func TestSampleCut(t *testing.T) {
 	core := sample(t, "live-2cpu-cut.vmcore.gz")
 	want := gunzip(t, samplePath("live-2cpu.win-dmp.gz"))
 	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "x"), nil, convert.Options{})
-	var refused *convert.RefusedError
+	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, convert.IDMissing, refused.Finding.ID)
+	assert.Equal(t, finding.IDMissing, refused.Finding.ID)
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	opt := convert.Options{Plan: convert.PlanOptions{Contexts: convert.ContextsVCPU, Missing: convert.MissingZero}}
+	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}
 	r, err := convert.File(context.Background(), core, out, nil, opt)
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
@@ -333,7 +336,7 @@ func TestSampleCut(t *testing.T) {
 	equalButFor(t, want, got, list)
 
 	dropped := filepath.Join(t.TempDir(), "dropped.dmp")
-	opt.Plan.Missing = convert.MissingDrop
+	opt.Plan.Missing = report.MissingDrop
 	r, err = convert.File(context.Background(), core, dropped, nil, opt)
 	require.NoError(t, err)
 	assert.Equal(t, r.Memory.Listed-r.Memory.Dropped, r.Output.Pages*0x1000)

@@ -8,7 +8,11 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/physmem"
 )
 
@@ -16,8 +20,8 @@ const checkSchema = "windmp/check/v1"
 
 type checkDocument struct {
 	header
-	*convert.CheckReport
-	Error *convert.ErrorReport `json:"error,omitempty"`
+	*inspect.CheckReport
+	Error *report.Error `json:"error,omitempty"`
 }
 
 type checkFlags struct {
@@ -50,29 +54,29 @@ func (a *app) checkCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.level, "level", string(convert.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
+	fs.StringVar(&f.level, "level", string(inspect.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
 	fs.StringVar(&f.maxSize, "max-size", "", "fail what is larger, such as 1GB or 512MiB")
 	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
-	fs.IntVarP(&f.jobs, "jobs", "j", convert.DefaultCheckJobs, "files checked at the same time")
+	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
 	f.source.register(fs)
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
 	a.out.register(fs)
 	return cmd
 }
 
-func (f *checkFlags) options() (opt convert.CheckOptions, err error) {
-	if opt.Level, err = convert.ParseCheckLevel(f.level); err != nil {
+func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
+	if opt.Level, err = inspect.ParseCheckLevel(f.level); err != nil {
 		return opt, err
 	}
-	if f.jobs < 1 || f.jobs > convert.MaxWorkers {
-		return opt, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
+	if f.jobs < 1 || f.jobs > plan.MaxWorkers {
+		return opt, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	opt.Jobs = f.jobs
 	if f.maxSize != "" {
 		n, err := humanize.ParseBytes(f.maxSize)
 		if err != nil || n == 0 || n>>62 != 0 {
-			return opt, &convert.UsageError{Reason: fmt.Sprintf("--max-size %q is no size", f.maxSize), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
+			return opt, &stage.UsageError{Reason: fmt.Sprintf("--max-size %q is no size", f.maxSize), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
 		}
 		opt.MaxSize = int64(n)
 	}
@@ -83,19 +87,19 @@ func (f *checkFlags) options() (opt convert.CheckOptions, err error) {
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
 	paths = expandWildcards(paths)
 	err := a.checkReport(paths...)
-	var opt convert.CheckOptions
+	var opt inspect.CheckOptions
 	if err == nil {
 		opt, err = f.options()
 	}
-	var r *convert.CheckReport
+	var r *inspect.CheckReport
 	if err == nil {
 		opt.Progress = a.startProgress(false)
-		r = convert.CheckFiles(ctx, paths, opt)
+		r = inspect.CheckFiles(ctx, paths, opt)
 		err = f.outcome(r)
 	}
 	return a.finish(outcome{
 		schema: checkSchema, err: err, told: r != nil && !errors.Is(err, context.Canceled),
-		document: func(h header, e *convert.ErrorReport) any { return checkDocument{h, r, e} },
+		document: func(h header, e *report.Error) any { return checkDocument{h, r, e} },
 		text: func() error {
 			if r == nil {
 				return nil
@@ -109,7 +113,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 
 // outcome is the error that gives the exit code: an interrupt, an operation that
 // failed, a verdict, an input that is not supported, in this order.
-func (f *checkFlags) outcome(r *convert.CheckReport) error {
+func (f *checkFlags) outcome(r *inspect.CheckReport) error {
 	var failed, refused, unsupported error
 	for i := range r.Files {
 		c := &r.Files[i]
@@ -121,7 +125,7 @@ func (f *checkFlags) outcome(r *convert.CheckReport) error {
 		case code == exitUnsupported:
 			unsupported = cmpErr(unsupported, c.Err)
 		case f.fails(c.Verdict):
-			refused = cmpErr(refused, &convert.RefusedError{Finding: convert.Finding{Message: c.Path + ": " + c.Reason}})
+			refused = cmpErr(refused, &finding.RefusedError{Finding: finding.Finding{Message: c.Path + ": " + c.Reason}})
 		}
 	}
 	return cmpErr(cmpErr(failed, refused), unsupported)
@@ -149,7 +153,7 @@ func (f *checkFlags) fails(verdict string) bool {
 	}
 }
 
-func printCheck(t *text, r *convert.CheckReport, verbose bool) {
+func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
 	for i := range r.Files {
 		if i > 0 {
 			t.WriteString("\n")
@@ -162,7 +166,7 @@ func printCheck(t *text, r *convert.CheckReport, verbose bool) {
 	}
 }
 
-func printFileCheck(t *text, c *convert.FileCheck, verbose bool) {
+func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 	t.WriteString(t.verdict(c.Verdict) + "  " + cell(c.Path) + "\n")
 	said := ibytes(c.Size)
 	if c.Description != "" {

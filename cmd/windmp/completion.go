@@ -6,7 +6,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"windmp/convert"
+	"windmp/convert/inspect"
+	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/physmem"
 )
 
@@ -54,15 +56,15 @@ func (a *app) completionCommand() *cobra.Command {
 // values in every command that knows it.
 func flagValues() map[string][]string {
 	return map[string][]string{
-		"contexts":   words(convert.ContextsAuto, convert.ContextsVCPU, convert.ContextsSaved),
+		"contexts":   words(plan.ContextsAuto, plan.ContextsVCPU, plan.ContextsSaved),
 		"format":     append([]string{"auto"}, words(physmem.Formats()...)...),
 		"log-format": logFormats,
-		"level":      words(convert.CheckHeader, convert.CheckQuick, convert.CheckFull),
+		"level":      words(inspect.CheckHeader, inspect.CheckQuick, inspect.CheckFull),
 		"progress":   progressModes,
-		"missing":    words(convert.MissingFail, convert.MissingZero, convert.MissingDrop),
-		"sparse":     words(convert.SparseAuto, convert.SparseAlways, convert.SparseNever),
-		"to":         words(convert.FormatDMP, convert.FormatELF),
-		"type":       words(convert.OutputAuto, convert.OutputFull, convert.OutputBitmap, convert.OutputKernel),
+		"missing":    words(report.MissingFail, report.MissingZero, report.MissingDrop),
+		"sparse":     words(plan.SparseAuto, plan.SparseAlways, plan.SparseNever),
+		"to":         words(plan.FormatDMP, plan.FormatELF),
+		"type":       words(plan.OutputAuto, plan.OutputFull, plan.OutputBitmap, plan.OutputKernel),
 	}
 }
 

@@ -11,6 +11,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stage"
 )
 
 // convertSchema names the JSON document of windmp convert.
@@ -64,11 +69,11 @@ func (a *app) convertCommand() *cobra.Command {
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	f.input.register(fs)
-	fs.StringVar(&f.to, "to", string(convert.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
-	fs.StringVarP(&f.kind, "type", "t", string(convert.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
+	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
+	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
-	fs.StringVar(&f.contexts, "contexts", string(convert.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
-	fs.StringVar(&f.missing, "missing", string(convert.MissingFail), "pages that IN lacks: fail, zero, drop")
+	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
+	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that IN lacks: fail, zero, drop")
 	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
@@ -78,7 +83,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
-	fs.StringVar(&f.sparse, "sparse", string(convert.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
+	fs.StringVar(&f.sparse, "sparse", string(plan.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 
@@ -88,22 +93,22 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 	if len(args) == 2 {
 		out = args[1]
 	}
-	report, err := a.convertFile(ctx, in, out, f)
+	converted, err := a.convertFile(ctx, in, out, f)
 	return a.finish(outcome{
 		schema: convertSchema, err: err,
-		document: func(h header, e *convert.ErrorReport) any { return document{h, report, e} },
+		document: func(h header, e *report.Error) any { return document{h, converted, e} },
 		text: func() error {
 			if f.quiet || err != nil {
 				return nil
 			}
-			return a.printConverted(report)
+			return a.printConverted(converted)
 		},
 	})
 }
 
 // printConverted prints what was done; of a stream to standard error, where a log
 // gets one line.
-func (a *app) printConverted(r *convert.Report) error {
+func (a *app) printConverted(r *report.Report) error {
 	w := a.stdout
 	if r.Output.Path == convert.Stdout && !r.Output.DryRun {
 		if a.logs() {
@@ -120,14 +125,14 @@ func (a *app) printConverted(r *convert.Report) error {
 
 // suffix is what OUT defaults to behind IN.
 func (f *convertFlags) suffix() string {
-	if f.to == string(convert.FormatELF) {
+	if f.to == string(plan.FormatELF) {
 		return ".vmcore"
 	}
 	return ".dmp"
 }
 
 // convertFile turns flags into options; the report is nil after a usage error.
-func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*convert.Report, error) {
+func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*report.Report, error) {
 	if err := a.checkReport(in, out); err != nil {
 		return nil, err
 	}
@@ -136,13 +141,13 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 		return nil, err
 	}
 	if a.out.json && out == convert.Stdout && !f.dryRun {
-		return nil, &convert.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
+		return nil, &stage.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
 	}
 	if out == convert.Stdout && !f.dryRun && isTerminal(a.stdout) {
-		return nil, &convert.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
+		return nil, &stage.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
 	}
 	if in == convert.Stdout {
-		return nil, &convert.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
+		return nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
 	opt.Progress = a.startProgress(f.quiet)
 	report, err := convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
@@ -151,7 +156,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 
 // nameForce adds the flag that lets an existing file be replaced.
 func nameForce(err error) error {
-	if !errors.Is(err, convert.ErrExists) {
+	if !errors.Is(err, plan.ErrExists) {
 		return err
 	}
 	return fmt.Errorf("%w (use --force to replace it)", err)
@@ -162,41 +167,41 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, err
 	}
-	contexts, err := convert.ParseContextMode(f.contexts)
+	contexts, err := plan.ParseContextMode(f.contexts)
 	if err != nil {
 		return convert.Options{}, err
 	}
-	missing, err := convert.ParseMissingMode(f.missing)
+	missing, err := plan.ParseMissingMode(f.missing)
 	if err != nil {
 		return convert.Options{}, err
 	}
-	kind, err := convert.ParseOutputType(f.kind)
+	kind, err := plan.ParseOutputType(f.kind)
 	if err != nil {
 		return convert.Options{}, err
 	}
-	sparse, err := convert.ParseSparseMode(f.sparse)
+	sparse, err := plan.ParseSparseMode(f.sparse)
 	if err != nil {
 		return convert.Options{}, err
 	}
-	to, err := convert.ParseOutputFormat(f.to)
+	to, err := plan.ParseOutputFormat(f.to)
 	if err != nil {
 		return convert.Options{}, err
 	}
-	if len(f.keep) > 0 && kind != convert.OutputKernel {
-		return convert.Options{}, &convert.UsageError{Reason: "--keep-process goes with --type=kernel"}
+	if len(f.keep) > 0 && kind != plan.OutputKernel {
+		return convert.Options{}, &stage.UsageError{Reason: "--keep-process goes with --type=kernel"}
 	}
 	keep := make([]uint64, 0, len(f.keep))
 	for _, pid := range f.keep {
 		keep = append(keep, uint64(pid))
 	}
-	if f.given("jobs") && (f.jobs < 1 || f.jobs > convert.MaxWorkers) {
-		return convert.Options{}, &convert.UsageError{Reason: "--jobs takes 1 to 16"}
+	if f.given("jobs") && (f.jobs < 1 || f.jobs > plan.MaxWorkers) {
+		return convert.Options{}, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Source: convert.SourceOptions{Input: input},
-		Plan:   convert.PlanOptions{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, To: to, Strict: f.strict},
-		Write:  convert.WriteOptions{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
-		Guest:  convert.GuestOptions{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
+		Source: source.Options{Input: input},
+		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, To: to, Strict: f.strict},
+		Write:  plan.WriteOptions{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
+		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
 		DryRun: f.dryRun,
 	}, nil
 }

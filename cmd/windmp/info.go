@@ -6,23 +6,25 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
+	"windmp/convert/guest"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
 
-	"windmp/convert"
+	"github.com/spf13/cobra"
 )
 
 const infoSchema = "windmp/info/v1"
 
 type infoDocument struct {
 	header
-	*convert.InfoReport
+	*inspect.InfoReport
 	// Error is the report's, or that of a usage error, when there is none.
-	Error *convert.ErrorReport `json:"error,omitempty"`
+	Error *report.Error `json:"error,omitempty"`
 }
 
 type infoFlags struct {
 	source  sourceFlags
-	opt     convert.InfoOptions
+	opt     inspect.InfoOptions
 	verbose bool
 }
 
@@ -55,14 +57,14 @@ func (a *app) infoCommand() *cobra.Command {
 }
 
 func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
-	var r *convert.InfoReport
+	var r *inspect.InfoReport
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
-		r, err = convert.InfoFile(ctx, path, f.opt)
+		r, err = inspect.InfoFile(ctx, path, f.opt)
 	}
 	return a.finish(outcome{
 		schema: infoSchema, err: err,
-		document: func(h header, e *convert.ErrorReport) any { return infoDocument{h, r, e} },
+		document: func(h header, e *report.Error) any { return infoDocument{h, r, e} },
 		text: func() error {
 			if r == nil || r.Input.Format == "" {
 				return nil
@@ -74,7 +76,7 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 	})
 }
 
-func printInfo(t *text, r *convert.InfoReport, verbose bool) {
+func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	t.row("file", "%s, %s", r.Input.Path, ibytes(r.Input.Size))
 	t.more("%s", r.Input.Description)
 	if d := r.Dump; d != nil && d.Comment != "" {
@@ -83,7 +85,7 @@ func printInfo(t *text, r *convert.InfoReport, verbose bool) {
 	printSystem(t, r.System)
 	printBugCheck(t, r.Bug)
 	printKernel(t, r.Kernel)
-	machine := convert.MachineX64
+	machine := guest.MachineX64
 	if r.System != nil {
 		machine = r.System.Machine
 	}
@@ -100,12 +102,12 @@ func printInfo(t *text, r *convert.InfoReport, verbose bool) {
 	t.findings(r.Findings, verbose)
 }
 
-func printSystem(t *text, s *convert.SystemReport) {
+func printSystem(t *text, s *report.System) {
 	if s == nil {
 		return
 	}
 	line := fmt.Sprintf("%s (build %d)", systemName(s), s.Build)
-	if s.Machine == convert.MachineX86 {
+	if s.Machine == guest.MachineX86 {
 		line += ", 32-bit"
 	}
 	if s.Product != "" {
@@ -128,7 +130,7 @@ func uptime(seconds float64) string {
 	return (time.Duration(seconds) * time.Second).String()
 }
 
-func printBugCheck(t *text, b *convert.BugCheckDetail) {
+func printBugCheck(t *text, b *report.BugCheckDetail) {
 	switch {
 	case b == nil:
 		t.row("bug check", "not known")
@@ -146,7 +148,7 @@ func printBugCheck(t *text, b *convert.BugCheckDetail) {
 	}
 }
 
-func printKernel(t *text, k *convert.ImageReport) {
+func printKernel(t *text, k *inspect.ImageReport) {
 	if k == nil {
 		return
 	}
@@ -159,17 +161,17 @@ func printKernel(t *text, k *convert.ImageReport) {
 }
 
 // systemName is the name of a Windows, of whatever build.
-func systemName(s *convert.SystemReport) string { return cmp.Or(s.Name, "Windows") }
+func systemName(s *report.System) string { return cmp.Or(s.Name, "Windows") }
 
 // instructionPointer is the name of the register.
 func instructionPointer(machine string) string {
-	if machine == convert.MachineX86 {
+	if machine == guest.MachineX86 {
 		return "eip"
 	}
 	return "rip"
 }
 
-func printCPU(t *text, machine string, c convert.CPUInfo) {
+func printCPU(t *text, machine string, c inspect.CPUInfo) {
 	label := fmt.Sprintf("cpu %d", c.Index)
 	if c.Error != "" {
 		t.row(label, "%s", c.Error)
@@ -182,7 +184,7 @@ func printCPU(t *text, machine string, c convert.CPUInfo) {
 // memoryRows bounds the ranges that are printed.
 const memoryRows = 16
 
-func printMemory(t *text, m convert.MemoryMap) {
+func printMemory(t *text, m inspect.MemoryMap) {
 	t.row("memory", "%s in %s", ibytes(m.Held), plural(m.Count, "range"))
 	end := uint64(0)
 	for i, r := range m.Ranges {
@@ -201,7 +203,7 @@ func printMemory(t *text, m convert.MemoryMap) {
 	}
 }
 
-func printModules(t *text, list []convert.ImageReport) {
+func printModules(t *text, list []inspect.ImageReport) {
 	if len(list) == 0 {
 		return
 	}
@@ -217,7 +219,7 @@ func printModules(t *text, list []convert.ImageReport) {
 	}
 }
 
-func printProcesses(t *text, list []convert.ProcessInfo) {
+func printProcesses(t *text, list []inspect.ProcessInfo) {
 	if len(list) == 0 {
 		return
 	}
@@ -227,7 +229,7 @@ func printProcesses(t *text, list []convert.ProcessInfo) {
 	}
 }
 
-func printUnloaded(t *text, list []convert.Unloaded) {
+func printUnloaded(t *text, list []inspect.Unloaded) {
 	if len(list) == 0 {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"windmp/convert"
+	"windmp/convert/stage"
 	"windmp/physmem"
 )
 
@@ -30,10 +30,10 @@ func (f *inputFlags) options() (physmem.Options, error) {
 		opt.Format = ""
 	}
 	if len(opt.Holes) > 0 && opt.Format != physmem.FormatRaw {
-		return opt, &convert.UsageError{Reason: "--hole goes with --format=raw"}
+		return opt, &stage.UsageError{Reason: "--hole goes with --format=raw"}
 	}
 	if err := opt.Check(); err != nil {
-		return opt, &convert.UsageError{Reason: "--" + strings.Replace(err.Error(), "holes:", "hole:", 1)}
+		return opt, &stage.UsageError{Reason: "--" + strings.Replace(err.Error(), "holes:", "hole:", 1)}
 	}
 	return opt, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/stage"
 	"windmp/physmem"
 )
 
@@ -54,7 +54,7 @@ func TestInputFlags(t *testing.T) {
 			var opt physmem.Options
 			if err == nil {
 				if opt, err = f.options(); err != nil {
-					var usage *convert.UsageError
+					var usage *stage.UsageError
 					require.ErrorAs(t, err, &usage)
 				}
 			}

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )
 
@@ -39,24 +40,24 @@ func TestInterruptLeavesNothing(t *testing.T) {
 func TestInterruptIsReported(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	core, report := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "report.json")
+	core, written := filepath.Join(dir, "guest.vmcore"), filepath.Join(dir, "report.json")
 	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
-	cmd := startBlockedWith(t, core, []string{"--report", report, "--log-format=json", "--progress=json"})
+	cmd := startBlockedWith(t, core, []string{"--report", written, "--log-format=json", "--progress=json"})
 	if err := interrupt(cmd.Process); err != nil {
 		t.Skipf("NOT RUN: this process can't interrupt another one: %v", err)
 	}
 	_ = cmd.Wait() // the exit code says more
 	assert.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode())
-	text, err := os.ReadFile(report)
+	text, err := os.ReadFile(written)
 	require.NoError(t, err)
 	require.NoError(t, validate(schemaDir, text))
 	var d struct {
-		ExitCode int                 `json:"exit_code"`
-		Error    convert.ErrorReport `json:"error"`
+		ExitCode int          `json:"exit_code"`
+		Error    report.Error `json:"error"`
 	}
 	require.NoError(t, json.Unmarshal(text, &d))
 	assert.Equal(t, exitInterrupted, d.ExitCode)
-	assert.Equal(t, string(convert.StageWrite), d.Error.Stage)
+	assert.Equal(t, string(stage.Write), d.Error.Stage)
 	said := fmt.Sprint(cmd.Stderr)
 	assert.Contains(t, said, `"message":"interrupted, nothing was left behind","stage":"write","exit_code":130}`)
 	assert.Contains(t, said, `"event":"failed","stage":"write"`)

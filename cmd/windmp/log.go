@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"windmp/convert"
+	"windmp/convert/report"
 )
 
 // logSchema names the lines of --log-format=json.
@@ -66,7 +66,7 @@ func (a *app) printError(err error) {
 	if err == nil || errors.As(err, &printed) && !a.logs() {
 		return
 	}
-	e := convert.ReportError(err)
+	e := report.OfError(err)
 	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Stage: e.Stage, ExitCode: exitCode(err)}
 	if errors.Is(err, context.Canceled) {
 		line.Message = "interrupted, nothing was left behind"

@@ -11,12 +11,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/convert"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 )
 
 // Steps of a run that are not the conversion's.
 const (
-	stagePrint  convert.Stage = "print"
-	stageReport convert.Stage = "report"
+	stagePrint  stage.Stage = "print"
+	stageReport stage.Stage = "report"
 )
 
 // outputFlags say where the outcome of a command goes.
@@ -42,7 +44,7 @@ type outcome struct {
 	// told is set when text tells what err is about.
 	told bool
 	// document makes the document; e is for one whose report has no error.
-	document func(h header, e *convert.ErrorReport) any
+	document func(h header, e *report.Error) any
 	// text prints for people; nil prints nothing.
 	text func() error
 }
@@ -53,15 +55,15 @@ func (a *app) finish(o outcome) error {
 	a.finished = true
 	a.progress.clear()
 	var late error
-	fail := func(stage convert.Stage, err error) {
+	fail := func(in stage.Stage, err error) {
 		if err != nil {
-			late = errors.Join(late, &convert.StageError{Stage: stage, Err: err})
+			late = errors.Join(late, &stage.Error{Stage: in, Err: err})
 		}
 	}
 	document := func() any {
-		e := convert.ReportError(errors.Join(o.err, late))
+		e := report.OfError(errors.Join(o.err, late))
 		if o.told {
-			e = convert.ReportError(late)
+			e = report.OfError(late)
 		}
 		return o.document(newHeader(o.schema, errors.Join(o.err, late)), e)
 	}
@@ -91,7 +93,7 @@ func (a *app) finish(o outcome) error {
 // finishEarly is finish for a run that ended before its command began, for an
 // option or argument that makes no sense.
 func (a *app) finishEarly(cmd *cobra.Command, args []string, err error) error {
-	var usage *convert.UsageError
+	var usage *stage.UsageError
 	if a.finished || !errors.As(err, &usage) {
 		return err
 	}
@@ -106,10 +108,10 @@ func (a *app) finishEarly(cmd *cobra.Command, args []string, err error) error {
 	return a.finish(outcome{
 		schema: "windmp/" + cmd.Name() + "/v1",
 		err:    errors.Join(err, a.checkReport(without(args, "--report")...)),
-		document: func(h header, e *convert.ErrorReport) any {
+		document: func(h header, e *report.Error) any {
 			return struct {
 				header
-				Error *convert.ErrorReport `json:"error,omitempty"`
+				Error *report.Error `json:"error,omitempty"`
 			}{h, e}
 		},
 	})
@@ -147,11 +149,11 @@ func (a *app) checkReport(others ...string) error {
 	}
 	a.out.report = "" // until it is known to be good
 	if path == convert.Stdout {
-		return &convert.UsageError{Reason: "--report wants the name of a file", Hint: "--json prints the document on standard output"}
+		return &stage.UsageError{Reason: "--report wants the name of a file", Hint: "--json prints the document on standard output"}
 	}
 	for _, other := range others {
 		if sameFile(path, other) {
-			return &convert.UsageError{Reason: "--report and another argument name the same file: " + path, Hint: "name another file for the report"}
+			return &stage.UsageError{Reason: "--report and another argument name the same file: " + path, Hint: "name another file for the report"}
 		}
 	}
 	if err := checkReplaced(path); err != nil {
@@ -159,10 +161,10 @@ func (a *app) checkReport(others ...string) error {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), reportTemp)
 	if err != nil {
-		return &convert.StageError{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	if err := errors.Join(tmp.Close(), os.Remove(tmp.Name())); err != nil {
-		return &convert.StageError{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	a.out.report = path
 	return nil
@@ -178,23 +180,23 @@ func checkReplaced(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return &convert.StageError{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stageReport, Err: err}
 	case !st.Mode().IsRegular():
-		return &convert.UsageError{Reason: fmt.Sprintf("the report %s is not a regular file", path), Hint: "--json prints the document on standard output"}
+		return &stage.UsageError{Reason: fmt.Sprintf("the report %s is not a regular file", path), Hint: "--json prints the document on standard output"}
 	case st.Size() == 0:
 		return nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return &convert.StageError{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
 	var first [1]byte
 	if _, err := f.ReadAt(first[:], 0); err != nil {
-		return &convert.StageError{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	if first[0] != '{' {
-		return &convert.UsageError{Reason: fmt.Sprintf("%s exists and is no report", path), Hint: "name another file for the report"}
+		return &stage.UsageError{Reason: fmt.Sprintf("%s exists and is no report", path), Hint: "name another file for the report"}
 	}
 	return nil
 }

@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"windmp/convert/finding"
+	"windmp/convert/report"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"windmp/convert"
 )
 
 // ended is what a run left that came to its end with err, with a report whose
@@ -22,7 +23,7 @@ func ended(t *testing.T, asJSON bool, err error) (code int, stdout, stderr strin
 	a.out.json, a.out.report = asJSON, filepath.Join(t.TempDir(), "gone", "report.json")
 	err = a.finish(outcome{
 		schema: convertSchema, err: err,
-		document: func(h header, e *convert.ErrorReport) any { return document{header: h, Error: e} },
+		document: func(h header, e *report.Error) any { return document{header: h, Error: e} },
 		text:     func() error { _, err := out.WriteString("done\n"); return err },
 	})
 	a.printError(err)
@@ -45,7 +46,7 @@ func TestReportFailsAtTheEnd(t *testing.T) {
 	assert.Equal(t, exitFailed, d.ExitCode)
 	assert.Equal(t, string(stageReport), d.Error.Stage)
 
-	code, _, stderr = ended(t, false, &convert.RefusedError{Finding: convert.Finding{Message: "no good"}})
+	code, _, stderr = ended(t, false, &finding.RefusedError{Finding: finding.Finding{Message: "no good"}})
 	assert.Equal(t, exitVerdict, code, "the run's own failure decides")
 	assert.Contains(t, stderr, "no good")
 	assert.Contains(t, stderr, "report: ")

@@ -8,15 +8,17 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/report"
 )
 
 // document is the one JSON document of a run.
 type document struct {
 	header
-	*convert.Report
+	*report.Report
 	// Error stands in for the report's after a usage error, when there is none.
-	Error *convert.ErrorReport `json:"error,omitempty"`
+	Error *report.Error `json:"error,omitempty"`
 }
 
 // printable makes text safe for a terminal: what is not printable, such as the
@@ -28,7 +30,7 @@ func printable(s string) string {
 }
 
 // printConvert prints the outcome of a conversion for people.
-func printConvert(w *bytes.Buffer, r *convert.Report) {
+func printConvert(w *bytes.Buffer, r *report.Report) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		_, _ = tw.Write([]byte(name + "\t" + printable(fmt.Sprintf(format, args...)) + "\n")) // into memory
@@ -49,9 +51,9 @@ func printConvert(w *bytes.Buffer, r *convert.Report) {
 	printFindings(w, r)
 }
 
-func guestText(g *convert.GuestReport) string {
+func guestText(g *report.Guest) string {
 	width := ""
-	if g.Machine == convert.MachineX86 {
+	if g.Machine == guest.MachineX86 {
 		width = "32-bit, "
 	}
 	s := fmt.Sprintf("Windows build %d, %s%d processors, kernel at %#x", g.Build, width, g.NumberProcessors, uint64(g.KernelBase))
@@ -64,7 +66,7 @@ func guestText(g *convert.GuestReport) string {
 	return s
 }
 
-func bugCheckText(bc *convert.BugCheckReport) string {
+func bugCheckText(bc *report.BugCheck) string {
 	if !bc.Crashed {
 		return fmt.Sprintf("none, the guest was live (%#x)", uint64(bc.Code))
 	}
@@ -72,7 +74,7 @@ func bugCheckText(bc *convert.BugCheckReport) string {
 	return fmt.Sprintf("%#x (%#x, %#x, %#x, %#x)", uint64(bc.Code), uint64(p[0]), uint64(p[1]), uint64(p[2]), uint64(p[3]))
 }
 
-func cpuText(machine string, c convert.CPUReport) string {
+func cpuText(machine string, c report.CPU) string {
 	s := fmt.Sprintf("%s %#x, registers: %s", instructionPointer(machine), uint64(c.Rip), c.Contexts)
 	if c.Note != "" {
 		s += " (" + c.Note + ")"
@@ -86,7 +88,7 @@ func cpuText(machine string, c convert.CPUReport) string {
 	return s
 }
 
-func outputText(r *convert.Report) string {
+func outputText(r *report.Report) string {
 	o := r.Output
 	verb := "written"
 	if o.DryRun {
@@ -107,7 +109,7 @@ func outputText(r *convert.Report) string {
 }
 
 // printPlan prints what --dry-run is for: every change of header and memory.
-func printPlan(w *bytes.Buffer, r *convert.Report) {
+func printPlan(w *bytes.Buffer, r *report.Report) {
 	fmt.Fprintln(w, "\nheader fields that differ from the guest's:")
 	for _, i := range r.Improvements {
 		fmt.Fprintf(w, "  %s: %s -> %s (%s)\n", i.Field, printable(i.From), printable(i.To), printable(i.Reason))
@@ -119,10 +121,10 @@ func printPlan(w *bytes.Buffer, r *convert.Report) {
 }
 
 // printFindings prints what is worse than info in full, and counts the rest.
-func printFindings(w *bytes.Buffer, r *convert.Report) {
+func printFindings(w *bytes.Buffer, r *report.Report) {
 	rest := 0
 	for _, f := range r.Findings {
-		if f.Severity == convert.SeverityInfo || f.Severity == convert.SeverityOK {
+		if f.Severity == finding.SeverityInfo || f.Severity == finding.SeverityOK {
 			if !r.Output.DryRun {
 				rest++
 				continue

@@ -6,10 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"windmp/convert/report"
+	"windmp/convert/stage"
+
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
-
-	"windmp/convert"
 )
 
 // progressSchema names the lines of --progress=json.
@@ -56,7 +57,7 @@ type progress struct {
 
 	mu         sync.Mutex
 	start      time.Time
-	at         convert.Progress
+	at         stage.Progress
 	stageStart time.Time
 	stageFrom  int64 // bytes that were done when the stage began
 	last       time.Time
@@ -64,7 +65,7 @@ type progress struct {
 }
 
 // startProgress begins to show progress; nil is for none.
-func (a *app) startProgress(quiet bool) func(convert.Progress) {
+func (a *app) startProgress(quiet bool) func(stage.Progress) {
 	mode := a.out.progress.value
 	if mode == "none" || mode == "auto" && (quiet || a.logs() || !isTerminal(a.stderr)) {
 		return nil
@@ -78,7 +79,7 @@ func newProgress(w io.Writer, json bool) *progress {
 }
 
 // update is a convert.Options.Progress function.
-func (p *progress) update(at convert.Progress) {
+func (p *progress) update(at stage.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.at
@@ -112,7 +113,7 @@ func (p *progress) line(l progressLine) {
 }
 
 // drawBar draws a stage that counts bytes.
-func (p *progress) drawBar(before convert.Stage) {
+func (p *progress) drawBar(before stage.Stage) {
 	if p.at.Stage != before {
 		p.removeBar()
 	}
@@ -161,7 +162,7 @@ func (a *app) endProgress(err error) {
 	code := exitCode(err)
 	l := progressLine{Event: eventDone, ExitCode: &code}
 	if code != exitOK {
-		l.Event, l.Stage = eventFailed, convert.ReportError(err).Stage
+		l.Event, l.Stage = eventFailed, report.OfError(err).Stage
 	}
 	p.line(l)
 }

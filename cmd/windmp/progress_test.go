@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"windmp/convert/stage"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"windmp/convert"
 )
 
 func progressLines(t *testing.T, out *bytes.Buffer) (all []progressLine) {
@@ -35,10 +35,10 @@ func TestProgressIsThrottled(t *testing.T) {
 			p.last = p.last.Add(-lineEvery) // as if so much time had passed
 			p.stageStart = p.stageStart.Add(-lineEvery)
 		}
-		p.update(convert.Progress{Stage: convert.StageWrite, Done: done, Total: total})
+		p.update(stage.Progress{Stage: stage.Write, Done: done, Total: total})
 	}
-	p.update(convert.Progress{Stage: convert.StageWrite, Done: total, Total: total})
-	p.update(convert.Progress{Stage: convert.StageSync})
+	p.update(stage.Progress{Stage: stage.Write, Done: total, Total: total})
+	p.update(stage.Progress{Stage: stage.Sync})
 	said := progressLines(t, &out)
 	require.GreaterOrEqual(t, len(said), 4)
 	assert.Less(t, len(said), 20, "a slow machine gets some more")
@@ -59,11 +59,11 @@ func TestProgressOfASecondPass(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, true)
 	for _, done := range []int64{0, 1 << 30, 0} {
-		p.update(convert.Progress{Stage: convert.StageKernel, Done: done, Total: 1 << 30})
+		p.update(stage.Progress{Stage: stage.Kernel, Done: done, Total: 1 << 30})
 	}
 	p.stageStart = p.stageStart.Add(-time.Second)
 	p.last = p.last.Add(-lineEvery)
-	p.update(convert.Progress{Stage: convert.StageKernel, Done: 1 << 20, Total: 1 << 30})
+	p.update(stage.Progress{Stage: stage.Kernel, Done: 1 << 20, Total: 1 << 30})
 	said := progressLines(t, &out)
 	last := said[len(said)-1]
 	assert.Equal(t, int64(1<<20), last.Done)

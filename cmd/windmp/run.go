@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/physmem"
 )
 
@@ -85,7 +87,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("windmp {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
+		return &stage.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
 	})
 	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.symbolsCommand(), a.vtopCommand(),
 		a.versionCommand(), a.completionCommand())
@@ -99,7 +101,7 @@ func (a *app) rootCommand() *cobra.Command {
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &convert.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
+			return &stage.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
 		}
 		return nil
 	}
@@ -114,15 +116,15 @@ func (e *printedError) Unwrap() error { return e.err }
 
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {
-	var usage *convert.UsageError
-	var refused *convert.RefusedError
+	var usage *stage.UsageError
+	var refused *finding.RefusedError
 	var format *physmem.FormatError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.Is(err, convert.ErrExists):
+	case errors.As(err, &usage), errors.Is(err, plan.ErrExists):
 		return exitUsage
 	case errors.As(err, &refused):
 		if refused.Unsupported {

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
+	"windmp/convert/report"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"windmp/convert"
 )
 
 var updateSchemas = flag.Bool("update-schemas", false, "write docs/schema anew from the types")
@@ -135,7 +135,7 @@ func (g *schemaWriter) object(t reflect.Type) map[string]any {
 
 func (g *schemaWriter) schema(t reflect.Type) map[string]any {
 	switch {
-	case t == reflect.TypeFor[convert.Hex]():
+	case t == reflect.TypeFor[report.Hex]():
 		return map[string]any{"type": "string", "pattern": "^0x[0-9a-f]{1,16}$"}
 	case t.Kind() == reflect.Pointer:
 		return g.schema(t.Elem())

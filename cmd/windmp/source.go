@@ -3,7 +3,8 @@ package main
 import (
 	"github.com/spf13/pflag"
 
-	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/source"
 )
 
 // sourceFlags are the flags of the commands that only look: what the file does
@@ -27,9 +28,9 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 
 // prepare turns the flags of a command that looks at one file into options, once
 // it is known that its report can be written.
-func (a *app) prepare(f *sourceFlags, path string) (convert.SourceOptions, convert.GuestOptions, error) {
+func (a *app) prepare(f *sourceFlags, path string) (source.Options, guest.Options, error) {
 	if err := a.checkReport(path); err != nil {
-		return convert.SourceOptions{}, convert.GuestOptions{}, err
+		return source.Options{}, guest.Options{}, err
 	}
 	source, guest, err := f.options()
 	source.Progress = a.startProgress(false)
@@ -37,7 +38,7 @@ func (a *app) prepare(f *sourceFlags, path string) (convert.SourceOptions, conve
 	return source, guest, err
 }
 
-func (f *sourceFlags) options() (convert.SourceOptions, convert.GuestOptions, error) {
+func (f *sourceFlags) options() (source.Options, guest.Options, error) {
 	input, err := f.input.options()
-	return convert.SourceOptions{Input: input}, convert.GuestOptions{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
+	return source.Options{Input: input}, guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
 }

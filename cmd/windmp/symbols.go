@@ -4,22 +4,23 @@ import (
 	"context"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
 
-	"windmp/convert"
+	"github.com/spf13/cobra"
 )
 
 const symbolsSchema = "windmp/symbols/v1"
 
 type symbolsDocument struct {
 	header
-	*convert.SymbolsReport
-	Error *convert.ErrorReport `json:"error,omitempty"`
+	*inspect.SymbolsReport
+	Error *report.Error `json:"error,omitempty"`
 }
 
 type symbolsFlags struct {
 	source   sourceFlags
-	opt      convert.SymbolsOptions
+	opt      inspect.SymbolsOptions
 	manifest bool
 }
 
@@ -52,20 +53,20 @@ func (a *app) symbolsCommand() *cobra.Command {
 }
 
 func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) error {
-	var r *convert.SymbolsReport
+	var r *inspect.SymbolsReport
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
-		r, err = convert.SymbolsFile(ctx, path, f.opt)
+		r, err = inspect.SymbolsFile(ctx, path, f.opt)
 	}
 	return a.finish(outcome{
 		schema: symbolsSchema, err: err,
-		document: func(h header, e *convert.ErrorReport) any { return symbolsDocument{h, r, e} },
+		document: func(h header, e *report.Error) any { return symbolsDocument{h, r, e} },
 		text:     func() error { return a.printSymbols(r, f) },
 	})
 }
 
 // printSymbols prints the list in the form that was asked for.
-func (a *app) printSymbols(r *convert.SymbolsReport, f *symbolsFlags) error {
+func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 	if r == nil || len(r.Modules) == 0 {
 		return nil
 	}
@@ -85,7 +86,7 @@ func (a *app) printSymbols(r *convert.SymbolsReport, f *symbolsFlags) error {
 	return nil
 }
 
-func printSymbols(t *text, r *convert.SymbolsReport) {
+func printSymbols(t *text, r *inspect.SymbolsReport) {
 	for i := range r.Modules {
 		m := &r.Modules[i]
 		t.line("%#016x %s", uint64(m.Base), clip(m.Name, columns-19))
@@ -102,7 +103,7 @@ func printSymbols(t *text, r *convert.SymbolsReport) {
 
 // complainUnreadable names on standard error what the lists for machines leave
 // out.
-func (a *app) complainUnreadable(r *convert.SymbolsReport) {
+func (a *app) complainUnreadable(r *inspect.SymbolsReport) {
 	for i := range r.Modules {
 		if m := &r.Modules[i]; !m.Readable {
 			a.say(logLine{Level: levelWarn, Message: cell(m.Name) + ": symbols not known: " + m.Error})

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/term"
+	"windmp/convert/finding"
 
-	"windmp/convert"
+	"golang.org/x/term"
 )
 
 // columns is the width that text output keeps to.
@@ -125,10 +125,10 @@ func (t *text) verdict(v string) string {
 
 // findings prints what is worse than info in full, all of them when asked to, and
 // counts the rest.
-func (t *text) findings(list []convert.Finding, all bool) {
+func (t *text) findings(list []finding.Finding, all bool) {
 	rest := 0
 	for _, f := range list {
-		if !all && (f.Severity == convert.SeverityInfo || f.Severity == convert.SeverityOK) {
+		if !all && (f.Severity == finding.SeverityInfo || f.Severity == finding.SeverityOK) {
 			rest++
 			continue
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/spf13/cobra"
+	"windmp/convert/report"
 
-	"windmp/convert"
+	"github.com/spf13/cobra"
 )
 
 // versionSchema names the JSON document of windmp version.
@@ -104,7 +104,7 @@ func version() string { return thisBuild().Version }
 type versionDocument struct {
 	header
 	buildInfo
-	Error *convert.ErrorReport `json:"error,omitempty"` // of a usage error
+	Error *report.Error `json:"error,omitempty"` // of a usage error
 }
 
 func (a *app) versionCommand() *cobra.Command {

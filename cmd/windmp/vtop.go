@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
+	"windmp/convert/stage"
 
-	"windmp/convert"
+	"github.com/spf13/cobra"
 )
 
 const vtopSchema = "windmp/vtop/v1"
 
 type vtopDocument struct {
 	header
-	*convert.WalkReport
-	Error *convert.ErrorReport `json:"error,omitempty"`
+	*inspect.WalkReport
+	Error *report.Error `json:"error,omitempty"`
 }
 
 type vtopFlags struct {
 	source sourceFlags
-	opt    convert.WalkOptions
+	opt    inspect.WalkOptions
 }
 
 const vtopLong = `Vtop walks the page tables for each address, from the top down: where each entry
@@ -63,7 +65,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 	r, err := a.walk(ctx, args, f)
 	return a.finish(outcome{
 		schema: vtopSchema, err: err,
-		document: func(h header, e *convert.ErrorReport) any { return vtopDocument{h, r, e} },
+		document: func(h header, e *report.Error) any { return vtopDocument{h, r, e} },
 		text: func() error {
 			if err != nil {
 				return nil
@@ -75,7 +77,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 	})
 }
 
-func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*convert.WalkReport, error) {
+func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.WalkReport, error) {
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, args[0]); err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*convert.W
 		vas = append(vas, va)
 	}
 	f.opt.DTB = uint64(f.source.dtb)
-	return convert.WalkFile(ctx, args[0], vas, f.opt)
+	return inspect.WalkFile(ctx, args[0], vas, f.opt)
 }
 
 // parseVA is as the flag's type, but takes 0.
@@ -99,12 +101,12 @@ func parseVA(s string) (uint64, error) {
 		return 0, nil
 	}
 	if err := a.Set(s); err != nil {
-		return 0, &convert.UsageError{Reason: fmt.Sprintf("%q is no address: %v", s, err)}
+		return 0, &stage.UsageError{Reason: fmt.Sprintf("%q is no address: %v", s, err)}
 	}
 	return uint64(a), nil
 }
 
-func printVtop(t *text, r *convert.WalkReport) {
+func printVtop(t *text, r *inspect.WalkReport) {
 	t.line("page tables at %#x, %d levels %s", uint64(r.DTB), r.Levels, r.Process)
 	for i := range r.Walks {
 		w := &r.Walks[i]

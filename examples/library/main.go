@@ -11,6 +11,7 @@ import (
 	"os/signal"
 
 	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/physmem"
 )
 
@@ -33,7 +34,7 @@ func main() {
 func run(ctx context.Context, w io.Writer, in, out string) error {
 	report, err := convert.File(ctx, in, out, nil, convert.Options{})
 
-	var refused *convert.RefusedError
+	var refused *finding.RefusedError
 	switch {
 	case errors.As(err, &refused): // no dump worth opening can be made
 		return fmt.Errorf("%s, %s: %w", refused.Finding.ID, refused.Finding.Advice, err)

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
@@ -32,7 +34,7 @@ func build(t *testing.T, opt options) (path string, im *physmem.Image) {
 func converted(t *testing.T, path string) []byte {
 	t.Helper()
 	dump := filepath.Join(t.TempDir(), "big.dmp")
-	r, err := convert.File(t.Context(), path, dump, nil, convert.Options{Write: convert.WriteOptions{NoSync: true}})
+	r, err := convert.File(t.Context(), path, dump, nil, convert.Options{Write: plan.WriteOptions{NoSync: true}})
 	require.NoError(t, err)
 	assert.Equal(t, "OK", r.Verdict)
 	b, err := os.ReadFile(dump)
@@ -81,7 +83,7 @@ func TestWithoutNote(t *testing.T) {
 	_, im := build(t, options{size: 1 << 20, data: 1 << 20, noNote: true})
 	assert.Nil(t, im.GuestNote())
 	assert.Empty(t, im.CPUs())
-	_, err := convert.Examine(im)
+	_, err := guest.Find(im)
 	require.NoError(t, err)
 }
 

@@ -1,0 +1,51 @@
+package finding
+
+import (
+	"errors"
+
+	"windmp/physmem"
+)
+
+// RefusedError says that the input can't become a dump worth opening. It holds
+// the finding that decided it. The command line turns it into exit code 3, or
+// 4 when Unsupported is set: the input is not a thing that windmp converts.
+type RefusedError struct {
+	Finding     Finding
+	Unsupported bool
+	// Err is the underlying error, nil when the finding says it all.
+	Err error
+}
+
+func (e *RefusedError) Error() string {
+	if e.Finding.Where == "" {
+		return e.Finding.Message
+	}
+	return e.Finding.Message + " (" + e.Finding.Where + ")"
+}
+
+// Unwrap gives the underlying error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// refuse records f as a failure and returns it as an error.
+func (fs *List) Refuse(f Finding, cause error) *RefusedError {
+	f.Severity = SeverityFail
+	fs.Add(f)
+	return &RefusedError{Finding: f, Err: cause}
+}
+
+// blameDisk makes of a refusal an error of reading, if a read of the image failed
+// before: what could not be read says nothing about the guest. The findings that
+// refused become unknown.
+func (fs *List) BlameDisk(im *physmem.Image, err error) error {
+	failure := im.ReadFailure()
+	var refused *RefusedError
+	if failure == nil || err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	for i := range fs.All {
+		if fs.All[i].Severity == SeverityFail {
+			fs.All[i].Severity = SeverityUnknown
+		}
+	}
+	return failure
+}

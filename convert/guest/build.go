@@ -1,0 +1,257 @@
+package guest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"windmp/convert/finding"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
+// dumps of builds 9600 to 26100; ReactOS).
+const (
+	majorFree    = 0xf
+	majorChecked = 0xc
+)
+
+// attributeOffline is DumpIsGeneratedOffline of DUMP_FILE_ATTRIBUTES (Microsoft
+// mindumpdef.h): neither Windows' crash nor its live-dump code wrote the file.
+const attributeOffline = 1 << 5
+
+// buildHeader makes the dump header that Windows would have made, from what lies
+// in its memory. What the plan sets for every dump, it sets for this one: bug check,
+// times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
+// fills them.
+func (g *Guest) buildHeader() error {
+	h := winhdr.NewHeader(Is32(g.Space))
+	g.Header = h
+	d := &g.KDBG.Data
+	h.DirectoryTableBase = uint64(g.Space.DTB)
+	h.PsLoadedModuleList, h.PsActiveProcessHead = d.PsLoadedModuleList, d.PsActiveProcessHead
+	h.PfnDataBase = d.MmPfnDatabase
+	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+	h.PaeEnabled = 0
+	if g.Space.Mode == vtop.ModePAE {
+		h.PaeEnabled = 1
+	}
+	h.WriterStatus, h.KdSecondaryVersion = 0, 0
+	h.Attributes = attributeOffline
+	g.readSharedUserData()
+	g.buildFromSharedData()
+	g.buildVersion()
+	if err := g.buildRuns(); err != nil {
+		return err
+	}
+	g.buildComment()
+	g.Addf(finding.IDHeaderBuilt, finding.SeverityInfo, "", "",
+		"the dump's header is built from the guest's memory: build %d, %d processors, %d runs of memory", h.MinorVersion, h.NumberProcessors, len(g.Runs))
+	return nil
+}
+
+// buildFromSharedData takes what KUSER_SHARED_DATA says.
+func (g *Guest) buildFromSharedData() {
+	h, k := g.Header, g.SharedUserData
+	h.NumberProcessors = g.countFilled()
+	if k == nil {
+		return
+	}
+	h.ProductType, h.SuiteMask = k.NtProductType, k.SuiteMask
+	if k.BootID != 0 {
+		h.BootID = k.BootID
+	}
+	// Processors that were never started have no KPRCB, and behind the last
+	// entry may lie anything.
+	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.MaxProcessors()) {
+		h.NumberProcessors = n
+	}
+}
+
+// countFilled is how many entries from the first on of KiProcessorBlock are
+// usable processors that know their own number.
+func (g *Guest) countFilled() uint32 {
+	list, err := kdbg.Processors(g.Space, g.KDBG, g.Header.MaxProcessors())
+	if err != nil {
+		return 1 // the processors' stage says why there are none
+	}
+	n := uint32(0)
+	for _, p := range list {
+		if p.Err != nil || p.Number != n {
+			break
+		}
+		n++
+	}
+	return max(n, 1)
+}
+
+// buildVersion finds the build: by the version block, else NtBuildLab, else
+// KUSER_SHARED_DATA, which has it since Windows 10.
+func (g *Guest) buildVersion() {
+	h := g.Header
+	h.MajorVersion, h.MinorVersion = majorFree, 0
+	if v := g.versionBlock(); v != nil {
+		h.MajorVersion, h.MinorVersion = uint32(v.Major)&0xff, uint32(v.Minor)
+	} else if lab, err := kdbg.BuildLab(g.Space, g.KDBG); err == nil {
+		h.MinorVersion = labBuild(lab)
+		if strings.Contains(lab, "chk.") {
+			h.MajorVersion = majorChecked
+		}
+	}
+	if h.MinorVersion < h.MinBuild() && g.SharedUserData != nil {
+		h.MinorVersion = g.SharedUserData.NtBuildNumber & MaxBuild
+	}
+	if h.MinorVersion < h.MinBuild() {
+		g.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "WinDbg may take the guest for an old one.",
+			"the build number of the guest is not readable")
+	}
+}
+
+// versionBlock asks each processor's KPCR for KdVersionBlock.
+func (g *Guest) versionBlock() *kdbg.Version {
+	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
+	if err != nil {
+		return nil
+	}
+	for _, p := range list {
+		if p.PCR == 0 {
+			continue
+		}
+		v, err := kdbg.ReadVersion(g.Space, g.KDBG, p.PCR)
+		if err == nil && uint32(v.Machine) == g.Header.Machine() && uint32(v.Minor) >= g.Header.MinBuild() {
+			return v
+		}
+	}
+	return nil
+}
+
+// labBuild is the number at the start of NtBuildLab.
+func labBuild(lab string) uint32 {
+	digits, _, _ := strings.Cut(lab, ".")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// buildRuns lists the guest's memory as Windows itself does, as far as the file
+// holds it: video memory and ROM, which the file holds too, are not in it.
+func (g *Guest) buildRuns() error {
+	runs, err := g.listedRuns()
+	if err != nil {
+		return err
+	}
+	g.Runs = runs
+	g.recoverMemory()
+	var absent []physmem.Range
+	for _, r := range g.Runs {
+		absent = append(absent, g.Image.Missing(RunRange(r))...)
+	}
+	if len(absent) == 0 {
+		return nil
+	}
+	listed := PageCount(g.Runs)
+	g.Runs = WithoutPages(g.Runs, absent)
+	if len(g.Runs) == 0 {
+		return g.Refuse(finding.Finding{
+			ID: finding.IDMissing, Where: finding.RangesText(absent), Message: "the source holds no whole page of the guest's memory",
+			Advice: "Dump the whole guest.",
+		}, nil)
+	}
+	g.Addf(finding.IDMemoryCut, finding.SeverityWarn, finding.RangesText(absent), "Dump the whole guest, without a begin and length, to have it all.",
+		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-PageCount(g.Runs))
+	return nil
+}
+
+// listedRuns is what *MmPhysicalMemoryBlock lists; when that is not readable, what
+// the file holds, less what is video memory or ROM by its place.
+func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
+	list, err := kdbg.PhysicalMemory(g.Space, g.KDBG)
+	if err == nil {
+		runs := make([]winhdr.PhysicalMemoryRun64, 0, len(list))
+		for _, r := range list {
+			runs = append(runs, winhdr.PhysicalMemoryRun64(r))
+		}
+		return runs, nil
+	}
+	runs := guessRuns(g.Image.Ranges())
+	if g.Is32() { // whose page numbers have 32 bits
+		runs = WithoutPages(runs, []physmem.Range{{Start: winhdr.MaxPFN32 * winhdr.PageSize, Size: 1 << 52}})
+	}
+	if len(runs) == 0 {
+		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
+	}
+	g.Addf(finding.IDMemoryGuessed, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.MmPhysicalMemoryBlock).String(),
+		"Video memory or ROM may be among the dump's pages.",
+		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err)
+	return runs, nil
+}
+
+// Where a PC has no memory but devices and ROM: between 640 KiB and 1 MiB, and in
+// the last 1.25 GiB below 4 GiB (QEMU hw/i386/pc.c), where what a file holds is
+// video memory or ROM when it is small.
+const (
+	legacyStart = 0xa0000
+	legacyEnd   = 0x100000
+	pciStart    = 0xb0000000
+	pciEnd      = 1 << 32
+	maxDevice   = 256 << 20
+)
+
+// guessRuns cuts ranges to whole pages that may be RAM.
+func guessRuns(held []physmem.Range) []winhdr.PhysicalMemoryRun64 {
+	var runs []winhdr.PhysicalMemoryRun64
+	add := func(start, end uint64) {
+		first, behind := (start+winhdr.PageSize-1)/winhdr.PageSize, end/winhdr.PageSize
+		if first < behind {
+			runs = append(runs, winhdr.PhysicalMemoryRun64{BasePage: first, PageCount: behind - first})
+		}
+	}
+	for _, r := range held {
+		start, end := r.Start, r.End()
+		switch {
+		case start >= pciStart && end <= pciEnd && r.Size <= maxDevice:
+		case start < legacyEnd && end > legacyStart:
+			add(start, min(end, legacyStart))
+			add(max(start, legacyEnd), end)
+		default:
+			add(start, end)
+		}
+	}
+	return runs
+}
+
+// buildComment names who made the dump, and of what.
+func (g *Guest) buildComment() {
+	const longest = len(g.Header.Comment) - 1
+	text := []byte(fmt.Sprintf("windmp: built offline from %s", g.Image.Describe()))
+	for i, c := range text {
+		if c < ' ' || c > '~' {
+			text[i] = '?'
+		}
+	}
+	// It can only refuse what was just made impossible.
+	_ = g.Header.SetComment(string(text[:min(len(text), longest)]))
+}
+
+// findFlag locates the byte that says that KDBG is encoded, so that the plan can
+// clear it: in the dump, the block no longer is.
+func (g *Guest) findFlag() {
+	if !g.KDBG.Encoded {
+		return
+	}
+	if g.Kernel == nil {
+		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
+		return
+	}
+	at, err := kdbg.FindFlag(newPageCache(g.Image).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
+	if err != nil {
+		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
+		return
+	}
+	g.Flag = at
+}

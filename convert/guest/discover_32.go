@@ -1,0 +1,96 @@
+package guest
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// is32 tells whether a space is one of a 32-bit guest.
+func Is32(space *vtop.Space) bool { return space.PointerSize() == pointerSize32 }
+
+// kernelVA tells whether va may be a kernel address in the space.
+func kernelVA(space *vtop.Space, va vtop.VA) bool {
+	if Is32(space) {
+		return va >= kernelHalf32 && space.Canonical(va)
+	}
+	return va>>63 == 1 && space.Canonical(va)
+}
+
+// widths are the widths that the guest's Windows may have, likelier first, true
+// being 32 bits. An address that the user gives has one, and a processor in 64-bit
+// mode runs no 32-bit kernel. Else, the blocks found say what to try first.
+func (d *discovery) widths() []bool {
+	for _, va := range []uint64{d.opt.KernelBase, d.opt.KDBG} {
+		if va != 0 {
+			return []bool{va <= math.MaxUint32}
+		}
+	}
+	if h := d.g.Header; h != nil {
+		return []bool{h.Is32()}
+	}
+	for _, c := range d.g.Image.CPUs() {
+		if c.HasSystem && !c.Is32 {
+			return []bool{false}
+		}
+	}
+	first := d.g.Image.Is32()
+	if len(d.blocks) > 0 {
+		first = !slices.ContainsFunc(d.blocks, func(c kdbg.Candidate) bool { return !c.Is32 })
+	}
+	return []bool{first, !first}
+}
+
+// levelsToTry are the numbers of levels of page tables with a width, likelier
+// first.
+func (d *discovery) levelsToTry(narrow bool) []int {
+	list := []int{levelsX64, MaxLevels}
+	if narrow {
+		list = []int{levelsPAE, LevelsLegacy}
+	}
+	if d.g.Levels() == list[1] {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// pcrOf is the KPCR of the processor that a vCPU of a 32-bit guest runs: FS leads to it
+// in the kernel, and the GDT says what FS is there.
+func pcrOf(space *vtop.Space, c *physmem.CPU) vtop.VA {
+	fs := vtop.VA(c.KernelFS())
+	if kdbg.CheckPCR(space, fs) == nil {
+		return fs
+	}
+	if pcr, err := kdbg.PCR32(space, vtop.VA(c.GDT.Base)); err == nil {
+		return pcr
+	}
+	return fs
+}
+
+// versionHint is the kernel's base as the version block has it to which a vCPU's
+// KPCR refers, 0 if that is not readable. In a 32-bit guest the first processor's
+// always refers to it.
+func versionHint(space *vtop.Space, c *physmem.CPU) vtop.VA {
+	v, err := kdbg.ReadVersionOf(space, pcrOf(space, c))
+	if err != nil {
+		return 0
+	}
+	return v.KernBase
+}
+
+// fromMemory32 is fromMemory for a 32-bit guest, whose page tables are known by
+// their self-map alone: addresses of 32 bits are too easily mapped by chance.
+func (d *discovery) fromMemory32() (bool, error) {
+	err := vtop.Roots32(d.ctx, d.counted(), d.tableRanges(), func(r vtop.Root) bool {
+		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
+	})
+	return d.block != nil, err
+}
+
+func rootVia(r vtop.Root) string {
+	return fmt.Sprintf("page tables found in memory (%s)", r.Kind)
+}

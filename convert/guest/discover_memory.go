@@ -1,0 +1,174 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+
+	"windmp/convert/report"
+	"windmp/convert/stage"
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// maxImagePage is the largest page, in bytes, in which the kernel's image may begin
+// elsewhere than at its start: 4 MiB without PAE.
+const maxImagePage = 4 << 20
+
+// fromMemory finds the guest in what the file holds, without a vCPU: debugger data
+// blocks by their words, roots of page tables by the low stub, by self-maps and by
+// what they map. Each is believed through the other.
+func (d *discovery) fromMemory() (bool, error) {
+	if err := d.locate(); err != nil {
+		return false, err
+	}
+	for _, narrow := range d.widths() {
+		search := d.fromMemory64
+		if narrow {
+			search = d.fromMemory32
+		}
+		// What one width was tried with is no loss to the other.
+		clear(d.tried)
+		d.places, d.scans, d.searches, d.images = 0, 0, 0, 0
+		if found, err := search(); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// fromMemory64 is fromMemory for an x64 guest.
+func (d *discovery) fromMemory64() (bool, error) {
+	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges(), []*vtop.Mode{vtop.X64, vtop.LA57}) {
+		space := d.cache.space(stub.CR3, stub.Levels)
+		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
+		if d.fromRootAlone(space, via, stub.SystemCall, stub.Target) {
+			return true, nil
+		}
+	}
+	// With no more roots than self-maps, all of memory is read at most once.
+	err := vtop.Roots(d.ctx, d.counted(), d.tableRanges(), d.must(), func(r vtop.Root) bool {
+		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
+	})
+	return d.block != nil, err
+}
+
+// must are addresses that an x64 kernel's page tables map.
+func (d *discovery) must() []vtop.VA {
+	list := []vtop.VA{kdbg.SharedUserDataVA}
+	for _, c := range d.blocks {
+		if c.Is32 {
+			continue
+		}
+		// All candidates of a guest name the same kernel, unless they are decoys.
+		if len(list) > 1 && list[1] != c.KernBase {
+			return list[:1]
+		}
+		if len(list) == 1 {
+			list = append(list, c.KernBase)
+		}
+	}
+	return list
+}
+
+// counted is all memory, for a search whose progress is reported.
+func (d *discovery) counted() io.ReaderAt {
+	held := RangesSize(d.g.Image.Ranges())
+	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.g.Image) //nolint:gosec // what a file holds
+}
+
+// locate searches all memory for debugger data blocks, once.
+func (d *discovery) locate() error {
+	if d.located {
+		return nil
+	}
+	d.located = true
+	var err error
+	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), d.blockRanges())
+	if d.ctx.Err() != nil {
+		return context.Cause(d.ctx)
+	}
+	if err != nil {
+		d.attempt("%v", err)
+	}
+	return nil
+}
+
+// fromRootAlone tries the candidates in an address space, then looks for the
+// kernel's image in it: a block in scattered pages is no candidate.
+func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.VA) bool {
+	if !d.newRoot(space, true) || d.confirmSpace(space) != nil {
+		return false
+	}
+	d.placeMapped(space)
+	var copies []string
+	for i := range d.blocks {
+		c := &d.blocks[i]
+		if c.Is32 != Is32(space) || d.places >= maxPlaces || !beginsImage(space, c.KernBase) {
+			continue
+		}
+		d.places++
+		va, ok := c.Place(space)
+		if !ok {
+			copies = append(copies, fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At))
+			continue
+		}
+		block, err := c.Block(space, va)
+		if err != nil {
+			d.attempt("%s: %v", via, err)
+			continue
+		}
+		image, _ := kdbg.ReadImage(space, c.KernBase)
+		d.take(space, image, block, report.KDBGScan, via)
+		return true
+	}
+	if len(copies) > 0 {
+		d.attempt("%s: %s", via, copies[0])
+	}
+	image, err := d.kernelAt(space, hints)
+	if err != nil {
+		image = d.searchImages(space)
+	}
+	return image != nil && d.blockIn(space, image, via)
+}
+
+// searchImages goes through the pages in which the system's images lie, for the
+// kernel.
+func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
+	if d.searches++; d.searches > maxSearches {
+		return nil
+	}
+	from, to := imagesStart, imagesEnd
+	if Is32(space) {
+		from, to = kernelHalf32, math.MaxUint32
+	}
+	looked := 0
+	space.Mapped(from, to, maxEntries, func(m vtop.Mapping) bool {
+		// A kernel may begin anywhere in the large pages that map it.
+		for off := uint64(0); off < min(m.PageSize, maxImagePage) && found == nil; off += winhdr.PageSize {
+			if looked++; looked > maxEntries {
+				return false
+			}
+			va := m.VA + vtop.VA(off)
+			if !beginsImage(space, va) {
+				continue
+			}
+			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
+				return false
+			}
+			if image, err := kdbg.ReadImage(space, va); err == nil && isKernel(image) {
+				found = image
+			}
+		}
+		return found == nil
+	})
+	return found
+}
+
+// beginsImage tells whether the memory at va begins like an image: "MZ".
+func beginsImage(space *vtop.Space, va vtop.VA) bool {
+	magic, err := space.Uint16(va)
+	return err == nil && magic == 0x5a4d
+}

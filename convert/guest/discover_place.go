@@ -1,0 +1,91 @@
+package guest
+
+import (
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// Where a PC has RAM without a hole inside (QEMU hw/i386/pc.c, pc_q35.c): below
+// video memory, below the PCI window with its configuration space, above 4 GiB.
+// What is between is left out.
+var ramRegions = []physmem.Range{
+	{Start: 0, Size: vgaStart},
+	{Start: legacyEnd, Size: pciStart - legacyEnd},
+	{Start: pciEnd, Size: 1<<46 - pciEnd},
+}
+
+// undescribed is how many bytes of a file may be headers and notes, before it is
+// supposed to hold memory that its tables do not describe.
+const undescribed = 1 << 20
+
+// kernelHalfStart is the lowest kernel address by the number of levels.
+var kernelHalfStart = map[int]vtop.VA{
+	LevelsLegacy: kernelHalf32, levelsPAE: kernelHalf32, levelsX64: 0xffff800000000000, MaxLevels: kernelHalf,
+}
+
+// joinExtents places what lies in the file between two extents of the same RAM
+// block: memory that no PT_LOAD names when the guest was dumped with paging on.
+// Within a block, file offset less address is constant.
+func (g *Guest) joinExtents() {
+	var between []physmem.Range
+	list := g.Image.Extents()
+	for i := 1; i < len(list); i++ {
+		a, b := list[i-1], list[i]
+		if a.End() < b.Start && a.Offset+int64(b.Start-a.Start) == b.Offset { //nolint:gosec // addresses below 2^52
+			between = append(between, physmem.Range{Start: a.End(), Size: b.Start - a.End()})
+		}
+	}
+	if len(between) > 0 {
+		g.Recovered += RangesSize(g.Image.Recover(between))
+	}
+}
+
+// placeMapped places memory that the file holds and no PT_LOAD names, by the page
+// tables: in a region without holes, what lies between two pages that the kernel
+// maps is RAM. It does something once, and for files with undescribed memory only.
+func (d *discovery) placeMapped(space *vtop.Space) {
+	held := RangesSize(d.g.Image.Ranges())
+	if d.placed || len(d.g.Image.Extents()) == 0 || held+undescribed > uint64(d.g.Image.FileSize()) { //nolint:gosec // a size
+		return
+	}
+	ram := mappedRAM(space)
+	if len(ram) == 0 {
+		return
+	}
+	d.placed = true
+	d.g.Recovered += RangesSize(d.g.Image.Recover(ram))
+	guessed := RangesSize(d.g.adoptBelowVGA(ram))
+	d.g.Recovered += guessed
+	if guessed > 0 {
+		d.g.Recovered += RangesSize(d.g.Image.Recover(ram))
+	}
+}
+
+// mappedRAM is, for each region, the range from the lowest to the highest page
+// that the kernel's half of the space maps.
+func mappedRAM(space *vtop.Space) []physmem.Range {
+	found := make([]physmem.Range, len(ramRegions))
+	space.Mapped(kernelHalfStart[space.Levels], ^vtop.VA(0), maxEntries, func(m vtop.Mapping) bool {
+		start := uint64(m.PA) &^ (m.PageSize - 1)
+		for i, r := range ramRegions {
+			if !r.Contains(start) {
+				continue
+			}
+			end := min(start+m.PageSize, r.End())
+			if f := &found[i]; f.Size == 0 {
+				*f = physmem.Range{Start: start, Size: end - start}
+			} else {
+				first, last := min(f.Start, start), max(f.End(), end)
+				*f = physmem.Range{Start: first, Size: last - first}
+			}
+		}
+		return true
+	})
+	var ram []physmem.Range
+	for _, f := range found {
+		if f.Size > 0 {
+			ram = append(ram, f)
+		}
+	}
+	return ram
+}

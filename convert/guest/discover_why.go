@@ -1,0 +1,245 @@
+package guest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"windmp/convert/finding"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// maxSeen bounds the vCPUs that are looked at for the reason of a failure.
+const maxSeen = 16
+
+// evidence is what the search saw on its way, for the sentence that says why it
+// failed.
+type evidence struct {
+	kernel *kdbg.Image   // a kernel's image without a block
+	others []*kdbg.Image // images that vCPUs run in
+	unread error         // page tables that the file lacks
+}
+
+// see looks at where a vCPU is.
+func (e *evidence) see(space *vtop.Space, c *physmem.CPU) {
+	_, err := space.Translate(kdbg.SharedUserDataOf(space))
+	if err == nil {
+		return
+	}
+	var fault *vtop.FaultError
+	if errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable {
+		e.unread = err
+	}
+	var hints []vtop.VA
+	if c.CPL() == 0 {
+		hints = append(hints, vtop.VA(c.Rip))
+	}
+	if handler, err := kdbg.Gate(space, vtop.VA(c.IDT.Base), 0); err == nil {
+		hints = append(hints, handler)
+	}
+	for _, va := range hints {
+		if image, err := kdbg.FindImage(space, va); err == nil && !isKernel(image) {
+			e.image(image)
+		}
+	}
+}
+
+// image notes an image that is not the kernel.
+func (e *evidence) image(im *kdbg.Image) {
+	if len(e.others) < reasonsShown {
+		e.others = append(e.others, im)
+	}
+}
+
+// named finds an image by its export name or the name of its symbols, without
+// the suffix.
+func (e *evidence) named(names ...string) *kdbg.Image {
+	for _, im := range e.others {
+		list := []string{im.Name}
+		if im.PDB != nil {
+			list = append(list, im.PDB.Name)
+		}
+		for _, n := range list {
+			stem, _, _ := strings.Cut(strings.ToLower(n), ".")
+			if slices.Contains(names, stem) {
+				return im
+			}
+		}
+	}
+	return nil
+}
+
+// reasons are the attempts, joined.
+func (d *discovery) reasons() string {
+	if len(d.attempts) == 0 {
+		return "no page tables of a Windows kernel were found"
+	}
+	return strings.Join(d.attempts, "; ")
+}
+
+// diagnose says, as far as can be told, why no kernel was found.
+func (d *discovery) diagnose() finding.Finding {
+	cpus := d.g.Image.CPUs()
+	for i := range cpus[:min(len(cpus), maxSeen)] {
+		if c := &cpus[i]; c.HasSystem && c.CR3 != 0 {
+			d.evidence.see(d.cache.space(c.CR3, levelsOf(c)), c)
+		}
+	}
+	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
+		if f, ok := ask(); ok {
+			return f
+		}
+	}
+	return finding.Finding{
+		ID: finding.IDNoKDBG, Message: "no Windows kernel was found: " + d.reasons(),
+		Advice: "If this is a Windows guest, dump it again with all of its memory, or give --dtb, --kernel-base or --kdbg.",
+	}
+}
+
+// secureKernel: the vCPUs were stopped in the hypervisor or the secure kernel that
+// Windows runs beneath and beside itself (virtualization-based security).
+func (d *discovery) secureKernel() (finding.Finding, bool) {
+	im := d.evidence.named("securekernel", "securekernella57", "hvix64", "hvax64", "hvaa64", "hvloader")
+	if im == nil {
+		return finding.Finding{}, false
+	}
+	return finding.Finding{
+		ID: finding.IDSecureKernel, Where: "VA " + im.Base.String(),
+		Message: fmt.Sprintf("the vCPUs were stopped in %s, whose page tables are not those of Windows' kernel (virtualization-based security), and these were not found in memory", imageName(im)),
+		Advice:  "Dump the guest again, so that a vCPU is stopped in Windows itself, or give --dtb.",
+	}, true
+}
+
+func (d *discovery) bootLoader() (finding.Finding, bool) {
+	what := "Windows is still booting"
+	im := d.evidence.named("winload", "bootmgfw", "bootmgr", "bootx64")
+	if im == nil {
+		im, what = d.evidence.named("winresume"), "Windows is being resumed from hibernation"
+	}
+	if im == nil {
+		return finding.Finding{}, false
+	}
+	return finding.Finding{
+		ID: finding.IDNotBooted, Where: "VA " + im.Base.String(), Message: fmt.Sprintf("%s: a vCPU runs %s", what, imageName(im)),
+		Advice: "Dump the guest when it runs.",
+	}, true
+}
+
+func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
+	im := d.evidence.kernel
+	if im == nil {
+		return finding.Finding{}, false
+	}
+	return finding.Finding{
+		ID: finding.IDNotBooted, Where: "VA " + im.Base.String(),
+		Message: fmt.Sprintf("the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", imageName(im), d.reasons()),
+		Advice:  "Dump the guest with all of its memory, when it runs.",
+	}, true
+}
+
+// blockWithoutTables: the memory is Windows', but no page tables lead to it.
+func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
+	if len(d.blocks) == 0 {
+		return finding.Finding{}, false
+	}
+	if d.evidence.unread != nil {
+		return d.tablesMissing()
+	}
+	c := d.blocks[0]
+	return finding.Finding{
+		ID: finding.IDKernelUnmapped, Where: fmt.Sprintf("PA %#x", c.At),
+		Message: fmt.Sprintf("memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it: %s", c.KernBase, d.reasons()),
+		Advice:  "Dump the guest again with all of its memory, or give --dtb.",
+	}, true
+}
+
+// tablesMissing: a vCPU's page tables are not in the file.
+func (d *discovery) tablesMissing() (finding.Finding, bool) {
+	if d.evidence.unread == nil {
+		return finding.Finding{}, false
+	}
+	return finding.Finding{
+		ID: finding.IDRootAbsent, Message: fmt.Sprintf("the vCPUs' page tables are not in the file, which holds only a part of the guest's memory: %v", d.evidence.unread),
+		Advice: "Dump the guest with all of its memory, without a begin and length.",
+	}, true
+}
+
+// Bits of CR0 (Intel SDM vol. 3, 2.5).
+const (
+	cr0PE = 1 << 0
+	cr0PG = 1 << 31
+)
+
+// firmware: no vCPU has left the page tables, or lack of them, of firmware.
+func (d *discovery) firmware() (finding.Finding, bool) {
+	cpus := d.g.Image.CPUs()
+	unpaged, flat := 0, 0
+	for i := range cpus {
+		c := &cpus[i]
+		switch {
+		case !c.HasSystem:
+		case c.CR0&cr0PE == 0 || c.CR0&cr0PG == 0:
+			unpaged++
+		default:
+			space := d.cache.space(c.CR3, levelsOf(c))
+			if m, err := space.Translate(vtop.VA(c.Rip)); err == nil && uint64(m.PA) == c.Rip {
+				flat++
+			}
+		}
+	}
+	if len(cpus) == 0 || unpaged+flat < len(cpus) {
+		return finding.Finding{}, false
+	}
+	return finding.Finding{
+		ID: finding.IDNotBooted, Message: fmt.Sprintf("only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), unpaged, flat),
+		Advice: "Dump the guest when Windows runs.",
+	}, true
+}
+
+// otherSystem looks for the banner that a Linux kernel keeps in its memory.
+func (d *discovery) otherSystem() (finding.Finding, bool) {
+	const window = 2 << 20
+	buf := make([]byte, window)
+	for _, r := range DataRanges(d.g.Image) {
+		for at := r.Start; at < r.End() && d.ctx.Err() == nil; at += window - bannerSpan {
+			n, _ := d.g.Image.ReadAt(buf[:min(r.End()-at, window)], int64(at)) //nolint:gosec // below 2^52
+			if release, off, ok := linuxBanner(buf[:n]); ok {
+				return finding.Finding{
+					ID: finding.IDOtherSystem, Where: fmt.Sprintf("PA %#x", at+uint64(off)), //nolint:gosec // an index
+					Message: fmt.Sprintf("this is no Windows guest: its memory holds the banner of Linux %s", finding.Quote(release)),
+					Advice:  "Use crash or drgn for Linux guests.",
+				}, true
+			}
+			if r.End()-at <= window {
+				break
+			}
+		}
+	}
+	return finding.Finding{}, false
+}
+
+// bannerSpan bounds a banner's length, bytes.
+const bannerSpan = 512
+
+// linuxBanner finds "Linux version 6.1.0 (builder@host) (compiler) #1 …", as
+// /proc/version has it (Linux init/version.c).
+func linuxBanner(b []byte) (release string, off int, ok bool) {
+	const start = "Linux version "
+	for base := 0; ; {
+		i := bytes.Index(b[base:], []byte(start))
+		if i < 0 {
+			return "", 0, false
+		}
+		at := base + i
+		text := b[at+len(start) : min(len(b), at+bannerSpan)]
+		name, rest, _ := bytes.Cut(text, []byte(" ("))
+		if len(name) > 0 && len(name) < 128 && name[0] >= '1' && name[0] <= '9' && bytes.Contains(rest, []byte(") #")) {
+			return string(name), at, true
+		}
+		base = at + len(start)
+	}
+}

@@ -1,0 +1,76 @@
+package guest
+
+import (
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// readDumpHeader takes the header of a source that is a Windows dump already:
+// the dump's own. What is wrong with it is left as it is and said: such a
+// source is examined as it will be opened.
+func (g *Guest) ReadDumpHeader(raw []byte) error {
+	h, err := winhdr.DecodeHeader(raw)
+	if err != nil {
+		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
+	}
+	g.Header = h
+	if h.MachineImageType != h.Machine() {
+		return g.unsupported(finding.Finding{
+			ID: finding.IDHeaderBad, Where: HeaderOffset(h.Offset("MachineImageType")),
+			Message: fmt.Sprintf("the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386),
+		})
+	}
+	for _, p := range h.Check() {
+		if !settledLater[p.Field] && !ListsPages(h.DumpType, p.Field) {
+			g.Addf(finding.IDHeaderOdd, finding.SeverityWarn, HeaderOffset(p.Offset), "", "dump header: %s", p.Error())
+		}
+	}
+	g.Runs = g.dumpRuns()
+	g.fiveLevels = !h.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(MaxLevels)
+	return nil
+}
+
+// headerOffset names a place in a dump's header.
+func HeaderOffset(off int) string { return fmt.Sprintf("header offset %#x", off) }
+
+// listsPages tells whether field is about the run table of a dump that has its
+// pages listed in a bitmap: there it has no meaning. DumpType is judged by the
+// image that was opened by it.
+func ListsPages(t winhdr.DumpType, field string) bool {
+	switch t {
+	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel, winhdr.DumpTypeSummary:
+		return field == "NumberOfRuns" || field == "NumberOfPages" || field == "DumpType" || len(field) > 4 && field[:4] == "Run["
+	default:
+		return false
+	}
+}
+
+// dumpRuns is the memory that the dump holds, in whole pages.
+func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
+	if runs, _ := g.Header.Runs(); runs != nil && !ListsPages(g.Header.DumpType, "NumberOfRuns") {
+		return runs
+	}
+	var runs []winhdr.PhysicalMemoryRun64
+	for _, r := range g.Image.Ranges() {
+		if n := r.Size / winhdr.PageSize; n > 0 {
+			runs = append(runs, winhdr.PhysicalMemoryRun64{BasePage: r.Start / winhdr.PageSize, PageCount: n})
+		}
+	}
+	return runs
+}
+
+// mapsKernel tells whether the header's page tables, of so many levels, map
+// something that every guest has.
+func (g *Guest) mapsKernel(levels int) bool {
+	space := NewSpace(g.Image, g.Header.DirectoryTableBase, levels)
+	for _, va := range []vtop.VA{kdbg.SharedUserDataVA, vtop.VA(g.Header.KdDebuggerDataBlock)} {
+		if _, err := space.Translate(va); err == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,235 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"windmp/convert/finding"
+	"windmp/convert/report"
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// findGuest finds the kernel: by the header, or, where there is none or the user
+// knows better, by searching.
+func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
+	if g.Header != nil && !opt.overrides() {
+		if err := g.findKernel(); err != nil {
+			return err
+		}
+		g.Kernel, _ = kdbg.ReadImage(g.Space, vtop.VA(g.KDBG.Data.KernBase))
+		g.noteLevels()
+		g.findFlag()
+		return nil
+	}
+	if err := g.discover(ctx, opt); err != nil {
+		return err
+	}
+	g.noteLevels()
+	g.findFlag()
+	if g.Header == nil {
+		return g.buildHeader()
+	}
+	g.settleFound()
+	return nil
+}
+
+// settleFound writes what was found by the user's word into the guest's header.
+func (g *Guest) settleFound() {
+	h := g.Header
+	if dtb := uint64(g.Space.DTB); h.DirectoryTableBase != dtb {
+		g.improve("DirectoryTableBase", finding.Hex(h.DirectoryTableBase), finding.Hex(dtb), "found by the addresses given")
+		h.DirectoryTableBase = dtb
+	}
+	h.PsLoadedModuleList, h.PsActiveProcessHead = g.KDBG.Data.PsLoadedModuleList, g.KDBG.Data.PsActiveProcessHead
+	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+}
+
+// findKernel settles DirectoryTableBase and KDBG together: each is only
+// believed because the other confirms it. The header's DTB comes first, then
+// the CR3 of each vCPU.
+func (g *Guest) findKernel() error {
+	var attempts []string
+	for i, dtb := range g.dtbCandidates() {
+		for _, levels := range g.levelsTried() {
+			space := NewSpace(g.Image, dtb, levels)
+			block, source, err := g.findKDBG(space)
+			if err != nil {
+				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
+				continue
+			}
+			g.Space, g.KDBG, g.KDBGSource = space, block, source
+			g.settleDTB(dtb, i == 0)
+			g.settleKDBG()
+			return nil
+		}
+	}
+	return g.Refuse(finding.Finding{
+		ID:      finding.IDNoKDBG,
+		Where:   "header.KdDebuggerDataBlock " + vtop.VA(g.Header.KdDebuggerDataBlock).String(),
+		Message: "no usable KDBG: " + strings.Join(attempts, "; "),
+		Advice:  "WinDbg needs this block. Dump the guest again with all of its memory; if it was still booting or hibernating, dump it when it runs.",
+	}, nil)
+}
+
+// dtbCandidates lists physical addresses of top-level page tables, the most
+// trusted first, each once.
+func (g *Guest) dtbCandidates() []uint64 {
+	list := []uint64{RootOf(g.Header.DirectoryTableBase, g.Levels())}
+	seen := map[uint64]bool{list[0]: true, 0: true}
+	for _, c := range g.Image.CPUs() {
+		if dtb := RootOf(c.CR3, g.Levels()); !seen[dtb] {
+			seen[dtb] = true
+			list = append(list, dtb)
+		}
+	}
+	return list
+}
+
+// findKDBG tries the header's address, then the driver's copy, then decoding
+// in place.
+func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, report.KDBGSource, error) {
+	want := kdbg.Expect{
+		PsLoadedModuleList:  g.knownVA(g.Header.PsLoadedModuleList),
+		PsActiveProcessHead: g.knownVA(g.Header.PsActiveProcessHead),
+	}
+	at, copyAt := vtop.VA(g.Header.KdDebuggerDataBlock), vtop.VA(g.Header.BugCheckParameters[0])
+	ways := []struct {
+		source report.KDBGSource
+		name   string
+		va     vtop.VA
+		read   func(*vtop.Space, vtop.VA, kdbg.Expect) (*kdbg.Block, error)
+	}{
+		{report.KDBGPlain, "header.KdDebuggerDataBlock", at, kdbg.Read},
+		{report.KDBGCopy, "the copy at BugcheckParameter1", copyAt, kdbg.Read},
+		{report.KDBGDecoded, "decoding in place", at, kdbg.Decode},
+	}
+	var errs []error
+	for _, w := range ways {
+		block, err := w.read(space, w.va, want)
+		if err == nil {
+			return block, w.source, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
+	}
+	return nil, "", errors.Join(errs...)
+}
+
+// kernelHalf is the lowest address of the kernel's half with 57-bit addresses,
+// which lies below that with 48 bits (Intel SDM vol. 3, 4.5.1).
+const kernelHalf = 0xff00_0000_0000_0000
+
+// kernelHalf32 is the lowest address of a 32-bit kernel, unless the boot option
+// increaseuserva moves it up.
+const kernelHalf32 = 0x8000_0000
+
+// knownVA is 0, "unknown", for a header field that was never set or that can't
+// be a kernel address: 'PAGE' fill is none.
+func (g *Guest) knownVA(v uint64) vtop.VA {
+	if v < kernelHalf && !(g.Is32() && v >= kernelHalf32) {
+		return 0
+	}
+	return vtop.VA(v)
+}
+
+// settleDTB writes the verified DTB into the header template and says what was
+// changed. The engine ignores flag bits, other readers do not.
+func (g *Guest) settleDTB(dtb uint64, fromHeader bool) {
+	was := g.Header.DirectoryTableBase
+	if was == dtb {
+		return
+	}
+	g.Header.DirectoryTableBase = dtb
+	if fromHeader {
+		g.improve("DirectoryTableBase", finding.Hex(was), finding.Hex(dtb), "PCID and flag bits removed: some readers take them for address bits")
+		g.Addf(finding.IDDTBMasked, finding.SeverityInfo, "header offset 0x10", "", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb)
+		return
+	}
+	g.improve("DirectoryTableBase", finding.Hex(was), finding.Hex(dtb), "the header's does not map the kernel; this vCPU's CR3 does")
+	g.Addf(finding.IDDTBReplaced, finding.SeverityWarn, "header offset 0x10", "",
+		"DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb)
+}
+
+// settleKDBG points the header at the block that was believed.
+func (g *Guest) settleKDBG() {
+	g.Header.PsLoadedModuleList = g.KDBG.Data.PsLoadedModuleList
+	g.Header.PsActiveProcessHead = g.KDBG.Data.PsActiveProcessHead
+	where := "VA " + g.KDBG.VA.String()
+	switch g.KDBGSource {
+	case report.KDBGPlain:
+		g.Addf(finding.IDKDBGFound, finding.SeverityInfo, where, "", "KDBG found where the header says, size %#x bytes", len(g.KDBG.Raw))
+	case report.KDBGCopy:
+		g.Addf(finding.IDKDBGCopy, finding.SeverityInfo, where, "",
+			"KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock))
+		g.Header.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+	case report.KDBGImage, report.KDBGScan, report.KDBGGiven: // a search says itself what it found
+	case report.KDBGDecoded:
+		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, where, "",
+			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.KDBG.Rotation, g.KDBG.Constant)
+	}
+}
+
+// noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
+// engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
+func (g *Guest) noteLevels() {
+	if g.Space.Levels > 4 {
+		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
+			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
+	}
+}
+
+// readKernel reads what hangs off KDBG. Each item stands alone: a broken one
+// costs a finding, not the dump.
+func (g *Guest) readKernel() error {
+	g.readModules()
+	g.readBugCheck()
+	if !g.Built {
+		g.readSharedUserData()
+	}
+	return nil
+}
+
+func (g *Guest) readModules() {
+	head := vtop.VA(g.KDBG.Data.PsLoadedModuleList)
+	modules, err := kdbg.Modules(g.Space, head)
+	g.Modules = modules
+	if err != nil {
+		g.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "WinDbg will list only these modules.",
+			"the module list breaks off after %d modules: %v", len(modules), err)
+	}
+}
+
+func (g *Guest) readBugCheck() {
+	bc, err := kdbg.ReadBugCheck(g.Space, g.KDBG)
+	if err != nil {
+		g.Addf(finding.IDBugCheckUnread, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.KiBugcheckData).String(),
+			"The dump's bug check code is 0: it is not known whether the guest had crashed.",
+			"the bug check data is not readable: %v", err)
+		return
+	}
+	g.BugCheck = &bc
+	if bc.Code == 0 {
+		g.Addf(finding.IDBugCheckLive, finding.SeverityInfo, "", "", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161)")
+	}
+}
+
+func (g *Guest) readSharedUserData() {
+	ksd, err := kdbg.ReadSharedUserData(g.Space)
+	if err != nil {
+		stale := "those of the guest driver's start"
+		if g.Built {
+			stale = "not set"
+		}
+		g.Addf(finding.IDTimeStale, finding.SeverityInfo, "VA "+g.SharedUserDataVA().String(), "",
+			"KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err)
+		return
+	}
+	g.SharedUserData = ksd
+}
+
+// improve notes a header field that the output states better.
+func (g *Guest) improve(field, from, to, reason string) {
+	g.Improvements = append(g.Improvements, report.Improvement{Field: field, From: from, To: to, Reason: reason})
+}

@@ -1,0 +1,16 @@
+package guest
+
+import "windmp/convert/stage"
+
+// GuestOptions are what the user knows of the guest: the physical address of the
+// kernel's page tables (a CR3 value), and the virtual addresses of the kernel's
+// image and of KDDEBUGGER_DATA64. 0 is not known. Each is checked, and refused
+// when it can't be right.
+type Options struct {
+	DTB, KernelBase, KDBG uint64
+	// Progress is as that of [Options].
+	Progress func(stage.Progress)
+}
+
+// overrides tells whether the user says something of the guest.
+func (o *Options) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }

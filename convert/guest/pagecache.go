@@ -1,0 +1,58 @@
+package guest
+
+import (
+	"io"
+	"sync"
+
+	"windmp/vtop"
+)
+
+const (
+	// smallRead is the longest read, in bytes, that goes through the cache: entries
+	// of page tables, a few words of a structure.
+	smallRead = 64
+	// cachedPages bounds the cache: 4 MiB.
+	cachedPages = 1024
+)
+
+// pageCache answers small reads of physical memory from whole pages. The search for
+// a kernel walks the same page tables thousands of times. It may be used by several
+// goroutines.
+type pageCache struct {
+	mem io.ReaderAt
+
+	mu    sync.Mutex
+	pages map[int64][]byte
+}
+
+func newPageCache(mem io.ReaderAt) *pageCache {
+	return &pageCache{mem: mem, pages: map[int64][]byte{}}
+}
+
+// ReadAt is mem's, but for how often it reads.
+func (c *pageCache) ReadAt(p []byte, off int64) (int, error) {
+	const page = 0x1000
+	at := off & (page - 1)
+	if off < 0 || len(p) > smallRead || at+int64(len(p)) > page {
+		return c.mem.ReadAt(p, off)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, ok := c.pages[off-at]
+	if !ok {
+		b = make([]byte, page)
+		if n, _ := c.mem.ReadAt(b, off-at); n < page {
+			return c.mem.ReadAt(p, off) // what is there of it, and why not the rest
+		}
+		if len(c.pages) >= cachedPages {
+			clear(c.pages)
+		}
+		c.pages[off-at] = b
+	}
+	return copy(p, b[at:]), nil
+}
+
+// space is an address space whose page tables are read through the cache.
+func (c *pageCache) space(root uint64, levels int) *vtop.Space {
+	return NewSpace(c, root, levels)
+}

@@ -1,0 +1,73 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/physmem"
+)
+
+// examineRaw examines raw memory whose holes nobody knows: as one piece, and
+// where that does not lead to a guest whose own table of memory is all there,
+// with the holes that machines usually have. The one with which the least is
+// missing is taken; after an error it is the one of the file as one piece.
+func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+	whole, wholeErr := examine(ctx, im, opt)
+	best, least := whole, missingOf(whole, wholeErr)
+	if least == 0 {
+		return whole, wholeErr
+	}
+	var taken *physmem.RawHole
+	for _, hole := range physmem.RawHoles(uint64(im.FileSize())) { //nolint:gosec // a size
+		if ctx.Err() != nil {
+			return whole, context.Cause(ctx)
+		}
+		view, err := im.WithHoles([]physmem.Range{hole.Range})
+		if err != nil {
+			return whole, err
+		}
+		g, err := examine(ctx, view, opt)
+		if missing := missingOf(g, err); missing < least {
+			best, least, taken = g, missing, &hole
+		}
+		if least == 0 {
+			break
+		}
+	}
+	if taken == nil {
+		var refused *finding.RefusedError
+		if errors.As(wholeErr, &refused) {
+			refused.Finding.Advice += " If the file leaves out a part of physical memory, give it with --hole."
+		}
+		return whole, wholeErr
+	}
+	best.addHole(taken, least)
+	return best, nil
+}
+
+// missingOf is how many bytes of its own table of memory a guest lacks; all
+// there can be when it was not found.
+func missingOf(g *Guest, err error) uint64 {
+	if err != nil {
+		return ^uint64(0)
+	}
+	var n uint64
+	for _, run := range g.Runs {
+		n += RangesSize(g.Image.Missing(physmem.Range{
+			Start: run.BasePage * physmem.PageSize, Size: run.PageCount * physmem.PageSize,
+		}))
+	}
+	return n
+}
+
+// addHole says which hole was supposed, and how sure that is.
+func (g *Guest) addHole(hole *physmem.RawHole, missing uint64) {
+	severity, proof := finding.SeverityInfo, "the guest's table of memory is all there with it"
+	if missing > 0 {
+		severity, proof = finding.SeverityWarn, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)
+	}
+	g.Addf(finding.IDRawHole, severity, "", "If another hole is known, give it with --hole.",
+		"the file is taken to leave out %v, as %s do: %s", hole.Range, hole.Why, proof)
+}

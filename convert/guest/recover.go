@@ -1,0 +1,81 @@
+package guest
+
+import (
+	"windmp/convert/finding"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// recoverMemory gives the image the header's runs as proof of what is RAM, so
+// that it can place memory that the file holds and no PT_LOAD names.
+func (g *Guest) recoverMemory() {
+	ram := make([]physmem.Range, 0, len(g.Runs))
+	for _, r := range g.Runs {
+		ram = append(ram, RunRange(r))
+	}
+	placed := g.Image.Recover(ram)
+	guessed := g.adoptBelowVGA(ram)
+	if len(guessed) > 0 {
+		placed = append(placed, g.Image.Recover(ram)...)
+	}
+	if n := RangesSize(placed); n > 0 {
+		g.Recovered += n
+		g.Addf(finding.IDRecovered, finding.SeverityInfo, finding.RangesText(placed), "",
+			"%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n)
+	}
+	if n := RangesSize(guessed); n > 0 {
+		g.Recovered += n
+		g.Addf(finding.IDRecoveredVGA, finding.SeverityWarn, finding.RangesText(guessed), "Dump with paging off to have no doubt.",
+			"%d bytes below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", n)
+	}
+}
+
+func RangesSize(list []physmem.Range) (n uint64) {
+	for _, r := range list {
+		n += r.Size
+	}
+	return n
+}
+
+// The addresses that a PC gives to VGA memory: RAM has a hole there when the
+// machine has a graphics card (QEMU hw/i386/pc.c, hw/display/vga.c).
+const (
+	vgaStart = 0xa0000
+	vgaEnd   = 0xc0000
+)
+
+// adoptBelowVGA places the first 640 KiB of RAM where nothing maps them, as is
+// usual for Windows. What confirms the place is arithmetic: put at physical
+// address 0, the beginning of the file's memory leaves a hole of exactly the
+// VGA memory's size before the first memory that a PT_LOAD names. A filter that
+// cut the beginning off would leave another hole.
+func (g *Guest) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
+	var placed []physmem.Range
+	for _, c := range g.Image.Candidates(ram) {
+		next, ok := g.extentAbove(c.End())
+		if !ok || c.End() > vgaStart || next.Start < vgaEnd {
+			continue
+		}
+		// How far apart in memory and not in the file: the hole.
+		hole := int64(next.Start-c.Start) - (next.Offset - c.Offset) //nolint:gosec // both below 2^52
+		if hole == vgaEnd-vgaStart {
+			placed = append(placed, g.Image.Adopt(c)...)
+		}
+	}
+	return placed
+}
+
+// extentAbove is the first extent from pa on.
+func (g *Guest) extentAbove(pa uint64) (physmem.Extent, bool) {
+	for _, e := range g.Image.Extents() {
+		if e.Start >= pa {
+			return e, true
+		}
+	}
+	return physmem.Extent{}, false
+}
+
+// runRange is a run in bytes. The run was checked to lie below 2^52.
+func RunRange(r winhdr.PhysicalMemoryRun64) physmem.Range {
+	return physmem.Range{Start: r.BasePage * winhdr.PageSize, Size: r.PageCount * winhdr.PageSize}
+}

@@ -1,0 +1,157 @@
+package inspect
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// dumpHead reads the header of what may be a Windows dump. It is one, if only a
+// damaged one, when one of its two signatures is right.
+func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
+	head = make([]byte, min(size, winhdr.Size64))
+	if n, err := r.ReadAt(head, 0); n < len(head) {
+		return nil, false, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
+	}
+	const signatures = 8
+	if len(head) < signatures {
+		return head, false, nil
+	}
+	le := binary.LittleEndian
+	signature, valid := le.Uint32(head), le.Uint32(head[4:])
+	return head, signature == winhdr.SignaturePAGE || valid == winhdr.ValidDumpDU64, nil
+}
+
+// refuseDump adds a finding for which debuggers reject the dump, and ends the
+// check.
+func (c *fileChecker) refuseDump(id string, off int, advice, format string, args ...any) error {
+	return c.Refuse(finding.Finding{ID: id, Where: guest.HeaderOffset(off), Advice: advice, Message: fmt.Sprintf(format, args...)}, nil)
+}
+
+// unexamined ends the check of a dump that windmp does not read: it may be a
+// good one.
+func (c *fileChecker) unexamined(format string, args ...any) error {
+	c.Addf(finding.IDNotExamined, finding.SeverityUnknown, "", "Open it in WinDbg.", format, args...)
+	return nil
+}
+
+const (
+	adviceCopyAgain = "Copy the file again, or dump again with enough space."
+	adviceDumpAgain = "Dump the guest again with all of its memory."
+)
+
+// checkDump goes through the rules of Microsoft's debugger engine, as it was
+// seen to behave (10.0.10240), and of other readers.
+func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
+	c.Format, c.Description = "dmp", "Windows crash dump"
+	valid := binary.LittleEndian.Uint32(head[4:])
+	size := winhdr.HeaderSize(valid == winhdr.ValidDumpDUMP && guest.IsHeader32(head))
+	if len(head) < size {
+		return c.Refuse(finding.Finding{
+			ID: finding.IDMalformed, Where: fmt.Sprintf("file offset %#x", len(head)), Advice: adviceCopyAgain,
+			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", len(head), size),
+		}, nil)
+	}
+	h, err := winhdr.DecodeHeader(head[:size])
+	if err != nil {
+		return err
+	}
+	c.Dump = dumpReport(h)
+	if err := c.checkIdentity(h); err != nil {
+		return err
+	}
+	if done, err := c.checkType(r, h); done || err != nil {
+		return err
+	}
+	im, err := physmem.New(r, c.size)
+	if err != nil {
+		return c.dumpNotOpened(r, h, err)
+	}
+	c.describe(im)
+	c.checkFields(h)
+	c.checkLayout(r, im, h)
+	c.limit(c.Size, "the dump")
+	if c.opt.Level == CheckHeader {
+		return nil
+	}
+	if finding.Worst(c.All) == finding.SeverityUnknown {
+		return nil // where its memory lies is not known
+	}
+	return c.checkMemory(im)
+}
+
+// dumpNotOpened grades what physmem refused. A bitmap that would be longer than
+// the file need not keep a debugger from opening the dump, as long as its pages
+// are there: then it is not known.
+func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header, err error) error {
+	var format *physmem.FormatError
+	if l, ok := readPageHeader(r, h); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.size) { //nolint:gosec // a file's size
+		return c.unexamined("the bitmap can't be followed: %v", err)
+	}
+	return c.notOpened(err)
+}
+
+// bitmapSizeField is how physmem names the field.
+const bitmapSizeField = "bitmap header: size of the bitmap"
+
+// checkIdentity is about fields without which a dump is rejected outright.
+func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
+	switch {
+	case h.Signature != winhdr.SignaturePAGE:
+		return c.refuseDump(finding.IDSignature, h.Offset("Signature"), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
+	case h.ValidDump != winhdr.ValidDumpOf(h.Is32()):
+		return c.refuseDump(finding.IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (DU64)", h.ValidDump, winhdr.ValidDumpDU64)
+	case h.MachineImageType == winhdr.MachineARM64:
+		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")
+	case h.MachineImageType != h.Machine():
+		return c.refuseDump(finding.IDHeaderBad, h.Offset("MachineImageType"), adviceDumpAgain, "the machine type is %#x, expected %#x (x64)", h.MachineImageType, winhdr.MachineAMD64)
+	case h.DirectoryTableBase == 0:
+		return c.refuseDump(finding.IDHeaderBad, h.Offset("DirectoryTableBase"), adviceDumpAgain, "DirectoryTableBase is 0: debuggers reject the dump")
+	case h.NumberProcessors == 0 || int64(h.NumberProcessors) > int64(h.MaxProcessors()):
+		return c.refuseDump(finding.IDHeaderBad, h.Offset("NumberProcessors"), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, h.MaxProcessors())
+	}
+	return nil
+}
+
+// checkType refuses types that no debugger knows, and ends the check of those
+// whose contents windmp does not read.
+func (c *fileChecker) checkType(r io.ReaderAt, h *winhdr.Header) (done bool, err error) {
+	switch h.DumpType {
+	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset, winhdr.DumpTypeSummary, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
+		return false, nil
+	case winhdr.DumpTypeTriage:
+		if c.triage(r, h) {
+			return true, c.unexamined("a small memory dump (triage): it holds one thread's stack, windmp does not examine it")
+		}
+	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		if c.signedAt(r, int64(h.Size())+4, "RDMP") {
+			return true, c.unexamined("a dump of type %#x as newer WinDbg writes it; windmp does not read it, and older debuggers do not open it", uint32(h.DumpType))
+		}
+	default:
+	}
+	return true, c.refuseDump(finding.IDDumpType, h.Offset("DumpType"), adviceCopyAgain, "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
+}
+
+// triage tells whether a TRIAGE_DUMP64 lies behind the header: its ValidOffset,
+// at 8, leads to the mark "TRGD" or, stored as a number, "DGRT".
+func (c *fileChecker) triage(r io.ReaderAt, h *winhdr.Header) bool {
+	var b [12]byte
+	if _, err := r.ReadAt(b[:], int64(h.Size())); err != nil {
+		return false
+	}
+	at := int64(binary.LittleEndian.Uint32(b[8:]))
+	return c.signedAt(r, at, "TRGD") || c.signedAt(r, at, "DGRT")
+}
+
+// signedAt tells whether the file has text at off.
+func (c *fileChecker) signedAt(r io.ReaderAt, off int64, text string) bool {
+	b := make([]byte, len(text))
+	n, _ := r.ReadAt(b, off)
+	return n == len(b) && string(b) == text
+}

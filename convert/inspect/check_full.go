@@ -1,0 +1,83 @@
+package inspect
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/physmem"
+)
+
+// readBlock is how much of a file is read at once.
+const readBlock = 1 << 20
+
+// hashFile reads every byte of the file.
+func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, &cancellable{ctx, io.NewSectionReader(r, 0, size)}, make([]byte, readBlock)); err != nil {
+		return "", fmt.Errorf("reading all of the file: %w", err)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil)), nil
+}
+
+// readMemory reads every page of a container that does not keep them byte by
+// byte; of others the hash has read all.
+func (c *fileChecker) readMemory(ctx context.Context, r io.ReaderAt) error {
+	im, err := physmem.NewWith(r, c.size, c.opt.Source.Input)
+	if err != nil || len(im.Extents()) > 0 {
+		return nil //nolint:nilerr // the check before has said so
+	}
+	return c.readPages(ctx, im)
+}
+
+// cancellable is a reader that ends with its context.
+type cancellable struct {
+	ctx context.Context // io.Reader has no room for it
+	r   io.Reader
+}
+
+func (c *cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// badPagesNamed bounds how many unreadable places are named.
+const badPagesNamed = 4
+
+// readPages reads all memory through the image.
+func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
+	buf := make([]byte, readBlock)
+	c.meter.Grow(int64(guest.RangesSize(im.Ranges()))) //nolint:gosec // what a file holds
+	bad := uint64(0)
+	var first []error
+	for _, r := range im.Ranges() {
+		for at := r.Start; at < r.End(); {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n := min(uint64(len(buf)), r.End()-at)
+			got, err := im.ReadAt(buf[:n], int64(at)) //nolint:gosec // physical addresses have 52 bits
+			c.meter.Add(got)
+			at += uint64(got) //nolint:gosec // not negative
+			if err == nil {
+				continue
+			}
+			if len(first) < badPagesNamed {
+				first = append(first, err)
+			}
+			next := min(at&^(physmem.PageSize-1)+physmem.PageSize, r.End())
+			bad += next - at
+			at = next
+		}
+	}
+	if bad > 0 {
+		c.Addf(finding.IDUnreadable, finding.SeverityFail, "", "Copy the file again, or dump again.", "%d bytes of memory can't be read: %v", bad, errors.Join(first...))
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// The plausible times of a dump of x64 Windows. A clock that was never set
+// shows a time before the first.
+var earliest, latest = time.Date(2003, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// checkFields is about header fields without which a dump opens, and shows less.
+func (c *fileChecker) checkFields(h *winhdr.Header) {
+	for _, p := range h.Check() {
+		switch {
+		case settledByLayout(p.Field), p.Field == "SystemTime":
+		case guest.ListsPages(h.DumpType, p.Field):
+		case p.Field == "DirectoryTableBase" && p.Repairable:
+			c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(p.Offset), "", "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error())
+		default:
+			c.Addf(finding.IDHeaderOdd, finding.SeverityWarn, guest.HeaderOffset(p.Offset), "", "%s", p.Error())
+		}
+	}
+	if h.MajorVersion == winhdr.Fill {
+		c.Addf(finding.IDHeaderOdd, finding.SeverityWarn, guest.HeaderOffset(h.Offset("MajorVersion")), "", "MajorVersion was never set: debuggers then read no KDBG")
+	}
+	t, err := winhdr.Time(h.SystemTime)
+	if err != nil {
+		c.Addf(finding.IDHeaderTime, finding.SeverityWarn, guest.HeaderOffset(h.Offset("SystemTime")), "", "the header's time is not set: %v", err)
+	} else if t.Before(earliest) || t.After(latest) {
+		c.Addf(finding.IDHeaderTime, finding.SeverityWarn, guest.HeaderOffset(h.Offset("SystemTime")), "", "the header's time is %s, which is not plausible", t.Format(time.RFC3339))
+	}
+	c.checkForReaders(h)
+}
+
+// settledByLayout tells whether checkLayout says it, with the file's size.
+func settledByLayout(field string) bool {
+	return field == "NumberOfRuns" || field == "NumberOfPages" || field == "DumpType" || len(field) > 4 && field[:4] == "Run["
+}
+
+// minLeechCore is the smallest dump that LeechCore takes
+// (leechcore/device_file.c).
+const minLeechCore = 16 << 20
+
+// checkForReaders names what other readers than Microsoft's refuse.
+func (c *fileChecker) checkForReaders(h *winhdr.Header) {
+	if ctx, ok := h.Context().(*winhdr.Context64); ok && ctx.MxCsr != ctx.FltSave.MxCsr {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(h.Offset("Context")), "",
+			"the header's CONTEXT has two MxCsr, %#x and %#x: kdmp-parser refuses the dump", ctx.MxCsr, ctx.FltSave.MxCsr)
+	}
+	if c.size < minLeechCore {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, "", "", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it")
+	}
+}
+
+// checkLayout compares where the pages should lie with the file.
+func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.Header) {
+	for _, o := range im.Oddities() {
+		severity := finding.SeverityWarn
+		id, _ := guest.OddityFinding(o.Kind)
+		switch o.Kind {
+		case physmem.OddityTruncated:
+			continue // said below, with the amount
+		case physmem.OddityBadSegment:
+			// Where the pages behind it lie is not known here; debuggers go on.
+			severity = finding.SeverityUnknown
+		default:
+		}
+		c.Addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)
+	}
+	var end uint64
+	if l, ok := readPageHeader(r, h); ok {
+		end = c.checkPages(im, h, l)
+	} else {
+		end = c.checkRuns(h)
+	}
+	c.checkEnd(end)
+}
+
+// checkRuns is about the run table of a full dump; it returns where the file
+// should end.
+func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
+	runs, problems := h.Runs()
+	for _, p := range problems {
+		severity := finding.SeverityWarn
+		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
+			severity = finding.SeverityInfo // debuggers take no notice
+		}
+		if p.Field == "NumberOfPages" && h.ListedPages() > guest.PageCount(runs) {
+			severity = finding.SeverityWarn // they miss these pages at the end
+		}
+		c.Addf(finding.IDRuns, severity, guest.HeaderOffset(p.Offset), "", "run table: %s", p.Error())
+	}
+	if runs == nil {
+		return 0
+	}
+	end := uint64(h.Size()) + guest.PageCount(runs)*winhdr.PageSize //nolint:gosec // 0x2000 or 0x1000
+	if required := h.RequiredDumpSpace; required != end {
+		c.Addf(finding.IDRequiredSpace, finding.SeverityInfo, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
+			"RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end)
+	}
+	return end
+}
+
+// checkEnd says what of the file is missing.
+func (c *fileChecker) checkEnd(end uint64) {
+	size := uint64(c.size) //nolint:gosec // a file's size
+	switch {
+	case end > size:
+		c.Addf(finding.IDTruncated, finding.SeverityWarn, fmt.Sprintf("file offset %#x", size), adviceCopyAgain,
+			"the file is truncated: it has %d bytes, the header promises %d; %d are missing", size, end, end-size)
+	case end > 0 && size > end:
+		c.Addf(finding.IDTrailing, finding.SeverityInfo, fmt.Sprintf("file offset %#x", end), "", "%d bytes follow the last page; readers ignore them", size-end)
+	}
+}
+
+// pageHeader is what BITMAP_DUMP and SUMMARY_DUMP have in common.
+type pageHeader struct{ first, pages, bits uint64 }
+
+// readPageHeader reads the second header of a dump that lists its pages one by
+// one.
+func readPageHeader(r io.ReaderAt, h *winhdr.Header) (pageHeader, bool) {
+	at := int64(h.Size())
+	switch h.DumpType {
+	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
+		b := make([]byte, winhdr.BitmapDumpSize64)
+		if n, _ := r.ReadAt(b, at); n == len(b) {
+			if h, err := winhdr.DecodeBitmapDump64(b); err == nil {
+				return pageHeader{h.FirstPage, h.TotalPresentPages, h.BitmapSize}, true
+			}
+		}
+	case winhdr.DumpTypeSummary:
+		b := make([]byte, winhdr.SummaryDumpSize64)
+		if n, _ := r.ReadAt(b, at); n == len(b) {
+			if h, err := winhdr.DecodeSummaryDump64(b); err == nil {
+				return pageHeader{uint64(h.HeaderSize), uint64(h.Pages), uint64(h.BitmapSize)}, true
+			}
+		}
+	default:
+	}
+	return pageHeader{}, false
+}
+
+// maxFirstPage is the farthest first page that LeechCore takes.
+const maxFirstPage = 16 << 20
+
+// checkPages is about a bitmap; it returns where the file should end. That the
+// set bits are as many as claimed is an oddity of the image.
+func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l pageHeader) uint64 {
+	where := fmt.Sprintf("file offset %#x", h.Size())
+	if l.bits%64 != 0 {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.bits)
+	}
+	if l.first%winhdr.PageSize != 0 || l.first > maxFirstPage {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.first)
+	}
+	size := uint64(c.size) //nolint:gosec // a file's size
+	if l.first > size || l.pages > (1<<52)/winhdr.PageSize {
+		return 0 // the oddity says it
+	}
+	end := l.first + l.pages*winhdr.PageSize
+	switch required := h.RequiredDumpSpace; {
+	case required < l.first:
+		c.Addf(finding.IDRequiredSpace, finding.SeverityFail, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), adviceDumpAgain,
+			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.first)
+	case required != size:
+		c.Addf(finding.IDRequiredSpace, finding.SeverityWarn, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
+			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size)
+	}
+	if len(im.Ranges()) == 0 {
+		return 0
+	}
+	return end
+}

@@ -1,0 +1,298 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// dumpMemory is a dump's memory as a debugger sees it: through the header's
+// page tables, with the block at the header's address.
+type dumpMemory struct {
+	*fileChecker
+	g     *guest.Guest
+	h     *winhdr.Header
+	space *vtop.Space
+	block *kdbg.Block
+	cpus  []kdbg.Processor
+	// shown is the processor that a debugger starts on.
+	shown int
+}
+
+// checkMemory follows the header as Microsoft's debugger engine does.
+func (c *fileChecker) checkMemory(im *physmem.Image) error {
+	g := &guest.Guest{Image: im}
+	if err := g.ReadDumpHeader(im.DumpHeader()); err != nil {
+		return err
+	}
+	d := &dumpMemory{fileChecker: c, g: g, h: g.Header}
+	d.space = guest.NewSpace(im, g.Header.DirectoryTableBase, g.Levels())
+	defer d.identify()
+	if err := d.checkTables(); err != nil {
+		return err
+	}
+	d.readBlock()
+	d.checkShared()
+	if d.block == nil {
+		d.checkModules(vtop.VA(d.h.PsLoadedModuleList))
+		return nil
+	}
+	if err := d.checkBlock(); err != nil {
+		return err
+	}
+	d.checkModules(vtop.VA(d.block.Data.PsLoadedModuleList))
+	if err := d.checkProcessors(); err != nil {
+		return err
+	}
+	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
+		c.Addf(finding.IDChecked, finding.SeverityOK, "", "", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(d.cpus), len(g.Modules))
+	}
+	return nil
+}
+
+// identify fills in what the report says of the guest.
+func (d *dumpMemory) identify() {
+	d.g.Space, d.g.KDBG = d.space, d.block
+	d.System, d.Bug = d.g.System(), d.g.BugCheckDetail()
+}
+
+// checkTables fails a dump whose page tables lead nowhere: it opens, and shows
+// nothing.
+func (d *dumpMemory) checkTables() error {
+	if d.space.Levels > 4 {
+		d.Addf(finding.IDFiveLevels, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
+			"the guest uses 5-level paging: debuggers that do not know it see no memory")
+	}
+	var first error
+	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(d.g.SharedUserDataVA())} {
+		_, err := d.space.Translate(vtop.VA(va))
+		if err == nil {
+			return nil
+		}
+		first = errors.Join(first, err)
+	}
+	return d.refuseDump(finding.IDNoTables, d.h.Offset("DirectoryTableBase"), adviceDumpAgain,
+		"DirectoryTableBase %#x maps none of the kernel's structures, so that debuggers can't read any memory: %v", d.h.DirectoryTableBase, first)
+}
+
+// readBlock reads KDBG where the header says, as a debugger does.
+func (d *dumpMemory) readBlock() {
+	at := vtop.VA(d.h.KdDebuggerDataBlock)
+	where := "VA " + at.String()
+	const consequence = "Debuggers show no registers and no processes without it."
+	b, err := kdbg.ReadUnverified(d.space, at)
+	if err == nil && b.Data.Header.OwnerTag == kdbg.OwnerTag {
+		d.block = b
+		return
+	}
+	if _, derr := kdbg.Decode(d.space, at, kdbg.Expect{}); derr == nil {
+		d.Addf(finding.IDBlockEncoded, finding.SeverityWarn, where, "Convert the guest's memory again; windmp writes the block decoded.", "KDBG is still encoded: debuggers do not decode it")
+		return
+	}
+	if err == nil {
+		err = &kdbg.TagError{VA: at, Got: b.Data.Header.OwnerTag}
+	}
+	d.Addf(finding.IDBlockUnread, finding.SeverityWarn, where, consequence, "KDBG is not where the header says: %v", err)
+}
+
+// checkShared: KUSER_SHARED_DATA is asked for at the start.
+func (d *dumpMemory) checkShared() {
+	k, err := kdbg.ReadSharedUserData(d.space)
+	if err != nil {
+		d.Addf(finding.IDSharedUnread, finding.SeverityWarn, "VA "+d.g.SharedUserDataVA().String(), "", "%v", err)
+		return
+	}
+	d.g.SharedUserData = k
+}
+
+// minBlock is the Size from which a block has OffsetPrcbContext: without it,
+// debuggers look for the registers elsewhere.
+const minBlock = 0x340
+
+// contextBuild is the build, of Windows 7, since which KPRCB.Context is what KDBG's
+// OffsetPrcbContext says.
+const contextBuild = 7600
+
+// checkBlock holds KDBG against the header and the kernel image.
+func (d *dumpMemory) checkBlock() error {
+	b := d.block
+	where := "VA " + b.VA.String()
+	data := &b.Data
+	if data.PsLoadedModuleList == 0 {
+		return d.Refuse(finding.Finding{ID: finding.IDBlockUnread, Where: where, Advice: adviceDumpAgain, Message: "KDBG.PsLoadedModuleList is null: debuggers reject the dump"}, nil)
+	}
+	hasContext := d.h.MinorVersion >= contextBuild
+	if hasContext && len(b.Raw) < minBlock {
+		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock)
+	}
+	if h := d.h.PsLoadedModuleList; h != data.PsLoadedModuleList {
+		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("PsLoadedModuleList")), "",
+			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList)
+	}
+	if hasContext && data.OffsetPrcbContext == 0 {
+		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG.OffsetPrcbContext is 0: registers are looked for in another place")
+	}
+	if err := b.Verify(d.space, kdbg.Expect{}); err != nil {
+		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG is odd: %v", err)
+	}
+	return nil
+}
+
+// checkModules walks the loader list and looks at the kernel's image.
+func (d *dumpMemory) checkModules(head vtop.VA) {
+	modules, err := kdbg.Modules(d.space, head)
+	d.g.Modules = modules
+	if err != nil {
+		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers will list only these modules.", "the module list breaks off after %d modules: %v", len(modules), err)
+	}
+	if len(modules) == 0 {
+		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers can't name any address.", "no module is listed")
+		return
+	}
+	nt := &modules[0]
+	for i := range modules {
+		if m := &modules[i]; m.NameErr != nil {
+			d.Addf(finding.IDModuleName, finding.SeverityInfo, "VA "+m.Entry.String(), "", "module %d has no readable name: %v", i, m.NameErr)
+		}
+	}
+	if _, err := kdbg.ImageSize(d.space, nt.Base); err != nil {
+		d.Addf(finding.IDKernelImage, finding.SeverityWarn, "VA "+nt.Base.String(), "Symbols of the kernel must be chosen by hand.", "the kernel's image headers are not readable: %v", err)
+	}
+	if d.block != nil && d.block.Data.KernBase != 0 && vtop.VA(d.block.Data.KernBase) != nt.Base {
+		d.Addf(finding.IDKernelImage, finding.SeverityWarn, "VA "+nt.Base.String(), "", "the first module lies at %v, KDBG says that the kernel is at %v", nt.Base, vtop.VA(d.block.Data.KernBase))
+	}
+}
+
+// checkProcessors is about KiProcessorBlock and the registers of each
+// processor.
+func (d *dumpMemory) checkProcessors() error {
+	array := vtop.VA(d.block.Data.KiProcessorBlock)
+	where := "VA " + array.String()
+	list, err := kdbg.Processors(d.space, d.block, int(d.h.NumberProcessors))
+	if err != nil {
+		return d.Refuse(finding.Finding{ID: finding.IDNoProcessors, Where: where, Advice: adviceDumpAgain, Message: fmt.Sprintf("KiProcessorBlock is not readable, debuggers reject the dump: %v", err)}, err)
+	}
+	for _, p := range list {
+		var fault *vtop.FaultError
+		if errors.Is(p.Err, kdbg.ErrNullPRCB) || p.PRCB == 0 && errors.As(p.Err, &fault) {
+			return d.Refuse(finding.Finding{
+				ID: finding.IDNoProcessors, Where: where, Advice: "NumberProcessors in the header must not be higher than the number of processors.",
+				Message: fmt.Sprintf("processor %d of %d: %v: debuggers reject the dump", p.Index, d.h.NumberProcessors, p.Err),
+			}, nil)
+		}
+	}
+	d.cpus = list
+	d.findShown()
+	for i := range list {
+		d.checkProcessor(&list[i])
+	}
+	return nil
+}
+
+// findShown finds the processor whose CONTEXT has the stack pointer of the header's.
+func (d *dumpMemory) findShown() {
+	for _, p := range d.cpus {
+		if c, err := readContext(d.space, p.Context); p.Context != 0 && err == nil && c.SP() == d.h.Context().SP() {
+			d.shown = p.Index
+			return
+		}
+	}
+	d.Addf(finding.IDHeaderContext, finding.SeverityInfo, guest.HeaderOffset(d.h.Offset("Context")), "", "the header's CONTEXT is no processor's: debuggers start on processor 0")
+}
+
+func readContext(s *vtop.Space, at vtop.VA) (winhdr.Context, error) {
+	buf := make([]byte, winhdr.ContextSize(guest.Is32(s)))
+	if _, err := s.ReadVirtual(buf, at); err != nil {
+		return nil, err
+	}
+	return winhdr.DecodeContext(buf)
+}
+
+// checkProcessor is about one processor's registers and thread.
+func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
+	where := "VA " + p.PRCB.String()
+	if p.Err != nil && !errors.Is(p.Err, kdbg.ErrRepeatedPRCB) {
+		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: %v", p.Index, p.Err)
+		return
+	}
+	if p.PRCB == 0 {
+		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "", "processor %d: %v", p.Index, p.Err)
+		return
+	}
+	d.checkContext(p)
+	d.checkSpecials(p)
+	_, _, dtb, err := kdbg.CurrentProcess(d.space, d.block, p.PRCB)
+	if err == nil && guest.RootOf(dtb, d.space.Levels) == 0 {
+		err = fmt.Errorf("KPROCESS.DirectoryTableBase is %#x", dtb)
+	}
+	if err == nil && d.block.Data.OffsetEprocessDirectoryTableBase == 0 {
+		err = errors.New("KDBG.OffsetEprocessDirectoryTableBase is 0")
+	}
+	if err != nil {
+		d.Addf(finding.IDNoThread, finding.SeverityWarn, where, "Debuggers can't set the process of this processor.", "processor %d: current thread and process: %v", p.Index, err)
+	}
+}
+
+// checkContext: debuggers take the selector for the mode, and ignore the flags.
+func (d *dumpMemory) checkContext(p *kdbg.Processor) {
+	where := "VA " + p.Context.String()
+	c, err := readContext(d.space, p.Context)
+	if err != nil {
+		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
+		return
+	}
+	if cs := c.CodeSegment(); !d.h.Is32() && cs != kernelCS && cs != userCS {
+		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %#x, expected 0x10 or 0x33", p.Index, cs)
+		return
+	}
+	if err := c.Plausible(); err != nil {
+		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "", "processor %d: its CONTEXT is not plausible: %v", p.Index, err)
+	}
+}
+
+// Code segments of x64 Windows, and the kernel's of 32-bit Windows.
+const kernelCS, userCS, kernelCS32 = 0x10, 0x33, 0x08
+
+// checkSpecials: the code segment's descriptor is looked up in the GDT.
+func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
+	where := "VA " + p.SpecialRegisters.String()
+	const advice = "Debuggers can't look up the code segment, nor the program counter."
+	if p.SpecialRegisters == 0 {
+		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: KDBG does not say where its special registers are", p.Index)
+		return
+	}
+	sr, err := kdbg.ReadSpecialRegisters(d.space, p.SpecialRegisters)
+	if err != nil {
+		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: %v", p.Index, err)
+		return
+	}
+	var entry uint64
+	cs := vtop.VA(kernelCS)
+	if d.h.Is32() {
+		cs = kernelCS32
+	}
+	if sr.Gdtr.Limit != 0 {
+		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + cs)
+	}
+	if err != nil || entry == 0 {
+		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, vtop.VA(sr.Gdtr.Base), errOr(err, "its entry is 0"))
+		return
+	}
+	if d.h.Is32() {
+		d.checkPCR(p, vtop.VA(sr.Gdtr.Base))
+	}
+}
+
+// errOr is err's text, or text for none.
+func errOr(err error, text string) string {
+	if err == nil {
+		return text
+	}
+	return err.Error()
+}

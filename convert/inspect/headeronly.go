@@ -1,0 +1,40 @@
+package inspect
+
+import (
+	"errors"
+	"os"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// describeHeaderOnly serves a Windows dump that holds no memory that is read here,
+// such as a triage dump: what its header says is reported, and err is settled.
+// Other errors are returned as they are.
+func (r *InfoReport) describeHeaderOnly(err error) error {
+	var unsupported *physmem.UnsupportedError
+	if !errors.As(err, &unsupported) {
+		return err
+	}
+	h, badHeader := winhdr.DecodeHeader(unsupported.DumpHeader)
+	if badHeader != nil || h.MachineImageType != h.Machine() {
+		return err // no dump, or one cut off in its header
+	}
+	g := &guest.Guest{Header: h}
+	if st, err := os.Stat(r.Input.Path); err == nil {
+		r.Input.Size = st.Size()
+	}
+	r.Input.Format, r.Input.Description = string(unsupported.Format), unsupported.What
+	r.Dump = dumpReport(h)
+	r.System, r.Bug = g.System(), g.BugCheckDetail()
+	g.Addf(finding.IDNotExamined, finding.SeverityInfo, "", unsupported.Hint, "only the header is read: the file is %s", unsupported.What)
+	r.Findings = append(r.Findings, g.Findings()...)
+	return nil
+}
+
+// dumpReport is what a header says of its file.
+func dumpReport(h *winhdr.Header) *DumpReport {
+	return &DumpReport{Type: h.DumpType.String(), RequiredSpace: h.RequiredDumpSpace, Comment: h.CommentText()}
+}

@@ -1,0 +1,316 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// InfoOptions choose the longer lists.
+type InfoOptions struct {
+	Modules, Processes bool
+	// Source and Guest say what the file itself does not.
+	Source source.Options
+	Guest  guest.Options
+}
+
+// MaxListed bounds the ranges of memory that a report lists; it counts them all.
+const MaxListed = 4096
+
+// InfoReport says what a source is. Each part stands alone: one that could not
+// be read is absent, and a finding says why.
+type InfoReport struct {
+	Input  report.Input           `json:"input"`
+	Error  *report.Error          `json:"error,omitempty"`
+	Dump   *DumpReport            `json:"dump,omitempty"`
+	System *report.System         `json:"system,omitempty"`
+	Bug    *report.BugCheckDetail `json:"bug_check,omitempty"`
+	Kernel *ImageReport           `json:"kernel,omitempty"`
+	CPUs   []CPUInfo              `json:"processors"`
+	Memory MemoryMap              `json:"memory"`
+	// ModuleCount counts the loaded images; Modules lists them when asked for.
+	ModuleCount int               `json:"module_count"`
+	Modules     []ImageReport     `json:"modules,omitempty"`
+	Processes   []ProcessInfo     `json:"processes,omitempty"`
+	Unloaded    []Unloaded        `json:"unloaded_drivers"`
+	Findings    []finding.Finding `json:"findings"`
+}
+
+// DumpReport is what the header of a Windows dump says of the file.
+type DumpReport struct {
+	Type string `json:"type"`
+	// RequiredSpace is the file's size as the header states it, bytes.
+	RequiredSpace uint64 `json:"required_space"`
+	// Comment is text from the guest.
+	Comment string `json:"comment,omitempty"`
+}
+
+// ImageReport identifies a loaded image.
+type ImageReport struct {
+	// Name is the file's, as the guest has it.
+	Name string     `json:"name"`
+	Base report.Hex `json:"base"`
+	// Size is SizeOfImage in bytes.
+	Size uint32 `json:"size"`
+	// Timestamp is TimeDateStamp, a hash in reproducible builds; 0 when the
+	// image's headers are not readable.
+	Timestamp   report.Hex `json:"timestamp"`
+	FileVersion string     `json:"file_version,omitempty"`
+	PDB         *PDBReport `json:"pdb,omitempty"`
+	// Error says why the identity is incomplete.
+	Error string `json:"error,omitempty"`
+}
+
+// PDBReport identifies an image's symbols.
+type PDBReport struct {
+	Name string `json:"name"`
+	// GUID is 32 upper-case hex digits.
+	GUID string `json:"guid"`
+	Age  uint32 `json:"age"`
+}
+
+// CPUInfo is a processor's state.
+type CPUInfo struct {
+	Index int        `json:"index"`
+	Rip   report.Hex `json:"rip"`
+	Rsp   report.Hex `json:"rsp"`
+	CR3   report.Hex `json:"cr3"`
+	// Mode is kernel or user, by the code segment.
+	Mode string `json:"mode,omitempty"`
+	// Symbol names Rip by the image it lies in.
+	Symbol string `json:"symbol,omitempty"`
+	// Source says whose registers these are.
+	Source report.ContextSource `json:"source"`
+	Error  string               `json:"error,omitempty"`
+}
+
+// MemoryMap is the guest-physical memory that the file holds.
+type MemoryMap struct {
+	// Held counts bytes, Count the ranges; at most MaxListed are in Ranges.
+	Held   uint64         `json:"held"`
+	Count  int            `json:"range_count"`
+	Ranges []report.Range `json:"ranges"`
+	// Listed is what the guest's header lists, Missing what of it the file lacks,
+	// bytes.
+	Listed  uint64 `json:"listed"`
+	Missing uint64 `json:"missing"`
+}
+
+// ProcessInfo is a process.
+type ProcessInfo struct {
+	PID       uint64     `json:"pid"`
+	ParentPID uint64     `json:"parent_pid"`
+	Name      string     `json:"name"`
+	CR3       report.Hex `json:"cr3"`
+	EPROCESS  report.Hex `json:"eprocess"`
+	PEB       report.Hex `json:"peb"`
+	Error     string     `json:"error,omitempty"`
+}
+
+// Unloaded is a driver that is no longer loaded.
+type Unloaded struct {
+	Name  string     `json:"name"`
+	Start report.Hex `json:"start"`
+	End   report.Hex `json:"end"`
+	// Time is RFC 3339, UTC.
+	Time string `json:"time,omitempty"`
+}
+
+// InfoFile describes the file at path. The report is never nil: after an error,
+// one of those of [File], it holds what was found before it.
+func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, error) {
+	r := &InfoReport{Input: report.Input{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
+	err := source.With(ctx, path, opt.Source, func(im *physmem.Image) error {
+		g, err := guest.FindWith(ctx, im, opt.Guest)
+		r.describe(g, opt)
+		return err
+	})
+	err = r.describeHeaderOnly(err)
+	r.Error = report.OfError(err)
+	return r, err
+}
+
+func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
+	r.Input = report.OfImage(r.Input.Path, g.Image)
+	readWithoutKDBG(g)
+	r.System, r.Bug = g.System(), g.BugCheckDetail()
+	r.Memory = memoryMap(g)
+	if g.Header != nil && g.IsDump() {
+		r.Dump = dumpReport(g.Header)
+	}
+	if g.KDBG != nil {
+		k := imageReport(g, "", vtop.VA(g.KDBG.Data.KernBase), 0)
+		r.Kernel = &k
+	} else if len(g.Modules) > 0 {
+		k := moduleReport(g, &g.Modules[0])
+		r.Kernel = &k
+	}
+	r.describeModules(g, opt)
+	if g.KDBG != nil {
+		r.describeLists(g, opt)
+	}
+	r.CPUs = append(r.CPUs, cpuInfo(g)...)
+	r.Findings = append(r.Findings, g.Findings()...)
+}
+
+// readWithoutKDBG reads what the header alone leads to, where KDBG is not to be
+// had.
+func readWithoutKDBG(g *guest.Guest) {
+	if g.KDBG != nil || g.Header == nil || g.Space != nil {
+		return
+	}
+	g.Space = guest.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Levels())
+	if k, err := kdbg.ReadSharedUserData(g.Space); err == nil {
+		g.SharedUserData = k
+	}
+	// What is wrong with the list is less than what the examination said.
+	g.Modules, _ = kdbg.Modules(g.Space, vtop.VA(g.Header.PsLoadedModuleList))
+}
+
+func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
+	r.ModuleCount = len(g.Modules)
+	if len(g.Modules) > 0 {
+		r.Kernel.Name = g.Modules[0].Name
+	}
+	if opt.Modules {
+		for i := range g.Modules {
+			r.Modules = append(r.Modules, moduleReport(g, &g.Modules[i]))
+		}
+	}
+}
+
+// describeLists reads what hangs off KDBG beside processors and modules.
+func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
+	if opt.Processes {
+		r.Processes = processes(g)
+	}
+	drivers, err := kdbg.UnloadedDrivers(g.Space, g.KDBG)
+	if err != nil {
+		g.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.KDBG.Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
+	}
+	for _, d := range drivers {
+		u := Unloaded{Name: d.Name, Start: report.Hex(d.Start), End: report.Hex(d.End)}
+		if t, err := winhdr.Time(d.Time); err == nil {
+			u.Time = t.Format(time.RFC3339)
+		}
+		r.Unloaded = append(r.Unloaded, u)
+	}
+}
+
+func processes(g *guest.Guest) []ProcessInfo {
+	list, err := kdbg.Processes(g.Space, g.KDBG)
+	if err != nil {
+		g.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.PsActiveProcessHead).String(), "",
+			"the list of processes breaks off after %d: %v", len(list), err)
+	}
+	out := make([]ProcessInfo, 0, len(list))
+	for _, p := range list {
+		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, CR3: report.Hex(p.DirectoryTable), EPROCESS: report.Hex(p.EPROCESS), PEB: report.Hex(p.Peb)}
+		if p.Err != nil {
+			info.Error = p.Err.Error()
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+// imageReport reads the identity of an image; name and size are the loader's,
+// for where its headers are not readable.
+func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageReport {
+	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
+	im, err := kdbg.ReadImage(g.Space, base)
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Size, r.Timestamp, r.FileVersion = im.Size, report.Hex(im.Timestamp), im.FileVersion
+	if im.PDB == nil {
+		r.Error = im.PDBErr.Error()
+		return r
+	}
+	r.PDB = &PDBReport{Name: im.PDB.Name, GUID: im.PDB.GUID, Age: im.PDB.Age}
+	return r
+}
+
+func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
+	r := imageReport(g, m.Name, m.Base, m.Size)
+	if m.NameErr != nil && r.Error == "" {
+		r.Error = m.NameErr.Error()
+	}
+	return r
+}
+
+// memoryMap lists what the file holds.
+func memoryMap(g *guest.Guest) MemoryMap {
+	m := MemoryMap{Ranges: []report.Range{}}
+	ranges := g.Image.Ranges()
+	m.Count = len(ranges)
+	for i, x := range ranges {
+		m.Held += x.Size
+		if i < MaxListed {
+			m.Ranges = append(m.Ranges, report.Range{PA: report.Hex(x.Start), Size: x.Size})
+		}
+	}
+	for _, r := range g.Runs {
+		m.Listed += r.PageCount * winhdr.PageSize
+		for _, x := range g.Image.Missing(guest.RunRange(r)) {
+			m.Missing += x.Size
+		}
+	}
+	return m
+}
+
+// cpuInfo shows each processor as a conversion would; without processors, the
+// vCPUs as they are.
+func cpuInfo(g *guest.Guest) []CPUInfo {
+	var list []CPUInfo
+	if len(g.Processors) == 0 {
+		for _, c := range g.Image.CPUs() {
+			list = append(list, CPUInfo{Index: c.Index, Rip: report.Hex(c.Rip), Rsp: report.Hex(c.Rsp), CR3: report.Hex(c.CR3), Mode: mode(c.CS.Selector), Source: report.FromVCPU, Symbol: g.SymbolName(vtop.VA(c.Rip))})
+		}
+		return list
+	}
+	shown := &plan.Plan{Guest: g}
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		c := shown.ChooseContext(p, plan.ContextsAuto)
+		info := CPUInfo{Index: p.Index, Source: c.Source}
+		if c.Context == nil {
+			info.Error = c.Note
+			list = append(list, info)
+			continue
+		}
+		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), mode(c.Context.CodeSegment())
+		info.Symbol = g.SymbolName(vtop.VA(c.Context.IP()))
+		switch {
+		case c.Source == report.FromVCPU:
+			info.CR3 = report.Hex(p.VCPU.CR3)
+		case p.Specials != nil:
+			info.CR3 = report.Hex(p.Specials.Cr3)
+		}
+		list = append(list, info)
+	}
+	return list
+}
+
+// mode names the privilege that a code segment runs at.
+func mode(cs uint16) string {
+	switch {
+	case cs == 0:
+		return ""
+	case cs&3 == 0:
+		return "kernel"
+	default:
+		return fmt.Sprintf("user (ring %d)", cs&3)
+	}
+}

@@ -1,0 +1,172 @@
+package inspect
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/stage"
+	"windmp/physmem"
+)
+
+// sampleBytes reads a sample, unpacked.
+func sampleBytes(tb testing.TB, name string) []byte {
+	tb.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
+	require.NoError(tb, err)
+	if strings.HasSuffix(name, ".gz") {
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		require.NoError(tb, err)
+		b, err = io.ReadAll(z)
+		require.NoError(tb, err)
+	}
+	return b
+}
+
+// badDisk is a file of which reads fail: from the n-th on, or the n-th alone.
+type badDisk struct {
+	io.ReaderAt
+	reads, failed atomic.Int64
+	from          int64
+	once          bool
+}
+
+func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
+	n := d.reads.Add(1) - 1
+	if n != d.from && (d.once || n < d.from) {
+		return d.ReaderAt.ReadAt(p, off)
+	}
+	d.failed.Add(1)
+	got, _ := d.ReaderAt.ReadAt(p[:len(p)/2], off) // what was there before the bad sector
+	return got, syscall.EIO
+}
+
+// convertReader converts what r holds into a folder of its own, and returns the
+// dump and the findings. After an error it holds that nothing was left.
+func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options) ([]byte, []finding.Finding, error) {
+	t.Helper()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.dmp")
+	list, err := func() ([]finding.Finding, error) {
+		im, err := physmem.New(r, size)
+		if err != nil {
+			return nil, err
+		}
+		g, err := guest.Find(im)
+		if err != nil {
+			return g.Findings(), err
+		}
+		p, err := plan.New(g, opt.Plan)
+		if err != nil {
+			return g.Findings(), err
+		}
+		return append(g.Findings(), p.All...), p.WriteFile(t.Context(), out, opt.Write)
+	}()
+	entries, rerr := os.ReadDir(dir)
+	require.NoError(t, rerr)
+	if err != nil {
+		assert.Empty(t, entries)
+		return nil, list, err
+	}
+	b, err := os.ReadFile(out)
+	require.NoError(t, err)
+	return b, list, nil
+}
+
+// moments are the reads to fail: all of a few, else the first, the last, and some
+// between.
+func moments(n int64) []int64 {
+	const edge, between = 16, 24
+	var list []int64
+	for i := range n {
+		if i < edge || i >= n-edge || i%max(1, n/between) == 0 {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// TestSourceFails fails reads of every kind of source. Either the error says so,
+// with the offset, and nothing is left; or it was not needed, and a finding tells
+// of any difference.
+func TestSourceFails(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"guest-bsod.vmcore", "live-2cpu.kdump.gz", "guest-bsod.win-dmp.gz"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := sampleBytes(t, name)
+			size := int64(len(file))
+			opt := convert.Options{Write: plan.WriteOptions{Workers: 1, NoSync: true}}
+			good := &badDisk{ReaderAt: bytes.NewReader(file), from: 1 << 62}
+			want, findings, err := convertReader(t, good, size, opt)
+			require.NoError(t, err)
+			failed := 0
+			for _, once := range []bool{false, true} {
+				for _, n := range moments(good.reads.Load()) {
+					r := &badDisk{ReaderAt: bytes.NewReader(file), from: n, once: once}
+					got, list, err := convertReader(t, r, size, opt)
+					require.NotZero(t, r.failed.Load())
+					if err != nil {
+						failed++
+						require.ErrorIs(t, err, syscall.EIO, "read %d, once %v", n, once)
+						assert.Contains(t, err.Error(), "file offset 0x", "read %d", n)
+						assert.NotContains(t, err.Error(), "\n")
+						continue
+					}
+					if !bytes.Equal(want, got) {
+						assert.NotEqual(t, findings, list, "read %d, once %v: a difference is told", n, once)
+					}
+				}
+			}
+			assert.Positive(t, failed)
+		})
+	}
+}
+
+// TestCheckOfFailingSource: a check of what can't be read is an error, or unknown
+// parts, but never a verdict on the guest.
+func TestCheckOfFailingSource(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"guest-bsod.vmcore", "live-2cpu.kdump.gz", "guest-bsod.win-dmp.gz"} {
+		for _, level := range []CheckLevel{CheckQuick, CheckFull} {
+			file := sampleBytes(t, name)
+			check := func(r io.ReaderAt) *FileCheck {
+				c := &fileChecker{FileCheck: &FileCheck{Size: int64(len(file)), Findings: []finding.Finding{}}, opt: CheckOptions{Level: level}, size: int64(len(file)), meter: stage.NewMeter(stage.Read, 0, 0, nil)}
+				c.Err = c.check(context.Background(), r)
+				c.finish()
+				return c.FileCheck
+			}
+			good := &badDisk{ReaderAt: bytes.NewReader(file), from: 1 << 62}
+			want := check(good)
+			for _, n := range moments(good.reads.Load()) {
+				c := check(&badDisk{ReaderAt: bytes.NewReader(file), from: n})
+				if errors.Is(c.Err, syscall.EIO) {
+					assert.Contains(t, c.Err.Error(), "file offset 0x")
+					assert.NotEqual(t, "OK", c.Verdict)
+					continue
+				}
+				require.NoError(t, c.Err, "%s, %s, read %d: %v", name, level, n, c.Findings)
+				if c.Verdict == want.Verdict {
+					continue
+				}
+				assert.NotEqual(t, "OK", c.Verdict)
+				assert.NotEmpty(t, c.Findings)
+			}
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stage"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// MaxWalkRead is the most bytes that a walk reads at each address.
+const MaxWalkRead = 64 << 10
+
+// WalkOptions choose the address space.
+type WalkOptions struct {
+	// DTB is the page tables' root; 0 for System's, or PID's.
+	DTB uint64
+	// PID is the process whose page tables are used, when HasPID is set.
+	PID    uint64
+	HasPID bool
+	// Levels is 4 or 5, 0 for what the guest uses.
+	Levels int
+	// Read is how many bytes are read at each address, at most [MaxWalkRead].
+	Read int
+	// Source and Guest are as those of [InfoOptions].
+	Source source.Options
+	Guest  guest.Options
+}
+
+// WalkReport is the translation of some addresses.
+type WalkReport struct {
+	Input report.Input  `json:"input"`
+	Error *report.Error `json:"error,omitempty"`
+	DTB   report.Hex    `json:"directory_table_base"`
+	// Levels is 4 or 5.
+	Levels int `json:"levels,omitempty"`
+	// Process is the name of the process chosen by its id.
+	Process  string            `json:"process,omitempty"`
+	Walks    []Walk            `json:"walks"`
+	Findings []finding.Finding `json:"findings"`
+	steps    *vtop.Space       // for Walk
+}
+
+// Walk is the way of one address through the page tables.
+type Walk struct {
+	VA    report.Hex `json:"va"`
+	Steps []WalkStep `json:"steps"`
+	// Mapped is true when the guest maps the address; then the next four are
+	// set.
+	Mapped bool `json:"mapped"`
+	// Transition is set for a page that Windows has taken out of a working set.
+	Transition bool       `json:"transition,omitempty"`
+	PA         report.Hex `json:"pa"`
+	PageSize   uint64     `json:"page_size,omitempty"`
+	// FileOffset is where the file holds it, -1 where it does not, or not byte
+	// by byte.
+	FileOffset int64 `json:"file_offset"`
+	// Error says why the address can't be translated or read.
+	Error string `json:"error,omitempty"`
+	// Bytes are what was read, in hex.
+	Bytes string `json:"bytes,omitempty"`
+	// Data is Bytes as they are.
+	Data []byte `json:"-"`
+}
+
+// WalkStep is an entry of a page table.
+type WalkStep struct {
+	// Level is 5 to 1, Name as in Intel's manual: PML5E, PML4E, PDPTE, PDE, PTE.
+	Level   int        `json:"level"`
+	Name    string     `json:"name"`
+	EntryPA report.Hex `json:"entry_pa"`
+	Entry   report.Hex `json:"entry"`
+	Flags   []string   `json:"flags"`
+}
+
+// WalkFile translates addresses of the file at path. The report is never nil, as
+// that of [InfoFile]; an address that is not mapped is no error.
+func WalkFile(ctx context.Context, path string, vas []uint64, opt WalkOptions) (*WalkReport, error) {
+	r := &WalkReport{Input: report.Input{Path: path}, Walks: []Walk{}, Findings: []finding.Finding{}}
+	err := opt.check()
+	if err == nil {
+		err = source.With(ctx, path, opt.Source, func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
+	}
+	r.Error = report.OfError(err)
+	return r, err
+}
+
+func (o WalkOptions) check() error {
+	switch {
+	case o.Read < 0 || o.Read > MaxWalkRead:
+		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
+	case o.Levels != 0 && (o.Levels < guest.LevelsLegacy || o.Levels > guest.MaxLevels):
+		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
+	case o.DTB != 0 && o.HasPID:
+		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
+	}
+	return nil
+}
+
+func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, opt WalkOptions) error {
+	r.Input = report.OfImage(r.Input.Path, im)
+	if err := r.choose(ctx, im, opt); err != nil {
+		return err
+	}
+	r.DTB, r.Levels = report.Hex(r.steps.DTB), r.steps.Levels
+	for _, va := range vas {
+		r.Walks = append(r.Walks, r.one(im, vtop.VA(va), opt.Read))
+	}
+	return nil
+}
+
+// choose settles the address space. With a directory table base, the guest need
+// not be understood.
+func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) error {
+	g, err := guest.FindWith(ctx, im, opt.Guest)
+	r.Findings = append(r.Findings, g.Findings()...)
+	levels := opt.Levels
+	if levels == 0 {
+		levels = g.Levels()
+	}
+	switch {
+	case opt.DTB != 0:
+		r.steps = guest.NewSpace(im, opt.DTB, levels)
+		return nil
+	case err != nil && g.Space == nil:
+		return err
+	case opt.HasPID:
+		dtb, name, err := processTable(g, opt.PID)
+		r.steps, r.Process = guest.NewSpace(im, dtb, levels), name
+		return err
+	default:
+		r.steps = guest.NewSpace(im, uint64(g.Space.DTB), levels)
+		return nil
+	}
+}
+
+// processTable is the page tables' root of a process.
+func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err error) {
+	if g.KDBG == nil {
+		return 0, "", &stage.UsageError{Reason: "the list of processes is not known"}
+	}
+	list, err := kdbg.Processes(g.Space, g.KDBG)
+	for i := range list {
+		if list[i].PID == pid {
+			return list[i].DirectoryTable, list[i].Name, list[i].Err
+		}
+	}
+	return 0, "", errors.Join(&stage.UsageError{Reason: fmt.Sprintf("no process has the id %d", pid), Hint: "windmp info --processes lists them"}, err)
+}
+
+func (r *WalkReport) one(im *physmem.Image, va vtop.VA, read int) Walk {
+	w := Walk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
+	steps, err := r.steps.Walk(va)
+	for i, s := range steps {
+		leaf := i == len(steps)-1
+		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: levelNames[s.Level], EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: entryFlags(s, leaf)})
+	}
+	if err == nil {
+		var m vtop.Mapping
+		if m, err = r.steps.Translate(va); err == nil {
+			w.Mapped, w.Transition = true, m.Transition
+			w.PA, w.PageSize = report.Hex(m.PA), m.PageSize
+			w.FileOffset = offsetOf(im, uint64(m.PA))
+		}
+	}
+	if err == nil && read > 0 {
+		buf := make([]byte, read)
+		var n int
+		n, err = r.steps.ReadVirtual(buf, va)
+		w.Data, w.Bytes = buf[:n], fmt.Sprintf("%x", buf[:n])
+	}
+	if err != nil {
+		w.Error = err.Error()
+	}
+	return w
+}
+
+// offsetOf is where the file holds a physical address, -1 for nowhere.
+func offsetOf(im *physmem.Image, pa uint64) int64 {
+	for _, e := range im.Extents() {
+		if pa >= e.Start && pa-e.Start < e.Size {
+			return e.Offset + int64(pa-e.Start) //nolint:gosec // inside the file
+		}
+	}
+	return -1
+}
+
+var levelNames = map[int]string{5: "PML5E", 4: "PML4E", 3: "PDPTE", 2: "PDE", 1: "PTE"}
+
+// entryFlags names the bits of an entry: those of the processor when it is
+// present (Intel SDM vol. 3, tables 4-14 to 4-20), else Windows' form.
+func entryFlags(s vtop.Step, leaf bool) []string {
+	e := s.Entry
+	if !e.Present() {
+		return []string{absentForm(e)}
+	}
+	flags := []string{}
+	for bit, name := range []string{"P", "RW", "US", "PWT", "PCD", "A", "D", "", "G"} {
+		ofLeaf := name == "D" || name == "G"
+		if name != "" && e>>bit&1 != 0 && (leaf || !ofLeaf) {
+			flags = append(flags, name)
+		}
+	}
+	if s.Level > 1 && e.Large() {
+		flags = append(flags, "PS")
+	}
+	if e.NX() {
+		flags = append(flags, "NX")
+	}
+	return flags
+}
+
+func absentForm(e vtop.Entry) string {
+	switch {
+	case e == 0:
+		return "not-present"
+	case e.Prototype():
+		return "prototype"
+	case e.Transition():
+		return "transition"
+	case e.Pagefile():
+		return "pagefile"
+	default:
+		return "demand-zero"
+	}
+}

@@ -1,0 +1,112 @@
+package plan
+
+import (
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/stage"
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// selectKernel chooses the pages of a kernel dump: what the kernel's half of the
+// address space maps, the page tables on the way to it, the topmost table of
+// each process, and of the processes asked for the user half as well.
+func (p *Plan) selectKernel(keep []uint64) error {
+	g := p.Guest
+	p.memory.runs = guest.WithoutPages(p.memory.runs, p.memory.missing)
+	if len(p.memory.runs) == 0 {
+		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
+	}
+	p.memory.kept = newPageSet(p.memory.runs)
+	c := newCollector(p.memory.kept)
+	g.Space.Visit(vtop.KernelHalf, c)
+	for _, cpu := range g.Image.CPUs() {
+		c.addPage(vtop.PA(guest.RootOf(cpu.CR3, g.Space.Levels)))
+	}
+	if err := p.keepProcesses(c, keep); err != nil {
+		return err
+	}
+	if c.unreadable > 0 {
+		p.Addf(finding.IDTablesMissing, finding.SeverityWarn, fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "Pages that they map may be missing from the dump.",
+			"%d page tables are not readable: %v", c.unreadable, c.err)
+	}
+	left := guest.PageCount(p.memory.runs) - p.memory.kept.count
+	p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.",
+		"kernel dump: %d pages are kept, %d are left out", p.memory.kept.count, left)
+	return nil
+}
+
+// keepProcesses adds the topmost tables of all processes, so that a debugger can
+// switch to them, and the user pages of those whose id is in keep.
+func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
+	g := p.Guest
+	list, err := kdbg.Processes(g.Space, g.KDBG)
+	if err != nil {
+		p.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.PsActiveProcessHead).String(),
+			"The page tables of some processes are not in the dump.", "the process list breaks off after %d processes: %v", len(list), err)
+	}
+	found := make(map[uint64]bool, len(keep))
+	for _, pid := range keep {
+		found[pid] = false
+	}
+	for _, proc := range list {
+		c.addPage(vtop.PA(guest.RootOf(proc.DirectoryTable, g.Space.Levels)))
+		if _, wanted := found[proc.PID]; !wanted || proc.DirectoryTable == 0 {
+			continue
+		}
+		found[proc.PID] = true
+		guest.NewSpace(g.Image, proc.DirectoryTable, g.Space.Levels).Visit(vtop.UserHalf, newCollector(c.pages))
+		p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name))
+	}
+	for _, pid := range keep {
+		if !found[pid] {
+			return &stage.UsageError{Reason: fmt.Sprintf("--keep-process %d: there is no such process in the guest", pid), Hint: "see the process list of windmp info --processes"}
+		}
+	}
+	return nil
+}
+
+// collector is a vtop.Visitor that adds tables and pages to a set. Each table is
+// visited once a level, which bounds the walk whatever the tables hold.
+type collector struct {
+	pages           *pageSet
+	visited         [guest.MaxLevels + 1]*pageSet
+	unreadable      int
+	firstUnreadable vtop.PA
+	err             error
+}
+
+func newCollector(pages *pageSet) *collector {
+	c := &collector{pages: pages}
+	for i := range c.visited {
+		c.visited[i] = newPageSet(pages.runs)
+	}
+	return c
+}
+
+func (c *collector) addPage(pa vtop.PA) { c.pages.add(uint64(pa) / winhdr.PageSize) }
+
+// Table implements vtop.Visitor. A table outside the dump's memory is no table.
+func (c *collector) Table(pa vtop.PA, level int) bool {
+	c.addPage(pa)
+	return c.visited[level].add(uint64(pa) / winhdr.PageSize)
+}
+
+// Page implements vtop.Visitor.
+func (c *collector) Page(pa vtop.PA, size uint64) {
+	first := uint64(pa) / winhdr.PageSize
+	for pfn := first; pfn < first+size/winhdr.PageSize; pfn++ {
+		c.pages.add(pfn)
+	}
+}
+
+// Unreadable implements vtop.Visitor.
+func (c *collector) Unreadable(pa vtop.PA, _ int, err error) {
+	if c.unreadable == 0 {
+		c.firstUnreadable, c.err = pa, err
+	}
+	c.unreadable++
+}

@@ -1,0 +1,97 @@
+package plan
+
+import (
+	"windmp/convert/report"
+	"windmp/convert/stage"
+)
+
+// ContextMode says which registers the dump shows for each processor.
+type ContextMode string
+
+const (
+	// ContextsAuto takes the vCPU's state of a live guest. Of a crashed guest it
+	// keeps the CONTEXT that Windows itself saved for a processor where that is
+	// valid, as Windows' own MEMORY.DMP would hold it, else the vCPU's.
+	ContextsAuto ContextMode = "auto"
+	// ContextsVCPU always takes the vCPU's state, as QEMU's win-dmp does.
+	ContextsVCPU ContextMode = "vcpu"
+	// ContextsSaved never overwrites what the guest's memory holds.
+	ContextsSaved ContextMode = "saved"
+)
+
+// OutputType is the type of dump that is written.
+type OutputType string
+
+const (
+	// OutputAuto is a full dump, or a bitmap dump when the guest's memory lies in
+	// more runs than a full dump can list.
+	OutputAuto OutputType = "auto"
+	// OutputFull is DumpType 1: every page that the guest's memory descriptor
+	// lists, 42 runs at most.
+	OutputFull OutputType = "full"
+	// OutputBitmap is DumpType 5: the same pages, any number of runs. Debuggers
+	// older than Windows 8's do not read it.
+	OutputBitmap OutputType = "bitmap"
+	// OutputKernel is DumpType 6: the pages that the kernel's half of the address
+	// space maps, and the page tables to it.
+	OutputKernel OutputType = "kernel"
+)
+
+// PlanOptions choose what the output holds. The zero value means: a full dump,
+// contexts auto, missing pages refuse.
+type Options struct {
+	// Contexts chooses the registers of each processor; empty means auto.
+	Contexts ContextMode
+	// Missing chooses what happens to pages the source lacks; empty means fail.
+	Missing report.MissingMode
+	// To chooses the container; empty means a Windows dump. An ELF core takes no
+	// account of Type, Contexts and Missing: it holds what the source holds.
+	To OutputFormat
+	// Type chooses the type of dump; empty means auto.
+	Type OutputType
+	// KeepProcesses are the ids of processes whose user memory a kernel dump
+	// keeps as well.
+	KeepProcesses []uint64
+	// Strict makes a finding of severity warn refuse the conversion, before
+	// anything is written.
+	Strict bool
+}
+
+// contexts is the mode in force.
+func (o Options) contexts() ContextMode {
+	if o.Contexts == "" {
+		return ContextsAuto
+	}
+	return o.Contexts
+}
+
+// missing is the mode in force.
+func (o Options) missing() report.MissingMode {
+	if o.Missing == "" {
+		return report.MissingFail
+	}
+	return o.Missing
+}
+
+// outputType is the type in force.
+func (o Options) outputType() OutputType {
+	if o.Type == "" {
+		return OutputAuto
+	}
+	return o.Type
+}
+
+// ParseContextMode reads a mode's name; the error is a [*UsageError].
+func ParseContextMode(s string) (ContextMode, error) {
+	return stage.ParseMode("contexts", s, ContextsAuto, ContextsVCPU, ContextsSaved)
+}
+
+// ParseMissingMode reads a mode's name; the error is a [*UsageError].
+func ParseMissingMode(s string) (report.MissingMode, error) {
+	return stage.ParseMode("missing", s, report.MissingFail, report.MissingZero, report.MissingDrop)
+}
+
+// ParseOutputType reads a type's name; the error is a [*UsageError].
+func ParseOutputType(s string) (OutputType, error) {
+	return stage.ParseMode("type", s, OutputAuto, OutputFull, OutputBitmap, OutputKernel)
+}

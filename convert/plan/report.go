@@ -1,0 +1,76 @@
+package plan
+
+import (
+	"time"
+
+	"windmp/convert/guest"
+	"windmp/convert/report"
+	"windmp/winhdr"
+)
+
+func DescribePlan(r *report.Report, p *Plan) {
+	r.Findings = append(r.Findings, p.All...)
+	r.Improvements = append(r.Improvements, p.improvements...)
+	describeMemory(r, p)
+	for _, e := range p.Edits {
+		r.Edits = append(r.Edits, report.Edit{VA: report.Hex(e.VA), PA: report.Hex(e.PA), Size: len(e.Bytes), Reason: e.Reason})
+	}
+	for i := range p.cpus {
+		r.Processors = append(r.Processors, p.describeCPU(&p.cpus[i]))
+	}
+	if p.Size == 0 {
+		return
+	}
+	h := p.Header
+	if p.front == nil {
+		r.Output.DumpType = h.DumpType.String()
+	}
+	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
+	r.Output.Pages = p.memory.pages()
+	r.Output.LeftOut = guest.PageCount(p.memory.runs) - p.memory.pages()
+	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
+	if p.Guest.BugCheck != nil {
+		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: p.Guest.Crashed()}
+		for i, v := range h.BugCheckParameters {
+			r.Guest.BugCheck.Parameters[i] = report.Hex(v)
+		}
+	}
+	describeTimes(r, p)
+}
+
+// describeTimes prints times only when they are sane: a header's may be fill.
+func describeTimes(r *report.Report, p *Plan) {
+	if t, err := winhdr.Time(p.Header.SystemTime); err == nil {
+		r.Guest.SystemTime = t.UTC().Format(time.RFC3339)
+	}
+	if up := p.Header.SystemUpTime; up != winhdr.Fill64 {
+		r.Guest.UpTime = float64(up) / report.TicksPerSecond
+	}
+}
+
+func describeMemory(r *report.Report, p *Plan) {
+	m := &report.Memory{Policy: p.missingMode, Missing: p.memory.absent, Recovered: p.Guest.Recovered}
+	m.Listed = guest.PageCount(p.Guest.Runs) * winhdr.PageSize
+	switch p.missingMode {
+	case report.MissingZero:
+		m.Zeroed = p.memory.absent
+	case report.MissingDrop:
+		m.Dropped = p.memory.dropped * winhdr.PageSize
+	case report.MissingFail:
+	}
+	for _, x := range p.memory.missing {
+		m.Ranges = append(m.Ranges, report.Range{PA: report.Hex(x.Start), Size: x.Size})
+	}
+	r.Memory = m
+}
+
+func (p *Plan) describeCPU(c *cpuPlan) report.CPU {
+	out := report.CPU{Index: c.proc.Index, VCPU: -1, PRCB: report.Hex(c.proc.PRCB), Contexts: c.Source, Differs: c.differs, Note: c.Note, ShownFirst: c == p.shown}
+	if c.proc.VCPU != nil {
+		out.VCPU = c.proc.VCPU.Index
+	}
+	if c.Context != nil {
+		out.Rip, out.Rsp = report.Hex(c.Context.IP()), report.Hex(c.Context.SP())
+	}
+	return out
+}

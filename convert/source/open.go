@@ -1,0 +1,58 @@
+package source
+
+import (
+	"context"
+	"errors"
+
+	"windmp/convert/stage"
+	"windmp/physmem"
+)
+
+// withImage opens path for f.
+func With(ctx context.Context, path string, opt Options, f func(im *physmem.Image) error) (err error) {
+	im, closeSource, err := Open(ctx, path, opt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeSource()) }()
+	if err := f(im); err != nil {
+		return err
+	}
+	if err := im.ReadFailure(); err != nil {
+		return &stage.Error{Stage: stage.Read, Err: err}
+	}
+	return nil
+}
+
+// openInput opens the source as the options say.
+func openInput(path string, opt physmem.Options) (*physmem.Image, error) {
+	im, err := physmem.OpenWith(path, opt)
+	if err != nil {
+		return nil, &stage.Error{Stage: stage.Open, Err: err}
+	}
+	return im, nil
+}
+
+// openSource opens the source, unpacked first if need be. The function closes
+// what was opened.
+func Open(ctx context.Context, path string, opt Options) (*physmem.Image, func() error, error) {
+	stage.Enter(opt.Progress, stage.Open)
+	t, err := UnpackFile(ctx, path, opt.TempDir, func(size int64) *stage.Meter {
+		return stage.NewMeter(stage.Unpack, size, 0, opt.Progress)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if t == nil {
+		im, err := openInput(path, opt.Input)
+		if err != nil {
+			return nil, nil, err
+		}
+		return im, im.Close, nil
+	}
+	im, err := physmem.NewWith(t, t.Size, opt.Input)
+	if err != nil {
+		return nil, nil, &stage.Error{Stage: stage.Open, Err: errors.Join(err, t.Close())}
+	}
+	return im, t.Close, nil
+}

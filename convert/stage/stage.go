@@ -1,0 +1,34 @@
+package stage
+
+import "fmt"
+
+// Stage names a step of the pipeline, for errors and reports.
+type Stage string
+
+// The stages in the order in which they run. Usage is where options make no
+// sense, output is the output's name: it is looked at before the open and given
+// after the sync. A check has read for what it reads beyond that.
+const (
+	Usage  Stage = "usage"
+	Open   Stage = "open"
+	Unpack Stage = "unpack"
+	Header Stage = "header"
+	Kernel Stage = "kernel"
+	CPUs   Stage = "processors"
+	Plan   Stage = "plan"
+	Output Stage = "output"
+	Write  Stage = "write"
+	Sync   Stage = "sync"
+	Read   Stage = "read"
+)
+
+// StageError says in which stage a conversion ended; Err is the cause.
+type Error struct {
+	Stage Stage
+	Err   error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Err) }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
