@@ -16,6 +16,7 @@ import (
 	"windmp/convert"
 	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/internal/atomicfile"
 	"windmp/internal/guestsim"
 )
 
@@ -109,7 +110,7 @@ func TestLongPath(t *testing.T) {
 			require.NoError(t, err)
 			if !opt.Write.Force {
 				_, err = convert.File(context.Background(), core, filepath.Join(dir, "out.dmp"), nil, opt)
-				require.ErrorIs(t, err, convert.ErrExists)
+				require.ErrorIs(t, err, atomicfile.ErrExists)
 			}
 		}
 		require.NoError(t, os.Remove(filepath.Join(dir, "out.dmp")))
