@@ -1,8 +1,9 @@
-package convert
+// Package pack packs what is written and unpacks what is to be read: gzip, zstd, zip
+// on the way out, gzip and zstd with or without a tar in them on the way in.
+package pack
 
 import (
 	"archive/zip"
-	"context"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -13,65 +14,55 @@ import (
 	"github.com/klauspost/pgzip"
 )
 
-// Compression is how an output file is packed, chosen by its name.
-type Compression string
+// Method is a way of packing.
+type Method string
 
 // The ways of packing. Microsoft's debugger engine 10.0.10240 opens a zip that
 // holds one dump as it is.
 const (
-	CompressNone Compression = ""
-	CompressZstd Compression = "zstd"
-	CompressGzip Compression = "gzip"
-	CompressZip  Compression = "zip"
+	None Method = ""
+	Zstd Method = "zstd"
+	Gzip Method = "gzip"
+	Zip  Method = "zip"
 )
 
-// CompressionOf is the packing that a file's name asks for: .zst, .gz, .zip.
-func CompressionOf(name string) Compression {
+// MethodOf is the packing that a file's name asks for: .zst, .gz, .zip.
+func MethodOf(name string) Method {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".zst":
-		return CompressZstd
+		return Zstd
 	case ".gz":
-		return CompressGzip
+		return Gzip
 	case ".zip":
-		return CompressZip
+		return Zip
 	default:
-		return CompressNone
+		return None
 	}
 }
 
-// compressWindow is how much is packed at a time by each packer: it bounds memory
-// use together with their number.
-const compressWindow = 1 << 20
+const (
+	// window is how much is packed at a time by each packer, in bytes: it bounds
+	// memory use together with their number.
+	window = 1 << 20
+	// maxPackers bounds that number. With 64 of them gzip was seen to take 160 MiB.
+	maxPackers = 16
+)
 
-// packers is how many pack at the same time: one for each processor, up to
-// [MaxWorkers]. With 64 of them gzip was seen to take 160 MiB.
-func packers() int { return min(runtime.GOMAXPROCS(0), MaxWorkers) }
+// packers is how many pack at the same time: one for each processor.
+func packers() int { return min(runtime.GOMAXPROCS(0), maxPackers) }
 
-// writePacked streams the dump through a packer into w. name is the output's,
-// of which a zip takes the dump's name.
-func (p *Plan) writePacked(ctx context.Context, w io.Writer, name string, opt Options) error {
-	packer, err := newPacker(w, name)
-	if err != nil {
-		return err
-	}
-	err = p.stream(ctx, packer, opt)
-	// After an error Close ends the packer's goroutines, and says it once more.
-	if cerr := packer.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-// newPacker packs what is written to it into w, on several processors.
-func newPacker(w io.Writer, name string) (io.WriteCloser, error) {
-	switch CompressionOf(name) {
-	case CompressZstd:
-		return zstd.NewWriter(w, zstd.WithWindowSize(compressWindow), zstd.WithEncoderConcurrency(packers()))
-	case CompressGzip:
+// NewWriter packs what is written to it into w, on several processors, as name asks
+// for. It is the name of the packed file, of which a zip takes that of the dump in
+// it. Close ends the stream and, after an error too, the goroutines; w stays open.
+func NewWriter(w io.Writer, name string) (io.WriteCloser, error) {
+	switch MethodOf(name) {
+	case Zstd:
+		return zstd.NewWriter(w, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(packers()))
+	case Gzip:
 		return newGzip(w)
-	case CompressZip:
+	case Zip:
 		return newZip(w, strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)))
-	case CompressNone:
+	case None:
 	}
 	return nopCloser{w}, nil
 }
@@ -87,7 +78,7 @@ type gzipFile struct{ *pgzip.Writer }
 
 func newGzip(w io.Writer) (io.WriteCloser, error) {
 	z := gzipFile{pgzip.NewWriter(w)}
-	err := z.SetConcurrency(compressWindow, packers())
+	err := z.SetConcurrency(window, packers())
 	return z, err
 }
 

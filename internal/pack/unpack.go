@@ -1,4 +1,4 @@
-package convert
+package pack
 
 import (
 	"archive/tar"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -32,82 +31,37 @@ const (
 	// spaceEvery is how many bytes are unpacked between two looks at the free
 	// space, and what must be left then. What is smaller may fill the disk.
 	spaceEvery = 256 << 20
+	// block is one write into the file, in bytes, aligned in it. Larger ones are
+	// slower on ext4 (docs/performance.md).
+	block = 256 << 10
+	// grain is the least hole in the file, in bytes.
+	grain = 4 << 10
 	// zstdMemory bounds what a forged frame can make the decoder allocate: the
 	// largest window of zstd --long=27, its default limit for reading.
 	zstdMemory = 128<<20 + 1<<20
 )
 
-// packed tells how a file is packed by its first bytes.
-func packed(r io.ReaderAt) Compression {
+// Recognise tells how a file is packed by its first bytes.
+func Recognise(r io.ReaderAt) Method {
 	var head [4]byte
 	n, _ := r.ReadAt(head[:], 0) // a short or unreadable file is for others to judge
 	switch {
 	case bytes.HasPrefix(head[:n], magicGzip):
-		return CompressGzip
+		return Gzip
 	case bytes.HasPrefix(head[:n], magicZstd):
-		return CompressZstd
+		return Zstd
 	default:
-		return CompressNone
+		return None
 	}
 }
 
-// openSource opens the source, unpacked first if need be. The function closes
-// what was opened.
-func openSource(ctx context.Context, path string, opt Options) (*physmem.Image, func() error, error) {
-	opt.enter(StageOpen)
-	t, err := unpackFile(ctx, path, opt.TempDir, func(size int64) *meter {
-		return newMeter(StageUnpack, size, 0, opt.Progress)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if t == nil {
-		im, err := openInput(path, opt.Input)
-		if err != nil {
-			return nil, nil, err
-		}
-		return im, im.Close, nil
-	}
-	im, err := physmem.NewWith(t, t.size, opt.Input)
-	if err != nil {
-		return nil, nil, &StageError{Stage: StageOpen, Err: errors.Join(err, t.Close())}
-	}
-	return im, t.Close, nil
-}
-
-// unpackFile unpacks a gzip or zstd file, with or without a tar in it as
-// virtctl hands it out, into a temporary file of dir, sparse and without a name
-// where the system allows that. It returns nil when the file is not packed; of
-// one that is, start gets the size and returns what counts its bytes. The error
-// is a [*StageError].
-func unpackFile(ctx context.Context, path, dir string, start func(size int64) *meter) (*unpackedFile, error) {
-	// What is no regular file (a FIFO would wait for a writer) is physmem's to
-	// judge.
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return nil, nil //nolint:nilnil,nilerr // documented: nothing to unpack
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &StageError{Stage: StageOpen, Err: err}
-	}
-	defer f.Close() //nolint:errcheck // only read
-	how := packed(f)
-	if how == CompressNone {
-		return nil, nil //nolint:nilnil // documented: nothing to unpack
-	}
-	m := start(st.Size())
-	t, err := unpack(ctx, how, io.NewSectionReader(m.reader(f), 0, st.Size()), dir)
-	if err != nil {
-		return nil, &StageError{Stage: StageUnpack, Err: err}
-	}
-	m.finish()
-	return t, nil
-}
-
-// unpack unpacks a stream into a temporary file.
-func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*unpackedFile, error) {
-	content, err := newUnpacker(how, f)
+// Unpack unpacks a stream, packed as [Recognise] says of its beginning, with or
+// without a tar in it as virtctl hands it out, into a temporary file of the folder
+// dir (that for temporary files if it is empty). Of a tar it takes the first file
+// that is large enough to be a core. An error says how the stream is packed; it is
+// a wrapped [*atomicfile.SpaceError] when the folder's file system fills up.
+func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, error) {
+	content, err := newUnpacker(how, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, err)
 	}
@@ -116,18 +70,19 @@ func unpack(ctx context.Context, how Compression, f io.Reader, dir string) (*unp
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, err)
 	}
-	t, err := newUnpackedFile(dir)
+	unnamed, err := atomicfile.CreateUnnamed(dir, unpackedName)
 	if err != nil {
 		return nil, err
 	}
+	t := &File{file: unnamed}
 	if err := t.fill(ctx, core); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, err), t.Close())
 	}
 	return t, nil
 }
 
-func newUnpacker(how Compression, f io.Reader) (io.ReadCloser, error) {
-	if how == CompressGzip {
+func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
+	if how == Gzip {
 		return gzip.NewReader(f)
 	}
 	d, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderLowmem(true))
@@ -164,33 +119,41 @@ func coreIn(r io.Reader) (io.Reader, error) {
 	}
 }
 
-// An unpackedFile is a temporary file that is gone when it is closed.
-type unpackedFile struct {
-	*atomicfile.Unnamed
+// unpackedName stands in the names of the temporary files.
+const unpackedName = "unpacked"
+
+// A File is what was unpacked: a temporary file, sparse and without a name where the
+// system allows that, which is gone when it is closed. It is a physmem.DataFinder.
+type File struct {
+	file *atomicfile.Unnamed
 	size int64
 }
 
-// unpackedName stands in the names of the temporary files of packed sources.
-const unpackedName = "unpacked"
+var _ physmem.DataFinder = (*File)(nil)
 
-func newUnpackedFile(dir string) (*unpackedFile, error) {
-	f, err := atomicfile.CreateUnnamed(dir, unpackedName)
-	if err != nil {
-		return nil, err
-	}
-	return &unpackedFile{Unnamed: f}, nil
-}
+// Size is that of what was unpacked, in bytes.
+func (t *File) Size() int64 { return t.size }
+
+// ReadAt implements io.ReaderAt.
+func (t *File) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
+
+// NextData returns the first offset from off on where there is no hole, as far as
+// the system tells.
+func (t *File) NextData(off int64) int64 { return physmem.FindData(t.file.File).NextData(off) }
+
+// Close closes and removes the file.
+func (t *File) Close() error { return t.file.Close() }
 
 // fill copies r into the file, leaving holes for zeros.
-func (t *unpackedFile) fill(ctx context.Context, r io.Reader) error {
-	w := atomicfile.NewHoleWriter(t, SparseAlways.grain())
-	buf := make([]byte, blockSize)
+func (t *File) fill(ctx context.Context, r io.Reader) error {
+	w := atomicfile.NewHoleWriter(t.file, grain)
+	buf := make([]byte, block)
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
 		if t.size > 0 && t.size%spaceEvery == 0 {
-			if err := atomicfile.CheckSpace(t.Folder(), spaceEvery); err != nil {
+			if err := atomicfile.CheckSpace(t.file.Folder(), spaceEvery); err != nil {
 				return err
 			}
 		}
@@ -201,7 +164,7 @@ func (t *unpackedFile) fill(ctx context.Context, r io.Reader) error {
 		t.size += int64(n)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && n < len(buf) && ended(r):
-			return t.Truncate(t.size)
+			return t.file.Truncate(t.size)
 		case err != nil:
 			return err
 		}
