@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
-	"windmp/convert/report"
+	"windmp/internal/pack"
 )
 
 // TestCompressedOutput: what comes out of the packed file is the dump, to
@@ -68,7 +68,7 @@ func TestCompressedOutput(t *testing.T) {
 		out, err := exec.Command(tool[0], tool[1:]...).CombinedOutput()
 		require.NoError(t, err, "%s: %s", tool[0], out)
 	}
-	assert.Equal(t, report.CompressNone, report.CompressionOf("x.dmp"))
+	assert.Equal(t, pack.None, pack.MethodOf("x.dmp"))
 }
 
 // TestCompressedOutputFails: a packed output leaves nothing behind either.

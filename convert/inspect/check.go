@@ -241,7 +241,7 @@ func (c *fileChecker) checkPacked(ctx context.Context, f *os.File) (err error) {
 		return c.check(ctx, f)
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	c.size = t.Size
+	c.size = t.Size()
 	return c.check(ctx, t)
 }
 

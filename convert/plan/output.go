@@ -8,9 +8,9 @@ import (
 	"os"
 
 	"windmp/convert/finding"
-	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
+	"windmp/internal/pack"
 )
 
 // ErrExists is wrapped when the output exists and Force is not set.
@@ -69,7 +69,7 @@ func (p *Plan) WriteFile(ctx context.Context, out string, opt WriteOptions) erro
 	if err != nil {
 		return &stage.Error{Stage: stage.Output, Err: targetError(err)}
 	}
-	if opt.Sparse != SparseAlways && report.CompressionOf(out) == report.CompressNone {
+	if opt.Sparse != SparseAlways && pack.MethodOf(out) == pack.None {
 		if err := atomicfile.CheckSpace(tmp.Folder(), p.spaceNeeded(opt)); err != nil {
 			return errors.Join(&stage.Error{Stage: stage.Output, Err: err}, tmp.Discard())
 		}
@@ -133,7 +133,7 @@ func (p *Plan) finishFile(ctx context.Context, tmp partFile, out string, opt Wri
 
 // fillFile writes the dump, packed if out's name asks for it.
 func (p *Plan) fillFile(ctx context.Context, tmp partFile, out string, opt WriteOptions) error {
-	if report.CompressionOf(out) != report.CompressNone {
+	if pack.MethodOf(out) != pack.None {
 		return p.writePacked(ctx, tmp, out, opt)
 	}
 	if opt.Sparse.Grain() > 0 {

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/guest"
-	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
+	"windmp/internal/pack"
 	"windmp/physmem"
 )
 
@@ -157,7 +157,7 @@ func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 			}
 			require.Positive(t, n)
 			for op, in := range map[string]stage.Stage{"truncate": stage.Write, "sync": stage.Sync, "close": stage.Write} {
-				if op == "truncate" && report.CompressionOf(name) != report.CompressNone || op == "sync" && opt.Write.NoSync {
+				if op == "truncate" && pack.MethodOf(name) != pack.None || op == "sync" && opt.Write.NoSync {
 					continue
 				}
 				_, err := writeFailing(t, p, name, opt, 1<<30, op)

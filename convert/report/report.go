@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
+	"windmp/internal/pack"
 	"windmp/physmem"
 )
 
@@ -152,7 +153,7 @@ type Output struct {
 	DryRun   bool   `json:"dry_run"`
 	DumpType string `json:"dump_type,omitempty"`
 	// Compression is how the file is packed; Size is that of the dump in it.
-	Compression Compression `json:"compression,omitempty"`
+	Compression pack.Method `json:"compression,omitempty"`
 	// Size is the dump's, in bytes.
 	Size  int64  `json:"size"`
 	Pages uint64 `json:"pages"`
@@ -246,7 +247,7 @@ type Edit struct {
 func New(in, out string, dryRun bool) *Report {
 	return &Report{
 		Input:        Input{Path: in},
-		Output:       Output{Path: out, DryRun: dryRun, Compression: CompressionOf(out)},
+		Output:       Output{Path: out, DryRun: dryRun, Compression: pack.MethodOf(out)},
 		Memory:       nil,
 		Improvements: []Improvement{}, Edits: []Edit{}, Findings: []finding.Finding{},
 	}

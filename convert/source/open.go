@@ -50,7 +50,7 @@ func Open(ctx context.Context, path string, opt Options) (*physmem.Image, func()
 		}
 		return im, im.Close, nil
 	}
-	im, err := physmem.NewWith(t, t.Size, opt.Input)
+	im, err := physmem.NewWith(t, t.Size(), opt.Input)
 	if err != nil {
 		return nil, nil, &stage.Error{Stage: stage.Open, Err: errors.Join(err, t.Close())}
 	}

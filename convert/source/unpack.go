@@ -1,64 +1,18 @@
 package source
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
-	"windmp/convert/plan"
-	"windmp/convert/report"
 	"windmp/convert/stage"
-	"windmp/internal/atomicfile"
+	"windmp/internal/pack"
 )
 
-// Magic numbers of what is unpacked (RFC 1952, RFC 8878, POSIX ustar).
-var (
-	magicGzip = []byte{0x1f, 0x8b}
-	magicZstd = []byte{0x28, 0xb5, 0x2f, 0xfd}
-	magicTar  = []byte("ustar")
-)
-
-const (
-	tarMagicOffset = 257
-	tarBlock       = 512
-	// leastCore is smaller than any core: what is smaller in an archive is a
-	// note beside it.
-	leastCore = 64 << 10
-	// spaceEvery is how many bytes are unpacked between two looks at the free
-	// space, and what must be left then. What is smaller may fill the disk.
-	spaceEvery = 256 << 20
-	// zstdMemory bounds what a forged frame can make the decoder allocate: the
-	// largest window of zstd --long=27, its default limit for reading.
-	zstdMemory = 128<<20 + 1<<20
-)
-
-// packed tells how a file is packed by its first bytes.
-func packed(r io.ReaderAt) report.Compression {
-	var head [4]byte
-	n, _ := r.ReadAt(head[:], 0) // a short or unreadable file is for others to judge
-	switch {
-	case bytes.HasPrefix(head[:n], magicGzip):
-		return report.CompressGzip
-	case bytes.HasPrefix(head[:n], magicZstd):
-		return report.CompressZstd
-	default:
-		return report.CompressNone
-	}
-}
-
-// unpackFile unpacks a gzip or zstd file, with or without a tar in it as
-// virtctl hands it out, into a temporary file of dir, sparse and without a name
-// where the system allows that. It returns nil when the file is not packed; of
-// one that is, start gets the size and returns what counts its bytes. The error
-// is a [*StageError].
-func UnpackFile(ctx context.Context, path, dir string, start func(size int64) *stage.Meter) (*unpackedFile, error) {
+// UnpackFile unpacks a packed file into a temporary file of dir. It returns nil
+// when the file is not packed; of one that is, start gets the size and returns
+// what counts its bytes. The error is a [*stage.Error].
+func UnpackFile(ctx context.Context, path, dir string, start func(size int64) *stage.Meter) (*pack.File, error) {
 	// What is no regular file (a FIFO would wait for a writer) is physmem's to
 	// judge.
 	st, err := os.Stat(path)
@@ -70,125 +24,15 @@ func UnpackFile(ctx context.Context, path, dir string, start func(size int64) *s
 		return nil, &stage.Error{Stage: stage.Open, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
-	how := packed(f)
-	if how == report.CompressNone {
+	how := pack.Recognise(f)
+	if how == pack.None {
 		return nil, nil //nolint:nilnil // documented: nothing to unpack
 	}
 	m := start(st.Size())
-	t, err := unpack(ctx, how, io.NewSectionReader(m.Reader(f), 0, st.Size()), dir)
+	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(f), 0, st.Size()), dir)
 	if err != nil {
 		return nil, &stage.Error{Stage: stage.Unpack, Err: err}
 	}
 	m.Finish()
 	return t, nil
-}
-
-// unpack unpacks a stream into a temporary file.
-func unpack(ctx context.Context, how report.Compression, f io.Reader, dir string) (*unpackedFile, error) {
-	content, err := newUnpacker(how, f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", how, err)
-	}
-	defer content.Close() //nolint:errcheck // only read
-	core, err := coreIn(content)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", how, err)
-	}
-	t, err := newUnpackedFile(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.fill(ctx, core); err != nil {
-		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, err), t.Close())
-	}
-	return t, nil
-}
-
-func newUnpacker(how report.Compression, f io.Reader) (io.ReadCloser, error) {
-	if how == report.CompressGzip {
-		return gzip.NewReader(f)
-	}
-	d, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
-}
-
-// coreIn is the stream itself, or when it is a tar its first file that is large
-// enough to be a core.
-func coreIn(r io.Reader) (io.Reader, error) {
-	head := make([]byte, tarBlock)
-	n, err := io.ReadFull(r, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
-	}
-	whole := io.MultiReader(bytes.NewReader(head[:n]), r)
-	if n < tarBlock || !bytes.HasPrefix(head[tarMagicOffset:], magicTar) {
-		return whole, nil
-	}
-	t := tar.NewReader(whole)
-	for {
-		entry, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("the tar holds no file of %#x bytes or more", leastCore)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("tar: %w", err)
-		}
-		if entry.Typeflag == tar.TypeReg && entry.Size >= leastCore {
-			return t, nil
-		}
-	}
-}
-
-// An unpackedFile is a temporary file that is gone when it is closed.
-type unpackedFile struct {
-	*atomicfile.Unnamed
-	Size int64
-}
-
-// unpackedName stands in the names of the temporary files of packed sources.
-const unpackedName = "unpacked"
-
-func newUnpackedFile(dir string) (*unpackedFile, error) {
-	f, err := atomicfile.CreateUnnamed(dir, unpackedName)
-	if err != nil {
-		return nil, err
-	}
-	return &unpackedFile{Unnamed: f}, nil
-}
-
-// fill copies r into the file, leaving holes for zeros.
-func (t *unpackedFile) fill(ctx context.Context, r io.Reader) error {
-	w := atomicfile.NewHoleWriter(t, plan.SparseAlways.Grain())
-	buf := make([]byte, plan.BlockSize)
-	for {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		if t.Size > 0 && t.Size%spaceEvery == 0 {
-			if err := atomicfile.CheckSpace(t.Folder(), spaceEvery); err != nil {
-				return err
-			}
-		}
-		n, err := io.ReadFull(r, buf)
-		if _, werr := w.WriteAt(buf[:n], t.Size); werr != nil {
-			return werr
-		}
-		t.Size += int64(n)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && n < len(buf) && ended(r):
-			return t.Truncate(t.Size)
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// ended tells a short last block from packed data that breaks off.
-func ended(r io.Reader) bool {
-	var b [1]byte
-	n, err := r.Read(b[:])
-	return n == 0 && errors.Is(err, io.EOF)
 }

@@ -1,0 +1,102 @@
+package pack_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/internal/pack"
+)
+
+const mib = 1 << 20
+
+// content is 1 MiB of data, 8 MiB of zeros and a little data.
+func content() []byte {
+	b := bytes.Repeat([]byte{1, 2, 3}, 9*mib/3+1000)
+	clear(b[mib : 9*mib])
+	return b
+}
+
+// packed is content as NewWriter packs it.
+func packed(t *testing.T, name string, content []byte) *bytes.Reader {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := pack.NewWriter(&out, name)
+	require.NoError(t, err)
+	_, err = w.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return bytes.NewReader(out.Bytes())
+}
+
+// tarred is content in a tar, behind a note.
+func tarred(t *testing.T, content []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, b := range [][]byte{[]byte("a note"), content} {
+		require.NoError(t, w.WriteHeader(&tar.Header{Name: "x", Mode: 0o600, Size: int64(len(b))}))
+		_, err := w.Write(b)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return out.Bytes()
+}
+
+// TestUnpack: what was packed comes out, and the file knows its holes.
+func TestUnpack(t *testing.T) {
+	t.Parallel()
+	want := content()
+	for name, in := range map[string][]byte{"a.gz": want, "a.zst": want, "a.tar.gz": tarred(t, want), "a.tar.zst": tarred(t, want)} {
+		dir := t.TempDir()
+		r := packed(t, name, in)
+		how := pack.Recognise(r)
+		assert.Equal(t, pack.MethodOf(name), how)
+		f, err := pack.Unpack(t.Context(), how, r, dir)
+		require.NoError(t, err, name)
+		assert.Equal(t, int64(len(want)), f.Size())
+		got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(want, got), name)
+		if runtime.GOOS == "linux" {
+			assert.Equal(t, int64(mib/2), f.NextData(mib/2))
+			assert.InDelta(t, 9*mib, f.NextData(2*mib), 64<<10, "the hole is known: %s", name)
+		}
+		require.NoError(t, f.Close())
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
+}
+
+// TestUnpackFails: nothing is left of what breaks off, holds no core, or is given up.
+func TestUnpackFails(t *testing.T) {
+	t.Parallel()
+	whole := packed(t, "a.gz", content())
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tc := range map[string]struct {
+		ctx  context.Context //nolint:containedctx // a table's row
+		r    io.Reader
+		says string
+	}{
+		"cut":      {t.Context(), io.NewSectionReader(whole, 0, whole.Size()/2), "unpacking gzip data: unexpected EOF"},
+		"no core":  {t.Context(), packed(t, "a.gz", tarred(t, []byte("small"))), "gzip: the tar holds no file"},
+		"given up": {given, io.NewSectionReader(whole, 0, whole.Size()), "context canceled"},
+		"no gzip":  {t.Context(), bytes.NewReader(make([]byte, 100)), "gzip: "},
+	} {
+		dir := t.TempDir()
+		_, err := pack.Unpack(tc.ctx, pack.Gzip, tc.r, dir)
+		require.ErrorContains(t, err, tc.says, name)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left, name)
+	}
+}
