@@ -127,7 +127,7 @@ func TestSparseFile(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	for mode, want := range map[plan.SparseMode]bool{plan.SparseAuto: true, plan.SparseAlways: true, plan.SparseNever: false} {
 		out := filepath.Join(t.TempDir(), "out.dmp")
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Sparse: mode})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Sparse: mode}})
 		require.NoError(t, err)
 		name, err := windows.UTF16PtrFromString(out)
 		require.NoError(t, err)
