@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"windmp/convert"
 	"windmp/convert/report"
 	"windmp/convert/stage"
+	"windmp/internal/atomicfile"
 )
 
 // Steps of a run that are not the conversion's.
@@ -159,40 +161,70 @@ func (a *app) checkReport(others ...string) error {
 	if err := checkReplaced(path); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), reportTemp)
-	if err != nil {
-		return &stage.Error{Stage: stageReport, Err: err}
+	if a.isStream(path) {
+		return &stage.UsageError{Reason: fmt.Sprintf("the report %s is where this run prints", path), Hint: "--json prints the document on standard output"}
 	}
-	if err := errors.Join(tmp.Close(), os.Remove(tmp.Name())); err != nil {
-		return &stage.Error{Stage: stageReport, Err: err}
+	f, _, err := atomicfile.Create(path)
+	if err == nil {
+		err = f.Discard()
+	}
+	if err != nil {
+		return reportError(err)
 	}
 	a.out.report = path
 	return nil
 }
 
-// reportTemp names a report that is being written.
-const reportTemp = ".*.windmp-report"
+// isStream tells whether path leads to the file that standard output or standard
+// error goes to, as /dev/stdout does: it has what was printed, and would be replaced.
+func (a *app) isStream(path string) bool {
+	st, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	for _, w := range []io.Writer{a.stdout, a.stderr} {
+		f, ok := w.(*os.File)
+		if !ok {
+			continue
+		}
+		if stream, err := f.Stat(); err == nil && os.SameFile(st, stream) {
+			return true
+		}
+	}
+	return false
+}
+
+// reportError says why there can be no report.
+func reportError(err error) error {
+	var target *atomicfile.TargetError
+	switch {
+	case !errors.As(err, &target):
+		return &stage.Error{Stage: stageReport, Err: err}
+	case errors.Is(err, atomicfile.ErrDanglingLink):
+		return &stage.UsageError{Reason: fmt.Sprintf("the report %s %v", target.Path, target.Err), Hint: "name that file, or remove the link"}
+	default:
+		return &stage.UsageError{Reason: fmt.Sprintf("the report %s %v", target.Path, target.Err), Hint: "--json prints the document on standard output"}
+	}
+}
 
 // checkReplaced lets nothing be replaced but what begins as a report does.
 func checkReplaced(path string) error {
-	st, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return &stage.Error{Stage: stageReport, Err: err}
-	case !st.Mode().IsRegular():
-		return &stage.UsageError{Reason: fmt.Sprintf("the report %s is not a regular file", path), Hint: "--json prints the document on standard output"}
-	case st.Size() == 0:
-		return nil
+	if err := atomicfile.Check(path, true); err != nil {
+		return reportError(err)
 	}
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
 	var first [1]byte
-	if _, err := f.ReadAt(first[:], 0); err != nil {
+	switch _, err := f.ReadAt(first[:], 0); {
+	case errors.Is(err, io.EOF):
+		return nil // it is empty
+	case err != nil:
 		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	if first[0] != '{' {
@@ -217,22 +249,23 @@ func sameFile(a, b string) bool {
 }
 
 // writeReport writes the document to the file of --report, if there is one: all
-// of it under its name or nothing. Its mode is 0600: registers, names and, of
+// of it under its name or nothing. A symbolic link stays, and the file that it leads
+// to is replaced. Its mode is 0600: registers, names and, of
 // vtop, memory are the guest's.
 func (a *app) writeReport(document any) error {
 	if a.out.report == "" {
 		return nil
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(a.out.report), reportTemp) // mode 0600
+	f, _, err := atomicfile.Create(a.out.report)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(encode(tmp, document), tmp.Sync(), tmp.Close())
+	err = errors.Join(encode(f, document), f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), a.out.report)
+		err = f.Publish(true)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+		return errors.Join(err, f.Discard())
 	}
-	return nil
+	return f.SyncFolder()
 }
