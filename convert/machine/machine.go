@@ -1,0 +1,161 @@
+// Package machine describes the machines whose Windows is read: x64 and 32-bit x86.
+//
+// A Machine is one value in which everything stands that differs from one machine
+// to another: the dump's header and CONTEXT (package winhdr), the paging modes
+// (vtop), the kernel's structures (kdbg), the ELF core that the machine's state is
+// written as (convert/dump), and, here, how the state of a vCPU becomes what the
+// pipeline works with. The pipeline asks the Machine and never which one it is; a
+// further machine is one file like x64.go.
+package machine
+
+import (
+	"slices"
+
+	"windmp/convert/dump"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Machine is one kind of machine. It is not changed once in use.
+type Machine struct {
+	// Header is the form of the dump's header and of the CONTEXT. Its Name is the
+	// machine's.
+	Header *winhdr.Format
+	// Kernel is how the kernel lays out its structures.
+	Kernel *kdbg.Layout
+	// Modes are the paging modes that the kernel may use, the likeliest first.
+	Modes []*vtop.Mode
+	// Likely are those of Modes that the kernel's page tables may have, the
+	// likeliest first, by the dump header and the vCPUs. h is nil where there is
+	// none; dump says that it is the header of a dump, as debuggers read it.
+	Likely func(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode
+	// Core is how an ELF core speaks of the machine.
+	Core dump.ELFMachine
+
+	// Owns says whether a vCPU was recorded as one of this machine.
+	Owns func(c *physmem.CPU) bool
+	// State reads the state of a vCPU, which need not be one that Owns claims: a
+	// machine whose Windows is still starting may be recorded as another.
+	State func(c *physmem.CPU) State
+	// CPU makes the state of a vCPU of what memory holds of a processor.
+	CPU func(s Saved) physmem.CPU
+}
+
+// Name is the machine's name as reports have it, such as "x64".
+func (m *Machine) Name() string { return m.Header.Name }
+
+// State is what a vCPU's registers say, in words that do not depend on the machine.
+type State struct {
+	// HasSystem is set when the container recorded the control registers and the
+	// descriptor tables. Without it Root, Mode, Paged, Kernel's tables and Specials
+	// mean nothing.
+	HasSystem bool
+	// Root is the register that holds the root of the page tables, flags included;
+	// Mode is the paging mode by which the vCPU used it.
+	Root uint64
+	Mode *vtop.Mode
+	// Paged is false for a vCPU that did not use page tables yet.
+	Paged bool
+	// InKernel is set for a vCPU that ran at the kernel's privilege level.
+	InKernel bool
+	// Kernel are the addresses of the kernel's structures in it.
+	Kernel kdbg.Registers
+	// Context is its CONTEXT, registers that the container does not carry with their
+	// value after reset; Carries are those of the optional ones that it does.
+	Context winhdr.Context
+	Carries winhdr.RegisterSet
+	// Reset says for people what registers that are not carried show, by the sets
+	// that lack: see [Lacking].
+	Reset []Lacking
+	// Specials are its special registers, nil without HasSystem.
+	Specials kdbg.Specials
+}
+
+// Lacking is a set of registers that a container may not carry, and the values that
+// they show then.
+type Lacking struct {
+	Set           winhdr.RegisterSet
+	Names, Values string
+}
+
+// Saved is what memory holds of a processor.
+type Saved struct {
+	Context  winhdr.Context
+	Specials kdbg.Specials
+	// PCR is the address of the KPCR.
+	PCR vtop.VA
+	// Mode is the paging mode that the guest's page tables were found to have.
+	Mode *vtop.Mode
+	// Task reads what a descriptor table says of a task, see [kdbg.Memory].
+	Task func(table vtop.VA, selector uint16) (kdbg.Segment, error)
+}
+
+// All are the machines whose Windows is read.
+func All() []*Machine { return []*Machine{X64, X86} }
+
+// Of is the machine of list as which a vCPU was recorded, nil for none.
+func Of(c *physmem.CPU, list []*Machine) *Machine {
+	for _, m := range list {
+		if m.Owns(c) {
+			return m
+		}
+	}
+	return nil
+}
+
+// ByFormat is the machine of list whose dump header has the format f, nil for none.
+func ByFormat(f *winhdr.Format, list []*Machine) *Machine {
+	for _, m := range list {
+		if m.Header == f {
+			return m
+		}
+	}
+	return nil
+}
+
+// ByName is the machine of list with a name, nil for none.
+func ByName(name string, list []*Machine) *Machine {
+	for _, m := range list {
+		if m.Name() == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// Formats are the dump headers of the machines, as package winhdr wants them.
+func Formats(list []*Machine) []*winhdr.Format {
+	var out []*winhdr.Format
+	for _, m := range list {
+		out = append(out, m.Header)
+	}
+	return out
+}
+
+// Layouts are the kernels of the machines, as package kdbg wants them.
+func Layouts(list []*Machine) []*kdbg.Layout {
+	var out []*kdbg.Layout
+	for _, m := range list {
+		out = append(out, m.Kernel)
+	}
+	return out
+}
+
+// Memory is the memory of the machine's kernel behind the page tables at a root.
+func (m *Machine) Memory(s *vtop.Space) kdbg.Memory { return m.Kernel.In(s) }
+
+// Uses says whether mode is one of the machine's.
+func (m *Machine) Uses(mode *vtop.Mode) bool { return slices.Contains(m.Modes, mode) }
+
+// ordered is first, then the rest of modes.
+func ordered(first *vtop.Mode, modes []*vtop.Mode) []*vtop.Mode {
+	out := []*vtop.Mode{first}
+	for _, m := range modes {
+		if m != first {
+			out = append(out, m)
+		}
+	}
+	return out
+}
