@@ -71,7 +71,7 @@ func FuzzExamineWithoutNote(f *testing.F) {
 			require.NotNil(t, g)
 			var refused *finding.RefusedError
 			require.True(t, err == nil || errors.As(err, &refused), "%v", err)
-			require.True(t, err != nil || g.KDBG != nil && g.Header != nil && len(g.Runs) > 0)
+			require.True(t, err != nil || g.Kernel != nil && g.Header != nil && len(g.Runs) > 0)
 		}
 	})
 }

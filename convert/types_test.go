@@ -123,7 +123,7 @@ func assertSameGuest(t *testing.T, full, kernel string) {
 	for i := range a.Processors {
 		assert.Equal(t, a.Processors[i].Saved, b.Processors[i].Saved)
 	}
-	assert.Equal(t, a.KDBG.Raw, b.KDBG.Raw)
+	assert.Equal(t, a.Kernel.Raw, b.Kernel.Raw)
 }
 
 // TestKernelOutputKeepsUserPages: a page that only user space maps is left out,

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"windmp/convert/guest"
 	"windmp/convert/inspect"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 
 	"github.com/spf13/cobra"
@@ -85,12 +85,12 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	printSystem(t, r.System)
 	printBugCheck(t, r.Bug)
 	printKernel(t, r.Kernel)
-	machine := guest.MachineX64
+	name := ""
 	if r.System != nil {
-		machine = r.System.Machine
+		name = r.System.Machine
 	}
 	for _, c := range r.CPUs {
-		printCPU(t, machine, c)
+		printCPU(t, machineOf(name), c)
 	}
 	printMemory(t, r.Memory)
 	if r.Kernel != nil {
@@ -107,8 +107,8 @@ func printSystem(t *text, s *report.System) {
 		return
 	}
 	line := fmt.Sprintf("%s (build %d)", systemName(s), s.Build)
-	if s.Machine == guest.MachineX86 {
-		line += ", 32-bit"
+	if q := machineOf(s.Machine).Qualifier; q != "" {
+		line += ", " + q
 	}
 	if s.Product != "" {
 		line += ", " + s.Product
@@ -163,21 +163,19 @@ func printKernel(t *text, k *inspect.ImageReport) {
 // systemName is the name of a Windows, of whatever build.
 func systemName(s *report.System) string { return cmp.Or(s.Name, "Windows") }
 
-// instructionPointer is the name of the register.
-func instructionPointer(machine string) string {
-	if machine == guest.MachineX86 {
-		return "eip"
-	}
-	return "rip"
+// machineOf is the machine with a name, the first where none is known.
+func machineOf(name string) *machine.Machine {
+	list := machine.All()
+	return cmp.Or(machine.ByName(name, list), list[0])
 }
 
-func printCPU(t *text, machine string, c inspect.CPUInfo) {
+func printCPU(t *text, m *machine.Machine, c inspect.CPUInfo) {
 	label := fmt.Sprintf("cpu %d", c.Index)
 	if c.Error != "" {
 		t.row(label, "%s", c.Error)
 		return
 	}
-	t.row(label, "%s %#x %s", instructionPointer(machine), uint64(c.Rip), c.Symbol)
+	t.row(label, "%s %#x %s", m.PointerName, uint64(c.Rip), c.Symbol)
 	t.more("cr3 %#x, %s mode, registers: %s", uint64(c.CR3), c.Mode, c.Source)
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"windmp/convert/finding"
-	"windmp/convert/guest"
 	"windmp/convert/report"
 )
 
@@ -52,9 +51,9 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 }
 
 func guestText(g *report.Guest) string {
-	width := ""
-	if g.Machine == guest.MachineX86 {
-		width = "32-bit, "
+	width := machineOf(g.Machine).Qualifier
+	if width != "" {
+		width += ", "
 	}
 	s := fmt.Sprintf("Windows build %d, %s%d processors, kernel at %#x", g.Build, width, g.NumberProcessors, uint64(g.KernelBase))
 	if g.SystemTime != "" {
@@ -75,7 +74,7 @@ func bugCheckText(bc *report.BugCheck) string {
 }
 
 func cpuText(machine string, c report.CPU) string {
-	s := fmt.Sprintf("%s %#x, registers: %s", instructionPointer(machine), uint64(c.Rip), c.Contexts)
+	s := fmt.Sprintf("%s %#x, registers: %s", machineOf(machine).PointerName, uint64(c.Rip), c.Contexts)
 	if c.Note != "" {
 		s += " (" + c.Note + ")"
 	}

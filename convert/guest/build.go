@@ -28,17 +28,14 @@ const attributeOffline = 1 << 5
 // times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
 // fills them.
 func (g *Guest) buildHeader() error {
-	h := winhdr.NewHeader(Is32(g.Space))
+	h := g.machine.Header.New()
 	g.Header = h
-	d := &g.KDBG.Data
-	h.DirectoryTableBase = uint64(g.Space.DTB)
+	d := &g.Kernel.Data
+	h.DirectoryTableBase = uint64(g.Memory.Space.DTB)
 	h.PsLoadedModuleList, h.PsActiveProcessHead = d.PsLoadedModuleList, d.PsActiveProcessHead
 	h.PfnDataBase = d.MmPfnDatabase
-	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
-	h.PaeEnabled = 0
-	if g.Space.Mode == vtop.ModePAE {
-		h.PaeEnabled = 1
-	}
+	h.KdDebuggerDataBlock = uint64(g.Kernel.VA)
+	h.PaeEnabled = g.machine.PaeEnabled(g.Memory.Space.Mode)
 	h.WriterStatus, h.KdSecondaryVersion = 0, 0
 	h.Attributes = attributeOffline
 	g.readSharedUserData()
@@ -74,7 +71,7 @@ func (g *Guest) buildFromSharedData() {
 // countFilled is how many entries from the first on of KiProcessorBlock are
 // usable processors that know their own number.
 func (g *Guest) countFilled() uint32 {
-	list, err := kdbg.Processors(g.Space, g.KDBG, g.Header.MaxProcessors())
+	list, err := g.Kernel.Processors(g.Header.MaxProcessors())
 	if err != nil {
 		return 1 // the processors' stage says why there are none
 	}
@@ -95,7 +92,7 @@ func (g *Guest) buildVersion() {
 	h.MajorVersion, h.MinorVersion = majorFree, 0
 	if v := g.versionBlock(); v != nil {
 		h.MajorVersion, h.MinorVersion = uint32(v.Major)&0xff, uint32(v.Minor)
-	} else if lab, err := kdbg.BuildLab(g.Space, g.KDBG); err == nil {
+	} else if lab, err := g.Kernel.BuildLab(); err == nil {
 		h.MinorVersion = labBuild(lab)
 		if strings.Contains(lab, "chk.") {
 			h.MajorVersion = majorChecked
@@ -112,7 +109,7 @@ func (g *Guest) buildVersion() {
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
 func (g *Guest) versionBlock() *kdbg.Version {
-	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
+	list, err := g.Kernel.Processors(min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
 	if err != nil {
 		return nil
 	}
@@ -120,7 +117,7 @@ func (g *Guest) versionBlock() *kdbg.Version {
 		if p.PCR == 0 {
 			continue
 		}
-		v, err := kdbg.ReadVersion(g.Space, g.KDBG, p.PCR)
+		v, err := g.Kernel.Version(p.PCR)
 		if err == nil && uint32(v.Machine) == g.Header.Machine() && uint32(v.Minor) >= g.Header.MinBuild() {
 			return v
 		}
@@ -170,7 +167,7 @@ func (g *Guest) buildRuns() error {
 // listedRuns is what *MmPhysicalMemoryBlock lists; when that is not readable, what
 // the file holds, less what is video memory or ROM by its place.
 func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
-	list, err := kdbg.PhysicalMemory(g.Space, g.KDBG)
+	list, err := g.Kernel.PhysicalMemory()
 	if err == nil {
 		runs := make([]winhdr.PhysicalMemoryRun64, 0, len(list))
 		for _, r := range list {
@@ -179,13 +176,13 @@ func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())
-	if g.Is32() { // whose page numbers have 32 bits
-		runs = WithoutPages(runs, []physmem.Range{{Start: winhdr.MaxPFN32 * winhdr.PageSize, Size: 1 << 52}})
+	if limit := g.machine.Header.PFNLimit; limit < 1<<40 { // what the header can't list
+		runs = WithoutPages(runs, []physmem.Range{{Start: limit * winhdr.PageSize, Size: 1 << 52}})
 	}
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}
-	g.Addf(finding.IDMemoryGuessed, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.MmPhysicalMemoryBlock).String(),
+	g.Addf(finding.IDMemoryGuessed, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.MmPhysicalMemoryBlock).String(),
 		"Video memory or ROM may be among the dump's pages.",
 		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err)
 	return runs, nil
@@ -241,14 +238,14 @@ func (g *Guest) buildComment() {
 // findFlag locates the byte that says that KDBG is encoded, so that the plan can
 // clear it: in the dump, the block no longer is.
 func (g *Guest) findFlag() {
-	if !g.KDBG.Encoded {
+	if !g.Kernel.Encoded {
 		return
 	}
-	if g.Kernel == nil {
+	if g.KernelImage == nil {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
 		return
 	}
-	at, err := kdbg.FindFlag(newPageCache(g.Image).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
+	at, err := g.Kernel.In(newPageCache(g.Image).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(g.KernelImage)
 	if err != nil {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
 		return

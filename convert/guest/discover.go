@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/kdbg"
-	"windmp/physmem"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -35,13 +35,6 @@ const (
 	reasonsShown = 6
 )
 
-// Where the kernel lies on all builds of x64: the region of the system's images
-// (MemProcFS looks in the lower half of it). A 32-bit one lies anywhere in its half.
-const (
-	imagesStart vtop.VA = 0xfffff80000000000
-	imagesEnd   vtop.VA = 0xfffff80fffffffff
-)
-
 // discovery is the search for the kernel of a guest that left no header. Each way
 // is believed only when another structure confirms it.
 type discovery struct {
@@ -62,11 +55,11 @@ type discovery struct {
 	evidence evidence
 
 	// What was found.
-	space *vtop.Space
-	image *kdbg.Image
-	block *kdbg.Block
-	via   string
-	from  report.KDBGSource
+	machine *machine.Machine
+	kernel  *kdbg.Kernel // through the cache
+	image   *peimage.Image
+	via     string
+	from    report.KDBGSource
 }
 
 // discover finds Windows' kernel and its page tables: from what the user says, from
@@ -101,79 +94,84 @@ func (d *discovery) attempt(format string, args ...any) {
 	}
 }
 
-// fromCPUs follows each vCPU's CR3, or the kernel's page tables behind it.
-func (d *discovery) fromCPUs() (bool, error) {
+// vcpu is a vCPU with the machine as which it was recorded, and what it says.
+type vcpu struct {
+	machine.State
+	machine *machine.Machine
+	index   int
+}
+
+// vcpus are those with an address space.
+func (d *discovery) vcpus() []vcpu {
+	var list []vcpu
 	cpus := d.g.Image.CPUs()
 	for i := range cpus {
-		c := &cpus[i]
-		if !c.HasSystem || c.CR3 == 0 {
+		m := machine.Of(&cpus[i], d.g.machines)
+		if m == nil {
 			continue
 		}
-		space := d.cache.space(c.CR3, levelsOf(c))
-		if d.fromRoot(space, c, fmt.Sprintf("CR3 of vCPU %d", i)) {
+		if s := m.State(&cpus[i]); s.HasSystem && s.Root != 0 {
+			list = append(list, vcpu{State: s, machine: m, index: i})
+		}
+	}
+	return list
+}
+
+// memory is the kernel's memory behind a root.
+func (d *discovery) memory(m *machine.Machine, root uint64, mode *vtop.Mode) kdbg.Memory {
+	return m.Kernel.In(d.cache.space(root, mode))
+}
+
+// fromCPUs follows each vCPU's root, or the kernel's page tables behind it.
+func (d *discovery) fromCPUs() (bool, error) {
+	for _, c := range d.vcpus() {
+		own := d.memory(c.machine, c.Root, c.Mode)
+		if d.fromRoot(c, own, fmt.Sprintf("%s of vCPU %d", c.machine.RootName, c.index)) {
 			return true, nil
 		}
-		if d.fromShadow(space, c, i) {
-			return true, nil
+		// User mode with KVA shadowing runs on page tables of its own.
+		for _, r := range own.KernelRoots(c.Kernel) {
+			how := "a known offset"
+			if r.Stub {
+				how = "the offset in the entry stub"
+			}
+			via := fmt.Sprintf("KPRCB.KernelDirectoryTableBase of vCPU %d (KPCR+%#x, %s)", c.index, r.Offset, how)
+			if d.fromRoot(c, d.memory(c.machine, r.DTB, c.Mode), via) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
 }
 
-// fromShadow resolves the page tables on which user mode runs with KVA shadowing.
-// Of a 32-bit guest these offsets are not known.
-func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
-	if Is32(shadow) {
-		return false
-	}
-	idt := vtop.VA(c.IDT.Base)
-	for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
-		roots, err := kdbg.KernelRoots(shadow, idt, vtop.VA(pcr))
-		if err != nil {
-			continue
-		}
-		for _, r := range roots {
-			how := "a known offset"
-			if r.Stub {
-				how = "the offset in the entry stub"
-			}
-			via := fmt.Sprintf("KPRCB.KernelDirectoryTableBase of vCPU %d (KPCR+%#x, %s)", i, r.Offset, how)
-			if d.fromRoot(d.cache.space(r.DTB, levelsOf(c)), c, via) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // fromRoot looks for the kernel in one address space, starting from a vCPU.
-func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool {
-	if len(d.tried) >= maxCPURoots || !d.newRoot(space, false) {
+func (d *discovery) fromRoot(c vcpu, mem kdbg.Memory, via string) bool {
+	if len(d.tried) >= maxCPURoots || !d.newRoot(mem.Space, false) {
 		return false
 	}
-	if err := d.confirmSpace(space); err != nil {
-		d.attempt("%s %#x: %v", via, uint64(space.DTB), err)
+	if err := confirm(mem); err != nil {
+		d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
 		return false
 	}
-	d.placeMapped(space)
-	image, err := d.kernelOf(space, c)
+	d.placeMapped(mem.Space)
+	image, err := d.kernelAt(mem, mem.Hints(c.Kernel))
 	if err != nil {
-		d.attempt("%s %#x: %v", via, uint64(space.DTB), err)
+		d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
 		return false
 	}
-	return d.blockIn(space, image, via)
+	return d.blockIn(c.machine, mem, image, via)
 }
 
 // triedRoot is a root and the way in which it was tried: with a vCPU or alone.
 type triedRoot struct {
-	dtb    vtop.PA
-	levels int
-	alone  bool
+	dtb   vtop.PA
+	mode  *vtop.Mode
+	alone bool
 }
 
 // newRoot tells whether a root was not tried yet in this way.
 func (d *discovery) newRoot(space *vtop.Space, alone bool) bool {
-	key := triedRoot{space.DTB, space.Levels, alone}
+	key := triedRoot{space.DTB, space.Mode, alone}
 	if d.tried[key] || len(d.tried) >= maxRoots {
 		return false
 	}
@@ -181,10 +179,10 @@ func (d *discovery) newRoot(space *vtop.Space, alone bool) bool {
 	return true
 }
 
-// confirmSpace checks that the space has KUSER_SHARED_DATA where the kernel's has
+// confirm checks that an address space has KUSER_SHARED_DATA where the kernel's has
 // it. That its page is not in the file is no contradiction.
-func (d *discovery) confirmSpace(space *vtop.Space) error {
-	_, err := kdbg.ReadSharedUserData(space)
+func confirm(mem kdbg.Memory) error {
+	_, err := mem.SharedUserData()
 	var fault *vtop.FaultError
 	if errors.As(err, &fault) && fault.Kind == vtop.PageUnreadable {
 		return nil
@@ -192,51 +190,15 @@ func (d *discovery) confirmSpace(space *vtop.Space) error {
 	return err
 }
 
-// kernelOf finds the kernel's image from the addresses that a vCPU has of it: the
-// first gates of its IDT, its system call entry or the version block of its KPCR, its
-// Rip.
-func (d *discovery) kernelOf(space *vtop.Space, c *physmem.CPU) (*kdbg.Image, error) {
-	var hints []vtop.VA
-	for _, vector := range []int{0, 3, 14} {
-		if va, err := kdbg.Gate(space, vtop.VA(c.IDT.Base), vector); err == nil {
-			hints = append(hints, va)
-		}
-	}
-	if c.MSR != nil {
-		hints = append(hints, vtop.VA(c.MSR.LSTAR))
-	}
-	if Is32(space) {
-		hints = append(hints, versionHint(space, c))
-	} else {
-		hints = append(hints, d.savedSystemCall(space, c))
-	}
-	return d.kernelAt(space, append(hints, vtop.VA(c.Rip)))
-}
-
-// savedSystemCall is IA32_LSTAR as the KPRCB keeps it, 0 if that is not readable:
-// KSPECIAL_REGISTERS lies at +0x100, before 1703 at +0x40 (KDBG of builds 9600 to
-// 26100).
-func (d *discovery) savedSystemCall(space *vtop.Space, c *physmem.CPU) vtop.VA {
-	const prcb = 0x180
-	pcr := vtop.VA(c.KernelGS())
-	if kdbg.CheckPCR(space, pcr) != nil {
-		return 0
-	}
-	for _, at := range []vtop.VA{0x100, 0x40} {
-		if sr, err := kdbg.ReadSpecialRegisters(space, pcr+prcb+at); err == nil && sr.MsrGsBase == uint64(pcr) {
-			return vtop.VA(sr.MsrLStar)
-		}
-	}
-	return 0
-}
-
 // kernelAt is the kernel's image around one of the addresses.
-func (d *discovery) kernelAt(space *vtop.Space, hints []vtop.VA) (*kdbg.Image, error) {
-	hints = slices.DeleteFunc(hints, func(va vtop.VA) bool { return !kernelVA(space, va) })
+func (d *discovery) kernelAt(mem kdbg.Memory, hints []vtop.VA) (*peimage.Image, error) {
 	err := errors.New("no address of the kernel is known")
 	for _, va := range hints {
-		var image *kdbg.Image
-		image, err = kdbg.FindImage(space, va)
+		if !mem.IsKernel(va) {
+			continue
+		}
+		var image *peimage.Image
+		image, err = mem.FindImage(va)
 		switch {
 		case err != nil:
 		case isKernel(image):
@@ -251,7 +213,7 @@ func (d *discovery) kernelAt(space *vtop.Space, hints []vtop.VA) (*kdbg.Image, e
 
 // isKernel knows the kernel by the name that it exports, or by its symbols where
 // the export directory is not in memory.
-func isKernel(im *kdbg.Image) bool {
+func isKernel(im *peimage.Image) bool {
 	if im.NameErr == nil {
 		return strings.EqualFold(im.Name, kdbg.KernelName)
 	}
@@ -259,7 +221,7 @@ func isKernel(im *kdbg.Image) bool {
 }
 
 // imageName is an image's name for a sentence.
-func imageName(im *kdbg.Image) string {
+func imageName(im *peimage.Image) string {
 	switch {
 	case im.Name != "":
 		return finding.Quote(im.Name)
@@ -271,49 +233,50 @@ func imageName(im *kdbg.Image) string {
 }
 
 // blockIn looks for the debugger data block in a kernel's image.
-func (d *discovery) blockIn(space *vtop.Space, image *kdbg.Image, via string) bool {
+func (d *discovery) blockIn(m *machine.Machine, mem kdbg.Memory, image *peimage.Image, via string) bool {
 	d.evidence.kernel = image
 	if d.scans++; d.scans > maxImageScans {
 		return false
 	}
-	block, err := kdbg.FindBlock(d.ctx, space, image)
+	kernel, err := mem.FindBlock(d.ctx, image)
 	if err != nil {
-		d.attempt("%s %#x, kernel at %s: %v", via, uint64(space.DTB), image.Base, err)
+		d.attempt("%s %#x, kernel at %s: %v", via, uint64(mem.Space.DTB), image.Base, err)
 		return false
 	}
-	d.take(space, image, block, report.KDBGImage, via)
+	d.take(m, image, kernel, report.KDBGImage, via)
 	return true
 }
 
-func (d *discovery) take(space *vtop.Space, image *kdbg.Image, block *kdbg.Block, from report.KDBGSource, via string) {
-	d.space, d.image, d.block, d.from, d.via = space, image, block, from, via
+func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.Kernel, from report.KDBGSource, via string) {
+	d.machine, d.image, d.kernel, d.from, d.via = m, image, kernel, from, via
 }
 
 // settle hands over what was found, with the System process' page tables where
 // these can be had: those of another process go away with it.
 func (d *discovery) settle() {
 	g := d.g
-	g.KDBG, g.KDBGSource, g.Kernel, g.Built = d.block, d.from, d.image, g.Header == nil
-	g.Space = NewSpace(g.Image, uint64(d.space.DTB), d.space.Levels)
+	g.machine = d.machine
+	g.KDBGSource, g.KernelImage, g.Built = d.from, d.image, g.Header == nil
+	root, mode := uint64(d.kernel.Space.DTB), d.kernel.Space.Mode
 	how := "it is that of a process, the System process' could not be read"
 	if dtb, ok := d.systemDirectory(); ok {
 		how = "the System process' own"
-		if RootOf(dtb, d.space.Levels) != uint64(g.Space.DTB) {
-			g.Space = NewSpace(g.Image, dtb, d.space.Levels)
-		}
+		root = dtb
 	}
-	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+d.block.VA.String(), "",
+	g.settleKernel(d.kernel.In(vtop.NewSpace(g.Image, root, mode)))
+	b := g.Kernel.Block
+	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+b.VA.String(), "",
 		"Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
-		d.via, kernelIdentity(d.image), vtop.VA(d.block.Data.KernBase), codeWord(d.block), uint64(g.Space.DTB), how)
-	if d.block.Encoded {
-		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, "VA "+d.block.VA.String(), "",
-			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", d.block.Rotation, d.block.Constant)
+		d.via, kernelIdentity(d.image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how)
+	if b.Encoded {
+		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, "VA "+b.VA.String(), "",
+			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant)
 	}
 }
 
 // kernelIdentity is what the image says of itself: name, file version, and the
 // key of its symbols.
-func kernelIdentity(im *kdbg.Image) string {
+func kernelIdentity(im *peimage.Image) string {
 	if im == nil {
 		return "(its headers are not readable)"
 	}
@@ -337,18 +300,18 @@ func codeWord(b *kdbg.Block) string {
 // systemDirectory is believed when it maps KDBG where the space in use does.
 func (d *discovery) systemDirectory() (uint64, bool) {
 	var prcb vtop.VA
-	if list, err := kdbg.Processors(d.space, d.block, 1); err == nil {
+	if list, err := d.kernel.Processors(1); err == nil {
 		prcb = list[0].PRCB
 	}
-	dtb, err := kdbg.SystemDirectory(d.space, d.block, d.image, prcb)
+	dtb, err := d.kernel.SystemDirectory(d.image, prcb)
 	if err != nil {
 		return 0, false
 	}
-	system := d.cache.space(dtb, d.space.Levels)
-	got, err := system.Translate(d.block.VA)
+	system := d.memory(d.machine, dtb, d.kernel.Space.Mode)
+	got, err := system.Space.Translate(d.kernel.VA)
 	if err != nil {
 		return 0, false
 	}
-	want, err := d.space.Translate(d.block.VA)
-	return dtb, err == nil && got.PA == want.PA && d.confirmSpace(system) == nil
+	want, err := d.kernel.Space.Translate(d.kernel.VA)
+	return dtb, err == nil && got.PA == want.PA && confirm(system) == nil
 }

@@ -5,8 +5,10 @@ import (
 	"strings"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -31,21 +33,27 @@ func (d *discovery) given() (bool, error) {
 	return false, d.refuseGiven(why)
 }
 
+// place is a machine's kernel memory to look in.
+type place struct {
+	kdbg.Memory
+	machine *machine.Machine
+}
+
 // givenSpaces are the address spaces to look in: that of the given root, else those
 // of the vCPUs and, failing these, of the roots in memory.
-func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
+func (d *discovery) givenSpaces() ([]place, error) {
 	if d.opt.DTB == 0 {
 		return d.spacesOfCPUs(), nil
 	}
-	var list []*vtop.Space
+	var list []place
 	var why error
-	for _, narrow := range d.widths() {
-		for _, n := range d.levelsToTry(narrow) {
-			s := d.cache.space(d.opt.DTB, n)
-			err := d.confirmSpace(s)
+	for _, m := range d.candidates() {
+		for _, mode := range d.modesOf(m) {
+			mem := d.memory(m, d.opt.DTB, mode)
+			err := confirm(mem)
 			switch {
 			case err == nil:
-				list = append(list, s)
+				list = append(list, place{mem, m})
 			case why == nil:
 				why = err
 			}
@@ -53,7 +61,7 @@ func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.g.Refuse(finding.Finding{
-			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", RootOf(d.opt.DTB, d.g.Levels())),
+			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", uint64(d.g.Mode().Root(d.opt.DTB))),
 			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
 			Advice:  "Leave it out, or give the CR3 of the System process.",
 		}, why)
@@ -63,51 +71,44 @@ func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
 
 // spacesOfCPUs are the spaces that have KUSER_SHARED_DATA, from the vCPUs, else
 // from memory.
-func (d *discovery) spacesOfCPUs() []*vtop.Space {
-	var list []*vtop.Space
-	add := func(s *vtop.Space) bool {
-		if d.confirmSpace(s) != nil {
+func (d *discovery) spacesOfCPUs() []place {
+	var list []place
+	add := func(m *machine.Machine, mem kdbg.Memory) bool {
+		if confirm(mem) != nil {
 			return false
 		}
-		list = append(list, s)
+		list = append(list, place{mem, m})
 		return true
 	}
-	cpus := d.g.Image.CPUs()
-	for i := range cpus {
-		c := &cpus[i]
-		own := d.cache.space(c.CR3, levelsOf(c))
-		if add(own) || Is32(own) {
+	for _, c := range d.vcpus() {
+		own := d.memory(c.machine, c.Root, c.Mode)
+		if add(c.machine, own) {
 			continue
 		}
-		for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
-			roots, _ := kdbg.KernelRoots(own, vtop.VA(c.IDT.Base), vtop.VA(pcr))
-			for _, r := range roots {
-				add(d.cache.space(r.DTB, levelsOf(c)))
-			}
+		for _, r := range own.KernelRoots(c.Kernel) {
+			add(c.machine, d.memory(c.machine, r.DTB, c.Mode))
 		}
 	}
 	if len(list) > 0 {
 		return list
 	}
-	found := func(r vtop.Root) bool { return !add(d.cache.space(uint64(r.DTB), r.Levels)) }
-	for _, narrow := range d.widths() {
-		if narrow {
-			_ = vtop.Roots32(d.ctx, d.g.Image, d.tableRanges(), found)
-		} else {
-			_ = vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), []vtop.VA{kdbg.SharedUserDataVA}, found)
-		}
+	for _, m := range d.candidates() {
+		must := []vtop.VA{m.Kernel.SharedUserData}
+		_ = vtop.FindRoots(d.ctx, d.g.Image, DataRanges(d.g.Image), m.Modes, must, func(r vtop.Root) bool {
+			return !add(m, d.memory(m, uint64(r.DTB), r.Mode))
+		})
 	}
 	return list
 }
 
 // givenIn checks the given kernel and block in one address space.
-func (d *discovery) givenIn(space *vtop.Space) (bool, error) {
+func (d *discovery) givenIn(p place) (bool, error) {
 	const via = "the addresses given"
 	base := vtop.VA(d.opt.KernelBase)
-	var image *kdbg.Image
+	var image *peimage.Image
 	if base != 0 {
 		var err error
-		if image, err = kdbg.ReadImage(space, base); err != nil {
+		if image, err = p.ReadImage(base); err != nil {
 			return false, err
 		}
 		if !isKernel(image) {
@@ -116,40 +117,39 @@ func (d *discovery) givenIn(space *vtop.Space) (bool, error) {
 	}
 	if d.opt.KDBG == 0 {
 		if image == nil {
-			image = d.imageWithoutHint(space)
+			image = d.imageWithoutHint(p)
 		}
-		return image != nil && d.blockIn(space, image, via), nil
+		return image != nil && d.blockIn(p.machine, p.Memory, image, via), nil
 	}
-	block, err := readGiven(space, vtop.VA(d.opt.KDBG), kdbg.Expect{KernBase: base})
+	kernel, err := readGiven(p.Memory, vtop.VA(d.opt.KDBG), kdbg.Expect{KernBase: base})
 	if err != nil {
 		return false, err
 	}
 	if image == nil {
-		image, _ = kdbg.ReadImage(space, vtop.VA(block.Data.KernBase))
+		image, _ = p.ReadImage(vtop.VA(kernel.Data.KernBase))
 	}
-	d.take(space, image, block, report.KDBGGiven, via)
+	d.take(p.machine, image, kernel, report.KDBGGiven, via)
 	return true, nil
 }
 
 // imageWithoutHint finds the kernel in a space of which nothing else is known.
-func (d *discovery) imageWithoutHint(space *vtop.Space) *kdbg.Image {
+func (d *discovery) imageWithoutHint(p place) *peimage.Image {
 	cpus := d.g.Image.CPUs()
 	for i := range cpus {
-		if image, err := d.kernelOf(space, &cpus[i]); err == nil {
+		if image, err := d.kernelAt(p.Memory, p.Hints(p.machine.State(&cpus[i]).Kernel)); err == nil {
 			return image
 		}
 	}
-	return d.searchImages(space)
+	return d.searchImages(p.Memory)
 }
 
-// readGiven reads a block, plain or encoded. Those of 32-bit kernels never are
-// encoded.
-func readGiven(space *vtop.Space, va vtop.VA, want kdbg.Expect) (*kdbg.Block, error) {
-	block, err := kdbg.Read(space, va, want)
-	if err == nil || Is32(space) {
-		return block, err
+// readGiven reads a block, plain or encoded.
+func readGiven(mem kdbg.Memory, va vtop.VA, want kdbg.Expect) (*kdbg.Kernel, error) {
+	kernel, err := mem.Read(va, want)
+	if err == nil || !mem.Layout.Encodes {
+		return kernel, err
 	}
-	decoded, derr := kdbg.Decode(space, va, want)
+	decoded, derr := mem.Decode(va, want)
 	if derr != nil {
 		return nil, fmt.Errorf("plain: %w; encoded: %w", err, derr)
 	}

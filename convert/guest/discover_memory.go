@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -24,42 +25,39 @@ func (d *discovery) fromMemory() (bool, error) {
 	if err := d.locate(); err != nil {
 		return false, err
 	}
-	for _, narrow := range d.widths() {
-		search := d.fromMemory64
-		if narrow {
-			search = d.fromMemory32
-		}
-		// What one width was tried with is no loss to the other.
+	for _, m := range d.candidates() {
+		// What one machine was tried with is no loss to the other.
 		clear(d.tried)
 		d.places, d.scans, d.searches, d.images = 0, 0, 0, 0
-		if found, err := search(); found || err != nil {
+		if found, err := d.fromMemoryOf(m); found || err != nil {
 			return found, err
 		}
 	}
 	return false, nil
 }
 
-// fromMemory64 is fromMemory for an x64 guest.
-func (d *discovery) fromMemory64() (bool, error) {
-	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges(), []*vtop.Mode{vtop.X64, vtop.LA57}) {
-		space := d.cache.space(stub.CR3, stub.Levels)
+// fromMemoryOf is fromMemory for a guest on one machine.
+func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
+	ranges := DataRanges(d.g.Image)
+	for _, stub := range vtop.LowStubs(d.cache, ranges, m.Modes) {
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
-		if d.fromRootAlone(space, via, stub.SystemCall, stub.Target) {
+		if d.fromRootAlone(m, d.memory(m, stub.CR3, stub.Mode), via, stub.SystemCall, stub.Target) {
 			return true, nil
 		}
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
-	err := vtop.Roots(d.ctx, d.counted(), d.tableRanges(), d.must(), func(r vtop.Root) bool {
-		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
+	err := vtop.FindRoots(d.ctx, d.counted(), ranges, m.Modes, d.must(m), func(r vtop.Root) bool {
+		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
+		return len(d.tried) < maxRoots && !d.fromRootAlone(m, d.memory(m, uint64(r.DTB), r.Mode), via)
 	})
-	return d.block != nil, err
+	return d.kernel != nil, err
 }
 
-// must are addresses that an x64 kernel's page tables map.
-func (d *discovery) must() []vtop.VA {
-	list := []vtop.VA{kdbg.SharedUserDataVA}
+// must are addresses that the kernel's page tables map.
+func (d *discovery) must(m *machine.Machine) []vtop.VA {
+	list := []vtop.VA{m.Kernel.SharedUserData}
 	for _, c := range d.blocks {
-		if c.Is32 {
+		if c.Layout != m.Kernel {
 			continue
 		}
 		// All candidates of a guest name the same kernel, unless they are decoys.
@@ -86,7 +84,7 @@ func (d *discovery) locate() error {
 	}
 	d.located = true
 	var err error
-	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), d.blockRanges())
+	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), DataRanges(d.g.Image), machine.Layouts(d.g.machines)...)
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}
@@ -98,67 +96,63 @@ func (d *discovery) locate() error {
 
 // fromRootAlone tries the candidates in an address space, then looks for the
 // kernel's image in it: a block in scattered pages is no candidate.
-func (d *discovery) fromRootAlone(space *vtop.Space, via string, hints ...vtop.VA) bool {
-	if !d.newRoot(space, true) || d.confirmSpace(space) != nil {
+func (d *discovery) fromRootAlone(m *machine.Machine, mem kdbg.Memory, via string, hints ...vtop.VA) bool {
+	if !d.newRoot(mem.Space, true) || confirm(mem) != nil {
 		return false
 	}
-	d.placeMapped(space)
+	d.placeMapped(mem.Space)
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]
-		if c.Is32 != Is32(space) || d.places >= maxPlaces || !beginsImage(space, c.KernBase) {
+		if c.Layout != mem.Layout || d.places >= maxPlaces || !beginsImage(mem.Space, c.KernBase) {
 			continue
 		}
 		d.places++
-		va, ok := c.Place(space)
+		va, ok := c.Place(mem.Space)
 		if !ok {
 			copies = append(copies, fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At))
 			continue
 		}
-		block, err := c.Block(space, va)
+		kernel, err := c.Read(mem.Space, va)
 		if err != nil {
 			d.attempt("%s: %v", via, err)
 			continue
 		}
-		image, _ := kdbg.ReadImage(space, c.KernBase)
-		d.take(space, image, block, report.KDBGScan, via)
+		image, _ := mem.ReadImage(c.KernBase)
+		d.take(m, image, kernel, report.KDBGScan, via)
 		return true
 	}
 	if len(copies) > 0 {
 		d.attempt("%s: %s", via, copies[0])
 	}
-	image, err := d.kernelAt(space, hints)
+	image, err := d.kernelAt(mem, hints)
 	if err != nil {
-		image = d.searchImages(space)
+		image = d.searchImages(mem)
 	}
-	return image != nil && d.blockIn(space, image, via)
+	return image != nil && d.blockIn(m, mem, image, via)
 }
 
 // searchImages goes through the pages in which the system's images lie, for the
 // kernel.
-func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
+func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 	if d.searches++; d.searches > maxSearches {
 		return nil
 	}
-	from, to := imagesStart, imagesEnd
-	if Is32(space) {
-		from, to = kernelHalf32, math.MaxUint32
-	}
 	looked := 0
-	space.Mapped(from, to, maxEntries, func(m vtop.Mapping) bool {
+	mem.Space.Mapped(mem.Layout.FirstImage, mem.Layout.LastImage, maxEntries, func(m vtop.Mapping) bool {
 		// A kernel may begin anywhere in the large pages that map it.
 		for off := uint64(0); off < min(m.PageSize, maxImagePage) && found == nil; off += winhdr.PageSize {
 			if looked++; looked > maxEntries {
 				return false
 			}
 			va := m.VA + vtop.VA(off)
-			if !beginsImage(space, va) {
+			if !beginsImage(mem.Space, va) {
 				continue
 			}
 			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
 				return false
 			}
-			if image, err := kdbg.ReadImage(space, va); err == nil && isKernel(image) {
+			if image, err := mem.ReadImage(va); err == nil && isKernel(image) {
 				found = image
 			}
 		}

@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/kdbg"
-	"windmp/physmem"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -19,14 +20,14 @@ const maxSeen = 16
 // evidence is what the search saw on its way, for the sentence that says why it
 // failed.
 type evidence struct {
-	kernel *kdbg.Image   // a kernel's image without a block
-	others []*kdbg.Image // images that vCPUs run in
-	unread error         // page tables that the file lacks
+	kernel *peimage.Image   // a kernel's image without a block
+	others []*peimage.Image // images that vCPUs run in
+	unread error            // page tables that the file lacks
 }
 
 // see looks at where a vCPU is.
-func (e *evidence) see(space *vtop.Space, c *physmem.CPU) {
-	_, err := space.Translate(kdbg.SharedUserDataOf(space))
+func (e *evidence) see(mem kdbg.Memory, c vcpu) {
+	_, err := mem.Space.Translate(mem.Layout.SharedUserData)
 	if err == nil {
 		return
 	}
@@ -35,21 +36,21 @@ func (e *evidence) see(space *vtop.Space, c *physmem.CPU) {
 		e.unread = err
 	}
 	var hints []vtop.VA
-	if c.CPL() == 0 {
-		hints = append(hints, vtop.VA(c.Rip))
+	if c.InKernel {
+		hints = append(hints, c.Kernel.IP)
 	}
-	if handler, err := kdbg.Gate(space, vtop.VA(c.IDT.Base), 0); err == nil {
+	if handler, err := mem.Gate(c.Kernel.IDT, 0); err == nil {
 		hints = append(hints, handler)
 	}
 	for _, va := range hints {
-		if image, err := kdbg.FindImage(space, va); err == nil && !isKernel(image) {
+		if image, err := mem.FindImage(va); err == nil && !isKernel(image) {
 			e.image(image)
 		}
 	}
 }
 
 // image notes an image that is not the kernel.
-func (e *evidence) image(im *kdbg.Image) {
+func (e *evidence) image(im *peimage.Image) {
 	if len(e.others) < reasonsShown {
 		e.others = append(e.others, im)
 	}
@@ -57,7 +58,7 @@ func (e *evidence) image(im *kdbg.Image) {
 
 // named finds an image by its export name or the name of its symbols, without
 // the suffix.
-func (e *evidence) named(names ...string) *kdbg.Image {
+func (e *evidence) named(names ...string) *peimage.Image {
 	for _, im := range e.others {
 		list := []string{im.Name}
 		if im.PDB != nil {
@@ -83,11 +84,11 @@ func (d *discovery) reasons() string {
 
 // diagnose says, as far as can be told, why no kernel was found.
 func (d *discovery) diagnose() finding.Finding {
-	cpus := d.g.Image.CPUs()
-	for i := range cpus[:min(len(cpus), maxSeen)] {
-		if c := &cpus[i]; c.HasSystem && c.CR3 != 0 {
-			d.evidence.see(d.cache.space(c.CR3, levelsOf(c)), c)
+	for i, c := range d.vcpus() {
+		if i == maxSeen {
+			break
 		}
+		d.evidence.see(d.memory(c.machine, c.Root, c.Mode), c)
 	}
 	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
@@ -168,25 +169,23 @@ func (d *discovery) tablesMissing() (finding.Finding, bool) {
 	}, true
 }
 
-// Bits of CR0 (Intel SDM vol. 3, 2.5).
-const (
-	cr0PE = 1 << 0
-	cr0PG = 1 << 31
-)
-
 // firmware: no vCPU has left the page tables, or lack of them, of firmware.
 func (d *discovery) firmware() (finding.Finding, bool) {
 	cpus := d.g.Image.CPUs()
 	unpaged, flat := 0, 0
 	for i := range cpus {
-		c := &cpus[i]
+		m := machine.Of(&cpus[i], d.g.machines)
+		if m == nil {
+			continue
+		}
+		s := m.State(&cpus[i])
 		switch {
-		case !c.HasSystem:
-		case c.CR0&cr0PE == 0 || c.CR0&cr0PG == 0:
+		case !s.HasSystem:
+		case !s.Paged:
 			unpaged++
 		default:
-			space := d.cache.space(c.CR3, levelsOf(c))
-			if m, err := space.Translate(vtop.VA(c.Rip)); err == nil && uint64(m.PA) == c.Rip {
+			space := d.cache.space(s.Root, s.Mode)
+			if t, err := space.Translate(s.Kernel.IP); err == nil && uint64(t.PA) == uint64(s.Kernel.IP) {
 				flat++
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"windmp/convert/finding"
-	"windmp/kdbg"
+	"windmp/convert/machine"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -13,11 +13,11 @@ import (
 // the dump's own. What is wrong with it is left as it is and said: such a
 // source is examined as it will be opened.
 func (g *Guest) ReadDumpHeader(raw []byte) error {
-	h, err := winhdr.DecodeHeader(raw)
+	h, err := winhdr.Decode(raw, machine.Formats(g.machines)...)
 	if err != nil {
 		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
 	}
-	g.Header = h
+	g.takeHeader(h)
 	if h.MachineImageType != h.Machine() {
 		return g.unsupported(finding.Finding{
 			ID: finding.IDHeaderBad, Where: HeaderOffset(h.Offset("MachineImageType")),
@@ -30,7 +30,6 @@ func (g *Guest) ReadDumpHeader(raw []byte) error {
 		}
 	}
 	g.Runs = g.dumpRuns()
-	g.fiveLevels = !h.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(MaxLevels)
 	return nil
 }
 
@@ -63,11 +62,11 @@ func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
 	return runs
 }
 
-// mapsKernel tells whether the header's page tables, of so many levels, map
+// mapsKernel tells whether the header's page tables, taken for those of a mode, map
 // something that every guest has.
-func (g *Guest) mapsKernel(levels int) bool {
-	space := NewSpace(g.Image, g.Header.DirectoryTableBase, levels)
-	for _, va := range []vtop.VA{kdbg.SharedUserDataVA, vtop.VA(g.Header.KdDebuggerDataBlock)} {
+func (g *Guest) mapsKernel(mode *vtop.Mode) bool {
+	space := vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, mode)
+	for _, va := range []vtop.VA{g.machine.Kernel.SharedUserData, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -26,15 +28,16 @@ type Guest struct {
 	// none empty.
 	Runs []winhdr.PhysicalMemoryRun64
 
-	// Space translates with the DTB that was verified, not only claimed.
-	Space *vtop.Space
-	// KDBG is the verified, decoded debugger data block.
-	KDBG *kdbg.Block
+	// Memory is the kernel's, behind page tables that were verified, not only claimed.
+	Memory kdbg.Memory
+	// Kernel is what hangs off the verified, decoded debugger data block; nil where
+	// that was not found.
+	Kernel *kdbg.Kernel
 	// KDBGSource says which of the header's addresses led to it.
 	KDBGSource report.KDBGSource
-	// Kernel is what the kernel's image says of itself, as far as its pages are
+	// KernelImage is what the kernel's image says of itself, as far as its pages are
 	// readable; nil when its headers are not.
-	Kernel *kdbg.Image
+	KernelImage *peimage.Image
 	// Modules are the loaded images, nt first; incomplete after a WD305 finding.
 	Modules []kdbg.Module
 	// BugCheck is nil when the bug check data could not be read: then it is not
@@ -53,12 +56,36 @@ type Guest struct {
 	Built     bool    // there is no header of the guest's own
 	Flag      vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not
 	Recovered uint64  // bytes placed outside PT_LOADs
-	// fiveLevels is set when the source is a dump that only makes sense with
-	// 5-level paging.
-	fiveLevels bool
+	// machine is the guest's, before it is known the likeliest; machines are those
+	// that it may be.
+	machine  *machine.Machine
+	machines []*machine.Machine
 
 	finding.List
 }
+
+// New is a guest of which nothing is known yet. Without machines it may be of any
+// that is described.
+func New(im *physmem.Image, machines ...*machine.Machine) *Guest {
+	if len(machines) == 0 {
+		machines = machine.All()
+	}
+	g := &Guest{Image: im, machines: machines, machine: machines[0]}
+	if im != nil {
+		g.machine = g.recordedMachine()
+	}
+	return g
+}
+
+// OfHeader is a guest of which only a dump's header is to be had.
+func OfHeader(h *winhdr.Header) *Guest {
+	g := New(nil)
+	g.takeHeader(h)
+	return g
+}
+
+// Machine is the guest's machine, before it is known the likeliest.
+func (g *Guest) Machine() *machine.Machine { return g.machine }
 
 // Findings are the findings of the stages that ran, in order.
 func (g *Guest) Findings() []finding.Finding { return g.All }
@@ -85,7 +112,7 @@ func FindWith(ctx context.Context, im *physmem.Image, opt Options) (*Guest, erro
 
 // examine runs the stages.
 func examine(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
-	g := &Guest{Image: im}
+	g := New(im, opt.Machines...)
 	g.NoteOddities()
 	stages := []struct {
 		stage stage.Stage

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"windmp/convert/report"
-	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -73,7 +72,7 @@ func (g *Guest) System() *report.System {
 	if h == nil {
 		return nil
 	}
-	s := &report.System{Machine: g.machine(), Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: report.Hex(h.DirectoryTableBase)}
+	s := &report.System{Machine: g.machine.Name(), Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: report.Hex(h.DirectoryTableBase)}
 	product := unfilled(h.ProductType)
 	s.SuiteMask = report.Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
@@ -94,26 +93,13 @@ func (g *Guest) System() *report.System {
 	if upTime != winhdr.Fill64 {
 		s.UpTime = float64(upTime) / report.TicksPerSecond
 	}
-	if g.KDBG != nil {
-		s.KDBG, s.PagingLevels = report.Hex(g.KDBG.VA), g.Space.Levels
-		if lab, err := kdbg.BuildLab(g.Space, g.KDBG); err == nil {
+	if g.Kernel != nil {
+		s.KDBG, s.PagingLevels = report.Hex(g.Kernel.VA), len(g.Memory.Space.Mode.Levels)
+		if lab, err := g.Kernel.BuildLab(); err == nil {
 			s.BuildLab = lab
 		}
 	}
 	return s
-}
-
-// The machines whose Windows is read, as reports name them.
-const (
-	MachineX64 = "x64"
-	MachineX86 = "x86" // 32-bit
-)
-
-func (g *Guest) machine() string {
-	if g.Is32() {
-		return MachineX86
-	}
-	return MachineX64
 }
 
 // unfilled is 0 for a field that Windows never set.
@@ -167,7 +153,9 @@ func (g *Guest) SymbolName(va vtop.VA) string {
 
 // isDump tells whether the source is a Windows dump, whose header is the file's
 // own and not the guest's note. Without an image there is only a header.
-func (g *Guest) IsDump() bool { return g.Image == nil || g.Image.DumpHeader() != nil }
+func (g *Guest) IsDump() bool { return g.Image == nil || g.isDumpFile() }
+
+func (g *Guest) isDumpFile() bool { return g.Image != nil && g.Image.DumpHeader() != nil }
 
 // MaxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
 const MaxBuild = 0xffff

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"windmp/convert/finding"
@@ -19,7 +20,7 @@ func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
 		if err := g.findKernel(); err != nil {
 			return err
 		}
-		g.Kernel, _ = kdbg.ReadImage(g.Space, vtop.VA(g.KDBG.Data.KernBase))
+		g.KernelImage, _ = g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
 		g.noteLevels()
 		g.findFlag()
 		return nil
@@ -39,12 +40,12 @@ func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
 // settleFound writes what was found by the user's word into the guest's header.
 func (g *Guest) settleFound() {
 	h := g.Header
-	if dtb := uint64(g.Space.DTB); h.DirectoryTableBase != dtb {
+	if dtb := uint64(g.Memory.Space.DTB); h.DirectoryTableBase != dtb {
 		g.improve("DirectoryTableBase", finding.Hex(h.DirectoryTableBase), finding.Hex(dtb), "found by the addresses given")
 		h.DirectoryTableBase = dtb
 	}
-	h.PsLoadedModuleList, h.PsActiveProcessHead = g.KDBG.Data.PsLoadedModuleList, g.KDBG.Data.PsActiveProcessHead
-	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+	h.PsLoadedModuleList, h.PsActiveProcessHead = g.Kernel.Data.PsLoadedModuleList, g.Kernel.Data.PsActiveProcessHead
+	h.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 }
 
 // findKernel settles DirectoryTableBase and KDBG together: each is only
@@ -53,14 +54,14 @@ func (g *Guest) settleFound() {
 func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
-		for _, levels := range g.levelsTried() {
-			space := NewSpace(g.Image, dtb, levels)
-			block, source, err := g.findKDBG(space)
+		for _, mode := range g.modes() {
+			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.Image, dtb, mode)))
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue
 			}
-			g.Space, g.KDBG, g.KDBGSource = space, block, source
+			g.settleKernel(kernel)
+			g.KDBGSource = source
 			g.settleDTB(dtb, i == 0)
 			g.settleKDBG()
 			return nil
@@ -77,10 +78,11 @@ func (g *Guest) findKernel() error {
 // dtbCandidates lists physical addresses of top-level page tables, the most
 // trusted first, each once.
 func (g *Guest) dtbCandidates() []uint64 {
-	list := []uint64{RootOf(g.Header.DirectoryTableBase, g.Levels())}
+	mode := g.Mode()
+	list := []uint64{uint64(mode.Root(g.Header.DirectoryTableBase))}
 	seen := map[uint64]bool{list[0]: true, 0: true}
-	for _, c := range g.Image.CPUs() {
-		if dtb := RootOf(c.CR3, g.Levels()); !seen[dtb] {
+	for _, c := range g.States() {
+		if dtb := uint64(mode.Root(c.Root)); !seen[dtb] {
 			seen[dtb] = true
 			list = append(list, dtb)
 		}
@@ -90,7 +92,7 @@ func (g *Guest) dtbCandidates() []uint64 {
 
 // findKDBG tries the header's address, then the driver's copy, then decoding
 // in place.
-func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, report.KDBGSource, error) {
+func (g *Guest) findKDBG(mem kdbg.Memory) (*kdbg.Kernel, report.KDBGSource, error) {
 	want := kdbg.Expect{
 		PsLoadedModuleList:  g.knownVA(g.Header.PsLoadedModuleList),
 		PsActiveProcessHead: g.knownVA(g.Header.PsActiveProcessHead),
@@ -100,39 +102,34 @@ func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, report.KDBGSource, err
 		source report.KDBGSource
 		name   string
 		va     vtop.VA
-		read   func(*vtop.Space, vtop.VA, kdbg.Expect) (*kdbg.Block, error)
+		read   func(vtop.VA, kdbg.Expect) (*kdbg.Kernel, error)
 	}{
-		{report.KDBGPlain, "header.KdDebuggerDataBlock", at, kdbg.Read},
-		{report.KDBGCopy, "the copy at BugcheckParameter1", copyAt, kdbg.Read},
-		{report.KDBGDecoded, "decoding in place", at, kdbg.Decode},
+		{report.KDBGPlain, "header.KdDebuggerDataBlock", at, mem.Read},
+		{report.KDBGCopy, "the copy at BugcheckParameter1", copyAt, mem.Read},
+		{report.KDBGDecoded, "decoding in place", at, mem.Decode},
 	}
 	var errs []error
 	for _, w := range ways {
-		block, err := w.read(space, w.va, want)
+		kernel, err := w.read(w.va, want)
 		if err == nil {
-			return block, w.source, nil
+			return kernel, w.source, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
 	}
 	return nil, "", errors.Join(errs...)
 }
 
-// kernelHalf is the lowest address of the kernel's half with 57-bit addresses,
-// which lies below that with 48 bits (Intel SDM vol. 3, 4.5.1).
-const kernelHalf = 0xff00_0000_0000_0000
-
-// kernelHalf32 is the lowest address of a 32-bit kernel, unless the boot option
-// increaseuserva moves it up.
-const kernelHalf32 = 0x8000_0000
-
 // knownVA is 0, "unknown", for a header field that was never set or that can't
 // be a kernel address: 'PAGE' fill is none.
 func (g *Guest) knownVA(v uint64) vtop.VA {
-	if v < kernelHalf && !(g.Is32() && v >= kernelHalf32) {
+	if v < g.Header.Format().KernelStart {
 		return 0
 	}
 	return vtop.VA(v)
 }
+
+// settleKernel takes the kernel that was found.
+func (g *Guest) settleKernel(k *kdbg.Kernel) { g.Kernel, g.Memory = k, k.Memory }
 
 // settleDTB writes the verified DTB into the header template and says what was
 // changed. The engine ignores flag bits, other readers do not.
@@ -154,27 +151,27 @@ func (g *Guest) settleDTB(dtb uint64, fromHeader bool) {
 
 // settleKDBG points the header at the block that was believed.
 func (g *Guest) settleKDBG() {
-	g.Header.PsLoadedModuleList = g.KDBG.Data.PsLoadedModuleList
-	g.Header.PsActiveProcessHead = g.KDBG.Data.PsActiveProcessHead
-	where := "VA " + g.KDBG.VA.String()
+	g.Header.PsLoadedModuleList = g.Kernel.Data.PsLoadedModuleList
+	g.Header.PsActiveProcessHead = g.Kernel.Data.PsActiveProcessHead
+	where := "VA " + g.Kernel.VA.String()
 	switch g.KDBGSource {
 	case report.KDBGPlain:
-		g.Addf(finding.IDKDBGFound, finding.SeverityInfo, where, "", "KDBG found where the header says, size %#x bytes", len(g.KDBG.Raw))
+		g.Addf(finding.IDKDBGFound, finding.SeverityInfo, where, "", "KDBG found where the header says, size %#x bytes", len(g.Kernel.Raw))
 	case report.KDBGCopy:
 		g.Addf(finding.IDKDBGCopy, finding.SeverityInfo, where, "",
 			"KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock))
-		g.Header.KdDebuggerDataBlock = uint64(g.KDBG.VA)
+		g.Header.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 	case report.KDBGImage, report.KDBGScan, report.KDBGGiven: // a search says itself what it found
 	case report.KDBGDecoded:
 		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, where, "",
-			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.KDBG.Rotation, g.KDBG.Constant)
+			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.Kernel.Rotation, g.Kernel.Constant)
 	}
 }
 
 // noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
 // engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
 func (g *Guest) noteLevels() {
-	if g.Space.Levels > 4 {
+	if slices.Contains(g.machine.Novel, g.Memory.Space.Mode) {
 		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
 			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
 	}
@@ -192,8 +189,8 @@ func (g *Guest) readKernel() error {
 }
 
 func (g *Guest) readModules() {
-	head := vtop.VA(g.KDBG.Data.PsLoadedModuleList)
-	modules, err := kdbg.Modules(g.Space, head)
+	head := vtop.VA(g.Kernel.Data.PsLoadedModuleList)
+	modules, err := g.Kernel.ModulesAt(head)
 	g.Modules = modules
 	if err != nil {
 		g.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "WinDbg will list only these modules.",
@@ -202,9 +199,9 @@ func (g *Guest) readModules() {
 }
 
 func (g *Guest) readBugCheck() {
-	bc, err := kdbg.ReadBugCheck(g.Space, g.KDBG)
+	bc, err := g.Kernel.BugCheck()
 	if err != nil {
-		g.Addf(finding.IDBugCheckUnread, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.KiBugcheckData).String(),
+		g.Addf(finding.IDBugCheckUnread, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(),
 			"The dump's bug check code is 0: it is not known whether the guest had crashed.",
 			"the bug check data is not readable: %v", err)
 		return
@@ -216,13 +213,13 @@ func (g *Guest) readBugCheck() {
 }
 
 func (g *Guest) readSharedUserData() {
-	ksd, err := kdbg.ReadSharedUserData(g.Space)
+	ksd, err := g.Memory.SharedUserData()
 	if err != nil {
 		stale := "those of the guest driver's start"
 		if g.Built {
 			stale = "not set"
 		}
-		g.Addf(finding.IDTimeStale, finding.SeverityInfo, "VA "+g.SharedUserDataVA().String(), "",
+		g.Addf(finding.IDTimeStale, finding.SeverityInfo, "VA "+g.machine.Kernel.SharedUserData.String(), "",
 			"KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err)
 		return
 	}

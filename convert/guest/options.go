@@ -1,6 +1,9 @@
 package guest
 
-import "windmp/convert/stage"
+import (
+	"windmp/convert/machine"
+	"windmp/convert/stage"
+)
 
 // GuestOptions are what the user knows of the guest: the physical address of the
 // kernel's page tables (a CR3 value), and the virtual addresses of the kernel's
@@ -8,6 +11,9 @@ import "windmp/convert/stage"
 // when it can't be right.
 type Options struct {
 	DTB, KernelBase, KDBG uint64
+	// Machines are those that the guest may be of; empty means all that are
+	// described.
+	Machines []*machine.Machine
 	// Progress is as that of [Options].
 	Progress func(stage.Progress)
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/kdbg"
-	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -15,24 +15,26 @@ import (
 // reads and the vCPU that it is.
 type Processor struct {
 	kdbg.Processor
-	// VCPU is the state that the source recorded for it, nil when there is none.
-	VCPU *physmem.CPU
+	// VCPU is the position, in the source, of the vCPU that it is, -1 for none; State
+	// is what that says.
+	VCPU  int
+	State *machine.State
 	// Saved is the CONTEXT that lies in the guest's memory, nil when unreadable.
 	Saved winhdr.Context
 	// SavedErr says why Saved is nil.
 	SavedErr error
 	// Specials are the special registers in the PRCB, nil when unreadable.
-	Specials *kdbg.SpecialRegisters
+	Specials kdbg.Specials
 }
 
 // readProcessors walks KiProcessorBlock, settles how many processors the dump
 // counts, and pairs them with the vCPUs.
 func (g *Guest) readProcessors() error {
 	claimed := g.claimedProcessors()
-	list, err := kdbg.Processors(g.Space, g.KDBG, claimed)
+	list, err := g.Kernel.Processors(claimed)
 	if err != nil {
 		return g.Refuse(finding.Finding{
-			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.KDBG.Data.KiProcessorBlock).String(),
+			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
 			Message: fmt.Sprintf("KiProcessorBlock is not readable: %v", err),
 			Advice:  "WinDbg rejects a dump without it. Dump the guest again with all of its memory.",
 		}, err)
@@ -40,7 +42,7 @@ func (g *Guest) readProcessors() error {
 	n := countProcessors(list)
 	if n == 0 {
 		return g.Refuse(finding.Finding{
-			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.KDBG.Data.KiProcessorBlock).String(),
+			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
 			Message: "no processor has usable structures: " + processorProblems(list),
 			Advice:  "WinDbg rejects such a dump. Dump the guest again with all of its memory.",
 		}, nil)
@@ -115,17 +117,17 @@ func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 
 // readSaved reads what memory holds of a processor's registers.
 func (g *Guest) readSaved(p kdbg.Processor) Processor {
-	out := Processor{Processor: p, SavedErr: p.Err}
+	out := Processor{Processor: p, VCPU: -1, SavedErr: p.Err}
 	if p.Err != nil {
 		return out
 	}
-	buf := make([]byte, winhdr.ContextSize(g.Is32()))
-	if _, err := g.Space.ReadVirtual(buf, p.Context); err != nil {
+	buf := make([]byte, g.machine.Header.Registers.Size())
+	if _, err := g.Memory.Space.ReadVirtual(buf, p.Context); err != nil {
 		out.SavedErr = fmt.Errorf("CONTEXT: %w", err)
-	} else if out.Saved, err = winhdr.DecodeContext(buf); err != nil {
+	} else if out.Saved, err = g.machine.Header.DecodeContext(buf); err != nil {
 		out.SavedErr = err
 	}
-	if sr, err := kdbg.ReadSpecialRegisters(g.Space, p.SpecialRegisters); err == nil {
+	if sr, err := g.Memory.SpecialRegisters(p.SpecialRegisters); err == nil {
 		out.Specials = sr
 	}
 	return out
@@ -134,7 +136,7 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 // pairVCPUs gives each processor its vCPU: by the KPCR that the vCPU's kernel
 // GS base (of a 32-bit guest, FS base) points at, and by position where none fits.
 func (g *Guest) pairVCPUs() {
-	cpus := g.Image.CPUs()
+	cpus := g.States()
 	if g.Image.DumpHeader() != nil {
 		return // its registers are in the memory
 	}
@@ -156,10 +158,10 @@ func (g *Guest) pairVCPUs() {
 }
 
 // pairByPCR pairs by KPCR address, and tells whether any pair is out of order.
-func (g *Guest) pairByPCR(cpus []physmem.CPU, taken []bool) (reordered bool) {
+func (g *Guest) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) {
 	at := make(map[vtop.VA]int, len(cpus))
 	for i := range cpus {
-		at[g.kernelPCR(&cpus[i])] = i
+		at[g.Memory.PCR(cpus[i].Kernel)] = i
 	}
 	for i := range g.Processors {
 		p := &g.Processors[i]
@@ -168,21 +170,21 @@ func (g *Guest) pairByPCR(cpus []physmem.CPU, taken []bool) (reordered bool) {
 			continue
 		}
 		taken[j] = true
-		p.VCPU = &cpus[j]
+		p.VCPU, p.State = j, &cpus[j]
 		reordered = reordered || i != j
 	}
 	return reordered
 }
 
 // pairByPosition pairs what is left, and counts it.
-func (g *Guest) pairByPosition(cpus []physmem.CPU, taken []bool) (n int) {
+func (g *Guest) pairByPosition(cpus []machine.State, taken []bool) (n int) {
 	for i := range g.Processors {
 		p := &g.Processors[i]
-		if p.VCPU != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] {
+		if p.State != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] {
 			continue
 		}
 		taken[i] = true
-		p.VCPU = &cpus[i]
+		p.VCPU, p.State = i, &cpus[i]
 		n++
 	}
 	return n
@@ -201,7 +203,7 @@ func (g *Guest) reportUnpaired(taken []bool) {
 			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out", len(taken), len(g.Processors), extra)
 	}
 	for _, p := range g.Processors {
-		if p.VCPU == nil && p.Err == nil {
+		if p.State == nil && p.Err == nil {
 			g.Addf(finding.IDVCPUUnmatched, finding.SeverityWarn, "VA "+p.PRCB.String(), "It keeps the registers that Windows last saved.",
 				"processor %d has no vCPU in the source", p.Index)
 		}

@@ -10,7 +10,7 @@ func DescribeGuest(r *report.Report, g *Guest) {
 		return
 	}
 	r.Guest = &report.Guest{
-		Machine:            g.machine(),
+		Machine:            g.machine.Name(),
 		Build:              h.MinorVersion,
 		DirectoryTableBase: report.Hex(h.DirectoryTableBase),
 		PsLoadedModuleList: report.Hex(h.PsLoadedModuleList), PsActiveProcessHead: report.Hex(h.PsActiveProcessHead),
@@ -18,9 +18,9 @@ func DescribeGuest(r *report.Report, g *Guest) {
 		KDBG:             report.Hex(h.KdDebuggerDataBlock), KDBGSource: g.KDBGSource,
 		Modules: len(g.Modules),
 	}
-	if g.KDBG != nil {
-		r.Guest.KernelBase = report.Hex(g.KDBG.Data.KernBase)
-		r.Guest.KDBGSize = len(g.KDBG.Raw)
-		r.Guest.PagingLevels = g.Space.Levels
+	if g.Kernel != nil {
+		r.Guest.KernelBase = report.Hex(g.Kernel.Data.KernBase)
+		r.Guest.KDBGSize = len(g.Kernel.Raw)
+		r.Guest.PagingLevels = len(g.Memory.Space.Mode.Levels)
 	}
 }

@@ -1,127 +1,83 @@
 package guest
 
 import (
-	"io"
-
+	"windmp/convert/machine"
 	"windmp/kdbg"
-	"windmp/physmem"
 	"windmp/vtop"
 )
 
-// The number of levels of page tables says which paging mode it is: 4 and 5 are
-// those of x64 (Intel SDM vol. 3, 4.1.1).
-const (
-	LevelsLegacy = 2 // 32-bit without PAE
-	levelsPAE    = 3 // 32-bit with PAE
-	levelsX64    = 4
-)
-
-// newSpace is the address space whose CR3 has the value dtb.
-func NewSpace(mem io.ReaderAt, dtb uint64, levels int) *vtop.Space {
-	switch levels {
-	case LevelsLegacy, levelsPAE:
-		return vtop.NewSpace32(mem, dtb, levels == levelsPAE)
-	default:
-		return vtop.NewSpace(mem, dtb, vtop.ModeOf(levels))
+// Behind is the guest as far as its header alone leads, for one whose KDBG was not
+// found: page tables, KUSER_SHARED_DATA and modules. Nothing of it was verified.
+func (g *Guest) Behind() *Guest {
+	if g.Kernel != nil || g.Header == nil || g.Memory.Space != nil {
+		return g
 	}
+	behind := *g
+	behind.Memory = g.HeaderMemory()
+	if k, err := behind.Memory.SharedUserData(); err == nil {
+		behind.SharedUserData = k
+	}
+	// What is wrong with the list is less than what the examination said.
+	behind.Modules, _ = behind.Memory.ModulesAt(vtop.VA(g.Header.PsLoadedModuleList))
+	return &behind
 }
 
-// rootOf is the physical address in a CR3, without PCID and flags.
-func RootOf(cr3 uint64, levels int) uint64 { return uint64(NewSpace(nil, cr3, levels).DTB) }
-
-// levelsOf is the number of levels that a vCPU's page tables have.
-func levelsOf(c *physmem.CPU) int {
-	switch {
-	case c.Is32 && c.PAE():
-		return levelsPAE
-	case c.Is32:
-		return LevelsLegacy
-	case c.LA57():
-		return MaxLevels
-	default:
-		return levelsX64
-	}
+// HeaderMemory is the kernel's memory behind the page tables that the header names.
+func (g *Guest) HeaderMemory() kdbg.Memory {
+	return g.machine.Kernel.In(vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Mode()))
 }
 
-// is32 tells whether the guest's Windows is a 32-bit one: by its header, before
-// there is one by what the source says of the machine.
-func (g *Guest) Is32() bool {
-	if g.Header != nil {
-		return g.Header.Is32()
+// modes are the paging modes that the guest's page tables may have, the likeliest
+// first. Where the container does not settle it for a dump, that is the first by
+// which its header's page tables map the kernel.
+func (g *Guest) modes() []*vtop.Mode {
+	list := g.machine.Likely(g.Header, g.isDumpFile(), g.Image.CPUs())
+	if !g.isDumpFile() || g.Header == nil {
+		return list
 	}
-	return g.Image.Is32()
-}
-
-// levelsTried are the numbers of levels that the guest's page tables may have: what
-// the vCPUs say, all that can be when there are none. QEMU's cores record the
-// processors of a 32-bit guest as such.
-func (g *Guest) levelsTried() []int {
-	if g.Is32() {
-		if l := g.Levels(); l == LevelsLegacy {
-			return []int{LevelsLegacy, levelsPAE}
-		}
-		return []int{levelsPAE, LevelsLegacy}
-	}
-	for _, c := range g.Image.CPUs() {
-		if c.HasSystem {
-			return []int{g.Levels()}
+	for i, m := range list {
+		if g.mapsKernel(m) {
+			return append([]*vtop.Mode{m}, append(list[:i:i], list[i+1:]...)...)
 		}
 	}
-	return []int{levelsX64, MaxLevels}
+	return list
 }
 
-// levels is the number that is most likely: of an x64 guest 5 when a vCPU ran with
-// CR4.LA57 (Intel SDM vol. 3, 4.5), of a 32-bit one what the header says of PAE,
-// and where it says nothing, the vCPUs' CR4.
-func (g *Guest) Levels() int {
-	if g.Is32() {
-		return g.levels32()
+// Mode is the paging mode, the likeliest before it is known.
+func (g *Guest) Mode() *vtop.Mode {
+	if g.Kernel != nil {
+		return g.Memory.Space.Mode
 	}
-	if g.fiveLevels {
-		return MaxLevels
-	}
-	for _, c := range g.Image.CPUs() {
-		if c.LA57() {
-			return MaxLevels
-		}
-	}
-	return levelsX64
+	return g.modes()[0]
 }
 
-func (g *Guest) levels32() int {
-	if h := g.Header; h != nil && h.PaeEnabled <= 1 {
-		return LevelsLegacy + int(h.PaeEnabled)
+// States are what the vCPUs say, in the order of the container.
+func (g *Guest) States() []machine.State {
+	cpus := g.Image.CPUs()
+	list := make([]machine.State, 0, len(cpus))
+	for i := range cpus {
+		list = append(list, g.machine.State(&cpus[i]))
 	}
-	if g.Image.DumpHeader() != nil {
-		return LevelsLegacy // as debuggers take what is not 1
-	}
-	for _, c := range g.Image.CPUs() {
-		if c.HasSystem && !c.PAE() {
-			return LevelsLegacy
-		}
-	}
-	return levelsPAE
+	return list
 }
 
-// sharedUserDataVA is the kernel's address of KUSER_SHARED_DATA.
-func (g *Guest) SharedUserDataVA() vtop.VA {
-	if g.Is32() {
-		return kdbg.SharedUserDataVA32
+// recordedMachine is the machine that the container says, of those that it knows.
+func (g *Guest) recordedMachine() *machine.Machine {
+	name := machine.X64.Name()
+	if g.Image.Is32() {
+		name = machine.X86.Name()
 	}
-	return kdbg.SharedUserDataVA
+	if m := machine.ByName(name, g.machines); m != nil {
+		return m
+	}
+	return g.machines[0]
 }
 
-// kernelPCR is where a vCPU's kernel finds its KPCR: by GS, of a 32-bit guest by
-// FS or the GDT.
-func (g *Guest) kernelPCR(c *physmem.CPU) vtop.VA {
-	if g.Is32() {
-		return pcrOf(g.Space, c)
+// Roots are the registers that hold the vCPUs' page tables, flags included.
+func (g *Guest) Roots() []uint64 {
+	var list []uint64
+	for _, s := range g.States() {
+		list = append(list, s.Root)
 	}
-	return vtop.VA(c.KernelGS())
+	return list
 }
-
-// maxLevels is that of the deepest page tables (Intel SDM vol. 3, 4.5).
-const MaxLevels = 5
-
-// pointerSize32 is the size of a pointer of a 32-bit kernel in bytes.
-const pointerSize32 = 4

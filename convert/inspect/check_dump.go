@@ -15,17 +15,12 @@ import (
 // dumpHead reads the header of what may be a Windows dump. It is one, if only a
 // damaged one, when one of its two signatures is right.
 func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
-	head = make([]byte, min(size, winhdr.Size64))
+	head = make([]byte, min(size, int64(winhdr.HeadSize())))
 	if n, err := r.ReadAt(head, 0); n < len(head) {
 		return nil, false, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
 	}
-	const signatures = 8
-	if len(head) < signatures {
-		return head, false, nil
-	}
-	le := binary.LittleEndian
-	signature, valid := le.Uint32(head), le.Uint32(head[4:])
-	return head, signature == winhdr.SignaturePAGE || valid == winhdr.ValidDumpDU64, nil
+	_, isDump = winhdr.Recognise(head)
+	return head, isDump, nil
 }
 
 // refuseDump adds a finding for which debuggers reject the dump, and ends the
@@ -50,15 +45,15 @@ const (
 // seen to behave (10.0.10240), and of other readers.
 func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	c.Format, c.Description = "dmp", "Windows crash dump"
-	valid := binary.LittleEndian.Uint32(head[4:])
-	size := winhdr.HeaderSize(valid == winhdr.ValidDumpDUMP && guest.IsHeader32(head))
+	format, _ := winhdr.Recognise(head)
+	size := format.Size()
 	if len(head) < size {
 		return c.Refuse(finding.Finding{
 			ID: finding.IDMalformed, Where: fmt.Sprintf("file offset %#x", len(head)), Advice: adviceCopyAgain,
 			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", len(head), size),
 		}, nil)
 	}
-	h, err := winhdr.DecodeHeader(head[:size])
+	h, err := format.Decode(head[:size])
 	if err != nil {
 		return err
 	}
@@ -105,7 +100,7 @@ func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
 	switch {
 	case h.Signature != winhdr.SignaturePAGE:
 		return c.refuseDump(finding.IDSignature, h.Offset("Signature"), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
-	case h.ValidDump != winhdr.ValidDumpOf(h.Is32()):
+	case h.ValidDump != h.Format().ValidDump:
 		return c.refuseDump(finding.IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (DU64)", h.ValidDump, winhdr.ValidDumpDU64)
 	case h.MachineImageType == winhdr.MachineARM64:
 		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")

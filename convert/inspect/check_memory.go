@@ -3,6 +3,7 @@ package inspect
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
@@ -18,8 +19,8 @@ type dumpMemory struct {
 	*fileChecker
 	g     *guest.Guest
 	h     *winhdr.Header
-	space *vtop.Space
-	block *kdbg.Block
+	mem   kdbg.Memory
+	block *kdbg.Kernel
 	cpus  []kdbg.Processor
 	// shown is the processor that a debugger starts on.
 	shown int
@@ -27,12 +28,12 @@ type dumpMemory struct {
 
 // checkMemory follows the header as Microsoft's debugger engine does.
 func (c *fileChecker) checkMemory(im *physmem.Image) error {
-	g := &guest.Guest{Image: im}
+	g := guest.New(im)
 	if err := g.ReadDumpHeader(im.DumpHeader()); err != nil {
 		return err
 	}
 	d := &dumpMemory{fileChecker: c, g: g, h: g.Header}
-	d.space = guest.NewSpace(im, g.Header.DirectoryTableBase, g.Levels())
+	d.mem = g.HeaderMemory()
 	defer d.identify()
 	if err := d.checkTables(); err != nil {
 		return err
@@ -58,20 +59,20 @@ func (c *fileChecker) checkMemory(im *physmem.Image) error {
 
 // identify fills in what the report says of the guest.
 func (d *dumpMemory) identify() {
-	d.g.Space, d.g.KDBG = d.space, d.block
+	d.g.Memory, d.g.Kernel = d.mem, d.block
 	d.System, d.Bug = d.g.System(), d.g.BugCheckDetail()
 }
 
 // checkTables fails a dump whose page tables lead nowhere: it opens, and shows
 // nothing.
 func (d *dumpMemory) checkTables() error {
-	if d.space.Levels > 4 {
+	if slices.Contains(d.g.Machine().Novel, d.mem.Space.Mode) {
 		d.Addf(finding.IDFiveLevels, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
 			"the guest uses 5-level paging: debuggers that do not know it see no memory")
 	}
 	var first error
-	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(d.g.SharedUserDataVA())} {
-		_, err := d.space.Translate(vtop.VA(va))
+	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(d.mem.Layout.SharedUserData)} {
+		_, err := d.mem.Space.Translate(vtop.VA(va))
 		if err == nil {
 			return nil
 		}
@@ -86,12 +87,12 @@ func (d *dumpMemory) readBlock() {
 	at := vtop.VA(d.h.KdDebuggerDataBlock)
 	where := "VA " + at.String()
 	const consequence = "Debuggers show no registers and no processes without it."
-	b, err := kdbg.ReadUnverified(d.space, at)
+	b, err := d.mem.ReadUnverified(at)
 	if err == nil && b.Data.Header.OwnerTag == kdbg.OwnerTag {
 		d.block = b
 		return
 	}
-	if _, derr := kdbg.Decode(d.space, at, kdbg.Expect{}); derr == nil {
+	if _, derr := d.mem.Decode(at, kdbg.Expect{}); derr == nil {
 		d.Addf(finding.IDBlockEncoded, finding.SeverityWarn, where, "Convert the guest's memory again; windmp writes the block decoded.", "KDBG is still encoded: debuggers do not decode it")
 		return
 	}
@@ -103,9 +104,9 @@ func (d *dumpMemory) readBlock() {
 
 // checkShared: KUSER_SHARED_DATA is asked for at the start.
 func (d *dumpMemory) checkShared() {
-	k, err := kdbg.ReadSharedUserData(d.space)
+	k, err := d.mem.SharedUserData()
 	if err != nil {
-		d.Addf(finding.IDSharedUnread, finding.SeverityWarn, "VA "+d.g.SharedUserDataVA().String(), "", "%v", err)
+		d.Addf(finding.IDSharedUnread, finding.SeverityWarn, "VA "+d.mem.Layout.SharedUserData.String(), "", "%v", err)
 		return
 	}
 	d.g.SharedUserData = k
@@ -138,7 +139,7 @@ func (d *dumpMemory) checkBlock() error {
 	if hasContext && data.OffsetPrcbContext == 0 {
 		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG.OffsetPrcbContext is 0: registers are looked for in another place")
 	}
-	if err := b.Verify(d.space, kdbg.Expect{}); err != nil {
+	if err := b.Verify(kdbg.Expect{}); err != nil {
 		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG is odd: %v", err)
 	}
 	return nil
@@ -146,7 +147,7 @@ func (d *dumpMemory) checkBlock() error {
 
 // checkModules walks the loader list and looks at the kernel's image.
 func (d *dumpMemory) checkModules(head vtop.VA) {
-	modules, err := kdbg.Modules(d.space, head)
+	modules, err := d.mem.ModulesAt(head)
 	d.g.Modules = modules
 	if err != nil {
 		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers will list only these modules.", "the module list breaks off after %d modules: %v", len(modules), err)
@@ -161,7 +162,7 @@ func (d *dumpMemory) checkModules(head vtop.VA) {
 			d.Addf(finding.IDModuleName, finding.SeverityInfo, "VA "+m.Entry.String(), "", "module %d has no readable name: %v", i, m.NameErr)
 		}
 	}
-	if _, err := kdbg.ImageSize(d.space, nt.Base); err != nil {
+	if _, err := d.mem.ImageSize(nt.Base); err != nil {
 		d.Addf(finding.IDKernelImage, finding.SeverityWarn, "VA "+nt.Base.String(), "Symbols of the kernel must be chosen by hand.", "the kernel's image headers are not readable: %v", err)
 	}
 	if d.block != nil && d.block.Data.KernBase != 0 && vtop.VA(d.block.Data.KernBase) != nt.Base {
@@ -174,7 +175,7 @@ func (d *dumpMemory) checkModules(head vtop.VA) {
 func (d *dumpMemory) checkProcessors() error {
 	array := vtop.VA(d.block.Data.KiProcessorBlock)
 	where := "VA " + array.String()
-	list, err := kdbg.Processors(d.space, d.block, int(d.h.NumberProcessors))
+	list, err := d.block.Processors(int(d.h.NumberProcessors))
 	if err != nil {
 		return d.Refuse(finding.Finding{ID: finding.IDNoProcessors, Where: where, Advice: adviceDumpAgain, Message: fmt.Sprintf("KiProcessorBlock is not readable, debuggers reject the dump: %v", err)}, err)
 	}
@@ -198,7 +199,7 @@ func (d *dumpMemory) checkProcessors() error {
 // findShown finds the processor whose CONTEXT has the stack pointer of the header's.
 func (d *dumpMemory) findShown() {
 	for _, p := range d.cpus {
-		if c, err := readContext(d.space, p.Context); p.Context != 0 && err == nil && c.SP() == d.h.Context().SP() {
+		if c, err := d.readContext(p.Context); p.Context != 0 && err == nil && c.SP() == d.h.Context().SP() {
 			d.shown = p.Index
 			return
 		}
@@ -206,12 +207,13 @@ func (d *dumpMemory) findShown() {
 	d.Addf(finding.IDHeaderContext, finding.SeverityInfo, guest.HeaderOffset(d.h.Offset("Context")), "", "the header's CONTEXT is no processor's: debuggers start on processor 0")
 }
 
-func readContext(s *vtop.Space, at vtop.VA) (winhdr.Context, error) {
-	buf := make([]byte, winhdr.ContextSize(guest.Is32(s)))
-	if _, err := s.ReadVirtual(buf, at); err != nil {
+func (d *dumpMemory) readContext(at vtop.VA) (winhdr.Context, error) {
+	f := d.h.Format()
+	buf := make([]byte, f.Registers.Size())
+	if _, err := d.mem.Space.ReadVirtual(buf, at); err != nil {
 		return nil, err
 	}
-	return winhdr.DecodeContext(buf)
+	return f.DecodeContext(buf)
 }
 
 // checkProcessor is about one processor's registers and thread.
@@ -227,8 +229,8 @@ func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 	}
 	d.checkContext(p)
 	d.checkSpecials(p)
-	_, _, dtb, err := kdbg.CurrentProcess(d.space, d.block, p.PRCB)
-	if err == nil && guest.RootOf(dtb, d.space.Levels) == 0 {
+	current, err := d.block.CurrentProcess(p.PRCB)
+	if dtb := current.DirectoryTable; err == nil && d.mem.Space.Mode.Root(dtb) == 0 {
 		err = fmt.Errorf("KPROCESS.DirectoryTableBase is %#x", dtb)
 	}
 	if err == nil && d.block.Data.OffsetEprocessDirectoryTableBase == 0 {
@@ -242,22 +244,19 @@ func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 // checkContext: debuggers take the selector for the mode, and ignore the flags.
 func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 	where := "VA " + p.Context.String()
-	c, err := readContext(d.space, p.Context)
+	c, err := d.readContext(p.Context)
 	if err != nil {
 		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
 		return
 	}
-	if cs := c.CodeSegment(); !d.h.Is32() && cs != kernelCS && cs != userCS {
-		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %#x, expected 0x10 or 0x33", p.Index, cs)
+	if err := c.CheckMode(); err != nil {
+		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has %v", p.Index, err)
 		return
 	}
 	if err := c.Plausible(); err != nil {
 		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "", "processor %d: its CONTEXT is not plausible: %v", p.Index, err)
 	}
 }
-
-// Code segments of x64 Windows, and the kernel's of 32-bit Windows.
-const kernelCS, userCS, kernelCS32 = 0x10, 0x33, 0x08
 
 // checkSpecials: the code segment's descriptor is looked up in the GDT.
 func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
@@ -267,32 +266,19 @@ func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
 		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: KDBG does not say where its special registers are", p.Index)
 		return
 	}
-	sr, err := kdbg.ReadSpecialRegisters(d.space, p.SpecialRegisters)
+	sr, err := d.mem.SpecialRegisters(p.SpecialRegisters)
 	if err != nil {
 		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: %v", p.Index, err)
 		return
 	}
-	var entry uint64
-	cs := vtop.VA(kernelCS)
-	if d.h.Is32() {
-		cs = kernelCS32
-	}
-	if sr.Gdtr.Limit != 0 {
-		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + cs)
-	}
-	if err != nil || entry == 0 {
-		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, vtop.VA(sr.Gdtr.Base), errOr(err, "its entry is 0"))
+	if err := d.mem.CheckCode(sr); err != nil {
+		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, sr.CodeTable().Base, err)
 		return
 	}
-	if d.h.Is32() {
-		d.checkPCR(p, vtop.VA(sr.Gdtr.Base))
+	// Of some machines, debuggers find the KPCR, and by it the current thread, in the
+	// GDT under the selector that KDBG states.
+	if err := d.block.CheckSegment(sr, p); err != nil {
+		d.Addf(finding.IDSpecials, finding.SeverityWarn, "VA "+sr.CodeTable().Base.String(), "Debuggers can't set the process of this processor.",
+			"processor %d: its GDT does not lead to its KPCR: %v", p.Index, err)
 	}
-}
-
-// errOr is err's text, or text for none.
-func errOr(err error, text string) string {
-	if err == nil {
-		return text
-	}
-	return err.Error()
 }

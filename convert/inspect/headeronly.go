@@ -18,11 +18,11 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 	if !errors.As(err, &unsupported) {
 		return err
 	}
-	h, badHeader := winhdr.DecodeHeader(unsupported.DumpHeader)
+	h, badHeader := winhdr.Decode(unsupported.DumpHeader)
 	if badHeader != nil || h.MachineImageType != h.Machine() {
 		return err // no dump, or one cut off in its header
 	}
-	g := &guest.Guest{Header: h}
+	g := guest.OfHeader(h)
 	if st, err := os.Stat(r.Input.Path); err == nil {
 		r.Input.Size = st.Size()
 	}

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"windmp/convert/finding"
@@ -142,39 +141,25 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 
 func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
 	r.Input = report.OfImage(r.Input.Path, g.Image)
-	readWithoutKDBG(g)
+	g = g.Behind()
 	r.System, r.Bug = g.System(), g.BugCheckDetail()
 	r.Memory = memoryMap(g)
 	if g.Header != nil && g.IsDump() {
 		r.Dump = dumpReport(g.Header)
 	}
-	if g.KDBG != nil {
-		k := imageReport(g, "", vtop.VA(g.KDBG.Data.KernBase), 0)
+	if g.Kernel != nil {
+		k := imageReport(g, "", vtop.VA(g.Kernel.Data.KernBase), 0)
 		r.Kernel = &k
 	} else if len(g.Modules) > 0 {
 		k := moduleReport(g, &g.Modules[0])
 		r.Kernel = &k
 	}
 	r.describeModules(g, opt)
-	if g.KDBG != nil {
+	if g.Kernel != nil {
 		r.describeLists(g, opt)
 	}
 	r.CPUs = append(r.CPUs, cpuInfo(g)...)
 	r.Findings = append(r.Findings, g.Findings()...)
-}
-
-// readWithoutKDBG reads what the header alone leads to, where KDBG is not to be
-// had.
-func readWithoutKDBG(g *guest.Guest) {
-	if g.KDBG != nil || g.Header == nil || g.Space != nil {
-		return
-	}
-	g.Space = guest.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Levels())
-	if k, err := kdbg.ReadSharedUserData(g.Space); err == nil {
-		g.SharedUserData = k
-	}
-	// What is wrong with the list is less than what the examination said.
-	g.Modules, _ = kdbg.Modules(g.Space, vtop.VA(g.Header.PsLoadedModuleList))
 }
 
 func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
@@ -194,9 +179,9 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	if opt.Processes {
 		r.Processes = processes(g)
 	}
-	drivers, err := kdbg.UnloadedDrivers(g.Space, g.KDBG)
+	drivers, err := g.Kernel.UnloadedDrivers()
 	if err != nil {
-		g.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.KDBG.Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
+		g.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.Kernel.Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
 	}
 	for _, d := range drivers {
 		u := Unloaded{Name: d.Name, Start: report.Hex(d.Start), End: report.Hex(d.End)}
@@ -208,9 +193,9 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 }
 
 func processes(g *guest.Guest) []ProcessInfo {
-	list, err := kdbg.Processes(g.Space, g.KDBG)
+	list, err := g.Kernel.Processes()
 	if err != nil {
-		g.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.KDBG.Data.PsActiveProcessHead).String(), "",
+		g.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.PsActiveProcessHead).String(), "",
 			"the list of processes breaks off after %d: %v", len(list), err)
 	}
 	out := make([]ProcessInfo, 0, len(list))
@@ -228,7 +213,7 @@ func processes(g *guest.Guest) []ProcessInfo {
 // for where its headers are not readable.
 func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageReport {
 	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
-	im, err := kdbg.ReadImage(g.Space, base)
+	im, err := g.Memory.ReadImage(base)
 	if err != nil {
 		r.Error = err.Error()
 		return r
@@ -275,8 +260,11 @@ func memoryMap(g *guest.Guest) MemoryMap {
 func cpuInfo(g *guest.Guest) []CPUInfo {
 	var list []CPUInfo
 	if len(g.Processors) == 0 {
-		for _, c := range g.Image.CPUs() {
-			list = append(list, CPUInfo{Index: c.Index, Rip: report.Hex(c.Rip), Rsp: report.Hex(c.Rsp), CR3: report.Hex(c.CR3), Mode: mode(c.CS.Selector), Source: report.FromVCPU, Symbol: g.SymbolName(vtop.VA(c.Rip))})
+		for i, c := range g.States() {
+			list = append(list, CPUInfo{
+				Index: i, Rip: report.Hex(c.Context.IP()), Rsp: report.Hex(c.Context.SP()), CR3: report.Hex(c.Root),
+				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: g.SymbolName(vtop.VA(c.Context.IP())),
+			})
 		}
 		return list
 	}
@@ -290,27 +278,15 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			list = append(list, info)
 			continue
 		}
-		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), mode(c.Context.CodeSegment())
+		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
 		info.Symbol = g.SymbolName(vtop.VA(c.Context.IP()))
 		switch {
 		case c.Source == report.FromVCPU:
-			info.CR3 = report.Hex(p.VCPU.CR3)
+			info.CR3 = report.Hex(p.State.Root)
 		case p.Specials != nil:
-			info.CR3 = report.Hex(p.Specials.Cr3)
+			info.CR3 = report.Hex(p.Specials.Root())
 		}
 		list = append(list, info)
 	}
 	return list
-}
-
-// mode names the privilege that a code segment runs at.
-func mode(cs uint16) string {
-	switch {
-	case cs == 0:
-		return ""
-	case cs&3 == 0:
-		return "kernel"
-	default:
-		return fmt.Sprintf("user (ring %d)", cs&3)
-	}
 }

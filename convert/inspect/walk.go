@@ -7,10 +7,10 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
-	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -46,6 +46,7 @@ type WalkReport struct {
 	Walks    []Walk            `json:"walks"`
 	Findings []finding.Finding `json:"findings"`
 	steps    *vtop.Space       // for Walk
+	image    *physmem.Image
 }
 
 // Walk is the way of one address through the page tables.
@@ -96,7 +97,7 @@ func (o WalkOptions) check() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
-	case o.Levels != 0 && (o.Levels < guest.LevelsLegacy || o.Levels > guest.MaxLevels):
+	case o.Levels != 0 && modeWith(o.Levels) == nil:
 		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
 		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
@@ -109,9 +110,9 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 	if err := r.choose(ctx, im, opt); err != nil {
 		return err
 	}
-	r.DTB, r.Levels = report.Hex(r.steps.DTB), r.steps.Levels
+	r.DTB, r.Levels = report.Hex(r.steps.DTB), len(r.steps.Mode.Levels)
 	for _, va := range vas {
-		r.Walks = append(r.Walks, r.one(im, vtop.VA(va), opt.Read))
+		r.Walks = append(r.Walks, r.one(vtop.VA(va), opt.Read))
 	}
 	return nil
 }
@@ -121,32 +122,33 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) error {
 	g, err := guest.FindWith(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
-	levels := opt.Levels
-	if levels == 0 {
-		levels = g.Levels()
+	r.image = g.Image // with the holes that were found, not that which was opened
+	mode := modeWith(opt.Levels)
+	if mode == nil {
+		mode = g.Mode()
 	}
 	switch {
 	case opt.DTB != 0:
-		r.steps = guest.NewSpace(im, opt.DTB, levels)
+		r.steps = vtop.NewSpace(r.image, opt.DTB, mode)
 		return nil
-	case err != nil && g.Space == nil:
+	case err != nil && g.Memory.Space == nil:
 		return err
 	case opt.HasPID:
 		dtb, name, err := processTable(g, opt.PID)
-		r.steps, r.Process = guest.NewSpace(im, dtb, levels), name
+		r.steps, r.Process = vtop.NewSpace(r.image, dtb, mode), name
 		return err
 	default:
-		r.steps = guest.NewSpace(im, uint64(g.Space.DTB), levels)
+		r.steps = vtop.NewSpace(r.image, uint64(g.Memory.Space.DTB), mode)
 		return nil
 	}
 }
 
 // processTable is the page tables' root of a process.
 func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err error) {
-	if g.KDBG == nil {
+	if g.Kernel == nil {
 		return 0, "", &stage.UsageError{Reason: "the list of processes is not known"}
 	}
-	list, err := kdbg.Processes(g.Space, g.KDBG)
+	list, err := g.Kernel.Processes()
 	for i := range list {
 		if list[i].PID == pid {
 			return list[i].DirectoryTable, list[i].Name, list[i].Err
@@ -155,19 +157,18 @@ func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err erro
 	return 0, "", errors.Join(&stage.UsageError{Reason: fmt.Sprintf("no process has the id %d", pid), Hint: "windmp info --processes lists them"}, err)
 }
 
-func (r *WalkReport) one(im *physmem.Image, va vtop.VA, read int) Walk {
+func (r *WalkReport) one(va vtop.VA, read int) Walk {
 	w := Walk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
 	steps, err := r.steps.Walk(va)
-	for i, s := range steps {
-		leaf := i == len(steps)-1
-		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: levelNames[s.Level], EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: entryFlags(s, leaf)})
+	for _, s := range steps {
+		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: r.steps.Mode.Levels[s.Level-1].Name, EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: r.steps.Mode.Flags(s.Level, s.Entry)})
 	}
 	if err == nil {
 		var m vtop.Mapping
 		if m, err = r.steps.Translate(va); err == nil {
 			w.Mapped, w.Transition = true, m.Transition
 			w.PA, w.PageSize = report.Hex(m.PA), m.PageSize
-			w.FileOffset = offsetOf(im, uint64(m.PA))
+			w.FileOffset = offsetOf(r.image, uint64(m.PA))
 		}
 	}
 	if err == nil && read > 0 {
@@ -192,42 +193,14 @@ func offsetOf(im *physmem.Image, pa uint64) int64 {
 	return -1
 }
 
-var levelNames = map[int]string{5: "PML5E", 4: "PML4E", 3: "PDPTE", 2: "PDE", 1: "PTE"}
-
-// entryFlags names the bits of an entry: those of the processor when it is
-// present (Intel SDM vol. 3, tables 4-14 to 4-20), else Windows' form.
-func entryFlags(s vtop.Step, leaf bool) []string {
-	e := s.Entry
-	if !e.Present() {
-		return []string{absentForm(e)}
-	}
-	flags := []string{}
-	for bit, name := range []string{"P", "RW", "US", "PWT", "PCD", "A", "D", "", "G"} {
-		ofLeaf := name == "D" || name == "G"
-		if name != "" && e>>bit&1 != 0 && (leaf || !ofLeaf) {
-			flags = append(flags, name)
+// modeWith is the paging mode that has so many levels, nil for none.
+func modeWith(levels int) *vtop.Mode {
+	for _, m := range machine.All() {
+		for _, mode := range m.Modes {
+			if len(mode.Levels) == levels {
+				return mode
+			}
 		}
 	}
-	if s.Level > 1 && e.Large() {
-		flags = append(flags, "PS")
-	}
-	if e.NX() {
-		flags = append(flags, "NX")
-	}
-	return flags
-}
-
-func absentForm(e vtop.Entry) string {
-	switch {
-	case e == 0:
-		return "not-present"
-	case e.Prototype():
-		return "prototype"
-	case e.Transition():
-		return "transition"
-	case e.Pagefile():
-		return "pagefile"
-	default:
-		return "demand-zero"
-	}
+	return nil
 }

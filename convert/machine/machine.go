@@ -31,9 +31,26 @@ type Machine struct {
 	// likeliest first, by the dump header and the vCPUs. h is nil where there is
 	// none; dump says that it is the header of a dump, as debuggers read it.
 	Likely func(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode
+	// Novel are those of Modes that Microsoft's debugger engine 10.0.10240 does not
+	// know: it sees no memory in a dump of such a guest.
+	Novel []*vtop.Mode
+	// Qualifier tells this machine's Windows from that which people expect, such as
+	// "32-bit"; empty where there is nothing to tell.
+	Qualifier string
+	// RootName and PointerName are what people call the register that holds the root
+	// of the page tables, and the instruction pointer.
+	RootName, PointerName string
+	// Settles says that a vCPU that was recorded as one of this machine runs no
+	// other machine's kernel.
+	Settles bool
+	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
+	PAE *vtop.Mode
 	// Core is how an ELF core speaks of the machine.
 	Core dump.ELFMachine
 
+	// Lacking are the sets of registers that containers may not carry, larger ones
+	// first.
+	Lacking []Lacking
 	// Owns says whether a vCPU was recorded as one of this machine.
 	Owns func(c *physmem.CPU) bool
 	// State reads the state of a vCPU, which need not be one that Owns claims: a
@@ -66,9 +83,6 @@ type State struct {
 	// value after reset; Carries are those of the optional ones that it does.
 	Context winhdr.Context
 	Carries winhdr.RegisterSet
-	// Reset says for people what registers that are not carried show, by the sets
-	// that lack: see [Lacking].
-	Reset []Lacking
 	// Specials are its special registers, nil without HasSystem.
 	Specials kdbg.Specials
 }
@@ -103,6 +117,24 @@ func Of(c *physmem.CPU, list []*Machine) *Machine {
 		}
 	}
 	return nil
+}
+
+// Narrowest are the machines of list with the smallest pointers that hold va.
+func Narrowest(va vtop.VA, list []*Machine) []*Machine {
+	var out []*Machine
+	for _, m := range list {
+		size := m.Kernel.PointerSize
+		if uint64(va)>>(8*size-1)>>1 != 0 {
+			continue
+		}
+		if len(out) > 0 && size < out[0].Kernel.PointerSize {
+			out = nil
+		}
+		if len(out) == 0 || size == out[0].Kernel.PointerSize {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // ByFormat is the machine of list whose dump header has the format f, nil for none.
@@ -145,6 +177,14 @@ func Layouts(list []*Machine) []*kdbg.Layout {
 
 // Memory is the memory of the machine's kernel behind the page tables at a root.
 func (m *Machine) Memory(s *vtop.Space) kdbg.Memory { return m.Kernel.In(s) }
+
+// PaeEnabled is what a header says of a mode.
+func (m *Machine) PaeEnabled(mode *vtop.Mode) uint8 {
+	if m.PAE != nil && mode == m.PAE {
+		return 1
+	}
+	return 0
+}
 
 // Uses says whether mode is one of the machine's.
 func (m *Machine) Uses(mode *vtop.Mode) bool { return slices.Contains(m.Modes, mode) }

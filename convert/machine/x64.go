@@ -13,11 +13,13 @@ var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
 // X64 is the machine of 64-bit Windows.
 var X64 = &Machine{
 	Header: winhdr.X64, Kernel: kdbg.X64, Core: dump.ELFX64,
-	Modes:  modes64,
-	Likely: likely64,
-	Owns:   func(c *physmem.CPU) bool { return !c.Is32 },
-	State:  state64,
-	CPU:    cpu64,
+	RootName: "CR3", PointerName: "rip", Settles: true,
+	Modes: modes64, Novel: modes64[1:],
+	Likely:  likely64,
+	Lacking: lackingX86,
+	Owns:    func(c *physmem.CPU) bool { return !c.Is32 },
+	State:   state64,
+	CPU:     cpu64,
 }
 
 // likely64 is the mode of the vCPUs, where the container records it.

@@ -13,11 +13,13 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Core: dump.ELFX86,
-	Modes:  modes32,
-	Likely: likely32,
-	Owns:   func(c *physmem.CPU) bool { return c.Is32 },
-	State:  state32,
-	CPU:    cpu32,
+	Qualifier: "32-bit", RootName: "CR3", PointerName: "eip",
+	Modes: modes32, PAE: vtop.PAE,
+	Likely:  likely32,
+	Lacking: lackingX86,
+	Owns:    func(c *physmem.CPU) bool { return c.Is32 },
+	State:   state32,
+	CPU:     cpu32,
 }
 
 // likely32: the header says it, and debuggers take what is not 1 for 0; then the

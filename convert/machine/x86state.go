@@ -43,7 +43,6 @@ func stateX86(c *physmem.CPU) State {
 		Paged:    c.CR0&cr0PE != 0 && c.CR0&cr0PG != 0,
 		InKernel: c.CPL() == 0,
 		Carries:  carriesX86(c),
-		Reset:    lackingX86,
 		Kernel:   kdbg.Registers{IDT: vtop.VA(c.IDT.Base), GDT: vtop.VA(c.GDT.Base), IP: vtop.VA(c.Rip)},
 	}
 	if c.MSR != nil {

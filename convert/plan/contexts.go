@@ -1,69 +1,14 @@
 package plan
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
-	"unsafe"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
-	"windmp/kdbg"
-	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
-
-// Registers that a source does not carry get their value after reset (Intel SDM
-// vol. 3, table 9-1): QEMU's notes have no debug registers, no MXCSR and no x87
-// or SSE state.
-const (
-	resetMxCsr = 0x1f80
-	resetDr6   = 0xffff0ff0
-	resetDr7   = 0x400
-)
-
-// contextOf64 makes the CONTEXT of a vCPU, in every byte as QEMU's win-dmp writes
-// it (dump/win_dump.c), but for the registers that the source lacks.
-func contextOf64(c *physmem.CPU) *winhdr.Context64 {
-	ctx := &winhdr.Context64{
-		ContextFlags: winhdr.ContextQEMU,
-		MxCsr:        resetMxCsr,
-		SegCs:        c.CS.Selector, SegDs: c.DS.Selector, SegEs: c.ES.Selector,
-		SegFs: c.FS.Selector, SegGs: c.GS.Selector, SegSs: c.SS.Selector,
-		EFlags: uint32(c.Rflags & 0xffffffff),
-		Dr6:    resetDr6, Dr7: resetDr7,
-		Rax: c.Rax, Rcx: c.Rcx, Rdx: c.Rdx, Rbx: c.Rbx,
-		Rsp: c.Rsp, Rbp: c.Rbp, Rsi: c.Rsi, Rdi: c.Rdi,
-		R8: c.R8, R9: c.R9, R10: c.R10, R11: c.R11,
-		R12: c.R12, R13: c.R13, R14: c.R14, R15: c.R15,
-		Rip: c.Rip,
-	}
-	ctx.FltSave.MxCsr = resetMxCsr
-	if d := c.Debug; d != nil {
-		ctx.Dr0, ctx.Dr1, ctx.Dr2, ctx.Dr3, ctx.Dr6, ctx.Dr7 = d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7
-	}
-	if state := floatState(c); state != nil {
-		ctx.FltSave, ctx.MxCsr = *state, state.MxCsr
-	}
-	return ctx
-}
-
-// floatState is the x87 and SSE state of a vCPU, nil when the source lacks it.
-// CONTEXT holds it as FXSAVE stores it (winnt.h, XSAVE_FORMAT); what that
-// leaves to software, from byte 416 on, is not the guest's.
-func floatState(c *physmem.CPU) *winhdr.XSaveFormat {
-	if len(c.FX) != physmem.FXSize {
-		return nil
-	}
-	state := new(winhdr.XSaveFormat)
-	if _, err := binary.Decode(c.FX, binary.LittleEndian, state); err != nil {
-		return nil
-	}
-	clear(state.Reserved4[:])
-	return state
-}
 
 // cpuPlan is what is decided for one processor.
 type cpuPlan struct {
@@ -95,54 +40,22 @@ func (p *Plan) ChooseContext(proc *guest.Processor, mode ContextMode) cpuPlan {
 	if proc.Err != nil || proc.Saved == nil {
 		return cpuPlan{proc: proc, Source: report.FromNone, Note: fmt.Sprintf("left out: %v", proc.SavedErr)}
 	}
-	if proc.VCPU == nil {
+	if proc.State == nil {
 		c.Note = "no vCPU state in the source, what Windows last saved is kept"
 		return c
 	}
-	c.differs = proc.Saved.IP() != proc.VCPU.Rip || proc.Saved.SP() != proc.VCPU.Rsp
-	if mode == ContextsAuto && sameRegisters(proc.Saved, proc.VCPU) {
+	vcpu := proc.State.Context
+	c.differs = proc.Saved.IP() != vcpu.IP() || proc.Saved.SP() != vcpu.SP()
+	if mode == ContextsAuto && proc.Saved.Plausible() == nil && proc.Saved.Same(vcpu, proc.State.Carries) {
 		c.Note = "the vCPU's registers are those in the guest's memory, which has more of them"
 		return c
 	}
 	useVCPU, why := p.preferVCPU(proc, mode)
 	c.Note = why
 	if useVCPU {
-		c.Source, c.Context = report.FromVCPU, contextOf(p.Guest, proc.VCPU)
+		c.Source, c.Context = report.FromVCPU, vcpu
 	}
 	return c
-}
-
-// sameRegisters tells whether a CONTEXT in memory agrees with a vCPU in every
-// register that the source carries.
-func sameRegisters(saved winhdr.Context, v *physmem.CPU) bool {
-	if saved.Plausible() != nil {
-		return false
-	}
-	switch s := saved.(type) {
-	case *winhdr.Context64:
-		return sameRegisters64(s, v)
-	case *winhdr.Context32:
-		return sameRegisters32(s, v)
-	default:
-		return false
-	}
-}
-
-func sameRegisters64(saved *winhdr.Context64, v *physmem.CPU) bool {
-	a, b := *saved, *contextOf64(v)
-	a.ContextFlags = b.ContextFlags
-	if v.Debug == nil {
-		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = b.Dr0, b.Dr1, b.Dr2, b.Dr3, b.Dr6, b.Dr7
-	}
-	if floatState(v) == nil {
-		a.MxCsr, a.FltSave = b.MxCsr, b.FltSave
-	}
-	// What no source carries: homes of parameters, vector and branch registers.
-	gprs := func(c *winhdr.Context64) []byte {
-		raw := c.Encode()
-		return raw[unsafe.Offsetof(c.ContextFlags):unsafe.Offsetof(c.VectorRegister)]
-	}
-	return bytes.Equal(gprs(&a), gprs(&b))
 }
 
 // preferVCPU applies the mode to one processor that has both.
@@ -173,7 +86,7 @@ func validSaved(g *guest.Guest, c winhdr.Context) error {
 	if !inModule(g, vtop.VA(c.IP())) {
 		return fmt.Errorf("the instruction pointer %s is in no loaded image", vtop.VA(c.IP()))
 	}
-	if _, err := g.Space.Translate(vtop.VA(c.SP())); err != nil {
+	if _, err := g.Memory.Space.Translate(vtop.VA(c.SP())); err != nil {
 		return fmt.Errorf("the stack pointer: %w", err)
 	}
 	return nil
@@ -192,31 +105,25 @@ func inModule(g *guest.Guest, va vtop.VA) bool {
 // reportLackingRegisters says once what the state of the vCPUs that are shown
 // does not carry.
 func (p *Plan) reportLackingRegisters() {
-	debug, float, both := 0, 0, 0
+	sets := p.Guest.Machine().Lacking
+	counts := make([]int, len(sets))
 	for _, c := range p.cpus {
 		if c.Source != report.FromVCPU {
 			continue
 		}
-		switch lacksFloat := floatState(c.proc.VCPU) == nil; {
-		case c.proc.VCPU.Debug != nil && lacksFloat:
-			float++
-		case c.proc.VCPU.Debug == nil && lacksFloat:
-			both++
-		case c.proc.VCPU.Debug == nil:
-			debug++
+		for i, l := range sets {
+			if c.proc.State.Carries&l.Set == 0 {
+				counts[i]++
+				break // the largest set comes first
+			}
 		}
 	}
-	report := func(n int, what, values string) {
-		if n > 0 {
+	for i, l := range sets {
+		if counts[i] > 0 {
 			p.Addf(finding.IDRegistersLacking, finding.SeverityInfo, "", "",
-				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", what, n, values)
+				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values)
 		}
 	}
-	dr := fmt.Sprintf("Dr6 %#x, Dr7 %#x", uint64(resetDr6), uint64(resetDr7))
-	mxcsr := fmt.Sprintf("MxCsr %#x", uint64(resetMxCsr))
-	report(both, "debug, x87, SSE or MXCSR", dr+", "+mxcsr)
-	report(debug, "debug", dr)
-	report(float, "x87, SSE or MXCSR", mxcsr)
 }
 
 // editContexts plans the writes into the guest's memory: the CONTEXT that
@@ -236,34 +143,20 @@ func (p *Plan) editContexts() {
 // specialsUnusable tells whether the special registers beside a saved CONTEXT
 // were never filled: then the engine can't look up its code segment.
 func (p *Plan) specialsUnusable(c *cpuPlan) bool {
-	if p.mode == ContextsSaved || c.proc.VCPU == nil || !c.proc.VCPU.HasSystem {
+	if p.mode == ContextsSaved || c.proc.State == nil || !c.proc.State.HasSystem {
 		return false
 	}
 	sr := c.proc.Specials
-	if sr == nil || sr.Cr3 == 0 {
+	if sr == nil || sr.Root() == 0 {
 		return true
 	}
-	_, err := p.Guest.Space.Translate(vtop.VA(sr.Gdtr.Base))
+	_, err := p.Guest.Memory.Space.Translate(sr.CodeTable().Base)
 	return err != nil
 }
 
-// Spans of KSPECIAL_REGISTERS that a vCPU's state fills.
-const (
-	offCr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Cr0)
-	offDr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.KernelDr0)
-	offMxCsr = unsafe.Offsetof(kdbg.SpecialRegisters{}.MxCsr)
-	offMsr   = unsafe.Offsetof(kdbg.SpecialRegisters{}.MsrGsBase)
-	offGdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Gdtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
-	offIdtr  = unsafe.Offsetof(kdbg.SpecialRegisters{}.Idtr) + unsafe.Offsetof(kdbg.Descriptor{}.Limit)
-	offTr    = unsafe.Offsetof(kdbg.SpecialRegisters{}.Tr)
-	sizeDesc = 10
-)
-
-// editSpecials sets CR0, CR2, CR3, CR4, GDTR, IDTR and TR of a processor, and
-// of the debug registers, MXCSR and MSRs what the source carries. Cr8 is in no
-// source: it is kept.
+// editSpecials sets the special registers of a processor that the source carries.
 func (p *Plan) editSpecials(c *cpuPlan) {
-	if !c.proc.VCPU.HasSystem {
+	if !c.proc.State.HasSystem {
 		return
 	}
 	if c.proc.SpecialRegisters == 0 || c.proc.Specials == nil {
@@ -271,57 +164,7 @@ func (p *Plan) editSpecials(c *cpuPlan) {
 			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
 		return
 	}
-	list := specials64
-	if p.Guest.Is32() {
-		list = specials32
+	for _, e := range p.Guest.Machine().Kernel.Specials.Edits(c.proc.State.Specials) {
+		p.edit(c.proc.SpecialRegisters+e.Offset, e.Bytes, fmt.Sprintf("processor %d: %s", c.proc.Index, e.What))
 	}
-	for _, e := range list(c.proc.VCPU) {
-		p.edit(c.proc.SpecialRegisters+vtop.VA(e.offset), e.bytes, fmt.Sprintf("processor %d: %s", c.proc.Index, e.what))
-	}
-}
-
-// specialEdit is a part of KSPECIAL_REGISTERS: where it is from the structure's
-// start, and what it holds.
-type specialEdit struct {
-	offset uintptr
-	bytes  []byte
-	what   string
-}
-
-// specials64 lists what a vCPU's state sets of them.
-func specials64(v *physmem.CPU) []specialEdit {
-	list := []specialEdit{
-		{offCr, words(v.CR0, v.CR2, v.CR3, v.CR4), "CR0, CR2, CR3, CR4"},
-		{offGdtr, descriptor(v.GDT), "GDTR"},
-		{offIdtr, descriptor(v.IDT), "IDTR"},
-		{offTr, binary.LittleEndian.AppendUint16(nil, v.TR.Selector), "TR"},
-	}
-	if d := v.Debug; d != nil {
-		list = append(list, specialEdit{offDr, words(d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"})
-	}
-	if f := floatState(v); f != nil {
-		list = append(list, specialEdit{offMxCsr, binary.LittleEndian.AppendUint32(nil, f.MxCsr), "MXCSR"})
-	}
-	if m := v.MSR; m != nil && v.HasKernelGSBase {
-		list = append(list, specialEdit{
-			offMsr, words(v.GS.Base, v.KernelGSBase, m.STAR, m.LSTAR, m.CSTAR, m.SFMASK),
-			"GS bases, STAR, LSTAR, CSTAR, SFMASK",
-		})
-	}
-	return list
-}
-
-// words are registers as memory holds them.
-func words(list ...uint64) []byte {
-	var b []byte
-	for _, v := range list {
-		b = binary.LittleEndian.AppendUint64(b, v)
-	}
-	return b
-}
-
-// descriptor is a table register as SGDT stores it: limit, base.
-func descriptor(s physmem.Segment) []byte {
-	b := binary.LittleEndian.AppendUint16(make([]byte, 0, sizeDesc), uint16(s.Limit&0xffff))
-	return binary.LittleEndian.AppendUint64(b, s.Base)
 }

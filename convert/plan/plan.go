@@ -3,12 +3,12 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/convert/stage"
-	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -103,7 +103,7 @@ func (p *Plan) refuseWarnings() error {
 // edit plans a write to guest-virtual memory. One that can't be made, or that
 // falls outside the dump's pages, becomes a finding.
 func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
-	edits, err := editsAt(p.Guest.Space, va, b, reason)
+	edits, err := editsAt(p.Guest.Memory.Space, va, b, reason)
 	if err != nil {
 		p.Addf(finding.IDEditOutside, finding.SeverityWarn, "VA "+va.String(), "", "can't be written: %v", err)
 		return
@@ -121,7 +121,7 @@ func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
 // editKDBG writes the decoded block over an encoded one: the engine does not
 // decode it.
 func (p *Plan) editKDBG() {
-	if b := p.Guest.KDBG; b.Encoded {
+	if b := p.Guest.Kernel; b.Encoded {
 		p.edit(b.VA, b.Raw, "KDBG decoded")
 	}
 }
@@ -130,7 +130,7 @@ func (p *Plan) editKDBG() {
 // first of them as QEMU's win-dmp does (dump/win_dump.c).
 func (p *Plan) patchHeader() {
 	h, g := p.Header, p.Guest
-	h.PfnDataBase = g.KDBG.Data.MmPfnDatabase
+	h.PfnDataBase = g.Kernel.Data.MmPfnDatabase
 	if !p.finished() {
 		h.ClearAlignment()
 	}
@@ -176,7 +176,7 @@ func (p *Plan) patchTimes() {
 		p.improve("SystemUpTime", finding.Hex(h.SystemUpTime), finding.Hex(k.InterruptTime), reason)
 		h.SystemUpTime = k.InterruptTime
 	}
-	p.Addf(finding.IDTimeUpdated, finding.SeverityInfo, "VA "+p.Guest.SharedUserDataVA().String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
+	p.Addf(finding.IDTimeUpdated, finding.SeverityInfo, "VA "+p.Guest.Machine().Kernel.SharedUserData.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
 }
 
 // patchBuild repairs an implausible build number: the engine was seen to take
@@ -216,38 +216,25 @@ func (p *Plan) showFirst() {
 }
 
 // crashedOn recognises the processor that called KeBugCheckEx, by the call's
-// arguments.
+// arguments: the CONTEXT captured in the call still has them in registers, or on the
+// stack.
 func (p *Plan) crashedOn(c *cpuPlan) bool {
 	if !p.Guest.Crashed() || c.proc.Saved == nil {
 		return false
 	}
-	switch s := c.proc.Saved.(type) {
-	case *winhdr.Context64:
-		return calledWith64(s, p.Guest.BugCheck)
-	case *winhdr.Context32:
-		return calledWith32(p.Guest, s)
-	default:
-		return false
+	bc := p.Guest.BugCheck
+	want := append([]uint64{uint64(bc.Code)}, bc.Parameters[:]...)
+	if got := c.proc.Saved.Arguments(); got != nil {
+		return slices.Equal(append([]uint64{got[0] & 0xffffffff}, got[1:]...), want[:len(got)])
 	}
+	stack := make([]byte, argumentsSearched)
+	n, _ := p.Guest.Memory.Space.ReadVirtual(stack, vtop.VA(c.proc.Saved.SP())) // what of it is mapped
+	return bytes.Contains(stack[:n], p.Guest.Machine().Header.Pointers(want...))
 }
 
-// calledWith64: the CONTEXT captured in the call still holds the arguments that
-// registers pass, code and three parameters (the x64 calling convention).
-func calledWith64(s *winhdr.Context64, bc *kdbg.BugCheck) bool {
-	return s.Rcx&0xffffffff == uint64(bc.Code) && s.Rdx == bc.Parameters[0] && s.R8 == bc.Parameters[1] && s.R9 == bc.Parameters[2]
-}
-
-// argumentsSearched is how much of a 32-bit stack is searched for the arguments of
+// argumentsSearched is how much of a stack is searched for the arguments of
 // KeBugCheckEx, in bytes: the frames of the functions that save the CONTEXT.
 const argumentsSearched = 0x400
-
-// calledWith32: code and parameters lie on the stack one after the other (stdcall).
-func calledWith32(g *guest.Guest, s *winhdr.Context32) bool {
-	stack := make([]byte, argumentsSearched)
-	n, _ := g.Space.ReadVirtual(stack, vtop.VA(s.Esp)) // what of it is mapped
-	arguments := words32(uint64(g.BugCheck.Code), g.BugCheck.Parameters[0], g.BugCheck.Parameters[1], g.BugCheck.Parameters[2], g.BugCheck.Parameters[3])
-	return bytes.Contains(stack[:n], arguments)
-}
 
 // exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
 // headers of real bug check dumps carry (observed in builds 9600 to 26100).
@@ -261,17 +248,12 @@ func (p *Plan) patchShown() {
 		return
 	}
 	before := p.Header.Encode()
-	ctx := p.shown.Context
-	if c, ok := ctx.(*winhdr.Context64); ok {
-		same := *c
-		same.FltSave.MxCsr = same.MxCsr
-		ctx = &same
-	}
+	ctx := p.shown.Context.ForHeader()
 	var flags uint32
 	if p.Guest.Crashed() {
 		flags = exceptionNoncontinuable
 	}
-	p.Header.Show(ctx, flags)
+	_ = p.Header.Show(ctx, flags) // it is of the header's machine
 	if bytes.Equal(before, p.Header.Encode()) {
 		return
 	}

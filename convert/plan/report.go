@@ -65,10 +65,7 @@ func describeMemory(r *report.Report, p *Plan) {
 }
 
 func (p *Plan) describeCPU(c *cpuPlan) report.CPU {
-	out := report.CPU{Index: c.proc.Index, VCPU: -1, PRCB: report.Hex(c.proc.PRCB), Contexts: c.Source, Differs: c.differs, Note: c.Note, ShownFirst: c == p.shown}
-	if c.proc.VCPU != nil {
-		out.VCPU = c.proc.VCPU.Index
-	}
+	out := report.CPU{Index: c.proc.Index, VCPU: c.proc.VCPU, PRCB: report.Hex(c.proc.PRCB), Contexts: c.Source, Differs: c.differs, Note: c.Note, ShownFirst: c == p.shown}
 	if c.Context != nil {
 		out.Rip, out.Rsp = report.Hex(c.Context.IP()), report.Hex(c.Context.SP())
 	}

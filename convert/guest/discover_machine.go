@@ -1,0 +1,67 @@
+package guest
+
+import (
+	"slices"
+
+	"windmp/convert/machine"
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// candidates are the machines that the guest's Windows may be of, the likelier
+// first. An address that the user gives may be one of a single machine's kernel, and
+// a processor in 64-bit mode runs no 32-bit kernel. Else, the blocks found say what
+// to try first.
+func (d *discovery) candidates() []*machine.Machine {
+	for _, va := range []uint64{d.opt.KernelBase, d.opt.KDBG} {
+		if va != 0 {
+			return machine.Narrowest(vtop.VA(va), d.g.machines)
+		}
+	}
+	if d.g.Header != nil {
+		return []*machine.Machine{d.g.machine}
+	}
+	cpus := d.g.Image.CPUs()
+	for i := range cpus {
+		m := machine.Of(&cpus[i], d.g.machines)
+		if m != nil && m.Settles && m.State(&cpus[i]).HasSystem {
+			return []*machine.Machine{m}
+		}
+	}
+	first := d.g.machine
+	if len(d.blocks) > 0 {
+		first = d.firstWithBlock()
+	}
+	list := slices.Clone(d.g.machines)
+	slices.SortStableFunc(list, func(a, b *machine.Machine) int {
+		switch {
+		case a == first && b != first:
+			return -1
+		case b == first && a != first:
+			return 1
+		}
+		return 0
+	})
+	return list
+}
+
+// firstWithBlock is the first machine of which there is a candidate for KDBG.
+func (d *discovery) firstWithBlock() *machine.Machine {
+	for _, m := range d.g.machines {
+		if slices.ContainsFunc(d.blocks, func(c kdbg.Candidate) bool { return c.Layout == m.Kernel }) {
+			return m
+		}
+	}
+	return nil
+}
+
+// modesOf are the paging modes of a machine to try, the likelier first.
+func (d *discovery) modesOf(m *machine.Machine) []*vtop.Mode {
+	list := slices.Clone(m.Likely(d.g.Header, d.g.IsDump(), d.g.Image.CPUs()))
+	for _, mode := range m.Modes {
+		if !slices.Contains(list, mode) {
+			list = append(list, mode)
+		}
+	}
+	return list
+}
