@@ -60,7 +60,7 @@ func TestKdumpWitness(t *testing.T) {
 	qemutest.Require(t)
 	for name, c := range map[string]qemutest.Config{
 		"pc":              {CPUs: 2, Variant: []string{"live"}},
-		"q35 above 4 GiB": {Machine: "q35", CPUs: 3, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod", "encoded", "odd"}},
+		"q35 above 4 GiB": {Machine: "q35", CPUs: 3, Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"bsod", "encoded", "odd"}},
 		"vga":             {CPUs: 1, VGA: true, Variant: []string{"swbits"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,8 +49,8 @@ var machinesBare32 = []machine{
 	{"no PAE, crashed, odd", qemutest.Config{CPUs: 2, Variant: []string{"bsod", "nopae", "odd"}}},
 	// With PAE the guest maps nothing of the page that its root lies in, and a core with
 	// paging on would lack it.
-	{"video memory", qemutest.Config{CPUs: 2, VGA: true, Memory: "32M", Variant: []string{"bsod", "nopae"}}},
-	{"above 4 GiB", qemutest.Config{CPUs: 2, Machine: "q35", Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"live"}}},
+	{"video memory", qemutest.Config{CPUs: 2, VGA: true, Variant: []string{"bsod", "nopae"}}},
+	{"above 4 GiB", qemutest.Config{CPUs: 2, Machine: "q35", Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"live"}}},
 }
 
 // TestQEMUWithoutNote32 is [TestQEMUWithoutNote] for 32-bit guests, from files of
