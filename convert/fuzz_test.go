@@ -96,7 +96,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	var out bytes.Buffer
 	require.NoError(t, p.Write(context.Background(), &out, opt.Write))
 	require.Equal(t, p.Size, int64(out.Len()))
-	h, err := winhdr.DecodeHeader(out.Bytes()[:winhdr.HeaderSize(g.Header.Is32())])
+	h, err := winhdr.Decode(out.Bytes())
 	require.NoError(t, err)
 	require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)
 	runs, problems := h.Runs()

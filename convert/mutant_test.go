@@ -56,7 +56,7 @@ func (d *dump) locate(good []byte) {
 	h := d.header()
 	for _, levels := range []int{4, 5} {
 		d.space = vtop.NewSpace(im, h.DirectoryTableBase, vtop.ModeOf(levels))
-		if h.Is32() {
+		if h.Format() == winhdr.X86 {
 			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
 		}
 		if d.block, err = kdbg.Read(d.space, vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
@@ -70,7 +70,7 @@ func (d *dump) locate(good []byte) {
 
 // header is the dump's, of the width that its second word says.
 func (d *dump) header() *winhdr.Header {
-	h, err := winhdr.DecodeHeader(d.b[:winhdr.HeaderSize(string(d.b[4:8]) == "DUMP")])
+	h, err := winhdr.Decode(d.b)
 	require.NoError(d.tb, err)
 	return h
 }

@@ -14,7 +14,7 @@ const (
 	userVA32  = 0x00410000
 )
 
-// mutants32 are dumps of 32-bit guests, offsets as in [winhdr.Header32].
+// mutants32 are dumps of 32-bit guests, offsets as in [winhdr.X86].
 func mutants32() []mutant {
 	list := slices.Concat(goodDumps32(), headerMutants32(), layoutMutants32(), fileMutants32(), kdbgMutants32(),
 		processorMutants32(), memoryMutants32(), bitmapMutants32())

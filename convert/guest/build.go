@@ -28,7 +28,7 @@ const attributeOffline = 1 << 5
 // times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
 // fills them.
 func (g *Guest) buildHeader() error {
-	h := winhdr.NewHeader(Is32(g.Space))
+	h := FormatOf(g.Space).New()
 	g.Header = h
 	d := &g.KDBG.Data
 	h.DirectoryTableBase = uint64(g.Space.DTB)
@@ -66,7 +66,7 @@ func (g *Guest) buildFromSharedData() {
 	}
 	// Processors that were never started have no KPRCB, and behind the last
 	// entry may lie anything.
-	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.MaxProcessors()) {
+	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.Format().MaxProcessors) {
 		h.NumberProcessors = n
 	}
 }
@@ -74,7 +74,7 @@ func (g *Guest) buildFromSharedData() {
 // countFilled is how many entries from the first on of KiProcessorBlock are
 // usable processors that know their own number.
 func (g *Guest) countFilled() uint32 {
-	list, err := kdbg.Processors(g.Space, g.KDBG, g.Header.MaxProcessors())
+	list, err := kdbg.Processors(g.Space, g.KDBG, g.Header.Format().MaxProcessors)
 	if err != nil {
 		return 1 // the processors' stage says why there are none
 	}
@@ -101,10 +101,10 @@ func (g *Guest) buildVersion() {
 			h.MajorVersion = majorChecked
 		}
 	}
-	if h.MinorVersion < h.MinBuild() && g.SharedUserData != nil {
+	if h.MinorVersion < h.Format().MinBuild && g.SharedUserData != nil {
 		h.MinorVersion = g.SharedUserData.NtBuildNumber & MaxBuild
 	}
-	if h.MinorVersion < h.MinBuild() {
+	if h.MinorVersion < h.Format().MinBuild {
 		g.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "WinDbg may take the guest for an old one.",
 			"the build number of the guest is not readable")
 	}
@@ -112,7 +112,7 @@ func (g *Guest) buildVersion() {
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
 func (g *Guest) versionBlock() *kdbg.Version {
-	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
+	list, err := kdbg.Processors(g.Space, g.KDBG, min(int(g.Header.NumberProcessors), g.Header.Format().MaxProcessors))
 	if err != nil {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (g *Guest) versionBlock() *kdbg.Version {
 			continue
 		}
 		v, err := kdbg.ReadVersion(g.Space, g.KDBG, p.PCR)
-		if err == nil && uint32(v.Machine) == g.Header.Machine() && uint32(v.Minor) >= g.Header.MinBuild() {
+		if err == nil && uint32(v.Machine) == g.Header.Format().Machine && uint32(v.Minor) >= g.Header.Format().MinBuild {
 			return v
 		}
 	}
@@ -179,9 +179,8 @@ func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())
-	if g.Is32() { // whose page numbers have 32 bits
-		runs = WithoutPages(runs, []physmem.Range{{Start: winhdr.MaxPFN32 * winhdr.PageSize, Size: 1 << 52}})
-	}
+	// What the header can't list.
+	runs = WithoutPages(runs, []physmem.Range{{Start: g.Header.Format().PFNLimit * winhdr.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}

@@ -8,10 +8,18 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
+	"windmp/winhdr"
 )
 
 // is32 tells whether a space is one of a 32-bit guest.
 func Is32(space *vtop.Space) bool { return space.PointerSize() == pointerSize32 }
+
+// FormatOf is the dump header's format of the machine that has such a space.
+func FormatOf(space *vtop.Space) *winhdr.Format {
+	formats := winhdr.Formats()
+	i := slices.IndexFunc(formats, func(f *winhdr.Format) bool { return f.PointerSize == space.PointerSize() })
+	return formats[max(i, 0)]
+}
 
 // kernelVA tells whether va may be a kernel address in the space.
 func kernelVA(space *vtop.Space, va vtop.VA) bool {
@@ -30,8 +38,8 @@ func (d *discovery) widths() []bool {
 			return []bool{va <= math.MaxUint32}
 		}
 	}
-	if h := d.g.Header; h != nil {
-		return []bool{h.Is32()}
+	if d.g.Header != nil {
+		return []bool{d.g.Is32()}
 	}
 	for _, c := range d.g.Image.CPUs() {
 		if c.HasSystem && !c.Is32 {

@@ -13,12 +13,12 @@ import (
 // the dump's own. What is wrong with it is left as it is and said: such a
 // source is examined as it will be opened.
 func (g *Guest) ReadDumpHeader(raw []byte) error {
-	h, err := winhdr.DecodeHeader(raw)
+	h, err := winhdr.Decode(raw)
 	if err != nil {
 		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
 	}
 	g.Header = h
-	if h.MachineImageType != h.Machine() {
+	if h.MachineImageType != h.Format().Machine {
 		return g.unsupported(finding.Finding{
 			ID: finding.IDHeaderBad, Where: HeaderOffset(h.Offset("MachineImageType")),
 			Message: fmt.Sprintf("the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386),
@@ -30,7 +30,7 @@ func (g *Guest) ReadDumpHeader(raw []byte) error {
 		}
 	}
 	g.Runs = g.dumpRuns()
-	g.fiveLevels = !h.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(MaxLevels)
+	g.fiveLevels = !g.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(MaxLevels)
 	return nil
 }
 

@@ -1,19 +1,12 @@
 package guest
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"windmp/convert/finding"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
-
-// minHeader64 is the shortest note that still holds every field of a 64-bit
-// header that has a meaning (through BootId at 0x1054): what follows is
-// reserved and Windows fills it with 'PAGE'. In a 32-bit header that is so from
-// 0xfc8 on, behind SystemTime.
-const minHeader64, minHeader32 = 0x1058, 0xfc8
 
 // headerNoteAdvice is for files with a header note that is not usable.
 const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
@@ -32,11 +25,15 @@ func (g *Guest) ReadHeader() error {
 			"the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory")
 		return nil
 	}
-	raw, err := g.headerBytes(note)
+	format, err := g.recogniseNote(note)
 	if err != nil {
 		return err
 	}
-	g.Header, err = winhdr.DecodeHeader(raw)
+	raw, err := g.sizeHeader(note, format)
+	if err != nil {
+		return err
+	}
+	g.Header, err = format.Decode(raw)
 	if err != nil {
 		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: noteOffset(note, 0), Message: err.Error()}, err)
 	}
@@ -59,8 +56,8 @@ func noteOffset(n *physmem.Note, field int) string {
 	return fmt.Sprintf("file offset %#x, header offset %#x", n.Offset+int64(field), field)
 }
 
-// headerBytes recognises the payload and brings it to exactly the size of a header.
-func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
+// recogniseNote tells which machine's header the payload is.
+func (g *Guest) recogniseNote(n *physmem.Note) (*winhdr.Format, error) {
 	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
 		return nil, g.unsupported(finding.Finding{
 			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
@@ -71,33 +68,29 @@ func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
 	if len(n.Desc) < 8 {
 		return nil, g.unsupported(finding.Finding{
 			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.Size64, winhdr.Size32),
+			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.X64.Size(), winhdr.X86.Size()),
 			Advice:  headerNoteAdvice,
 		})
 	}
-	sig, valid := binary.LittleEndian.Uint32(n.Desc), binary.LittleEndian.Uint32(n.Desc[4:])
-	is32 := valid != winhdr.ValidDumpDU64 && IsHeader32(n.Desc)
-	if sig != winhdr.SignaturePAGE && valid != winhdr.ValidDumpOf(is32) {
+	format, ok := winhdr.Recognise(n.Desc)
+	if !ok {
 		return nil, g.unsupported(finding.Finding{
 			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
 			Message: fmt.Sprintf("the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\" or \"PAGEDUMP\"", finding.Quote(string(n.Desc[:8]))),
 			Advice:  headerNoteAdvice,
 		})
 	}
-	return g.sizeHeader(n, is32)
+	return format, nil
 }
 
 // sizeHeader cuts a longer payload and fills a slightly shorter one, as Windows
 // fills what it does not set.
-func (g *Guest) sizeHeader(n *physmem.Note, is32 bool) ([]byte, error) {
-	size, least := winhdr.HeaderSize(is32), minHeader64
-	if is32 {
-		least = minHeader32
-	}
+func (g *Guest) sizeHeader(n *physmem.Note, format *winhdr.Format) ([]byte, error) {
+	size := format.Size()
 	if len(n.Desc) == size {
 		return n.Desc, nil
 	}
-	if len(n.Desc) < least {
+	if len(n.Desc) < format.LeastSize {
 		return nil, g.Refuse(finding.Finding{
 			ID: finding.IDHeaderBad, Where: noteOffset(n, len(n.Desc)),
 			Message: fmt.Sprintf("the header note ends after %#x bytes, expected %#x", len(n.Desc), size),
@@ -146,14 +139,7 @@ func (g *Guest) repairHeader(n *physmem.Note) error {
 		}
 	}
 	g.Runs = runs
-	h.Signature, h.ValidDump = winhdr.SignaturePAGE, winhdr.ValidDumpOf(h.Is32())
-	h.MachineImageType, h.DumpType = h.Machine(), winhdr.DumpTypeFull
+	h.Signature, h.ValidDump = winhdr.SignaturePAGE, h.Format().ValidDump
+	h.MachineImageType, h.DumpType = h.Format().Machine, winhdr.DumpTypeFull
 	return nil
-}
-
-// isHeader32 tells a 32-bit header by its machine type, at 0x20 (mindumpdef.h,
-// DUMP_HEADER32): a 64-bit one with a wrong signature has an address there.
-func IsHeader32(head []byte) bool {
-	const machineAt = 0x20
-	return len(head) >= machineAt+4 && binary.LittleEndian.Uint32(head[machineAt:]) == winhdr.MachineI386
 }

@@ -61,10 +61,10 @@ func (g *Guest) readProcessors() error {
 // header's can't be right.
 func (g *Guest) claimedProcessors() int {
 	claimed := g.Header.NumberProcessors
-	if claimed >= 1 && int64(claimed) <= int64(g.Header.MaxProcessors()) {
+	if claimed >= 1 && int64(claimed) <= int64(g.Header.Format().MaxProcessors) {
 		return int(claimed)
 	}
-	return min(max(len(g.Image.CPUs()), 1), g.Header.MaxProcessors())
+	return min(max(len(g.Image.CPUs()), 1), g.Header.Format().MaxProcessors)
 }
 
 // countProcessors is how many entries the dump may count: up to the last
@@ -100,7 +100,7 @@ func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 	if int64(was) == int64(n) {
 		return
 	}
-	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
+	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= Format.MaxProcessors
 	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
 	g.improve("NumberProcessors", finding.Hex(was), finding.Hex(g.Header.NumberProcessors), reason)
 	g.Addf(finding.IDProcessorsFewer, finding.SeverityWarn, HeaderOffset(g.Header.Offset("NumberProcessors")), "", "NumberProcessors %d is written as %d: %s", was, n, reason)
@@ -119,10 +119,11 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 	if p.Err != nil {
 		return out
 	}
-	buf := make([]byte, winhdr.ContextSize(g.Is32()))
+	format := g.Header.Format()
+	buf := make([]byte, format.Registers.Size())
 	if _, err := g.Space.ReadVirtual(buf, p.Context); err != nil {
 		out.SavedErr = fmt.Errorf("CONTEXT: %w", err)
-	} else if out.Saved, err = winhdr.DecodeContext(buf); err != nil {
+	} else if out.Saved, err = format.DecodeContext(buf); err != nil {
 		out.SavedErr = err
 	}
 	if sr, err := kdbg.ReadSpecialRegisters(g.Space, p.SpecialRegisters); err == nil {

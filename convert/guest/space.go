@@ -47,7 +47,7 @@ func levelsOf(c *physmem.CPU) int {
 // there is one by what the source says of the machine.
 func (g *Guest) Is32() bool {
 	if g.Header != nil {
-		return g.Header.Is32()
+		return g.Header.Format().PointerSize == pointerSize32
 	}
 	return g.Image.Is32()
 }

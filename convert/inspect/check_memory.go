@@ -207,11 +207,12 @@ func (d *dumpMemory) findShown() {
 }
 
 func readContext(s *vtop.Space, at vtop.VA) (winhdr.Context, error) {
-	buf := make([]byte, winhdr.ContextSize(guest.Is32(s)))
+	format := guest.FormatOf(s)
+	buf := make([]byte, format.Registers.Size())
 	if _, err := s.ReadVirtual(buf, at); err != nil {
 		return nil, err
 	}
-	return winhdr.DecodeContext(buf)
+	return format.DecodeContext(buf)
 }
 
 // checkProcessor is about one processor's registers and thread.
@@ -247,17 +248,15 @@ func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
 		return
 	}
-	if cs := c.CodeSegment(); !d.h.Is32() && cs != kernelCS && cs != userCS {
-		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %#x, expected 0x10 or 0x33", p.Index, cs)
+	var wrong winhdr.Problem
+	if errors.As(c.CheckMode(), &wrong) {
+		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want)
 		return
 	}
 	if err := c.Plausible(); err != nil {
 		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "", "processor %d: its CONTEXT is not plausible: %v", p.Index, err)
 	}
 }
-
-// Code segments of x64 Windows, and the kernel's of 32-bit Windows.
-const kernelCS, userCS, kernelCS32 = 0x10, 0x33, 0x08
 
 // checkSpecials: the code segment's descriptor is looked up in the GDT.
 func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
@@ -273,18 +272,14 @@ func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
 		return
 	}
 	var entry uint64
-	cs := vtop.VA(kernelCS)
-	if d.h.Is32() {
-		cs = kernelCS32
-	}
 	if sr.Gdtr.Limit != 0 {
-		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + cs)
+		entry, err = d.space.Uint64(vtop.VA(sr.Gdtr.Base) + vtop.VA(d.h.Format().KernelCode))
 	}
 	if err != nil || entry == 0 {
 		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, vtop.VA(sr.Gdtr.Base), errOr(err, "its entry is 0"))
 		return
 	}
-	if d.h.Is32() {
+	if d.g.Is32() {
 		d.checkPCR(p, vtop.VA(sr.Gdtr.Base))
 	}
 }

@@ -18,8 +18,8 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 	if !errors.As(err, &unsupported) {
 		return err
 	}
-	h, badHeader := winhdr.DecodeHeader(unsupported.DumpHeader)
-	if badHeader != nil || h.MachineImageType != h.Machine() {
+	h, badHeader := winhdr.Decode(unsupported.DumpHeader)
+	if badHeader != nil || h.MachineImageType != h.Format().Machine {
 		return err // no dump, or one cut off in its header
 	}
 	g := &guest.Guest{Header: h}

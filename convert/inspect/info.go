@@ -290,7 +290,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			list = append(list, info)
 			continue
 		}
-		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), mode(c.Context.CodeSegment())
+		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
 		info.Symbol = g.SymbolName(vtop.VA(c.Context.IP()))
 		switch {
 		case c.Source == report.FromVCPU:
@@ -303,7 +303,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 	return list
 }
 
-// mode names the privilege that a code segment runs at.
+// mode names the privilege that a vCPU runs at, by its code segment.
 func mode(cs uint16) string {
 	switch {
 	case cs == 0:

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"unsafe"
@@ -100,7 +99,7 @@ func (p *Plan) ChooseContext(proc *guest.Processor, mode ContextMode) cpuPlan {
 		return c
 	}
 	c.differs = proc.Saved.IP() != proc.VCPU.Rip || proc.Saved.SP() != proc.VCPU.Rsp
-	if mode == ContextsAuto && sameRegisters(proc.Saved, proc.VCPU) {
+	if mode == ContextsAuto && sameRegisters(p.Guest, proc.Saved, proc.VCPU) {
 		c.Note = "the vCPU's registers are those in the guest's memory, which has more of them"
 		return c
 	}
@@ -114,35 +113,18 @@ func (p *Plan) ChooseContext(proc *guest.Processor, mode ContextMode) cpuPlan {
 
 // sameRegisters tells whether a CONTEXT in memory agrees with a vCPU in every
 // register that the source carries.
-func sameRegisters(saved winhdr.Context, v *physmem.CPU) bool {
+func sameRegisters(g *guest.Guest, saved winhdr.Context, v *physmem.CPU) bool {
 	if saved.Plausible() != nil {
 		return false
 	}
-	switch s := saved.(type) {
-	case *winhdr.Context64:
-		return sameRegisters64(s, v)
-	case *winhdr.Context32:
-		return sameRegisters32(s, v)
-	default:
-		return false
+	var carried winhdr.RegisterSet
+	if v.Debug != nil {
+		carried |= winhdr.DebugRegisters
 	}
-}
-
-func sameRegisters64(saved *winhdr.Context64, v *physmem.CPU) bool {
-	a, b := *saved, *contextOf64(v)
-	a.ContextFlags = b.ContextFlags
-	if v.Debug == nil {
-		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = b.Dr0, b.Dr1, b.Dr2, b.Dr3, b.Dr6, b.Dr7
+	if floatState(v) != nil {
+		carried |= winhdr.FloatRegisters
 	}
-	if floatState(v) == nil {
-		a.MxCsr, a.FltSave = b.MxCsr, b.FltSave
-	}
-	// What no source carries: homes of parameters, vector and branch registers.
-	gprs := func(c *winhdr.Context64) []byte {
-		raw := c.Encode()
-		return raw[unsafe.Offsetof(c.ContextFlags):unsafe.Offsetof(c.VectorRegister)]
-	}
-	return bytes.Equal(gprs(&a), gprs(&b))
+	return saved.Same(contextOf(g, v), carried)
 }
 
 // preferVCPU applies the mode to one processor that has both.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"encoding/binary"
 	"unsafe"
 
@@ -44,21 +43,6 @@ func contextOf32(c *physmem.CPU) *winhdr.Context32 {
 		copy(ctx.ExtendedRegisters[:], c.FX)
 	}
 	return ctx
-}
-
-// sameRegisters32 is sameRegisters of a 32-bit guest.
-func sameRegisters32(saved *winhdr.Context32, v *physmem.CPU) bool {
-	a, b := *saved, *contextOf32(v)
-	a.ContextFlags = b.ContextFlags
-	if v.Debug == nil {
-		a.Dr0, a.Dr1, a.Dr2, a.Dr3, a.Dr6, a.Dr7 = b.Dr0, b.Dr1, b.Dr2, b.Dr3, b.Dr6, b.Dr7
-	}
-	if floatState(v) == nil {
-		a.ExtendedRegisters = b.ExtendedRegisters
-	}
-	// FLOATING_SAVE_AREA is in no source.
-	a.FloatSave = b.FloatSave
-	return bytes.Equal(a.Encode(), b.Encode())
 }
 
 // words32 are registers, or arguments, as a 32-bit guest's memory holds them.
