@@ -35,7 +35,7 @@ type dump struct {
 	tb    testing.TB
 	b     []byte
 	space *vtop.Space
-	block *kdbg.Block
+	block *kdbg.Kernel
 	cpus  []kdbg.Processor
 	at    []physmem.Extent
 }
@@ -55,16 +55,18 @@ func (d *dump) locate(good []byte) {
 	d.at = im.Extents()
 	h := d.header()
 	for _, levels := range []int{4, 5} {
+		layout := kdbg.X64
 		d.space = vtop.NewSpace(im, h.DirectoryTableBase, vtop.ModeOf(levels))
 		if h.Format() == winhdr.X86 {
+			layout = kdbg.X86
 			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
 		}
-		if d.block, err = kdbg.Read(d.space, vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
+		if d.block, err = layout.In(d.space).Read(vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
 			break
 		}
 	}
 	require.NoError(d.tb, err)
-	d.cpus, err = kdbg.Processors(d.space, d.block, int(h.NumberProcessors))
+	d.cpus, err = d.block.Processors(int(h.NumberProcessors))
 	require.NoError(d.tb, err)
 }
 
