@@ -1,4 +1,4 @@
-package physmem_test
+package kdump_test
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
+	"windmp/physmem/physmemtest"
 )
 
 // Flags of pages (makedumpfile diskdump_mod.h, DUMP_DH_COMPRESSED_*).
@@ -30,7 +32,7 @@ func repeatAt(pa uint64) byte {
 	if page%5 == 4 {
 		return 0
 	}
-	return patternAt(page*16 + pa%16)
+	return fixture.PatternAt(page*16 + pa%16)
 }
 
 // repeated returns a page of repeatAt.
@@ -90,7 +92,7 @@ type kdump struct {
 	version uint32
 	runs    []run
 	codec   func(page uint64) uint32 // nil: zlib
-	notes   []note
+	notes   []fixture.Note
 	info    []byte // payload of vmcoreinfo without a note
 	noZero  bool   // zeros are pages like others
 	// mutate changes the file before it is returned. at says where the parts
@@ -114,7 +116,7 @@ func (k *kdump) build() []byte {
 	bitmapBlocks := int((size+7)/8+kdumpBlock-1) / kdumpBlock
 	var notes []byte
 	for _, n := range k.notes {
-		notes = append(notes, n.encode()...)
+		notes = append(notes, n.Encode()...)
 	}
 	const notesAt = kdumpBlock + 0x68
 	infoAt := notesAt + len(notes)
@@ -182,7 +184,7 @@ func (k *kdump) build() []byte {
 
 func (k *kdump) open(tb testing.TB) *physmem.Image {
 	tb.Helper()
-	m, err := openBytes(k.build())
+	m, err := physmemtest.Open(k.build())
 	require.NoError(tb, err)
 	return m
 }

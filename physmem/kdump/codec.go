@@ -1,4 +1,4 @@
-package physmem
+package kdump
 
 import (
 	"bytes"

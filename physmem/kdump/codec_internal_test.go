@@ -1,4 +1,4 @@
-package physmem
+package kdump
 
 import (
 	"crypto/sha256"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // goldenPage is the SHA-256 of a page that makes use of near and far matches,
@@ -35,11 +37,11 @@ func TestCodecGolden(t *testing.T) {
 		for _, g := range goldenPages {
 			src, err := hex.DecodeString(g.data)
 			require.NoError(t, err)
-			page := make([]byte, PageSize)
+			page := make([]byte, physmem.PageSize)
 			require.NoError(t, c.decode(page, src, g.flags), g.name)
 			sum := sha256.Sum256(page)
 			assert.Equal(t, goldenPage, hex.EncodeToString(sum[:]), g.name)
-			for _, size := range []int{PageSize - 1, PageSize + 1} {
+			for _, size := range []int{physmem.PageSize - 1, physmem.PageSize + 1} {
 				require.Error(t, c.decode(make([]byte, size), src, g.flags), "%s to a page of 0x%x bytes", g.name, size)
 			}
 			for cut := range src {
@@ -60,14 +62,14 @@ func FuzzCodec(f *testing.F) {
 	}
 	var c pageCodec
 	f.Fuzz(func(t *testing.T, src []byte, flags uint32) {
-		room := make([]byte, 3*PageSize)
+		room := make([]byte, 3*physmem.PageSize)
 		for i := range room {
 			room[i] = 0xa5
 		}
-		page := room[PageSize : 2*PageSize : 2*PageSize]
+		page := room[physmem.PageSize : 2*physmem.PageSize : 2*physmem.PageSize]
 		_ = c.decode(page, src, flags)
 		for i, b := range room {
-			if b != 0xa5 && (i < PageSize || i >= 2*PageSize) {
+			if b != 0xa5 && (i < physmem.PageSize || i >= 2*physmem.PageSize) {
 				t.Fatalf("byte %d outside of the page was written", i)
 			}
 		}

@@ -1,14 +1,17 @@
-package physmem
+package kdump
 
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/extents"
 )
 
 // makedumpfile's flattened format (makedumpfile.h, makedumpfile_header and
@@ -38,29 +41,29 @@ type flattened struct {
 }
 
 // openFlattened indexes a flattened file; nil if it is none.
-func openFlattened(r io.ReaderAt, size uint64) (*flattened, error) {
+func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened, error) {
 	head := make([]byte, min(size, flatHeaderSize))
 	if err := binio.ReadFull(r, head, 0); err != nil {
-		return nil, &ReadError{Err: err}
+		return nil, &physmem.ReadError{Err: err}
 	}
 	if !bytes.HasPrefix(head, []byte(flatSignature)) {
 		return nil, nil //nolint:nilnil // it is another format
 	}
 	if len(head) < flatHeaderSize {
-		return nil, &FormatError{
-			Format: FormatKdump, Field: "flattened header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: "0x1000 bytes of header", Hint: hintIncomplete,
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatKdump, Field: "flattened header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
+			Want: "0x1000 bytes of header", Hint: physmem.HintIncomplete,
 		}
 	}
 	be := binary.BigEndian
 	if typ, version := be.Uint64(head[16:]), be.Uint64(head[24:]); typ != flatType || version != flatVersion {
-		return nil, &FormatError{
-			Format: FormatKdump, Offset: 16, Field: "flattened header: type and version",
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatKdump, Offset: 16, Field: "flattened header: type and version",
 			Got: fmt.Sprintf("0x%x and 0x%x", typ, version), Want: "0x1 and 0x1",
 		}
 	}
 	f := &flattened{r: r}
-	if err := f.walk(size); err != nil {
+	if err := f.walk(ctx, size); err != nil {
 		return nil, err
 	}
 	f.arrange()
@@ -69,7 +72,7 @@ func openFlattened(r io.ReaderAt, size uint64) (*flattened, error) {
 
 // walk collects the records up to the last one, or to where the file ends or
 // makes no sense any more.
-func (f *flattened) walk(size uint64) error {
+func (f *flattened) walk(ctx context.Context, size uint64) error {
 	var (
 		window  [0x1000]byte
 		have    []byte // the bytes from at on that were read already
@@ -82,16 +85,19 @@ func (f *flattened) walk(size uint64) error {
 			return nil
 		}
 		if records == maxFlatRecords {
-			return &FormatError{
-				Format: FormatKdump, Field: "flattened records", Got: fmt.Sprintf("more than 0x%x", maxFlatRecords),
+			return &physmem.FormatError{
+				Format: physmem.FormatKdump, Field: "flattened records", Got: fmt.Sprintf("more than 0x%x", maxFlatRecords),
 				Hint: "rearrange the file with makedumpfile -R",
 			}
 		}
 		if len(have) < flatRecordSize {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			have = window[:min(uint64(len(window)), size-at)]
 			off := int64(at)
 			if err := binio.ReadFull(f.r, have, off); err != nil {
-				return &ReadError{Offset: off, Err: err}
+				return &physmem.ReadError{Offset: off, Err: err}
 			}
 		}
 		to, n := binary.BigEndian.Uint64(have), binary.BigEndian.Uint64(have[8:])
@@ -133,13 +139,13 @@ func (f *flattened) paint() {
 		records[i] = f.list.at(i)
 	}
 	slices.SortFunc(records, func(a, b flatRecord) int { return cmp.Compare(b.from, a.from) })
-	pieces := make([]loadPiece, len(records))
+	pieces := make([]extents.Piece, len(records))
 	for i, x := range records { // the last of the file is the first here
-		pieces[i] = loadPiece{order: i, Extent: Extent{Range: Range{Start: x.to, Size: x.size}, Offset: x.from}}
+		pieces[i] = extents.Piece{Order: i, Extent: physmem.Extent{Range: physmem.Range{Start: x.to, Size: x.size}, Offset: x.from}}
 	}
-	slices.SortFunc(pieces, comparePieces)
 	f.list = recordList{}
-	for _, e := range paint(pieces) {
+	list, _ := extents.Resolve(pieces)
+	for _, e := range list {
 		f.list.push(flatRecord{to: e.Start, size: e.Size, from: e.Offset})
 	}
 }

@@ -1,4 +1,4 @@
-package physmem
+package kdump
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // rewrite is what makedumpfile -R does: it writes each record where it belongs.
@@ -57,7 +59,7 @@ func FuzzFlattened(f *testing.F) {
 	head[23], head[31] = flatType, flatVersion
 	f.Fuzz(func(t *testing.T, records []byte) {
 		file := append(bytes.Clone(head), records...)
-		flat, err := openFlattened(bytes.NewReader(file), uint64(len(file)))
+		flat, err := openFlattened(t.Context(), bytes.NewReader(file), uint64(len(file)))
 		require.NoError(t, err)
 		require.NotNil(t, flat)
 		want, ok := rewrite(file)
@@ -100,8 +102,8 @@ func TestFlattenedRecords(t *testing.T) {
 	head := make([]byte, flatHeaderSize)
 	copy(head, flatSignature)
 	head[23], head[31] = flatType, flatVersion
-	_, err := openFlattened(zeroesBehind(head), 1<<50)
-	var fe *FormatError
+	_, err := openFlattened(t.Context(), zeroesBehind(head), 1<<50)
+	var fe *physmem.FormatError
 	require.ErrorAs(t, err, &fe)
 	assert.Contains(t, err.Error(), "more than 0x1000000")
 }

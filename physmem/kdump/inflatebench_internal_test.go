@@ -1,4 +1,4 @@
-package physmem
+package kdump
 
 import (
 	"bytes"
@@ -11,7 +11,9 @@ import (
 	"github.com/klauspost/compress/zlib"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/binio"
 	"windmp/internal/guestpages"
+	"windmp/physmem"
 )
 
 // zlibPages are the pages of 32 MiB of guest memory that zlib makes smaller, as
@@ -19,7 +21,7 @@ import (
 var zlibPages = sync.OnceValue(func() [][]byte {
 	var (
 		list [][]byte
-		page [PageSize]byte
+		page [physmem.PageSize]byte
 		b    bytes.Buffer
 	)
 	w, err := zlib.NewWriterLevel(&b, zlib.BestSpeed)
@@ -32,7 +34,7 @@ var zlibPages = sync.OnceValue(func() [][]byte {
 		w.Reset(&b)
 		_, _ = w.Write(page[:]) // to memory
 		_ = w.Close()
-		if b.Len() < PageSize && !allZero(page[:]) {
+		if b.Len() < physmem.PageSize && !binio.IsZero(page[:]) {
 			list = append(list, bytes.Clone(b.Bytes()))
 		}
 	}
@@ -45,13 +47,13 @@ func BenchmarkInflate(b *testing.B) {
 	pages := zlibPages()
 	each := func(b *testing.B, decode func() func(dst, src []byte) error) {
 		b.Helper()
-		b.SetBytes(int64(len(pages)) * PageSize)
+		b.SetBytes(int64(len(pages)) * physmem.PageSize)
 		for b.Loop() {
 			var group sync.WaitGroup
 			n := runtime.GOMAXPROCS(0)
 			for i := range n {
 				group.Go(func() {
-					f, dst := decode(), make([]byte, PageSize)
+					f, dst := decode(), make([]byte, physmem.PageSize)
 					for _, src := range pages[i*len(pages)/n : (i+1)*len(pages)/n] {
 						if err := f(dst, src); err != nil {
 							b.Error(err)

@@ -1,7 +1,10 @@
-package physmem
+// Package kdump opens kdump-compressed dumps, which QEMU and makedumpfile write,
+// flattened or not.
+package kdump
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -10,6 +13,8 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/internal/elfcore"
+	"windmp/physmem"
+	"windmp/physmem/vmcore"
 )
 
 const kdumpSignature = "KDUMP   "
@@ -82,21 +87,26 @@ const maxGuestNote = 1 << 20
 // kdumpFile is a kdump-compressed file while it is opened. Offsets are those of
 // the file as makedumpfile -R would write it.
 type kdumpFile struct {
+	ctx      context.Context // of opening
 	r        io.ReaderAt
 	size     uint64
 	fileSize uint64     // of the file as it is
 	flat     *flattened // nil if it is not flattened
 	hdr      kdumpHeader
 	sub      kdumpSubHeader
-	notes    elfFile
-	odd      oddities
+	writer   string // what the notes say of who wrote the file
+	odd      physmem.Oddities
 }
 
-// openKdump opens a kdump-compressed dump, flattened or not.
-func openKdump(r io.ReaderAt, size int64) (*content, error) {
-	f := &kdumpFile{r: r, size: binio.Uint64(size), fileSize: binio.Uint64(size)}
+// Opener returns the opener of kdump-compressed dumps.
+func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatKdump, Open: open} }
+
+// open opens a kdump-compressed dump, flattened or not.
+func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+	size := binio.Uint64(src.Size())
+	f := &kdumpFile{ctx: ctx, r: src, size: size, fileSize: size}
 	var err error
-	if f.flat, err = openFlattened(r, f.size); err != nil {
+	if f.flat, err = openFlattened(ctx, src, size); err != nil {
 		return nil, err
 	}
 	if f.flat != nil {
@@ -105,19 +115,19 @@ func openKdump(r io.ReaderAt, size int64) (*content, error) {
 	if err := f.readHeaders(); err != nil {
 		return nil, err
 	}
-	c := new(content)
+	c := new(physmem.Container)
 	m, err := f.openMemory()
 	if err != nil {
 		return nil, err
 	}
-	c.mem = m
+	c.Memory = m
 	f.readNotes(c)
-	c.describe = f.describe(m, len(c.cpus))
-	c.oddities = f.odd.all()
+	c.Description = f.describe(m, len(c.CPUs))
+	c.Oddities = f.odd.All()
 	return c, nil
 }
 
-// place returns where the file as it is holds what is at an offset.
+// place returns where the file as it is holds what is at an offset of the rearranged one.
 func (f *kdumpFile) place(off uint64) int64 {
 	if f.flat != nil {
 		return f.flat.place(off)
@@ -131,10 +141,10 @@ func (f *kdumpFile) read(off uint64, n int) ([]byte, error) {
 	at, ok := binio.Int64(off)
 	b := make([]byte, n)
 	if !ok {
-		return nil, &ReadError{Err: io.ErrUnexpectedEOF}
+		return nil, &physmem.ReadError{Err: io.ErrUnexpectedEOF}
 	}
 	if err := binio.ReadFull(f.r, b, at); err != nil {
-		return nil, &ReadError{Offset: f.place(off), Err: err}
+		return nil, &physmem.ReadError{Offset: f.place(off), Err: err}
 	}
 	return b, nil
 }
@@ -148,16 +158,16 @@ func (f *kdumpFile) readHeaders() error {
 	}
 	switch {
 	case !bytes.HasPrefix(head, []byte(kdumpSignature)) && f.flat != nil:
-		return &UnsupportedError{
-			Format: FormatKdump, What: "a flattened file of makedumpfile that is not kdump-compressed",
+		return &physmem.UnsupportedError{
+			Format: physmem.FormatKdump, What: "a flattened file of makedumpfile that is not kdump-compressed",
 			Hint: "rearrange it first: makedumpfile -R OUTPUT < INPUT",
 		}
 	case !bytes.HasPrefix(head, []byte(kdumpSignature)):
-		return declined("no KDUMP signature at its start")
-	case len(head) < int(unsafe.Sizeof(f.hdr)) || f.size < PageSize+uint64(unsafe.Sizeof(f.sub)):
-		return &FormatError{
-			Format: FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
-			Want: "a header and a sub header, 0x1068 bytes", Hint: hintIncomplete,
+		return physmem.NotMine("no KDUMP signature at its start")
+	case len(head) < int(unsafe.Sizeof(f.hdr)) || f.size < physmem.PageSize+uint64(unsafe.Sizeof(f.sub)):
+		return &physmem.FormatError{
+			Format: physmem.FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
+			Want: "a header and a sub header, 0x1068 bytes", Hint: physmem.HintIncomplete,
 		}
 	}
 	if err := f.checkMachine(head); err != nil {
@@ -167,14 +177,14 @@ func (f *kdumpFile) readHeaders() error {
 	if err := f.checkHeader(); err != nil {
 		return err
 	}
-	sub, err := f.read(PageSize, int(unsafe.Sizeof(f.sub)))
+	sub, err := f.read(physmem.PageSize, int(unsafe.Sizeof(f.sub)))
 	if err != nil {
 		return err
 	}
 	_, _ = binary.Decode(sub, binary.LittleEndian, &f.sub)
 	if f.hdr.HeaderVersion >= kdumpHasSplit && f.sub.Split != 0 {
-		return &UnsupportedError{
-			Format: FormatKdump, What: "one part of a kdump-compressed dump that was split",
+		return &physmem.UnsupportedError{
+			Format: physmem.FormatKdump, What: "one part of a kdump-compressed dump that was split",
 			Hint: "put the parts together first: makedumpfile --reassemble PART1 PART2... OUTPUT",
 		}
 	}
@@ -190,14 +200,14 @@ func (f *kdumpFile) checkMachine(head []byte) error {
 	blockSize := binary.LittleEndian.Uint32(head[unsafe.Offsetof(f.hdr.BlockSize):])
 	blockSize32 := binary.LittleEndian.Uint32(head[kdumpBlockSize32:])
 	switch machine := string(name); {
-	case blockSize != PageSize && blockSize32 == PageSize:
-		return &UnsupportedError{
-			Format: FormatKdump, What: "a kdump-compressed dump in the layout of 32-bit machines, which is not read here",
+	case blockSize != physmem.PageSize && blockSize32 == physmem.PageSize:
+		return &physmem.UnsupportedError{
+			Format: physmem.FormatKdump, What: "a kdump-compressed dump in the layout of 32-bit machines, which is not read here",
 			Hint: "dump the guest in ELF format instead",
 		}
 	case machine != "x86_64" && machine != "i686" && machine != "":
-		return &UnsupportedError{
-			Format: FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", machine),
+		return &physmem.UnsupportedError{
+			Format: physmem.FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", machine),
 		}
 	}
 	return nil
@@ -206,8 +216,8 @@ func (f *kdumpFile) checkMachine(head []byte) error {
 // checkHeader checks the fields of the header that say where the others are.
 func (f *kdumpFile) checkHeader() error {
 	bad := func(field string, offset uintptr, got uint32, want string) error {
-		return &FormatError{
-			Format: FormatKdump, Offset: f.place(uint64(offset)), Field: "header: " + field,
+		return &physmem.FormatError{
+			Format: physmem.FormatKdump, Offset: f.place(uint64(offset)), Field: "header: " + field,
 			Got: fmt.Sprintf("0x%x", got), Want: want,
 		}
 	}
@@ -215,7 +225,7 @@ func (f *kdumpFile) checkHeader() error {
 	switch {
 	case h.HeaderVersion == 0 || h.HeaderVersion > kdumpMaxVersion:
 		return bad("header_version", unsafe.Offsetof(h.HeaderVersion), h.HeaderVersion, "0x1 to 0x6")
-	case h.BlockSize != PageSize:
+	case h.BlockSize != physmem.PageSize:
 		return bad("block_size", unsafe.Offsetof(h.BlockSize), h.BlockSize, "0x1000")
 	case h.SubHdrSize == 0:
 		return bad("sub_hdr_size", unsafe.Offsetof(h.SubHdrSize), h.SubHdrSize, "one block or more")
@@ -227,52 +237,48 @@ func (f *kdumpFile) checkHeader() error {
 
 // readNotes reads processors and the guest's note. A dump before version 4, or
 // one whose notes are lost, may still have the guest's note as vmcoreinfo.
-func (f *kdumpFile) readNotes(c *content) {
-	f.notes = elfFile{r: f.r, size: f.size}
-	n := &f.notes
+func (f *kdumpFile) readNotes(c *physmem.Container) {
 	if f.hdr.HeaderVersion >= kdumpHasNotes {
-		n.notes.segment(f.sub.OffsetNote, f.sub.SizeNote, PageSize, &n.odd)
-		n.readNotes()
-		n.notes.is32 = len(n.notes.prstatus) > 0 && len(n.notes.prstatus[0].Desc) == elfcore.Prstatus32Size
-		c.cpus = n.notes.decodeCPUs(&n.odd)
-		c.guestNote = n.notes.guest
-		c.is32 = n.notes.is32 || len(c.cpus) > 0 && c.cpus[0].Is32
+		n := vmcore.ReadNotes(f.r, f.size, f.sub.OffsetNote, f.sub.SizeNote, physmem.PageSize)
+		f.writer = n.Writer
+		c.CPUs, c.Machine, c.GuestNote = n.CPUs, n.Machine, n.GuestNote
+		n.Oddities.Relocate(f.relocate)
+		f.odd.Take(&n.Oddities)
 	}
-	if c.guestNote == nil && f.hdr.HeaderVersion >= kdumpHasInfo {
-		c.guestNote = f.vmcoreInfo()
+	if c.GuestNote == nil && f.hdr.HeaderVersion >= kdumpHasInfo {
+		c.GuestNote = f.vmcoreInfo()
 	}
 	// What these know are offsets of the rearranged file.
-	for i := range c.cpus {
-		c.cpus[i].NoteOffset = f.place(binio.Uint64(c.cpus[i].NoteOffset))
+	for i := range c.CPUs {
+		c.CPUs[i].NoteOffset = f.relocate(c.CPUs[i].NoteOffset)
 	}
-	for i := range n.odd.list {
-		n.odd.list[i].Offset = f.place(binio.Uint64(n.odd.list[i].Offset))
-	}
-	f.odd.take(&n.odd)
-	if c.guestNote != nil {
-		c.guestNote.Offset = f.place(binio.Uint64(c.guestNote.Offset))
+	if c.GuestNote != nil {
+		c.GuestNote.Offset = f.relocate(c.GuestNote.Offset)
 	}
 }
 
+// relocate returns where the file as it is holds what is at an offset.
+func (f *kdumpFile) relocate(off int64) int64 { return f.place(binio.Uint64(off)) }
+
 // vmcoreInfo returns the guest's note from the sub header's own pointer to its
 // payload.
-func (f *kdumpFile) vmcoreInfo() *Note {
+func (f *kdumpFile) vmcoreInfo() *physmem.Note {
 	off, size := f.sub.OffsetVMCoreInfo, f.sub.SizeVMCoreInfo
 	if off == 0 || size == 0 {
 		return nil
 	}
-	at := int64(PageSize + unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
+	at := int64(physmem.PageSize + unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
 	if size > maxGuestNote || !binio.Within(off, size, f.size) {
-		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
+		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
 		return nil
 	}
 	desc, err := f.read(off, int(size))
 	if err != nil {
-		f.odd.add(OddityNoteSkipped, at, "vmcoreinfo cannot be read: %v", err)
+		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo cannot be read: %v", err)
 		return nil
 	}
 	start, _ := binio.Int64(off)
-	return &Note{Name: elfcore.NoteVMCoreInfo, Desc: desc, Offset: start}
+	return &physmem.Note{Name: elfcore.NoteVMCoreInfo, Desc: desc, Offset: start}
 }
 
 // describe says in one line what was opened.
@@ -290,11 +296,11 @@ func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
 		how = append(how, "flattened")
 	}
 	s := "kdump-compressed dump"
-	if w := f.notes.notes.writer(); w != "" {
-		s += " of " + w
+	if f.writer != "" {
+		s += " of " + f.writer
 	}
 	if len(how) > 0 {
 		s += " (" + strings.Join(how, ", ") + ")"
 	}
-	return fmt.Sprintf("%s, %s, %s", s, plural(m.described.Count(), "page"), plural(uint64(cpus), "CPU")) //nolint:gosec // a length
+	return fmt.Sprintf("%s, %s, %s", s, binio.Plural(m.described.Count(), "page"), binio.Plural(uint64(cpus), "CPU")) //nolint:gosec // a length
 }

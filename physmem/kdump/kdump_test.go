@@ -1,16 +1,19 @@
-package physmem_test
+package kdump_test
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
+	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
 )
 
@@ -21,24 +24,24 @@ func mixed(page uint64) uint32 {
 
 func TestKdump(t *testing.T) {
 	t.Parallel()
-	guest := note{"VMCOREINFO", 0, bytes.Repeat([]byte("PAGEDU64"), 0x400)}
+	guest := fixture.NewNote("VMCOREINFO", 0, bytes.Repeat([]byte("PAGEDU64"), 0x400))
 	for version := uint32(1); version <= 6; version++ {
 		t.Run(fmt.Sprintf("version %d", version), func(t *testing.T) {
 			t.Parallel()
-			k := kdump{version: version, runs: someRuns, codec: mixed, notes: append(cpuNotes(2), guest), info: guest.desc}
+			k := kdump{version: version, runs: someRuns, codec: mixed, notes: append(fixture.CPUNotes(2), guest), info: guest.Desc}
 			file := k.build()
-			m, err := openBytes(file)
+			m, err := physmemtest.Open(file)
 			require.NoError(t, err)
 			assert.Equal(t, physmem.FormatKdump, m.Format())
 			assert.Empty(t, m.Oddities())
-			assert.Empty(t, m.Extents())
+			assert.Empty(t, slices.Collect(m.Extents(0)))
 			assert.Nil(t, m.DumpHeader())
-			require.NoError(t, physmemtest.Test(m, asRanges(someRuns), repeatAt))
+			require.NoError(t, physmemtest.Test(m, fixture.AsRanges(someRuns), repeatAt))
 			switch {
 			case version >= 4:
 				assert.Equal(t, "kdump-compressed dump of QEMU (zlib, lzo, snappy, zstd), 169 pages, 2 CPUs", m.Describe())
 				require.Len(t, m.CPUs(), 2)
-				assert.Equal(t, seedOf(1)+203, m.CPUs()[1].CR3)
+				assert.Equal(t, fixture.SeedOf(1)+203, m.CPUs()[1].CR3)
 			default:
 				assert.Equal(t, "kdump-compressed dump (zlib, lzo, snappy, zstd), 169 pages, 0 CPUs", m.Describe())
 				assert.Empty(t, m.CPUs())
@@ -48,8 +51,8 @@ func TestKdump(t *testing.T) {
 				return
 			}
 			require.NotNil(t, m.GuestNote())
-			assert.Equal(t, guest.desc, m.GuestNote().Desc)
-			assert.Equal(t, guest.desc, file[m.GuestNote().Offset:][:len(guest.desc)])
+			assert.Equal(t, guest.Desc, m.GuestNote().Desc)
+			assert.Equal(t, guest.Desc, file[m.GuestNote().Offset:][:len(guest.Desc)])
 		})
 	}
 }
@@ -61,7 +64,7 @@ func TestKdumpCodecs(t *testing.T) {
 	for _, flags := range []uint32{rawPage, zlibPage, lzoPage, snappyPage, zstdPage} {
 		for _, noZero := range []bool{false, true} {
 			k := kdump{version: 6, runs: []run{{3, 60}}, codec: func(uint64) uint32 { return flags }, noZero: noZero}
-			require.NoError(t, physmemtest.Test(k.open(t), asRanges(k.runs), repeatAt), "flags 0x%x", flags)
+			require.NoError(t, physmemtest.Test(k.open(t), fixture.AsRanges(k.runs), repeatAt), "flags 0x%x", flags)
 		}
 	}
 }
@@ -70,8 +73,8 @@ func TestKdumpCodecs(t *testing.T) {
 // several that write the same bytes the last one counts.
 func TestKdumpFlattened(t *testing.T) {
 	t.Parallel()
-	guest := note{"VMCOREINFO", 0, bytes.Repeat([]byte("PAGEDU64"), 0x400)}
-	k := kdump{version: 6, runs: someRuns, codec: mixed, notes: append(cpuNotes(2), guest)}
+	guest := fixture.NewNote("VMCOREINFO", 0, bytes.Repeat([]byte("PAGEDU64"), 0x400))
+	k := kdump{version: 6, runs: someRuns, codec: mixed, notes: append(fixture.CPUNotes(2), guest)}
 	file := k.build()
 	shuffled := func(each int) []piece {
 		list := pieces(file, each)
@@ -99,15 +102,15 @@ func TestKdumpFlattened(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			flat := flatten(list)
-			m, err := openBytes(flat)
+			m, err := physmemtest.Open(flat)
 			require.NoError(t, err)
 			assert.Empty(t, m.Oddities())
 			assert.Equal(t, "kdump-compressed dump of QEMU (zlib, lzo, snappy, zstd, flattened), 169 pages, 2 CPUs", m.Describe())
-			assert.Equal(t, guest.desc, m.GuestNote().Desc)
+			assert.Equal(t, guest.Desc, m.GuestNote().Desc)
 			// Offsets are those of the flattened file.
-			assert.Equal(t, guest.desc[0], flat[m.GuestNote().Offset])
+			assert.Equal(t, guest.Desc[0], flat[m.GuestNote().Offset])
 			assert.Positive(t, m.CPUs()[1].NoteOffset)
-			require.NoError(t, physmemtest.Test(m, asRanges(someRuns), repeatAt))
+			require.NoError(t, physmemtest.Test(m, fixture.AsRanges(someRuns), repeatAt))
 		})
 	}
 }
@@ -142,7 +145,7 @@ func TestKdumpRefused(t *testing.T) {
 		}
 		k := kdump{version: 6, runs: someRuns, codec: func(uint64) uint32 { return rawPage }, mutate: c.mutate}
 		file := k.build()
-		_, err := openBytes(file)
+		_, err := physmemtest.Open(file)
 		require.Error(t, err, text)
 		assert.Contains(t, err.Error(), text)
 		var fe *physmem.FormatError
@@ -151,7 +154,7 @@ func TestKdumpRefused(t *testing.T) {
 		} else {
 			require.ErrorAs(t, err, &fe)
 		}
-		_, err = openBytes(flatten(pieces(file, 0x400)))
+		_, err = physmemtest.Open(flatten(pieces(file, 0x400)))
 		require.Error(t, err, text)
 	}
 	for text, file := range map[string][]byte{
@@ -161,7 +164,7 @@ func TestKdumpRefused(t *testing.T) {
 		"that is not kdump-compressed":                            flatten(pieces(bytes.Repeat([]byte("\x7fELF"), 0x800), 0x1000)),
 		"a diskdump dump":                                         []byte("DISKDUMP"),
 	} {
-		_, err := openBytes(file)
+		_, err := physmemtest.Open(file)
 		require.Error(t, err, text)
 		assert.Contains(t, err.Error(), text)
 	}
@@ -172,7 +175,7 @@ func TestKdumpRefused(t *testing.T) {
 func TestKdumpCut(t *testing.T) {
 	t.Parallel()
 	for _, flat := range []bool{false, true} {
-		k := kdump{version: 6, runs: []run{{3, 40}, {0x2000, 30}}, codec: mixed, notes: cpuNotes(1)}
+		k := kdump{version: 6, runs: []run{{3, 40}, {0x2000, 30}}, codec: mixed, notes: fixture.CPUNotes(1)}
 		var data int
 		k.mutate = func(_ []byte, at kdumpLayout) { data = at.data }
 		file := k.build()
@@ -182,7 +185,7 @@ func TestKdumpCut(t *testing.T) {
 			first += first / 0x40 * 16
 		}
 		for cut := 1; cut < len(file); cut += len(file)/61 + 1 {
-			m, err := openBytes(file[:cut])
+			m, err := physmemtest.Open(file[:cut])
 			if err != nil {
 				assert.Less(t, cut, first+0x1200, "cut at 0x%x: %v", cut, err)
 				continue
@@ -218,7 +221,7 @@ func TestKdumpIncomplete(t *testing.T) {
 	m := k.open(t)
 	require.Len(t, m.Oddities(), 1)
 	assert.Equal(t, "the dump is incomplete: its writer ran out of space and marked it incomplete; 0xa of 0x28 pages are missing", m.Oddities()[0].Text)
-	require.NoError(t, physmemtest.Test(m, asRanges([]run{{3, 30}}), repeatAt))
+	require.NoError(t, physmemtest.Test(m, fixture.AsRanges([]run{{3, 30}}), repeatAt))
 }
 
 // TestKdumpMapnr: the header counts more page frames than its bitmap has.
@@ -229,7 +232,7 @@ func TestKdumpMapnr(t *testing.T) {
 	m := k.open(t)
 	require.Len(t, m.Oddities(), 1)
 	assert.Equal(t, "the header counts 0x1000000000000000 page frames, its bitmap has 0x8000", m.Oddities()[0].Text)
-	require.NoError(t, physmemtest.Test(m, asRanges(k.runs), repeatAt))
+	require.NoError(t, physmemtest.Test(m, fixture.AsRanges(k.runs), repeatAt))
 
 	// Version 5 has the count of 32 bits only.
 	k.version = 5
@@ -286,39 +289,27 @@ func TestKdumpReadErrors(t *testing.T) {
 	t.Parallel()
 	k := kdump{version: 6, runs: []run{{3, 40}}}
 	for _, file := range [][]byte{k.build(), flatten(pieces(k.build(), 0x400))} {
-		f := &flaky{ReaderAt: bytes.NewReader(file)}
-		m, err := physmem.New(f, int64(len(file)))
+		f := &fixture.Flaky{ReaderAt: bytes.NewReader(file)}
+		m, err := physmemtest.OpenReader(f, int64(len(file)), open.Options{})
 		require.NoError(t, err)
 		bad := fmt.Errorf("input/output error")
-		f.fail(bad)
+		f.Fail(bad)
 		_, err = m.ReadAt(make([]byte, 8), 3*physmem.PageSize)
 		require.ErrorIs(t, err, bad)
-		_, err = physmem.New(f, int64(len(file)))
+		_, err = physmemtest.OpenReader(f, int64(len(file)), open.Options{})
 		require.ErrorIs(t, err, bad)
 	}
-}
-
-// TestKdumpAgainstELF: notes of both formats are read alike.
-func TestKdumpAgainstELF(t *testing.T) {
-	t.Parallel()
-	k := kdump{version: 6, runs: []run{{0, 3}}, notes: cpuNotes(3)}
-	e := twoBlocks(3)
-	a, b := k.open(t).CPUs(), e.open(t).CPUs()
-	for i := range a {
-		a[i].NoteOffset, b[i].NoteOffset = 0, 0
-	}
-	assert.Equal(t, b, a)
 }
 
 // TestKdumpSample: QEMU's own file is the same memory as its ELF core of the
 // same guest, and has the BIOS, as zeros, behind it.
 func TestKdumpSample(t *testing.T) {
 	t.Parallel()
-	m, err := openBytes(sample(t, "live-2cpu.kdump.gz"))
+	m, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.kdump.gz"))
 	require.NoError(t, err)
 	assert.Empty(t, m.Oddities())
 	assert.Equal(t, "kdump-compressed dump of QEMU (zlib, flattened), 1088 pages, 2 CPUs", m.Describe())
-	core, err := openBytes(sample(t, "live-2cpu.vmcore.gz"))
+	core, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
 	assert.Equal(t, core.GuestNote().Desc, m.GuestNote().Desc)
 	want := append(core.Ranges(), physmem.Range{Start: 0xfffc0000, Size: 0x40000})
@@ -340,11 +331,18 @@ func TestKdumpSample(t *testing.T) {
 // TestKdump32: QEMU's dump of a 32-bit guest in the layout of 64 bits.
 func TestKdump32(t *testing.T) {
 	t.Parallel()
-	k := kdump{version: 6, runs: []run{{0, 3}}, notes: []note{core32Note(0, 0x80001000), qemuNote(0x80001000, 440)}}
+	k := kdump{version: 6, runs: []run{{0, 3}}, notes: []fixture.Note{fixture.Core32Note(0, 0x80001000), fixture.QEMUNote(0x80001000, 440)}}
 	k.mutate = func(f []byte, _ kdumpLayout) { copy(f[0x110:], "i686\x00\x00") }
 	m := k.open(t)
-	assert.True(t, m.Is32())
+	assert.True(t, m.Machine() == physmem.MachineX86)
 	require.Len(t, m.CPUs(), 1)
 	assert.Empty(t, m.Oddities())
-	require.NoError(t, physmemtest.Test(m, asRanges(k.runs), repeatAt))
+	require.NoError(t, physmemtest.Test(m, fixture.AsRanges(k.runs), repeatAt))
 }
+
+// run is a run of pages.
+type run struct{ BasePage, PageCount uint64 }
+
+// someRuns has runs that begin and end in the middle of words and chunks of a
+// bitmap.
+var someRuns = []run{{1, 0x9e}, {0x100, 3}, {0x103, 1}, {0x13f, 2}, {0x7ffe, 4}, {0x8010, 1}}

@@ -1,10 +1,12 @@
-package physmem
+package kdump
 
 import (
 	"encoding/binary"
 	"io"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/internal/bitmap"
 )
 
 // Page descriptors (makedumpfile diskdump_mod.h, page_desc): offset, size and
@@ -43,7 +45,7 @@ func decodePageDesc(b []byte) pageDesc {
 // file of size bytes. Writers keep a page as it is if compression gains
 // nothing, so no page takes more than its size.
 func (d pageDesc) plausible(size uint64) bool {
-	return d.size > 0 && d.size <= PageSize && binio.Within(d.off, uint64(d.size), size)
+	return d.size > 0 && d.size <= physmem.PageSize && binio.Within(d.off, uint64(d.size), size)
 }
 
 // kdumpMemory is memory in compressed pages. Descriptors and data are read when
@@ -53,11 +55,11 @@ type kdumpMemory struct {
 	size uint64
 	// described has a descriptor for each member, in order, from file offset
 	// descAt on. present are those whose data is there: mostly the same set.
-	described, present *pageSet
+	described, present *bitmap.Pages
 	descAt             uint64
 	zero               pageDesc // of the page of zeros that all such pages share, if size is not 0
 	place              func(off uint64) int64
-	united             func() []Range
+	united             func() []physmem.Range
 	readers            chan *kdumpReader // that are not in use
 }
 
@@ -68,34 +70,35 @@ type kdumpReader struct {
 	data  [kdumpSpan]byte
 	// kept are pages of which only a part was wanted, each in the slot that
 	// its number gives. keptPage is that number plus 1, 0 if there is none.
-	kept     [kdumpKept][PageSize]byte
+	kept     [kdumpKept][physmem.PageSize]byte
 	keptPage [kdumpKept]uint64
 }
 
 // isZero reports whether a descriptor is that of the shared page of zeros.
 func (m *kdumpMemory) isZero(d pageDesc) bool { return d.size != 0 && d == m.zero }
 
-func (m *kdumpMemory) ranges() []Range   { return m.united() }
-func (m *kdumpMemory) extents() []Extent { return nil }
+// Ranges implements [physmem.Memory].
+func (m *kdumpMemory) Ranges() []physmem.Range { return m.united() }
 
-// readAt decompresses the pages of p.
-func (m *kdumpMemory) readAt(p []byte, pa uint64) (int, error) {
+// ReadAt implements [physmem.Memory]: it decompresses the pages of p.
+func (m *kdumpMemory) ReadAt(p []byte, off int64) (int, error) {
+	pa := binio.Uint64(off)
 	k := m.reader()
 	defer m.release(k)
 	n := 0
 	for n < len(p) {
-		page := pa / PageSize
+		page := pa / physmem.PageSize
 		if !m.present.Has(page) {
-			return n, m.present.hole(pa)
+			return n, m.present.Hole(pa)
 		}
 		if slot := page % kdumpKept; k.keptPage[slot] == page+1 {
-			got := copy(p[n:], k.kept[slot][pa%PageSize:])
+			got := copy(p[n:], k.kept[slot][pa%physmem.PageSize:])
 			n, pa = n+got, pa+uint64(got) //nolint:gosec // not negative
 			continue
 		}
 		left := uint64(len(p) - n)
-		behind := m.present.End(page, min((pa+left-1)/PageSize+1, page+kdumpBatch))
-		want := min(left, behind*PageSize-pa)
+		behind := m.present.End(page, min((pa+left-1)/physmem.PageSize+1, page+kdumpBatch))
+		want := min(left, behind*physmem.PageSize-pa)
 		got, err := m.readPages(k, p[n:][:want], pa, behind-page)
 		n += got
 		if err != nil {
@@ -126,7 +129,7 @@ func (m *kdumpMemory) release(k *kdumpReader) {
 
 // readPages fills p from pa on, which takes count pages, all present.
 func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int, error) {
-	at := m.descAt + m.described.Rank(pa/PageSize)*kdumpDescSize
+	at := m.descAt + m.described.Rank(pa/physmem.PageSize)*kdumpDescSize
 	raw := k.descs[:count*kdumpDescSize]
 	if err := m.read(raw, at); err != nil {
 		return 0, err
@@ -135,7 +138,7 @@ func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int
 	for len(raw) > 0 {
 		d := decodePageDesc(raw)
 		if m.isZero(d) {
-			part := min(len(p)-n, int(PageSize-pa%PageSize))
+			part := min(len(p)-n, int(physmem.PageSize-pa%physmem.PageSize))
 			clear(p[n:][:part])
 			n, pa, raw = n+part, pa+uint64(part), raw[kdumpDescSize:] //nolint:gosec // not negative
 			continue
@@ -182,9 +185,9 @@ func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err 
 // decodePart decompresses a page of which p wants what is from pa on, and
 // returns how many bytes it put there.
 func (k *kdumpReader) decodePart(p, src []byte, flags uint32, pa uint64) (int, error) {
-	page, within := pa/PageSize, pa%PageSize
-	if within == 0 && len(p) >= PageSize {
-		return PageSize, k.decode(p[:PageSize], src, flags)
+	page, within := pa/physmem.PageSize, pa%physmem.PageSize
+	if within == 0 && len(p) >= physmem.PageSize {
+		return physmem.PageSize, k.decode(p[:physmem.PageSize], src, flags)
 	}
 	slot := page % kdumpKept
 	k.keptPage[slot] = 0
@@ -199,10 +202,41 @@ func (k *kdumpReader) decodePart(p, src []byte, flags uint32, pa uint64) (int, e
 func (m *kdumpMemory) read(p []byte, off uint64) error {
 	at, ok := binio.Int64(off)
 	if !ok {
-		return &ReadError{Err: io.ErrUnexpectedEOF}
+		return &physmem.ReadError{Err: io.ErrUnexpectedEOF}
 	}
 	if err := binio.ReadFull(m.r, p, at); err != nil {
-		return &ReadError{Offset: m.place(off), Err: err}
+		return &physmem.ReadError{Offset: m.place(off), Err: err}
 	}
 	return nil
+}
+
+// NextData implements [physmem.DataFinder]: it passes over the pages that have the
+// descriptor of the page of zeros. What can't be read may hold anything.
+func (m *kdumpMemory) NextData(off int64) int64 {
+	pa := binio.Uint64(off)
+	return int64(max(pa, m.nextPage(pa/physmem.PageSize)*physmem.PageSize)) //nolint:gosec // at most 2^48, or off
+}
+
+// nextPage returns the first page from a page on that may hold something, at most
+// the end of the run that it lies in.
+func (m *kdumpMemory) nextPage(page uint64) uint64 {
+	if m.zero.size == 0 || !m.present.Has(page) {
+		return page
+	}
+	var batch [kdumpBatch * kdumpDescSize]byte
+	// The first one alone settles it for most pages.
+	for count := uint64(1); m.present.Has(page); count = kdumpBatch {
+		behind := m.present.End(page, page+count)
+		raw := batch[:(behind-page)*kdumpDescSize]
+		if m.read(raw, m.descAt+m.described.Rank(page)*kdumpDescSize) != nil {
+			return page
+		}
+		for ; len(raw) > 0; raw = raw[kdumpDescSize:] {
+			if !m.isZero(decodePageDesc(raw)) {
+				return page
+			}
+			page++
+		}
+	}
+	return page
 }

@@ -1,4 +1,4 @@
-package physmem
+package kdump
 
 import (
 	"bufio"
@@ -9,52 +9,54 @@ import (
 	"unsafe"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/internal/bitmap"
 )
 
 // openMemory reads the bitmap of the pages that are in the file. The first of
 // the two says what memory the machine had, the second what was saved.
 func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 	h := &f.hdr
-	half := uint64(h.BitmapBlocks) / 2 * PageSize
-	bitmapAt := (1+uint64(h.SubHdrSize))*PageSize + half
+	half := uint64(h.BitmapBlocks) / 2 * physmem.PageSize
+	bitmapAt := (1+uint64(h.SubHdrSize))*physmem.PageSize + half
 	pages := f.maxMapnr()
 	if room := half * 8; pages > room {
-		f.odd.add(OddityCount, f.place(uint64(unsafe.Offsetof(h.MaxMapnr))),
+		f.odd.Add(physmem.OddityCount, f.place(uint64(unsafe.Offsetof(h.MaxMapnr))),
 			"the header counts 0x%x page frames, its bitmap has 0x%x", pages, room)
 		pages = room
 	}
 	bytes := (pages + 7) / 8
-	if pages > maxPages {
-		return nil, &FormatError{
-			Format: FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.MaxMapnr))), Field: "header: max_mapnr",
-			Got: fmt.Sprintf("0x%x", pages), Want: fmt.Sprintf("at most 0x%x", uint64(maxPages)),
+	if pages > bitmap.MaxPages {
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.MaxMapnr))), Field: "header: max_mapnr",
+			Got: fmt.Sprintf("0x%x", pages), Want: fmt.Sprintf("at most 0x%x", uint64(bitmap.MaxPages)),
 		}
 	}
 	// What a flattened file describes may be larger than it is.
 	if !binio.Within(bitmapAt, bytes, f.size) || bytes > f.fileSize {
-		return nil, &FormatError{
-			Format: FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.BitmapBlocks))), Field: "header: bitmaps",
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.BitmapBlocks))), Field: "header: bitmaps",
 			Got: fmt.Sprintf("0x%x bytes at 0x%x", bytes, bitmapAt), Reason: fmt.Sprintf("the file ends at 0x%x", f.size),
-			Hint: hintIncomplete,
+			Hint: physmem.HintIncomplete,
 		}
 	}
-	set, err := readPageSet(f.r, int64(bitmapAt), pages, FormatKdump, f.place(bitmapAt)) //nolint:gosec // inside the file
+	set, err := bitmap.Read(f.r, int64(bitmapAt), pages, bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
 	if err != nil {
 		return nil, err
 	}
 	m := &kdumpMemory{
 		r: f.r, size: f.size, described: set, present: set, place: f.place,
-		descAt: (1 + uint64(h.SubHdrSize) + uint64(h.BitmapBlocks)) * PageSize,
+		descAt: (1 + uint64(h.SubHdrSize) + uint64(h.BitmapBlocks)) * physmem.PageSize,
 	}
 	m.readers = make(chan *kdumpReader, kdumpReaders)
 	if err := f.leaveOutMissing(m); err != nil {
 		return nil, err
 	}
-	m.united = sync.OnceValue(m.present.ranges)
+	m.united = sync.OnceValue(m.present.Ranges)
 	if m.present.Count() == 0 {
-		return nil, &FormatError{
-			Format: FormatKdump, Field: "pages", Offset: f.place(bitmapAt),
-			Reason: "none is in the file", Hint: hintIncomplete,
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatKdump, Field: "pages", Offset: f.place(bitmapAt),
+			Reason: "none is in the file", Hint: physmem.HintIncomplete,
 		}
 	}
 	return m, nil
@@ -90,7 +92,7 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 	if err := m.dropMissing(); err != nil {
 		return err
 	}
-	f.odd.add(OddityTruncated, 0, "the dump is incomplete: %s; 0x%x of 0x%x pages are missing",
+	f.odd.Add(physmem.OddityTruncated, 0, "the dump is incomplete: %s; 0x%x of 0x%x pages are missing",
 		why, m.described.Count()-m.present.Count(), m.described.Count())
 	return nil
 }
@@ -101,15 +103,15 @@ func (m *kdumpMemory) dataAt() uint64 { return m.descAt + m.described.Count()*kd
 // findZeroPage looks for the page of zeros that QEMU and makedumpfile write
 // first, as it is, for all pages of zeros.
 func (m *kdumpMemory) findZeroPage() error {
-	d := pageDesc{off: m.dataAt(), size: PageSize}
+	d := pageDesc{off: m.dataAt(), size: physmem.PageSize}
 	if !d.plausible(m.size) {
 		return nil
 	}
-	b := make([]byte, PageSize)
+	b := make([]byte, physmem.PageSize)
 	if err := m.read(b, d.off); err != nil {
 		return err
 	}
-	if allZero(b) {
+	if binio.IsZero(b) {
 		m.zero = d
 	}
 	return nil
@@ -150,12 +152,12 @@ func (m *kdumpMemory) dropMissing() error {
 		failed error
 		dataAt = m.dataAt()
 	)
-	m.present = newPageSet(m.described.Filter(func(_, rank uint64) bool {
+	m.present = bitmap.Of(m.described.Filter(func(_, rank uint64) bool {
 		if failed != nil || rank >= have {
 			return false
 		}
 		if _, err := io.ReadFull(r, b[:]); err != nil {
-			failed = &ReadError{Offset: m.place(m.descAt + rank*kdumpDescSize), Err: err}
+			failed = &physmem.ReadError{Offset: m.place(m.descAt + rank*kdumpDescSize), Err: err}
 			return false
 		}
 		d := decodePageDesc(b[:])
@@ -174,5 +176,5 @@ func (m *kdumpMemory) implausible(d pageDesc) error {
 
 // bad is the error for a page whose data cannot be used.
 func (m *kdumpMemory) bad(d pageDesc, err error) error {
-	return &ReadError{Offset: m.place(d.off), Err: fmt.Errorf("%s: page data: %w", FormatKdump, err)}
+	return &physmem.ReadError{Offset: m.place(d.off), Err: fmt.Errorf("%s: page data: %w", physmem.FormatKdump, err)}
 }

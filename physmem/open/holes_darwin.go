@@ -1,4 +1,4 @@
-package physmem
+package open
 
 // seekData is SEEK_DATA of lseek(2).
 const seekData = 4

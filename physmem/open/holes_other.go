@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package physmem
+package open
 
-// NextData implements [DataFinder]: holes are not known here.
-func (f diskFile) NextData(off int64) int64 { return off }
+// NextData implements [physmem.DataFinder]: holes are not known here.
+func (s *FileSource) NextData(off int64) int64 { return off }

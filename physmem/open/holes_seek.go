@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package physmem
+package open
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// NextData implements [DataFinder].
-func (f diskFile) NextData(off int64) int64 {
-	next, err := f.Seek(off, seekData)
+// NextData implements [physmem.DataFinder].
+func (s *FileSource) NextData(off int64) int64 {
+	next, err := s.Seek(off, seekData)
 	switch {
 	case err == nil:
 		return next
@@ -18,7 +18,7 @@ func (f diskFile) NextData(off int64) int64 {
 		return off // this file system does not tell
 	}
 	// No data from off on. If the file has become shorter, the read shall fail.
-	end, err := f.Seek(0, io.SeekEnd)
+	end, err := s.Seek(0, io.SeekEnd)
 	if err != nil {
 		return off
 	}

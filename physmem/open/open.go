@@ -1,43 +1,34 @@
-package physmem
+// Package open opens a file that holds the memory of a virtual machine, whatever
+// the container: it has the ordered list of the formats that are read, to which a
+// caller may add, and names what is recognised and not read.
+package open
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"slices"
+
+	"windmp/physmem"
+	"windmp/physmem/kdump"
+	"windmp/physmem/raw"
+	"windmp/physmem/vmcore"
+	"windmp/physmem/windump"
 )
 
-// A probe is one format's opener. It returns a declined error for a file of
-// another format; any other error is final.
-type probe struct {
-	format Format
-	open   func(r io.ReaderAt, size int64) (*content, error)
+// openers returns the formats that are recognised, in the order in which they are
+// tried. One that has no signature, such as raw memory, must not be in it: it
+// would claim everything.
+func openers() []physmem.Opener {
+	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener()}
 }
 
-// declined is the reason why a file is not of a format.
-type declined string
-
-func (d declined) Error() string { return string(d) }
-
-// probes returns the formats in the order in which they are tried. A format
-// that has no signature, such as raw memory, must not be in it: it would claim
-// everything.
-func probes() []probe {
-	return []probe{
-		{FormatELF, openELF},
-		{FormatDMP, openDMP},
-		{FormatKdump, openKdump},
-	}
-}
-
-// Open opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
+// File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
 // is enough. It wants a regular file or a block device. The Image must be
-// closed.
-func Open(path string) (*Image, error) { return OpenWith(path, Options{}) }
-
-// OpenWith is Open with options; ones that make no sense are an *OptionError.
-func OpenWith(path string, opt Options) (*Image, error) {
+// closed. The errors are those of [Source], [NewFile], and what the system says.
+func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
 	// Opening a FIFO would wait for a writer, so it is refused before.
 	info, err := os.Stat(path)
 	if err != nil {
@@ -50,12 +41,15 @@ func OpenWith(path string, opt Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := openFile(f, opt)
+	src, err := NewFile(f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
-	m.closer = f
-	return m, nil
+	m, err := Source(ctx, src, opt)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), src.Close())
+	}
+	return m.WithCloser(src), nil
 }
 
 // openable refuses what cannot be read at any offset, or has no end.
@@ -77,47 +71,53 @@ func openable(path string, mode fs.FileMode) error {
 	default:
 		what = "not a regular file"
 	}
-	return fmt.Errorf("%s: %w", path, &UnsupportedError{
+	return fmt.Errorf("%s: %w", path, &physmem.UnsupportedError{
 		What: what,
 		Hint: "save the memory image to a regular file first",
 	})
 }
 
-// openFile opens an image in a file that is open already.
-func openFile(f *os.File, opt Options) (*Image, error) {
-	// A block device's Stat says size 0; its end is found by seeking there.
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	return NewWith(FindData(f), size, opt)
-}
-
-// New opens a memory image of size bytes in r, which stays the caller's and
-// must allow concurrent reads, as io.ReaderAt wants, while the Image is used.
+// Source opens the memory image in src, which stays the caller's to close and must
+// not be closed while the Image is used. The context is that of opening: reads of
+// the Image go on when it is over.
 //
-// A file that no format claims gives an *UnknownFormatError; one that is
-// recognised and not read here an *UnsupportedError; one that is malformed
-// beyond use a *FormatError.
-func New(r io.ReaderAt, size int64) (*Image, error) { return NewWith(r, size, Options{}) }
-
-// NewWith is New with options; ones that make no sense are an *OptionError.
-func NewWith(r io.ReaderAt, size int64, opt Options) (*Image, error) {
-	if err := opt.Check(); err != nil {
+// A file that no format claims gives a *physmem.UnknownFormatError; one that is
+// recognised and not read here a *physmem.UnsupportedError; one that is malformed
+// beyond use a *physmem.FormatError; options that make no sense a
+// *physmem.OptionError.
+func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Image, error) {
+	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
-	var tried []Refusal
-	for _, p := range opt.probes() {
-		c, err := p.open(r, size)
-		if err == nil {
-			c.format = p.format
-			return &Image{size: size, content: *c}, nil
+	if opt.Format == physmem.FormatRaw && src.Size() <= 0 {
+		return nil, unrecognised(src, nil)
+	}
+	var tried []physmem.Refusal
+	for _, o := range opt.openers() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		var reason declined
-		if !errors.As(err, &reason) {
+		c, err := o.Open(ctx, src)
+		if err == nil {
+			return physmem.NewImage(o.Format, src, c), nil
+		}
+		reason, ok := physmem.WhyNotMine(err)
+		if !ok {
 			return nil, err
 		}
-		tried = append(tried, Refusal{Format: p.format, Reason: string(reason)})
+		tried = append(tried, physmem.Refusal{Format: o.Format, Reason: reason})
 	}
-	return nil, unrecognised(r, size, tried)
+	return nil, unrecognised(src, tried)
+}
+
+// openers returns the openers of the formats that the options allow.
+func (o Options) openers() []physmem.Opener {
+	list := slices.Concat(o.Openers, openers())
+	switch o.Format {
+	case "":
+		return list
+	case physmem.FormatRaw:
+		list = append(list, raw.Opener(o.Holes, looksLike))
+	}
+	return slices.DeleteFunc(list, func(x physmem.Opener) bool { return x.Format != o.Format })
 }

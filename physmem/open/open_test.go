@@ -1,4 +1,4 @@
-package physmem_test
+package open_test
 
 import (
 	"os"
@@ -10,14 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "guest.vmcore")
-	file := twoBlocks(1).build()
+	file := fixture.Sample(t, "live-2cpu.vmcore.gz")
 	require.NoError(t, os.WriteFile(path, file, 0o400)) // as QEMU makes it
-	m, err := physmem.Open(path)
+	m, err := open.File(t.Context(), path, open.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, int64(len(file)), m.FileSize())
 	_, err = m.ReadAt(make([]byte, 0x1000), 0x1000)
@@ -27,12 +30,18 @@ func TestOpen(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 
 	// A file that shrinks while it is open.
-	m, err = physmem.Open(path)
+	m, err = open.File(t.Context(), path, open.Options{})
 	require.NoError(t, err)
 	defer m.Close()
 	require.NoError(t, os.Chmod(path, 0o600))
-	require.NoError(t, os.Truncate(path, int64(len(file)-0x2000)))
-	_, err = m.ReadAt(make([]byte, 0x1000), 0x12000)
+	require.NoError(t, os.Truncate(path, int64(len(file)-0x4000)))
+	var last physmem.Extent
+	for e := range m.Extents(0) {
+		if e.Offset >= last.Offset {
+			last = e
+		}
+	}
+	_, err = m.ReadAt(make([]byte, 0x1000), int64(last.End()-0x1000))
 	var re *physmem.ReadError
 	require.ErrorAs(t, err, &re)
 	assert.Contains(t, err.Error(), "unexpected EOF")
@@ -41,20 +50,20 @@ func TestOpen(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_, err := physmem.Open(filepath.Join(dir, "nothing"))
+	_, err := open.File(t.Context(), filepath.Join(dir, "nothing"), open.Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
-	_, err = physmem.Open(dir)
+	_, err = open.File(t.Context(), dir, open.Options{})
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
 	assert.Contains(t, err.Error(), "a directory, not a file")
 
 	text := filepath.Join(dir, "a.txt")
 	require.NoError(t, os.WriteFile(text, []byte("hello\n"), 0o600))
-	_, err = physmem.Open(text)
+	_, err = open.File(t.Context(), text, open.Options{})
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 	assert.True(t, strings.HasPrefix(err.Error(), text+": "), "the error names the file")
 
 	if _, err := os.Stat("/dev/null"); err == nil {
-		_, err = physmem.Open("/dev/null")
+		_, err = open.File(t.Context(), "/dev/null", open.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
 		assert.Contains(t, err.Error(), "a character device")
 	}
@@ -82,7 +91,7 @@ func TestUnrecognised(t *testing.T) {
 		"vhdxfile":                       "a VHDX disk image",
 		"\x7fELF\x02\x01\x01\x00cut off": "", // malformed, see below
 	} {
-		m, err := openBytes([]byte(head))
+		m, err := physmemtest.Open([]byte(head))
 		require.Nil(t, m)
 		if want == "" {
 			var fe *physmem.FormatError
@@ -103,7 +112,7 @@ func TestUnknown(t *testing.T) {
 		strings.Repeat("\x00", 999): "zeros, or raw memory",
 		"\x01\x02\x03\xff\xfe":      "not elf: no ELF signature at its start",
 	} {
-		m, err := openBytes([]byte(file))
+		m, err := physmemtest.Open([]byte(file))
 		require.Nil(t, m)
 		require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 		require.NotErrorIs(t, err, physmem.ErrUnsupported)
@@ -113,7 +122,7 @@ func TestUnknown(t *testing.T) {
 		require.NotEmpty(t, ue.Tried)
 		assert.Equal(t, physmem.FormatELF, ue.Tried[0].Format)
 	}
-	_, err := openBytes(nil)
+	_, err := physmemtest.Open(nil)
 	assert.Contains(t, err.Error(), "not a memory image that is known here: it looks like an empty file; "+
 		"not elf: no ELF signature at its start; ")
 	assert.Contains(t, err.Error(), "; the dump was not written; look for the error where it was made")

@@ -1,6 +1,6 @@
 //go:build unix
 
-package physmem_test
+package open_test
 
 import (
 	"path/filepath"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // TestOpenPipe must not wait for a writer.
@@ -18,7 +19,7 @@ func TestOpenPipe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
-	_, err := physmem.Open(path)
+	_, err := open.File(t.Context(), path, open.Options{})
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
 	assert.Contains(t, err.Error(), "a pipe, which can be read only once and in order")
 }

@@ -1,96 +1,60 @@
-package physmem
+package open
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"windmp/internal/binio"
+	"windmp/physmem"
 )
 
-// Options say what the file itself does not. The zero value is what Open and
-// New use: the format is recognised.
+// Options say what the file itself does not. The zero value recognises the format.
 type Options struct {
 	// Format is the format that the file must have; empty means to recognise
-	// it. FormatRaw is never recognised, it has to be given.
-	Format Format
+	// it. physmem.FormatRaw is never recognised, it has to be given.
+	Format physmem.Format
 	// Holes are physical addresses that a file of raw memory leaves out, such as
 	// [0xc0000000, 0x100000000) of a PC with more memory than fits below: what
 	// follows in the file is the memory behind the hole. Bounds are multiples of
-	// PageSize; holes behind the end of memory mean nothing. See RawHoles.
-	Holes []Range
+	// physmem.PageSize; holes behind the end of memory mean nothing. See
+	// raw.Holes.
+	Holes []physmem.Range
+	// Openers are further formats, which are tried before those of this package.
+	Openers []physmem.Opener
 }
 
-// An OptionError is an option that makes no sense.
-type OptionError struct {
-	Option string // "format" or "holes"
-	Reason string
-}
-
-func (e *OptionError) Error() string { return e.Option + ": " + e.Reason }
-
-// maxHoles caps Options.Holes; machines have one or two.
-const maxHoles = 1 << 10
-
-// Check returns an *OptionError if the options make no sense for any file.
-func (o Options) Check() error {
-	if o.Format != "" && !slices.Contains(Formats(), o.Format) {
-		return &OptionError{Option: "format", Reason: fmt.Sprintf("%q is not one of %s", string(o.Format), joinFormats())}
+// Validate returns a *physmem.OptionError if the options make no sense for any
+// file.
+func (o Options) Validate() error {
+	known := o.formats()
+	if o.Format != "" && !slices.Contains(known, o.Format) {
+		return &physmem.OptionError{Option: "format", Reason: fmt.Sprintf("%q is not one of %s", string(o.Format), join(known))}
 	}
-	refuse := func(format string, args ...any) error {
-		return &OptionError{Option: "holes", Reason: fmt.Sprintf(format, args...)}
-	}
-	if len(o.Holes) > 0 && o.Format != FormatRaw {
-		return refuse("only raw memory has holes that are given; its format is %s", FormatRaw)
-	}
-	if len(o.Holes) > maxHoles {
-		return refuse("%d of them, at most %d", len(o.Holes), maxHoles)
-	}
-	for _, h := range o.Holes {
-		end, ok := binio.Sum(h.Start, h.Size)
-		switch {
-		case !ok || h.Size == 0 || end > maxPhysAddr:
-			return refuse("0x%x bytes from 0x%x are no range of physical memory", h.Size, h.Start)
-		case h.Start%PageSize != 0 || h.Size%PageSize != 0:
-			return refuse("%v does not begin and end at a page", h)
+	if len(o.Holes) > 0 && o.Format != physmem.FormatRaw {
+		return &physmem.OptionError{
+			Option: "holes",
+			Reason: fmt.Sprintf("only raw memory has holes that are given; its format is %s", physmem.FormatRaw),
 		}
 	}
-	if a, b, found := overlap(o.Holes); found {
-		return refuse("%v and %v overlap", a, b)
-	}
-	return nil
+	return physmem.CheckHoles(o.Holes)
 }
 
-// Formats returns all formats, those that are recognised first, in the order in
-// which they are tried.
-func Formats() []Format {
-	var list []Format
-	for _, p := range probes() {
-		list = append(list, p.format)
+// Formats returns the formats that are read here, those that are recognised first,
+// in the order in which they are tried.
+func Formats() []physmem.Format { return Options{}.formats() }
+
+func (o Options) formats() []physmem.Format {
+	var list []physmem.Format
+	for _, x := range slices.Concat(o.Openers, openers()) {
+		list = append(list, x.Format)
 	}
-	return append(list, FormatRaw)
+	return append(list, physmem.FormatRaw)
 }
 
-func joinFormats() string {
-	formats := Formats()
+func join(formats []physmem.Format) string {
 	s := make([]string, 0, len(formats))
 	for _, f := range formats {
 		s = append(s, string(f))
 	}
 	return strings.Join(s, ", ")
-}
-
-// probes returns the openers of the formats that the options allow.
-func (o Options) probes() []probe {
-	if o.Format == FormatRaw {
-		return []probe{{FormatRaw, func(r io.ReaderAt, size int64) (*content, error) {
-			return openRaw(r, size, o.Holes)
-		}}}
-	}
-	list := probes()
-	if o.Format == "" {
-		return list
-	}
-	return slices.DeleteFunc(list, func(p probe) bool { return p.format != o.Format })
 }

@@ -1,11 +1,11 @@
-package physmem
+package open
 
 import (
 	"bytes"
-	"io"
-	"unicode/utf8"
+	"debug/elf"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
 )
 
 // A magic is a file that is worth recognising although nothing here reads it:
@@ -62,24 +62,42 @@ var magics = []magic{
 // sniffSize covers the farthest magic.
 const sniffSize = 0x200
 
-// unrecognised returns the error for a file that no probe wanted.
-func unrecognised(r io.ReaderAt, size int64, tried []Refusal) error {
-	if size <= 0 {
-		return &UnknownFormatError{Looks: "an empty file", Hint: "the dump was not written; look for the error where it was made", Tried: tried}
+// ownMagics are the signatures of the formats that are recognised.
+var ownMagics = []magic{
+	{bytes: elf.ELFMAG, what: "an ELF file"},
+	{bytes: "PAGEDU64", what: "a Windows crash dump"},
+	{bytes: "PAGEDUMP", what: "a Windows crash dump of a 32-bit system"},
+	{bytes: "KDUMP   ", what: "a kdump-compressed dump"},
+	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
+}
+
+// head returns the beginning of a file, as far as a magic may reach.
+func head(src physmem.Source) ([]byte, error) {
+	b := make([]byte, min(src.Size(), sniffSize))
+	if err := binio.ReadFull(src, b, 0); err != nil {
+		return nil, &physmem.ReadError{Err: err}
 	}
-	head := make([]byte, min(size, sniffSize))
-	if err := binio.ReadFull(r, head, 0); err != nil {
-		return &ReadError{Err: err}
+	return b, nil
+}
+
+// unrecognised returns the error for a file that no opener wanted.
+func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
+	if src.Size() <= 0 {
+		return &physmem.UnknownFormatError{Looks: "an empty file", Hint: "the dump was not written; look for the error where it was made", Tried: tried}
 	}
-	if m, ok := magicOf(head); ok {
-		return &UnsupportedError{What: m.what, Hint: m.hint}
+	b, err := head(src)
+	if err != nil {
+		return err
 	}
-	e := &UnknownFormatError{Tried: tried}
+	if m, ok := magicOf(b); ok {
+		return &physmem.UnsupportedError{What: m.what, Hint: m.hint}
+	}
+	e := &physmem.UnknownFormatError{Tried: tried}
 	switch {
-	case allZero(head):
+	case binio.IsZero(b):
 		e.Looks = "zeros, or raw memory"
 		e.Hint = "raw memory is read with --format=raw; an ELF dump of the guest also has its registers"
-	case isText(head):
+	case binio.IsText(b):
 		e.Looks = "text"
 	}
 	return e
@@ -95,20 +113,21 @@ func magicOf(head []byte) (magic, bool) {
 	return magic{}, false
 }
 
-func allZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
-
-// isText reports whether b is UTF-8 without control characters other than
-// white space. The last rune may be cut.
-func isText(b []byte) bool {
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n == 1 {
-			return len(b) < utf8.UTFMax && !utf8.FullRune(b)
-		}
-		if r < ' ' && r != '\n' && r != '\r' && r != '\t' {
-			return false
-		}
-		b = b[n:]
+// looksLike returns what a file that is said to be raw memory begins like, empty
+// for nothing that is known.
+func looksLike(src physmem.Source) (string, error) {
+	b, err := head(src)
+	if err != nil {
+		return "", err
 	}
-	return true
+	// Two bytes are in memory by chance.
+	if m, ok := magicOf(b); ok && len(m.bytes) > 2 {
+		return m.what, nil
+	}
+	for _, m := range ownMagics {
+		if bytes.HasPrefix(b, []byte(m.bytes)) {
+			return m.what, nil
+		}
+	}
+	return "", nil
 }

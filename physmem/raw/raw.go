@@ -1,58 +1,80 @@
-package physmem
+// Package raw opens physical memory without any structure: the file offset is the
+// physical address, but for the holes, which the file leaves out.
+package raw
 
 import (
-	"bytes"
-	"cmp"
-	"debug/elf"
+	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/extents"
 )
 
-// openRaw opens physical memory without any structure: the file offset is the
-// physical address, but for the holes, which the file leaves out.
-func openRaw(r io.ReaderAt, size int64, holes []Range) (*content, error) {
-	if size <= 0 {
-		return nil, unrecognised(r, size, nil)
-	}
-	f := &rawFile{r: r, size: binio.Uint64(size)}
-	if err := f.warn(); err != nil {
-		return nil, err
-	}
-	return f.content(holes)
+// Opener returns the opener of raw memory with holes that were checked
+// ([physmem.CheckHoles]). It takes every file that is not empty, so it must be asked
+// for. looks returns what else a file begins like, empty if it begins like nothing
+// that is known.
+func Opener(holes []physmem.Range, looks func(src physmem.Source) (string, error)) physmem.Opener {
+	return physmem.Opener{Format: physmem.FormatRaw, Open: func(_ context.Context, src physmem.Source) (*physmem.Container, error) {
+		if src.Size() <= 0 {
+			return nil, physmem.NotMine("it is empty")
+		}
+		what, err := looks(src)
+		if err != nil {
+			return nil, err
+		}
+		f := &rawFile{src: src, size: binio.Uint64(src.Size())}
+		if what != "" {
+			// It may be right all the same: nothing keeps such bytes from lying at
+			// address 0.
+			f.odd.Add(physmem.OddityForced, 0, "the file begins like %s and is read as raw memory because that was asked for", what)
+		}
+		return f.container(holes)
+	}}
 }
 
 // rawFile is a file of raw memory.
 type rawFile struct {
-	r    io.ReaderAt
+	src  physmem.Source
 	size uint64
-	odd  oddities
+	odd  physmem.Oddities
 }
 
-// content lays the file out around holes, which must be checked.
-func (f *rawFile) content(holes []Range) (*content, error) {
-	holes = normalize(holes)
+// memory is raw memory. It is a [physmem.HoleTaker].
+type memory struct {
+	*extents.Memory
+	file *rawFile
+}
+
+// WithHoles implements [physmem.HoleTaker].
+func (m *memory) WithHoles(holes []physmem.Range) (*physmem.Container, error) {
+	return m.file.container(holes)
+}
+
+// container lays the file out around holes.
+func (f *rawFile) container(holes []physmem.Range) (*physmem.Container, error) {
+	holes = physmem.Normalize(holes)
 	list, used := layAround(f.size, holes)
-	if end := list[len(list)-1].End(); end > maxPhysAddr {
-		return nil, &FormatError{
-			Format: FormatRaw, Field: "file size", Got: fmt.Sprintf("memory up to 0x%x", end),
+	if end := list[len(list)-1].End(); end > physmem.MaxAddress {
+		return nil, &physmem.FormatError{
+			Format: physmem.FormatRaw, Field: "file size", Got: fmt.Sprintf("memory up to 0x%x", end),
 			Reason: "above the 52 bits of x86 physical memory",
 		}
 	}
-	c := &content{mem: newFlat(f.r, list), raw: f, oddities: f.odd.all()}
-	c.describe = fmt.Sprintf("raw memory of 0x%x bytes", f.size)
+	c := &physmem.Container{Memory: &memory{extents.New(f.src, list), f}, Oddities: f.odd.All()}
+	c.Description = fmt.Sprintf("raw memory of 0x%x bytes", f.size)
 	if len(used) > 0 {
-		c.describe += ", without " + joinRanges(used)
+		c.Description += ", without " + joinRanges(used)
 	}
 	return c, nil
 }
 
 // layAround lays size bytes around sorted, disjoint holes, and returns the
 // holes that lie below the end of memory.
-func layAround(size uint64, holes []Range) (list []Extent, used []Range) {
+func layAround(size uint64, holes []physmem.Range) (list []physmem.Extent, used []physmem.Range) {
 	var at, off uint64 // physical address and file offset
 	for i := 0; off < size; i++ {
 		n := size - off
@@ -61,7 +83,7 @@ func layAround(size uint64, holes []Range) (list []Extent, used []Range) {
 		}
 		if n > 0 {
 			start, _ := binio.Int64(off) // below size, an int64
-			list = append(list, Extent{Range: Range{Start: at, Size: n}, Offset: start})
+			list = append(list, physmem.Extent{Range: physmem.Range{Start: at, Size: n}, Offset: start})
 		}
 		at, off = at+n, off+n
 		if i < len(holes) && off < size {
@@ -72,7 +94,7 @@ func layAround(size uint64, holes []Range) (list []Extent, used []Range) {
 	return list, used
 }
 
-func joinRanges(list []Range) string {
+func joinRanges(list []physmem.Range) string {
 	s := make([]string, 0, len(list))
 	for _, r := range list {
 		s = append(s, r.String())
@@ -80,72 +102,22 @@ func joinRanges(list []Range) string {
 	return strings.Join(s, ", ")
 }
 
-// ownMagics are the signatures of the formats that are recognised.
-var ownMagics = []magic{
-	{bytes: elf.ELFMAG, what: "an ELF file"},
-	{bytes: "PAGEDU64", what: "a Windows crash dump"},
-	{bytes: "PAGEDUMP", what: "a Windows crash dump of a 32-bit system"},
-	{bytes: "KDUMP   ", what: "a kdump-compressed dump"},
-	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
-}
-
-// warn notes a file that begins as another format does. It may be right all
-// the same: nothing keeps such bytes from lying at address 0.
-func (f *rawFile) warn() error {
-	head := make([]byte, min(f.size, sniffSize))
-	if err := binio.ReadFull(f.r, head, 0); err != nil {
-		return &ReadError{Err: err}
-	}
-	what := ""
-	for _, m := range ownMagics {
-		if bytes.HasPrefix(head, []byte(m.bytes)) {
-			what = m.what
-		}
-	}
-	// Two bytes are in memory by chance.
-	if m, ok := magicOf(head); ok && len(m.bytes) > 2 {
-		what = m.what
-	}
-	if what != "" {
-		f.odd.add(OddityForced, 0, "the file begins like %s and is read as raw memory because that was asked for", what)
-	}
-	return nil
-}
-
-// WithHoles returns the raw memory m with other holes, on the same file, which
-// stays m's to close. The error is an *OptionError if the holes are none or m
-// is of another format.
-func (m *Image) WithHoles(holes []Range) (*Image, error) {
-	if m.raw == nil {
-		return nil, &OptionError{Option: "holes", Reason: fmt.Sprintf("a file of format %s says itself where its memory is", m.format)}
-	}
-	if err := (Options{Format: FormatRaw, Holes: holes}).Check(); err != nil {
-		return nil, err
-	}
-	c, err := m.raw.content(holes)
-	if err != nil {
-		return nil, err
-	}
-	c.format = FormatRaw
-	return &Image{size: m.size, content: *c}, nil
-}
-
-// A RawHole is a supposed hole of raw memory.
-type RawHole struct {
-	Range
+// A Hole is a supposed hole of raw memory.
+type Hole struct {
+	physmem.Range
 	Why string
 }
 
 // end4G is where PCs go on with the memory that the devices below displaced.
 const end4G = 1 << 32
 
-// rawHoles are the holes that machines are known to leave for devices below
+// knownHoles are the holes that machines are known to leave for devices below
 // 4 GiB, the more usual ones first. least is the memory size from which on they
 // do. Sources: QEMU hw/i386/pc_piix.c and pc_q35.c (3.5 and 2.75 GiB of memory
 // and more are split at 3 and 2 GiB); VMware's .vmem files as Volatility reads
 // them; VirtualBox VMM/VMMR3/PGM (MM_RAM_HOLE_SIZE_DEFAULT, 512 MiB); Xen
 // hvm_info_table.h (HVM_BELOW_4G_RAM_END); Hyper-V's low memory gap of 128 MiB.
-var rawHoles = []struct {
+var knownHoles = []struct {
 	start, least uint64
 	why          string
 }{
@@ -157,28 +129,16 @@ var rawHoles = []struct {
 	{0xb0000000, 0xb0000000, "QEMU's q35 machine before 2.0"},
 }
 
-// RawHoles proposes holes for raw memory of size bytes, the more usual ones
+// Holes proposes holes for raw memory of size bytes, the more usual ones
 // first: none where all of it fits below every machine's hole. Each is only
 // right if the guest's own structures are in order with it; without a hole is
 // another possibility, as some programs write zeros for it.
-func RawHoles(size uint64) []RawHole {
-	var list []RawHole
-	for _, h := range rawHoles {
+func Holes(size uint64) []Hole {
+	var list []Hole
+	for _, h := range knownHoles {
 		if size > h.start && size >= h.least {
-			list = append(list, RawHole{Range: span(h.start, end4G), Why: h.why})
+			list = append(list, Hole{Range: physmem.Span(h.start, end4G), Why: h.why})
 		}
 	}
 	return slices.Clip(list)
-}
-
-// overlap returns two of the ranges that overlap, if there are such.
-func overlap(ranges []Range) (a, b Range, found bool) {
-	sorted := slices.Clone(ranges)
-	slices.SortFunc(sorted, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
-	for i := 1; i < len(sorted); i++ {
-		if sorted[i].Start < sorted[i-1].End() {
-			return sorted[i-1], sorted[i], true
-		}
-	}
-	return Range{}, Range{}, false
 }

@@ -1,4 +1,4 @@
-package physmem_test
+package raw_test
 
 import (
 	"bytes"
@@ -12,11 +12,14 @@ import (
 
 	"windmp/internal/coretest"
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
+	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
+	"windmp/physmem/raw"
 )
 
 func openRaw(file []byte, holes ...physmem.Range) (*physmem.Image, error) {
-	return physmem.NewWith(bytes.NewReader(file), int64(len(file)), physmem.Options{Format: physmem.FormatRaw, Holes: holes})
+	return physmemtest.OpenReader(bytes.NewReader(file), int64(len(file)), open.Options{Format: physmem.FormatRaw, Holes: holes})
 }
 
 func TestRaw(t *testing.T) {
@@ -29,30 +32,30 @@ func TestRaw(t *testing.T) {
 		want  ranges
 		text  string
 	}{
-		{"no hole", 0x5000, nil, ranges{{0, 0x5000}}, "raw memory of 0x5000 bytes"},
-		{"part of a page", 0x123, nil, ranges{{0, 0x123}}, "raw memory of 0x123 bytes"},
+		{"no hole", 0x5000, nil, ranges{{Start: 0, Size: 0x5000}}, "raw memory of 0x5000 bytes"},
+		{"part of a page", 0x123, nil, ranges{{Start: 0, Size: 0x123}}, "raw memory of 0x123 bytes"},
 		{
 			"a hole", 0x5000,
-			ranges{{0x2000, 0x1000}},
-			ranges{{0, 0x2000}, {0x3000, 0x3000}},
+			ranges{{Start: 0x2000, Size: 0x1000}},
+			ranges{{Start: 0, Size: 0x2000}, {Start: 0x3000, Size: 0x3000}},
 			"raw memory of 0x5000 bytes, without [0x2000, 0x3000)",
 		},
 		{
 			"two, not in order", 0x10000,
-			ranges{{0x100000000, 0x8000}, {0x1000, 0xffff1000}, {0x100009000, 0x1000}},
-			ranges{{0, 0x1000}, {0xffff2000, 0xe000}, {0x100008000, 0x1000}},
+			ranges{{Start: 0x100000000, Size: 0x8000}, {Start: 0x1000, Size: 0xffff1000}, {Start: 0x100009000, Size: 0x1000}},
+			ranges{{Start: 0, Size: 0x1000}, {Start: 0xffff2000, Size: 0xe000}, {Start: 0x100008000, Size: 0x1000}},
 			"raw memory of 0x10000 bytes, without [0x1000, 0xffff2000), [0x100000000, 0x100008000)",
 		},
-		{"a hole at 0", 0x2000, ranges{{0, 0x100000}}, ranges{{0x100000, 0x2000}}, "raw memory of 0x2000 bytes, without [0x0, 0x100000)"},
-		{"a hole at the end", 0x2000, ranges{{0x2000, 0x1000}}, ranges{{0, 0x2000}}, "raw memory of 0x2000 bytes"},
-		{"a hole behind the end", 0x2000, ranges{{0xc0000000, 0x40000000}}, ranges{{0, 0x2000}}, "raw memory of 0x2000 bytes"},
-		{"adjacent holes", 0x2000, ranges{{0x1000, 0x1000}, {0x2000, 0x1000}}, ranges{{0, 0x1000}, {0x3000, 0x1000}}, ""},
+		{"a hole at 0", 0x2000, ranges{{Start: 0, Size: 0x100000}}, ranges{{Start: 0x100000, Size: 0x2000}}, "raw memory of 0x2000 bytes, without [0x0, 0x100000)"},
+		{"a hole at the end", 0x2000, ranges{{Start: 0x2000, Size: 0x1000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 0x2000 bytes"},
+		{"a hole behind the end", 0x2000, ranges{{Start: 0xc0000000, Size: 0x40000000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 0x2000 bytes"},
+		{"adjacent holes", 0x2000, ranges{{Start: 0x1000, Size: 0x1000}, {Start: 0x2000, Size: 0x1000}}, ranges{{Start: 0, Size: 0x1000}, {Start: 0x3000, Size: 0x1000}}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			var file []byte
 			for _, r := range tc.want {
-				file = append(file, pattern(r.Start, r.Size)...)
+				file = append(file, fixture.Pattern(r.Start, r.Size)...)
 			}
 			require.Len(t, file, int(tc.size))
 			m, err := openRaw(file, tc.holes...)
@@ -64,36 +67,26 @@ func TestRaw(t *testing.T) {
 			if tc.text != "" {
 				assert.Equal(t, tc.text, m.Describe())
 			}
-			require.NoError(t, physmemtest.Test(m, tc.want, patternAt))
+			require.NoError(t, physmemtest.Test(m, tc.want, fixture.PatternAt))
 		})
 	}
 }
 
 func TestRawSample(t *testing.T) {
 	t.Parallel()
-	truth, err := openBytes(sample(t, "live-2cpu.vmcore.gz"))
+	truth, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
 	file, holes := coretest.Raw(t, truth)
 	m, err := openRaw(file, holes...)
 	require.NoError(t, err)
-	assertSameMemory(t, truth, m)
-}
-
-// assertSameMemory compares all that two images hold.
-func assertSameMemory(t *testing.T, want, got *physmem.Image) {
-	t.Helper()
-	require.Equal(t, want.Ranges(), got.Ranges())
-	w, g := coretest.Memory(t, want), coretest.Memory(t, got)
-	for i := range w {
-		require.True(t, bytes.Equal(w[i], g[i]), "%v", want.Ranges()[i])
-	}
+	fixture.AssertSameMemory(t, truth, m)
 }
 
 // TestRawIsNeverGuessed: without the option no file is raw memory.
 func TestRawIsNeverGuessed(t *testing.T) {
 	t.Parallel()
-	for _, file := range [][]byte{make([]byte, 0x2000), pattern(0, 0x2000)} {
-		_, err := openBytes(file)
+	for _, file := range [][]byte{make([]byte, 0x2000), fixture.Pattern(0, 0x2000)} {
+		_, err := physmemtest.Open(file)
 		require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 	}
 }
@@ -117,7 +110,7 @@ func TestRawForced(t *testing.T) {
 			assert.Empty(t, m.Oddities())
 			continue
 		}
-		require.Equal(t, []physmem.OddityKind{physmem.OddityForced}, kinds(m))
+		require.Equal(t, []physmem.OddityKind{physmem.OddityForced}, fixture.Kinds(m))
 		assert.Contains(t, m.Oddities()[0].String(), "forced: the file begins like "+what)
 	}
 }
@@ -129,7 +122,7 @@ func TestRawErrors(t *testing.T) {
 	assert.Contains(t, err.Error(), "an empty file")
 
 	broken := errors.New("broken")
-	_, err = physmem.NewWith(&failsAt{err: broken}, 0x1000, physmem.Options{Format: physmem.FormatRaw})
+	_, err = physmemtest.OpenReader(failing{broken}, 0x1000, open.Options{Format: physmem.FormatRaw})
 	require.ErrorIs(t, err, broken)
 	var read *physmem.ReadError
 	require.ErrorAs(t, err, &read)
@@ -142,16 +135,16 @@ func TestRawErrors(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	raw := func(holes ...physmem.Range) physmem.Options {
-		return physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+	raw := func(holes ...physmem.Range) open.Options {
+		return open.Options{Format: physmem.FormatRaw, Holes: holes}
 	}
 	for _, tc := range []struct {
-		opt  physmem.Options
+		opt  open.Options
 		want string
 	}{
-		{physmem.Options{Format: "vmem"}, `format: "vmem" is not one of elf, dmp, kdump, raw`},
-		{physmem.Options{Holes: []physmem.Range{{Start: 0x1000, Size: 0x1000}}}, "holes: only raw memory has holes that are given; its format is raw"},
-		{physmem.Options{Format: physmem.FormatELF, Holes: make([]physmem.Range, 1)}, "holes: only raw memory"},
+		{open.Options{Format: "vmem"}, `format: "vmem" is not one of elf, dmp, kdump, raw`},
+		{open.Options{Holes: []physmem.Range{{Start: 0x1000, Size: 0x1000}}}, "holes: only raw memory has holes that are given; its format is raw"},
+		{open.Options{Format: physmem.FormatELF, Holes: make([]physmem.Range, 1)}, "holes: only raw memory"},
 		{raw(physmem.Range{Start: 0x1000}), "holes: 0x0 bytes from 0x1000 are no range of physical memory"},
 		{raw(physmem.Range{Start: 1 << 63, Size: 1 << 63}), "are no range of physical memory"},
 		{raw(physmem.Range{Start: 1 << 52, Size: 0x1000}), "are no range of physical memory"},
@@ -159,20 +152,20 @@ func TestOptions(t *testing.T) {
 		{raw(physmem.Range{Start: 0x3000, Size: 0x2000}, physmem.Range{Start: 0x2000, Size: 0x2000}), "holes: [0x2000, 0x4000) and [0x3000, 0x5000) overlap"},
 		{raw(make([]physmem.Range, 2000)...), "holes: 2000 of them, at most 1024"},
 	} {
-		_, err := physmem.NewWith(bytes.NewReader(make([]byte, 0x1000)), 0x1000, tc.opt)
+		_, err := physmemtest.OpenReader(bytes.NewReader(make([]byte, 0x1000)), 0x1000, tc.opt)
 		var bad *physmem.OptionError
 		require.ErrorAs(t, err, &bad)
 		assert.Contains(t, err.Error(), tc.want)
 	}
-	require.NoError(t, raw(physmem.Range{Start: 0xc0000000, Size: 0x40000000}).Check())
+	require.NoError(t, raw(physmem.Range{Start: 0xc0000000, Size: 0x40000000}).Validate())
 }
 
 // TestNamedFormat: a format that is named is the only one tried.
 func TestNamedFormat(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "core")
-	require.NoError(t, os.WriteFile(path, twoBlocks(1).build(), 0o600))
-	m, err := physmem.OpenWith(path, physmem.Options{Format: physmem.FormatELF})
+	require.NoError(t, os.WriteFile(path, fixture.Sample(t, "live-2cpu.vmcore.gz"), 0o600))
+	m, err := open.File(t.Context(), path, open.Options{Format: physmem.FormatELF})
 	require.NoError(t, err)
 	assert.Equal(t, physmem.FormatELF, m.Format())
 	_, err = m.WithHoles(nil)
@@ -180,26 +173,26 @@ func TestNamedFormat(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 	require.NoError(t, m.Close())
 
-	_, err = physmem.OpenWith(path, physmem.Options{Format: physmem.FormatDMP})
+	_, err = open.File(t.Context(), path, open.Options{Format: physmem.FormatDMP})
 	var unknown *physmem.UnknownFormatError
 	require.ErrorAs(t, err, &unknown)
 	require.Len(t, unknown.Tried, 1)
 	assert.Equal(t, physmem.FormatDMP, unknown.Tried[0].Format)
 
-	m, err = physmem.OpenWith(path, physmem.Options{Format: physmem.FormatRaw})
+	m, err = open.File(t.Context(), path, open.Options{Format: physmem.FormatRaw})
 	require.NoError(t, err)
-	assert.Equal(t, []physmem.OddityKind{physmem.OddityForced}, kinds(m))
+	assert.Equal(t, []physmem.OddityKind{physmem.OddityForced}, fixture.Kinds(m))
 	require.NoError(t, m.Close())
 }
 
 func TestWithHoles(t *testing.T) {
 	t.Parallel()
-	m, err := openRaw(append(pattern(0, 0x2000), pattern(0x100000000, 0x1000)...))
+	m, err := openRaw(append(fixture.Pattern(0, 0x2000), fixture.Pattern(0x100000000, 0x1000)...))
 	require.NoError(t, err)
 	hole := physmem.Range{Start: 0x2000, Size: 0x100000000 - 0x2000}
 	w, err := m.WithHoles([]physmem.Range{hole})
 	require.NoError(t, err)
-	require.NoError(t, physmemtest.Test(w, []physmem.Range{{Size: 0x2000}, {Start: 0x100000000, Size: 0x1000}}, patternAt))
+	require.NoError(t, physmemtest.Test(w, []physmem.Range{{Size: 0x2000}, {Start: 0x100000000, Size: 0x1000}}, fixture.PatternAt))
 	assert.Equal(t, []physmem.Range{{Size: 0x3000}}, m.Ranges(), "m is as it was")
 	_, err = m.WithHoles([]physmem.Range{{Start: 1, Size: 1}})
 	var bad *physmem.OptionError
@@ -219,11 +212,11 @@ func TestRawHoles(t *testing.T) {
 		64*gib + 0x12345: {0xc0000000, 0x80000000, 0xe0000000, 0xf0000000, 0xf8000000, 0xb0000000},
 	} {
 		var got []uint64
-		for _, h := range physmem.RawHoles(size) {
+		for _, h := range raw.Holes(size) {
 			got = append(got, h.Start)
 			assert.Equal(t, uint64(4*gib), h.End())
 			assert.NotEmpty(t, h.Why)
-			require.NoError(t, physmem.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{h.Range}}.Check())
+			require.NoError(t, open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{h.Range}}.Validate())
 		}
 		assert.Equal(t, want, got, "0x%x", size)
 	}
@@ -232,8 +225,8 @@ func TestRawHoles(t *testing.T) {
 // FuzzRaw lays memory around any holes: all of the file is there, in order,
 // and nothing of it in a hole.
 func FuzzRaw(f *testing.F) {
-	f.Add(pattern(0, 0x123), []byte{1, 2, 9, 1})
-	f.Add(pattern(0, 0x3000), []byte{0, 3, 1, 1, 200, 255})
+	f.Add(fixture.Pattern(0, 0x123), []byte{1, 2, 9, 1})
+	f.Add(fixture.Pattern(0, 0x3000), []byte{0, 3, 1, 1, 200, 255})
 	f.Fuzz(func(t *testing.T, file, places []byte) {
 		var holes []physmem.Range
 		at := uint64(0)
@@ -248,7 +241,7 @@ func FuzzRaw(f *testing.F) {
 			require.Nil(t, m)
 			return
 		}
-		checkImage(t, m, file)
+		fixture.CheckImage(t, m, file)
 		require.True(t, bytes.Equal(file, bytes.Join(coretest.Memory(t, m), nil)))
 		for _, h := range holes {
 			require.Equal(t, []physmem.Range{h}, united(m.Missing(h)))
@@ -268,3 +261,8 @@ func united(list []physmem.Range) []physmem.Range {
 	}
 	return out
 }
+
+// failing is a file that cannot be read.
+type failing struct{ err error }
+
+func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }

@@ -1,10 +1,12 @@
-package physmem
+package windump
 
 import (
 	"fmt"
 	"unsafe"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/internal/bitmap"
 	"windmp/winhdr"
 )
 
@@ -19,7 +21,7 @@ type pageList struct {
 }
 
 // openBitmap opens a dump of type 5 or 6.
-func (f *dmpFile) openBitmap(c *content) error {
+func (f *dmpFile) openBitmap(c *physmem.Container) error {
 	b, err := f.second(winhdr.BitmapDumpSize64)
 	if err != nil {
 		return err
@@ -31,9 +33,9 @@ func (f *dmpFile) openBitmap(c *content) error {
 	if h.Signature != winhdr.SignatureFDMP && h.Signature != winhdr.SignatureSDMP {
 		return f.badSecond(h.Signature, "\"FDMP\" or \"SDMP\"")
 	}
-	c.describe = "bitmap Windows crash dump, all memory"
+	c.Description = "bitmap Windows crash dump, all memory"
 	if f.typ == winhdr.DumpTypeBitmapKernel {
-		c.describe = "bitmap Windows crash dump, kernel or active memory"
+		c.Description = "bitmap Windows crash dump, kernel or active memory"
 	}
 	return f.openPages(c, pageList{
 		bitmapAt: f.headerSize + winhdr.BitmapDumpSize64,
@@ -45,7 +47,7 @@ func (f *dmpFile) openBitmap(c *content) error {
 }
 
 // openSummary opens a dump of type 2.
-func (f *dmpFile) openSummary(c *content) error {
+func (f *dmpFile) openSummary(c *physmem.Container) error {
 	b, err := f.second(winhdr.SummaryDumpSize64)
 	if err != nil {
 		return err
@@ -57,7 +59,7 @@ func (f *dmpFile) openSummary(c *content) error {
 	if h.Signature != winhdr.SignatureSDMP {
 		return f.badSecond(h.Signature, "\"SDMP\"")
 	}
-	c.describe = "summary Windows crash dump, kernel memory"
+	c.Description = "summary Windows crash dump, kernel memory"
 	return f.openPages(c, pageList{
 		bitmapAt: f.headerSize + f.summarySize,
 		bits:     uint64(h.BitmapSize), first: uint64(h.HeaderSize), pages: uint64(h.Pages),
@@ -78,58 +80,58 @@ func (f *dmpFile) second(n uint64) ([]byte, error) {
 	}
 	b := make([]byte, n)
 	if err := binio.ReadFull(f.r, b, f.secondAt()); err != nil {
-		return nil, &ReadError{Offset: f.secondAt(), Err: err}
+		return nil, &physmem.ReadError{Offset: f.secondAt(), Err: err}
 	}
 	return b, nil
 }
 
 // badSecond is the error for a second header of an unknown kind.
 func (f *dmpFile) badSecond(signature uint32, want string) error {
-	return &FormatError{
-		Format: FormatDMP, Offset: f.secondAt(), Field: "bitmap header: Signature",
+	return &physmem.FormatError{
+		Format: physmem.FormatDMP, Offset: f.secondAt(), Field: "bitmap header: Signature",
 		Got: fmt.Sprintf("0x%08x", signature), Want: want,
 	}
 }
 
 // openPages reads the bitmap.
-func (f *dmpFile) openPages(c *content, l pageList) error {
+func (f *dmpFile) openPages(c *physmem.Container, l pageList) error {
 	bytes := l.bits/8 + (l.bits%8+7)/8
 	switch {
-	case l.bits > maxPages:
-		return &FormatError{
-			Format: FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
-			Got: fmt.Sprintf("0x%x bits", l.bits), Want: fmt.Sprintf("at most 0x%x", uint64(maxPages)),
+	case l.bits > bitmap.MaxPages:
+		return &physmem.FormatError{
+			Format: physmem.FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
+			Got: fmt.Sprintf("0x%x bits", l.bits), Want: fmt.Sprintf("at most 0x%x", uint64(bitmap.MaxPages)),
 		}
 	case !binio.Within(l.bitmapAt, bytes, f.size):
-		return &FormatError{
-			Format: FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
+		return &physmem.FormatError{
+			Format: physmem.FormatDMP, Offset: l.bitsField, Field: "bitmap header: size of the bitmap",
 			Got: fmt.Sprintf("0x%x bits", l.bits), Reason: fmt.Sprintf("the file ends at 0x%x, before the bitmap does", f.size),
-			Hint: hintIncomplete,
+			Hint: physmem.HintIncomplete,
 		}
 	case l.first < l.bitmapAt+bytes:
-		return &FormatError{
-			Format: FormatDMP, Offset: l.firstField, Field: "bitmap header: FirstPage",
+		return &physmem.FormatError{
+			Format: physmem.FormatDMP, Offset: l.firstField, Field: "bitmap header: FirstPage",
 			Got: fmt.Sprintf("0x%x", l.first), Want: fmt.Sprintf("0x%x or more, behind the bitmap", l.bitmapAt+bytes),
 		}
 	}
 	at := int64(l.bitmapAt) //nolint:gosec // inside the file
-	present, err := readPageSet(f.r, at, l.bits, FormatDMP, at)
+	present, err := bitmap.Read(f.r, at, l.bits, bitmap.Place{Format: physmem.FormatDMP, Offset: at})
 	if err != nil {
 		return err
 	}
 	if present.Count() != l.pages {
-		f.odd.add(OddityCount, l.pagesField, "the header counts 0x%x pages, the bitmap has 0x%x", l.pages, present.Count())
+		f.odd.Add(physmem.OddityCount, l.pagesField, "the header counts 0x%x pages, the bitmap has 0x%x", l.pages, present.Count())
 	}
 	first, ok := binio.Int64(l.first)
-	have := binio.Clip(l.first, present.Count()*PageSize, f.size) / PageSize // at most 2^48
+	have := binio.Clip(l.first, present.Count()*physmem.PageSize, f.size) / physmem.PageSize // at most 2^48
 	if !ok || have == 0 {
 		return f.noMemory(l.first)
 	}
-	c.describe += ", " + plural(present.Count(), "page")
-	f.checkEnd(l.first + present.Count()*PageSize)
+	c.Description += ", " + binio.Plural(present.Count(), "page")
+	f.checkEnd(l.first + present.Count()*physmem.PageSize)
 	if have < present.Count() {
-		present = newPageSet(present.Filter(func(_, rank uint64) bool { return rank < have }))
+		present = bitmap.Of(present.Filter(func(_, rank uint64) bool { return rank < have }))
 	}
-	c.mem = newPageFile(f.r, first, present)
+	c.Memory = newPageFile(f.r, first, present)
 	return nil
 }

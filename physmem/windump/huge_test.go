@@ -1,4 +1,4 @@
-package physmem_test
+package windump_test
 
 import (
 	"io"
@@ -9,6 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
 
@@ -33,7 +36,7 @@ func (v *virtualDump) ReadAt(p []byte, off int64) (int, error) {
 			return i, io.EOF
 		case at >= v.first:
 			rank := (at - v.first) / physmem.PageSize
-			p[i] = patternAt(uint64(v.page(rank)*physmem.PageSize + at%physmem.PageSize))
+			p[i] = fixture.PatternAt(uint64(v.page(rank)*physmem.PageSize + at%physmem.PageSize))
 		case at < bitmap:
 			p[i] = v.head[at]
 		case at-bitmap >= v.emptyFrom && at < v.emptyTo+bitmap:
@@ -84,7 +87,7 @@ func TestDMPHuge(t *testing.T) {
 		return 2 * rank
 	}
 	before := heap()
-	m, err := physmem.New(v, v.size)
+	m, err := physmemtest.OpenReader(v, v.size, open.Options{})
 	require.NoError(t, err)
 	used := heap() - before
 	assert.Less(t, used, uint64(64<<20))
@@ -98,7 +101,7 @@ func TestDMPHuge(t *testing.T) {
 	for _, pa := range []uint64{0, 0x2000, 2 * (runs - 1) * physmem.PageSize, (bits - 1) * physmem.PageSize} {
 		_, err := m.ReadAt(p, int64(pa))
 		require.NoError(t, err)
-		assert.Equal(t, pattern(pa, physmem.PageSize), p)
+		assert.Equal(t, fixture.Pattern(pa, physmem.PageSize), p)
 	}
 	missing := m.Missing(physmem.Range{Start: 0, Size: 0x4000})
 	assert.Equal(t, []physmem.Range{{Start: 0x1000, Size: 0x1000}, {Start: 0x3000, Size: 0x1000}}, missing)

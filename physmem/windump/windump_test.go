@@ -1,15 +1,17 @@
-package physmem_test
+package windump_test
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/internal/fixture"
 	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
@@ -32,7 +34,7 @@ type dmp struct {
 func (d *dmp) pages() []byte {
 	var b []byte
 	for _, r := range d.runs {
-		b = append(b, pattern(r.BasePage*physmem.PageSize, r.PageCount*physmem.PageSize)...)
+		b = append(b, fixture.Pattern(r.BasePage*physmem.PageSize, r.PageCount*physmem.PageSize)...)
 	}
 	return b
 }
@@ -127,7 +129,7 @@ func (d *dmp) build() []byte {
 
 func (d *dmp) open(tb testing.TB) *physmem.Image {
 	tb.Helper()
-	m, err := openBytes(d.build())
+	m, err := physmemtest.Open(d.build())
 	require.NoError(tb, err)
 	return m
 }
@@ -135,19 +137,6 @@ func (d *dmp) open(tb testing.TB) *physmem.Image {
 // someRuns has runs that begin and end in the middle of words and chunks of a
 // bitmap, an adjacent one, and a whole chunk.
 var someRuns = []run{{1, 0x9e}, {0x100, 3}, {0x103, 1}, {0x13f, 2}, {0x7ffe, 4}, {0x8010, 1}}
-
-func asRanges(runs []run) []physmem.Range {
-	var out []physmem.Range
-	for _, r := range runs {
-		x := physmem.Range{Start: r.BasePage * physmem.PageSize, Size: r.PageCount * physmem.PageSize}
-		if n := len(out); n > 0 && out[n-1].End() == x.Start {
-			out[n-1].Size += x.Size
-			continue
-		}
-		out = append(out, x)
-	}
-	return out
-}
 
 func TestDMP(t *testing.T) {
 	t.Parallel()
@@ -166,30 +155,34 @@ func TestDMP(t *testing.T) {
 		t.Run(c.text, func(t *testing.T) {
 			t.Parallel()
 			file := c.d.build()
-			m, err := openBytes(file)
+			m, err := physmemtest.Open(file)
 			require.NoError(t, err)
 			assert.Equal(t, physmem.FormatDMP, m.Format())
 			assert.Equal(t, c.text, m.Describe())
-			assert.Equal(t, c.d.is32, m.Is32())
+			assert.Equal(t, c.d.is32, m.Machine() == physmem.MachineX86)
 			assert.Equal(t, c.d.header(), m.DumpHeader())
 			assert.Nil(t, m.GuestNote())
 			assert.Empty(t, m.CPUs())
 			assert.Empty(t, m.Oddities())
-			assert.Empty(t, m.Recover([]physmem.Range{{Size: 0x1000}}))
-			require.NoError(t, physmemtest.Test(m, asRanges(someRuns), patternAt))
-			for _, e := range m.Extents() {
-				assert.Equal(t, patternAt(e.Start+8), file[e.Offset+8])
+			view, placed := m.Recover([]physmem.Range{{Size: 0x1000}})
+			assert.Same(t, m, view)
+			assert.Empty(t, placed)
+			require.NoError(t, physmemtest.Test(m, fixture.AsRanges(someRuns), fixture.PatternAt))
+			for _, e := range slices.Collect(m.Extents(0)) {
+				assert.Equal(t, fixture.PatternAt(e.Start+8), file[e.Offset+8])
 			}
 		})
 	}
-	assert.Nil(t, twoBlocks(1).open(t).DumpHeader())
+	core, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	assert.Nil(t, core.DumpHeader())
 }
 
 // TestDMPUnset: the engine takes a type that was never set for a full dump.
 func TestDMPUnset(t *testing.T) {
 	t.Parallel()
 	d := dmp{typ: winhdr.DumpTypeFull, runs: someRuns, mutate: func(h *winhdr.Header64) { h.DumpType = winhdr.DumpTypeUnset }}
-	require.NoError(t, physmemtest.Test(d.open(t), asRanges(someRuns), patternAt))
+	require.NoError(t, physmemtest.Test(d.open(t), fixture.AsRanges(someRuns), fixture.PatternAt))
 }
 
 func TestDMPOddRuns(t *testing.T) {
@@ -243,18 +236,18 @@ func TestDMPOddRuns(t *testing.T) {
 			t.Parallel()
 			file := c.d.build()
 			if name == "too many" {
-				file = append(file, pattern(0, 0x1000)...)
+				file = append(file, fixture.Pattern(0, 0x1000)...)
 				c.want = []run{{0, 1}}
 				c.odd = []string{"limit: the header claims 0x45474150 runs of memory and has room for 42, which are used (file offset 0x88)"}
 			}
-			m, err := openBytes(file)
+			m, err := physmemtest.Open(file)
 			require.NoError(t, err)
 			var odd []string
 			for _, o := range m.Oddities() {
 				odd = append(odd, o.String())
 			}
 			assert.Equal(t, c.odd, odd)
-			require.NoError(t, physmemtest.Test(m, asRanges(c.want), patternAt))
+			require.NoError(t, physmemtest.Test(m, fixture.AsRanges(c.want), fixture.PatternAt))
 		})
 	}
 }
@@ -268,7 +261,7 @@ func TestDMPCut(t *testing.T) {
 		file := d.build()
 		first := len(file) - 5*physmem.PageSize
 		for cut := 0; cut < len(file); cut += 0x7f3 {
-			m, err := openBytes(file[:cut])
+			m, err := physmemtest.Open(file[:cut])
 			if cut <= first || typ != winhdr.DumpTypeFull && cut < first+physmem.PageSize {
 				require.Error(t, err, "cut at 0x%x", cut)
 				continue
@@ -278,7 +271,7 @@ func TestDMPCut(t *testing.T) {
 			odd := m.Oddities()[0]
 			assert.Equal(t, physmem.OddityTruncated, odd.Kind)
 			assert.Contains(t, odd.Text, fmt.Sprintf("; 0x%x bytes are missing", len(file)-cut))
-			require.NoError(t, physmemtest.Test(m, m.Ranges(), patternAt))
+			require.NoError(t, physmemtest.Test(m, m.Ranges(), fixture.PatternAt))
 		}
 	}
 }
@@ -300,7 +293,7 @@ func TestDMPBitmapRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := dmp{typ: winhdr.DumpTypeBitmapFull, runs: []run{{1, 10}}, bitmap: c.mutate}
-			_, err := openBytes(d.build())
+			_, err := physmemtest.Open(d.build())
 			var fe *physmem.FormatError
 			require.ErrorAs(t, err, &fe)
 			assert.Contains(t, err.Error(), c.text)
@@ -310,7 +303,7 @@ func TestDMPBitmapRefused(t *testing.T) {
 	m := d.open(t)
 	require.Len(t, m.Oddities(), 1)
 	assert.Equal(t, "count: the header counts 0x7 pages, the bitmap has 0xa (file offset 0x2028)", m.Oddities()[0].String())
-	require.NoError(t, physmemtest.Test(m, asRanges(d.runs), patternAt))
+	require.NoError(t, physmemtest.Test(m, fixture.AsRanges(d.runs), fixture.PatternAt))
 }
 
 func TestDMPRefused(t *testing.T) {
@@ -327,7 +320,7 @@ func TestDMPRefused(t *testing.T) {
 		"header of a Windows crash":     typed(winhdr.DumpTypeHeader),
 		"a Windows triage dump (small":  (&dmp{typ: winhdr.DumpTypeTriage, is32: true}).build(),
 	} {
-		_, err := openBytes(file)
+		_, err := physmemtest.Open(file)
 		var ue *physmem.UnsupportedError
 		require.ErrorAs(t, err, &ue, text)
 		assert.Contains(t, err.Error(), text)
@@ -346,12 +339,12 @@ func TestDMPRefused(t *testing.T) {
 		"want 0x1000 bytes of header":                  []byte("PAGEDUMP"),
 		"DumpType at file offset 0xf88: got 0x7":       (&dmp{typ: winhdr.DumpTypeAutomatic, is32: true}).build(),
 	} {
-		_, err := openBytes(file)
+		_, err := physmemtest.Open(file)
 		var fe *physmem.FormatError
 		require.ErrorAs(t, err, &fe, text)
 		assert.Contains(t, err.Error(), text)
 	}
-	_, err := openBytes([]byte("PAGEDU65"))
+	_, err := physmemtest.Open([]byte("PAGEDU65"))
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 }
 
@@ -362,13 +355,13 @@ func TestDMPSamples(t *testing.T) {
 		"live-2cpu.win-dmp.gz":     "live-2cpu.vmcore.gz",
 		"odd-runs-2cpu.win-dmp.gz": "odd-runs-2cpu.vmcore.gz",
 	} {
-		m, err := openBytes(sample(t, win))
+		m, err := physmemtest.Open(fixture.Sample(t, win))
 		require.NoError(t, err)
 		assert.Empty(t, m.Oddities())
 		assert.Equal(t, "PAGEDU64", string(m.DumpHeader()[:8]))
-		truth, err := openBytes(sample(t, core))
+		truth, err := physmemtest.Open(fixture.Sample(t, core))
 		require.NoError(t, err)
-		assert.Equal(t, headerRuns(t, truth), m.Ranges())
+		assert.Equal(t, fixture.HeaderRuns(t, truth), m.Ranges())
 		// All pages but those that QEMU writes contexts to are the same.
 		differ := 0
 		for _, r := range m.Ranges() {
