@@ -15,6 +15,7 @@ import (
 	"windmp/internal/qemutest"
 	"windmp/kdbg"
 	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -50,9 +51,9 @@ func newDump(tb testing.TB, good []byte) *dump {
 
 // locate reads where things are before anything is changed.
 func (d *dump) locate(good []byte) {
-	im, err := physmem.New(bytes.NewReader(good), int64(len(good)))
+	im, err := physmemtest.Open(good)
 	require.NoError(d.tb, err)
-	d.at = im.Extents()
+	d.at = slices.Collect(im.Extents(0))
 	h := d.header()
 	for _, levels := range []int{4, 5} {
 		layout := kdbg.X64

@@ -20,6 +20,7 @@ import (
 	"windmp/internal/coretest"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // builtFields32 is builtFields of a 32-bit header.
@@ -118,11 +119,11 @@ func asX64(t *testing.T, core string, want []byte) {
 // asRaw: memory without a file format.
 func asRaw(t *testing.T, core string, want []byte) {
 	t.Helper()
-	im, err := physmem.Open(core)
+	im, err := open.File(t.Context(), core, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = im.Close() }()
 	file, holes := coretest.Raw(t, im)
-	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: physmem.Options{Format: physmem.FormatRaw, Holes: holes}}})
+	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: open.Options{Format: physmem.FormatRaw, Holes: holes}}})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
 }
@@ -143,7 +144,7 @@ func frontELF32(t testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byte
 // machines without a BIOS have.
 func asELF32(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
-	im, err := physmem.Open(core)
+	im, err := open.File(t.Context(), core, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = im.Close() }()
 	ranges := slices.DeleteFunc(slices.Clone(im.Ranges()), func(r physmem.Range) bool { return r.End() >= 1<<32 })

@@ -146,6 +146,13 @@ func (m *Image) Extents(pa uint64) iter.Seq[Extent] {
 	return func(func(Extent) bool) {}
 }
 
+// Located reports whether the memory lies in the file byte by byte: Extents has all
+// of it.
+func (m *Image) Located() bool {
+	_, ok := m.container.Memory.(Locator)
+	return ok
+}
+
 // FileOffset returns the offset of the byte at a guest physical address in the
 // file, false if it is not there as it is.
 func (m *Image) FileOffset(pa uint64) (int64, bool) {

@@ -247,7 +247,7 @@ func (g *Guest) findFlag() {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
 		return
 	}
-	at, err := kdbg.FindFlag(newPageCache(g.Image).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
+	at, err := kdbg.FindFlag(newPageCache(g.reader()).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
 	if err != nil {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
 		return

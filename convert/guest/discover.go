@@ -73,7 +73,7 @@ type discovery struct {
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
 func (g *Guest) discover(ctx context.Context, opt *Options) error {
 	g.joinExtents()
-	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.Image), tried: map[triedRoot]bool{}}
+	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {
 		found, err := way()
 		if err != nil {
@@ -294,12 +294,12 @@ func (d *discovery) take(space *vtop.Space, image *kdbg.Image, block *kdbg.Block
 func (d *discovery) settle() {
 	g := d.g
 	g.KDBG, g.KDBGSource, g.Kernel, g.Built = d.block, d.from, d.image, g.Header == nil
-	g.Space = NewSpace(g.Image, uint64(d.space.DTB), d.space.Levels)
+	g.Space = NewSpace(g.reader(), uint64(d.space.DTB), d.space.Levels)
 	how := "it is that of a process, the System process' could not be read"
 	if dtb, ok := d.systemDirectory(); ok {
 		how = "the System process' own"
 		if RootOf(dtb, d.space.Levels) != uint64(g.Space.DTB) {
-			g.Space = NewSpace(g.Image, dtb, d.space.Levels)
+			g.Space = NewSpace(g.reader(), dtb, d.space.Levels)
 		}
 	}
 	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+d.block.VA.String(), "",

@@ -46,7 +46,7 @@ func (d *discovery) widths() []bool {
 			return []bool{false}
 		}
 	}
-	first := d.g.Image.Is32()
+	first := d.g.Image.Machine() == physmem.MachineX86
 	if len(d.blocks) > 0 {
 		first = !slices.ContainsFunc(d.blocks, func(c kdbg.Candidate) bool { return !c.Is32 })
 	}

@@ -66,7 +66,7 @@ func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
 // mapsKernel tells whether the header's page tables, of so many levels, map
 // something that every guest has.
 func (g *Guest) mapsKernel(levels int) bool {
-	space := NewSpace(g.Image, g.Header.DirectoryTableBase, levels)
+	space := NewSpace(g.reader(), g.Header.DirectoryTableBase, levels)
 	for _, va := range []vtop.VA{kdbg.SharedUserDataVA, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true

@@ -54,7 +54,7 @@ func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, levels := range g.levelsTried() {
-			space := NewSpace(g.Image, dtb, levels)
+			space := NewSpace(g.reader(), dtb, levels)
 			block, source, err := g.findKDBG(space)
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))

@@ -49,7 +49,7 @@ func (g *Guest) Is32() bool {
 	if g.Header != nil {
 		return g.Header.Format().PointerSize == pointerSize32
 	}
-	return g.Image.Is32()
+	return g.Image.Machine() == physmem.MachineX86
 }
 
 // levelsTried are the numbers of levels that the guest's page tables may have: what

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 	"windmp/winhdr"
 )
 
@@ -42,7 +44,7 @@ const (
 
 // checkDump goes through the rules of Microsoft's debugger engine, as it was
 // seen to behave (10.0.10240), and of other readers.
-func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
+func (c *fileChecker) checkDump(ctx context.Context, r io.ReaderAt, head []byte) error {
 	c.Format, c.Description = "dmp", "Windows crash dump"
 	h, err := winhdr.Decode(head)
 	var short *winhdr.SizeError
@@ -62,7 +64,7 @@ func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	if done, err := c.checkType(r, h); done || err != nil {
 		return err
 	}
-	im, err := physmem.New(r, c.size)
+	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), open.Options{})
 	if err != nil {
 		return c.dumpNotOpened(r, h, err)
 	}

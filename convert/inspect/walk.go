@@ -106,7 +106,9 @@ func (o WalkOptions) check() error {
 
 func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, opt WalkOptions) error {
 	r.Input = report.OfImage(r.Input.Path, im)
-	if err := r.choose(ctx, im, opt); err != nil {
+	// The guest's image may be another one: without a hole, with memory that was placed.
+	im, err := r.choose(ctx, im, opt)
+	if err != nil {
 		return err
 	}
 	r.DTB, r.Levels = report.Hex(r.steps.DTB), r.steps.Levels
@@ -116,11 +118,12 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 	return nil
 }
 
-// choose settles the address space. With a directory table base, the guest need
-// not be understood.
-func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) error {
+// choose settles the address space and returns the image that it lies in. With a
+// directory table base, the guest need not be understood.
+func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) (*physmem.Image, error) {
 	g, err := guest.FindWith(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
+	im = g.Image
 	levels := opt.Levels
 	if levels == 0 {
 		levels = g.Levels()
@@ -128,16 +131,16 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	switch {
 	case opt.DTB != 0:
 		r.steps = guest.NewSpace(im, opt.DTB, levels)
-		return nil
+		return im, nil
 	case err != nil && g.Space == nil:
-		return err
+		return im, err
 	case opt.HasPID:
 		dtb, name, err := processTable(g, opt.PID)
 		r.steps, r.Process = guest.NewSpace(im, dtb, levels), name
-		return err
+		return im, err
 	default:
 		r.steps = guest.NewSpace(im, uint64(g.Space.DTB), levels)
-		return nil
+		return im, nil
 	}
 }
 
@@ -184,10 +187,8 @@ func (r *WalkReport) one(im *physmem.Image, va vtop.VA, read int) Walk {
 
 // offsetOf is where the file holds a physical address, -1 for nowhere.
 func offsetOf(im *physmem.Image, pa uint64) int64 {
-	for _, e := range im.Extents() {
-		if pa >= e.Start && pa-e.Start < e.Size {
-			return e.Offset + int64(pa-e.Start) //nolint:gosec // inside the file
-		}
+	if off, ok := im.FileOffset(pa); ok {
+		return off
 	}
 	return -1
 }

@@ -105,6 +105,3 @@ func (l *recordList) sort() {
 func (l *recordList) search(off uint64) int {
 	return sort.Search(l.n, func(i int) bool { return l.at(i).end() > off })
 }
-
-// low32 is the lower half of a number.
-func low32(v uint64) uint32 { return uint32(v & math.MaxUint32) }

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // run is one measured run.
@@ -117,7 +117,7 @@ func (r *runner) makeInput(ctx context.Context, g group, dir string) (*input, er
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("mkbig: %w: %s", err, out)
 	}
-	im, err := physmem.Open(in.in)
+	im, err := open.File(ctx, in.in, open.Options{})
 	if err != nil {
 		return nil, err
 	}
