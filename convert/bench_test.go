@@ -16,12 +16,13 @@ import (
 	"windmp/convert/plan"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // BenchmarkExamine is the cost of knowing a guest, whatever its size.
 func BenchmarkExamine(b *testing.B) {
-	im, err := physmem.Open(samplePath("guest-bsod.vmcore"))
+	im, err := open.File(b.Context(), samplePath("guest-bsod.vmcore"), open.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func BenchmarkExamine(b *testing.B) {
 
 // BenchmarkWrite is the copy with its edits, without a disk to write to.
 func BenchmarkWrite(b *testing.B) {
-	im, err := physmem.Open(samplePath("guest-bsod.vmcore"))
+	im, err := open.File(b.Context(), samplePath("guest-bsod.vmcore"), open.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func BenchmarkWrite(b *testing.B) {
 // to file, with different numbers of workers; TMPDIR says where.
 func BenchmarkWriteFile(b *testing.B) {
 	path := bigFile(b, 256<<20)
-	im, err := physmem.Open(path)
+	im, err := open.File(b.Context(), path, open.Options{})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = im.Close() })
 	g, err := guest.Find(im)
@@ -110,7 +111,7 @@ func BenchmarkCheckFull(b *testing.B) {
 // maps little of it.
 func BenchmarkPlanKernel(b *testing.B) {
 	core := newHoleyCore(b, guestsim.Options{CPUs: 2}, 1<<40)
-	im, err := physmem.New(core, core.size)
+	im, err := physmemtest.OpenReader(core, core.size, open.Options{})
 	require.NoError(b, err)
 	g, err := guest.Find(im)
 	require.NoError(b, err)

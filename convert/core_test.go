@@ -16,7 +16,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/plan"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // toELF converts a dump into an ELF core.
@@ -70,7 +70,7 @@ func TestELFIsReadByOthers(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	assert.Equal(t, elf.ET_CORE, f.Type)
-	im, err := physmem.Open(dmp)
+	im, err := open.File(t.Context(), dmp, open.Options{})
 	require.NoError(t, err)
 	defer im.Close()
 	loads := 0

@@ -16,6 +16,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/internal/coretest"
 	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 )
 
@@ -44,7 +45,7 @@ type bare32 struct {
 func newBare32(tb testing.TB, name string) *bare32 {
 	tb.Helper()
 	core := gunzip(tb, samplePath(name+".vmcore.gz"))
-	im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	im, err := physmemtest.Open(core)
 	require.NoError(tb, err)
 	b := &bare32{t: tb, ranges: im.Ranges(), cpus: im.CPUs()}
 	for _, r := range b.ranges {

@@ -9,7 +9,7 @@ import (
 	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // exampleCore is a file to convert: a synthetic guest's, which an example can
@@ -45,7 +45,7 @@ func Example_find() {
 	dir, core := exampleCore()
 	defer os.RemoveAll(dir)
 
-	image, err := physmem.Open(core)
+	image, err := open.File(context.Background(), core, open.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -12,7 +12,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
 
@@ -79,7 +79,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	t.Helper()
 	contexts := []plan.ContextMode{plan.ContextsAuto, plan.ContextsVCPU, plan.ContextsSaved}
 	missing := []report.MissingMode{report.MissingFail, report.MissingZero, report.MissingDrop}
-	im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	im, err := physmemtest.Open(core)
 	if err != nil {
 		return
 	}
@@ -96,7 +96,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	var out bytes.Buffer
 	require.NoError(t, p.Write(context.Background(), &out, opt.Write))
 	require.Equal(t, p.Size, int64(out.Len()))
-	h, err := winhdr.DecodeHeader(out.Bytes()[:winhdr.HeaderSize(g.Header.Is32())])
+	h, err := winhdr.Decode(out.Bytes())
 	require.NoError(t, err)
 	require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)
 	runs, problems := h.Runs()

@@ -10,6 +10,7 @@ import (
 
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // TestSources32 reads the three dumps that QEMU makes of a 32-bit guest: ELF and
@@ -25,13 +26,13 @@ func TestSources32(t *testing.T) {
 	require.NoError(t, vm.DumpKdump(kdump))
 	require.NoError(t, vm.DumpWin(win))
 	m := sameMemory(t, core, kdump)
-	assert.True(t, m.Is32())
+	assert.True(t, m.Machine() == physmem.MachineX86)
 
-	dmp, err := physmem.Open(win)
+	dmp, err := open.File(t.Context(), win, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = dmp.Close() }()
 	assert.Equal(t, physmem.FormatDMP, dmp.Format())
-	assert.True(t, dmp.Is32())
+	assert.True(t, dmp.Machine() == physmem.MachineX86)
 	assert.Len(t, dmp.DumpHeader(), 0x1000)
 	assert.Empty(t, dmp.Oddities())
 	differ := 0

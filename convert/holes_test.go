@@ -18,7 +18,8 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // holeyCore is a vmcore of which only the head has data, and that counts the bytes
@@ -71,7 +72,7 @@ func newHoleyCore(tb testing.TB, opt guestsim.Options, size uint64) *holeyCore {
 // planOf plans the conversion of a core, and an edit of a byte in its hole.
 func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 	tb.Helper()
-	im, err := physmem.New(c, c.size)
+	im, err := physmemtest.OpenReader(c, c.size, open.Options{})
 	require.NoError(tb, err)
 	g, err := guest.Find(im)
 	require.NoError(tb, err)
@@ -138,7 +139,7 @@ func TestHolesAreNotSearched(t *testing.T) {
 			if name == "none" {
 				clear(core.head[0x1000:]) // the memory, but not the program headers
 			}
-			im, err := physmem.New(core, core.size)
+			im, err := physmemtest.OpenReader(core, core.size, open.Options{})
 			require.NoError(t, err)
 			_, err = guest.Find(im)
 			require.Equal(t, name == "found", err == nil, "%v", err)

@@ -18,6 +18,7 @@ import (
 	"windmp/convert"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // needMakedumpfile skips a test that wants makedumpfile's view of a file.
@@ -60,7 +61,7 @@ func TestKdumpWitness(t *testing.T) {
 	qemutest.Require(t)
 	for name, c := range map[string]qemutest.Config{
 		"pc":              {CPUs: 2, Variant: []string{"live"}},
-		"q35 above 4 GiB": {Machine: "q35", CPUs: 3, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod", "encoded", "odd"}},
+		"q35 above 4 GiB": {Machine: "q35", CPUs: 3, Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"bsod", "encoded", "odd"}},
 		"vga":             {CPUs: 1, VGA: true, Variant: []string{"swbits"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +159,7 @@ func TestLibkdumpfile(t *testing.T) {
 		files[name] = filepath.Join(dir, name)
 	}
 	for name, file := range files {
-		im, err := physmem.Open(file)
+		im, err := open.File(t.Context(), file, open.Options{})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = im.Close() })
 		var ours bytes.Buffer
@@ -209,7 +210,7 @@ func TestMakedumpfile(t *testing.T) {
 	one, two, whole := filepath.Join(dir, "part1"), filepath.Join(dir, "part2"), filepath.Join(dir, "whole")
 	makedumpfile(t, "", "--split", "-l", "-d", "0", plain, one, two)
 	for _, part := range []string{one, two} {
-		_, err := physmem.Open(part)
+		_, err := open.File(t.Context(), part, open.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
 		require.ErrorContains(t, err, "makedumpfile --reassemble")
 	}
@@ -220,10 +221,10 @@ func TestMakedumpfile(t *testing.T) {
 // sameMemory compares two images, memory and processors, and returns the second.
 func sameMemory(t *testing.T, core, other string) *physmem.Image {
 	t.Helper()
-	a, err := physmem.Open(core)
+	a, err := open.File(t.Context(), core, open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = a.Close() })
-	b, err := physmem.Open(other)
+	b, err := open.File(t.Context(), other, open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close() })
 	require.Equal(t, physmem.FormatKdump, b.Format())

@@ -3,6 +3,7 @@ package convert_test
 import (
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -13,6 +14,8 @@ import (
 	"windmp/convert/plan"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // readPages is a file that remembers which parts of it were read.
@@ -33,7 +36,7 @@ func (p *readPages) ReadAt(b []byte, off int64) (int, error) {
 // the file's headers, at the front, may go on into memory: that does not count.
 func (p *readPages) touched(im *physmem.Image) map[uint64]bool {
 	pages := map[uint64]bool{}
-	for _, e := range im.Extents() {
+	for _, e := range slices.Collect(im.Extents(0)) {
 		start := uint64(e.Offset)
 		for _, r := range p.read {
 			if r.Start < start || r.Start >= start+e.Size {
@@ -65,7 +68,7 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			core := newHoleyCore(t, opt, 32<<20)
 			core.holes = false
 			file := &readPages{r: core}
-			im, err := physmem.New(file, core.size)
+			im, err := physmemtest.OpenReader(file, core.size, open.Options{})
 			require.NoError(t, err)
 			g, err := guest.Find(im)
 			require.NoError(t, err)
@@ -74,7 +77,7 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "kernel.dmp")
 			require.NoError(t, p.WriteFile(t.Context(), out, plan.WriteOptions{NoSync: true}))
 
-			dump, err := physmem.Open(out)
+			dump, err := open.File(t.Context(), out, open.Options{})
 			require.NoError(t, err)
 			t.Cleanup(func() { assert.NoError(t, dump.Close()) })
 			kept := map[uint64]bool{}

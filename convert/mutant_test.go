@@ -15,6 +15,7 @@ import (
 	"windmp/internal/qemutest"
 	"windmp/kdbg"
 	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -35,7 +36,7 @@ type dump struct {
 	tb    testing.TB
 	b     []byte
 	space *vtop.Space
-	block *kdbg.Block
+	block *kdbg.Kernel
 	cpus  []kdbg.Processor
 	at    []physmem.Extent
 }
@@ -50,27 +51,29 @@ func newDump(tb testing.TB, good []byte) *dump {
 
 // locate reads where things are before anything is changed.
 func (d *dump) locate(good []byte) {
-	im, err := physmem.New(bytes.NewReader(good), int64(len(good)))
+	im, err := physmemtest.Open(good)
 	require.NoError(d.tb, err)
-	d.at = im.Extents()
+	d.at = slices.Collect(im.Extents(0))
 	h := d.header()
 	for _, levels := range []int{4, 5} {
+		layout := kdbg.X64
 		d.space = vtop.NewSpace(im, h.DirectoryTableBase, vtop.ModeOf(levels))
-		if h.Is32() {
+		if h.Format() == winhdr.X86 {
+			layout = kdbg.X86
 			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
 		}
-		if d.block, err = kdbg.Read(d.space, vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
+		if d.block, err = layout.In(d.space).Read(vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
 			break
 		}
 	}
 	require.NoError(d.tb, err)
-	d.cpus, err = kdbg.Processors(d.space, d.block, int(h.NumberProcessors))
+	d.cpus, err = d.block.Processors(int(h.NumberProcessors))
 	require.NoError(d.tb, err)
 }
 
 // header is the dump's, of the width that its second word says.
 func (d *dump) header() *winhdr.Header {
-	h, err := winhdr.DecodeHeader(d.b[:winhdr.HeaderSize(string(d.b[4:8]) == "DUMP")])
+	h, err := winhdr.Decode(d.b)
 	require.NoError(d.tb, err)
 	return h
 }

@@ -14,7 +14,7 @@ const (
 	userVA32  = 0x00410000
 )
 
-// mutants32 are dumps of 32-bit guests, offsets as in [winhdr.Header32].
+// mutants32 are dumps of 32-bit guests, offsets as in [winhdr.X86].
 func mutants32() []mutant {
 	list := slices.Concat(goodDumps32(), headerMutants32(), layoutMutants32(), fileMutants32(), kdbgMutants32(),
 		processorMutants32(), memoryMutants32(), bitmapMutants32())
@@ -209,7 +209,7 @@ func memoryMutants32() []mutant {
 		{name: "module0-name-nowhere", change: func(d *dump) { d.v32(first(d)+0x28, nowhere32); d.v32(first(d)+0x30, nowhere32) }},
 		{name: "nt-header-no-MZ", change: func(d *dump) { d.v16(vtop.VA(d.block.Data.KernBase), 0) }},
 		{name: "nt-header-unmapped", change: func(d *dump) { d.unmap(vtop.VA(d.block.Data.KernBase)) }},
-		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.SharedUserDataVA32) }},
+		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.X86.SharedUserData) }},
 		{name: "tables-zero", change: func(d *dump) { clear(d.b[d.phys(uint64(d.space.DTB)):][:0x20]) }},
 		{name: "processes-nowhere", change: func(d *dump) { d.v32(vtop.VA(d.block.Data.PsActiveProcessHead), nowhere32) }},
 	}

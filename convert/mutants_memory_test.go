@@ -30,8 +30,8 @@ func memoryMutants() []mutant {
 		{name: "nt-header-zero", change: func(d *dump) { d.zero(vtop.VA(d.block.Data.KernBase), 0x400) }},
 		{name: "nt-header-no-MZ", change: func(d *dump) { d.v16(vtop.VA(d.block.Data.KernBase), 0) }},
 		{name: "nt-header-unmapped", change: func(d *dump) { d.unmap(vtop.VA(d.block.Data.KernBase)) }},
-		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.SharedUserDataVA) }},
-		{name: "kuser-zero", change: func(d *dump) { d.zero(kdbg.SharedUserDataVA, 0x400) }},
+		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.X64.SharedUserData) }},
+		{name: "kuser-zero", change: func(d *dump) { d.zero(kdbg.X64.SharedUserData, 0x400) }},
 		{name: "pml4-zero", change: func(d *dump) { clear(d.b[d.phys(uint64(d.space.DTB)):][:0x1000]) }},
 		{name: "pml4-garbage", change: func(d *dump) {
 			copy(d.b[d.phys(uint64(d.space.DTB)):], bytes.Repeat([]byte{0x41}, 0x1000))

@@ -20,6 +20,7 @@ import (
 	"windmp/internal/coretest"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // builtFields32 is builtFields of a 32-bit header.
@@ -49,8 +50,8 @@ var machinesBare32 = []machine{
 	{"no PAE, crashed, odd", qemutest.Config{CPUs: 2, Variant: []string{"bsod", "nopae", "odd"}}},
 	// With PAE the guest maps nothing of the page that its root lies in, and a core with
 	// paging on would lack it.
-	{"video memory", qemutest.Config{CPUs: 2, VGA: true, Memory: "32M", Variant: []string{"bsod", "nopae"}}},
-	{"above 4 GiB", qemutest.Config{CPUs: 2, Machine: "q35", Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"live"}}},
+	{"video memory", qemutest.Config{CPUs: 2, VGA: true, Variant: []string{"bsod", "nopae"}}},
+	{"above 4 GiB", qemutest.Config{CPUs: 2, Machine: "q35", Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"live"}}},
 }
 
 // TestQEMUWithoutNote32 is [TestQEMUWithoutNote] for 32-bit guests, from files of
@@ -118,11 +119,11 @@ func asX64(t *testing.T, core string, want []byte) {
 // asRaw: memory without a file format.
 func asRaw(t *testing.T, core string, want []byte) {
 	t.Helper()
-	im, err := physmem.Open(core)
+	im, err := open.File(t.Context(), core, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = im.Close() }()
 	file, holes := coretest.Raw(t, im)
-	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: physmem.Options{Format: physmem.FormatRaw, Holes: holes}}})
+	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: open.Options{Format: physmem.FormatRaw, Holes: holes}}})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
 }
@@ -143,7 +144,7 @@ func frontELF32(t testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byte
 // machines without a BIOS have.
 func asELF32(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
-	im, err := physmem.Open(core)
+	im, err := open.File(t.Context(), core, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = im.Close() }()
 	ranges := slices.DeleteFunc(slices.Clone(im.Ranges()), func(r physmem.Range) bool { return r.End() >= 1<<32 })

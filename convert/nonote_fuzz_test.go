@@ -12,6 +12,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 )
 
 // fuzzGuests are guests without a header, found in all ways there are.
@@ -62,7 +63,7 @@ func FuzzExamineWithoutNote(f *testing.F) {
 			copy(core[at:], pokes[4:4+1+pokes[3]%4])
 		}
 		checkConversion(t, core, which)
-		im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+		im, err := physmemtest.Open(core)
 		if err != nil {
 			return
 		}
@@ -92,7 +93,7 @@ func BenchmarkExamineWithoutNote(b *testing.B) {
 		}
 		core := g.ELF()
 		b.Run(name, func(b *testing.B) {
-			im, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+			im, err := physmemtest.Open(core)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -30,8 +30,8 @@ func machines32() []machine {
 	add("one cpu", qemutest.Config{CPUs: 1, Variant: []string{"live"}})
 	add("four cpus", qemutest.Config{CPUs: 4, Variant: []string{"bsod", "crashcpu=2"}})
 	add("q35", qemutest.Config{Machine: "q35", CPUs: 2, Variant: []string{"bsod"}})
-	add("vga", qemutest.Config{CPUs: 2, Memory: "32M", VGA: true, Variant: []string{"live"}})
-	high := qemutest.Config{CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod"}}
+	add("vga", qemutest.Config{CPUs: 2, VGA: true, Variant: []string{"live"}})
+	high := qemutest.Config{CPUs: 2, Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"bsod"}}
 	add("above 4 GiB", high)
 	high.Machine, high.Variant = "q35", []string{"live", "odd"}
 	add("q35 above 4 GiB", high)

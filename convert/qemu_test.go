@@ -65,8 +65,8 @@ func machines() []machine {
 	add("vga", qemutest.Config{CPUs: 2, VGA: true, Variant: []string{"live", "swbits"}})
 	add("q35", qemutest.Config{Machine: "q35", CPUs: 2, Variant: []string{"bsod"}})
 	add("q35 vga", qemutest.Config{Machine: "q35", CPUs: 2, VGA: true, Variant: []string{"live"}})
-	add("pc above 4 GiB", qemutest.Config{CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"live"}})
-	add("q35 vga above 4 GiB", qemutest.Config{Machine: "q35", VGA: true, CPUs: 2, Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"bsod", "swbits"}})
+	add("pc above 4 GiB", qemutest.Config{CPUs: 2, Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"live"}})
+	add("q35 vga above 4 GiB", qemutest.Config{Machine: "q35", VGA: true, CPUs: 2, Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"bsod", "swbits"}})
 	add("la57", qemutest.Config{CPUs: 2, CPUModel: "max", Variant: []string{"live", "la57"}})
 	return list
 }

@@ -11,6 +11,8 @@ import (
 	"windmp/convert/guest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // rawFile is the memory of a guest as one flat file without what lies between
@@ -110,7 +112,7 @@ func TestRawHole(t *testing.T) {
 			}
 			g := guestsim.New(guestsim.Options{RAM: tc.ram, Runs: runs})
 			file := rawFile{g, tc.zeroed}
-			im, err := physmem.NewWith(file, file.size(), physmem.Options{Format: physmem.FormatRaw})
+			im, err := physmemtest.OpenReader(file, file.size(), open.Options{Format: physmem.FormatRaw})
 			require.NoError(t, err)
 			// The root is given so that not all of the file is read.
 			got, err := guest.FindWith(context.Background(), im, guest.Options{DTB: g.DTB})

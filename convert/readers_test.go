@@ -17,6 +17,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // readersEnv names programs, separated as in PATH, that read a dump with a
@@ -29,7 +30,7 @@ const readersEnv = "WINDMP_READERS"
 // the right ones the other tests say.
 func digest(t *testing.T, dmp string) string {
 	t.Helper()
-	im, err := physmem.Open(dmp)
+	im, err := open.File(t.Context(), dmp, open.Options{})
 	require.NoError(t, err)
 	defer im.Close()
 	h := fnv.New64a()

@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -19,13 +18,15 @@ import (
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
 
 // imageOf opens a vmcore that is in memory.
 func imageOf(t *testing.T, core []byte) *physmem.Image {
 	t.Helper()
-	m, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	m, err := physmemtest.Open(core)
 	require.NoError(t, err)
 	return m
 }
@@ -196,7 +197,7 @@ func TestRawSource(t *testing.T) {
 	_, _, err = convertBytes(t, file, opt)
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat, "raw memory is not guessed")
 
-	opt.Source.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+	opt.Source.Input = open.Options{Format: physmem.FormatRaw, Holes: holes}
 	got, r, err := convertBytes(t, file, opt)
 	require.NoError(t, err)
 	assert.Equal(t, "raw", r.Input.Format)
@@ -236,7 +237,7 @@ func TestSampleSources(t *testing.T) {
 			} {
 				opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 				if name == "raw" {
-					opt.Source.Input = physmem.Options{Format: physmem.FormatRaw, Holes: holes}
+					opt.Source.Input = open.Options{Format: physmem.FormatRaw, Holes: holes}
 				}
 				got, r, err := convertBytes(t, file, opt)
 				require.NoError(t, err, name)

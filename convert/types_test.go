@@ -19,7 +19,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // convertSample converts a committed vmcore and returns path and report.
@@ -108,7 +108,7 @@ func TestKernelOutput(t *testing.T) {
 func assertSameGuest(t *testing.T, full, kernel string) {
 	t.Helper()
 	examine := func(path string) *guest.Guest {
-		im, err := physmem.Open(path)
+		im, err := open.File(t.Context(), path, open.Options{})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = im.Close() })
 		g, err := guest.Find(im)

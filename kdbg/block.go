@@ -2,6 +2,7 @@ package kdbg
 
 import (
 	"encoding/binary"
+	"math"
 	"reflect"
 
 	"windmp/physmem"
@@ -136,10 +137,12 @@ func (m Memory) readBlock(va vtop.VA, n uint32) ([]byte, error) {
 // data decodes a plain block.
 func (l *Layout) data(raw []byte) Data {
 	d := decodeData(raw)
-	fields := reflect.ValueOf(&d).Elem()
-	for i := range fields.NumField() {
-		if f := fields.Field(i); f.Kind() == reflect.Uint64 {
-			f.SetUint(l.narrow(f.Uint()))
+	if mask := uint64(l.last()); mask != math.MaxUint64 {
+		fields := reflect.ValueOf(&d).Elem()
+		for i := range fields.NumField() {
+			if f := fields.Field(i); f.Kind() == reflect.Uint64 {
+				f.SetUint(f.Uint() & mask)
+			}
 		}
 	}
 	d.Header.List = ListEntry64{Flink: l.pointer(raw, 0), Blink: l.pointer(raw, l.PointerSize)}

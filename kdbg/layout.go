@@ -67,7 +67,8 @@ type ProcessorLayout struct {
 	// ByteNumber is the place at which KPRCB.Number is a single byte, 0 for none.
 	ByteNumber vtop.VA
 	// SpecialRegisters is where ProcessorState.SpecialRegisters lies in KPRCB,
-	// by what a block states; 0 if that does not tell.
+	// by what a block states; 0 if that does not tell. A function that is nil never
+	// knows.
 	SpecialRegisters func(*Data) uint16
 
 	// PCRSelector is the selector of the segment whose base is the KPCR, 0 where no
@@ -91,6 +92,9 @@ type TablesLayout struct {
 	// the handler in one.
 	GateSize int
 	Gate     func(entry []byte) vtop.VA
+	// Vectors are those whose handlers lie in the kernel's image, the likeliest
+	// first.
+	Vectors []int
 	// SystemSize is the size of a system descriptor, as that of a task. Segment
 	// decodes one of that size, or of 8 bytes.
 	SystemSize int

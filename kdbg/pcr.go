@@ -64,12 +64,11 @@ func (m Memory) CheckPCR(pcr vtop.VA) error {
 }
 
 // Hints returns addresses in the kernel's image to which a vCPU's registers lead, the
-// likeliest first: the handlers of division errors, breakpoints and page faults, the
-// system call's entry, what the KPCR knows, and where the vCPU ran. They need not be
+// likeliest first: the handlers of interrupts, the system call's entry, what the KPCR knows, and where the vCPU ran. They need not be
 // right.
 func (m Memory) Hints(r Registers) []vtop.VA {
 	var list []vtop.VA
-	for _, vector := range []int{0, 3, 14} {
+	for _, vector := range m.Layout.Tables.Vectors {
 		if va, err := m.Gate(r.IDT, vector); err == nil {
 			list = append(list, va)
 		}

@@ -94,8 +94,10 @@ func (k *Kernel) readProcessor(p *Processor, prcb vtop.VA) {
 	d, o := &k.Data, &k.Layout.Processor
 	p.PRCB = prcb
 	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, o.Prcb)
-	if at := o.SpecialRegisters(d); at != 0 {
-		p.SpecialRegisters = prcb + vtop.VA(at)
+	if o.SpecialRegisters != nil {
+		if at := o.SpecialRegisters(d); at != 0 {
+			p.SpecialRegisters = prcb + vtop.VA(at)
+		}
 	}
 	at := offsetOr(d.OffsetPrcbNumber, o.Number)
 	number, err := k.Space.Uint32(prcb + at)

@@ -42,7 +42,7 @@ var X86 = &Layout{
 		},
 	},
 	Tables: TablesLayout{
-		GateSize: 8, Gate: gate32, SystemSize: segmentSize, Segment: segmentOf,
+		GateSize: 8, Gate: gate32, Vectors: vectorsX86, SystemSize: segmentSize, Segment: segmentOf,
 		KernelCode: 0x08,
 	},
 	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials32{})), Decode: decodeSpecials32, Edits: editSpecials32},
@@ -77,6 +77,9 @@ func specialRegisters32(d *Data) uint16 {
 	}
 	return d.OffsetPrcbProcStateContext + contextSize32
 }
+
+// vectorsX86 are division errors, breakpoints and page faults (Intel SDM vol. 3, 6.15).
+var vectorsX86 = []int{0, 3, 14}
 
 // gate32 decodes a gate of 32-bit mode (Intel SDM vol. 3, 6.11).
 func gate32(b []byte) vtop.VA {

@@ -11,6 +11,7 @@ import (
 
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -187,10 +188,10 @@ func TestQEMU32(t *testing.T) {
 			vm := qemutest.Start(t, qemutest.Config{Guest32: true, CPUs: 2, Variant: variant})
 			path := filepath.Join(t.TempDir(), "core")
 			require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
-			im, err := physmem.Open(path)
+			im, err := open.File(t.Context(), path, open.Options{})
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = im.Close() })
-			require.True(t, im.Is32())
+			require.True(t, im.Machine() == physmem.MachineX86)
 			h, err := winhdr.X86.Decode(im.GuestNote().Desc)
 			require.NoError(t, err)
 			assert.Empty(t, h.Check())

@@ -20,6 +20,9 @@ var (
 	ErrNotInImage = errors.New("memory is not in the image")
 )
 
+// HintIncomplete is the Hint of a file that ends too early.
+const HintIncomplete = "the dump or its copy is incomplete; make it again"
+
 // A FormatError says that a file of a known format is malformed beyond use.
 type FormatError struct {
 	Format Format

@@ -73,13 +73,15 @@ func (k OddityKind) String() string {
 // file with a million bad program headers does not need a million sentences.
 const maxOdditiesPerKind = 16
 
-// oddities collects what was odd, and counts what is beyond the cap.
-type oddities struct {
+// Oddities collects what an opener finds odd, and counts what is beyond a cap. The
+// zero value is empty.
+type Oddities struct {
 	list  []Oddity
 	count map[OddityKind]int
 }
 
-func (o *oddities) add(kind OddityKind, offset int64, format string, args ...any) {
+// Add takes an oddity about the structure at a file offset.
+func (o *Oddities) Add(kind OddityKind, offset int64, format string, args ...any) {
 	if o.count == nil {
 		o.count = make(map[OddityKind]int)
 	}
@@ -90,8 +92,8 @@ func (o *oddities) add(kind OddityKind, offset int64, format string, args ...any
 	o.list = append(o.list, Oddity{Kind: kind, Offset: offset, Text: fmt.Sprintf(format, args...)})
 }
 
-// take adds those of another list.
-func (o *oddities) take(more *oddities) {
+// Take adds those of another list.
+func (o *Oddities) Take(more *Oddities) {
 	if o.count == nil {
 		o.count = make(map[OddityKind]int)
 	}
@@ -101,8 +103,15 @@ func (o *oddities) take(more *oddities) {
 	}
 }
 
-// all returns the oddities, each kind that was cut short followed by a count.
-func (o *oddities) all() []Oddity {
+// Relocate gives each oddity the file offset that place makes of its own.
+func (o *Oddities) Relocate(place func(off int64) int64) {
+	for i := range o.list {
+		o.list[i].Offset = place(o.list[i].Offset)
+	}
+}
+
+// All returns the oddities, each kind that was cut short followed by a count.
+func (o *Oddities) All() []Oddity {
 	out := o.list
 	for k := OddityTruncated; k <= OddityForced; k++ {
 		if more := o.count[k] - maxOdditiesPerKind; more > 0 {

@@ -8,9 +8,14 @@ import (
 	"windmp/internal/binio"
 )
 
-// PageSize is the size of a page of x86 memory, in bytes. An Image is not
-// bound to it.
+// PageSize is the size of a page of memory, in bytes. An Image is not bound to
+// it.
 const PageSize = 0x1000
+
+// MaxAddress is the end of physical memory that a machine can address: 52 bits of
+// x86-64 (Intel SDM volume 3, section 4.1.4, MAXPHYADDR), and no machine that
+// Windows runs on has more.
+const MaxAddress = 1 << 52
 
 // A Range is the guest-physical bytes [Start, Start+Size). In what this
 // package returns Size is above 0 and Start+Size fits 64 bits.
@@ -25,8 +30,8 @@ func (r Range) Contains(pa uint64) bool { return pa >= r.Start && pa-r.Start < r
 // String returns the range as its first address and the one behind its last.
 func (r Range) String() string { return fmt.Sprintf("[0x%x, 0x%x)", r.Start, r.End()) }
 
-// span returns the range between two addresses.
-func span(start, end uint64) Range { return Range{Start: start, Size: end - start} }
+// Span returns the range between two addresses.
+func Span(start, end uint64) Range { return Range{Start: start, Size: end - start} }
 
 // An Extent is a range and where the file holds it: the byte at Start+i is at
 // file offset Offset+i.
@@ -38,23 +43,23 @@ type Extent struct {
 	Recovered bool
 }
 
-// bias is file offset minus physical address, modulo 2^64: what two extents
+// Bias is file offset minus physical address, modulo 2^64: what two extents
 // share if one continues the other.
-func (e Extent) bias() uint64 { return binio.Uint64(e.Offset) - e.Start }
+func (e Extent) Bias() uint64 { return binio.Uint64(e.Offset) - e.Start }
 
-// fileEnd returns the file offset behind the extent.
-func (e Extent) fileEnd() uint64 { return binio.Uint64(e.Offset) + e.Size }
+// FileEnd returns the file offset behind the extent.
+func (e Extent) FileEnd() uint64 { return binio.Uint64(e.Offset) + e.Size }
 
-// at returns the extent of pa onwards, of size bytes, which must lie in e.
-func (e Extent) at(pa, size uint64) Extent {
+// Part returns the extent of pa onwards, of size bytes, which must lie in e.
+func (e Extent) Part(pa, size uint64) Extent {
 	e.Offset += int64(pa - e.Start) //nolint:gosec // inside the extent, whose end is an int64 offset
 	e.Range = Range{Start: pa, Size: size}
 	return e
 }
 
-// normalize returns the ranges sorted, united where they touch or overlap,
+// Normalize returns the ranges sorted, united where they touch or overlap,
 // with empty and wrapping ones left out.
-func normalize(ranges []Range) []Range {
+func Normalize(ranges []Range) []Range {
 	out := make([]Range, 0, len(ranges))
 	for _, r := range ranges {
 		if _, ok := binio.Sum(r.Start, r.Size); ok && r.Size > 0 {
@@ -74,28 +79,9 @@ func normalize(ranges []Range) []Range {
 	return out[:n]
 }
 
-// unite returns the ranges of sorted, disjoint extents, adjacent ones merged.
-func unite(list []Extent) []Range {
-	n := 0
-	for i, e := range list {
-		if i == 0 || e.Start > list[i-1].End() {
-			n++
-		}
-	}
-	out := make([]Range, 0, n)
-	for i, e := range list {
-		if i > 0 && e.Start <= list[i-1].End() {
-			out[len(out)-1].Size += e.Size
-			continue
-		}
-		out = append(out, e.Range)
-	}
-	return out
-}
-
-// subtract returns the parts of r that are in none of the sorted, disjoint
+// Subtract returns the parts of r that are in none of the sorted, disjoint
 // ranges.
-func subtract(r Range, ranges []Range) []Range {
+func Subtract(r Range, ranges []Range) []Range {
 	if _, ok := binio.Sum(r.Start, r.Size); !ok || r.Size == 0 {
 		return nil
 	}
@@ -106,12 +92,12 @@ func subtract(r Range, ranges []Range) []Range {
 			break
 		}
 		if have.Start > at {
-			out = append(out, span(at, have.Start))
+			out = append(out, Span(at, have.Start))
 		}
 		at = max(at, have.End())
 	}
 	if at < r.End() {
-		out = append(out, span(at, r.End()))
+		out = append(out, Span(at, r.End()))
 	}
 	return out
 }
@@ -126,4 +112,16 @@ func firstEndingAfter(ranges []Range, pa uint64) int {
 		return 1
 	})
 	return i
+}
+
+// Within returns the parts of the sorted, disjoint ranges that lie in r.
+func Within(ranges []Range, r Range) []Range {
+	var out []Range
+	for _, x := range ranges[firstEndingAfter(ranges, r.Start):] {
+		if x.Start >= r.End() {
+			break
+		}
+		out = append(out, Span(max(x.Start, r.Start), min(x.End(), r.End())))
+	}
+	return out
 }

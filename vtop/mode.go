@@ -90,7 +90,10 @@ type Form struct {
 
 func (f *Form) has(e Entry) bool { return e&f.Mask == f.Value && f.Mask != 0 }
 
-func (f *Form) address(e Entry) PA { return PA(e&f.Address | e&f.High<<f.HighShift) }
+// valid is has without a reserved bit.
+func (f *Form) valid(e Entry) bool { return e&(f.Mask|f.Reserved) == f.Value && f.Mask != 0 }
+
+func (f *Form) address(e Entry) PA { return PA(e&f.Address | e&f.High<<uint(f.HighShift)) }
 
 // Flag is a bit of a present entry.
 type Flag struct {
@@ -109,11 +112,7 @@ type Absent struct {
 
 // AddressBits is how many bits of a virtual address are translated.
 func (m *Mode) AddressBits() int {
-	bits := pageShift
-	for i := range m.Levels {
-		bits += m.Levels[i].Bits
-	}
-	return bits
+	return int(m.shift(len(m.Levels))) + m.top().Bits //nolint:gosec // at most 64
 }
 
 // Root is the physical address of the topmost table, by the value of the register
@@ -121,7 +120,7 @@ func (m *Mode) AddressBits() int {
 func (m *Mode) Root(register uint64) PA { return PA(register & m.RootMask) }
 
 // Canonical reports whether va can be translated at all.
-func (m *Mode) Canonical(va VA) bool { return m.extend(va, m.AddressBits()) == va }
+func (m *Mode) Canonical(va VA) bool { return m.extend(va) == va }
 
 // IsKernel reports whether va is canonical and may be an address of the kernel.
 func (m *Mode) IsKernel(va VA) bool { return va >= m.KernelStart && m.Canonical(va) }
@@ -146,9 +145,18 @@ var absentNames = map[FaultKind]string{
 	NotPresent: "not-present", Prototype: "prototype", TableTransition: "transition", Pagefile: "pagefile", DemandZero: "demand-zero",
 }
 
+// shift is the logarithm of what an entry of the level maps, in bytes.
+func (m *Mode) shift(level int) uint {
+	shift := pageShift
+	for i := range m.Levels[:level-1] {
+		shift += m.Levels[i].Bits
+	}
+	return uint(shift) //nolint:gosec // a few dozen
+}
+
 // extend makes an address of its lower bits.
-func (m *Mode) extend(va VA, bits int) VA {
-	unused := 64 - bits
+func (m *Mode) extend(va VA) VA {
+	unused := uint(64 - m.AddressBits()) //nolint:gosec // at most 64
 	if m.SignExtended {
 		return VA(int64(va) << unused >> unused) //nolint:gosec // sign extension is the point
 	}

@@ -69,11 +69,13 @@ const (
 func FindRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, modes []*Mode, must []VA, visit func(Root) bool) error {
 	s := rootSearch{mem: mem, must: must, visit: visit}
 	for _, m := range modes {
-		if n := len(s.groups) - 1; n >= 0 && s.groups[n][0].SelfMap == m.SelfMap {
-			s.groups[n] = append(s.groups[n], m)
-		} else {
-			s.groups = append(s.groups, []*Mode{m})
+		n := len(s.groups) - 1
+		if n < 0 || !s.groups[n].modes[0].sharesSelfMap(m) {
+			s.groups = append(s.groups, rootGroup{size: min(m.rootSize(), pageSize)})
+			n++
 		}
+		s.groups[n].modes = append(s.groups[n].modes, m)
+		s.groups[n].mapping = s.groups[n].mapping || m.RootByMapping && len(must) > 0
 	}
 	return eachPage(ctx, mem, ranges, s.page)
 }
@@ -81,17 +83,36 @@ func FindRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, mod
 // rootSearch looks at pages for FindRoots.
 type rootSearch struct {
 	mem    io.ReaderAt
-	groups [][]*Mode // those in a row that share a self-map
+	groups []rootGroup
 	must   []VA
 	visit  func(Root) bool
 }
 
+// rootGroup is modes in a row that share a self-map.
+type rootGroup struct {
+	modes   []*Mode
+	size    int  // of a topmost table, as far as it is looked at
+	mapping bool // some are known by what they map
+}
+
+func (m *Mode) sharesSelfMap(other *Mode) bool {
+	return m.SelfMap != nil && m.SelfMap == other.SelfMap && m.rootSize() == other.rootSize()
+}
+
 // page looks at one page and tells whether to go on.
 func (s *rootSearch) page(pa PA, page []byte) bool {
-	for _, modes := range s.groups {
-		size := min(modes[0].rootSize(), pageSize)
-		for off := 0; off < pageSize; off += size {
-			if !s.offer(modes, pa+PA(off), page[off:off+size]) { //nolint:gosec // inside the page
+	for i := range s.groups {
+		g := &s.groups[i]
+		m := g.modes[0]
+		// There are many tables of less than a page, of which each entry counts.
+		quick := g.size < pageSize && !g.mapping
+		for off := 0; off < pageSize; off += g.size {
+			table := page[off : off+g.size]
+			if quick && !m.top().Table.valid(m.decode(table)) {
+				continue
+			}
+			self := m.mapsSelf(s.mem, pa+PA(off), table) //nolint:gosec // inside the page
+			if (self || g.mapping) && !s.offer(g.modes, pa+PA(off), table, self) {
 				return false
 			}
 		}
@@ -100,18 +121,16 @@ func (s *rootSearch) page(pa PA, page []byte) bool {
 }
 
 // offer hands a table to visit if it may be a root, and tells whether to go on.
-func (s *rootSearch) offer(modes []*Mode, pa PA, table []byte) bool {
-	self := modes[0].mapsSelf(s.mem, pa, table)
+func (s *rootSearch) offer(modes []*Mode, pa PA, table []byte, self bool) bool {
 	for _, m := range modes {
-		if m.Root(uint64(pa)) != pa {
+		kind := RootMaps
+		switch {
+		case m.Root(uint64(pa)) != pa:
 			continue
-		}
-		kind := RootSelfMap
-		if !self {
-			if !m.RootByMapping || !s.mapsAll(m, pa, table) {
-				continue
-			}
-			kind = RootMaps
+		case self:
+			kind = RootSelfMap
+		case !m.RootByMapping || !s.mapsAll(m, pa, table):
+			continue
 		}
 		if !s.visit(Root{DTB: pa, Mode: m, Kind: kind, Levels: len(m.Levels)}) {
 			return false
@@ -130,7 +149,8 @@ func (m *Mode) mapsSelf(mem io.ReaderAt, pa PA, table []byte) bool {
 		return m.mapsParts(mem, table)
 	}
 	mask, want := self.Mask, Entry(pa)|self.Value
-	if table = table[self.First*m.EntrySize : (self.Last+1)*m.EntrySize]; m.EntrySize == 8 {
+	end := min((self.Last+1)*m.EntrySize, pageSize)
+	if table = table[min(self.First*m.EntrySize, end):end]; m.EntrySize == 8 {
 		for ; len(table) >= 8; table = table[8:] {
 			if Entry(binary.LittleEndian.Uint64(table))&mask == want {
 				return true
@@ -151,7 +171,7 @@ func (m *Mode) mapsSelf(mem io.ReaderAt, pa PA, table []byte) bool {
 func (m *Mode) mapsParts(mem io.ReaderAt, top []byte) bool {
 	form := &m.top().Table
 	for at := 0; at < len(top); at += m.EntrySize {
-		if e := m.decode(top[at:]); !form.has(e) || e&form.Reserved != 0 || form.address(e) == 0 {
+		if e := m.decode(top[at:]); !form.valid(e) || form.address(e) == 0 {
 			return false
 		}
 	}
@@ -174,7 +194,7 @@ func (m *Mode) mapsParts(mem io.ReaderAt, top []byte) bool {
 // are looked at first, which settles nearly all pages.
 func (s *rootSearch) mapsAll(m *Mode, pa PA, table []byte) bool {
 	top := m.top()
-	shift, last := m.AddressBits()-top.Bits, VA(1)<<top.Bits-1
+	shift, last := m.shift(len(m.Levels)), VA(1)<<top.Bits-1
 	for _, va := range s.must {
 		at := int(va>>shift&last) * m.EntrySize //nolint:gosec // an index
 		if at >= len(table) {

@@ -13,19 +13,21 @@ import (
 // that is entered is one level further down, so that tables that refer to each
 // other, or to themselves as Windows' topmost one does, are no danger.
 type tables struct {
-	mem  io.ReaderAt
-	mode *Mode
-	open []table // that the traversal is in, the topmost first; more are kept for reuse
-	in   int     // how many are open
-	left int     // how many entries may still be looked at
-	bits int     // of an address that are translated
+	mem         io.ReaderAt
+	mode        *Mode
+	first, last VA      // the range
+	open        []table // those with more entries than one to look at, the topmost first
+	in          int     // how many of open are in use, the others are kept for reuse
+	left        int     // how many entries may still be looked at
+	only        bool    // step is the only one to look at in its table, and is next
+	word        [8]byte
 
 	// What next found.
 	step Step
 	va   VA // the first that the entry maps
 	refers
 	pa    PA        // of the table or the page
-	size  uint64    // of the page
+	shift uint      // the logarithm of what the entry maps, in bytes
 	fault FaultKind // why the entry refers to nothing
 }
 
@@ -41,101 +43,119 @@ const (
 
 // table is a page table on the way.
 type table struct {
-	level       *Level
-	number      int // of the level
-	pa          PA
-	base        VA  // the first that it maps
-	shift       int // the logarithm of what an entry maps
-	first, last VA  // the part of the range that it maps
-	index, end  int // of the entries to look at
-	at          int // the index of the first entry that was read
-	buf         []byte
-	entries     []byte
+	number  int // of its level
+	top     bool
+	shift   uint   // the logarithm of what an entry maps, in bytes
+	entries []byte // those that map the range
+	offset  int    // in entries, of the next one
+	at      PA     // of entries
+	va      VA     // what the next one maps
 }
 
 // start begins at a space's topmost table, for the addresses from first to last,
 // which must be canonical.
 func (t *tables) start(s *Space, first, last VA) error {
-	t.mem, t.mode, t.in, t.left, t.bits = s.Mem, s.Mode, 0, math.MaxInt, s.Mode.AddressBits()
-	return t.push(s.DTB, len(s.Mode.Levels), t.bits-s.Mode.top().Bits, 0, first, last)
+	t.mem, t.mode, t.in, t.only, t.left = s.Mem, s.Mode, 0, false, math.MaxInt
+	t.first, t.last = first, last
+	level := len(s.Mode.Levels)
+	t.pa, t.va, t.step.Level, t.shift = s.DTB, 0, level, s.Mode.shift(level)
+	return t.push(first, last)
 }
 
 // enter goes into the table to which the entry refers that was found last.
 func (t *tables) enter() error {
-	from := &t.open[t.in-1]
-	shift := from.shift - t.mode.Levels[from.number-2].Bits
-	return t.push(t.pa, from.number-1, shift, t.va, max(from.first, t.va), min(from.last, t.va|(1<<from.shift-1)))
+	first, last := max(t.first, t.va), min(t.last, t.va|(1<<t.shift-1))
+	t.step.Level--
+	t.shift -= uint(t.mode.Levels[t.step.Level-1].Bits) //nolint:gosec // small
+	return t.push(first, last)
 }
 
-// push reads those entries of a table that map the range.
-func (t *tables) push(pa PA, number, shift int, base, first, last VA) error {
+// push reads the entries of the table at t.pa that map the addresses from first to
+// last.
+func (t *tables) push(first, last VA) error {
+	size := uint(t.mode.EntrySize) //nolint:gosec // 8 or 4
+	mask := uint(1)<<uint(t.mode.Levels[t.step.Level-1].Bits) - 1
+	index, end := uint(first>>t.shift)&mask, uint(last>>t.shift)&mask
+	t.step.EntryPA, t.step.Entry = t.pa+PA(index*size), 0
+	first &^= 1<<t.shift - 1
+	if index == end {
+		if _, err := readFull(t.mem, t.word[:size], t.step.EntryPA); err != nil {
+			return err
+		}
+		t.step.Entry = t.mode.decode(t.word[:])
+		t.va, t.only = first, true
+		return nil
+	}
+	return t.pushMany(end-index+1, first)
+}
+
+// pushMany reads count entries from t.step.EntryPA on, the first of which maps va.
+func (t *tables) pushMany(count uint, va VA) error {
 	if t.in == len(t.open) {
 		t.open = append(t.open, table{})
 	}
 	n := &t.open[t.in]
-	n.level, n.number, n.pa, n.base, n.shift, n.first, n.last = &t.mode.Levels[number-1], number, pa, base, shift, first, last
-	mask := VA(1)<<n.level.Bits - 1
-	n.at, n.end = int(first>>shift&mask), int(last>>shift&mask)+1 //nolint:gosec // at most an index
-	n.index = n.at
-	size := (n.end - n.at) * t.mode.EntrySize
-	if size > len(n.buf) {
-		n.buf = make([]byte, max(size, 8))
+	n.number, n.top, n.shift = t.step.Level, t.step.Level == len(t.mode.Levels), t.shift
+	n.offset, n.at, n.va = 0, t.step.EntryPA, va
+	if size := int(count) * t.mode.EntrySize; size <= cap(n.entries) { //nolint:gosec // at most a table
+		n.entries = n.entries[:size]
+	} else {
+		n.entries = make([]byte, size)
 	}
-	n.entries = n.buf[:size]
-	if _, err := readFull(t.mem, n.entries, t.entryPA(n)); err != nil {
-		t.step = Step{Level: number, EntryPA: t.entryPA(n)}
+	if _, err := readFull(t.mem, n.entries, n.at); err != nil {
 		return err
 	}
 	t.in++
 	return nil
 }
 
-func (t *tables) entryPA(n *table) PA {
-	return n.pa + PA(n.index*t.mode.EntrySize) //nolint:gosec // an index
-}
-
 // next finds the next entry, and reports whether there was one.
 func (t *tables) next() bool {
-	for ; t.in > 0; t.in-- {
-		n := &t.open[t.in-1]
-		if n.index == n.end {
-			continue
-		}
-		if t.left == 0 {
+	if t.left == 0 {
+		return false
+	}
+	if !t.only {
+		if t.ended() {
 			return false
 		}
-		t.left--
-		e := t.mode.decode(n.entries[(n.index-n.at)*t.mode.EntrySize:])
-		t.step = Step{Level: n.number, EntryPA: t.entryPA(n), Entry: e}
-		t.va = t.mode.extend(n.base|VA(n.index)<<n.shift, t.bits) //nolint:gosec // an index
-		n.index++
-		t.judge(n, e)
-		return true
+		n, size := &t.open[t.in-1], t.mode.EntrySize
+		t.step.Level, t.step.EntryPA = n.number, n.at+PA(n.offset) //nolint:gosec // inside the table
+		t.step.Entry = t.mode.decode(n.entries[n.offset:])
+		t.va, t.shift = n.va, n.shift
+		n.offset += size
+		n.va += 1 << n.shift
+		if n.top { // which passes over the addresses that are not canonical
+			n.va = t.mode.extend(n.va)
+		}
 	}
-	return false
+	t.only = false
+	t.left--
+	t.judge()
+	return true
 }
 
-// judge says what an entry means.
-func (t *tables) judge(n *table, e Entry) {
-	t.fault = 0
-	var form *Form
-	switch m := t.mode; {
-	case n.level.Table.has(e):
-		t.refers, form = toTable, &n.level.Table
-	case n.level.Page.has(e):
-		t.refers, form = toPage, &n.level.Page
+// ended reports whether there is no further entry, and leaves the tables that have
+// none.
+func (t *tables) ended() bool {
+	for t.in > 0 && t.open[t.in-1].offset == len(t.open[t.in-1].entries) {
+		t.in--
+	}
+	return t.in == 0
+}
+
+// judge says what the entry means.
+func (t *tables) judge() {
+	e, m, l := t.step.Entry, t.mode, &t.mode.Levels[t.step.Level-1]
+	switch {
+	case l.Table.valid(e):
+		t.refers, t.pa = toTable, l.Table.address(e)
+	case l.Page.valid(e):
+		t.refers, t.pa = toPage, l.Page.address(e)
 	case m.present(e):
 		t.refers, t.fault = toNothing, Malformed
-		return
-	case n.number == 1 && m.Absent.Transition.has(e):
-		t.refers, form = toTransition, &m.Absent.Transition
+	case t.step.Level == 1 && m.Absent.Transition.has(e):
+		t.refers, t.pa = toTransition, m.Absent.Transition.address(e)
 	default:
 		t.refers, t.fault = toNothing, m.absent(e)
-		return
 	}
-	if e&form.Reserved != 0 {
-		t.refers, t.fault = toNothing, Malformed
-		return
-	}
-	t.pa, t.size = form.address(e), 1<<n.shift
 }

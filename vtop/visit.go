@@ -58,7 +58,7 @@ func (s *Space) Visit(half Half, v Visitor) {
 				v.Unreadable(pa, level, err)
 			}
 		case toPage, toTransition:
-			v.Page(t.pa, t.size)
+			v.Page(t.pa, 1<<t.shift)
 		case toNothing:
 		}
 	}
@@ -91,5 +91,5 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 		case toTransition, toNothing:
 		}
 	}
-	return t.in == 0
+	return !t.only && t.ended()
 }

@@ -28,8 +28,8 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 func (t *tables) mapping(va VA) Mapping {
 	return Mapping{
 		VA:         va,
-		PA:         t.pa | PA(va)&PA(t.size-1),
-		PageSize:   t.size,
+		PA:         t.pa | PA(va)&(1<<t.shift-1),
+		PageSize:   1 << t.shift,
 		Entry:      t.step.Entry,
 		EntryPA:    t.step.EntryPA,
 		Level:      t.step.Level,

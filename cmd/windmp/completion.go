@@ -9,7 +9,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 const completionLong = `Completion prints a script that teaches a shell to complete commands, flags, the
@@ -57,7 +57,7 @@ func (a *app) completionCommand() *cobra.Command {
 func flagValues() map[string][]string {
 	return map[string][]string{
 		"contexts":   words(plan.ContextsAuto, plan.ContextsVCPU, plan.ContextsSaved),
-		"format":     append([]string{"auto"}, words(physmem.Formats()...)...),
+		"format":     append([]string{"auto"}, words(open.Formats()...)...),
 		"log-format": logFormats,
 		"level":      words(inspect.CheckHeader, inspect.CheckQuick, inspect.CheckFull),
 		"progress":   progressModes,

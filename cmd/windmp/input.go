@@ -9,6 +9,7 @@ import (
 
 	"windmp/convert/stage"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // inputFlags are the flags of every command that opens an image, for what the
@@ -24,22 +25,22 @@ func (f *inputFlags) register(fs *pflag.FlagSet) {
 }
 
 // options turns the flags into options; the error is a *convert.UsageError.
-func (f *inputFlags) options() (physmem.Options, error) {
-	opt := physmem.Options{Format: physmem.Format(f.format), Holes: f.holes}
+func (f *inputFlags) options() (open.Options, error) {
+	opt := open.Options{Format: physmem.Format(f.format), Holes: f.holes}
 	if f.format == "auto" {
 		opt.Format = ""
 	}
 	if len(opt.Holes) > 0 && opt.Format != physmem.FormatRaw {
 		return opt, &stage.UsageError{Reason: "--hole goes with --format=raw"}
 	}
-	if err := opt.Check(); err != nil {
+	if err := opt.Validate(); err != nil {
 		return opt, &stage.UsageError{Reason: "--" + strings.Replace(err.Error(), "holes:", "hole:", 1)}
 	}
 	return opt, nil
 }
 
 func joinFormats() string {
-	formats := physmem.Formats()
+	formats := open.Formats()
 	names := make([]string, 0, len(formats))
 	for _, f := range formats {
 		names = append(names, string(f))

@@ -9,6 +9,7 @@ import (
 
 	"windmp/convert/stage"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 func TestInputFlags(t *testing.T) {
@@ -17,20 +18,20 @@ func TestInputFlags(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		args []string
-		want physmem.Options
+		want open.Options
 		err  string // of the flag itself, or of the options
 	}{
 		{name: "none"},
 		{name: "auto", args: []string{"--format=auto"}},
-		{name: "elf", args: []string{"--format=elf"}, want: physmem.Options{Format: physmem.FormatELF}},
-		{name: "raw", args: []string{"--format", "raw"}, want: physmem.Options{Format: physmem.FormatRaw}},
+		{name: "elf", args: []string{"--format=elf"}, want: open.Options{Format: physmem.FormatELF}},
+		{name: "raw", args: []string{"--format", "raw"}, want: open.Options{Format: physmem.FormatRaw}},
 		{
 			name: "holes", args: []string{"--format=raw", "--hole=0xc0000000-0x100000000", "--hole", "4224M-0x10bffffff"},
-			want: physmem.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(0xc0000000, 0x40000000), hole(0x108000000, 0x4000000)}},
+			want: open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(0xc0000000, 0x40000000), hole(0x108000000, 0x4000000)}},
 		},
 		{
 			name: "suffixes", args: []string{"--format=raw", "--hole=3G-4GiB", "--hole=8192-12k"},
-			want: physmem.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(3<<30, 1<<30), hole(0x2000, 0x1000)}},
+			want: open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(3<<30, 1<<30), hole(0x2000, 0x1000)}},
 		},
 		{name: "unknown", args: []string{"--format=vmem"}, err: `--format: "vmem" is not one of elf, dmp, kdump, raw`},
 		{name: "not raw", args: []string{"--hole=3G-4G"}, err: "--hole goes with --format=raw"},
@@ -51,7 +52,7 @@ func TestInputFlags(t *testing.T) {
 			fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 			f.register(fs)
 			err := fs.Parse(tc.args)
-			var opt physmem.Options
+			var opt open.Options
 			if err == nil {
 				if opt, err = f.options(); err != nil {
 					var usage *stage.UsageError

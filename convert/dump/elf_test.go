@@ -11,6 +11,8 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // front is what stands before the memory.
@@ -42,7 +44,7 @@ func TestELF(t *testing.T) {
 		head := front(t, l)
 		assert.EqualValues(t, len(head)+n*0x1000, l.Size())
 		file := slices.Concat(head, bytes.Repeat([]byte{0xab}, 0x1000))
-		im, err := physmem.New(bytes.NewReader(file), l.Size())
+		im, err := physmemtest.OpenReader(bytes.NewReader(file), l.Size(), open.Options{})
 		require.NoError(t, err)
 		assert.Empty(t, im.Oddities())
 		assert.Equal(t, runs.Ranges(), im.Ranges())
@@ -102,10 +104,10 @@ func TestELF32(t *testing.T) {
 		l, err := dump.NewELF(dump.ELFX86, tt.runs, []physmem.CPU{cpu}, []byte("note"))
 		require.NoError(t, err)
 		head := front(t, l)
-		im, err := physmem.New(bytes.NewReader(head), l.Size())
+		im, err := physmemtest.OpenReader(bytes.NewReader(head), l.Size(), open.Options{})
 		require.NoError(t, err, name)
 		assert.Equal(t, byte(tt.class), head[elf.EI_CLASS], name)
-		assert.True(t, im.Is32(), name)
+		assert.True(t, im.Machine() == physmem.MachineX86, name)
 		assert.Equal(t, tt.runs.Ranges(), im.Ranges(), name)
 		assert.Empty(t, im.Oddities(), name)
 		got := im.CPUs()

@@ -63,7 +63,7 @@ func (g *Guest) buildFromSharedData() {
 	}
 	// Processors that were never started have no KPRCB, and behind the last
 	// entry may lie anything.
-	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.MaxProcessors()) {
+	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.Format().MaxProcessors) {
 		h.NumberProcessors = n
 	}
 }
@@ -71,7 +71,7 @@ func (g *Guest) buildFromSharedData() {
 // countFilled is how many entries from the first on of KiProcessorBlock are
 // usable processors that know their own number.
 func (g *Guest) countFilled() uint32 {
-	list, err := g.Kernel.Processors(g.Header.MaxProcessors())
+	list, err := g.Kernel.Processors(g.Header.Format().MaxProcessors)
 	if err != nil {
 		return 1 // the processors' stage says why there are none
 	}
@@ -98,10 +98,10 @@ func (g *Guest) buildVersion() {
 			h.MajorVersion = majorChecked
 		}
 	}
-	if h.MinorVersion < h.MinBuild() && g.SharedUserData != nil {
+	if h.MinorVersion < h.Format().MinBuild && g.SharedUserData != nil {
 		h.MinorVersion = g.SharedUserData.NtBuildNumber & MaxBuild
 	}
-	if h.MinorVersion < h.MinBuild() {
+	if h.MinorVersion < h.Format().MinBuild {
 		g.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "WinDbg may take the guest for an old one.",
 			"the build number of the guest is not readable")
 	}
@@ -109,7 +109,7 @@ func (g *Guest) buildVersion() {
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
 func (g *Guest) versionBlock() *kdbg.Version {
-	list, err := g.Kernel.Processors(min(int(g.Header.NumberProcessors), g.Header.MaxProcessors()))
+	list, err := g.Kernel.Processors(min(int(g.Header.NumberProcessors), g.Header.Format().MaxProcessors))
 	if err != nil {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (g *Guest) versionBlock() *kdbg.Version {
 			continue
 		}
 		v, err := g.Kernel.Version(p.PCR)
-		if err == nil && uint32(v.Machine) == g.Header.Machine() && uint32(v.Minor) >= g.Header.MinBuild() {
+		if err == nil && uint32(v.Machine) == g.Header.Format().Machine && uint32(v.Minor) >= g.Header.Format().MinBuild {
 			return v
 		}
 	}
@@ -176,9 +176,8 @@ func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())
-	if limit := g.machine.Header.PFNLimit; limit < 1<<40 { // what the header can't list
-		runs = WithoutPages(runs, []physmem.Range{{Start: limit * winhdr.PageSize, Size: 1 << 52}})
-	}
+	// What the header can't list.
+	runs = WithoutPages(runs, []physmem.Range{{Start: g.machine.Header.PFNLimit * winhdr.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}
@@ -245,7 +244,7 @@ func (g *Guest) findFlag() {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
 		return
 	}
-	at, err := g.Kernel.In(newPageCache(g.Image).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(g.KernelImage)
+	at, err := g.Kernel.In(newPageCache(g.reader()).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(g.KernelImage)
 	if err != nil {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
 		return

@@ -66,7 +66,7 @@ type discovery struct {
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
 func (g *Guest) discover(ctx context.Context, opt *Options) error {
 	g.joinExtents()
-	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.Image), tried: map[triedRoot]bool{}}
+	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {
 		found, err := way()
 		if err != nil {
@@ -263,7 +263,7 @@ func (d *discovery) settle() {
 		how = "the System process' own"
 		root = dtb
 	}
-	g.settleKernel(d.kernel.In(vtop.NewSpace(g.Image, root, mode)))
+	g.settleKernel(d.kernel.In(vtop.NewSpace(g.reader(), root, mode)))
 	b := g.Kernel.Block
 	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+b.VA.String(), "",
 		"Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",

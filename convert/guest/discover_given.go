@@ -94,7 +94,7 @@ func (d *discovery) spacesOfCPUs() []place {
 	}
 	for _, m := range d.candidates() {
 		must := []vtop.VA{m.Kernel.SharedUserData}
-		_ = vtop.FindRoots(d.ctx, d.g.Image, DataRanges(d.g.Image), m.Modes, must, func(r vtop.Root) bool {
+		_ = vtop.FindRoots(d.ctx, d.g.reader(), DataRanges(d.g.Image), m.Modes, must, func(r vtop.Root) bool {
 			return !add(m, d.memory(m, uint64(r.DTB), r.Mode))
 		})
 	}

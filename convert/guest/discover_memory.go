@@ -74,7 +74,7 @@ func (d *discovery) must(m *machine.Machine) []vtop.VA {
 // counted is all memory, for a search whose progress is reported.
 func (d *discovery) counted() io.ReaderAt {
 	held := RangesSize(d.g.Image.Ranges())
-	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.g.Image) //nolint:gosec // what a file holds
+	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.g.reader()) //nolint:gosec // what a file holds
 }
 
 // locate searches all memory for debugger data blocks, once.

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"slices"
+
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -23,7 +25,7 @@ const undescribed = 1 << 20
 // Within a block, file offset less address is constant.
 func (g *Guest) joinExtents() {
 	var between []physmem.Range
-	list := g.Image.Extents()
+	list := slices.Collect(g.Image.Extents(0))
 	for i := 1; i < len(list); i++ {
 		a, b := list[i-1], list[i]
 		if a.End() < b.Start && a.Offset+int64(b.Start-a.Start) == b.Offset { //nolint:gosec // addresses below 2^52
@@ -31,7 +33,7 @@ func (g *Guest) joinExtents() {
 		}
 	}
 	if len(between) > 0 {
-		g.Recovered += RangesSize(g.Image.Recover(between))
+		g.Recovered += RangesSize(g.place(between))
 	}
 }
 
@@ -40,7 +42,7 @@ func (g *Guest) joinExtents() {
 // maps is RAM. It does something once, and for files with undescribed memory only.
 func (d *discovery) placeMapped(space *vtop.Space) {
 	held := RangesSize(d.g.Image.Ranges())
-	if d.placed || len(d.g.Image.Extents()) == 0 || held+undescribed > uint64(d.g.Image.FileSize()) { //nolint:gosec // a size
+	if d.placed || !d.g.Image.Located() || held+undescribed > uint64(d.g.Image.FileSize()) { //nolint:gosec // a size
 		return
 	}
 	ram := mappedRAM(space)
@@ -48,11 +50,11 @@ func (d *discovery) placeMapped(space *vtop.Space) {
 		return
 	}
 	d.placed = true
-	d.g.Recovered += RangesSize(d.g.Image.Recover(ram))
+	d.g.Recovered += RangesSize(d.g.place(ram))
 	guessed := RangesSize(d.g.adoptBelowVGA(ram))
 	d.g.Recovered += guessed
 	if guessed > 0 {
-		d.g.Recovered += RangesSize(d.g.Image.Recover(ram))
+		d.g.Recovered += RangesSize(d.g.place(ram))
 	}
 }
 

@@ -18,7 +18,7 @@ func (g *Guest) ReadDumpHeader(raw []byte) error {
 		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
 	}
 	g.takeHeader(h)
-	if h.MachineImageType != h.Machine() {
+	if h.MachineImageType != h.Format().Machine {
 		return g.unsupported(finding.Finding{
 			ID: finding.IDHeaderBad, Where: HeaderOffset(h.Offset("MachineImageType")),
 			Message: fmt.Sprintf("the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386),
@@ -65,7 +65,7 @@ func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
 // mapsKernel tells whether the header's page tables, taken for those of a mode, map
 // something that every guest has.
 func (g *Guest) mapsKernel(mode *vtop.Mode) bool {
-	space := vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, mode)
+	space := vtop.NewSpace(g.reader(), g.Header.DirectoryTableBase, mode)
 	for _, va := range []vtop.VA{g.machine.Kernel.SharedUserData, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true

@@ -66,7 +66,7 @@ func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
 	if len(n.Desc) < 8 {
 		return nil, g.unsupported(finding.Finding{
 			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.Size64, winhdr.Size32),
+			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.X64.Size(), winhdr.X86.Size()),
 			Advice:  headerNoteAdvice,
 		})
 	}
@@ -146,6 +146,6 @@ func (g *Guest) repairHeader(n *physmem.Note) error {
 	}
 	g.Runs = runs
 	h.Signature, h.ValidDump = winhdr.SignaturePAGE, h.Format().ValidDump
-	h.MachineImageType, h.DumpType = h.Machine(), winhdr.DumpTypeFull
+	h.MachineImageType, h.DumpType = h.Format().Machine, winhdr.DumpTypeFull
 	return nil
 }

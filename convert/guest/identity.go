@@ -77,7 +77,7 @@ func (g *Guest) System() *report.System {
 	s.SuiteMask = report.Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
 	if k := g.SharedUserData; k != nil {
-		if build := k.NtBuildNumber & MaxBuild; build >= h.MinBuild() {
+		if build := k.NtBuildNumber & MaxBuild; build >= h.Format().MinBuild {
 			s.Build = build
 		}
 		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)

@@ -55,7 +55,7 @@ func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, mode := range g.modes() {
-			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.Image, dtb, mode)))
+			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.reader(), dtb, mode)))
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue

@@ -63,10 +63,10 @@ func (g *Guest) readProcessors() error {
 // header's can't be right.
 func (g *Guest) claimedProcessors() int {
 	claimed := g.Header.NumberProcessors
-	if claimed >= 1 && int64(claimed) <= int64(g.Header.MaxProcessors()) {
+	if claimed >= 1 && int64(claimed) <= int64(g.Header.Format().MaxProcessors) {
 		return int(claimed)
 	}
-	return min(max(len(g.Image.CPUs()), 1), g.Header.MaxProcessors())
+	return min(max(len(g.Image.CPUs()), 1), g.Header.Format().MaxProcessors)
 }
 
 // countProcessors is how many entries the dump may count: up to the last

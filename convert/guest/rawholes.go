@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/physmem"
+	"windmp/physmem/raw"
 )
 
 // examineRaw examines raw memory whose holes nobody knows: as one piece, and
@@ -19,8 +20,8 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, er
 	if least == 0 {
 		return whole, wholeErr
 	}
-	var taken *physmem.RawHole
-	for _, hole := range physmem.RawHoles(uint64(im.FileSize())) { //nolint:gosec // a size
+	var taken *raw.Hole
+	for _, hole := range raw.Holes(uint64(im.FileSize())) { //nolint:gosec // a size
 		if ctx.Err() != nil {
 			return whole, context.Cause(ctx)
 		}
@@ -63,7 +64,7 @@ func missingOf(g *Guest, err error) uint64 {
 }
 
 // addHole says which hole was supposed, and how sure that is.
-func (g *Guest) addHole(hole *physmem.RawHole, missing uint64) {
+func (g *Guest) addHole(hole *raw.Hole, missing uint64) {
 	severity, proof := finding.SeverityInfo, "the guest's table of memory is all there with it"
 	if missing > 0 {
 		severity, proof = finding.SeverityWarn, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"io"
+
 	"windmp/convert/finding"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -13,10 +15,10 @@ func (g *Guest) recoverMemory() {
 	for _, r := range g.Runs {
 		ram = append(ram, RunRange(r))
 	}
-	placed := g.Image.Recover(ram)
+	placed := g.place(ram)
 	guessed := g.adoptBelowVGA(ram)
 	if len(guessed) > 0 {
-		placed = append(placed, g.Image.Recover(ram)...)
+		placed = append(placed, g.place(ram)...)
 	}
 	if n := RangesSize(placed); n > 0 {
 		g.Recovered += n
@@ -50,27 +52,46 @@ const (
 // VGA memory's size before the first memory that a PT_LOAD names. A filter that
 // cut the beginning off would leave another hole.
 func (g *Guest) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
-	var placed []physmem.Range
+	var sure []physmem.Candidate
 	for _, c := range g.Image.Candidates(ram) {
+		if c.End() > vgaStart {
+			break
+		}
 		next, ok := g.extentAbove(c.End())
-		if !ok || c.End() > vgaStart || next.Start < vgaEnd {
+		if !ok || next.Start < vgaEnd {
 			continue
 		}
 		// How far apart in memory and not in the file: the hole.
 		hole := int64(next.Start-c.Start) - (next.Offset - c.Offset) //nolint:gosec // both below 2^52
 		if hole == vgaEnd-vgaStart {
-			placed = append(placed, g.Image.Adopt(c)...)
+			sure = append(sure, c)
 		}
 	}
+	view, placed := g.Image.Adopt(sure...)
+	g.Image = view
 	return placed
 }
 
+// place makes the guest's image one with the memory that is certain of ram, and
+// returns what was placed.
+func (g *Guest) place(ram []physmem.Range) []physmem.Range {
+	view, placed := g.Image.Recover(ram)
+	g.Image = view
+	return placed
+}
+
+// reader reads the memory of the image that the guest has at the time of the read:
+// what is found may place more.
+func (g *Guest) reader() io.ReaderAt { return imageReader{g} }
+
+type imageReader struct{ g *Guest }
+
+func (r imageReader) ReadAt(p []byte, pa int64) (int, error) { return r.g.Image.ReadAt(p, pa) }
+
 // extentAbove is the first extent from pa on.
 func (g *Guest) extentAbove(pa uint64) (physmem.Extent, bool) {
-	for _, e := range g.Image.Extents() {
-		if e.Start >= pa {
-			return e, true
-		}
+	for e := range g.Image.Extents(pa) {
+		return e, true
 	}
 	return physmem.Extent{}, false
 }

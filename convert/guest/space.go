@@ -24,7 +24,7 @@ func (g *Guest) Behind() *Guest {
 
 // HeaderMemory is the kernel's memory behind the page tables that the header names.
 func (g *Guest) HeaderMemory() kdbg.Memory {
-	return g.machine.Kernel.In(vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Mode()))
+	return g.machine.Kernel.In(vtop.NewSpace(g.reader(), g.Header.DirectoryTableBase, g.Mode()))
 }
 
 // modes are the paging modes that the guest's page tables may have, the likeliest
@@ -61,13 +61,10 @@ func (g *Guest) States() []machine.State {
 	return list
 }
 
-// recordedMachine is the machine that the container says, of those that it knows.
+// recordedMachine is the machine that the container says, the first of those that
+// may be where it says none.
 func (g *Guest) recordedMachine() *machine.Machine {
-	name := machine.X64.Name()
-	if g.Image.Is32() {
-		name = machine.X86.Name()
-	}
-	if m := machine.ByName(name, g.machines); m != nil {
+	if m := machine.ByName(string(g.Image.Machine()), g.machines); m != nil {
 		return m
 	}
 	return g.machines[0]

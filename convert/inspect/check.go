@@ -18,6 +18,7 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // CheckLevel says how deep a check goes.
@@ -113,7 +114,7 @@ type FileCheck struct {
 	Findings []finding.Finding `json:"findings"`
 	Error    *report.Error     `json:"error,omitempty"`
 
-	// Err is why the check ended early: an error of physmem.Open, a
+	// Err is why the check ended early: an error of open.File, a
 	// [*RefusedError], or of reading.
 	Err error `json:"-"`
 }
@@ -238,7 +239,11 @@ func (c *fileChecker) checkPacked(ctx context.Context, f *os.File) (err error) {
 		return err
 	}
 	if t == nil {
-		return c.check(ctx, f)
+		src, err := open.NewFile(f)
+		if err != nil {
+			return err
+		}
+		return c.check(ctx, src)
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
 	c.size = t.Size()
@@ -266,7 +271,7 @@ func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
 	if looksDump {
 		c.Kind = kindDump
 		c.stage = stage.Header
-		err = c.checkDump(r, head)
+		err = c.checkDump(ctx, r, head)
 	} else {
 		err = c.checkCore(ctx, r)
 	}
@@ -282,7 +287,7 @@ func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
 
 // checkCore says whether a file converts, and to what.
 func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
-	im, err := physmem.NewWith(r, c.size, c.opt.Source.Input)
+	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), c.opt.Source.Input)
 	if err != nil {
 		return c.notOpened(err)
 	}

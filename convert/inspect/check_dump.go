@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,11 +10,11 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 	"windmp/winhdr"
 )
 
-// dumpHead reads the header of what may be a Windows dump. It is one, if only a
-// damaged one, when one of its two signatures is right.
+// dumpHead reads the header of what may be a Windows dump, if only a damaged one.
 func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
 	head = make([]byte, min(size, int64(winhdr.HeadSize())))
 	if n, err := r.ReadAt(head, 0); n < len(head) {
@@ -43,17 +44,16 @@ const (
 
 // checkDump goes through the rules of Microsoft's debugger engine, as it was
 // seen to behave (10.0.10240), and of other readers.
-func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
+func (c *fileChecker) checkDump(ctx context.Context, r io.ReaderAt, head []byte) error {
 	c.Format, c.Description = "dmp", "Windows crash dump"
-	format, _ := winhdr.Recognise(head)
-	size := format.Size()
-	if len(head) < size {
+	h, err := winhdr.Decode(head)
+	var short *winhdr.SizeError
+	if errors.As(err, &short) {
 		return c.Refuse(finding.Finding{
-			ID: finding.IDMalformed, Where: fmt.Sprintf("file offset %#x", len(head)), Advice: adviceCopyAgain,
-			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", len(head), size),
+			ID: finding.IDMalformed, Where: fmt.Sprintf("file offset %#x", short.Got), Advice: adviceCopyAgain,
+			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", short.Got, short.Want),
 		}, nil)
 	}
-	h, err := format.Decode(head[:size])
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 	if done, err := c.checkType(r, h); done || err != nil {
 		return err
 	}
-	im, err := physmem.New(r, c.size)
+	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), open.Options{})
 	if err != nil {
 		return c.dumpNotOpened(r, h, err)
 	}
@@ -86,7 +86,7 @@ func (c *fileChecker) checkDump(r io.ReaderAt, head []byte) error {
 // are there: then it is not known.
 func (c *fileChecker) dumpNotOpened(r io.ReaderAt, h *winhdr.Header, err error) error {
 	var format *physmem.FormatError
-	if l, ok := readPageHeader(r, h); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.first <= uint64(c.size) { //nolint:gosec // a file's size
+	if l, ok := readPageList(r, h); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.FirstPage <= uint64(c.size) { //nolint:gosec // a file's size
 		return c.unexamined("the bitmap can't be followed: %v", err)
 	}
 	return c.notOpened(err)
@@ -97,19 +97,22 @@ const bitmapSizeField = "bitmap header: size of the bitmap"
 
 // checkIdentity is about fields without which a dump is rejected outright.
 func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
+	format := h.Format()
 	switch {
 	case h.Signature != winhdr.SignaturePAGE:
 		return c.refuseDump(finding.IDSignature, h.Offset("Signature"), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
-	case h.ValidDump != h.Format().ValidDump:
-		return c.refuseDump(finding.IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (DU64)", h.ValidDump, winhdr.ValidDumpDU64)
+	case h.ValidDump != format.ValidDump:
+		return c.refuseDump(finding.IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (%s)",
+			h.ValidDump, format.ValidDump, binary.LittleEndian.AppendUint32(nil, format.ValidDump))
 	case h.MachineImageType == winhdr.MachineARM64:
 		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")
-	case h.MachineImageType != h.Machine():
-		return c.refuseDump(finding.IDHeaderBad, h.Offset("MachineImageType"), adviceDumpAgain, "the machine type is %#x, expected %#x (x64)", h.MachineImageType, winhdr.MachineAMD64)
+	case h.MachineImageType != format.Machine:
+		return c.refuseDump(finding.IDHeaderBad, h.Offset("MachineImageType"), adviceDumpAgain, "the machine type is %#x, expected %#x (%s)",
+			h.MachineImageType, format.Machine, format.Title)
 	case h.DirectoryTableBase == 0:
 		return c.refuseDump(finding.IDHeaderBad, h.Offset("DirectoryTableBase"), adviceDumpAgain, "DirectoryTableBase is 0: debuggers reject the dump")
-	case h.NumberProcessors == 0 || int64(h.NumberProcessors) > int64(h.MaxProcessors()):
-		return c.refuseDump(finding.IDHeaderBad, h.Offset("NumberProcessors"), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, h.MaxProcessors())
+	case h.NumberProcessors == 0 || int64(h.NumberProcessors) > int64(format.MaxProcessors):
+		return c.refuseDump(finding.IDHeaderBad, h.Offset("NumberProcessors"), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, format.MaxProcessors)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // readBlock is how much of a file is read at once.
@@ -27,8 +28,8 @@ func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 // readMemory reads every page of a container that does not keep them byte by
 // byte; of others the hash has read all.
 func (c *fileChecker) readMemory(ctx context.Context, r io.ReaderAt) error {
-	im, err := physmem.NewWith(r, c.size, c.opt.Source.Input)
-	if err != nil || len(im.Extents()) > 0 {
+	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), c.opt.Source.Input)
+	if err != nil || im.Located() {
 		return nil //nolint:nilerr // the check before has said so
 	}
 	return c.readPages(ctx, im)

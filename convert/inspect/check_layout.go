@@ -50,9 +50,8 @@ const minLeechCore = 16 << 20
 
 // checkForReaders names what other readers than Microsoft's refuse.
 func (c *fileChecker) checkForReaders(h *winhdr.Header) {
-	if ctx, ok := h.Context().(*winhdr.Context64); ok && ctx.MxCsr != ctx.FltSave.MxCsr {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(h.Offset("Context")), "",
-			"the header's CONTEXT has two MxCsr, %#x and %#x: kdmp-parser refuses the dump", ctx.MxCsr, ctx.FltSave.MxCsr)
+	if err := h.Context().CheckForReaders(); err != nil {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(h.Offset("Context")), "", "the header's CONTEXT has %v", err)
 	}
 	if c.size < minLeechCore {
 		c.Addf(finding.IDReaders, finding.SeverityInfo, "", "", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it")
@@ -75,7 +74,7 @@ func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.He
 		c.Addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)
 	}
 	var end uint64
-	if l, ok := readPageHeader(r, h); ok {
+	if l, ok := readPageList(r, h); ok {
 		end = c.checkPages(im, h, l)
 	} else {
 		end = c.checkRuns(h)
@@ -92,7 +91,7 @@ func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
 			severity = finding.SeverityInfo // debuggers take no notice
 		}
-		if p.Field == "NumberOfPages" && h.ListedPages() > guest.PageCount(runs) {
+		if p.Field == "NumberOfPages" && h.RunTable().Pages > guest.PageCount(runs) {
 			severity = finding.SeverityWarn // they miss these pages at the end
 		}
 		c.Addf(finding.IDRuns, severity, guest.HeaderOffset(p.Offset), "", "run table: %s", p.Error())
@@ -120,31 +119,14 @@ func (c *fileChecker) checkEnd(end uint64) {
 	}
 }
 
-// pageHeader is what BITMAP_DUMP and SUMMARY_DUMP have in common.
-type pageHeader struct{ first, pages, bits uint64 }
-
-// readPageHeader reads the second header of a dump that lists its pages one by
-// one.
-func readPageHeader(r io.ReaderAt, h *winhdr.Header) (pageHeader, bool) {
-	at := int64(h.Size())
-	switch h.DumpType {
-	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
-		b := make([]byte, winhdr.BitmapDumpSize64)
-		if n, _ := r.ReadAt(b, at); n == len(b) {
-			if h, err := winhdr.DecodeBitmapDump64(b); err == nil {
-				return pageHeader{h.FirstPage, h.TotalPresentPages, h.BitmapSize}, true
-			}
-		}
-	case winhdr.DumpTypeSummary:
-		b := make([]byte, winhdr.SummaryDumpSize64)
-		if n, _ := r.ReadAt(b, at); n == len(b) {
-			if h, err := winhdr.DecodeSummaryDump64(b); err == nil {
-				return pageHeader{uint64(h.HeaderSize), uint64(h.Pages), uint64(h.BitmapSize)}, true
-			}
-		}
-	default:
+// readPageList reads the second header of a dump that lists its pages one by one.
+func readPageList(r io.ReaderAt, h *winhdr.Header) (l *winhdr.PageList, ok bool) {
+	b := make([]byte, h.Format().PageListSize(h.DumpType))
+	if n, _ := r.ReadAt(b, int64(h.Size())); n < len(b) {
+		return nil, false
 	}
-	return pageHeader{}, false
+	l, err := h.Format().DecodePageList(h.DumpType, b)
+	return l, err == nil
 }
 
 // maxFirstPage is the farthest first page that LeechCore takes.
@@ -152,23 +134,23 @@ const maxFirstPage = 16 << 20
 
 // checkPages is about a bitmap; it returns where the file should end. That the
 // set bits are as many as claimed is an oddity of the image.
-func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l pageHeader) uint64 {
+func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.PageList) uint64 {
 	where := fmt.Sprintf("file offset %#x", h.Size())
-	if l.bits%64 != 0 {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.bits)
+	if l.Bits%64 != 0 {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits)
 	}
-	if l.first%winhdr.PageSize != 0 || l.first > maxFirstPage {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.first)
+	if l.FirstPage%winhdr.PageSize != 0 || l.FirstPage > maxFirstPage {
+		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage)
 	}
 	size := uint64(c.size) //nolint:gosec // a file's size
-	if l.first > size || l.pages > (1<<52)/winhdr.PageSize {
+	if l.FirstPage > size || l.Pages > (1<<52)/winhdr.PageSize {
 		return 0 // the oddity says it
 	}
-	end := l.first + l.pages*winhdr.PageSize
+	end := l.FirstPage + l.Pages*winhdr.PageSize
 	switch required := h.RequiredDumpSpace; {
-	case required < l.first:
+	case required < l.FirstPage:
 		c.Addf(finding.IDRequiredSpace, finding.SeverityFail, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), adviceDumpAgain,
-			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.first)
+			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.FirstPage)
 	case required != size:
 		c.Addf(finding.IDRequiredSpace, finding.SeverityWarn, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
 			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size)

@@ -249,8 +249,9 @@ func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
 		return
 	}
-	if err := c.CheckMode(); err != nil {
-		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has %v", p.Index, err)
+	var wrong winhdr.Problem
+	if errors.As(c.CheckMode(), &wrong) {
+		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want)
 		return
 	}
 	if err := c.Plausible(); err != nil {

@@ -14,14 +14,14 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 )
 
 // smallDump is a synthetic guest's dump.
 func smallDump(tb testing.TB) []byte {
 	tb.Helper()
 	b := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}}).ELF()
-	im, err := physmem.New(bytes.NewReader(b), int64(len(b)))
+	im, err := physmemtest.Open(b)
 	require.NoError(tb, err)
 	g, err := guest.Find(im)
 	require.NoError(tb, err)

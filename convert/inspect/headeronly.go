@@ -19,7 +19,7 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 		return err
 	}
 	h, badHeader := winhdr.Decode(unsupported.DumpHeader)
-	if badHeader != nil || h.MachineImageType != h.Machine() {
+	if badHeader != nil || h.MachineImageType != h.Format().Machine {
 		return err // no dump, or one cut off in its header
 	}
 	g := guest.OfHeader(h)

@@ -21,7 +21,8 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/stage"
-	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // sampleBytes reads a sample, unpacked.
@@ -63,7 +64,7 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.dmp")
 	list, err := func() ([]finding.Finding, error) {
-		im, err := physmem.New(r, size)
+		im, err := physmemtest.OpenReader(r, size, open.Options{})
 		if err != nil {
 			return nil, err
 		}

@@ -185,10 +185,8 @@ func (r *WalkReport) one(va vtop.VA, read int) Walk {
 
 // offsetOf is where the file holds a physical address, -1 for nowhere.
 func offsetOf(im *physmem.Image, pa uint64) int64 {
-	for _, e := range im.Extents() {
-		if pa >= e.Start && pa-e.Start < e.Size {
-			return e.Offset + int64(pa-e.Start) //nolint:gosec // inside the file
-		}
+	if off, ok := im.FileOffset(pa); ok {
+		return off
 	}
 	return -1
 }

@@ -8,6 +8,8 @@ import (
 
 	"windmp/convert/guest"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
 
@@ -30,7 +32,7 @@ func (hollow) NextData(off int64) int64 {
 func TestSpaceNeeded(t *testing.T) {
 	t.Parallel()
 	const size = 64 << 20
-	im, err := physmem.NewWith(hollow{}, size, physmem.Options{Format: physmem.FormatRaw})
+	im, err := physmemtest.OpenReader(hollow{}, size, open.Options{Format: physmem.FormatRaw})
 	require.NoError(t, err)
 	p := &Plan{Size: size + winhdr.Size64, memory: memoryPlan{
 		image: im, firstPage: winhdr.Size64, runs: []winhdr.PhysicalMemoryRun64{{PageCount: size / winhdr.PageSize}},

@@ -107,19 +107,19 @@ func (p *Plan) chooseType(want OutputType) error {
 	case OutputAuto, OutputFull:
 		m.kind = winhdr.DumpTypeFull
 	}
-	if len(m.runs) <= p.Header.MaxRuns() {
+	if len(m.runs) <= p.Header.Format().MaxRuns() {
 		return nil
 	}
-	if joined := guest.JoinRuns(m.runs); len(joined) <= p.Header.MaxRuns() {
+	if joined := guest.JoinRuns(m.runs); len(joined) <= p.Header.Format().MaxRuns() {
 		m.runs = joined
 		return nil
 	}
 	f := finding.Finding{
 		ID: finding.IDTooManyRuns, Severity: finding.SeverityInfo,
-		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.Header.MaxRuns()),
+		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.Header.Format().MaxRuns()),
 	}
 	if want == OutputFull {
-		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.Header.MaxRuns())
+		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.Header.Format().MaxRuns())
 		f.Advice = "Use --type=bitmap."
 		return p.Refuse(f, nil)
 	}

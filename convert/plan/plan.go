@@ -70,8 +70,7 @@ func (p *Plan) planDump(opt Options) error {
 	p.chooseContexts(p.mode)
 	p.editContexts()
 	p.showFirst()
-	p.patchHeader()
-	return nil
+	return p.patchHeader()
 }
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
@@ -82,7 +81,7 @@ func (p *Plan) setRuns() error {
 	if p.memory.kind == winhdr.DumpTypeBitmapKernel {
 		runs = p.Guest.Runs
 	}
-	return p.Header.SetRuns(runs[:min(len(runs), p.Header.MaxRuns())])
+	return p.Header.SetRuns(runs[:min(len(runs), p.Header.Format().MaxRuns())])
 }
 
 // Findings are those of the examination and of the plan.
@@ -128,7 +127,7 @@ func (p *Plan) editKDBG() {
 
 // patchHeader sets the fields that the header's author could not know, the
 // first of them as QEMU's win-dmp does (dump/win_dump.c).
-func (p *Plan) patchHeader() {
+func (p *Plan) patchHeader() error {
 	h, g := p.Header, p.Guest
 	h.PfnDataBase = g.Kernel.Data.MmPfnDatabase
 	if !p.finished() {
@@ -138,7 +137,7 @@ func (p *Plan) patchHeader() {
 	p.patchBugCheck()
 	p.patchTimes()
 	p.patchBuild()
-	p.patchShown()
+	return p.patchShown()
 }
 
 // patchBugCheck takes the bug check from memory. When it is unreadable the
@@ -183,11 +182,11 @@ func (p *Plan) patchTimes() {
 // builds 0 and 1 for a target too old to have a KDBG.
 func (p *Plan) patchBuild() {
 	h, k := p.Header, p.Guest.SharedUserData
-	if h.MinorVersion >= h.MinBuild() && h.MinorVersion <= guest.MaxBuild || k == nil {
+	if h.MinorVersion >= h.Format().MinBuild && h.MinorVersion <= guest.MaxBuild || k == nil {
 		return
 	}
 	build := k.NtBuildNumber & guest.MaxBuild
-	if build < h.MinBuild() {
+	if build < h.Format().MinBuild {
 		return
 	}
 	p.improve("MinorVersion", finding.Hex(h.MinorVersion), finding.Hex(build), "from KUSER_SHARED_DATA: the header's build number is implausible")
@@ -216,25 +215,32 @@ func (p *Plan) showFirst() {
 }
 
 // crashedOn recognises the processor that called KeBugCheckEx, by the call's
-// arguments: the CONTEXT captured in the call still has them in registers, or on the
-// stack.
+// arguments: the CONTEXT captured in it still holds those that registers pass.
 func (p *Plan) crashedOn(c *cpuPlan) bool {
 	if !p.Guest.Crashed() || c.proc.Saved == nil {
 		return false
 	}
 	bc := p.Guest.BugCheck
-	want := append([]uint64{uint64(bc.Code)}, bc.Parameters[:]...)
-	if got := c.proc.Saved.Arguments(); got != nil {
-		return slices.Equal(append([]uint64{got[0] & 0xffffffff}, got[1:]...), want[:len(got)])
+	call := append([]uint64{uint64(bc.Code)}, bc.Parameters[:]...)
+	arguments := c.proc.Saved.Arguments()
+	if arguments == nil {
+		return p.onStack(c.proc.Saved.SP(), call)
 	}
-	stack := make([]byte, argumentsSearched)
-	n, _ := p.Guest.Memory.Space.ReadVirtual(stack, vtop.VA(c.proc.Saved.SP())) // what of it is mapped
-	return bytes.Contains(stack[:n], p.Guest.Machine().Header.Pointers(want...))
+	n := min(len(arguments), len(call))
+	return arguments[0]&0xffffffff == call[0] && slices.Equal(arguments[1:n], call[1:n])
 }
 
 // argumentsSearched is how much of a stack is searched for the arguments of
 // KeBugCheckEx, in bytes: the frames of the functions that save the CONTEXT.
 const argumentsSearched = 0x400
+
+// onStack tells whether arguments lie on the stack one after the other, where no
+// register passes them (stdcall).
+func (p *Plan) onStack(sp uint64, arguments []uint64) bool {
+	stack := make([]byte, argumentsSearched)
+	n, _ := p.Guest.Memory.Space.ReadVirtual(stack, vtop.VA(sp)) // what of it is mapped
+	return bytes.Contains(stack[:n], p.Header.Format().Pointers(arguments...))
+}
 
 // exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
 // headers of real bug check dumps carry (observed in builds 9600 to 26100).
@@ -243,9 +249,9 @@ const exceptionNoncontinuable = 1
 // patchShown writes the header's CONTEXT and exception record. The engine takes
 // the processor whose CONTEXT has this Rsp for the current one; readers refuse
 // a header CONTEXT whose two MxCsr differ, as those of real contexts do.
-func (p *Plan) patchShown() {
+func (p *Plan) patchShown() error {
 	if p.shown == nil || p.finished() && p.headerShows() {
-		return
+		return nil
 	}
 	before := p.Header.Encode()
 	ctx := p.shown.Context.ForHeader()
@@ -253,13 +259,16 @@ func (p *Plan) patchShown() {
 	if p.Guest.Crashed() {
 		flags = exceptionNoncontinuable
 	}
-	_ = p.Header.Show(ctx, flags) // it is of the header's machine
+	if err := p.Header.Show(ctx, flags); err != nil {
+		return err
+	}
 	if bytes.Equal(before, p.Header.Encode()) {
-		return
+		return nil
 	}
 	who := fmt.Sprintf("processor %d", p.shown.proc.Index)
 	p.improve("ContextRecord", "the guest driver's", who, "WinDbg shows the processor with this CONTEXT first")
 	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP())), "an unset exception record is shown as an unknown exception")
+	return nil
 }
 
 // finished tells whether the header is that of a dump that was written before,

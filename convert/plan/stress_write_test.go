@@ -19,7 +19,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
 	"windmp/internal/pack"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // writeCase is an output in one of its kinds.
@@ -31,7 +31,7 @@ type writeCase struct {
 // samplePlan plans the conversion of a sample of a few blocks.
 func samplePlan(tb testing.TB, opt writeCase) *Plan {
 	tb.Helper()
-	im, err := physmem.Open(filepath.Join("..", "..", "testdata", "guest-bsod.vmcore"))
+	im, err := open.File(tb.Context(), filepath.Join("..", "..", "testdata", "guest-bsod.vmcore"), open.Options{})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { im.Close() })
 	g, err := guest.Find(im)

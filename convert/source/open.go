@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/stage"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // withImage opens path for f.
@@ -25,8 +26,8 @@ func With(ctx context.Context, path string, opt Options, f func(im *physmem.Imag
 }
 
 // openInput opens the source as the options say.
-func openInput(path string, opt physmem.Options) (*physmem.Image, error) {
-	im, err := physmem.OpenWith(path, opt)
+func openInput(ctx context.Context, path string, opt open.Options) (*physmem.Image, error) {
+	im, err := open.File(ctx, path, opt)
 	if err != nil {
 		return nil, &stage.Error{Stage: stage.Open, Err: err}
 	}
@@ -44,13 +45,13 @@ func Open(ctx context.Context, path string, opt Options) (*physmem.Image, func()
 		return nil, nil, err
 	}
 	if t == nil {
-		im, err := openInput(path, opt.Input)
+		im, err := openInput(ctx, path, opt.Input)
 		if err != nil {
 			return nil, nil, err
 		}
 		return im, im.Close, nil
 	}
-	im, err := physmem.NewWith(t, t.Size(), opt.Input)
+	im, err := open.Source(ctx, physmem.NewSource("", t, t.Size()), opt.Input)
 	if err != nil {
 		return nil, nil, &stage.Error{Stage: stage.Open, Err: errors.Join(err, t.Close())}
 	}

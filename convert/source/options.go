@@ -2,14 +2,14 @@ package source
 
 import (
 	"windmp/convert/stage"
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // SourceOptions say how a source is opened.
 type Options struct {
 	// Input says what the source itself does not: its format and, of raw memory,
 	// its holes.
-	Input physmem.Options
+	Input open.Options
 	// TempDir is where a packed source is unpacked to; empty means the system's
 	// folder for temporary files.
 	TempDir string
@@ -19,7 +19,7 @@ type Options struct {
 
 // checkInput is a [*UsageError] where the input's options make no sense.
 func (o *Options) CheckInput() error {
-	if err := o.Input.Check(); err != nil {
+	if err := o.Input.Validate(); err != nil {
 		return &stage.UsageError{Reason: err.Error()}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package guestsim_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -10,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
-	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 )
 
@@ -36,7 +35,7 @@ func TestFileOddities(t *testing.T) {
 			file := g.ELF()
 			assert.Equal(t, tt.count, binary.LittleEndian.Uint16(file[0x38:]))
 			assert.Equal(t, "\x00.shstrtab\x00", string(file[len(file)-11:]))
-			im, err := physmem.New(bytes.NewReader(file), int64(len(file)))
+			im, err := physmemtest.Open(file)
 			require.NoError(t, err)
 			assert.Len(t, im.CPUs(), tt.cpus)
 			assert.Equal(t, tt.note, im.GuestNote() != nil)
@@ -53,7 +52,7 @@ func TestPagingCoversLittle(t *testing.T) {
 		opt.File.Paging = true
 		g := guestsim.New(opt)
 		file := g.ELF()
-		im, err := physmem.New(bytes.NewReader(file), int64(len(file)))
+		im, err := physmemtest.Open(file)
 		require.NoError(t, err)
 		for _, r := range im.Ranges() {
 			size += r.Size

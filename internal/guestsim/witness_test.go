@@ -1,7 +1,6 @@
 package guestsim_test
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,6 +8,7 @@ import (
 
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -77,7 +77,7 @@ func TestELFAgreesWithPhysmem(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(opt)
 			file := g.ELF()
-			im, err := physmem.New(bytes.NewReader(file), int64(len(file)))
+			im, err := physmemtest.Open(file)
 			require.NoError(t, err)
 			cpus := im.CPUs()
 			require.Len(t, cpus, len(g.VCPUs))

@@ -13,6 +13,7 @@ import (
 
 	"windmp/internal/atomicfile"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // Magic numbers of what is unpacked (RFC 1952, RFC 8878, POSIX ustar).
@@ -78,6 +79,9 @@ func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, er
 	if err := t.fill(ctx, core); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, err), t.Close())
 	}
+	if t.data, err = open.NewFile(unnamed.File); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
 	return t, nil
 }
 
@@ -127,6 +131,7 @@ const unpackedName = "unpacked"
 type File struct {
 	file *atomicfile.Unnamed
 	size int64
+	data physmem.DataFinder // nil while it is written
 }
 
 var _ physmem.DataFinder = (*File)(nil)
@@ -139,7 +144,7 @@ func (t *File) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p
 
 // NextData returns the first offset from off on where there is no hole, as far as
 // the system tells.
-func (t *File) NextData(off int64) int64 { return physmem.FindData(t.file.File).NextData(off) }
+func (t *File) NextData(off int64) int64 { return t.data.NextData(off) }
 
 // Close closes and removes the file.
 func (t *File) Close() error { return t.file.Close() }

@@ -27,9 +27,13 @@ var compilerFlags = []string{
 }
 
 // Require skips the test, or fails it if WINDMP_REQUIRE_QEMU=1, when QEMU or the
-// compiler of the guest is missing. WINDMP_REQUIRE_QEMU=never skips it anyway.
+// compiler of the guest is missing. WINDMP_REQUIRE_QEMU=never skips it anyway, and so
+// does -short: to compile and boot a guest takes over a second.
 func Require(tb testing.TB) {
 	tb.Helper()
+	if testing.Testing() && testing.Short() {
+		tb.Skip("-short: NOT comparing with real QEMU")
+	}
 	if os.Getenv(requireVariable) == "never" {
 		tb.Skipf("%s=never: NOT comparing with real QEMU", requireVariable)
 	}

@@ -43,6 +43,9 @@ func segments(t *testing.T, core []byte) (loads []elf.ProgHeader, note []byte) {
 	return loads, note
 }
 
+// ram is the memory of a machine, if nothing else is said.
+const ram = 4 << 20
+
 type block struct{ paddr, filesz uint64 }
 
 func blocks(loads []elf.ProgHeader) (all []block) {
@@ -60,20 +63,20 @@ func TestRAMBlocks(t *testing.T) {
 		want   []block
 		offset uint64 // of the memory within a page of the file, 0 = not checked
 	}{
-		"pc":    {Config{}, []block{{0, 32 << 20}, {bios, biosSize}}, 0x4b0},
-		"2 CPU": {Config{CPUs: 2}, []block{{0, 32 << 20}, {bios, biosSize}}, 0x7e0},
-		"3 CPU": {Config{CPUs: 3, Machine: "q35"}, []block{{0, 32 << 20}, {bios, biosSize}}, 0xb10},
-		"4 CPU": {Config{CPUs: 4}, []block{{0, 32 << 20}, {bios, biosSize}}, 0xe40},
+		"pc":    {Config{}, []block{{0, ram}, {bios, biosSize}}, 0x4b0},
+		"2 CPU": {Config{CPUs: 2}, []block{{0, ram}, {bios, biosSize}}, 0x7e0},
+		"3 CPU": {Config{CPUs: 3, Machine: "q35"}, []block{{0, ram}, {bios, biosSize}}, 0xb10},
+		"4 CPU": {Config{CPUs: 4}, []block{{0, ram}, {bios, biosSize}}, 0xe40},
 		"VGA": {Config{VGA: true}, []block{
 			{0, 0xa0000},
-			{0xc0000, 32<<20 - 0xc0000},
+			{0xc0000, ram - 0xc0000},
 			{0xfd000000, 16 << 20},
 			{bios, biosSize},
 		}, 0},
-		"split": {Config{Machine: "q35", Memory: "96M", MaxRAMBelow4G: "32M"}, []block{
-			{0, 32 << 20},
+		"split": {Config{Machine: "q35", Memory: "8M", MaxRAMBelow4G: "4M"}, []block{
+			{0, ram},
 			{bios, biosSize},
-			{4 << 30, 64 << 20},
+			{4 << 30, ram},
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +106,7 @@ func TestPagingLoads(t *testing.T) {
 		some   func(p elf.ProgHeader) bool // true for one of the segments
 	}{
 		"1 GiB page": {Config{Variant: []string{"map1g"}}, func(p elf.ProgHeader) bool {
-			return p.Paddr == 0 && p.Filesz == 32<<20 && p.Memsz == 1<<30
+			return p.Paddr == 0 && p.Filesz == ram && p.Memsz == 1<<30
 		}},
 		"1 GiB page, VGA": {Config{VGA: true, Variant: []string{"map1g"}}, func(p elf.ProgHeader) bool {
 			return p.Paddr == 0 && p.Filesz == 0xa0000 && p.Memsz == 1<<30
@@ -120,11 +123,11 @@ func TestPagingLoads(t *testing.T) {
 			assert.True(t, slices.ContainsFunc(loads, tt.some))
 			// Whatever the segments say, all of RAM is in the file.
 			plain, note := segments(t, dumpELF(t, vm, ELFOptions{}))
-			var ram uint64
+			var all uint64
 			for _, p := range plain {
-				ram += p.Filesz
+				all += p.Filesz
 			}
-			assert.Greater(t, uint64(len(core)), ram+uint64(len(note)))
+			assert.Greater(t, uint64(len(core)), all+uint64(len(note)))
 		})
 	}
 }
@@ -137,7 +140,7 @@ func TestSoftwareBits(t *testing.T) {
 	core := dumpELF(t, vm, ELFOptions{Paging: true})
 	loads, _ := segments(t, core)
 	assert.Less(t, covered(loads), uint64(0x30000))
-	assert.Greater(t, len(core), 32<<20)
+	assert.Greater(t, len(core), ram)
 }
 
 // covered counts the bytes of physical memory that some segment holds.

@@ -52,7 +52,7 @@ func TestContextAfterDump(t *testing.T) {
 // TestScattered: what is contiguous for the guest is not in physical memory.
 func TestScattered(t *testing.T) {
 	t.Parallel()
-	vm := Start(t, Config{Machine: "q35", Memory: "96M", MaxRAMBelow4G: "32M", Variant: []string{"odd"}})
+	vm := Start(t, Config{Machine: "q35", Memory: "8M", MaxRAMBelow4G: "4M", Variant: []string{"odd"}})
 	const kdbg = 0xfffff80042800e20
 	first, second := physical(t, vm, kdbg), physical(t, vm, kdbg+0x1000)
 	assert.NotEqual(t, first+0x1000, second)

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Config says which machine to boot. The zero value is a "pc" with one CPU and 32 MiB.
+// Config says which machine to boot. The zero value is a "pc" with one CPU and 4 MiB.
 type Config struct {
 	Machine       string   // -machine: "pc" (default), "q35", with options after commas
 	CPUs          int      // -smp: 1 (default) to 8
-	Memory        string   // -m: "32M" by default; 4M at least
-	MaxRAMBelow4G string   // max-ram-below-4g: "32M" with Memory "96M" puts 64 MiB above 4 GiB
+	Memory        string   // -m: "4M" by default, the least
+	MaxRAMBelow4G string   // max-ram-below-4g: "4M" with Memory "8M" puts 4 MiB above 4 GiB
 	VGA           bool     // -vga std: splits RAM at 640 KiB and adds 16 MiB of video RAM
 	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
 	Variant       []string // words for the guest, see testdata/guest/README.md
@@ -83,7 +83,7 @@ func (vm *VM) arguments(c Config) []string {
 		machine += ",max-ram-below-4g=" + c.MaxRAMBelow4G
 	}
 	if memory == "" {
-		memory = "32M"
+		memory = "4M"
 	}
 	args := []string{
 		"-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot",

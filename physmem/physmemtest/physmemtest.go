@@ -4,6 +4,7 @@ package physmemtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,18 @@ import (
 	"testing/iotest"
 
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
+
+// Open opens the image in file, of a format that is recognised.
+func Open(file []byte) (*physmem.Image, error) {
+	return OpenReader(bytes.NewReader(file), int64(len(file)), open.Options{})
+}
+
+// OpenReader opens the image of size bytes in r.
+func OpenReader(r io.ReaderAt, size int64, opt open.Options) (*physmem.Image, error) {
+	return open.Source(context.Background(), physmem.NewSource("", r, size), opt)
+}
 
 // limit is how much of a range is read at each of its ends.
 const limit = 1 << 16
@@ -78,7 +90,7 @@ func (t *tester) order() {
 // extents checks that extents, if the image has any, are sorted, disjoint,
 // inside the file, and cover the same bytes as the ranges.
 func (t *tester) extents() {
-	list := t.m.Extents()
+	list := slices.Collect(t.m.Extents(0))
 	if len(list) == 0 {
 		return
 	}

@@ -28,6 +28,7 @@ func TestSummarise(t *testing.T) {
 	assert.InDelta(t, 4, sums[0].Seconds, 0)
 	assert.InDelta(t, 2, sums[1].Seconds, 0)
 	assert.InDelta(t, 2, sums[1].Ratio, 0, "the median of the rounds' ratios 2, 10 and 1")
+	assert.InDelta(t, 1, sums[1].Least, 0)
 	assert.InDelta(t, 2, sums[1].CPU, 0)
 	assert.Equal(t, int64(2), sums[1].PeakKiB)
 

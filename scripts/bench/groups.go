@@ -28,6 +28,9 @@ type group struct {
 	space  uint64   // GiB that input and output take
 	rounds int      // at most so many
 	racers []racer
+	// before runs before each measured run, and what it wrote is deleted: so memory
+	// has been used when a racer begins.
+	before []string
 	// verify is a racer whose output must end like the input.
 	verify string
 }
@@ -59,11 +62,18 @@ func groups(s *settings, self string) []group {
 	if s.core != "" {
 		image = append(image, "-core", s.core)
 	}
+	cp := []string{"cp", "--sparse=never", "--reflink=never", "{in}", "{out}"}
+	onDisk := []racer{
+		{name: "cp", args: cp},
+		convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
+		{name: "cp+sync", args: synced(`cp --sparse=never --reflink=never "$1" "$2"`)},
+		convert(s, "windmp+sync", "cp+sync", "--sparse=never"),
+	}
 	list := []group{
 		{
 			name: "copy", about: "an ELF vmcore to a dump, in memory", mkbig: image, data: s.gib, space: 2*s.gib + 1, verify: "windmp",
 			racers: append([]racer{
-				{name: "cp", args: []string{"cp", "--sparse=never", "--reflink=never", "{in}", "{out}"}},
+				{name: "cp", args: cp},
 				{name: "dd", args: []string{"dd", "if={in}", "of={out}", "bs=1M", "status=none"}, against: "cp"},
 				convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
 				convert(s, "windmp bitmap", "cp", "--no-sync", "--sparse=never", "--type=bitmap"),
@@ -74,13 +84,16 @@ func groups(s *settings, self string) []group {
 		},
 		{
 			name: "disk", about: "an ELF vmcore to a dump, on a disk, the input in the page cache", mkbig: image, onDisk: true,
-			data: s.gib, space: 2*s.gib + 1, verify: "windmp",
-			racers: []racer{
-				{name: "cp", args: []string{"cp", "--sparse=never", "--reflink=never", "{in}", "{out}"}},
-				convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
-				{name: "cp+sync", args: synced(`cp --sparse=never --reflink=never "$1" "$2"`)},
-				convert(s, "windmp+sync", "cp+sync", "--sparse=never"),
-			},
+			data: s.gib, space: 2*s.gib + 1, verify: "windmp", racers: onDisk,
+		},
+		{
+			name: "used disk", about: "the same right after a cp whose copy was deleted", mkbig: image, onDisk: true,
+			data: s.gib, space: 2*s.gib + 1, verify: "windmp", before: cp, racers: onDisk,
+		},
+		{
+			name: "used memory", about: "an ELF vmcore to a dump, in memory, right after a cp whose copy was deleted", mkbig: image,
+			data: s.gib, space: 2*s.gib + 1, verify: "windmp", before: cp,
+			racers: []racer{{name: "cp", args: cp}, convert(s, "windmp", "cp", "--no-sync", "--sparse=never")},
 		},
 		{
 			name: "kdump", about: "a kdump-compressed file (zlib) to a dump, in memory", mkbig: append([]string{"-kdump"}, image...),

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // run is one measured run.
@@ -84,7 +84,7 @@ func (r *runner) group(ctx context.Context, g group) error {
 		for j := range racers {
 			racer := racers[(i+j)%len(racers)]
 			r.awaitQuiet(ctx)
-			one, err := measure(ctx, racer, in)
+			one, err := measure(ctx, g.before, racer, in)
 			if err != nil {
 				return fmt.Errorf("%s: %w", racer.name, err)
 			}
@@ -117,7 +117,7 @@ func (r *runner) makeInput(ctx context.Context, g group, dir string) (*input, er
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("mkbig: %w: %s", err, out)
 	}
-	im, err := physmem.Open(in.in)
+	im, err := open.File(ctx, in.in, open.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -188,9 +188,15 @@ func sameEnd(a, b string) error {
 }
 
 // measure runs a racer without outputs of others, and with nothing left to write
-// to the disk.
-func measure(ctx context.Context, r racer, in *input) (run, error) {
+// to the disk; before it another program, if there is one.
+func measure(ctx context.Context, before []string, r racer, in *input) (run, error) {
 	in.clear()
+	if before != nil {
+		if _, err := measureOnly(ctx, racer{args: before}, in); err != nil {
+			return run{}, err
+		}
+		in.clear()
+	}
 	unix.Sync()
 	defer in.clear()
 	return measureOnly(ctx, r, in)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,9 @@ type summary struct {
 	CPU         float64 `json:"median_cpu_seconds"`
 	Against     string  `json:"against,omitempty"`
 	// Ratio is how many times as fast as Against it was: the median of the rounds.
-	Ratio   float64 `json:"times_as_fast,omitempty"`
+	Ratio float64 `json:"times_as_fast,omitempty"`
+	// Least is the same of the round in which it was the least.
+	Least   float64 `json:"least_times_as_fast,omitempty"`
 	PeakKiB int64   `json:"peak_kib"`
 	Others  float64 `json:"median_others"`
 }
@@ -44,7 +47,12 @@ func summarise(g group, racers []racer, runs []run) []summary {
 		}
 		if r.against != "" {
 			other := of(runs, r.against)
-			s.Ratio = median(own, func(x run) float64 { return other[x.Round].Seconds / x.Seconds })
+			ratio := func(x run) float64 { return other[x.Round].Seconds / x.Seconds }
+			s.Ratio = median(own, ratio)
+			s.Least = math.Inf(1)
+			for _, x := range own {
+				s.Least = min(s.Least, ratio(x))
+			}
 		}
 		list = append(list, s)
 	}
@@ -77,13 +85,13 @@ func table(list []summary) string {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(cells ...string) { _, _ = io.WriteString(t, strings.Join(cells, "\t")+"\t\n") } // to memory
-	row("racer", "seconds", "GB/s", "CPU s", "times as fast", "peak MiB", "others")
+	row("racer", "seconds", "GB/s", "CPU s", "times as fast", "at least", "peak MiB", "others")
 	for _, s := range list {
-		ratio := "-"
+		ratio, least := "-", "-"
 		if s.Against != "" {
-			ratio = fmt.Sprintf("%.2f (%s)", s.Ratio, s.Against)
+			ratio, least = fmt.Sprintf("%.2f (%s)", s.Ratio, s.Against), fmt.Sprintf("%.2f", s.Least)
 		}
-		row(s.Racer, fmt.Sprintf("%.3f", s.Seconds), fmt.Sprintf("%.2f", s.GBPerSecond), fmt.Sprintf("%.2f", s.CPU), ratio,
+		row(s.Racer, fmt.Sprintf("%.3f", s.Seconds), fmt.Sprintf("%.2f", s.GBPerSecond), fmt.Sprintf("%.2f", s.CPU), ratio, least,
 			fmt.Sprintf("%.1f", float64(s.PeakKiB)/1024), fmt.Sprintf("%.0f%%", 100*s.Others))
 	}
 	_ = t.Flush()

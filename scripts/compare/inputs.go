@@ -16,6 +16,7 @@ import (
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // kind says which commands are tried on an input.
@@ -151,7 +152,7 @@ func (s *inputSet) addContainers() error {
 
 func (s *inputSet) addContained(t *tester, sample qemutest.Sample) error {
 	core := sample.Core(t)
-	m, err := physmem.New(bytes.NewReader(core), int64(len(core)))
+	m, err := open.Source(context.Background(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zlib"
 
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // The layout of a kdump-compressed file (makedumpfile diskdump_mod.h, QEMU
@@ -37,7 +39,7 @@ func writeKdump(f *os.File, c *bigCore) error {
 	if err != nil {
 		return err
 	}
-	im, err := physmem.New(c, c.Size())
+	im, err := open.Source(context.Background(), physmem.NewSource("", c, c.Size()), open.Options{})
 	if err != nil {
 		return err
 	}

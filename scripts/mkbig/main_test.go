@@ -15,6 +15,7 @@ import (
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // build writes a file and returns the image in it.
@@ -22,7 +23,7 @@ func build(t *testing.T, opt options) (path string, im *physmem.Image) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "big")
 	require.NoError(t, run(path, opt))
-	im, err := physmem.Open(path)
+	im, err := open.File(t.Context(), path, open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, im.Close()) })
 	ranges := im.Ranges()

@@ -1,4 +1,0 @@
-package physmem
-
-// seekData is SEEK_DATA of lseek(2).
-const seekData = 3

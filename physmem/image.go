@@ -1,0 +1,271 @@
+package physmem
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"slices"
+	"sync/atomic"
+	"syscall"
+)
+
+// Format names a container of guest memory.
+type Format string
+
+// The formats that are read here. An [Opener] of a caller's own has another name.
+const (
+	FormatELF   Format = "elf"   // ELF core of a machine, "vmcore"
+	FormatDMP   Format = "dmp"   // Windows crash dump
+	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
+	FormatRaw   Format = "raw"   // physical memory as it is; never recognised
+)
+
+// Machine names a kind of machine, as a container tells it: empty if it does not.
+type Machine string
+
+// An Image is the memory and the processors of a guest as a file holds them.
+//
+// An Image never changes. Another view of what the file holds, with memory placed
+// that the file does not describe, or with a hole, is another Image. All methods
+// but Close may be called by several goroutines at once. What they return is not
+// to be changed.
+type Image struct {
+	format    Format
+	size      int64
+	closer    io.Closer
+	container Container
+	failure   *atomic.Pointer[ReadError] // of all views of the file
+}
+
+// NewImage returns the image of a container that an opener of a format found in
+// src, which stays the caller's to close.
+func NewImage(format Format, src Source, c *Container) *Image {
+	return &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError])}
+}
+
+// WithCloser returns the image with what its Close closes.
+func (m *Image) WithCloser(c io.Closer) *Image {
+	view := *m
+	view.closer = c
+	return &view
+}
+
+// view returns another view of the same file, which is m's to close.
+func (m *Image) view(c *Container) *Image {
+	return &Image{format: m.format, size: m.size, container: *c, failure: m.failure}
+}
+
+// withMemory returns a view with other memory.
+func (m *Image) withMemory(mem Memory) *Image {
+	c := m.container
+	c.Memory = mem
+	return m.view(&c)
+}
+
+// Close closes the file if the image came with it. Reads fail afterwards, those
+// of all views too.
+func (m *Image) Close() error {
+	if m.closer == nil {
+		return nil
+	}
+	return m.closer.Close()
+}
+
+// Format returns the container's format.
+func (m *Image) Format() Format { return m.format }
+
+// Machine returns the kind of machine that the file says it is of, empty if it
+// does not. QEMU goes by the first processor: a 64-bit x86 system that is still
+// starting counts as a 32-bit one.
+func (m *Image) Machine() Machine { return m.container.Machine }
+
+// FileSize returns the size of the file in bytes.
+func (m *Image) FileSize() int64 { return m.size }
+
+// Describe says in a few words what kind of file it is and who wrote it.
+func (m *Image) Describe() string { return m.container.Description }
+
+// ReadAt reads guest-physical memory: pa is the guest physical address of the
+// first byte. It follows io.ReaderAt: less than len(p) bytes always come with
+// an error.
+//
+// At memory that the file does not hold it returns the bytes before it and a
+// *NotInImageError (errors.Is ErrNotInImage). A failing file gives a
+// *ReadError. It never returns io.EOF, as guest memory has no end, only holes.
+func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
+	if pa < 0 {
+		return 0, fmt.Errorf("guest physical address -0x%x is negative", uint64(-pa))
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := m.container.Memory.ReadAt(p, pa)
+	if err != nil {
+		m.remember(err)
+	}
+	return n, err
+}
+
+// remember keeps the first failure of the system.
+func (m *Image) remember(err error) {
+	var read *ReadError
+	var system syscall.Errno
+	if errors.As(err, &read) && errors.As(read.Err, &system) {
+		m.failure.CompareAndSwap(nil, read)
+	}
+}
+
+// ReadFailure returns the first error with which the system refused a read of the
+// file by ReadAt, of this image or of any other view of the file, a *ReadError; or
+// nil. Whoever takes unreadable memory for absent must ask before concluding
+// anything about the guest. Data that can't be decoded, and a file that has become
+// shorter, are no such failure.
+func (m *Image) ReadFailure() error {
+	if e := m.failure.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// Ranges returns what the file holds: sorted, disjoint, adjacent ranges merged
+// wherever they are in the file.
+func (m *Image) Ranges() []Range { return slices.Clone(m.container.Memory.Ranges()) }
+
+// Missing returns the parts of r that the file does not hold, ascending.
+func (m *Image) Missing(r Range) []Range { return Subtract(r, m.container.Memory.Ranges()) }
+
+// Extents yields where in the file the memory from guest physical address pa on
+// is, ascending by address and disjoint; the first one begins at pa if memory is
+// there. There is none in a container that compresses memory.
+func (m *Image) Extents(pa uint64) iter.Seq[Extent] {
+	if l, ok := m.container.Memory.(Locator); ok {
+		return l.Extents(pa)
+	}
+	return func(func(Extent) bool) {}
+}
+
+// Located reports whether the memory lies in the file byte by byte: Extents has all
+// of it.
+func (m *Image) Located() bool {
+	_, ok := m.container.Memory.(Locator)
+	return ok
+}
+
+// FileOffset returns the offset of the byte at a guest physical address in the
+// file, false if it is not there as it is.
+func (m *Image) FileOffset(pa uint64) (int64, bool) {
+	for e := range m.Extents(pa) {
+		return e.Offset, e.Start == pa
+	}
+	return 0, false
+}
+
+// NextData returns the first guest-physical address from pa on that may hold
+// something other than zeros, and what is below it from pa on reads as zeros. It
+// is pa itself unless the file has a hole there or says in a few bytes that pages
+// are zeros. It is at most the end of the memory around pa, of which the file
+// keeps all in one piece. It reads no guest memory.
+func (m *Image) NextData(pa uint64) uint64 {
+	f, ok := m.container.Memory.(DataFinder)
+	if !ok || pa > math.MaxInt64 {
+		return pa
+	}
+	return max(pa, uint64(f.NextData(int64(pa)))) //nolint:gosec // not below pa
+}
+
+// CPUs returns the processors in the order of the file; none if the file has
+// no processor state.
+func (m *Image) CPUs() []CPU { return slices.Clone(m.container.CPUs) }
+
+// GuestNote returns the note that the guest itself left with its host,
+// "VMCOREINFO", or nil. Windows' is a dump header, Linux' a text
+// (LooksLikeLinux).
+func (m *Image) GuestNote() *Note { return m.container.GuestNote }
+
+// DumpHeader returns the header of a Windows crash dump as it is, as long as its
+// kind of dump has it (see package winhdr); nil for other formats. A dump has no
+// processors here: the registers are in guest memory, where the header leads.
+func (m *Image) DumpHeader() []byte { return slices.Clone(m.container.DumpHeader) }
+
+// Oddities returns what was wrong with the file and did not keep it from being
+// opened.
+func (m *Image) Oddities() []Oddity { return slices.Clone(m.container.Oddities) }
+
+// Recover returns a view with memory that the file holds and does not describe, as
+// far as its place is certain, and what it placed, ascending; m itself if there is
+// nothing. That is so for all files but QEMU's ELF dumps with paging on. The
+// extents that it makes are marked Recovered.
+//
+// ram are guest physical ranges that are known to be RAM, such as the runs of
+// the Windows header. Nothing is ever placed against what the file says. But ram
+// is believed: a range of it that goes on behind memory of the file is taken for
+// the same block of RAM, unless the file says that the block ends.
+func (m *Image) Recover(ram []Range) (*Image, []Range) {
+	p, ok := m.container.Memory.(Placer)
+	if !ok {
+		return m, nil
+	}
+	mem, placed := p.Recover(ram)
+	if mem == nil {
+		return m, nil
+	}
+	return m.withMemory(mem), placed
+}
+
+// Candidates returns supposed places of those parts of ram that the file may
+// hold but Recover did not place, ascending by address, the likely one of each
+// part first. It is meant for an image that Recover returned, with the same ram;
+// and Recover again after Adopt, which may prove more.
+func (m *Image) Candidates(ram []Range) []Candidate {
+	if p, ok := m.container.Memory.(Placer); ok {
+		return p.Candidates(ram)
+	}
+	return nil
+}
+
+// Adopt returns a view in which the candidates' memory is where they suppose it,
+// and what it placed, ascending: without those candidates that contradict what is
+// known, or one before them; m itself if that is so for all. The view reads m's
+// file and must not be used after m is closed; it need not be closed itself.
+func (m *Image) Adopt(list ...Candidate) (*Image, []Range) {
+	p, ok := m.container.Memory.(Placer)
+	if !ok {
+		return m, nil
+	}
+	mem, placed := p.Adopt(list)
+	if mem == nil {
+		return m, nil
+	}
+	return m.withMemory(mem), placed
+}
+
+// Mappings goes through the page mappings that a dump with paging on lists
+// beside its memory, in the file's order. A candidate can be checked against
+// them: walking the page tables in a view made by Adopt must give the same. For
+// other files it yields nothing. It reads the file, so it may yield an error.
+func (m *Image) Mappings() iter.Seq2[Mapping, error] {
+	if p, ok := m.container.Memory.(Placer); ok {
+		return p.Mappings()
+	}
+	return func(func(Mapping, error) bool) {}
+}
+
+// WithHoles returns a view of the raw memory m with other holes, on the same file,
+// which stays m's to close. The error is an *OptionError if the holes are none
+// (see [CheckHoles]) or m is of another format.
+func (m *Image) WithHoles(holes []Range) (*Image, error) {
+	t, ok := m.container.Memory.(HoleTaker)
+	if !ok {
+		return nil, &OptionError{Option: "holes", Reason: fmt.Sprintf("a file of format %s says itself where its memory is", m.format)}
+	}
+	if err := CheckHoles(holes); err != nil {
+		return nil, err
+	}
+	c, err := t.WithHoles(holes)
+	if err != nil {
+		return nil, err
+	}
+	return m.view(c), nil
+}

@@ -1,0 +1,84 @@
+package kdump
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+)
+
+// goldenPage is the SHA-256 of a page that makes use of near and far matches,
+// overlapping ones, and short and long literals. The libraries in C that the
+// writers of dumps use compressed it: Debian 12's liblzo2 2.10, libsnappy 1.1.9,
+// libzstd 1.5.4 and zlib 1.2.13, through their Python modules.
+const goldenPage = "6e0e7c016c439a2d16fcb3cd0d09b1e3d5966fedb295708b8197b2fb03121071"
+
+var goldenPages = []struct {
+	name  string
+	flags uint32
+	data  string
+}{
+	{"lzo1x_1", kdumpLZO, "006730313439313632353336343936343831313030313231313434313639313936323235323536323839333234333631343030343431343834353239353736363235363736373239373834383431393030393631313032343130383931313536313232353132393631333639313434343135323100000000000000200000960c000010313235313434343139363331363932313532323136353131393830313432303131366c60000831343834383739323736373635323636373539323534383431347c670c313633343233393832363532353232986c7e6d31326c6f0f31383436393436333532363139343130414220a5040020119d11ff2000000000000000b5000020110420201fa73178797a2051d0012000007d5c33000100000000000000000000000000000000000000110000"},
+	{"lzo1x_999", kdumpLZO, "42303134393136323533363439363438313130303132313134343136393139363232353235363238393332343336313430304703343834040501393537365d06360501370e0237384e02313906073936450832090230060c31310107315e0731325102335509344907350d16002000009c01003158597b583936335d63325959320d013506ba39385d68320c0050024c606264383708074963360508360501350d02356164347d67310f0e343233050c324c035c07986c7c6d586e4d6f310a0936390900335e0631395e68414220a5040020119d11ff2000000000000000b500002051a73178797a20000000037833110000"},
+	{"snappy", kdumpSnappy, "8020f07530313439313632353336343936343831313030313231313434313639313936323235323536323839333234333631343030343431343834353239353736363235363736373239373834383431393030393631313032343130383931313536313232353132393631333639313434343135323100000000fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400fe0400de04000831323545c7743936333136393231353232313635313139383031343230313136393030396121a0383739323736373635323636373539323534383431343430303431363334323339383236353235323265676170043132617c44313834363934363335323631393431304142fe0200fe0200fe02000902c6680400fffe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe0100fe01003a0100c6020800340e4909ea6a0c0878797afe7500c67500fedb0cfedb0cfedb0cfedb0cfedb0cfedb0cfedb0cfedb0cfedb0cfedb0cbadb0c"},
+	{"zstd", kdumpZstd, "28b52ffd60000f1d0500124e1e19b0a5900e0cc3300c83739687c165629784c82d893c93a86b01040302050100f23a35812b375e64fdb6341a6a3468814f647b63a38e20351414aa181bbb22e58bb68cfe7069567960470fd6bced32ccea91e67c873cc9b3227d634354828223524c351b7b13d90c53e8104723b1976faf457e8c1dc388774b0b0005a440042af0f0904edb0825b8003002e671ffbd468e02c31cf9a25634a34c086ec6558128"},
+	{"zstd without its size", kdumpZstd, "28b52ffd00101d0500124e1e19b0a5900e0cc3300c83739687c165629784c82d893c93a86b01040302050100f23a35812b375e64fdb6341a6a3468814f647b63a38e20351414aa181bbb22e58bb68cfe7069567960470fd6bced32ccea91e67c873cc9b3227d634354828223524c351b7b13d90c53e8104723b1976faf457e8c1dc388774b0b0005a440042af0f0904edb0825b8003002e671ffbd468e02c31cf9a25634a34c086ec6558128"},
+	{"zlib", kdumpZlib, "789ced97414e45310c033952ec266eb38453c1bf3cf871832724d04799ee12b9dd64aa36900db196b295078800814ca8d1228b259e5ecc2564843b79b2d8b5e59cb6367b1fd7d0112defc0449c064a701e747179b774b48897617852e071bec6b8b5ec073dce840ae81348065cb40397206737ad868ad2ae665d82e4e50fb492ab0fdd73fe5bb3cb376b67f770529d5acea1edd1ebdbff5871fb9ef91c86611886e1e9b9ff02f8e94fe3fde3f1fb87fef51375186ef00543e563e7"},
+}
+
+func TestCodecGolden(t *testing.T) {
+	t.Parallel()
+	var c pageCodec // one for all: each use leaves it fit for the next
+	for range 2 {
+		for _, g := range goldenPages {
+			src, err := hex.DecodeString(g.data)
+			require.NoError(t, err)
+			page := make([]byte, physmem.PageSize)
+			require.NoError(t, c.decode(page, src, g.flags), g.name)
+			sum := sha256.Sum256(page)
+			assert.Equal(t, goldenPage, hex.EncodeToString(sum[:]), g.name)
+			for _, size := range []int{physmem.PageSize - 1, physmem.PageSize + 1} {
+				require.Error(t, c.decode(make([]byte, size), src, g.flags), "%s to a page of 0x%x bytes", g.name, size)
+			}
+			for cut := range src {
+				require.Error(t, c.decode(page, src[:cut], g.flags), "%s cut at 0x%x", g.name, cut)
+			}
+		}
+	}
+}
+
+// FuzzCodec decompresses anything: it fills the page or it fails, and never
+// writes outside of it.
+func FuzzCodec(f *testing.F) {
+	for _, g := range goldenPages {
+		src, err := hex.DecodeString(g.data)
+		require.NoError(f, err)
+		f.Add(src, g.flags)
+		f.Add(src[:len(src)/2], g.flags)
+	}
+	var c pageCodec
+	f.Fuzz(func(t *testing.T, src []byte, flags uint32) {
+		room := make([]byte, 3*physmem.PageSize)
+		for i := range room {
+			room[i] = 0xa5
+		}
+		page := room[physmem.PageSize : 2*physmem.PageSize : 2*physmem.PageSize]
+		_ = c.decode(page, src, flags)
+		for i, b := range room {
+			if b != 0xa5 && (i < physmem.PageSize || i >= 2*physmem.PageSize) {
+				t.Fatalf("byte %d outside of the page was written", i)
+			}
+		}
+		// What came before does no harm.
+		g := goldenPages[flags%uint32(len(goldenPages))]
+		golden, err := hex.DecodeString(g.data)
+		require.NoError(t, err)
+		require.NoError(t, c.decode(page, golden, g.flags))
+		sum := sha256.Sum256(page)
+		require.Equal(t, goldenPage, hex.EncodeToString(sum[:]))
+	})
+}

@@ -1,0 +1,4 @@
+package open
+
+// seekData is SEEK_DATA of lseek(2).
+const seekData = 4

@@ -1,0 +1,123 @@
+// Package open opens a file that holds the memory of a virtual machine, whatever
+// the container: it has the ordered list of the formats that are read, to which a
+// caller may add, and names what is recognised and not read.
+package open
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"windmp/physmem"
+	"windmp/physmem/kdump"
+	"windmp/physmem/raw"
+	"windmp/physmem/vmcore"
+	"windmp/physmem/windump"
+)
+
+// openers returns the formats that are recognised, in the order in which they are
+// tried. One that has no signature, such as raw memory, must not be in it: it
+// would claim everything.
+func openers() []physmem.Opener {
+	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener()}
+}
+
+// File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
+// is enough. It wants a regular file or a block device. The Image must be
+// closed. The errors are those of [Source], [NewFile], and what the system says.
+func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
+	// Opening a FIFO would wait for a writer, so it is refused before.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := openable(path, info.Mode()); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := NewFile(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	m, err := Source(ctx, src, opt)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), src.Close())
+	}
+	return m.WithCloser(src), nil
+}
+
+// openable refuses what cannot be read at any offset, or has no end.
+func openable(path string, mode fs.FileMode) error {
+	var what string
+	switch {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		what = "a directory, not a file"
+	case mode&fs.ModeNamedPipe != 0:
+		what = "a pipe, which can be read only once and in order"
+	case mode&fs.ModeSocket != 0:
+		what = "a socket"
+	case mode&fs.ModeCharDevice != 0:
+		what = "a character device"
+	case mode&fs.ModeDevice != 0:
+		return nil // a block device
+	default:
+		what = "not a regular file"
+	}
+	return fmt.Errorf("%s: %w", path, &physmem.UnsupportedError{
+		What: what,
+		Hint: "save the memory image to a regular file first",
+	})
+}
+
+// Source opens the memory image in src, which stays the caller's to close and must
+// not be closed while the Image is used. The context is that of opening: reads of
+// the Image go on when it is over.
+//
+// A file that no format claims gives a *physmem.UnknownFormatError; one that is
+// recognised and not read here a *physmem.UnsupportedError; one that is malformed
+// beyond use a *physmem.FormatError; options that make no sense a
+// *physmem.OptionError.
+func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Image, error) {
+	if err := opt.Validate(); err != nil {
+		return nil, err
+	}
+	if opt.Format == physmem.FormatRaw && src.Size() <= 0 {
+		return nil, unrecognised(src, nil)
+	}
+	var tried []physmem.Refusal
+	for _, o := range opt.openers() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		c, err := o.Open(ctx, src)
+		if err == nil {
+			return physmem.NewImage(o.Format, src, c), nil
+		}
+		reason, ok := physmem.WhyNotMine(err)
+		if !ok {
+			return nil, err
+		}
+		tried = append(tried, physmem.Refusal{Format: o.Format, Reason: reason})
+	}
+	return nil, unrecognised(src, tried)
+}
+
+// openers returns the openers of the formats that the options allow.
+func (o Options) openers() []physmem.Opener {
+	list := slices.Concat(o.Openers, openers())
+	switch o.Format {
+	case "":
+		return list
+	case physmem.FormatRaw:
+		list = append(list, raw.Opener(o.Holes, looksLike))
+	}
+	return slices.DeleteFunc(list, func(x physmem.Opener) bool { return x.Format != o.Format })
+}

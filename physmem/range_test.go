@@ -1,0 +1,27 @@
+package physmem_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"windmp/physmem"
+)
+
+func TestNormalize(t *testing.T) {
+	t.Parallel()
+	got := physmem.Normalize([]physmem.Range{{Start: 5, Size: 0}, {Start: 0x20, Size: 0x10}, {Start: ^uint64(0), Size: 2}, {Start: 0x10, Size: 0x10}, {Start: 0x12, Size: 2}, {Start: 0x40, Size: 1}})
+	assert.Equal(t, []physmem.Range{{Start: 0x10, Size: 0x20}, {Start: 0x40, Size: 1}}, got)
+	assert.Empty(t, physmem.Normalize(nil))
+}
+
+func TestRange(t *testing.T) {
+	t.Parallel()
+	r := physmem.Range{Start: 0x10, Size: 0x10}
+	assert.Equal(t, uint64(0x20), r.End())
+	assert.Equal(t, "[0x10, 0x20)", r.String())
+	assert.True(t, r.Contains(0x10))
+	assert.True(t, r.Contains(0x1f))
+	assert.False(t, r.Contains(0xf))
+	assert.False(t, r.Contains(0x20))
+}

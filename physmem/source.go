@@ -1,0 +1,95 @@
+package physmem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// A Source is a file that an [Opener] looks at: on a disk, unpacked, behind a
+// network. It must allow concurrent reads, as io.ReaderAt wants. One that has
+// holes and knows them is a [DataFinder] as well.
+type Source interface {
+	io.ReaderAt
+	// Size returns the size in bytes.
+	Size() int64
+	// Name returns the file's name without a folder; empty if it has none.
+	Name() string
+	// OpenSibling opens a file of that name beside this one. It is closed with this
+	// one. The error is fs.ErrNotExist if there is none, or if the source has no
+	// neighbours.
+	OpenSibling(name string) (Source, error)
+}
+
+// NewSource returns a source of size bytes in r without neighbours. Its name may
+// be empty.
+func NewSource(name string, r io.ReaderAt, size int64) Source {
+	return &source{ReaderAt: r, name: name, size: size}
+}
+
+type source struct {
+	io.ReaderAt
+	name string
+	size int64
+}
+
+func (s *source) Size() int64              { return s.size }
+func (s *source) Name() string             { return s.name }
+func (s *source) NextData(off int64) int64 { return NextData(s.ReaderAt, off) }
+
+func (s *source) OpenSibling(name string) (Source, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// An Opener opens one format, or family of formats, of containers.
+type Opener struct {
+	// Format is the name by which a user can ask for it.
+	Format Format
+	// Open returns what it found in a file of its format. Of another one, it
+	// returns the error of [NotMine], and others are asked; any other error is
+	// final. A file that is known and not read is an *UnsupportedError, one that
+	// is malformed beyond use a *FormatError, one that cannot be read a *ReadError,
+	// and what is only odd is an Oddity.
+	//
+	// The context is that of opening: the Memory must go on reading src when it
+	// is over.
+	Open func(ctx context.Context, src Source) (*Container, error)
+}
+
+// A Container is what an [Opener] found in a file.
+type Container struct {
+	// Description says in a few words what kind of file it is and who wrote it.
+	Description string
+	// Machine is what the file says of the kind of machine.
+	Machine Machine
+	Memory  Memory
+	// CPUs are the processors in the order of the file.
+	CPUs []CPU
+	// GuestNote is what the guest left with its host, nil if there is nothing.
+	GuestNote *Note
+	// DumpHeader is the header of a Windows crash dump, nil in other formats.
+	DumpHeader []byte
+	Oddities   []Oddity
+}
+
+// notMine is the reason why a file is not of a format.
+type notMine struct{ reason string }
+
+func (e *notMine) Error() string { return e.reason }
+
+// NotMine returns the error with which an opener leaves a file to others, and
+// the reason, "no ELF signature at its start".
+func NotMine(format string, args ...any) error {
+	return &notMine{fmt.Sprintf(format, args...)}
+}
+
+// WhyNotMine returns the reason if err is one of [NotMine].
+func WhyNotMine(err error) (reason string, ok bool) {
+	var e *notMine
+	if !errors.As(err, &e) {
+		return "", false
+	}
+	return e.reason, true
+}

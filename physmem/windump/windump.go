@@ -1,0 +1,242 @@
+// Package windump opens the crash dumps of Windows itself, and QEMU's win-dmp.
+package windump
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"unsafe"
+
+	"windmp/internal/binio"
+	"windmp/physmem"
+	"windmp/physmem/extents"
+	"windmp/winhdr"
+)
+
+// dmpFile is a Windows crash dump while it is opened.
+type dmpFile struct {
+	r    io.ReaderAt
+	size uint64
+	odd  physmem.Oddities
+
+	raw []byte // the header
+	typ winhdr.DumpType
+	// The run table, as far as the header has room for it.
+	runCount uint32 // as claimed
+	pages    uint64 // as claimed
+	runs     []winhdr.PhysicalMemoryRun64
+
+	*dmpLayout
+}
+
+// dmpLayout is what 32-bit and 64-bit dumps differ in here.
+type dmpLayout struct {
+	machine     physmem.Machine // what the signature says; that of a 64-bit dump does not
+	label       string          // in front of the description of the file
+	headerSize  uint64
+	offsetRuns  int64 // in the header
+	offsetType  int64
+	summarySize uint64 // of the second header of a summary dump; the bitmap follows
+}
+
+var (
+	dmpLayout64 = dmpLayout{
+		headerSize:  winhdr.Size64,
+		offsetRuns:  int64(unsafe.Offsetof(winhdr.Header64{}.PhysicalMemory)),
+		offsetType:  int64(unsafe.Offsetof(winhdr.Header64{}.DumpType)),
+		summarySize: winhdr.SummaryDumpSize64,
+	}
+	dmpLayout32 = dmpLayout{
+		machine:    physmem.MachineX86,
+		label:      "32-bit ",
+		headerSize: winhdr.Size32,
+		offsetRuns: int64(unsafe.Offsetof(winhdr.Header32{}.PhysicalMemory)),
+		offsetType: int64(unsafe.Offsetof(winhdr.Header32{}.DumpType)),
+		// RTL_BITMAP has a pointer of 4 bytes, and no padding (Ghidra).
+		summarySize: winhdr.SummaryDumpSize64 - 8,
+	}
+)
+
+// Opener returns the opener of Windows crash dumps.
+func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatDMP, Open: open} }
+
+// open opens a Windows crash dump: the header says by DumpType how the pages
+// are laid out. The machine type is the caller's to judge.
+func open(_ context.Context, src physmem.Source) (*physmem.Container, error) {
+	f := &dmpFile{r: src, size: binio.Uint64(src.Size())}
+	if err := f.readHeader(); err != nil {
+		return nil, err
+	}
+	c := &physmem.Container{DumpHeader: f.raw, Machine: f.machine}
+	var err error
+	switch f.typ {
+	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset: // as Microsoft's debugger engine takes it
+		err = f.openFull(c)
+	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
+		err = f.openBitmap(c)
+	case winhdr.DumpTypeSummary:
+		err = f.openSummary(c)
+	default:
+		err = f.refuseType()
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Description = f.label + c.Description
+	c.Oddities = f.odd.All()
+	return c, nil
+}
+
+// readHeader reads the header.
+func (f *dmpFile) readHeader() error {
+	head := make([]byte, min(f.size, winhdr.Size64))
+	if err := binio.ReadFull(f.r, head, 0); err != nil {
+		return &physmem.ReadError{Err: err}
+	}
+	const signatures = 8
+	le := binary.LittleEndian
+	if len(head) < signatures || le.Uint32(head) != winhdr.SignaturePAGE {
+		return physmem.NotMine("no PAGE signature at its start")
+	}
+	switch valid := le.Uint32(head[4:]); valid {
+	case winhdr.ValidDumpDU64:
+		f.dmpLayout = &dmpLayout64
+	case winhdr.ValidDumpDUMP:
+		f.dmpLayout = &dmpLayout32
+	default:
+		return physmem.NotMine("its start is PAGE, but not DU64 or DUMP behind it: 0x%08x", valid)
+	}
+	if uint64(len(head)) < f.headerSize {
+		return &physmem.FormatError{
+			Format: physmem.FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
+			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize), Hint: physmem.HintIncomplete,
+		}
+	}
+	f.raw = head[:f.headerSize:f.headerSize]
+	return f.decodeHeader()
+}
+
+// decodeHeader takes from the header what says where the pages are.
+func (f *dmpFile) decodeHeader() error {
+	if f.dmpLayout == &dmpLayout32 {
+		h, err := winhdr.Decode32(f.raw)
+		if err != nil {
+			return err
+		}
+		m := &h.PhysicalMemory
+		f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, uint64(m.NumberOfPages)
+		for _, r := range m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns32)] {
+			f.runs = append(f.runs, winhdr.PhysicalMemoryRun64{BasePage: uint64(r.BasePage), PageCount: uint64(r.PageCount)})
+		}
+		return nil
+	}
+	h, err := winhdr.Decode64(f.raw)
+	if err != nil {
+		return err
+	}
+	m := &h.PhysicalMemory
+	f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, m.NumberOfPages
+	f.runs = m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns64)]
+	return nil
+}
+
+// refuseType refuses a dump that holds no memory that can be read here.
+func (f *dmpFile) refuseType() error {
+	e := &physmem.UnsupportedError{Format: physmem.FormatDMP, DumpHeader: f.raw}
+	switch t := f.typ; t {
+	case winhdr.DumpTypeTriage:
+		e.What = "a Windows triage dump (small memory dump): it holds one thread's stack, not the machine's memory"
+		e.Hint = "set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
+	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		e.What = fmt.Sprintf("a Windows dump of type 0x%x (%v, RDMP) as newer WinDbg writes it, which is not read here", uint32(t), t)
+		e.Hint = "open it in WinDbg as it is"
+	case winhdr.DumpTypeHeader:
+		e.What = "the header of a Windows crash dump alone, without memory"
+	default:
+		return &physmem.FormatError{
+			Format: physmem.FormatDMP, Offset: f.offsetType, Field: "dump header: DumpType",
+			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5 or 0x6",
+		}
+	}
+	return e
+}
+
+// openFull takes the run table for the layout of the file: the pages of the
+// runs, in the table's order, back to back behind the header.
+func (f *dmpFile) openFull(c *physmem.Container) error {
+	list, pages, err := f.runTable()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return f.noMemory(f.headerSize)
+	}
+	c.Memory = extents.New(f.r, list)
+	c.Description = "full Windows crash dump, " + binio.Plural(pages, "page")
+	return nil
+}
+
+// runTable returns the extents that the run table describes, as far as the
+// file holds them, and the pages of its runs. An unusable run hides where those
+// behind it are.
+func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
+	if uint64(len(f.runs)) < uint64(f.runCount) {
+		f.odd.Add(physmem.OddityLimit, f.offsetRuns, "the header claims 0x%x runs of memory and has room for %d, which are used", f.runCount, len(f.runs))
+	}
+	var pieces []extents.Piece
+	at := f.headerSize
+	for i, run := range f.runs {
+		if run.BasePage >= winhdr.MaxPFN || run.PageCount > winhdr.MaxPFN-run.BasePage {
+			f.odd.Add(physmem.OddityBadSegment, f.offsetRuns, "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
+				i, run.PageCount, run.BasePage)
+			break
+		}
+		size := run.PageCount * physmem.PageSize
+		if have := binio.Clip(at, size, f.size); have > 0 {
+			pieces = append(pieces, extents.Piece{Order: i, Extent: physmem.Extent{
+				Range: physmem.Range{Start: run.BasePage * physmem.PageSize, Size: have}, Offset: int64(at), //nolint:gosec // inside the file
+			}})
+		}
+		at += size // at most 86 times 2^52
+		pages += run.PageCount
+	}
+	if at == f.headerSize {
+		return nil, 0, &physmem.FormatError{
+			Format: physmem.FormatDMP, Offset: f.offsetRuns, Field: "dump header: PhysicalMemoryBlock",
+			Got: fmt.Sprintf("0x%x runs", f.runCount), Reason: "none of them says what memory the file holds",
+		}
+	}
+	if pages != f.pages {
+		f.odd.Add(physmem.OddityCount, f.offsetRuns, "the header counts 0x%x pages, its runs have 0x%x", f.pages, pages)
+	}
+	f.checkEnd(at)
+	return f.resolve(pieces), pages, nil
+}
+
+// checkEnd notes a file that ends before its memory does.
+func (f *dmpFile) checkEnd(end uint64) {
+	if end > f.size {
+		f.odd.Add(physmem.OddityTruncated, 0, "the file ends at 0x%x and its memory goes up to file offset 0x%x; 0x%x bytes are missing",
+			f.size, end, end-f.size)
+	}
+}
+
+// resolve sorts the runs. Pages that are in several of them are in the file
+// several times; the first one is believed.
+func (f *dmpFile) resolve(pieces []extents.Piece) []physmem.Extent {
+	list, clash := extents.Resolve(pieces)
+	if clash != nil {
+		f.odd.Add(physmem.OddityConflict, f.offsetRuns, "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
+			clash.PA, clash.Offsets[0], clash.Offsets[1])
+	}
+	return list
+}
+
+// noMemory is the error for a dump whose pages are all behind its end.
+func (f *dmpFile) noMemory(first uint64) error {
+	return &physmem.FormatError{
+		Format: physmem.FormatDMP, Field: "memory", Offset: int64(min(first, f.size)), //nolint:gosec // inside the file
+		Reason: fmt.Sprintf("the file ends at 0x%x, before its first page at 0x%x", f.size, first), Hint: physmem.HintIncomplete,
+	}
+}
