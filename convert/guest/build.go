@@ -36,7 +36,7 @@ func (g *Guest) buildHeader() error {
 	h.PfnDataBase = d.MmPfnDatabase
 	h.KdDebuggerDataBlock = uint64(g.KDBG.VA)
 	h.PaeEnabled = 0
-	if g.Space.Mode == vtop.ModePAE {
+	if g.Space.Mode == vtop.PAE {
 		h.PaeEnabled = 1
 	}
 	h.WriterStatus, h.KdSecondaryVersion = 0, 0
@@ -247,7 +247,7 @@ func (g *Guest) findFlag() {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
 		return
 	}
-	at, err := kdbg.FindFlag(newPageCache(g.reader()).space(uint64(g.Space.DTB), g.Space.Levels), g.Kernel, g.KDBG)
+	at, err := kdbg.FindFlag(newPageCache(g.reader()).space(uint64(g.Space.DTB), g.Space.Mode), g.Kernel, g.KDBG)
 	if err != nil {
 		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
 		return

@@ -3,7 +3,6 @@ package guest
 import (
 	"windmp/kdbg"
 	"windmp/physmem"
-	"windmp/vtop"
 	"windmp/winhdr"
 )
 
@@ -42,16 +41,6 @@ func appendRange(list []physmem.Range, start, end uint64) []physmem.Range {
 		return list
 	}
 	return append(list, physmem.Range{Start: start, Size: end - start})
-}
-
-// tableRanges is dataRanges for a search for page tables.
-func (d *discovery) tableRanges() []vtop.Range {
-	data := DataRanges(d.g.Image)
-	out := make([]vtop.Range, 0, len(data))
-	for _, r := range data {
-		out = append(out, vtop.Range(r))
-	}
-	return out
 }
 
 // blockRanges is dataRanges for a search for debugger data blocks.

@@ -109,7 +109,7 @@ func (d *discovery) fromCPUs() (bool, error) {
 		if !c.HasSystem || c.CR3 == 0 {
 			continue
 		}
-		space := d.cache.space(c.CR3, levelsOf(c))
+		space := d.cache.space(c.CR3, modeOf(c))
 		if d.fromRoot(space, c, fmt.Sprintf("CR3 of vCPU %d", i)) {
 			return true, nil
 		}
@@ -138,7 +138,7 @@ func (d *discovery) fromShadow(shadow *vtop.Space, c *physmem.CPU, i int) bool {
 				how = "the offset in the entry stub"
 			}
 			via := fmt.Sprintf("KPRCB.KernelDirectoryTableBase of vCPU %d (KPCR+%#x, %s)", i, r.Offset, how)
-			if d.fromRoot(d.cache.space(r.DTB, levelsOf(c)), c, via) {
+			if d.fromRoot(d.cache.space(r.DTB, modeOf(c)), c, via) {
 				return true
 			}
 		}
@@ -166,14 +166,14 @@ func (d *discovery) fromRoot(space *vtop.Space, c *physmem.CPU, via string) bool
 
 // triedRoot is a root and the way in which it was tried: with a vCPU or alone.
 type triedRoot struct {
-	dtb    vtop.PA
-	levels int
-	alone  bool
+	dtb   vtop.PA
+	mode  *vtop.Mode
+	alone bool
 }
 
 // newRoot tells whether a root was not tried yet in this way.
 func (d *discovery) newRoot(space *vtop.Space, alone bool) bool {
-	key := triedRoot{space.DTB, space.Levels, alone}
+	key := triedRoot{space.DTB, space.Mode, alone}
 	if d.tried[key] || len(d.tried) >= maxRoots {
 		return false
 	}
@@ -232,7 +232,7 @@ func (d *discovery) savedSystemCall(space *vtop.Space, c *physmem.CPU) vtop.VA {
 
 // kernelAt is the kernel's image around one of the addresses.
 func (d *discovery) kernelAt(space *vtop.Space, hints []vtop.VA) (*kdbg.Image, error) {
-	hints = slices.DeleteFunc(hints, func(va vtop.VA) bool { return !kernelVA(space, va) })
+	hints = slices.DeleteFunc(hints, func(va vtop.VA) bool { return !space.Mode.IsKernel(va) })
 	err := errors.New("no address of the kernel is known")
 	for _, va := range hints {
 		var image *kdbg.Image
@@ -294,12 +294,12 @@ func (d *discovery) take(space *vtop.Space, image *kdbg.Image, block *kdbg.Block
 func (d *discovery) settle() {
 	g := d.g
 	g.KDBG, g.KDBGSource, g.Kernel, g.Built = d.block, d.from, d.image, g.Header == nil
-	g.Space = NewSpace(g.reader(), uint64(d.space.DTB), d.space.Levels)
+	g.Space = vtop.NewSpace(g.reader(), uint64(d.space.DTB), d.space.Mode)
 	how := "it is that of a process, the System process' could not be read"
 	if dtb, ok := d.systemDirectory(); ok {
 		how = "the System process' own"
-		if RootOf(dtb, d.space.Levels) != uint64(g.Space.DTB) {
-			g.Space = NewSpace(g.reader(), dtb, d.space.Levels)
+		if d.space.Mode.Root(dtb) != g.Space.DTB {
+			g.Space = vtop.NewSpace(g.reader(), dtb, d.space.Mode)
 		}
 	}
 	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+d.block.VA.String(), "",
@@ -344,7 +344,7 @@ func (d *discovery) systemDirectory() (uint64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	system := d.cache.space(dtb, d.space.Levels)
+	system := d.cache.space(dtb, d.space.Mode)
 	got, err := system.Translate(d.block.VA)
 	if err != nil {
 		return 0, false

@@ -21,14 +21,6 @@ func FormatOf(space *vtop.Space) *winhdr.Format {
 	return formats[max(i, 0)]
 }
 
-// kernelVA tells whether va may be a kernel address in the space.
-func kernelVA(space *vtop.Space, va vtop.VA) bool {
-	if Is32(space) {
-		return va >= kernelHalf32 && space.Canonical(va)
-	}
-	return va>>63 == 1 && space.Canonical(va)
-}
-
 // widths are the widths that the guest's Windows may have, likelier first, true
 // being 32 bits. An address that the user gives has one, and a processor in 64-bit
 // mode runs no 32-bit kernel. Else, the blocks found say what to try first.
@@ -53,19 +45,6 @@ func (d *discovery) widths() []bool {
 	return []bool{first, !first}
 }
 
-// levelsToTry are the numbers of levels of page tables with a width, likelier
-// first.
-func (d *discovery) levelsToTry(narrow bool) []int {
-	list := []int{levelsX64, MaxLevels}
-	if narrow {
-		list = []int{levelsPAE, LevelsLegacy}
-	}
-	if d.g.Levels() == list[1] {
-		slices.Reverse(list)
-	}
-	return list
-}
-
 // pcrOf is the KPCR of the processor that a vCPU of a 32-bit guest runs: FS leads to it
 // in the kernel, and the GDT says what FS is there.
 func pcrOf(space *vtop.Space, c *physmem.CPU) vtop.VA {
@@ -88,15 +67,6 @@ func versionHint(space *vtop.Space, c *physmem.CPU) vtop.VA {
 		return 0
 	}
 	return v.KernBase
-}
-
-// fromMemory32 is fromMemory for a 32-bit guest, whose page tables are known by
-// their self-map alone: addresses of 32 bits are too easily mapped by chance.
-func (d *discovery) fromMemory32() (bool, error) {
-	err := vtop.Roots32(d.ctx, d.counted(), d.tableRanges(), func(r vtop.Root) bool {
-		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
-	})
-	return d.block != nil, err
 }
 
 func rootVia(r vtop.Root) string {

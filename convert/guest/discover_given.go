@@ -40,8 +40,8 @@ func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
 	var list []*vtop.Space
 	var why error
 	for _, narrow := range d.widths() {
-		for _, n := range d.levelsToTry(narrow) {
-			s := d.cache.space(d.opt.DTB, n)
+		for _, mode := range d.g.likelierFirst(narrow) {
+			s := d.cache.space(d.opt.DTB, mode)
 			err := d.confirmSpace(s)
 			switch {
 			case err == nil:
@@ -53,7 +53,7 @@ func (d *discovery) givenSpaces() ([]*vtop.Space, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.g.Refuse(finding.Finding{
-			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", RootOf(d.opt.DTB, d.g.Levels())),
+			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", uint64(d.g.Mode().Root(d.opt.DTB))),
 			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
 			Advice:  "Leave it out, or give the CR3 of the System process.",
 		}, why)
@@ -75,27 +75,23 @@ func (d *discovery) spacesOfCPUs() []*vtop.Space {
 	cpus := d.g.Image.CPUs()
 	for i := range cpus {
 		c := &cpus[i]
-		own := d.cache.space(c.CR3, levelsOf(c))
+		own := d.cache.space(c.CR3, modeOf(c))
 		if add(own) || Is32(own) {
 			continue
 		}
 		for _, pcr := range []uint64{c.KernelGS(), c.GS.Base, c.KernelGSBase} {
 			roots, _ := kdbg.KernelRoots(own, vtop.VA(c.IDT.Base), vtop.VA(pcr))
 			for _, r := range roots {
-				add(d.cache.space(r.DTB, levelsOf(c)))
+				add(d.cache.space(r.DTB, modeOf(c)))
 			}
 		}
 	}
 	if len(list) > 0 {
 		return list
 	}
-	found := func(r vtop.Root) bool { return !add(d.cache.space(uint64(r.DTB), r.Levels)) }
+	found := func(r vtop.Root) bool { return !add(d.cache.space(uint64(r.DTB), r.Mode)) }
 	for _, narrow := range d.widths() {
-		if narrow {
-			_ = vtop.Roots32(d.ctx, d.g.Image, d.tableRanges(), found)
-		} else {
-			_ = vtop.Roots(d.ctx, d.g.Image, d.tableRanges(), []vtop.VA{kdbg.SharedUserDataVA}, found)
-		}
+		_ = vtop.FindRoots(d.ctx, d.g.Image, DataRanges(d.g.Image), modes(narrow), []vtop.VA{kdbg.SharedUserDataVA}, found)
 	}
 	return list
 }

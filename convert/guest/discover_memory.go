@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -25,32 +24,29 @@ func (d *discovery) fromMemory() (bool, error) {
 		return false, err
 	}
 	for _, narrow := range d.widths() {
-		search := d.fromMemory64
-		if narrow {
-			search = d.fromMemory32
-		}
 		// What one width was tried with is no loss to the other.
 		clear(d.tried)
 		d.places, d.scans, d.searches, d.images = 0, 0, 0, 0
-		if found, err := search(); found || err != nil {
+		if found, err := d.fromRoots(modes(narrow)); found || err != nil {
 			return found, err
 		}
 	}
 	return false, nil
 }
 
-// fromMemory64 is fromMemory for an x64 guest.
-func (d *discovery) fromMemory64() (bool, error) {
-	for _, stub := range vtop.LowStubs(d.cache, d.tableRanges(), []*vtop.Mode{vtop.X64, vtop.LA57}) {
-		space := d.cache.space(stub.CR3, stub.Levels)
+// fromRoots is fromMemory for the guests that use one of the modes.
+func (d *discovery) fromRoots(modes []*vtop.Mode) (bool, error) {
+	ranges := DataRanges(d.g.Image)
+	for _, stub := range vtop.LowStubs(d.cache, ranges, modes) {
+		space := d.cache.space(stub.CR3, stub.Mode)
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
 		if d.fromRootAlone(space, via, stub.SystemCall, stub.Target) {
 			return true, nil
 		}
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
-	err := vtop.Roots(d.ctx, d.counted(), d.tableRanges(), d.must(), func(r vtop.Root) bool {
-		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Levels), rootVia(r))
+	err := vtop.FindRoots(d.ctx, d.counted(), ranges, modes, d.must(), func(r vtop.Root) bool {
+		return len(d.tried) < maxRoots && !d.fromRootAlone(d.cache.space(uint64(r.DTB), r.Mode), rootVia(r))
 	})
 	return d.block != nil, err
 }
@@ -142,7 +138,7 @@ func (d *discovery) searchImages(space *vtop.Space) (found *kdbg.Image) {
 	}
 	from, to := imagesStart, imagesEnd
 	if Is32(space) {
-		from, to = kernelHalf32, math.MaxUint32
+		from, to = space.Mode.KernelStart, ^vtop.VA(0)
 	}
 	looked := 0
 	space.Mapped(from, to, maxEntries, func(m vtop.Mapping) bool {

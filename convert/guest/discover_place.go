@@ -20,11 +20,6 @@ var ramRegions = []physmem.Range{
 // supposed to hold memory that its tables do not describe.
 const undescribed = 1 << 20
 
-// kernelHalfStart is the lowest kernel address by the number of levels.
-var kernelHalfStart = map[int]vtop.VA{
-	LevelsLegacy: kernelHalf32, levelsPAE: kernelHalf32, levelsX64: 0xffff800000000000, MaxLevels: kernelHalf,
-}
-
 // joinExtents places what lies in the file between two extents of the same RAM
 // block: memory that no PT_LOAD names when the guest was dumped with paging on.
 // Within a block, file offset less address is constant.
@@ -67,7 +62,7 @@ func (d *discovery) placeMapped(space *vtop.Space) {
 // that the kernel's half of the space maps.
 func mappedRAM(space *vtop.Space) []physmem.Range {
 	found := make([]physmem.Range, len(ramRegions))
-	space.Mapped(kernelHalfStart[space.Levels], ^vtop.VA(0), maxEntries, func(m vtop.Mapping) bool {
+	space.Mapped(space.Mode.KernelStart, ^vtop.VA(0), maxEntries, func(m vtop.Mapping) bool {
 		start := uint64(m.PA) &^ (m.PageSize - 1)
 		for i, r := range ramRegions {
 			if !r.Contains(start) {

@@ -86,7 +86,7 @@ func (d *discovery) diagnose() finding.Finding {
 	cpus := d.g.Image.CPUs()
 	for i := range cpus[:min(len(cpus), maxSeen)] {
 		if c := &cpus[i]; c.HasSystem && c.CR3 != 0 {
-			d.evidence.see(d.cache.space(c.CR3, levelsOf(c)), c)
+			d.evidence.see(d.cache.space(c.CR3, modeOf(c)), c)
 		}
 	}
 	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
@@ -185,7 +185,7 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 		case c.CR0&cr0PE == 0 || c.CR0&cr0PG == 0:
 			unpaged++
 		default:
-			space := d.cache.space(c.CR3, levelsOf(c))
+			space := d.cache.space(c.CR3, modeOf(c))
 			if m, err := space.Translate(vtop.VA(c.Rip)); err == nil && uint64(m.PA) == c.Rip {
 				flat++
 			}

@@ -30,7 +30,7 @@ func (g *Guest) ReadDumpHeader(raw []byte) error {
 		}
 	}
 	g.Runs = g.dumpRuns()
-	g.fiveLevels = !g.Is32() && !g.mapsKernel(levelsX64) && g.mapsKernel(MaxLevels)
+	g.deeper = !g.Is32() && !g.mapsKernel(vtop.X64) && g.mapsKernel(vtop.LA57)
 	return nil
 }
 
@@ -63,10 +63,10 @@ func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
 	return runs
 }
 
-// mapsKernel tells whether the header's page tables, of so many levels, map
+// mapsKernel tells whether the header's page tables, of a mode, map
 // something that every guest has.
-func (g *Guest) mapsKernel(levels int) bool {
-	space := NewSpace(g.reader(), g.Header.DirectoryTableBase, levels)
+func (g *Guest) mapsKernel(mode *vtop.Mode) bool {
+	space := vtop.NewSpace(g.reader(), g.Header.DirectoryTableBase, mode)
 	for _, va := range []vtop.VA{kdbg.SharedUserDataVA, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true

@@ -53,9 +53,9 @@ type Guest struct {
 	Built     bool    // there is no header of the guest's own
 	Flag      vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not
 	Recovered uint64  // bytes placed outside PT_LOADs
-	// fiveLevels is set when the source is a dump that only makes sense with
+	// deeper is set when the source is an x64 dump that only makes sense with
 	// 5-level paging.
-	fiveLevels bool
+	deeper bool
 
 	finding.List
 }

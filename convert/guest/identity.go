@@ -95,7 +95,7 @@ func (g *Guest) System() *report.System {
 		s.UpTime = float64(upTime) / report.TicksPerSecond
 	}
 	if g.KDBG != nil {
-		s.KDBG, s.PagingLevels = report.Hex(g.KDBG.VA), g.Space.Levels
+		s.KDBG, s.PagingLevels = report.Hex(g.KDBG.VA), len(g.Space.Mode.Levels)
 		if lab, err := kdbg.BuildLab(g.Space, g.KDBG); err == nil {
 			s.BuildLab = lab
 		}

@@ -20,14 +20,14 @@ func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
 			return err
 		}
 		g.Kernel, _ = kdbg.ReadImage(g.Space, vtop.VA(g.KDBG.Data.KernBase))
-		g.noteLevels()
+		g.noteMode()
 		g.findFlag()
 		return nil
 	}
 	if err := g.discover(ctx, opt); err != nil {
 		return err
 	}
-	g.noteLevels()
+	g.noteMode()
 	g.findFlag()
 	if g.Header == nil {
 		return g.buildHeader()
@@ -53,8 +53,8 @@ func (g *Guest) settleFound() {
 func (g *Guest) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
-		for _, levels := range g.levelsTried() {
-			space := NewSpace(g.reader(), dtb, levels)
+		for _, mode := range g.modesTried() {
+			space := vtop.NewSpace(g.reader(), dtb, mode)
 			block, source, err := g.findKDBG(space)
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
@@ -77,10 +77,11 @@ func (g *Guest) findKernel() error {
 // dtbCandidates lists physical addresses of top-level page tables, the most
 // trusted first, each once.
 func (g *Guest) dtbCandidates() []uint64 {
-	list := []uint64{RootOf(g.Header.DirectoryTableBase, g.Levels())}
+	mode := g.Mode()
+	list := []uint64{uint64(mode.Root(g.Header.DirectoryTableBase))}
 	seen := map[uint64]bool{list[0]: true, 0: true}
 	for _, c := range g.Image.CPUs() {
-		if dtb := RootOf(c.CR3, g.Levels()); !seen[dtb] {
+		if dtb := uint64(mode.Root(c.CR3)); !seen[dtb] {
 			seen[dtb] = true
 			list = append(list, dtb)
 		}
@@ -117,21 +118,15 @@ func (g *Guest) findKDBG(space *vtop.Space) (*kdbg.Block, report.KDBGSource, err
 	return nil, "", errors.Join(errs...)
 }
 
-// kernelHalf is the lowest address of the kernel's half with 57-bit addresses,
-// which lies below that with 48 bits (Intel SDM vol. 3, 4.5.1).
-const kernelHalf = 0xff00_0000_0000_0000
-
-// kernelHalf32 is the lowest address of a 32-bit kernel, unless the boot option
-// increaseuserva moves it up.
-const kernelHalf32 = 0x8000_0000
-
 // knownVA is 0, "unknown", for a header field that was never set or that can't
 // be a kernel address: 'PAGE' fill is none.
 func (g *Guest) knownVA(v uint64) vtop.VA {
-	if v < kernelHalf && !(g.Is32() && v >= kernelHalf32) {
-		return 0
+	for _, m := range modes(g.Is32()) {
+		if vtop.VA(v) >= m.KernelStart {
+			return vtop.VA(v)
+		}
 	}
-	return vtop.VA(v)
+	return 0
 }
 
 // settleDTB writes the verified DTB into the header template and says what was
@@ -171,10 +166,9 @@ func (g *Guest) settleKDBG() {
 	}
 }
 
-// noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
-// engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
-func (g *Guest) noteLevels() {
-	if g.Space.Levels > 4 {
+// noteMode warns of page tables that some debuggers can't walk: the dump is right.
+func (g *Guest) noteMode() {
+	if g.Space.Mode.Unfamiliar {
 		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
 			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
 	}

@@ -53,6 +53,6 @@ func (c *pageCache) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // space is an address space whose page tables are read through the cache.
-func (c *pageCache) space(root uint64, levels int) *vtop.Space {
-	return NewSpace(c, root, levels)
+func (c *pageCache) space(root uint64, mode *vtop.Mode) *vtop.Space {
+	return vtop.NewSpace(c, root, mode)
 }

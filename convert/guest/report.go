@@ -21,6 +21,6 @@ func DescribeGuest(r *report.Report, g *Guest) {
 	if g.KDBG != nil {
 		r.Guest.KernelBase = report.Hex(g.KDBG.Data.KernBase)
 		r.Guest.KDBGSize = len(g.KDBG.Raw)
-		r.Guest.PagingLevels = g.Space.Levels
+		r.Guest.PagingLevels = len(g.Space.Mode.Levels)
 	}
 }

@@ -1,47 +1,33 @@
 package guest
 
 import (
-	"io"
+	"slices"
 
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
 )
 
-// The number of levels of page tables says which paging mode it is: 4 and 5 are
-// those of x64 (Intel SDM vol. 3, 4.1.1).
-const (
-	LevelsLegacy = 2 // 32-bit without PAE
-	levelsPAE    = 3 // 32-bit with PAE
-	levelsX64    = 4
-)
-
-// newSpace is the address space whose CR3 has the value dtb.
-func NewSpace(mem io.ReaderAt, dtb uint64, levels int) *vtop.Space {
-	switch levels {
-	case LevelsLegacy, levelsPAE:
-		return vtop.NewSpace32(mem, dtb, levels == levelsPAE)
-	default:
-		return vtop.NewSpace(mem, dtb, vtop.ModeOf(levels))
+// modes are the paging modes that a guest of a width may use, the likelier first.
+func modes(narrow bool) []*vtop.Mode {
+	if narrow {
+		return []*vtop.Mode{vtop.PAE, vtop.X86}
 	}
+	return []*vtop.Mode{vtop.X64, vtop.LA57}
 }
 
-// rootOf is the physical address in a CR3, without PCID and flags.
-func RootOf(cr3 uint64, levels int) uint64 { return uint64(NewSpace(nil, cr3, levels).DTB) }
-
-// levelsOf is the number of levels that a vCPU's page tables have.
-func levelsOf(c *physmem.CPU) int {
-	switch {
-	case c.Is32 && c.PAE():
-		return levelsPAE
-	case c.Is32:
-		return LevelsLegacy
-	case c.LA57():
-		return MaxLevels
-	default:
-		return levelsX64
+// chosen is the mode that the control register of a vCPU chooses.
+func chosen(list []*vtop.Mode, c *physmem.CPU) *vtop.Mode {
+	for _, m := range list {
+		if m.Control.In(c.CR4) {
+			return m
+		}
 	}
+	return list[0]
 }
+
+// modeOf is the mode of a vCPU's page tables.
+func modeOf(c *physmem.CPU) *vtop.Mode { return chosen(modes(c.Is32), c) }
 
 // is32 tells whether the guest's Windows is a 32-bit one: by its header, before
 // there is one by what the source says of the machine.
@@ -52,55 +38,65 @@ func (g *Guest) Is32() bool {
 	return g.Image.Machine() == physmem.MachineX86
 }
 
-// levelsTried are the numbers of levels that the guest's page tables may have: what
-// the vCPUs say, all that can be when there are none. QEMU's cores record the
-// processors of a 32-bit guest as such.
-func (g *Guest) levelsTried() []int {
+// modesTried are those that the guest's page tables may have: what the vCPUs say,
+// all that can be when there are none. QEMU's cores record the processors of a
+// 32-bit guest as such.
+func (g *Guest) modesTried() []*vtop.Mode {
+	list := g.likelierFirst(g.Is32())
 	if g.Is32() {
-		if l := g.Levels(); l == LevelsLegacy {
-			return []int{LevelsLegacy, levelsPAE}
-		}
-		return []int{levelsPAE, LevelsLegacy}
+		return list
 	}
 	for _, c := range g.Image.CPUs() {
 		if c.HasSystem {
-			return []int{g.Levels()}
+			return list[:1]
 		}
 	}
-	return []int{levelsX64, MaxLevels}
+	return modes(false)
 }
 
-// levels is the number that is most likely: of an x64 guest 5 when a vCPU ran with
+// likelierFirst are the modes of a width, that first which is the guest's by all
+// that is known.
+func (g *Guest) likelierFirst(narrow bool) []*vtop.Mode {
+	list := modes(narrow)
+	if g.Mode() == list[1] {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// Mode is the one that is most likely: of an x64 guest that of a vCPU that ran with
 // CR4.LA57 (Intel SDM vol. 3, 4.5), of a 32-bit one what the header says of PAE,
 // and where it says nothing, the vCPUs' CR4.
-func (g *Guest) Levels() int {
+func (g *Guest) Mode() *vtop.Mode {
 	if g.Is32() {
-		return g.levels32()
+		return g.mode32()
 	}
-	if g.fiveLevels {
-		return MaxLevels
+	list := modes(false)
+	if g.deeper {
+		return list[1]
 	}
-	for _, c := range g.Image.CPUs() {
-		if c.LA57() {
-			return MaxLevels
+	cpus := g.Image.CPUs()
+	for i := range cpus {
+		if m := chosen(list, &cpus[i]); m != list[0] {
+			return m
 		}
 	}
-	return levelsX64
+	return list[0]
 }
 
-func (g *Guest) levels32() int {
-	if h := g.Header; h != nil && h.PaeEnabled <= 1 {
-		return LevelsLegacy + int(h.PaeEnabled)
+func (g *Guest) mode32() *vtop.Mode {
+	if h := g.Header; h != nil && h.PaeEnabled == 1 {
+		return vtop.PAE
 	}
-	if g.Image.DumpHeader() != nil {
-		return LevelsLegacy // as debuggers take what is not 1
+	if h := g.Header; h != nil && h.PaeEnabled == 0 || g.Image.DumpHeader() != nil {
+		return vtop.X86 // as debuggers take what is not 1
 	}
 	for _, c := range g.Image.CPUs() {
-		if c.HasSystem && !c.PAE() {
-			return LevelsLegacy
+		if c.HasSystem && !vtop.PAE.Control.In(c.CR4) {
+			return vtop.X86
 		}
 	}
-	return levelsPAE
+	return vtop.PAE
 }
 
 // sharedUserDataVA is the kernel's address of KUSER_SHARED_DATA.
@@ -119,9 +115,6 @@ func (g *Guest) kernelPCR(c *physmem.CPU) vtop.VA {
 	}
 	return vtop.VA(c.KernelGS())
 }
-
-// maxLevels is that of the deepest page tables (Intel SDM vol. 3, 4.5).
-const MaxLevels = 5
 
 // pointerSize32 is the size of a pointer of a 32-bit kernel in bytes.
 const pointerSize32 = 4

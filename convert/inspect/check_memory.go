@@ -32,7 +32,7 @@ func (c *fileChecker) checkMemory(im *physmem.Image) error {
 		return err
 	}
 	d := &dumpMemory{fileChecker: c, g: g, h: g.Header}
-	d.space = guest.NewSpace(im, g.Header.DirectoryTableBase, g.Levels())
+	d.space = vtop.NewSpace(im, g.Header.DirectoryTableBase, g.Mode())
 	defer d.identify()
 	if err := d.checkTables(); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (d *dumpMemory) identify() {
 // checkTables fails a dump whose page tables lead nowhere: it opens, and shows
 // nothing.
 func (d *dumpMemory) checkTables() error {
-	if d.space.Levels > 4 {
+	if d.space.Mode.Unfamiliar {
 		d.Addf(finding.IDFiveLevels, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
 			"the guest uses 5-level paging: debuggers that do not know it see no memory")
 	}
@@ -229,7 +229,7 @@ func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 	d.checkContext(p)
 	d.checkSpecials(p)
 	_, _, dtb, err := kdbg.CurrentProcess(d.space, d.block, p.PRCB)
-	if err == nil && guest.RootOf(dtb, d.space.Levels) == 0 {
+	if err == nil && d.space.Mode.Root(dtb) == 0 {
 		err = fmt.Errorf("KPROCESS.DirectoryTableBase is %#x", dtb)
 	}
 	if err == nil && d.block.Data.OffsetEprocessDirectoryTableBase == 0 {

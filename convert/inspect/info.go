@@ -169,7 +169,7 @@ func readWithoutKDBG(g *guest.Guest) {
 	if g.KDBG != nil || g.Header == nil || g.Space != nil {
 		return
 	}
-	g.Space = guest.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Levels())
+	g.Space = vtop.NewSpace(g.Image, g.Header.DirectoryTableBase, g.Mode())
 	if k, err := kdbg.ReadSharedUserData(g.Space); err == nil {
 		g.SharedUserData = k
 	}

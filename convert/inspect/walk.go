@@ -96,7 +96,7 @@ func (o WalkOptions) check() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
-	case o.Levels != 0 && (o.Levels < guest.LevelsLegacy || o.Levels > guest.MaxLevels):
+	case o.Levels != 0 && modeWith(o.Levels) == nil:
 		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
 		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
@@ -111,7 +111,7 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 	if err != nil {
 		return err
 	}
-	r.DTB, r.Levels = report.Hex(r.steps.DTB), r.steps.Levels
+	r.DTB, r.Levels = report.Hex(r.steps.DTB), len(r.steps.Mode.Levels)
 	for _, va := range vas {
 		r.Walks = append(r.Walks, r.one(im, vtop.VA(va), opt.Read))
 	}
@@ -124,22 +124,22 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	g, err := guest.FindWith(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
 	im = g.Image
-	levels := opt.Levels
-	if levels == 0 {
-		levels = g.Levels()
+	mode := modeWith(opt.Levels)
+	if mode == nil {
+		mode = g.Mode()
 	}
 	switch {
 	case opt.DTB != 0:
-		r.steps = guest.NewSpace(im, opt.DTB, levels)
+		r.steps = vtop.NewSpace(im, opt.DTB, mode)
 		return im, nil
 	case err != nil && g.Space == nil:
 		return im, err
 	case opt.HasPID:
 		dtb, name, err := processTable(g, opt.PID)
-		r.steps, r.Process = guest.NewSpace(im, dtb, levels), name
+		r.steps, r.Process = vtop.NewSpace(im, dtb, mode), name
 		return im, err
 	default:
-		r.steps = guest.NewSpace(im, uint64(g.Space.DTB), levels)
+		r.steps = vtop.NewSpace(im, uint64(g.Space.DTB), mode)
 		return im, nil
 	}
 }
@@ -161,9 +161,9 @@ func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err erro
 func (r *WalkReport) one(im *physmem.Image, va vtop.VA, read int) Walk {
 	w := Walk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
 	steps, err := r.steps.Walk(va)
-	for i, s := range steps {
-		leaf := i == len(steps)-1
-		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: levelNames[s.Level], EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: entryFlags(s, leaf)})
+	mode := r.steps.Mode
+	for _, s := range steps {
+		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: mode.Levels[s.Level-1].Name, EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: mode.Flags(s.Level, s.Entry)})
 	}
 	if err == nil {
 		var m vtop.Mapping
@@ -193,42 +193,12 @@ func offsetOf(im *physmem.Image, pa uint64) int64 {
 	return -1
 }
 
-var levelNames = map[int]string{5: "PML5E", 4: "PML4E", 3: "PDPTE", 2: "PDE", 1: "PTE"}
-
-// entryFlags names the bits of an entry: those of the processor when it is
-// present (Intel SDM vol. 3, tables 4-14 to 4-20), else Windows' form.
-func entryFlags(s vtop.Step, leaf bool) []string {
-	e := s.Entry
-	if !e.Present() {
-		return []string{absentForm(e)}
-	}
-	flags := []string{}
-	for bit, name := range []string{"P", "RW", "US", "PWT", "PCD", "A", "D", "", "G"} {
-		ofLeaf := name == "D" || name == "G"
-		if name != "" && e>>bit&1 != 0 && (leaf || !ofLeaf) {
-			flags = append(flags, name)
+// modeWith is the paging mode with so many levels, nil if there is none.
+func modeWith(levels int) *vtop.Mode {
+	for _, m := range []*vtop.Mode{vtop.X86, vtop.PAE, vtop.X64, vtop.LA57} {
+		if len(m.Levels) == levels {
+			return m
 		}
 	}
-	if s.Level > 1 && e.Large() {
-		flags = append(flags, "PS")
-	}
-	if e.NX() {
-		flags = append(flags, "NX")
-	}
-	return flags
-}
-
-func absentForm(e vtop.Entry) string {
-	switch {
-	case e == 0:
-		return "not-present"
-	case e.Prototype():
-		return "prototype"
-	case e.Transition():
-		return "transition"
-	case e.Pagefile():
-		return "pagefile"
-	default:
-		return "demand-zero"
-	}
+	return nil
 }

@@ -101,7 +101,6 @@ const (
 	codeFlags32 = 0xc09b00 // present, code, 32-bit
 	dataFlags   = 0xc09300 // present, data
 	flatLimit   = 0xffffffff
-	cr4LA57     = 1 << 12 // 5-level paging (Intel SDM vol. 3, 2.5)
 )
 
 // coreCPU makes a vCPU of the CONTEXT and the special registers in memory.
@@ -118,10 +117,8 @@ func coreCPU(g *guest.Guest, p *guest.Processor) physmem.CPU {
 	switch x := p.Saved.(type) {
 	case *winhdr.Context64:
 		setRegisters64(&c, x, p)
-		if g.Space.Levels == guest.MaxLevels {
-			// Verified by the page tables; a stale CR4 in memory may lack it.
-			c.CR4 |= cr4LA57
-		}
+		// Verified by the page tables; a stale CR4 in memory may lack it.
+		c.CR4 |= g.Space.Mode.Control.Value
 	case *winhdr.Context32:
 		setRegisters32(&c, x, p)
 	}

@@ -21,10 +21,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
 	p.memory.kept = newPageSet(p.memory.runs)
-	c := newCollector(p.memory.kept)
+	c := newCollector(p.memory.kept, g.Space.Mode)
 	g.Space.Visit(vtop.KernelHalf, c)
 	for _, cpu := range g.Image.CPUs() {
-		c.addPage(vtop.PA(guest.RootOf(cpu.CR3, g.Space.Levels)))
+		c.addPage(g.Space.Mode.Root(cpu.CR3))
 	}
 	if err := p.keepProcesses(c, keep); err != nil {
 		return err
@@ -53,12 +53,12 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 		found[pid] = false
 	}
 	for _, proc := range list {
-		c.addPage(vtop.PA(guest.RootOf(proc.DirectoryTable, g.Space.Levels)))
+		c.addPage(g.Space.Mode.Root(proc.DirectoryTable))
 		if _, wanted := found[proc.PID]; !wanted || proc.DirectoryTable == 0 {
 			continue
 		}
 		found[proc.PID] = true
-		guest.NewSpace(g.Image, proc.DirectoryTable, g.Space.Levels).Visit(vtop.UserHalf, newCollector(c.pages))
+		vtop.NewSpace(g.Image, proc.DirectoryTable, g.Space.Mode).Visit(vtop.UserHalf, newCollector(c.pages, g.Space.Mode))
 		p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name))
 	}
 	for _, pid := range keep {
@@ -73,14 +73,14 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 // visited once a level, which bounds the walk whatever the tables hold.
 type collector struct {
 	pages           *pageSet
-	visited         [guest.MaxLevels + 1]*pageSet
+	visited         []*pageSet // by level
 	unreadable      int
 	firstUnreadable vtop.PA
 	err             error
 }
 
-func newCollector(pages *pageSet) *collector {
-	c := &collector{pages: pages}
+func newCollector(pages *pageSet, mode *vtop.Mode) *collector {
+	c := &collector{pages: pages, visited: make([]*pageSet, len(mode.Levels)+1)}
 	for i := range c.visited {
 		c.visited[i] = newPageSet(pages.runs)
 	}
