@@ -54,7 +54,11 @@ func newBare32(tb testing.TB, name string) *bare32 {
 		require.NoError(tb, err)
 		b.memory = append(b.memory, p)
 	}
-	b.space = vtop.NewSpace32(b, b.cpus[0].CR3, b.cpus[0].PAE())
+	mode := vtop.X86
+	if b.cpus[0].PAE() {
+		mode = vtop.PAE
+	}
+	b.space = vtop.NewSpace(b, b.cpus[0].CR3, mode)
 	return b
 }
 

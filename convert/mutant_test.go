@@ -55,13 +55,12 @@ func (d *dump) locate(good []byte) {
 	require.NoError(d.tb, err)
 	d.at = slices.Collect(im.Extents(0))
 	h := d.header()
-	for _, levels := range []int{4, 5} {
-		layout := kdbg.X64
-		d.space = vtop.NewSpace(im, h.DirectoryTableBase, vtop.ModeOf(levels))
-		if h.Format() == winhdr.X86 {
-			layout = kdbg.X86
-			d.space = vtop.NewSpace32(im, h.DirectoryTableBase, h.PaeEnabled == 1)
-		}
+	layout, modes := kdbg.X64, []*vtop.Mode{vtop.X64, vtop.LA57}
+	if h.Format() == winhdr.X86 {
+		layout, modes = kdbg.X86, []*vtop.Mode{vtop.X86, vtop.PAE}[h.PaeEnabled&1:]
+	}
+	for _, mode := range modes {
+		d.space = vtop.NewSpace(im, h.DirectoryTableBase, mode)
 		if d.block, err = layout.In(d.space).Read(vtop.VA(h.KdDebuggerDataBlock), kdbg.Expect{}); err == nil {
 			break
 		}
@@ -119,11 +118,7 @@ func (d *dump) kdbg16(off uint64, v uint16) { d.v16(d.block.VA+vtop.VA(off), v) 
 func (d *dump) unmap(va vtop.VA) {
 	m, err := d.space.Translate(va)
 	require.NoError(d.tb, err)
-	size := 8
-	if d.space.Mode == vtop.ModeLegacy {
-		size = 4
-	}
-	clear(d.b[d.phys(uint64(m.EntryPA)):][:size])
+	clear(d.b[d.phys(uint64(m.EntryPA)):][:d.space.Mode.EntrySize])
 }
 
 func (d *dump) cut(n int) { d.b = d.b[:len(d.b)-n] }

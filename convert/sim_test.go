@@ -124,10 +124,10 @@ func TestPagesAreCopied(t *testing.T) {
 	for _, run := range g.Runs() {
 		want = append(want, g.ReadPhys(run.Start, int(run.Size))...)
 	}
-	got := dmp[winhdr.Size64:]
+	got := dmp[winhdr.X64.Size():]
 	require.Len(t, got, len(want))
 	for _, e := range r.Edits {
-		from := fileOffset(t, dmp, uint64(e.PA)) - winhdr.Size64
+		from := fileOffset(t, dmp, uint64(e.PA)) - int64(winhdr.X64.Size())
 		copy(want[from:from+int64(e.Size)], got[from:])
 	}
 	assert.True(t, bytes.Equal(want, got))

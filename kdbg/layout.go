@@ -101,9 +101,6 @@ type TablesLayout struct {
 	Segment    func(descriptor []byte) Segment
 	// KernelCode is the selector of the kernel's code.
 	KernelCode uint16
-	// Code are the selectors of code that debuggers take for this machine's; empty
-	// where they do not look at them.
-	Code []uint16
 }
 
 // SpecialsLayout is the codec of KSPECIAL_REGISTERS.

@@ -36,7 +36,7 @@ var X64 = &Layout{
 	},
 	Tables: TablesLayout{
 		GateSize: 16, Gate: gate64, Vectors: vectorsX86, SystemSize: 16, Segment: segmentOf,
-		KernelCode: 0x10, Code: []uint16{0x10, 0x33},
+		KernelCode: 0x10,
 	},
 	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials64{})), Decode: decodeSpecials64, Edits: editSpecials64},
 }

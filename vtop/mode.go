@@ -40,6 +40,9 @@ type Mode struct {
 	// (CR4) says that it is this one.
 	Control Bits
 
+	// Unfamiliar is set where debuggers are in use that can't walk such tables.
+	Unfamiliar bool
+
 	// Present is set, all bits of it, in entries that the processor uses.
 	Present Entry
 	// Absent are Windows' forms of all other entries.

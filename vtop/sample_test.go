@@ -47,12 +47,11 @@ func readDump(t *testing.T, name string) (*winhdr.Header, dump) {
 	require.NoError(t, err)
 	b, err := io.ReadAll(z)
 	require.NoError(t, err)
-	size := winhdr.HeaderSize(string(b[4:8]) == "DUMP")
-	h, err := winhdr.DecodeHeader(b[:size])
+	h, err := winhdr.Decode(b)
 	require.NoError(t, err)
 	runs, problems := h.Runs()
 	require.Empty(t, problems)
-	return h, dump{runs, b[size:]}
+	return h, dump{runs, b[h.Size():]}
 }
 
 // Tables that a processor used, in dumps that QEMU wrote.
@@ -67,7 +66,7 @@ func TestQEMUDumps(t *testing.T) {
 			h, memory := readDump(t, name)
 			mode := X64
 			switch {
-			case h.Is32():
+			case h.Format() == winhdr.X86:
 				mode = mode32(h.PaeEnabled == 1)
 			case strings.Contains(name, "la57"):
 				mode = LA57
@@ -79,7 +78,7 @@ func TestQEMUDumps(t *testing.T) {
 			assert.Equal(t, uint32(0x4742444b), tag, "KDBG, through %v", VA(h.KdDebuggerDataBlock))
 			checkList(t, s, VA(h.PsLoadedModuleList))
 			checkList(t, s, VA(h.PsActiveProcessHead))
-			if h.Is32() {
+			if h.Format() == winhdr.X86 {
 				return // the model is of the 64-bit modes
 			}
 			r := rand.New(rand.NewPCG(3, 4))

@@ -105,12 +105,13 @@ var X64 = &Mode{
 }
 
 // LA57 is 5-level paging, chosen by CR4.LA57 (SDM vol. 3, 4.5): X64 with 57-bit
-// addresses.
+// addresses. Microsoft's debugger engine 10.0.10240 walks four levels whatever CR4
+// says, and reads nothing.
 var LA57 = &Mode{
 	Name: "x64, 5 levels", PointerSize: 8, EntrySize: 8,
 	Levels:       []Level{pte64, pde64, pdpte64, pml4e, pml5e},
 	SignExtended: true, KernelStart: 0xff000000_00000000,
-	RootMask: uint64(address64), Control: Bits{Mask: cr4LA57, Value: cr4LA57},
+	RootMask: uint64(address64), Control: Bits{Mask: cr4LA57, Value: cr4LA57}, Unfamiliar: true,
 	Present: bitP, Absent: absent64,
 	SelfMap: selfMap64, RootByMapping: true, LowStub: lowStub64,
 }

@@ -39,8 +39,6 @@ type Context interface {
 	Same(other Context, more RegisterSet) bool
 	// ForHeader returns it as all readers take it in a header.
 	ForHeader() Context
-
-	CodeSegment() uint16
 }
 
 // RegisterSet are registers that not every source of a machine's state carries.

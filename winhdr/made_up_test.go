@@ -39,7 +39,6 @@ const madeUpMachine = 0x4d55
 func (c *madeUpContext) Machine() uint32        { return madeUpMachine }
 func (c *madeUpContext) IP() uint64             { return c.PC }
 func (c *madeUpContext) SP() uint64             { return c.Stack }
-func (c *madeUpContext) CodeSegment() uint16    { return 0 }
 func (c *madeUpContext) Arguments() []uint64    { return nil }
 func (c *madeUpContext) CheckMode() error       { return nil }
 func (c *madeUpContext) CheckForReaders() error { return nil }

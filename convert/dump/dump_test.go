@@ -96,7 +96,7 @@ func TestPages(t *testing.T) {
 func TestBitmap(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	header := bytes.Repeat([]byte{7}, winhdr.Size64)
+	header := bytes.Repeat([]byte{7}, winhdr.X64.Size())
 	for _, far := range []uint64{40, 400, 2 << 20} {
 		for range 5 {
 			var runs physmem.Runs
@@ -111,19 +111,19 @@ func TestBitmap(t *testing.T) {
 			assert.Equal(t, runs.Ranges(), memory)
 			assert.Zero(t, len(front)%0x1000)
 			assert.Equal(t, header, front[:len(header)])
-			second, err := winhdr.DecodeBitmapDump64(front[winhdr.BitmapOffset:][:winhdr.BitmapDumpSize64])
+			second, err := winhdr.DecodeBitmapDump64(front[len(header):][:winhdr.BitmapDumpSize64])
 			require.NoError(t, err)
 			assert.Equal(t, &winhdr.BitmapDump64{
 				Signature: winhdr.SignatureFDMP, ValidDump: winhdr.ValidDumpDUMP,
 				FirstPage: uint64(len(front)), TotalPresentPages: runs.Pages(), BitmapSize: (runs[len(runs)-1].End() + 63) &^ 63,
 			}, second)
-			want := make([]byte, len(front)-winhdr.BitmapOffset-winhdr.BitmapDumpSize64)
+			want := make([]byte, len(front)-len(header)-winhdr.BitmapDumpSize64)
 			for _, r := range runs {
 				for page := r.BasePage; page < r.End(); page++ {
 					want[page/8] |= 1 << (page % 8)
 				}
 			}
-			assert.True(t, bytes.Equal(want, front[winhdr.BitmapOffset+winhdr.BitmapDumpSize64:]))
+			assert.True(t, bytes.Equal(want, front[len(header)+winhdr.BitmapDumpSize64:]))
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"windmp/convert/finding"
@@ -171,7 +170,7 @@ func (g *Guest) settleKDBG() {
 // noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
 // engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
 func (g *Guest) noteLevels() {
-	if slices.Contains(g.machine.Novel, g.Memory.Space.Mode) {
+	if g.Memory.Space.Mode.Unfamiliar {
 		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
 			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
 	}

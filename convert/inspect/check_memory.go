@@ -3,7 +3,6 @@ package inspect
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
@@ -66,7 +65,7 @@ func (d *dumpMemory) identify() {
 // checkTables fails a dump whose page tables lead nowhere: it opens, and shows
 // nothing.
 func (d *dumpMemory) checkTables() error {
-	if slices.Contains(d.g.Machine().Novel, d.mem.Space.Mode) {
+	if d.mem.Space.Mode.Unfamiliar {
 		d.Addf(finding.IDFiveLevels, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
 			"the guest uses 5-level paging: debuggers that do not know it see no memory")
 	}

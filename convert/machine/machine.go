@@ -31,9 +31,6 @@ type Machine struct {
 	// likeliest first, by the dump header and the vCPUs. h is nil where there is
 	// none; dump says that it is the header of a dump, as debuggers read it.
 	Likely func(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode
-	// Novel are those of Modes that Microsoft's debugger engine 10.0.10240 does not
-	// know: it sees no memory in a dump of such a guest.
-	Novel []*vtop.Mode
 	// Qualifier tells this machine's Windows from that which people expect, such as
 	// "32-bit"; empty where there is nothing to tell.
 	Qualifier string

@@ -34,8 +34,8 @@ func TestSpaceNeeded(t *testing.T) {
 	const size = 64 << 20
 	im, err := physmemtest.OpenReader(hollow{}, size, open.Options{Format: physmem.FormatRaw})
 	require.NoError(t, err)
-	p := &Plan{Size: size + winhdr.Size64, memory: memoryPlan{
-		image: im, firstPage: winhdr.Size64, runs: []winhdr.PhysicalMemoryRun64{{PageCount: size / winhdr.PageSize}},
+	p := &Plan{Size: size + 0x2000, memory: memoryPlan{
+		image: im, firstPage: 0x2000, runs: []winhdr.PhysicalMemoryRun64{{PageCount: size / winhdr.PageSize}},
 	}}
 	assert.Equal(t, p.Size, p.spaceNeeded(WriteOptions{Sparse: SparseNever}))
 	want := p.Size - 56<<20
