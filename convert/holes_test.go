@@ -79,7 +79,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 	p, err := plan.New(g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
-	edit := ranges[len(ranges)-1].Start + 40<<20 + 0x123
+	edit := ranges[len(ranges)-1].Start + 20<<20 + 0x123
 	p.Edits = append(p.Edits, plan.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
 	return p
 }
@@ -88,7 +88,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 // not, and they are not read.
 func TestHolesOfSource(t *testing.T) {
 	t.Parallel()
-	const size = 64 << 20
+	const size = 32 << 20
 	opt := guestsim.Options{CPUs: 2, BugCheck: crash}
 	plain := newHoleyCore(t, opt, size)
 	plain.holes = false
@@ -115,13 +115,13 @@ func TestHolesOfSource(t *testing.T) {
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want.Bytes(), got))
-			assert.Less(t, core.read.Load(), int64(16<<20))
+			assert.Less(t, core.read.Load(), int64(8<<20))
 			assert.Equal(t, total, last, "holes are progress too")
 
 			var stream bytes.Buffer
 			require.NoError(t, p.Write(t.Context(), &stream, o.Write))
 			assert.True(t, bytes.Equal(want.Bytes(), stream.Bytes()))
-			assert.Less(t, core.read.Load(), int64(32<<20))
+			assert.Less(t, core.read.Load(), int64(16<<20))
 		})
 	}
 }
