@@ -36,8 +36,8 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 .PHONY: cross
-cross: ## compile for linux, windows and darwin on amd64 and arm64
-	scripts/check build
+cross: ## compile for linux, windows and darwin on amd64 and arm64, and for WebAssembly
+	scripts/check build wasm
 
 .PHONY: test-386
 test-386: ## the tests with a 32-bit int, where 386 programs run

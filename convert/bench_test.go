@@ -14,6 +14,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
+	"windmp/convert/write"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
 	"windmp/physmem/open"
@@ -51,7 +52,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	b.SetBytes(p.Size)
 	for b.Loop() {
-		if err := p.Write(context.Background(), io.Discard, plan.WriteOptions{}); err != nil {
+		if err := convert.Write(context.Background(), p, io.Discard, write.Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -68,14 +69,14 @@ func BenchmarkWriteFile(b *testing.B) {
 	require.NoError(b, err)
 	out := filepath.Join(b.TempDir(), "out.dmp")
 	for _, workers := range []int{1, 2, 3, 4, 8} {
-		for _, mode := range []plan.SparseMode{plan.SparseNever, plan.SparseAuto} {
+		for _, mode := range []write.Sparse{write.SparseNever, write.SparseAuto} {
 			b.Run(fmt.Sprintf("workers=%d/sparse=%s", workers, mode), func(b *testing.B) {
-				opt := convert.Options{Write: plan.WriteOptions{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
+				opt := convert.Options{Write: write.Options{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
 				p, err := plan.New(g, opt.Plan)
 				require.NoError(b, err)
 				b.SetBytes(p.Size)
 				for b.Loop() {
-					if err := p.WriteFile(b.Context(), out, opt.Write); err != nil {
+					if _, err := convert.WriteFile(b.Context(), p, out, opt.Write); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 
+	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 )
 
 // Stdout as an output name means: stream the dump.
@@ -38,8 +40,8 @@ func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (
 	}
 	toFile := r.Output.Path != Stdout
 	if toFile {
-		if err := plan.CheckOutput(r.Input.Path, r.Output.Path, opt.Write.Force); err != nil {
-			return &stage.Error{Stage: stage.Output, Err: err}
+		if err := write.Check(r.Input.Path, r.Output.Path, opt.Write.Force); err != nil {
+			return err
 		}
 	}
 	im, closeInput, err := source.Open(ctx, r.Input.Path, opt.Source)
@@ -64,12 +66,22 @@ func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (
 		return err
 	}
 	if toFile {
-		said := len(p.All)
-		err = p.WriteFile(ctx, r.Output.Path, opt.Write)
-		r.Findings = append(r.Findings, p.All[said:]...)
+		var leftovers []string
+		leftovers, err = WriteFile(ctx, p, r.Output.Path, opt.Write)
+		for _, name := range leftovers {
+			r.Findings = append(r.Findings, leftover(name))
+		}
 	} else {
-		err = p.Write(ctx, stdout, opt.Write)
+		err = Write(ctx, p, stdout, opt.Write)
 	}
 	r.Output.Written = err == nil
 	return err
+}
+
+// leftover is what there is to say of an unfinished file that was removed.
+func leftover(name string) finding.Finding {
+	return finding.Finding{
+		ID: finding.IDLeftover, Severity: finding.SeverityInfo,
+		Message: finding.Quote(name) + " was left by a run that was killed, and is removed",
+	}
 }

@@ -94,7 +94,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 		return
 	}
 	var out bytes.Buffer
-	require.NoError(t, p.Write(context.Background(), &out, opt.Write))
+	require.NoError(t, convert.Write(context.Background(), p, &out, opt.Write))
 	require.Equal(t, p.Size, int64(out.Len()))
 	h, err := winhdr.Decode(out.Bytes())
 	require.NoError(t, err)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -71,20 +70,19 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	return core, dmp
 }
 
-// TestGiantFiles: check and info of 64 GiB take less than 200 ms and 64 MiB.
+// TestGiantFiles: check and info of 64 GiB take less than 64 MiB. (How long they take
+// is for the benchmarks.)
 func TestGiantFiles(t *testing.T) { //nolint:paralleltest // it measures memory
 	core, dmp := giantFiles(t)
 	for _, path := range []string{core, dmp} {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		start := time.Now()
 		f := inspect.CheckFile(context.Background(), path, inspect.CheckOptions{})
 		assert.Equal(t, "OK", f.Verdict, f.Reason)
 		r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{Modules: true, Processes: true})
 		require.NoError(t, err)
 		assert.Greater(t, r.Memory.Held, uint64(giant))
-		assert.Less(t, time.Since(start), 10*time.Second, "the benchmark measures; this only catches a whole file read")
 		runtime.ReadMemStats(&after)
 		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 	}

@@ -17,6 +17,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
@@ -79,7 +80,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 	p, err := plan.New(g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
-	edit := ranges[len(ranges)-1].Start + 40<<20 + 0x123
+	edit := ranges[len(ranges)-1].Start + 20<<20 + 0x123
 	p.Edits = append(p.Edits, plan.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
 	return p
 }
@@ -88,20 +89,20 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
 // not, and they are not read.
 func TestHolesOfSource(t *testing.T) {
 	t.Parallel()
-	const size = 64 << 20
+	const size = 32 << 20
 	opt := guestsim.Options{CPUs: 2, BugCheck: crash}
 	plain := newHoleyCore(t, opt, size)
 	plain.holes = false
 	var want bytes.Buffer
-	require.NoError(t, planOf(t, plain, convert.Options{}).Write(t.Context(), &want, plan.WriteOptions{}))
+	require.NoError(t, convert.Write(t.Context(), planOf(t, plain, convert.Options{}), &want, write.Options{}))
 	require.Greater(t, plain.read.Load(), int64(size))
 	require.Equal(t, 1, bytes.Count(want.Bytes()[want.Len()-size/2:], []byte{0xed}))
 
 	for name, o := range map[string]convert.Options{
-		"auto":    {Write: plan.WriteOptions{Sparse: plan.SparseAuto}},
-		"always":  {Write: plan.WriteOptions{Sparse: plan.SparseAlways}},
-		"never":   {Write: plan.WriteOptions{Sparse: plan.SparseNever}},
-		"one job": {Write: plan.WriteOptions{Workers: 1}},
+		"auto":    {Write: write.Options{Sparse: write.SparseAuto}},
+		"always":  {Write: write.Options{Sparse: write.SparseAlways}},
+		"never":   {Write: write.Options{Sparse: write.SparseNever}},
+		"one job": {Write: write.Options{Workers: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,17 +112,18 @@ func TestHolesOfSource(t *testing.T) {
 			var last, total int64
 			o.Write.NoSync = true
 			o.Progress = func(p stage.Progress) { last, total = p.Done, p.Total }
-			require.NoError(t, p.WriteFile(t.Context(), out, o.Write))
+			_, err := convert.WriteFile(t.Context(), p, out, o.Write)
+			require.NoError(t, err)
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want.Bytes(), got))
-			assert.Less(t, core.read.Load(), int64(16<<20))
+			assert.Less(t, core.read.Load(), int64(8<<20))
 			assert.Equal(t, total, last, "holes are progress too")
 
 			var stream bytes.Buffer
-			require.NoError(t, p.Write(t.Context(), &stream, o.Write))
+			require.NoError(t, convert.Write(t.Context(), p, &stream, o.Write))
 			assert.True(t, bytes.Equal(want.Bytes(), stream.Bytes()))
-			assert.Less(t, core.read.Load(), int64(32<<20))
+			assert.Less(t, core.read.Load(), int64(16<<20))
 		})
 	}
 }

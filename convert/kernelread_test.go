@@ -10,8 +10,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -75,7 +77,8 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
 			require.NoError(t, err)
 			out := filepath.Join(t.TempDir(), "kernel.dmp")
-			require.NoError(t, p.WriteFile(t.Context(), out, plan.WriteOptions{NoSync: true}))
+			_, err = convert.WriteFile(t.Context(), p, out, write.Options{NoSync: true})
+			require.NoError(t, err)
 
 			dump, err := open.File(t.Context(), out, open.Options{})
 			require.NoError(t, err)

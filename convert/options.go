@@ -5,6 +5,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 )
 
 // Options steer a conversion, by what they are about.
@@ -12,7 +13,7 @@ type Options struct {
 	Source source.Options
 	Guest  guest.Options
 	Plan   plan.Options
-	Write  plan.WriteOptions
+	Write  write.Options
 	// DryRun stops after the plan: nothing is created.
 	DryRun bool
 	// Progress, when set, is called from one goroutine at a time: when a stage

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
-	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 )
 
@@ -36,16 +36,16 @@ func TestOutputIsRefused(t *testing.T) {
 
 	for _, out := range append(same, dir) {
 		var usage *stage.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	_, err := convert.File(context.Background(), core, taken, nil, convert.Options{})
-	require.ErrorIs(t, err, plan.ErrExists)
+	require.ErrorIs(t, err, write.ErrExists)
 	b, err := os.ReadFile(taken)
 	require.NoError(t, err)
 	assert.Equal(t, "precious", string(b))
 
-	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 	b, err = os.ReadFile(taken)
 	require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestOutputAppearsMeanwhile(t *testing.T) {
 		}
 	}}
 	_, err := convert.File(context.Background(), core, out, nil, opt)
-	require.ErrorIs(t, err, plan.ErrExists)
+	require.ErrorIs(t, err, write.ErrExists)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file is left")

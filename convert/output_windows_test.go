@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/windows"
 
 	"windmp/convert"
-	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/atomicfile"
 	"windmp/internal/guestsim"
 )
@@ -31,7 +31,7 @@ func TestOutputIsNoFile(t *testing.T) {
 		dir, `c:\`, `..`, `.`,
 	} {
 		var usage *stage.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	assertOnly(t, core)
@@ -64,7 +64,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 			other, err = os.Open(out)
 			assert.NoError(t, err)
 		}
-		opt := convert.Options{Write: plan.WriteOptions{Force: true}, Progress: func(p stage.Progress) {
+		opt := convert.Options{Write: write.Options{Force: true}, Progress: func(p stage.Progress) {
 			if p.Stage == stage.Write && other == nil {
 				open()
 			}
@@ -80,7 +80,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 		assert.Equal(t, "precious", string(b))
 		assertOnly(t, out)
 	}
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 }
 
@@ -89,7 +89,7 @@ func TestOutputIsReadOnly(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	require.NoError(t, os.WriteFile(out, []byte("precious"), 0o400))
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 	require.ErrorContains(t, err, "marked read-only")
 	assertOnly(t, out)
 }
@@ -105,7 +105,7 @@ func TestLongPath(t *testing.T) {
 	core := filepath.Join(dir, "guest.vmcore")
 	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
 	for _, prefix := range []string{"", `\\?\`} {
-		for _, opt := range []convert.Options{{}, {Write: plan.WriteOptions{Force: true}}} {
+		for _, opt := range []convert.Options{{}, {Write: write.Options{Force: true}}} {
 			_, err := convert.File(context.Background(), prefix+core, prefix+filepath.Join(dir, "out.dmp"), nil, opt)
 			require.NoError(t, err)
 			if !opt.Write.Force {
@@ -125,9 +125,9 @@ func TestSparseFile(t *testing.T) {
 		t.Skip("NOT RUN: Wine leaves holes and does not tell of them")
 	}
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
-	for mode, want := range map[plan.SparseMode]bool{plan.SparseAuto: true, plan.SparseAlways: true, plan.SparseNever: false} {
+	for mode, want := range map[write.Sparse]bool{write.SparseAuto: true, write.SparseAlways: true, write.SparseNever: false} {
 		out := filepath.Join(t.TempDir(), "out.dmp")
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: plan.WriteOptions{Sparse: mode}})
+		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Sparse: mode}})
 		require.NoError(t, err)
 		name, err := windows.UTF16PtrFromString(out)
 		require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/winhdr"
 )
@@ -396,7 +397,7 @@ func TestSpaceIsCheckedFirst(t *testing.T) {
 	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<32)
 	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1<<38)
 	_, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
-	var space *plan.SpaceError
+	var space *write.SpaceError
 	require.ErrorAs(t, err, &space)
 	assert.Equal(t, uint64(r.Output.Size), space.Need)
 	assert.Equal(t, string(stage.Output), r.Error.Stage)
@@ -434,8 +435,8 @@ func TestSparseIsIdentical(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2})
 	var first []byte
-	for _, mode := range []plan.SparseMode{plan.SparseNever, plan.SparseAuto, plan.SparseAlways} {
-		dmp, _, err := convertSim(t, g, convert.Options{Write: plan.WriteOptions{Sparse: mode}})
+	for _, mode := range []write.Sparse{write.SparseNever, write.SparseAuto, write.SparseAlways} {
+		dmp, _, err := convertSim(t, g, convert.Options{Write: write.Options{Sparse: mode}})
 		require.NoError(t, err)
 		if first == nil {
 			first = dmp

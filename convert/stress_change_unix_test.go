@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"windmp/convert"
-	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -121,17 +121,17 @@ func TestOddOutputs(t *testing.T) {
 		"/dev/null", "/dev/zero", "",
 	} {
 		var usage *stage.UsageError
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, "%q", out)
 	}
 	for out, want := range map[string]error{in("loop.dmp"): unix.ELOOP, in("no/x.dmp"): os.ErrNotExist, core + "/x.dmp": unix.ENOTDIR} {
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorIs(t, err, want, out)
 	}
 	for _, link := range []string{"link.dmp", "second.dmp"} {
 		_, err := convert.File(t.Context(), core, in(link), nil, convert.Options{})
-		require.ErrorIs(t, err, plan.ErrExists)
-		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		require.ErrorIs(t, err, write.ErrExists)
+		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: write.Options{Force: true}})
 		require.NoError(t, err)
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/finding"
-	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 )
 
@@ -69,13 +69,13 @@ func TestLeftoverOfTheLiving(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	ran := false
-	opt := convert.Options{Write: plan.WriteOptions{Force: true}, Progress: func(p stage.Progress) {
+	opt := convert.Options{Write: write.Options{Force: true}, Progress: func(p stage.Progress) {
 		if ran || p.Stage != stage.Write {
 			return
 		}
 		ran = true
 		assert.Len(t, names(t, filepath.Dir(out)), 1)
-		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.NoError(t, err)
 		assert.Nil(t, findingOf(r, finding.IDLeftover))
 		assert.Len(t, names(t, filepath.Dir(out)), 2)
@@ -92,7 +92,7 @@ func TestManyConversions(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2}))
 	want := converted(t, core)
-	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Write: plan.WriteOptions{Force: true}}} {
+	for name, opt := range map[string]convert.Options{"one wins": {}, "the last wins": {Write: write.Options{Force: true}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "same.dmp")
@@ -108,7 +108,7 @@ func TestManyConversions(t *testing.T) {
 					won++
 					continue
 				}
-				require.ErrorIs(t, err, plan.ErrExists)
+				require.ErrorIs(t, err, write.ErrExists)
 			}
 			if opt.Write.Force {
 				assert.Equal(t, len(errs), won)

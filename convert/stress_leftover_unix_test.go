@@ -14,7 +14,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/finding"
-	"windmp/convert/plan"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 )
 
@@ -39,7 +39,7 @@ func TestLeftoverIsATrap(t *testing.T) {
 	assert.Len(t, names(t, dir), 4)
 
 	require.NoError(t, f.Close())
-	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: plan.WriteOptions{Force: true}})
+	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 	require.NotNil(t, findingOf(r, finding.IDLeftover))
 	assert.NoFileExists(t, place("3"))

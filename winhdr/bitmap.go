@@ -45,7 +45,7 @@ type BitmapDump64 struct {
 	DumpOptions uint32
 	Unused      [20]byte
 	// FirstPage is the file offset of the first page. The engine takes any,
-	// LeechCore wants a multiple of PageSize of at most 16 MiB.
+	// LeechCore wants a multiple of physmem.PageSize of at most 16 MiB.
 	FirstPage         uint64
 	TotalPresentPages uint64 // set bits of the bitmap
 	// BitmapSize is in bits. Not every reader takes one that is no multiple

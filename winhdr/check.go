@@ -1,6 +1,10 @@
 package winhdr
 
-import "fmt"
+import (
+	"fmt"
+
+	"windmp/physmem"
+)
 
 // maxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
 const maxBuild = 0xffff
@@ -102,9 +106,9 @@ func (h *Header) checkTableBase() []Problem {
 }
 
 // inRuns tells whether a physical address lies in one of the runs.
-func inRuns(runs []PhysicalMemoryRun64, pa uint64) bool {
+func inRuns(runs physmem.Runs, pa uint64) bool {
 	for _, run := range runs {
-		if pfn := pa / PageSize; pfn >= run.BasePage && pfn-run.BasePage < run.PageCount {
+		if pfn := pa / physmem.PageSize; pfn >= run.BasePage && pfn-run.BasePage < run.PageCount {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package winhdr_test
 import (
 	"fmt"
 
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -10,7 +11,7 @@ import (
 // right. Every byte that is not named here stays as it was.
 func Example() {
 	published := winhdr.X64.New()
-	err := published.SetRuns([]winhdr.PhysicalMemoryRun64{{BasePage: 0x1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x1ee0}})
+	err := published.SetRuns([]physmem.Run{{BasePage: 0x1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x1ee0}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -3,6 +3,8 @@ package winhdr
 import (
 	"bytes"
 	"testing"
+
+	"windmp/physmem"
 )
 
 func FuzzHeader64(f *testing.F) {
@@ -11,8 +13,8 @@ func FuzzHeader64(f *testing.F) {
 	const toRuns, toTime = 0x344, 0xfb0
 	f.Add(goodHeader().Encode()[:toRuns])
 	f.Add(goodHeader().Encode()[:toTime])
-	f.Add(withRuns(pageRun{9, 4}, pageRun{0, 0}, pageRun{8, 3}).Encode()[:toRuns])
-	f.Add(withRuns(pageRun{1, ^uint64(0)}).Encode()[:toRuns])
+	f.Add(withRuns(physmem.Run{BasePage: 9, PageCount: 4}, physmem.Run{BasePage: 0, PageCount: 0}, physmem.Run{BasePage: 8, PageCount: 3}).Encode()[:toRuns])
+	f.Add(withRuns(physmem.Run{BasePage: 1, PageCount: ^uint64(0)}).Encode()[:toRuns])
 	filled := make([]byte, toTime)
 	PageFill(filled)
 	f.Add(filled)
@@ -87,12 +89,12 @@ func checkRuns(t *testing.T, h *Header) {
 
 // samePages compares the first and last page of every run of the header with
 // the runs, and the other way round.
-func samePages(h *Header, runs []pageRun) bool {
+func samePages(h *Header, runs []physmem.Run) bool {
 	raw := h.RunTable().Runs
 	return edgesIn(raw, runs) && edgesIn(runs, raw)
 }
 
-func edgesIn(edges, runs []pageRun) bool {
+func edgesIn(edges, runs []physmem.Run) bool {
 	for _, edge := range edges {
 		if edge.PageCount != 0 &&
 			(!holds(runs, edge.BasePage) || !holds(runs, edge.BasePage+edge.PageCount-1)) {
@@ -102,7 +104,7 @@ func edgesIn(edges, runs []pageRun) bool {
 	return true
 }
 
-func holds(runs []pageRun, page uint64) bool {
+func holds(runs []physmem.Run, page uint64) bool {
 	for _, run := range runs {
 		if page >= run.BasePage && page-run.BasePage < run.PageCount {
 			return true
@@ -148,7 +150,7 @@ func FuzzContext64(f *testing.F) {
 func FuzzHeader32(f *testing.F) {
 	f.Add(goodHeader32().Encode())
 	f.Add(goodHeader32().Encode()[:0x320])
-	overlapping := withTable(goodHeader32(), 2, 0x1f7e, pageRun{1, 0x200})
+	overlapping := withTable(goodHeader32(), 2, 0x1f7e, physmem.Run{BasePage: 1, PageCount: 0x200})
 	f.Add(overlapping.Encode()[:0x320])
 	f.Add(kernelContext32().Encode())
 	f.Add([]byte{})

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // goodHeader32 returns a header that Check has nothing against.
@@ -22,7 +24,7 @@ func goodHeader32() *Header {
 	h.PaeEnabled = 1
 	h.KdDebuggerDataBlock = 0x82b2fbe8
 	h.SystemTime = 0x01d9c0ffee000000
-	return withTable(h, 2, 0x1f7e, pageRun{0x1, 0x9e}, pageRun{0x100, 0x1ee0})
+	return withTable(h, 2, 0x1f7e, physmem.Run{BasePage: 0x1, PageCount: 0x9e}, physmem.Run{BasePage: 0x100, PageCount: 0x1ee0})
 }
 
 var header32Layout = []layoutRow{
@@ -160,9 +162,11 @@ func TestCheck32(t *testing.T) {
 			r := h.RunTable().Runs
 			withTable(h, 2, 0x1f7e, r[1], r[0])
 		}, "Run[1].BasePage at 0x74", true},
-		"run too long": {func(h *Header) { withTable(h, 2, 0x1f7e, pageRun{1, 0x9e}, pageRun{0x100, 0xffffffff}) }, "Run[1].PageCount at 0x78", false},
-		"type":         {func(h *Header) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
-		"time":         {func(h *Header) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
+		"run too long": {func(h *Header) {
+			withTable(h, 2, 0x1f7e, physmem.Run{BasePage: 1, PageCount: 0x9e}, physmem.Run{BasePage: 0x100, PageCount: 0xffffffff})
+		}, "Run[1].PageCount at 0x78", false},
+		"type": {func(h *Header) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
+		"time": {func(h *Header) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,9 +185,9 @@ func TestCheck32(t *testing.T) {
 func TestSetRuns32(t *testing.T) {
 	t.Parallel()
 	h := goodHeader32()
-	many := make(pageRuns, X86.MaxRuns())
+	many := make(physmem.Runs, X86.MaxRuns())
 	for i := range many {
-		many[i] = pageRun{uint64(i) * 0x10, 8}
+		many[i] = physmem.Run{BasePage: uint64(i) * 0x10, PageCount: 8}
 	}
 	require.NoError(t, h.SetRuns(many))
 	assert.Equal(t, RunTable{86, 86 * 8, many}, h.RunTable())
@@ -195,18 +199,18 @@ func TestSetRuns32(t *testing.T) {
 	at := X86.Offset("Run")
 	assert.Equal(t, make([]byte, 85*8), h.Encode()[at+8:at+86*8])
 	before := h.Clone()
-	for name, runs := range map[string]pageRuns{
+	for name, runs := range map[string]physmem.Runs{
 		"none":       nil,
-		"too many":   make(pageRuns, 87),
-		"not sorted": {{8, 1}, {0, 1}},
-		"too high":   {{X86.PFNLimit, 1}},
-		"too long":   {{1, X86.PFNLimit}},
+		"too many":   make(physmem.Runs, 87),
+		"not sorted": {{BasePage: 8, PageCount: 1}, {BasePage: 0, PageCount: 1}},
+		"too high":   {{BasePage: X86.PFNLimit, PageCount: 1}},
+		"too long":   {{BasePage: 1, PageCount: X86.PFNLimit}},
 	} {
 		require.Error(t, h.SetRuns(runs), name)
 		assert.Equal(t, before, h, name)
 	}
 	require.EqualError(t, h.SetRuns(nil), "NumberOfRuns at 0x64: got 0x0, want 1 to 86 runs with pages")
-	require.NoError(t, h.SetRuns(pageRuns{{0, X86.PFNLimit}}))
+	require.NoError(t, h.SetRuns(physmem.Runs{{BasePage: 0, PageCount: X86.PFNLimit}}))
 	_, problems = h.Runs()
 	assert.Empty(t, problems)
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // goodHeader returns a header that Check has nothing against.
@@ -21,7 +23,7 @@ func goodHeader() *Header {
 	h.BugCheckCode = BugCheckLiveSystemDump
 	h.KdDebuggerDataBlock = 0xfffff8000a400b20
 	h.SystemTime = 0x01d9c0ffee000000
-	return withTable(h, 2, 0x1f7e, pageRun{0x1, 0x9e}, pageRun{0x100, 0x1ee0})
+	return withTable(h, 2, 0x1f7e, physmem.Run{BasePage: 0x1, PageCount: 0x9e}, physmem.Run{BasePage: 0x100, PageCount: 0x1ee0})
 }
 
 func TestDecodeReadsWhereTheFileHasIt(t *testing.T) {

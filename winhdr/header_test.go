@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // TestHeaderRoundTrip: whatever the bytes are, decoding and encoding changes none.
@@ -101,16 +103,16 @@ func TestNew(t *testing.T) {
 		assert.Equal(t, RunTable{}, h.RunTable())
 		assert.Equal(t, Fill, h.SuiteMask)
 		require.Error(t, h.Context().Plausible())
-		runs := make(pageRuns, f.MaxRuns())
+		runs := make(physmem.Runs, f.MaxRuns())
 		for i := range runs {
-			runs[i] = pageRun{BasePage: uint64(2 * i), PageCount: 1}
+			runs[i] = physmem.Run{BasePage: uint64(2 * i), PageCount: 1}
 		}
 		require.NoError(t, h.SetRuns(runs))
 		got, problems := h.Runs()
 		assert.Equal(t, runs, got)
 		assert.Empty(t, problems)
 		assert.EqualValues(t, f.MaxRuns(), h.RunTable().Pages)
-		require.Error(t, h.SetRuns(append(runs, pageRun{BasePage: 1000, PageCount: 1})))
+		require.Error(t, h.SetRuns(append(runs, physmem.Run{BasePage: 1000, PageCount: 1})))
 	}
 }
 
@@ -212,7 +214,7 @@ func TestDiff(t *testing.T) {
 	b.BugCheckParameters[2] = 5
 	b.MinorVersion = 26100
 	require.NoError(t, b.SetComment("x"))
-	require.NoError(t, b.SetRuns(pageRuns{{1, 0x9e}, {0x100, 0x1ee1}}))
+	require.NoError(t, b.SetRuns(physmem.Runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x1ee1}}))
 	require.NoError(t, b.Show(&Context64{Rip: 0xfffff80012345678, FltSave: XSaveFormat{XmmRegisters: [16]M128A{1: {High: 7}}}}, 1))
 	var texts []string
 	for _, d := range Diff(a, b) {

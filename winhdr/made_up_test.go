@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -96,7 +97,7 @@ func TestMadeUpFormat(t *testing.T) {
 	assert.Equal(t, 3, madeUp.MaxRuns())
 	h.DirectoryTableBase, h.KdDebuggerDataBlock, h.NumberProcessors, h.SystemTime = 0x20000, 0xf123, 8, 1
 	h.PsLoadedModuleList = 5 // which this machine has no field for
-	require.NoError(t, h.SetRuns([]winhdr.PhysicalMemoryRun64{{BasePage: 1, PageCount: 2}, {BasePage: 0x20, PageCount: 0xe0}}))
+	require.NoError(t, h.SetRuns([]physmem.Run{{BasePage: 1, PageCount: 2}, {BasePage: 0x20, PageCount: 0xe0}}))
 	c := &madeUpContext{PC: 0x1234, Stack: 0x5678, Kernel: 1}
 	require.NoError(t, h.Show(c, 1))
 	assert.Empty(t, h.Check())
@@ -121,7 +122,7 @@ func TestMadeUpFormat(t *testing.T) {
 	require.EqualError(t, problems[0], "MachineImageType at 0xc: got 0x8664 (x64), want 0x4d55 (made up)")
 	require.EqualError(t, problems[1], "NumberProcessors at 0xe: got 0x9, want 1 to 0x8")
 	assert.Len(t, winhdr.Diff(got, wrong), 3)
-	require.EqualError(t, wrong.SetRuns([]winhdr.PhysicalMemoryRun64{{BasePage: 0x100, PageCount: 1}}),
+	require.EqualError(t, wrong.SetRuns([]physmem.Run{{BasePage: 0x100, PageCount: 1}}),
 		"Run[0].BasePage at 0x1a: got 0x100, want below 0x100, it is made up")
 	require.Error(t, wrong.Show(new(winhdr.Context64), 0))
 	require.Error(t, winhdr.X64.New().Show(c, 0))

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"windmp/physmem"
 )
 
 // RunTable is the run table as it stands in a header: nothing in it is judged.
@@ -13,7 +15,7 @@ type RunTable struct {
 	Count uint32
 	Pages uint64
 	// Runs are the first Count entries, as far as the header has room for them.
-	Runs []pageRun
+	Runs []physmem.Run
 }
 
 // RunTable returns the run table as it stands in the header. See Runs for one that
@@ -24,11 +26,11 @@ func (h *Header) RunTable() RunTable {
 	table := f.runFields()
 	n := int(min(int64(t.Count), int64(table.count)))
 	if n > 0 {
-		t.Runs = make([]pageRun, n) // at most what the header has room for
+		t.Runs = make([]physmem.Run, n) // at most what the header has room for
 	}
 	for i := range t.Runs {
 		base, count := table.at(i)
-		t.Runs[i] = pageRun{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)}
+		t.Runs[i] = physmem.Run{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)}
 	}
 	return t
 }
@@ -57,7 +59,7 @@ func (f *Format) run(i int) (base, pages Field) { return f.runFields().at(i) }
 
 // namedRun is a run with its place in the header.
 type namedRun struct {
-	PhysicalMemoryRun64
+	physmem.Run
 	index int
 }
 
@@ -91,10 +93,10 @@ func (r namedRun) String() string {
 //   - NumberOfPages is not the sum over the returned runs: the sum is right.
 //
 // The runs are nil if and only if one of the problems is not repairable.
-func (h *Header) Runs() (pageRuns, []Problem) { return h.format.usable(h.RunTable()) }
+func (h *Header) Runs() (physmem.Runs, []Problem) { return h.format.usable(h.RunTable()) }
 
 // usable is Runs.
-func (f *Format) usable(t RunTable) (pageRuns, []Problem) {
+func (f *Format) usable(t RunTable) (physmem.Runs, []Problem) {
 	runs, problems := f.paged(t)
 	if runs == nil {
 		return nil, problems
@@ -103,7 +105,7 @@ func (f *Format) usable(t RunTable) (pageRuns, []Problem) {
 	united, more := f.uniteRuns(runs)
 	problems = append(problems, more...)
 
-	if sum := sumPages(united); sum != t.Pages {
+	if sum := united.Pages(); sum != t.Pages {
 		problems = append(problems, Problem{
 			Field: "NumberOfPages", Offset: f.Offset("NumberOfPages"),
 			Got: hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum),
@@ -117,12 +119,12 @@ func (f *Format) usable(t RunTable) (pageRuns, []Problem) {
 // must be as Runs returns them: otherwise the header stays as it is and the
 // error is a Problem. Entries behind the last run keep their bytes, but for
 // those that were runs before: these become zero.
-func (h *Header) SetRuns(runs pageRuns) error {
+func (h *Header) SetRuns(runs physmem.Runs) error {
 	f := h.format
 	if len(runs) > f.MaxRuns() {
 		return f.countProblem(fmt.Sprintf("0x%x", len(runs)))
 	}
-	t := RunTable{Count: uint32(len(runs)), Pages: sumPages(runs), Runs: runs} //nolint:gosec // at most MaxRuns
+	t := RunTable{Count: uint32(len(runs)), Pages: runs.Pages(), Runs: runs} //nolint:gosec // at most MaxRuns
 	if _, problems := f.usable(t); len(problems) > 0 {
 		return problems[0]
 	}
@@ -132,7 +134,7 @@ func (h *Header) SetRuns(runs pageRuns) error {
 		f.Header.store(b, "NumberOfPages", t.Pages)
 		table := f.runFields()
 		for i := range max(used, len(runs)) {
-			var run pageRun
+			var run physmem.Run
 			if i < len(runs) {
 				run = runs[i]
 			}
@@ -214,7 +216,7 @@ func (f *Format) sortRuns(runs []namedRun) []Problem {
 }
 
 // uniteRuns joins sorted runs that share pages.
-func (f *Format) uniteRuns(runs []namedRun) (pageRuns, []Problem) {
+func (f *Format) uniteRuns(runs []namedRun) (physmem.Runs, []Problem) {
 	var problems []Problem
 	united := make([]namedRun, 0, len(runs))
 	for _, run := range runs {
@@ -228,9 +230,9 @@ func (f *Format) uniteRuns(runs []namedRun) (pageRuns, []Problem) {
 			fmt.Sprintf("no page of run %d, %v", last.index, last), true))
 		last.PageCount = max(last.End(), run.End()) - last.BasePage
 	}
-	out := make(pageRuns, len(united))
+	out := make(physmem.Runs, len(united))
 	for i, run := range united {
-		out[i] = run.PhysicalMemoryRun64
+		out[i] = run.Run
 	}
 	return out, problems
 }

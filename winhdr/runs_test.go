@@ -5,10 +5,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // withTable gives a header a run table as it is, right or not.
-func withTable(h *Header, count uint32, pages uint64, runs ...pageRun) *Header {
+func withTable(h *Header, count uint32, pages uint64, runs ...physmem.Run) *Header {
 	h.edit(func(b []byte) {
 		h.format.Header.store(b, "NumberOfRuns", uint64(count))
 		h.format.Header.store(b, "NumberOfPages", pages)
@@ -22,8 +24,8 @@ func withTable(h *Header, count uint32, pages uint64, runs ...pageRun) *Header {
 }
 
 // withRuns returns a header whose count and sum fit the runs.
-func withRuns(runs ...pageRun) *Header {
-	return withTable(X64.New(), uint32(len(runs)), sumPages(runs), runs...)
+func withRuns(runs ...physmem.Run) *Header {
+	return withTable(X64.New(), uint32(len(runs)), physmem.Runs(runs).Pages(), runs...)
 }
 
 func withCount(h *Header, count uint32) *Header { return withTable(h, count, h.RunTable().Pages) }
@@ -32,10 +34,10 @@ func withPages(h *Header, pages uint64) *Header { return withTable(h, h.RunTable
 
 func TestRuns(t *testing.T) {
 	t.Parallel()
-	type runs = pageRuns
+	type runs = physmem.Runs
 	full := make(runs, maxRuns64)
 	for i := range full {
-		full[i] = pageRun{uint64(i) * 0x10, 0x8}
+		full[i] = physmem.Run{BasePage: uint64(i) * 0x10, PageCount: 0x8}
 	}
 	tests := []struct {
 		name     string
@@ -43,24 +45,24 @@ func TestRuns(t *testing.T) {
 		want     runs
 		problems []string
 	}{
-		{"good", withRuns(runs{{1, 0x9e}, {0x100, 0x10}}...), runs{{1, 0x9e}, {0x100, 0x10}}, nil},
+		{"good", withRuns(runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x10}}...), runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x10}}, nil},
 		{"as many as fit", withRuns(full...), full, nil},
 		{
 			"up to the last page of 52 bits",
-			withRuns(runs{{pfnLimit64 - 1, 1}}...),
-			runs{{pfnLimit64 - 1, 1}},
+			withRuns(runs{{BasePage: pfnLimit64 - 1, PageCount: 1}}...),
+			runs{{BasePage: pfnLimit64 - 1, PageCount: 1}},
 			nil,
 		},
 		{
 			"adjacent stay apart",
-			withRuns(runs{{0, 0x10}, {0x10, 0x10}}...),
-			runs{{0, 0x10}, {0x10, 0x10}},
+			withRuns(runs{{BasePage: 0, PageCount: 0x10}, {BasePage: 0x10, PageCount: 0x10}}...),
+			runs{{BasePage: 0, PageCount: 0x10}, {BasePage: 0x10, PageCount: 0x10}},
 			nil,
 		},
 		{
 			"empty is dropped",
-			withRuns(runs{{1, 0}, {2, 3}, {Fill64, 0}}...),
-			runs{{2, 3}},
+			withRuns(runs{{BasePage: 1, PageCount: 0}, {BasePage: 2, PageCount: 3}, {BasePage: Fill64, PageCount: 0}}...),
+			runs{{BasePage: 2, PageCount: 3}},
 			[]string{
 				"Run[0].PageCount at 0xa0: got 0x0, want at least one page",
 				"Run[2].PageCount at 0xc0: got 0x0, want at least one page",
@@ -68,20 +70,20 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"unordered is sorted",
-			withRuns(runs{{0x200, 1}, {0x100, 1}, {0x300, 1}}...),
-			runs{{0x100, 1}, {0x200, 1}, {0x300, 1}},
+			withRuns(runs{{BasePage: 0x200, PageCount: 1}, {BasePage: 0x100, PageCount: 1}, {BasePage: 0x300, PageCount: 1}}...),
+			runs{{BasePage: 0x100, PageCount: 1}, {BasePage: 0x200, PageCount: 1}, {BasePage: 0x300, PageCount: 1}},
 			[]string{"Run[1].BasePage at 0xa8: got 0x100, want at least 0x200, that of the run before"},
 		},
 		{
 			"overlapping become one",
-			withPages(withRuns(runs{{0x100, 0x20}, {0x110, 0x20}}...), 0x30),
-			runs{{0x100, 0x30}},
+			withPages(withRuns(runs{{BasePage: 0x100, PageCount: 0x20}, {BasePage: 0x110, PageCount: 0x20}}...), 0x30),
+			runs{{BasePage: 0x100, PageCount: 0x30}},
 			[]string{"Run[1] at 0xa8: got pages 0x110 to 0x12f, want no page of run 0, pages 0x100 to 0x11f"},
 		},
 		{
 			"one inside another",
-			withPages(withRuns(runs{{0x100, 0x20}, {0x108, 1}, {0x10a, 1}}...), 0x20),
-			runs{{0x100, 0x20}},
+			withPages(withRuns(runs{{BasePage: 0x100, PageCount: 0x20}, {BasePage: 0x108, PageCount: 1}, {BasePage: 0x10a, PageCount: 1}}...), 0x20),
+			runs{{BasePage: 0x100, PageCount: 0x20}},
 			[]string{
 				"Run[1] at 0xa8: got pages 0x108 to 0x108, want no page of run 0, pages 0x100 to 0x11f",
 				"Run[2] at 0xb8: got pages 0x10a to 0x10a, want no page of run 0, pages 0x100 to 0x11f",
@@ -89,8 +91,8 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"twice the same, and adjacent to the next",
-			withRuns(runs{{0x100, 1}, {0x100, 1}, {0x101, 1}}...),
-			runs{{0x100, 1}, {0x101, 1}},
+			withRuns(runs{{BasePage: 0x100, PageCount: 1}, {BasePage: 0x100, PageCount: 1}, {BasePage: 0x101, PageCount: 1}}...),
+			runs{{BasePage: 0x100, PageCount: 1}, {BasePage: 0x101, PageCount: 1}},
 			[]string{
 				"Run[1] at 0xa8: got pages 0x100 to 0x100, want no page of run 0, pages 0x100 to 0x100",
 				"NumberOfPages at 0x90: got 0x3, want 0x2, the sum over the runs",
@@ -98,8 +100,8 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"unordered and overlapping",
-			withPages(withRuns(runs{{0x110, 0x10}, {0x100, 0x18}}...), 0x20),
-			runs{{0x100, 0x20}},
+			withPages(withRuns(runs{{BasePage: 0x110, PageCount: 0x10}, {BasePage: 0x100, PageCount: 0x18}}...), 0x20),
+			runs{{BasePage: 0x100, PageCount: 0x20}},
 			[]string{
 				"Run[1].BasePage at 0xa8: got 0x100, want at least 0x110, that of the run before",
 				"Run[0] at 0x98: got pages 0x110 to 0x11f, want no page of run 1, pages 0x100 to 0x117",
@@ -107,14 +109,14 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"wrong sum",
-			withPages(withRuns(runs{{1, 2}}...), 7),
-			runs{{1, 2}},
+			withPages(withRuns(runs{{BasePage: 1, PageCount: 2}}...), 7),
+			runs{{BasePage: 1, PageCount: 2}},
 			[]string{"NumberOfPages at 0x90: got 0x7, want 0x2, the sum over the runs"},
 		},
 		{
 			"sum never set",
-			withPages(withRuns(runs{{1, 2}}...), Fill64),
-			runs{{1, 2}},
+			withPages(withRuns(runs{{BasePage: 1, PageCount: 2}}...), Fill64),
+			runs{{BasePage: 1, PageCount: 2}},
 			[]string{"NumberOfPages at 0x90: got 0x4547415045474150 ('PAGE' fill, never set), want 0x2, the sum over the runs"},
 		},
 	}
@@ -136,7 +138,7 @@ func TestRuns(t *testing.T) {
 func TestRunsNotRepairable(t *testing.T) {
 	t.Parallel()
 	run := func(base, count uint64) *Header {
-		return withRuns(pageRun{1, 1}, pageRun{base, count})
+		return withRuns(physmem.Run{BasePage: 1, PageCount: 1}, physmem.Run{BasePage: base, PageCount: count})
 	}
 	const want = "want 1 to 42 runs with pages"
 	tests := []struct {
@@ -187,8 +189,8 @@ func TestSetRuns(t *testing.T) {
 	h, err := X64.Decode(raw)
 	require.NoError(t, err)
 
-	require.NoError(t, h.SetRuns(pageRuns{{5, 7}}))
-	assert.Equal(t, RunTable{1, 7, pageRuns{{5, 7}}}, h.RunTable())
+	require.NoError(t, h.SetRuns(physmem.Runs{{BasePage: 5, PageCount: 7}}))
+	assert.Equal(t, RunTable{1, 7, physmem.Runs{{BasePage: 5, PageCount: 7}}}, h.RunTable())
 	after := h.Encode()
 	assert.Equal(t, make([]byte, size), after[at+size:at+2*size], "an entry that goes away")
 	assert.Equal(t, raw[at+2*size:], after[at+2*size:], "entries that were none, and the rest")
@@ -196,7 +198,7 @@ func TestSetRuns(t *testing.T) {
 	assert.Equal(t, raw[0x8c:0x90], after[0x8c:0x90], "alignment")
 
 	// What Runs gives back can be set, and then nothing is wrong any more.
-	h = withRuns(pageRun{9, 4}, pageRun{0, 0}, pageRun{8, 3})
+	h = withRuns(physmem.Run{BasePage: 9, PageCount: 4}, physmem.Run{BasePage: 0, PageCount: 0}, physmem.Run{BasePage: 8, PageCount: 3})
 	runs, problems := h.Runs()
 	require.NotEmpty(t, problems)
 	require.NoError(t, h.SetRuns(runs))
@@ -207,20 +209,20 @@ func TestSetRuns(t *testing.T) {
 	// A count that is none counts as all.
 	h, err = X64.Decode(raw)
 	require.NoError(t, err)
-	require.NoError(t, withCount(h, Fill).SetRuns(pageRuns{{5, 7}}))
+	require.NoError(t, withCount(h, Fill).SetRuns(physmem.Runs{{BasePage: 5, PageCount: 7}}))
 	assert.Equal(t, make([]byte, 41*size), h.Encode()[at+size:at+42*size])
 }
 
 func TestSetRunsRefuses(t *testing.T) {
 	t.Parallel()
-	type runs = pageRuns
+	type runs = physmem.Runs
 	for name, bad := range map[string]runs{
 		"none":        nil,
 		"too many":    make(runs, maxRuns64+1),
-		"unordered":   {{2, 1}, {1, 1}},
-		"empty":       {{2, 1}, {3, 0}},
-		"overlapping": {{2, 2}, {3, 1}},
-		"too high":    {{pfnLimit64, 1}},
+		"unordered":   {{BasePage: 2, PageCount: 1}, {BasePage: 1, PageCount: 1}},
+		"empty":       {{BasePage: 2, PageCount: 1}, {BasePage: 3, PageCount: 0}},
+		"overlapping": {{BasePage: 2, PageCount: 2}, {BasePage: 3, PageCount: 1}},
+		"too high":    {{BasePage: pfnLimit64, PageCount: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // What QEMU itself wrote: the header's own words about the file are true.
@@ -40,7 +42,7 @@ func TestQEMUDumps(t *testing.T) {
 				required &= 0xffffffff
 			}
 			assert.EqualValues(t, len(dump), required)
-			assert.EqualValues(t, len(dump), uint64(size)+sumPages(runs)*PageSize)
+			assert.EqualValues(t, len(dump), uint64(size)+physmem.Runs(runs).Pages()*physmem.PageSize)
 			require.NoError(t, h.SetRuns(runs))
 			assert.Equal(t, dump[:size], h.Encode(), "setting what is there changes nothing")
 

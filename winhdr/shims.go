@@ -1,29 +1,12 @@
 package winhdr
 
-// PageSize is the unit of every page count here, in bytes.
-const PageSize = 0x1000
+import "windmp/physmem"
 
-// PhysicalMemoryRun64 are pages that follow each other in guest-physical memory.
-type PhysicalMemoryRun64 struct {
-	BasePage  uint64 // page frame number of the first page
-	PageCount uint64 // pages
-}
+// PageSize is physmem's.
+const PageSize = physmem.PageSize
 
-// End is the page after the run.
-func (r PhysicalMemoryRun64) End() uint64 { return r.BasePage + r.PageCount }
-
-type (
-	pageRun  = PhysicalMemoryRun64
-	pageRuns = []PhysicalMemoryRun64
-)
-
-func sumPages(runs []PhysicalMemoryRun64) uint64 {
-	var sum uint64
-	for _, run := range runs {
-		sum += run.PageCount
-	}
-	return sum
-}
+// PhysicalMemoryRun64 is physmem's.
+type PhysicalMemoryRun64 = physmem.Run
 
 const (
 	// Size64 is the size of X64's header, Size32 that of X86's.

@@ -1,5 +1,7 @@
 package winhdr
 
+import "windmp/physmem"
+
 // PhysicalMemoryDescriptor64 is a shim.
 type PhysicalMemoryDescriptor64 struct {
 	NumberOfRuns  uint32 // used entries of Run, at most MaxRuns64
@@ -138,7 +140,7 @@ func Decode64(b []byte) (*Header64, error) { return decode[Header64]("dump heade
 func (h *Header64) Encode() []byte { return encode(h, Size64) }
 
 // Runs is that of X64.
-func (h *Header64) Runs() ([]PhysicalMemoryRun64, []Problem) {
+func (h *Header64) Runs() (physmem.Runs, []Problem) {
 	x, _ := X64.Decode(h.Encode())
 	return x.Runs()
 }

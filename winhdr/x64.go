@@ -1,6 +1,10 @@
 package winhdr
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"windmp/physmem"
+)
 
 // X64 is the 64-bit dump header, DUMP_HEADER64, with the x64 CONTEXT.
 var X64 = &Format{
@@ -40,7 +44,9 @@ const (
 
 // tableBase64: bits 0-11 of CR3 are flags or the PCID, bit 63 says not to flush,
 // bits 12-51 are the address (Intel SDM vol. 3, 4.5 and 4.10.4.1).
-func tableBase64(h *Header) uint64 { return h.DirectoryTableBase & ((pfnLimit64 - 1) * PageSize) }
+func tableBase64(h *Header) uint64 {
+	return h.DirectoryTableBase & ((pfnLimit64 - 1) * physmem.PageSize)
+}
 
 // run64 is PHYSICAL_MEMORY_RUN64: pages that follow each other in guest-physical
 // memory.

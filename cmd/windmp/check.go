@@ -10,9 +10,9 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
-	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/physmem"
 )
 
@@ -69,7 +69,7 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 	if opt.Level, err = inspect.ParseCheckLevel(f.level); err != nil {
 		return opt, err
 	}
-	if f.jobs < 1 || f.jobs > plan.MaxWorkers {
+	if f.jobs < 1 || f.jobs > write.MaxWorkers {
 		return opt, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	opt.Jobs = f.jobs

@@ -9,6 +9,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/write"
 	"windmp/physmem/open"
 )
 
@@ -62,7 +63,7 @@ func flagValues() map[string][]string {
 		"level":      words(inspect.CheckHeader, inspect.CheckQuick, inspect.CheckFull),
 		"progress":   progressModes,
 		"missing":    words(report.MissingFail, report.MissingZero, report.MissingDrop),
-		"sparse":     words(plan.SparseAuto, plan.SparseAlways, plan.SparseNever),
+		"sparse":     words(write.SparseAuto, write.SparseAlways, write.SparseNever),
 		"to":         words(plan.FormatDMP, plan.FormatELF),
 		"type":       words(plan.OutputAuto, plan.OutputFull, plan.OutputBitmap, plan.OutputKernel),
 	}

@@ -16,6 +16,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 )
 
 // convertSchema names the JSON document of windmp convert.
@@ -83,7 +84,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
-	fs.StringVar(&f.sparse, "sparse", string(plan.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
+	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 
@@ -156,7 +157,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 
 // nameForce adds the flag that lets an existing file be replaced.
 func nameForce(err error) error {
-	if !errors.Is(err, plan.ErrExists) {
+	if !errors.Is(err, write.ErrExists) {
 		return err
 	}
 	return fmt.Errorf("%w (use --force to replace it)", err)
@@ -179,7 +180,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, err
 	}
-	sparse, err := plan.ParseSparseMode(f.sparse)
+	sparse, err := write.ParseSparse(f.sparse)
 	if err != nil {
 		return convert.Options{}, err
 	}
@@ -194,13 +195,13 @@ func (f *convertFlags) options() (convert.Options, error) {
 	for _, pid := range f.keep {
 		keep = append(keep, uint64(pid))
 	}
-	if f.given("jobs") && (f.jobs < 1 || f.jobs > plan.MaxWorkers) {
+	if f.given("jobs") && (f.jobs < 1 || f.jobs > write.MaxWorkers) {
 		return convert.Options{}, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
 		Source: source.Options{Input: input},
 		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, To: to, Strict: f.strict},
-		Write:  plan.WriteOptions{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
+		Write:  write.Options{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
 		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
 		DryRun: f.dryRun,
 	}, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"windmp/convert/finding"
-	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/physmem"
 )
 
@@ -124,7 +124,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.Is(err, plan.ErrExists):
+	case errors.As(err, &usage), errors.Is(err, write.ErrExists):
 		return exitUsage
 	case errors.As(err, &refused):
 		if refused.Unsupported {

@@ -122,6 +122,9 @@ func TestForeignFolder(t *testing.T) {
 // same program built for 32 bits has no more than 256 MiB of addresses.
 func TestLittleMemory(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: builds windmp twice, 10 s")
+	}
 	t.Run("native", func(t *testing.T) {
 		t.Parallel()
 		runLimited(t, runtime.GOARCH, "ulimit -d 262144 && ulimit -v 2097152")

@@ -21,17 +21,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/internal/testtime"
 )
 
 // stressCore is a core of a few blocks, the memory of a guest under QEMU.
 const stressCore = "../../testdata/guest-bsod.vmcore"
 
-// command is windmp as a process. It is killed when it takes a minute.
+// command is windmp as a process. It is killed when it takes three minutes.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testtime.Limit(3*time.Minute))
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Args[0] = "windmp" // testscript.Main runs main for that name
@@ -222,7 +224,11 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			require.NoError(t, os.Remove(out))
 		}
 		outcomes, left := map[string]int{}, 0
-		for i := range 64 {
+		rounds := 64
+		if testing.Short() {
+			rounds = 8 // each signal for each input
+		}
+		for i := range rounds {
 			sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL}[i%4]
 			state := strike(t, random, whole[i/4%2], sig, dir, run(inputs[i/4%2]))
 			outcomes[state.String()]++

@@ -152,7 +152,7 @@ func (g *Guest) buildRuns() error {
 		return nil
 	}
 	listed := PageCount(g.Runs)
-	g.Runs = WithoutPages(g.Runs, absent)
+	g.Runs = RunTable(PageRuns(g.Runs).Without(absent))
 	if len(g.Runs) == 0 {
 		return g.Refuse(finding.Finding{
 			ID: finding.IDMissing, Where: finding.RangesText(absent), Message: "the source holds no whole page of the guest's memory",
@@ -177,7 +177,7 @@ func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
 	}
 	runs := guessRuns(g.Image.Ranges())
 	// What the header can't list.
-	runs = WithoutPages(runs, []physmem.Range{{Start: g.machine.Header.PFNLimit * winhdr.PageSize, Size: 1 << 52}})
+	runs = RunTable(PageRuns(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * winhdr.PageSize, Size: 1 << 52}}))
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}

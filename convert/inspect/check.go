@@ -17,6 +17,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -135,7 +136,7 @@ func CheckFiles(ctx context.Context, paths []string, opt CheckOptions) *CheckRep
 	m := opt.meter(paths...)
 	r := &CheckReport{Level: opt.Level, MaxSize: opt.MaxSize, Files: make([]FileCheck, len(paths))}
 	var group errgroup.Group
-	group.SetLimit(max(1, min(opt.Jobs, plan.MaxWorkers)))
+	group.SetLimit(max(1, min(opt.Jobs, write.MaxWorkers)))
 	if opt.Jobs == 0 {
 		group.SetLimit(DefaultCheckJobs)
 	}

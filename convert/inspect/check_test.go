@@ -13,6 +13,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem/physmemtest"
 )
@@ -28,7 +29,7 @@ func smallDump(tb testing.TB) []byte {
 	p, err := plan.New(g, plan.Options{})
 	require.NoError(tb, err)
 	var out bytes.Buffer
-	require.NoError(tb, p.Write(context.Background(), &out, plan.WriteOptions{}))
+	require.NoError(tb, write.Stream(context.Background(), &out, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))
 	return out.Bytes()
 }
 

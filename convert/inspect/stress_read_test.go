@@ -21,6 +21,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
 )
@@ -76,7 +77,8 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 		if err != nil {
 			return g.Findings(), err
 		}
-		return append(g.Findings(), p.All...), p.WriteFile(t.Context(), out, opt.Write)
+		_, err = convert.WriteFile(t.Context(), p, out, opt.Write)
+		return append(g.Findings(), p.All...), err
 	}()
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)
@@ -112,7 +114,7 @@ func TestSourceFails(t *testing.T) {
 			t.Parallel()
 			file := sampleBytes(t, name)
 			size := int64(len(file))
-			opt := convert.Options{Write: plan.WriteOptions{Workers: 1, NoSync: true}}
+			opt := convert.Options{Write: write.Options{Workers: 1, NoSync: true}}
 			good := &badDisk{ReaderAt: bytes.NewReader(file), from: 1 << 62}
 			want, findings, err := convertReader(t, good, size, opt)
 			require.NoError(t, err)

@@ -6,7 +6,6 @@ import (
 	"windmp/convert/machine"
 	"windmp/convert/stage"
 	"windmp/physmem"
-	"windmp/winhdr"
 )
 
 // OutputFormat is the container that is written.
@@ -30,41 +29,20 @@ func ParseOutputFormat(s string) (OutputFormat, error) {
 // that the core becomes the same dump again.
 func (p *Plan) planCore() error {
 	g := p.Guest
-	p.memory = memoryPlan{image: g.Image, runs: wholePages(g.Image.Ranges())}
+	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image.Ranges())}
 	if len(p.memory.runs) == 0 {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
-	}
-	var runs physmem.Runs
-	for _, r := range p.memory.runs {
-		runs = append(runs, physmem.Run(r))
 	}
 	note := g.Image.DumpHeader()
 	if note == nil {
 		note = g.Header.Encode()
 	}
-	layout, err := dump.NewELF(g.Machine().Core, runs, p.coreCPUs(), note)
+	layout, err := dump.NewELF(g.Machine().Core, p.memory.runs, p.coreCPUs(), note)
 	if err != nil {
-		return p.Refuse(finding.Finding{ID: finding.IDTooManyRuns, Message: err.Error()}, err)
+		return p.refuseLayout(err)
 	}
-	p.Size = layout.Size()
-	for s := range layout.Segments() {
-		p.front = s.Data
-		break
-	}
-	p.memory.firstPage = int64(len(p.front))
+	p.layout, p.Size = layout, layout.Size()
 	return nil
-}
-
-// wholePages is what of the ranges are whole pages.
-func wholePages(ranges []physmem.Range) []winhdr.PhysicalMemoryRun64 {
-	var runs []winhdr.PhysicalMemoryRun64
-	for _, r := range ranges {
-		first := (r.Start + winhdr.PageSize - 1) / winhdr.PageSize
-		if end := r.End() / winhdr.PageSize; end > first {
-			runs = append(runs, winhdr.PhysicalMemoryRun64{BasePage: first, PageCount: end - first})
-		}
-	}
-	return runs
 }
 
 // coreCPUs is the state of the processors: what the source recorded, else what

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"windmp/convert/finding"
-	"windmp/convert/guest"
 	"windmp/convert/stage"
+	"windmp/internal/pageset"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -15,14 +15,20 @@ import (
 // each process, and of the processes asked for the user half as well.
 func (p *Plan) selectKernel(keep []uint64) error {
 	g := p.Guest
-	p.memory.runs = guest.WithoutPages(p.memory.runs, p.memory.missing)
+	p.memory.runs = p.memory.runs.Without(p.memory.missing)
 	if len(p.memory.runs) == 0 {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
-	p.memory.kept = newPageSet(p.memory.runs)
-	c := newCollector(p.memory.kept, g.Memory.Space.Mode)
-	g.Memory.Space.Visit(vtop.KernelHalf, c)
+	p.memory.kept = pageset.NewSubset(func(yield func(first, behind uint64) bool) {
+		for _, r := range p.memory.runs {
+			if !yield(r.BasePage, r.End()) {
+				return
+			}
+		}
+	})
 	mode := g.Memory.Space.Mode
+	c := newCollector(p.memory.kept, mode)
+	g.Memory.Space.Visit(vtop.KernelHalf, c)
 	for _, root := range g.Roots() {
 		c.addPage(mode.Root(root))
 	}
@@ -33,9 +39,9 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		p.Addf(finding.IDTablesMissing, finding.SeverityWarn, fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "Pages that they map may be missing from the dump.",
 			"%d page tables are not readable: %v", c.unreadable, c.err)
 	}
-	left := guest.PageCount(p.memory.runs) - p.memory.kept.count
+	left := p.memory.runs.Pages() - p.memory.kept.Count()
 	p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.",
-		"kernel dump: %d pages are kept, %d are left out", p.memory.kept.count, left)
+		"kernel dump: %d pages are kept, %d are left out", p.memory.kept.Count(), left)
 	return nil
 }
 
@@ -72,35 +78,33 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 // collector is a vtop.Visitor that adds tables and pages to a set. Each table is
 // visited once a level, which bounds the walk whatever the tables hold.
 type collector struct {
-	pages           *pageSet
-	visited         []*pageSet // by level
+	pages           *pageset.Subset
+	visited         []*pageset.Subset // by level
 	unreadable      int
 	firstUnreadable vtop.PA
 	err             error
 }
 
-func newCollector(pages *pageSet, mode *vtop.Mode) *collector {
-	c := &collector{pages: pages, visited: make([]*pageSet, len(mode.Levels)+1)}
+func newCollector(pages *pageset.Subset, mode *vtop.Mode) *collector {
+	c := &collector{pages: pages, visited: make([]*pageset.Subset, len(mode.Levels)+1)}
 	for i := range c.visited {
-		c.visited[i] = newPageSet(pages.runs)
+		c.visited[i] = pages.Empty()
 	}
 	return c
 }
 
-func (c *collector) addPage(pa vtop.PA) { c.pages.add(uint64(pa) / winhdr.PageSize) }
+func (c *collector) addPage(pa vtop.PA) { c.pages.Add(uint64(pa) / winhdr.PageSize) }
 
 // Table implements vtop.Visitor. A table outside the dump's memory is no table.
 func (c *collector) Table(pa vtop.PA, level int) bool {
 	c.addPage(pa)
-	return c.visited[level].add(uint64(pa) / winhdr.PageSize)
+	return c.visited[level].Add(uint64(pa) / winhdr.PageSize)
 }
 
 // Page implements vtop.Visitor.
 func (c *collector) Page(pa vtop.PA, size uint64) {
 	first := uint64(pa) / winhdr.PageSize
-	for pfn := first; pfn < first+size/winhdr.PageSize; pfn++ {
-		c.pages.add(pfn)
-	}
+	c.pages.AddRun(first, first+size/winhdr.PageSize)
 }
 
 // Unreadable implements vtop.Visitor.

@@ -8,40 +8,31 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/internal/pageset"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
 
-// span is a stretch of the output's pages: from guest memory, or zeros for
-// memory that the source does not hold.
-type span struct {
-	pa     uint64 // guest-physical address of the first byte
-	size   uint64 // bytes
-	absent bool   // not in the source, written as zeros
-}
-
 // memoryPlan is the output's memory: which pages, and where each byte is from.
 type memoryPlan struct {
-	image *physmem.Image
-	kind  winhdr.DumpType
-	// runs are the pages, ascending; of a kernel dump those it chooses from.
-	runs []winhdr.PhysicalMemoryRun64
+	kind winhdr.DumpType
+	// runs are the pages; of a kernel dump those it chooses from.
+	runs physmem.Runs
 	// kept is what a kernel dump holds of runs, nil for the other kinds.
-	kept *pageSet
-	// firstPage is the file offset of the first page.
-	firstPage int64
-	missing   []physmem.Range // what the header lists and the source lacks
-	absent    uint64          // bytes of missing
-	dropped   uint64          // pages trimmed from the runs because of it
+	kept    *pageset.Subset
+	missing []physmem.Range // what the header lists and the source lacks, ascending
+	absent  uint64          // bytes of missing
+	dropped uint64          // pages trimmed from the runs because of it
+	zeroed  bool            // what is missing is written as zeros
 }
 
 // planMemory settles which pages the dump holds, what happens to memory that the
 // source does not hold, and the type of dump that can list it.
 func (p *Plan) planMemory(opt Options) error {
 	m := &p.memory
-	m.image, m.runs = p.Guest.Image, p.Guest.Runs
+	m.runs = guest.PageRuns(p.Guest.Runs)
 	for _, r := range m.runs {
-		m.missing = append(m.missing, m.image.Missing(guest.RunRange(r))...)
+		m.missing = append(m.missing, p.Guest.Image.Missing(r.Range())...)
 	}
 	for _, x := range m.missing {
 		m.absent += x.Size
@@ -59,7 +50,8 @@ func (p *Plan) planMemory(opt Options) error {
 			return err
 		}
 	}
-	return p.layOut()
+	_, err := p.layOut()
+	return err
 }
 
 // settleMissing refuses, zeroes or drops.
@@ -68,6 +60,7 @@ func (p *Plan) settleMissing(mode report.MissingMode) error {
 	where := finding.RangesText(p.memory.missing)
 	switch mode {
 	case report.MissingZero:
+		p.memory.zeroed = true
 		p.Addf(finding.IDMissing, finding.SeverityWarn, where, "Structures there read as zeros in WinDbg.", "%s and are written as zeros", what)
 		return nil
 	case report.MissingDrop:
@@ -82,11 +75,11 @@ func (p *Plan) settleMissing(mode report.MissingMode) error {
 
 // dropMissing trims every page that is not wholly in the source.
 func (p *Plan) dropMissing(what, where string) error {
-	kept := guest.WithoutPages(p.memory.runs, p.memory.missing)
+	kept := p.memory.runs.Without(p.memory.missing)
 	if len(kept) == 0 {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Where: where, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
-	p.memory.dropped = guest.PageCount(p.memory.runs) - guest.PageCount(kept)
+	p.memory.dropped = p.memory.runs.Pages() - kept.Pages()
 	p.memory.runs = kept
 	p.Addf(finding.IDMissing, finding.SeverityWarn, where, "WinDbg will say that these pages are not available.",
 		"%s: %d pages are left out of the dump", what, p.memory.dropped)
@@ -110,7 +103,7 @@ func (p *Plan) chooseType(want OutputType) error {
 	if len(m.runs) <= p.Header.Format().MaxRuns() {
 		return nil
 	}
-	if joined := guest.JoinRuns(m.runs); len(joined) <= p.Header.Format().MaxRuns() {
+	if joined := m.runs.Join(); len(joined) <= p.Header.Format().MaxRuns() {
 		m.runs = joined
 		return nil
 	}
@@ -131,64 +124,38 @@ func (p *Plan) chooseType(want OutputType) error {
 // pages is the number of pages in the output.
 func (m *memoryPlan) pages() uint64 {
 	if m.kept != nil {
-		return m.kept.count
+		return m.kept.Count()
 	}
-	return guest.PageCount(m.runs)
+	return m.runs.Pages()
 }
 
 // pageRuns yields the output's pages in the order of the file, which is that of
 // their addresses.
-func (m *memoryPlan) pageRuns() iter.Seq[winhdr.PhysicalMemoryRun64] {
-	if m.kept != nil {
-		return m.kept.all()
+func (m *memoryPlan) pageRuns() iter.Seq[physmem.Run] {
+	if m.kept == nil {
+		return slices.Values(m.runs)
 	}
-	return slices.Values(m.runs)
-}
-
-// spans yields the output's pages and tells what is in the source and what is
-// not.
-func (m *memoryPlan) spans(yield func(span) bool) {
-	for r := range m.pageRuns() {
-		whole := guest.RunRange(r)
-		at := whole.Start
-		cut := func(end uint64, absent bool) bool {
-			if end <= at {
-				return true
+	return func(yield func(physmem.Run) bool) {
+		for first, behind := range m.kept.Runs() {
+			if !yield(physmem.Run{BasePage: first, PageCount: behind - first}) {
+				return
 			}
-			s := span{pa: at, size: end - at, absent: absent}
-			at = end
-			return yield(s)
-		}
-		if m.absent > 0 {
-			for _, x := range m.image.Missing(whole) {
-				if !cut(x.Start, false) || !cut(x.End(), true) {
-					return
-				}
-			}
-		}
-		if !cut(whole.End(), false) {
-			return
 		}
 	}
 }
 
-// contains tells whether [pa, pa+n), which lies within a page or a few adjacent
-// ones, is in the output.
+// contains tells whether the n bytes from pa on are in the output.
 func (m *memoryPlan) contains(pa, n uint64) bool {
-	for _, r := range m.runs {
-		w := guest.RunRange(r)
-		if pa < w.Start || pa >= w.End() || n > w.End()-pa {
-			continue
-		}
-		if m.kept == nil {
-			return true
-		}
-		for page := pa / winhdr.PageSize; page*winhdr.PageSize < pa+n; page++ {
-			if !m.kept.has(page) {
-				return false
-			}
-		}
+	if !m.runs.Contains(pa, n) {
+		return false
+	}
+	if m.kept == nil {
 		return true
 	}
-	return false
+	for page := pa / physmem.PageSize; page*physmem.PageSize < pa+n; page++ {
+		if !m.kept.Has(page) {
+			return false
+		}
+	}
+	return true
 }

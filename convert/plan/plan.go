@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
@@ -24,8 +25,7 @@ type Plan struct {
 	// Size is the size of the whole output in bytes.
 	Size int64
 
-	// front is what stands before the pages of an ELF core, nil for a dump.
-	front []byte
+	layout dump.Layout
 
 	mode         ContextMode
 	missingMode  report.MissingMode
@@ -70,16 +70,21 @@ func (p *Plan) planDump(opt Options) error {
 	p.chooseContexts(p.mode)
 	p.editContexts()
 	p.showFirst()
-	return p.patchHeader()
+	if err := p.patchHeader(); err != nil {
+		return err
+	}
+	layout, err := p.layOut() // of the same size, with the finished header
+	p.layout = layout
+	return err
 }
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
 // read by a debugger, but other readers check it: it lists as many runs as fit.
 func (p *Plan) setRuns() error {
 	p.Header.DumpType = p.memory.kind
-	runs := p.memory.runs
-	if p.memory.kind == winhdr.DumpTypeBitmapKernel {
-		runs = p.Guest.Runs
+	runs := p.Guest.Runs
+	if p.memory.kind != winhdr.DumpTypeBitmapKernel {
+		runs = guest.RunTable(p.memory.runs)
 	}
 	return p.Header.SetRuns(runs[:min(len(runs), p.Header.Format().MaxRuns())])
 }

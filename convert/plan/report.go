@@ -22,12 +22,12 @@ func DescribePlan(r *report.Report, p *Plan) {
 		return
 	}
 	h := p.Header
-	if p.front == nil {
+	if p.memory.kind != 0 { // a dump, not a core
 		r.Output.DumpType = h.DumpType.String()
 	}
 	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
 	r.Output.Pages = p.memory.pages()
-	r.Output.LeftOut = guest.PageCount(p.memory.runs) - p.memory.pages()
+	r.Output.LeftOut = p.memory.runs.Pages() - p.memory.pages()
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
 	if p.Guest.BugCheck != nil {
 		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: p.Guest.Crashed()}

@@ -29,7 +29,7 @@ func Enter(report func(Progress), s Stage) {
 // meter counts a stage's bytes and reports them now and then.
 type Meter struct {
 	stage       Stage
-	Done, total atomic.Int64
+	done, total atomic.Int64
 	report      func(Progress)
 	mu          sync.Mutex
 	last        time.Time
@@ -39,7 +39,7 @@ type Meter struct {
 func NewMeter(stage Stage, total, start int64, report func(Progress)) *Meter {
 	m := &Meter{stage: stage, report: report}
 	m.total.Store(total)
-	m.Done.Store(start)
+	m.done.Store(start)
 	m.say()
 	return m
 }
@@ -50,7 +50,7 @@ func (m *Meter) Grow(n int64) { m.total.Add(n) }
 // add counts n bytes; the report is made by whichever worker comes first when
 // it is due, and nobody waits for it.
 func (m *Meter) Add(n int) {
-	m.Done.Add(int64(n))
+	m.done.Add(int64(n))
 	if m.report == nil || !m.mu.TryLock() {
 		return
 	}
@@ -60,6 +60,9 @@ func (m *Meter) Add(n int) {
 		m.say()
 	}
 }
+
+// Skip counts n bytes that took no time, without a report.
+func (m *Meter) Skip(n int64) { m.done.Add(n) }
 
 // finish makes the last report.
 func (m *Meter) Finish() {
@@ -73,7 +76,7 @@ func (m *Meter) say() {
 		return
 	}
 	total := m.total.Load()
-	m.report(Progress{Stage: m.stage, Done: min(m.Done.Load(), total), Total: total}) // what is read twice counts twice
+	m.report(Progress{Stage: m.stage, Done: min(m.done.Load(), total), Total: total}) // what is read twice counts twice
 }
 
 // reader counts what is read through it.

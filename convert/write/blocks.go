@@ -33,10 +33,10 @@ func room(off int64) uint64 { return uint64(blockSize - off%blockSize) } //nolin
 // blocks yields a layout, cut so that each block ends at a multiple of blockSize in
 // the file. With skip, blocks of nothing but known zeros are left out, and their
 // bytes told to skip.
-func blocks(l dump.Layout, m Memory, skip func(n int64)) iter.Seq[block] {
+func (o *Output) blocks(skip func(n int64)) iter.Seq[block] {
 	return func(yield func(block) bool) {
 		var b block
-		for s := range segments(l, m) {
+		for s := range o.segments() {
 			for s.Size > 0 {
 				if whole := s.Size &^ (blockSize - 1); skip != nil && b.size == 0 && s.Kind == dump.Zeros && whole > 0 && room(b.off) == blockSize {
 					b.off += int64(whole) //nolint:gosec // at most the file's size
@@ -66,11 +66,11 @@ func blocks(l dump.Layout, m Memory, skip func(n int64)) iter.Seq[block] {
 // segments yields the layout with the holes of the memory cut out: they are zeros,
 // and nothing needs to be read. Only stretches of leastHole and more are asked
 // about.
-func segments(l dump.Layout, m Memory) iter.Seq[dump.Segment] {
+func (o *Output) segments() iter.Seq[dump.Segment] {
 	return func(yield func(dump.Segment) bool) {
-		for s := range l.Segments() {
+		for s := range o.Layout.Segments() {
 			for s.Size > 0 {
-				p := piece(s, m)
+				p := piece(s, o.Memory)
 				if !yield(p) {
 					return
 				}

@@ -7,22 +7,23 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"windmp/convert/dump"
+	"windmp/convert/stage"
 )
 
 // copyBlocks writes a layout by a pool of workers, each with a block of its own and
 // positional reads and writes. With holes, blocks that are known to be zeros are
 // not written.
-func copyBlocks(ctx context.Context, w io.WriterAt, l dump.Layout, m Memory, holes bool, opt *Options) error {
+func (o *Output) copyBlocks(ctx context.Context, w io.WriterAt, holes bool, opt *Options) error {
+	meter := stage.NewMeter(stage.Write, o.Layout.Size(), 0, opt.Progress)
 	var skip func(int64)
 	if holes {
-		skip = opt.done
+		skip = meter.Skip
 	}
 	work := make(chan block)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(work)
-		for b := range blocks(l, m, skip) {
+		for b := range o.blocks(skip) {
 			select {
 			case work <- b:
 			case <-ctx.Done():
@@ -39,16 +40,20 @@ func copyBlocks(ctx context.Context, w io.WriterAt, l dump.Layout, m Memory, hol
 					return context.Cause(ctx)
 				}
 				data := buf[:b.size]
-				if err := fill(m, b.parts, data); err != nil {
+				if err := fill(o.Memory, b.parts, data); err != nil {
 					return err
 				}
 				if _, err := w.WriteAt(data, b.off); err != nil {
 					return fmt.Errorf("writing at file offset %#x: %w", b.off, err)
 				}
-				opt.done(int64(len(data)))
+				meter.Add(len(data))
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	meter.Finish()
+	return nil
 }

@@ -5,52 +5,79 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 
-	"windmp/convert/dump"
+	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
+	"windmp/internal/pack"
 )
 
-// Step is a part of the writing of a file.
-type Step string
+// ErrExists is wrapped when the output exists and Force is not set.
+var ErrExists = atomicfile.ErrExists
 
-// The steps.
-const (
-	// StepOutput is about the file's name and its place, before and after.
-	StepOutput Step = "output"
-	// StepWrite is the copy.
-	StepWrite Step = "write"
-	// StepSync brings it to the disk.
-	StepSync Step = "sync"
-)
+// SpaceError says that the target's file system can't hold the output.
+type SpaceError = atomicfile.SpaceError
 
-// Error says in which step the writing ended; Err is the cause.
-type Error struct {
-	Step Step
-	Err  error
+// Check refuses an output that must not be written, before any work: the input
+// itself, an existing file without force, anything but a file. The error is a
+// [*stage.Error].
+func Check(in, out string, force bool) error {
+	if err := checkOutput(in, out, force); err != nil {
+		return &stage.Error{Stage: stage.Output, Err: err}
+	}
+	return nil
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
-
-// Unwrap gives the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// File writes a layout to a temporary file beside name, syncs it and gives it the
-// name. On any error, or when ctx is done, nothing is left behind. What killed
-// runs left of the same output is removed first, and their paths are returned,
-// with an error too. A symbolic link stays, and the file that it leads to is
-// replaced. The error is an [*Error], of an atomicfile's cause where its name can't
-// be had.
-func File(ctx context.Context, name string, l dump.Layout, m Memory, opt Options) (leftovers []string, err error) {
-	tmp, leftovers, err := atomicfile.Create(name)
-	if err != nil {
-		return leftovers, &Error{StepOutput, err}
-	}
-	if opt.Need > 0 {
-		if err := atomicfile.CheckSpace(tmp.Folder(), opt.Need); err != nil {
-			return leftovers, errors.Join(&Error{StepOutput, err}, tmp.Discard())
+func checkOutput(in, out string, force bool) error {
+	if dst, err := os.Stat(out); err == nil {
+		src, err := os.Stat(in)
+		if err != nil {
+			return err
+		}
+		if os.SameFile(src, dst) {
+			return &stage.UsageError{Reason: "input and output are the same file: " + strconv.QuoteToASCII(out), Hint: "name another output"}
 		}
 	}
-	return leftovers, complete(ctx, tmp, l, m, &opt)
+	return targetError(atomicfile.Check(out, force))
+}
+
+// targetError makes a usage error of a name that can't be the output's.
+func targetError(err error) error {
+	var target *atomicfile.TargetError
+	if !errors.As(err, &target) {
+		return err
+	}
+	hint := "name a file"
+	switch {
+	case errors.Is(err, atomicfile.ErrNotRegular):
+		hint = "write to - to stream the dump"
+	case errors.Is(err, atomicfile.ErrDanglingLink):
+		hint = "name that file, or remove the link"
+	}
+	return &stage.UsageError{Reason: "output " + target.Error(), Hint: hint}
+}
+
+// File writes the output to a temporary file beside name, syncs it and gives it the
+// name; if the name asks for it, packed. On any error, or when ctx is done, nothing
+// is left behind. What killed runs left of the same output is removed first, where
+// that is certain (see docs/design.md), and their paths are returned, with an error
+// too. A symbolic link stays, and the file that it leads to is replaced. The error
+// is a [*stage.Error].
+func File(ctx context.Context, name string, o Output, opt Options) (leftovers []string, err error) {
+	if name == "" {
+		return nil, &stage.Error{Stage: stage.Output, Err: &stage.UsageError{Reason: "the output has no name", Hint: "name a file"}}
+	}
+	tmp, leftovers, err := atomicfile.Create(name)
+	if err != nil {
+		return leftovers, &stage.Error{Stage: stage.Output, Err: targetError(err)}
+	}
+	if opt.Sparse != SparseAlways && pack.MethodOf(name) == pack.None {
+		if err := atomicfile.CheckSpace(tmp.Folder(), o.space(opt.Sparse)); err != nil {
+			return leftovers, errors.Join(&stage.Error{Stage: stage.Output, Err: err}, tmp.Discard())
+		}
+	}
+	return leftovers, o.complete(ctx, tmp, name, &opt)
 }
 
 // partFile is an unfinished file, an [atomicfile.File]; tests put one in its place
@@ -66,68 +93,66 @@ type partFile interface {
 	Discard() error
 }
 
-// complete makes tmp the output, or removes it.
-func complete(ctx context.Context, tmp partFile, l dump.Layout, m Memory, opt *Options) error {
-	if err := publish(ctx, tmp, l, m, opt); err != nil {
+// complete makes tmp the file of that name, or removes it.
+func (o *Output) complete(ctx context.Context, tmp partFile, name string, opt *Options) error {
+	if err := o.publish(ctx, tmp, name, opt); err != nil {
 		return errors.Join(err, tmp.Discard())
 	}
 	if opt.NoSync {
 		return nil
 	}
 	if err := tmp.SyncFolder(); err != nil {
-		return &Error{StepSync, fmt.Errorf("the dump is complete, its folder may not be on disk: %w", err)}
+		return &stage.Error{Stage: stage.Sync, Err: fmt.Errorf("the dump is complete, its folder may not be on disk: %w", err)}
 	}
 	return nil
 }
 
 // publish fills tmp and gives it its name.
-func publish(ctx context.Context, tmp partFile, l dump.Layout, m Memory, opt *Options) error {
-	if err := fillFile(ctx, tmp, l, m, opt); err != nil {
-		return &Error{StepWrite, err}
+func (o *Output) publish(ctx context.Context, tmp partFile, name string, opt *Options) error {
+	if err := o.fillFile(ctx, tmp, name, opt); err != nil {
+		return &stage.Error{Stage: stage.Write, Err: err}
 	}
 	if !opt.NoSync {
-		if opt.Syncing != nil {
-			opt.Syncing()
-		}
+		stage.Enter(opt.Progress, stage.Sync)
 		if err := tmp.Sync(); err != nil {
-			return &Error{StepSync, err}
+			return &stage.Error{Stage: stage.Sync, Err: err}
 		}
 	}
 	if err := tmp.Close(); err != nil {
-		return &Error{StepWrite, err}
+		return &stage.Error{Stage: stage.Write, Err: err}
 	}
 	if ctx.Err() != nil {
-		return &Error{StepWrite, context.Cause(ctx)}
+		return &stage.Error{Stage: stage.Write, Err: context.Cause(ctx)}
 	}
-	err := tmp.Publish(opt.Replace)
-	if errors.Is(err, atomicfile.ErrExists) {
+	err := tmp.Publish(opt.Force)
+	if errors.Is(err, ErrExists) {
 		err = fmt.Errorf("%w appeared while the dump was written", err)
 	}
 	if err != nil {
-		return &Error{StepOutput, err}
+		return &stage.Error{Stage: stage.Output, Err: targetError(err)}
 	}
 	return nil
 }
 
-// fillFile writes the layout, packed if so asked.
-func fillFile(ctx context.Context, tmp partFile, l dump.Layout, m Memory, opt *Options) error {
-	if opt.Pack != nil {
-		return packed(ctx, tmp, l, m, opt)
+// fillFile writes the output, packed if the name asks for it.
+func (o *Output) fillFile(ctx context.Context, tmp partFile, name string, opt *Options) error {
+	if pack.MethodOf(name) != pack.None {
+		return o.packed(ctx, tmp, name, opt)
 	}
 	grain := opt.Sparse.grain()
 	if grain > 0 {
 		atomicfile.AllowHoles(tmp)
 	}
-	if err := plain(ctx, tmp, l, m, grain, opt); err != nil {
+	if err := o.plain(ctx, tmp, grain, opt); err != nil {
 		return err
 	}
 	// What was not written reads as zeros, also at the end. Not done before: ext4
 	// was seen to take several times as long for writes below the end of a file.
-	return tmp.Truncate(l.Size())
+	return tmp.Truncate(o.Layout.Size())
 }
 
 // plain writes the blocks into the file: past the holes, and on to the disk early.
-func plain(ctx context.Context, tmp partFile, l dump.Layout, m Memory, grain int, opt *Options) error {
+func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Options) error {
 	var w io.WriterAt = tmp
 	if !opt.NoSync {
 		early, end := atomicfile.WriteEarly(tmp)
@@ -137,16 +162,17 @@ func plain(ctx context.Context, tmp partFile, l dump.Layout, m Memory, grain int
 	if grain > 0 {
 		w = atomicfile.NewHoleWriter(w, grain)
 	}
-	return copyBlocks(ctx, w, l, m, grain > 0, opt)
+	return o.copyBlocks(ctx, w, grain > 0, opt)
 }
 
-// packed streams the layout through a packer.
-func packed(ctx context.Context, w io.Writer, l dump.Layout, m Memory, opt *Options) error {
-	packer, err := opt.Pack(w)
+// packed streams the output through a packer into w. name is the file's, of which a
+// zip takes the dump's name.
+func (o *Output) packed(ctx context.Context, w io.Writer, name string, opt *Options) error {
+	packer, err := pack.NewWriter(w, name)
 	if err != nil {
 		return err
 	}
-	err = Stream(ctx, packer, l, m, *opt)
+	err = o.stream(ctx, packer, opt)
 	// After an error Close ends the packer's goroutines, and says it once more.
 	if cerr := packer.Close(); err == nil {
 		err = cerr

@@ -2,9 +2,7 @@ package write
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/dump"
+	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
+	"windmp/internal/pack"
 )
 
 // failingFile is a file on a disk that is full from the n-th write on, or whose
@@ -69,18 +69,19 @@ func (f *failingFile) Close() error {
 
 // writeFailing writes a layout into a file that fails, and tells what happened and
 // whether it came to that.
-func writeFailing(t *testing.T, l dump.Layout, opt Options, writes int64, fails string) (failed bool, err error) {
+func writeFailing(t *testing.T, name string, l dump.Layout, opt Options, writes int64, fails string) (failed bool, err error) {
 	t.Helper()
 	dir := t.TempDir()
-	tmp, _, err := atomicfile.Create(filepath.Join(dir, "out"))
+	tmp, _, err := atomicfile.Create(filepath.Join(dir, name))
 	require.NoError(t, err)
 	f := &failingFile{File: tmp, fails: fails}
 	f.writesLeft.Store(writes)
-	err = complete(t.Context(), f, l, new(pattern), &opt)
+	o := Output{Layout: l, Memory: new(pattern)}
+	err = o.complete(t.Context(), f, name, &opt)
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)
 	if err != nil {
-		assert.Empty(t, entries, "write %d %s: %v", writes, fails, err)
+		assert.Empty(t, entries, "%s, write %d %s: %v", name, writes, fails, err)
 	} else {
 		assert.Len(t, entries, 1)
 	}
@@ -88,12 +89,12 @@ func writeFailing(t *testing.T, l dump.Layout, opt Options, writes int64, fails 
 }
 
 // assertFull holds that err says once, in one line, that the disk is full.
-func assertFull(t *testing.T, err error, step Step) {
+func assertFull(t *testing.T, err error, step stage.Stage) {
 	t.Helper()
 	require.ErrorIs(t, err, syscall.ENOSPC)
-	var st *Error
+	var st *stage.Error
 	require.ErrorAs(t, err, &st)
-	assert.Equal(t, step, st.Step)
+	assert.Equal(t, step, st.Stage)
 	assert.Equal(t, 1, strings.Count(err.Error(), syscall.ENOSPC.Error()), "%v", err)
 	assert.NotContains(t, err.Error(), "\n")
 }
@@ -106,28 +107,30 @@ func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 		{Kind: dump.Zeros, Size: 3 << 20}, {Kind: dump.Memory, Size: 1 << 20, PA: 0x3000},
 	}
 	for name, opt := range map[string]Options{
-		"full":    {Sparse: SparseNever},
-		"sparse":  {Sparse: SparseAlways, Workers: 4},
-		"no sync": {NoSync: true},
-		"packed":  {Pack: func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }},
+		"full.dmp":     {Sparse: SparseNever},
+		"sparse.dmp":   {Sparse: SparseAlways, Workers: 4},
+		"nosync.dmp":   {NoSync: true},
+		"full.dmp.gz":  {},
+		"full.dmp.zst": {},
+		"full.dmp.zip": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
 			n := int64(0)
 			for ; ; n++ {
-				failed, err := writeFailing(t, l, opt, n, "")
+				failed, err := writeFailing(t, name, l, opt, n, "")
 				if !failed {
 					require.NoError(t, err)
 					break
 				}
-				assertFull(t, err, StepWrite)
+				assertFull(t, err, stage.Write)
 			}
 			require.Positive(t, n)
-			for op, step := range map[string]Step{"truncate": StepWrite, "sync": StepSync, "close": StepWrite} {
-				if op == "truncate" && opt.Pack != nil || op == "sync" && opt.NoSync {
+			for op, step := range map[string]stage.Stage{"truncate": stage.Write, "sync": stage.Sync, "close": stage.Write} {
+				if op == "truncate" && pack.MethodOf(name) != pack.None || op == "sync" && opt.NoSync {
 					continue
 				}
-				_, err := writeFailing(t, l, opt, 1<<30, op)
+				_, err := writeFailing(t, name, l, opt, 1<<30, op)
 				assertFull(t, err, step)
 			}
 			for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {

@@ -5,16 +5,25 @@ import (
 	"io"
 	"sync"
 
-	"windmp/convert/dump"
+	"windmp/convert/stage"
 )
 
-// Stream writes a layout to w in the order of the file: reading and writing run in
-// parallel, a few blocks ahead. It ends at the first error of either side, or when
-// ctx is done, and then nothing is being read any more.
-func Stream(ctx context.Context, w io.Writer, l dump.Layout, m Memory, opt Options) error {
+// Stream writes the output to w in the order of the file: reading and writing run
+// in parallel, a few blocks ahead. It ends at the first error of either side, or
+// when ctx is done, and then nothing is being read any more. The error is a
+// [*stage.Error].
+func Stream(ctx context.Context, w io.Writer, o Output, opt Options) error {
+	if err := o.stream(ctx, w, &opt); err != nil {
+		return &stage.Error{Stage: stage.Write, Err: err}
+	}
+	return nil
+}
+
+func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {
+	meter := stage.NewMeter(stage.Write, o.Layout.Size(), 0, opt.Progress)
 	ctx, cancel := context.WithCancel(ctx)
-	r := reader{memory: m, queue: make(chan chan filled, opt.workers())}
-	r.running.Go(func() { r.readAhead(ctx, l) })
+	r := reader{output: o, queue: make(chan chan filled, opt.workers())}
+	r.running.Go(func() { r.readAhead(ctx) })
 	defer r.running.Wait()
 	defer cancel()
 	for result := range r.queue {
@@ -25,12 +34,13 @@ func Stream(ctx context.Context, w io.Writer, l dump.Layout, m Memory, opt Optio
 		if f.err != nil {
 			return f.err
 		}
-		opt.done(int64(len(f.data)))
+		meter.Add(len(f.data))
 		r.pool.Put((*[blockSize]byte)(f.data[:blockSize]))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	meter.Finish()
 	return nil
 }
 
@@ -42,7 +52,7 @@ type filled struct {
 
 // reader reads blocks ahead of a stream.
 type reader struct {
-	memory Memory
+	output *Output
 	// queue has the results in file order. Each has room for its value, so that
 	// nobody waits for a receiver when the stream ends early.
 	queue   chan chan filled
@@ -51,9 +61,9 @@ type reader struct {
 }
 
 // readAhead starts as many reads as the queue has room for.
-func (r *reader) readAhead(ctx context.Context, l dump.Layout) {
+func (r *reader) readAhead(ctx context.Context) {
 	defer close(r.queue)
-	for b := range blocks(l, r.memory, nil) {
+	for b := range r.output.blocks(nil) {
 		result := make(chan filled, 1)
 		select {
 		case r.queue <- result:
@@ -66,7 +76,7 @@ func (r *reader) readAhead(ctx context.Context, l dump.Layout) {
 				buf = new([blockSize]byte)
 			}
 			data := buf[:b.size]
-			result <- filled{data: data, err: fill(r.memory, b.parts, data)}
+			result <- filled{data: data, err: fill(r.output.Memory, b.parts, data)}
 		})
 	}
 }

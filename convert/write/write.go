@@ -12,14 +12,13 @@ import (
 	"io"
 
 	"windmp/convert/dump"
+	"windmp/convert/stage"
 )
 
 const (
 	// blockSize is one read and one write of the copy, in bytes: a power of two, at
-	// multiples of which blocks end in the file. For large aligned writes ext4 takes
-	// large folios of page cache, and once memory has been used before the kernel
-	// has to clear them or to wait for them: 1 MiB then took up to eight times as
-	// long as 128 to 512 KiB, and 256 KiB took least (docs/performance.md).
+	// multiples of which blocks end in the file. Larger ones cost about twice the
+	// processor time on ext4 once memory has been used before (docs/performance.md).
 	blockSize = 256 << 10
 	// leastHole is the least stretch of memory, in bytes, of which it is asked
 	// whether it is a hole. Asking costs about as much as reading a few pages.
@@ -52,7 +51,8 @@ const (
 	// SparseAuto leaves holes for stretches of 64 KiB that are zero: what is
 	// left is still read and written in large pieces. The empty value is this.
 	SparseAuto Sparse = "auto"
-	// SparseAlways leaves a hole for every zero page.
+	// SparseAlways leaves a hole for every zero page. Free space is not checked
+	// beforehand, since it is not known how much the dump takes.
 	SparseAlways Sparse = "always"
 	// SparseNever writes every byte.
 	SparseNever Sparse = "never"
@@ -71,32 +71,27 @@ func (m Sparse) grain() int {
 	return 64 << 10
 }
 
-// Options steer the writing. The zero value means: two workers, holes for zeros,
-// nothing replaced, all of it on the disk at the end.
+// ParseSparse reads a mode's name; the error is a [*stage.UsageError].
+func ParseSparse(s string) (Sparse, error) {
+	return stage.ParseMode("sparse", s, SparseAuto, SparseAlways, SparseNever)
+}
+
+// Options choose how the output is written. The zero value means: two workers,
+// holes for zeros, nothing replaced, all of it on the disk at the end.
 type Options struct {
 	// Workers is how many blocks are read at the same time; 0 means
 	// [DefaultWorkers], and more than [MaxWorkers] are lowered to it.
 	Workers int
-	// Progress, when set, is called with the number of bytes that were dealt with
-	// since the last call, holes included. Workers call it at the same time.
-	Progress func(n int64)
-
-	// The rest is for files.
-
-	// Sparse chooses what becomes of zeros in a file that is not packed.
+	// Sparse chooses what becomes of zeros in a file that is not packed; empty
+	// means auto.
 	Sparse Sparse
-	// Pack, when set, packs what is written to it into w. The file then has no
-	// holes. Close ends the packing, also after an error.
-	Pack func(w io.Writer) (io.WriteCloser, error)
-	// Need is how many bytes must be free in the file system before anything is
-	// written, 0 for unknown. [Space] tells it.
-	Need int64
-	// Replace allows an existing regular file to be replaced.
-	Replace bool
+	// Force allows an existing regular file to be replaced.
+	Force bool
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
-	// Syncing, when set, is called when all is written and the fsync begins.
-	Syncing func()
+	// Progress, when set, is called from one goroutine at a time: when a stage
+	// begins, about ten times a second in the copy, and at its end.
+	Progress func(stage.Progress)
 }
 
 // workers is the number in force.
@@ -107,23 +102,30 @@ func (o *Options) workers() int {
 	return min(o.Workers, MaxWorkers)
 }
 
-// done counts n bytes.
-func (o *Options) done(n int64) {
-	if o.Progress != nil {
-		o.Progress(n)
-	}
+// Output is what is written.
+type Output struct {
+	Layout dump.Layout
+	// Memory is that of the layout's spans.
+	Memory Memory
+	// Held, when set, says instead of Memory where the holes are that need no space
+	// in a file system. Memory may have more of them, for which there is no file to
+	// show: a guest can claim any amount.
+	Held Memory
 }
 
-// Space is what a file takes in a file system at most, in bytes: without the holes
+// space is what a file takes in a file system at most, in bytes: without the holes
 // of the memory, but for the ends of each. Zeros of the layout itself count.
-func Space(l dump.Layout, m Memory, mode Sparse) int64 {
-	need, grain := l.Size(), mode.grain()
+func (o *Output) space(mode Sparse) int64 {
+	need, grain, held := o.Layout.Size(), mode.grain(), o.Held
 	if grain == 0 {
 		return need
 	}
-	for s := range l.Segments() {
+	if held == nil {
+		held = o.Memory
+	}
+	for s := range o.Layout.Segments() {
 		for s.Kind == dump.Memory && s.Size > 0 {
-			p := piece(s, m)
+			p := piece(s, held)
 			if p.Kind == dump.Zeros {
 				need -= int64(p.Size) - 2*int64(grain) //nolint:gosec // at most the file's size
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/dump"
+	"windmp/convert/stage"
 )
 
 // list is a layout of these segments.
@@ -118,25 +119,26 @@ func TestSameBytes(t *testing.T) {
 		m := &pattern{holes: [][2]uint64{{1 << 20, 3 << 20}, {3<<20 + 5, 5 << 20}}}
 		expected := want(l, m)
 		var b bytes.Buffer
-		var counted atomic.Int64
-		require.NoError(t, Stream(t.Context(), &b, l, m, Options{Workers: 3, Progress: func(n int64) { counted.Add(n) }}))
+		var said []stage.Progress
+		listen := func(p stage.Progress) { said = append(said, p) }
+		all := stage.Progress{Stage: stage.Write, Done: l.Size(), Total: l.Size()}
+		require.NoError(t, Stream(t.Context(), &b, Output{Layout: l, Memory: m}, Options{Workers: 3, Progress: listen}))
 		assert.True(t, bytes.Equal(expected, b.Bytes()))
-		assert.Equal(t, l.Size(), counted.Load())
+		assert.Equal(t, all, said[len(said)-1])
 		for _, mode := range []Sparse{"", SparseAuto, SparseAlways, SparseNever} {
-			counted.Store(0)
+			said = nil
 			name := filepath.Join(dir, "out")
-			synced := false
-			left, err := File(t.Context(), name, l, m, Options{
-				Sparse: mode, Replace: true, NoSync: mode == SparseNever,
-				Progress: func(n int64) { counted.Add(n) }, Syncing: func() { synced = true },
-			})
+			left, err := File(t.Context(), name, Output{Layout: l, Memory: m}, Options{Sparse: mode, Force: true, NoSync: mode == SparseNever, Progress: listen})
 			require.NoError(t, err)
+			if mode != SparseNever {
+				assert.Equal(t, stage.Progress{Stage: stage.Sync}, said[len(said)-1])
+				said = said[:len(said)-1]
+			}
+			assert.Equal(t, all, said[len(said)-1])
 			assert.Empty(t, left)
 			got, err := os.ReadFile(name)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(expected, got), "%s", mode)
-			assert.Equal(t, l.Size(), counted.Load())
-			assert.Equal(t, mode != SparseNever, synced)
 		}
 	}
 }
@@ -151,7 +153,7 @@ func TestBlocks(t *testing.T) {
 		"zeros":     {{Size: 5 << 20}, {Size: 1}, {Kind: dump.Bytes, Size: 1, Data: []byte{1}}},
 	} {
 		off := int64(0)
-		for b := range blocks(l, new(pattern), nil) {
+		for b := range (&Output{Layout: l, Memory: new(pattern)}).blocks(nil) {
 			assert.Equal(t, off, b.off, name)
 			assert.LessOrEqual(t, b.size, blockSize, name)
 			assert.Positive(t, b.size, name)
@@ -179,15 +181,18 @@ func TestHolesAreNotRead(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	w := &written{}
-	require.NoError(t, copyBlocks(t.Context(), w, l, m, true, &Options{Workers: 4}))
+	o := Output{Layout: l, Memory: m}
+	require.NoError(t, o.copyBlocks(t.Context(), w, true, &Options{Workers: 4}))
 	runtime.ReadMemStats(&after)
 	assert.EqualValues(t, data, m.reads.Load())
 	assert.EqualValues(t, data, w.n)
 	assert.LessOrEqual(t, m.asked.Load(), int64(5))
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20))
 
-	assert.EqualValues(t, data+2*64<<10, Space(l, m, SparseAuto))
-	assert.EqualValues(t, size, Space(l, m, SparseNever))
+	assert.EqualValues(t, data+2*64<<10, o.space(SparseAuto))
+	assert.EqualValues(t, size, o.space(SparseNever))
+	o.Held = new(pattern)
+	assert.EqualValues(t, size, o.space(SparseAuto), "what is claimed needs space")
 }
 
 // written counts what is written.
@@ -208,7 +213,7 @@ func TestMemoryUse(t *testing.T) {
 	l := list{{Kind: dump.Zeros, Size: 1 << 30}}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	require.NoError(t, Stream(t.Context(), io.Discard, l, new(pattern), Options{Workers: 2}))
+	require.NoError(t, Stream(t.Context(), io.Discard, Output{Layout: l, Memory: new(pattern)}, Options{Workers: 2}))
 	runtime.ReadMemStats(&after)
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "a GiB was streamed")
 }
@@ -246,23 +251,24 @@ func TestErrors(t *testing.T) {
 	name := filepath.Join(dir, "out")
 	for _, at := range []int64{1 << 20, 1<<20 + blockSize + 5, 1<<20 + 4*blockSize - 1} {
 		m := &broken{at: at}
-		err := Stream(t.Context(), io.Discard, l, m, Options{})
+		err := Stream(t.Context(), io.Discard, Output{Layout: l, Memory: m}, Options{})
 		require.ErrorIs(t, err, errBroken)
 		require.ErrorContains(t, err, "reading guest memory at PA")
-		_, err = File(t.Context(), name, l, m, Options{})
-		var step *Error
+		_, err = File(t.Context(), name, Output{Layout: l, Memory: m}, Options{})
+		var step *stage.Error
 		require.ErrorAs(t, err, &step)
-		assert.Equal(t, StepWrite, step.Step)
+		assert.Equal(t, stage.Write, step.Stage)
 		require.ErrorIs(t, err, errBroken)
 	}
 	for left := range 4 {
-		require.ErrorIs(t, Stream(t.Context(), &brokenWriter{left}, l, new(pattern), Options{Workers: 4}), errBroken)
+		require.ErrorIs(t, Stream(t.Context(), &brokenWriter{left}, Output{Layout: l, Memory: new(pattern)}, Options{Workers: 4}), errBroken)
 	}
-	_, err := File(t.Context(), name, l, new(pattern), Options{Need: 1 << 62})
-	var step *Error
+	_, err := File(t.Context(), name, Output{Layout: list{{Size: 1 << 62}}, Memory: new(pattern)}, Options{})
+	require.ErrorAs(t, err, new(*SpaceError))
+	var step *stage.Error
 	require.ErrorAs(t, err, &step)
-	assert.Equal(t, StepOutput, step.Step)
-	_, err = File(t.Context(), filepath.Join(dir, "none", "out"), l, new(pattern), Options{})
+	assert.Equal(t, stage.Output, step.Stage)
+	_, err = File(t.Context(), filepath.Join(dir, "none", "out"), Output{Layout: l, Memory: new(pattern)}, Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
 
 	entries, err := os.ReadDir(dir)
@@ -277,14 +283,14 @@ func TestCancel(t *testing.T) {
 	for n := range 3 {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		var calls atomic.Int64
-		opt := Options{Progress: func(int64) {
+		opt := Options{Progress: func(stage.Progress) {
 			if calls.Add(1) > int64(n) {
 				cancel(errBroken)
 			}
 		}}
-		require.ErrorIs(t, Stream(ctx, io.Discard, l, new(pattern), opt), errBroken)
+		require.ErrorIs(t, Stream(ctx, io.Discard, Output{Layout: l, Memory: new(pattern)}, opt), errBroken)
 		name := filepath.Join(t.TempDir(), "out")
-		_, err := File(ctx, name, l, new(pattern), opt)
+		_, err := File(ctx, name, Output{Layout: l, Memory: new(pattern)}, opt)
 		require.ErrorIs(t, err, errBroken)
 		assert.NoFileExists(t, name)
 	}
@@ -303,7 +309,7 @@ func BenchmarkStream(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				require.NoError(b, Stream(context.Background(), io.Discard, l, empty{}, Options{}))
+				require.NoError(b, Stream(context.Background(), io.Discard, Output{Layout: l, Memory: empty{}}, Options{}))
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"windmp/internal/testtime"
 )
 
 // Config says which machine to boot. The zero value is a "pc" with one CPU and 4 MiB.
@@ -28,7 +30,7 @@ type Config struct {
 }
 
 // bootTimeout is generous: a loaded two-core machine needs a few seconds.
-const bootTimeout = 90 * time.Second
+var bootTimeout = testtime.Limit(3 * time.Minute)
 
 // VM is a stopped virtual machine whose guest has built everything and halted its CPUs.
 // Its methods must not be called from several goroutines at once.

@@ -11,7 +11,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/guest"
-	"windmp/convert/plan"
+	"windmp/convert/write"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
@@ -35,7 +35,7 @@ func build(t *testing.T, opt options) (path string, im *physmem.Image) {
 func converted(t *testing.T, path string) []byte {
 	t.Helper()
 	dump := filepath.Join(t.TempDir(), "big.dmp")
-	r, err := convert.File(t.Context(), path, dump, nil, convert.Options{Write: plan.WriteOptions{NoSync: true}})
+	r, err := convert.File(t.Context(), path, dump, nil, convert.Options{Write: write.Options{NoSync: true}})
 	require.NoError(t, err)
 	assert.Equal(t, "OK", r.Verdict)
 	b, err := os.ReadFile(dump)

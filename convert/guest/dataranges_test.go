@@ -1,0 +1,35 @@
+package guest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
+)
+
+// hollow is raw memory of zeros with a hole from 4 to 60 MiB.
+type hollow struct{}
+
+func (hollow) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func (hollow) NextData(off int64) int64 {
+	if off >= 4<<20 && off < 60<<20 {
+		return 60 << 20
+	}
+	return off
+}
+
+// TestDataRanges: a page at either side of a hole is kept.
+func TestDataRanges(t *testing.T) {
+	t.Parallel()
+	im, err := physmemtest.OpenReader(hollow{}, 64<<20, open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	assert.Equal(t, []physmem.Range{{Size: 4<<20 + physmem.PageSize}, {Start: 60<<20 - physmem.PageSize, Size: 4<<20 + physmem.PageSize}}, DataRanges(im))
+}

@@ -1,0 +1,39 @@
+package convert
+
+import (
+	"context"
+	"io"
+	"runtime"
+
+	"windmp/convert/plan"
+	"windmp/convert/write"
+	"windmp/physmem"
+)
+
+// Write streams what a plan decided to w, in the order of the file. The error is a
+// [*stage.Error].
+func Write(ctx context.Context, p *plan.Plan, w io.Writer, opt write.Options) error {
+	if err := p.Readable(); err != nil {
+		return err
+	}
+	return write.Stream(ctx, w, output(p, &opt), opt)
+}
+
+// WriteFile writes what a plan decided to the file of that name, as [write.File]
+// does. It returns the names of what killed runs had left, and is removed. The error
+// is a [*stage.Error].
+func WriteFile(ctx context.Context, p *plan.Plan, name string, opt write.Options) (leftovers []string, err error) {
+	if err := p.Readable(); err != nil {
+		return nil, err
+	}
+	return write.File(ctx, name, output(p, &opt), opt)
+}
+
+// output is what the plan decided. A compressed source is inflated by its readers,
+// so there is one for each processor, unless opt says how many.
+func output(p *plan.Plan, opt *write.Options) write.Output {
+	if im := p.Guest.Image; opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
+		opt.Workers = max(write.DefaultWorkers, runtime.GOMAXPROCS(0))
+	}
+	return write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: p.Guest.Image}
+}

@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"windmp/convert/dump"
+	"windmp/convert/finding"
+	"windmp/internal/overlay"
+	"windmp/winhdr"
+)
+
+// Layout is the output as bytes, memory and zeros; nil when the plan has come to no
+// end.
+func (p *Plan) Layout() dump.Layout { return p.layout }
+
+// Memory is the guest's memory as the output holds it: with the edits, and with
+// zeros for what is missing if so planned. It reads the guest's image.
+func (p *Plan) Memory() *overlay.Overlay {
+	var below overlay.Memory = p.Guest.Image
+	if p.memory.zeroed {
+		below = overlay.Fill(below, p.memory.missing)
+	}
+	edits := make([]overlay.Edit, 0, len(p.Edits))
+	for i := range p.Edits {
+		edits = append(edits, overlay.Edit{PA: p.Edits[i].PA, Bytes: p.Edits[i].Bytes})
+	}
+	return overlay.New(below, edits)
+}
+
+// layOut makes the layout of a dump, with the header as it is now, and sets the
+// plan's size.
+func (p *Plan) layOut() (dump.Layout, error) {
+	m := &p.memory
+	pages, err := dump.NewPages(m.pageRuns())
+	if err != nil {
+		return nil, p.refuseLayout(err)
+	}
+	var l dump.Layout
+	if header := p.Header.Encode(); m.kind == winhdr.DumpTypeFull {
+		l, err = dump.NewFull(header, p.Header.Format().MaxRuns(), pages)
+	} else {
+		l, err = dump.NewBitmap(header, m.kind, pages)
+	}
+	if err != nil {
+		return nil, p.refuseLayout(err)
+	}
+	p.Size = l.Size()
+	return l, nil
+}
+
+// refuseLayout says why a kind of output can't hold the pages.
+func (p *Plan) refuseLayout(err error) error {
+	var limit *dump.LimitError
+	if errors.As(err, &limit) && limit.Limit == dump.LimitBitmap {
+		return p.Refuse(finding.Finding{
+			ID: finding.IDBitmapTooLarge,
+			Message: fmt.Sprintf("the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x",
+				limit.Got, limit.Most+1, limit.Got*winhdr.PageSize),
+			Advice: "Use --type=full.",
+		}, nil)
+	}
+	return p.Refuse(finding.Finding{ID: finding.IDTooManyRuns, Message: err.Error()}, err)
+}
