@@ -85,7 +85,7 @@ func (k *kernel32) module(at, next, base, size uint32, name string) {
 	}
 }
 
-func (k *kernel32) memory() Memory { return X86.In(vtop.NewSpace32(k.mem, 0x1000, false)) }
+func (k *kernel32) memory() Memory { return X86.In(vtop.NewSpace(k.mem, 0x1000, vtop.X86)) }
 
 func TestKernel32(t *testing.T) {
 	t.Parallel()
@@ -197,7 +197,11 @@ func TestQEMU32(t *testing.T) {
 			assert.Empty(t, h.Check())
 			cpus := im.CPUs()
 			require.Len(t, cpus, 2)
-			m := X86.In(vtop.NewSpace32(im, h.DirectoryTableBase, cpus[0].PAE()))
+			mode := vtop.X86
+			if cpus[0].PAE() {
+				mode = vtop.PAE
+			}
+			m := X86.In(vtop.NewSpace(im, h.DirectoryTableBase, mode))
 			assert.Equal(t, h.PaeEnabled == 1, cpus[0].PAE())
 			assert.Equal(t, h.DirectoryTableBase, cpus[0].CR3)
 

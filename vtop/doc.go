@@ -1,18 +1,18 @@
 // Package vtop translates virtual addresses of an x64 or 32-bit x86 guest to
 // physical ones and reads guest-virtual memory through them.
 //
-// A processor in 64-bit mode finds the physical page of a virtual address
-// through four levels of tables, or five when CR4.LA57 is set; a page has 4 KiB,
-// 2 MiB or 1 GiB. In 32-bit mode there are three with PAE, or two of entries of
-// 4 bytes, see Mode. A Space does the same over guest-physical memory, which can be
+// A processor finds the physical page of a virtual address through levels of page
+// tables. How many there are, and what their entries mean, is its paging mode: a
+// [Mode] is all of that in one value, and [X86], [PAE], [X64] and [LA57] are those of
+// this package. A [Space] is a mode, a root and guest-physical memory, which can be
 // any io.ReaderAt whose offset is the physical address: an image of a machine, a
-// dump, or a test's few pages.
+// dump, or a test's few pages. [FindRoots] searches memory for roots.
 //
 // # Units
 //
 // VA and PA are byte addresses, printed as WinDbg prints them. Sizes are in
-// bytes. Levels count from the page: 1 is the page table, 2 the page directory,
-// 3 the page-directory-pointer table, 4 the PML4 and 5 the PML5.
+// bytes. Levels count from the page: 1 is the page table, 2 the page directory, of
+// x64 3 the page-directory-pointer table, 4 the PML4 and 5 the PML5.
 //
 // # Pages that are not present
 //

@@ -17,10 +17,6 @@ type LowStub struct {
 	// Target is LmTarget, the code to which the stub goes, in the kernel or the HAL;
 	// SystemCall is IA32_LSTAR, 0 if it was not yet set.
 	Target, SystemCall VA
-	// Levels is the number of the mode's levels.
-	//
-	// Deprecated: it is len(Mode.Levels).
-	Levels int
 }
 
 // LowStubLayout is how a PROCESSOR_START_BLOCK is known and where it keeps what.
@@ -83,5 +79,5 @@ func (m *Mode) lowStub(page []byte) (LowStub, bool) {
 	if !l.Signature.In(word(0)) || !l.TargetBits.In(target) || root == 0 || !l.RootBits.In(root) || !m.Control.In(word(l.Control)) {
 		return LowStub{}, false
 	}
-	return LowStub{CR3: root, Mode: m, Target: VA(target), SystemCall: VA(word(l.SystemCall)), Levels: len(m.Levels)}, true
+	return LowStub{CR3: root, Mode: m, Target: VA(target), SystemCall: VA(word(l.SystemCall))}, true
 }

@@ -34,10 +34,6 @@ type Root struct {
 	DTB  PA
 	Mode *Mode
 	Kind RootKind
-	// Levels is the number of the mode's levels.
-	//
-	// Deprecated: it is len(Mode.Levels).
-	Levels int
 }
 
 // SelfMap is how the topmost table of Windows refers to itself, through which Windows
@@ -132,7 +128,7 @@ func (s *rootSearch) offer(modes []*Mode, pa PA, table []byte, self bool) bool {
 		case !m.RootByMapping || !s.mapsAll(m, pa, table):
 			continue
 		}
-		if !s.visit(Root{DTB: pa, Mode: m, Kind: kind, Levels: len(m.Levels)}) {
+		if !s.visit(Root{DTB: pa, Mode: m, Kind: kind}) {
 			return false
 		}
 	}

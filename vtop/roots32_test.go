@@ -37,14 +37,14 @@ func newPAE() (flat, Root) {
 		m.set64(root+8*i, uint64(0x8000+i<<12|1))
 		m.set64(0xb000+8*i, uint64(0x8000+i<<12|0x63))
 	}
-	return m, Root{DTB: root, Mode: PAE, Levels: 3, Kind: RootSelfMap}
+	return m, Root{DTB: root, Mode: PAE, Kind: RootSelfMap}
 }
 
 // newLegacy has a page directory with Windows' self-map.
 func newLegacy() (flat, Root) {
 	m := make(flat, 0x20000)
 	m.set32(0x7000+4*0x300, 0x7063)
-	return m, Root{DTB: 0x7000, Mode: X86, Levels: 2, Kind: RootSelfMap}
+	return m, Root{DTB: 0x7000, Mode: X86, Kind: RootSelfMap}
 }
 
 func roots32(t *testing.T, m flat) (found []Root) {

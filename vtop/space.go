@@ -18,17 +18,13 @@ type Space struct {
 	DTB PA
 	// Mode is the paging mode.
 	Mode *Mode
-	// Levels is the number of the mode's levels.
-	//
-	// Deprecated: it is len(Mode.Levels).
-	Levels int
 }
 
 // NewSpace returns the space of a mode whose root is in a register of the value
 // root: CR3, with flags or a PCID, or what Windows keeps of it. Only the bits of
 // the mode's RootMask count.
 func NewSpace(mem io.ReaderAt, root uint64, mode *Mode) *Space {
-	return &Space{Mem: mem, DTB: mode.Root(root), Mode: mode, Levels: len(mode.Levels)}
+	return &Space{Mem: mem, DTB: mode.Root(root), Mode: mode}
 }
 
 // Canonical reports whether va can be translated at all.

@@ -122,11 +122,11 @@ func TestPagesAgreeWithVtop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(opt)
-			levels := 4
+			mode := vtop.X64
 			if opt.LA57 {
-				levels = 5
+				mode = vtop.LA57
 			}
-			s := vtop.NewSpace(g.Memory(), g.DTB, vtop.ModeOf(levels))
+			s := vtop.NewSpace(g.Memory(), g.DTB, mode)
 			addresses := []uint64{guestsim.KernBase, g.KDBG, g.KDBGCopy, g.KiBugcheckData, g.PsLoadedModuleList, guestsim.SharedUserData, g.GDT, g.IDT, g.EProcess}
 			for _, p := range g.Processors {
 				addresses = append(addresses, p.PCR, p.ContextPtr, p.Context, p.Special, p.Thread, p.Stack)
@@ -145,7 +145,7 @@ func TestPagesAgreeWithVtop(t *testing.T) {
 				}
 			}
 			if opt.Shadow {
-				shadow := vtop.NewSpace(g.Memory(), g.ShadowDTB, vtop.ModeOf(levels))
+				shadow := vtop.NewSpace(g.Memory(), g.ShadowDTB, mode)
 				_, err := shadow.Translate(guestsim.KernBase)
 				require.NoError(t, err)
 				_, err = shadow.Translate(vtop.VA(g.KDBG))

@@ -19,7 +19,7 @@ func terabytes() (head []byte, size int64) {
 	d := dmp{typ: winhdr.DumpTypeBitmapFull}
 	h := winhdr.BitmapDump64{
 		Signature: winhdr.SignatureFDMP, BitmapSize: pages, TotalPresentPages: pages / 2,
-		FirstPage: winhdr.Size64 + 0x1000 + pages/8,
+		FirstPage: 0x2000 + 0x1000 + pages/8,
 	}
 	head = append(d.header(), h.Encode()...)
 	for i := range pages / 8 {

@@ -64,7 +64,7 @@ func TestDMPHuge(t *testing.T) {
 		bits   = 1<<32 + 1<<15
 		runs   = 1 << 17 // every other page from 0 on
 		total  = runs + 1
-		behind = winhdr.Size64 + winhdr.BitmapDumpSize64
+		behind = 0x2000 + winhdr.BitmapDumpSize64
 		first  = (behind + bits/8 + 0xfff) &^ 0xfff
 	)
 	d := dmp{typ: winhdr.DumpTypeBitmapFull}

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"unsafe"
+	"slices"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -22,41 +22,30 @@ type dmpFile struct {
 
 	raw []byte // the header
 	typ winhdr.DumpType
-	// The run table, as far as the header has room for it.
-	runCount uint32 // as claimed
-	pages    uint64 // as claimed
-	runs     []winhdr.PhysicalMemoryRun64
+	// table is the run table as it stands there.
+	table winhdr.RunTable
 
 	*dmpLayout
 }
 
-// dmpLayout is what 32-bit and 64-bit dumps differ in here.
+// dmpLayout is what the dumps of one machine differ in here.
 type dmpLayout struct {
-	machine     physmem.Machine // what the signature says; that of a 64-bit dump does not
-	label       string          // in front of the description of the file
-	headerSize  uint64
-	offsetRuns  int64 // in the header
-	offsetType  int64
-	summarySize uint64 // of the second header of a summary dump; the bitmap follows
+	format  *winhdr.Format
+	machine physmem.Machine // what the signature says; that of a 64-bit dump does not
+	label   string          // in front of the description of the file
 }
 
-var (
-	dmpLayout64 = dmpLayout{
-		headerSize:  winhdr.Size64,
-		offsetRuns:  int64(unsafe.Offsetof(winhdr.Header64{}.PhysicalMemory)),
-		offsetType:  int64(unsafe.Offsetof(winhdr.Header64{}.DumpType)),
-		summarySize: winhdr.SummaryDumpSize64,
-	}
-	dmpLayout32 = dmpLayout{
-		machine:    physmem.MachineX86,
-		label:      "32-bit ",
-		headerSize: winhdr.Size32,
-		offsetRuns: int64(unsafe.Offsetof(winhdr.Header32{}.PhysicalMemory)),
-		offsetType: int64(unsafe.Offsetof(winhdr.Header32{}.DumpType)),
-		// RTL_BITMAP has a pointer of 4 bytes, and no padding (Ghidra).
-		summarySize: winhdr.SummaryDumpSize64 - 8,
-	}
-)
+// layouts are the dumps that are read.
+var layouts = []*dmpLayout{
+	{format: winhdr.X64},
+	{format: winhdr.X86, machine: physmem.MachineX86, label: "32-bit "},
+}
+
+// headerSize is where the first page of a full dump is.
+func (l *dmpLayout) headerSize() uint64 { return uint64(l.format.Size()) } //nolint:gosec // not negative
+
+// offset is where a field of the header stands in the file.
+func (l *dmpLayout) offset(field string) int64 { return int64(l.format.Offset(field)) }
 
 // Opener returns the opener of Windows crash dumps.
 func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatDMP, Open: open} }
@@ -90,7 +79,7 @@ func open(_ context.Context, src physmem.Source) (*physmem.Container, error) {
 
 // readHeader reads the header.
 func (f *dmpFile) readHeader() error {
-	head := make([]byte, min(f.size, winhdr.Size64))
+	head := make([]byte, min(f.size, uint64(winhdr.HeadSize()))) //nolint:gosec // not negative
 	if err := binio.ReadFull(f.r, head, 0); err != nil {
 		return &physmem.ReadError{Err: err}
 	}
@@ -99,45 +88,24 @@ func (f *dmpFile) readHeader() error {
 	if len(head) < signatures || le.Uint32(head) != winhdr.SignaturePAGE {
 		return physmem.NotMine("no PAGE signature at its start")
 	}
-	switch valid := le.Uint32(head[4:]); valid {
-	case winhdr.ValidDumpDU64:
-		f.dmpLayout = &dmpLayout64
-	case winhdr.ValidDumpDUMP:
-		f.dmpLayout = &dmpLayout32
-	default:
+	valid := le.Uint32(head[4:])
+	i := slices.IndexFunc(layouts, func(l *dmpLayout) bool { return l.format.ValidDump == valid })
+	if i < 0 {
 		return physmem.NotMine("its start is PAGE, but not DU64 or DUMP behind it: 0x%08x", valid)
 	}
-	if uint64(len(head)) < f.headerSize {
+	f.dmpLayout = layouts[i]
+	if uint64(len(head)) < f.headerSize() {
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize), Hint: physmem.HintIncomplete,
+			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize()), Hint: physmem.HintIncomplete,
 		}
 	}
-	f.raw = head[:f.headerSize:f.headerSize]
-	return f.decodeHeader()
-}
-
-// decodeHeader takes from the header what says where the pages are.
-func (f *dmpFile) decodeHeader() error {
-	if f.dmpLayout == &dmpLayout32 {
-		h, err := winhdr.Decode32(f.raw)
-		if err != nil {
-			return err
-		}
-		m := &h.PhysicalMemory
-		f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, uint64(m.NumberOfPages)
-		for _, r := range m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns32)] {
-			f.runs = append(f.runs, winhdr.PhysicalMemoryRun64{BasePage: uint64(r.BasePage), PageCount: uint64(r.PageCount)})
-		}
-		return nil
-	}
-	h, err := winhdr.Decode64(f.raw)
+	f.raw = slices.Clip(head[:f.headerSize()])
+	h, err := f.format.Decode(f.raw)
 	if err != nil {
 		return err
 	}
-	m := &h.PhysicalMemory
-	f.typ, f.runCount, f.pages = h.DumpType, m.NumberOfRuns, m.NumberOfPages
-	f.runs = m.Run[:min(m.NumberOfRuns, winhdr.MaxRuns64)]
+	f.typ, f.table = h.DumpType, h.RunTable()
 	return nil
 }
 
@@ -155,7 +123,7 @@ func (f *dmpFile) refuseType() error {
 		e.What = "the header of a Windows crash dump alone, without memory"
 	default:
 		return &physmem.FormatError{
-			Format: physmem.FormatDMP, Offset: f.offsetType, Field: "dump header: DumpType",
+			Format: physmem.FormatDMP, Offset: f.offset("DumpType"), Field: "dump header: DumpType",
 			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5 or 0x6",
 		}
 	}
@@ -170,25 +138,29 @@ func (f *dmpFile) openFull(c *physmem.Container) error {
 		return err
 	}
 	if len(list) == 0 {
-		return f.noMemory(f.headerSize)
+		return f.noMemory(f.headerSize())
 	}
 	c.Memory = extents.New(f.r, list)
 	c.Description = "full Windows crash dump, " + binio.Plural(pages, "page")
 	return nil
 }
 
+// maxFrame is the first page frame that no x86 processor can address: physical
+// addresses have at most 52 bits (Intel SDM vol. 3, 4.1.4).
+const maxFrame = 1 << (52 - 12)
+
 // runTable returns the extents that the run table describes, as far as the
 // file holds them, and the pages of its runs. An unusable run hides where those
 // behind it are.
 func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
-	if uint64(len(f.runs)) < uint64(f.runCount) {
-		f.odd.Add(physmem.OddityLimit, f.offsetRuns, "the header claims 0x%x runs of memory and has room for %d, which are used", f.runCount, len(f.runs))
+	if uint64(len(f.table.Runs)) < uint64(f.table.Count) {
+		f.odd.Add(physmem.OddityLimit, f.offset("NumberOfRuns"), "the header claims 0x%x runs of memory and has room for %d, which are used", f.table.Count, len(f.table.Runs))
 	}
 	var pieces []extents.Piece
-	at := f.headerSize
-	for i, run := range f.runs {
-		if run.BasePage >= winhdr.MaxPFN || run.PageCount > winhdr.MaxPFN-run.BasePage {
-			f.odd.Add(physmem.OddityBadSegment, f.offsetRuns, "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
+	at := f.headerSize()
+	for i, run := range f.table.Runs {
+		if run.BasePage >= maxFrame || run.PageCount > maxFrame-run.BasePage {
+			f.odd.Add(physmem.OddityBadSegment, f.offset("NumberOfRuns"), "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
 				i, run.PageCount, run.BasePage)
 			break
 		}
@@ -201,14 +173,14 @@ func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 		at += size // at most 86 times 2^52
 		pages += run.PageCount
 	}
-	if at == f.headerSize {
+	if at == f.headerSize() {
 		return nil, 0, &physmem.FormatError{
-			Format: physmem.FormatDMP, Offset: f.offsetRuns, Field: "dump header: PhysicalMemoryBlock",
-			Got: fmt.Sprintf("0x%x runs", f.runCount), Reason: "none of them says what memory the file holds",
+			Format: physmem.FormatDMP, Offset: f.offset("NumberOfRuns"), Field: "dump header: PhysicalMemoryBlock",
+			Got: fmt.Sprintf("0x%x runs", f.table.Count), Reason: "none of them says what memory the file holds",
 		}
 	}
-	if pages != f.pages {
-		f.odd.Add(physmem.OddityCount, f.offsetRuns, "the header counts 0x%x pages, its runs have 0x%x", f.pages, pages)
+	if pages != f.table.Pages {
+		f.odd.Add(physmem.OddityCount, f.offset("NumberOfRuns"), "the header counts 0x%x pages, its runs have 0x%x", f.table.Pages, pages)
 	}
 	f.checkEnd(at)
 	return f.resolve(pieces), pages, nil
@@ -227,7 +199,7 @@ func (f *dmpFile) checkEnd(end uint64) {
 func (f *dmpFile) resolve(pieces []extents.Piece) []physmem.Extent {
 	list, clash := extents.Resolve(pieces)
 	if clash != nil {
-		f.odd.Add(physmem.OddityConflict, f.offsetRuns, "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
+		f.odd.Add(physmem.OddityConflict, f.offset("NumberOfRuns"), "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
 			clash.PA, clash.Offsets[0], clash.Offsets[1])
 	}
 	return list

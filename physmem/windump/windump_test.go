@@ -23,7 +23,7 @@ type run struct{ BasePage, PageCount uint64 }
 type dmp struct {
 	typ    winhdr.DumpType
 	runs   []run // as in the header; the pages of a bitmap
-	mutate func(h *winhdr.Header64)
+	mutate func(h *header)
 	bitmap func(h *winhdr.BitmapDump64)
 	// loose leaves FirstPage right behind the bitmap.
 	loose bool
@@ -39,41 +39,56 @@ func (d *dmp) pages() []byte {
 	return b
 }
 
-func (d *dmp) header() []byte {
-	if d.is32 {
-		return d.header32()
+// header is a dump header with a run table that need not be right.
+type header struct {
+	*winhdr.Header
+	PhysicalMemory struct {
+		NumberOfRuns  uint32
+		NumberOfPages uint64
+		Run           [42]physmem.Run
 	}
-	h, err := winhdr.Decode64(make([]byte, winhdr.Size64))
+}
+
+// Encode is that of the header, with the table in it.
+func (h *header) Encode() []byte {
+	b := h.Header.Encode()
+	put := func(name string, v uint64) {
+		field, _ := h.Format().Header.Field(name)
+		for i := range field.Size {
+			b[field.Offset+i] = byte(v >> (8 * i))
+		}
+	}
+	m := &h.PhysicalMemory
+	put("NumberOfRuns", uint64(m.NumberOfRuns))
+	put("NumberOfPages", m.NumberOfPages)
+	for i, r := range m.Run {
+		put(fmt.Sprintf("Run[%d].BasePage", i), r.BasePage)
+		put(fmt.Sprintf("Run[%d].PageCount", i), r.PageCount)
+	}
+	return b
+}
+
+func (d *dmp) header() []byte {
+	format, build := winhdr.X64, uint32(19041)
+	if d.is32 {
+		format, build = winhdr.X86, 7601
+	}
+	decoded, err := format.Decode(make([]byte, format.Size()))
 	if err != nil {
 		panic(err)
 	}
-	h.Signature, h.ValidDump, h.MinorVersion = winhdr.SignaturePAGE, winhdr.ValidDumpDU64, 19041
-	h.MachineImageType, h.DumpType, h.NumberProcessors = winhdr.MachineAMD64, d.typ, 1
+	h := &header{Header: decoded}
+	h.Signature, h.ValidDump, h.MinorVersion = winhdr.SignaturePAGE, format.ValidDump, build
+	h.MachineImageType, h.DumpType, h.NumberProcessors = format.Machine, d.typ, 1
 	if d.typ == winhdr.DumpTypeFull {
 		h.PhysicalMemory.NumberOfRuns = uint32(len(d.runs))
 		for i, r := range d.runs {
-			h.PhysicalMemory.Run[i] = winhdr.PhysicalMemoryRun64(r)
+			h.PhysicalMemory.Run[i] = physmem.Run(r)
 			h.PhysicalMemory.NumberOfPages += r.PageCount
 		}
 	}
 	if d.mutate != nil {
 		d.mutate(h)
-	}
-	return h.Encode()
-}
-
-func (d *dmp) header32() []byte {
-	h := winhdr.Header32{
-		Signature: winhdr.SignaturePAGE, ValidDump: winhdr.ValidDumpDUMP, MinorVersion: 7601,
-		MachineImageType: winhdr.MachineI386, DumpType: d.typ, NumberProcessors: 1,
-	}
-	if d.typ == winhdr.DumpTypeFull {
-		m := &h.PhysicalMemory
-		m.NumberOfRuns = uint32(len(d.runs))
-		for i, r := range d.runs {
-			m.Run[i] = winhdr.PhysicalMemoryRun32{BasePage: uint32(r.BasePage), PageCount: uint32(r.PageCount)}
-			m.NumberOfPages += uint32(r.PageCount)
-		}
 	}
 	return h.Encode()
 }
@@ -181,13 +196,13 @@ func TestDMP(t *testing.T) {
 // TestDMPUnset: the engine takes a type that was never set for a full dump.
 func TestDMPUnset(t *testing.T) {
 	t.Parallel()
-	d := dmp{typ: winhdr.DumpTypeFull, runs: someRuns, mutate: func(h *winhdr.Header64) { h.DumpType = winhdr.DumpTypeUnset }}
+	d := dmp{typ: winhdr.DumpTypeFull, runs: someRuns, mutate: func(h *header) { h.DumpType = winhdr.DumpTypeUnset }}
 	require.NoError(t, physmemtest.Test(d.open(t), fixture.AsRanges(someRuns), fixture.PatternAt))
 }
 
 func TestDMPOddRuns(t *testing.T) {
 	t.Parallel()
-	full := func(runs []run, mutate func(h *winhdr.Header64)) dmp {
+	full := func(runs []run, mutate func(h *header)) dmp {
 		return dmp{typ: winhdr.DumpTypeFull, runs: runs, mutate: mutate}
 	}
 	for name, c := range map[string]struct {
@@ -202,29 +217,29 @@ func TestDMPOddRuns(t *testing.T) {
 			[]string{"conflict: several runs of the header have the page at physical address 0x12000, at file offsets 0x4000 and 0x6000; the first run is believed (file offset 0x88)"},
 		},
 		"wrong sum": {
-			full([]run{{1, 2}}, func(h *winhdr.Header64) { h.PhysicalMemory.NumberOfPages = 9 }),
+			full([]run{{1, 2}}, func(h *header) { h.PhysicalMemory.NumberOfPages = 9 }),
 			[]run{{1, 2}},
 			[]string{"count: the header counts 0x9 pages, its runs have 0x2 (file offset 0x88)"},
 		},
 		"wrapping": {
-			full([]run{{1, 2}}, func(h *winhdr.Header64) {
+			full([]run{{1, 2}}, func(h *header) {
 				h.PhysicalMemory.NumberOfRuns = 3
-				h.PhysicalMemory.Run[1] = winhdr.PhysicalMemoryRun64{BasePage: 5, PageCount: ^uint64(0)}
-				h.PhysicalMemory.Run[2] = winhdr.PhysicalMemoryRun64{BasePage: 7, PageCount: 1}
+				h.PhysicalMemory.Run[1] = physmem.Run{BasePage: 5, PageCount: ^uint64(0)}
+				h.PhysicalMemory.Run[2] = physmem.Run{BasePage: 7, PageCount: 1}
 			}),
 			[]run{{1, 2}},
 			[]string{"bad-segment: run 1 of the header, 0xffffffffffffffff pages from page 0x5, is above the 52 bits of x86 physical memory; it and all behind it are left out (file offset 0x88)"},
 		},
 		"too many": {
-			full(make([]run, 42), func(h *winhdr.Header64) {
+			full(make([]run, 42), func(h *header) {
 				h.PhysicalMemory.NumberOfRuns = winhdr.Fill
-				h.PhysicalMemory.Run[0] = winhdr.PhysicalMemoryRun64{PageCount: 1}
+				h.PhysicalMemory.Run[0] = physmem.Run{PageCount: 1}
 				h.PhysicalMemory.NumberOfPages = 1
 			}), nil,
 			nil,
 		},
 		"truncated": {
-			full([]run{{1, 2}}, func(h *winhdr.Header64) {
+			full([]run{{1, 2}}, func(h *header) {
 				h.PhysicalMemory.Run[0].PageCount = 5
 				h.PhysicalMemory.NumberOfPages = 5
 			}),
