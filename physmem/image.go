@@ -133,6 +133,10 @@ func (m *Image) ReadFailure() error {
 // wherever they are in the file.
 func (m *Image) Ranges() []Range { return slices.Clone(m.container.Memory.Ranges()) }
 
+// MemoryFile returns the name of the file beside this one that Extents and FileOffset
+// speak of; empty if that is the file itself.
+func (m *Image) MemoryFile() string { return m.container.MemoryFile }
+
 // Missing returns the parts of r that the file does not hold, ascending.
 func (m *Image) Missing(r Range) []Range { return Subtract(r, m.container.Memory.Ranges()) }
 

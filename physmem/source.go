@@ -65,6 +65,9 @@ type Container struct {
 	// Machine is what the file says of the kind of machine.
 	Machine Machine
 	Memory  Memory
+	// MemoryFile is the name of the sibling that the extents of Memory lie in; empty
+	// if that is the file itself.
+	MemoryFile string
 	// CPUs are the processors in the order of the file.
 	CPUs []CPU
 	// GuestNote is what the guest left with its host, nil if there is nothing.

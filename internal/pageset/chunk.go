@@ -223,3 +223,13 @@ func (c *chunk) words() *words {
 	}
 	return w
 }
+
+// first returns a chunk of the n lowest members, of which there must be more.
+func (c *chunk) first(n int) *chunk {
+	kept := new(words)
+	for at := c.next(0, true); n > 0; at = c.next(at+1, true) {
+		kept[at/wordPages] |= 1 << (at % wordPages)
+		n--
+	}
+	return kept.chunk()
+}

@@ -5,6 +5,7 @@
 package pageset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,14 +40,26 @@ func (e *ReadError) Unwrap() error { return e.Err }
 
 // Read reads a bitmap of n bits at file offset off, bit i of byte k being page
 // 8k+i. It ends with [ErrTooManyRuns] as soon as it has found more than maxRuns
-// runs, and with a [*ReadError] when the file does.
-func Read(r io.ReaderAt, off int64, n, maxRuns uint64) (*Set, error) {
+// runs, with a [*ReadError] when the file does, and with the context. A reader that
+// knows its holes (NextData, see physmem.DataFinder) need not read them.
+func Read(ctx context.Context, r io.ReaderAt, off int64, n, maxRuns uint64) (*Set, error) {
 	const batch = 64 * chunkPages / 8
 	s := new(Set)
 	size := n/8 + (n%8+7)/8
 	buf := make([]byte, min((size+7)&^7, batch))
 	runs, last := uint64(0), false
 	for done := uint64(0); done < size; {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if hole := holeAt(r, off+int64(done), size-done); hole > 0 { //nolint:gosec // less than the caller's file
+			for ; hole > 0; hole -= chunkPages / 8 {
+				s.push(nil)
+				done += chunkPages / 8
+			}
+			last = false
+			continue
+		}
 		part := min(size-done, batch)
 		at := off + int64(done) //nolint:gosec // less than the caller's file
 		if err := binio.ReadFull(r, buf[:part], at); err != nil {
@@ -68,6 +81,17 @@ func Read(r io.ReaderAt, off int64, n, maxRuns uint64) (*Set, error) {
 		}
 	}
 	return s, nil
+}
+
+// holeAt returns how many bytes from an offset on, of size, lie in a hole of the file:
+// those of whole chunks.
+func holeAt(r io.ReaderAt, off int64, size uint64) uint64 {
+	f, ok := r.(interface{ NextData(off int64) int64 })
+	if !ok {
+		return 0
+	}
+	const chunkBytes = chunkPages / 8
+	return min(binio.Uint64(f.NextData(off)-off), size) / chunkBytes * chunkBytes
 }
 
 // push appends a chunk.
@@ -173,6 +197,21 @@ func (s *Set) RunCount() uint64 {
 		n += more
 	}
 	return n
+}
+
+// First returns the n lowest members, or all. It takes no look at each of them.
+func (s *Set) First(n uint64) *Set {
+	out := new(Set)
+	for _, c := range s.chunks {
+		if out.count == n {
+			break
+		}
+		if left := n - out.count; c != nil && uint64(c.count) > left { //nolint:gosec // not negative
+			c = c.first(int(left)) //nolint:gosec // less than chunkPages
+		}
+		out.push(c)
+	}
+	return out
 }
 
 // Filter returns the set of those members that keep wants; it is asked for all

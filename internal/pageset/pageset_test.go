@@ -2,6 +2,9 @@ package pageset
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -96,7 +99,7 @@ func TestPageSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := Read(bytes.NewReader(n.bitmap()), 0, uint64(len(n)), math.MaxUint64)
+			s, err := Read(t.Context(), bytes.NewReader(n.bitmap()), 0, uint64(len(n)), math.MaxUint64)
 			require.NoError(t, err)
 			n.check(t, s)
 			odd := make(naiveSet, len(n))
@@ -132,10 +135,10 @@ func TestPageSet(t *testing.T) {
 // TestPageSetTail: bits behind the end of a bitmap are nobody's.
 func TestPageSetTail(t *testing.T) {
 	t.Parallel()
-	s, err := Read(bytes.NewReader([]byte{0xff, 0xff, 0xff}), 1, 11, 1)
+	s, err := Read(t.Context(), bytes.NewReader([]byte{0xff, 0xff, 0xff}), 1, 11, 1)
 	require.NoError(t, err)
 	assert.EqualValues(t, 11, s.Count())
-	_, err = Read(bytes.NewReader([]byte{0xff}), 0, 9, 1)
+	_, err = Read(t.Context(), bytes.NewReader([]byte{0xff}), 0, 9, 1)
 	var re *ReadError
 	require.ErrorAs(t, err, &re)
 }
@@ -157,7 +160,7 @@ func TestPageSetMemory(t *testing.T) {
 			var s *Set
 			took := allocated(func() {
 				var err error
-				s, err = Read(tt.bitmap, 0, bits, 1<<24)
+				s, err = Read(t.Context(), tt.bitmap, 0, bits, 1<<24)
 				require.NoError(t, err)
 			})
 			assert.Equal(t, tt.count, s.Count())
@@ -166,7 +169,7 @@ func TestPageSetMemory(t *testing.T) {
 	}
 	t.Run("too many runs", func(t *testing.T) {
 		took := allocated(func() {
-			_, err := Read(pattern{fill: 0x55, every: 1}, 0, bits, 1<<20)
+			_, err := Read(t.Context(), pattern{fill: 0x55, every: 1}, 0, bits, 1<<20)
 			require.ErrorIs(t, err, ErrTooManyRuns)
 		})
 		assert.Less(t, took, uint64(4<<20))
@@ -303,10 +306,72 @@ func BenchmarkRead(b *testing.B) {
 			b.SetBytes(bits / 8)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Read(bytes.NewReader(bitmap), 0, bits, bits); err != nil {
+				if _, err := Read(b.Context(), bytes.NewReader(bitmap), 0, bits, bits); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
+}
+
+// TestFirst: the lowest members, without a look at each.
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	s := new(Set)
+	s.AddRun(3, 10)
+	s.AddRun(1<<15-2, 1<<15+5)
+	s.AddRun(1<<20, 1<<24)
+	for _, n := range []uint64{0, 1, 6, 7, 8, 9, 13, 14, 15, 1 << 23, s.Count(), s.Count() + 1} {
+		got := s.First(n)
+		assert.Equal(t, min(n, s.Count()), got.Count())
+		left := n
+		want := new(Set)
+		for first, behind := range s.Runs() {
+			take := min(left, behind-first)
+			want.AddRun(first, first+take)
+			left -= take
+		}
+		assert.Equal(t, maps.Collect(want.Runs()), maps.Collect(got.Runs()), n)
+	}
+}
+
+// hollow is a bitmap of set bits with a hole that must not be read.
+type hollow struct{ from, to int64 }
+
+func (h hollow) NextData(off int64) int64 {
+	if off >= h.from && off < h.to {
+		return h.to
+	}
+	return off
+}
+
+func (h hollow) ReadAt(p []byte, off int64) (int, error) {
+	for i := range p {
+		p[i] = 0xff
+		if at := off + int64(i); at >= h.from && at < h.to {
+			p[i] = 0
+		}
+	}
+	if off >= h.from && off+int64(len(p)) <= h.to && len(p) >= 1<<16 {
+		return 0, errors.New("the hole is read")
+	}
+	return len(p), nil
+}
+
+// TestHole: holes of the file are not read, and what lies at their ends is.
+func TestHole(t *testing.T) {
+	t.Parallel()
+	const from, size = 1<<18 + 5, 1 << 30
+	s, err := Read(t.Context(), hollow{from, from + size}, 0, (from+size+5000)*8, 1<<10)
+	require.NoError(t, err)
+	assert.EqualValues(t, (from+5000)*8, s.Count())
+	assert.EqualValues(t, 2, s.RunCount())
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Read(ctx, hollow{}, 0, 1<<30, 1<<10)
+	require.ErrorIs(t, err, context.Canceled)
 }

@@ -2,16 +2,14 @@ package kdump
 
 import (
 	"bytes"
-	"cmp"
+	"container/heap"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
-	"windmp/physmem/extents"
 )
 
 // makedumpfile's flattened format (makedumpfile.h, makedumpfile_header and
@@ -132,22 +130,66 @@ func (f *flattened) arrange() {
 	}
 }
 
-// paint makes the records disjoint.
+// paint makes the sorted records disjoint. It sweeps over the offsets with the
+// records that may cover the current one in a heap, and frees the old list as it
+// goes: a file of nothing but records must not cost a multiple of their table.
 func (f *flattened) paint() {
-	records := make([]flatRecord, f.list.n)
-	for i := range records {
-		records[i] = f.list.at(i)
+	var (
+		out    recordList
+		active byLast
+		at     uint64
+	)
+	old := f.list
+	for i := 0; i < old.n || len(active) > 0; {
+		for len(active) > 0 && active[0].end() <= at {
+			heap.Pop(&active)
+		}
+		if len(active) == 0 && i < old.n {
+			at = max(at, old.at(i).to)
+		}
+		for ; i < old.n && old.at(i).to <= at; i++ {
+			if r := old.at(i); r.end() > at {
+				heap.Push(&active, r)
+			}
+			if i%recordChunk == recordChunk-1 {
+				old.chunks[i/recordChunk] = nil
+			}
+		}
+		if len(active) == 0 {
+			continue
+		}
+		// The winner stays until it ends, or a record begins that may beat it.
+		r := active[0]
+		end := r.end()
+		if i < old.n {
+			end = min(end, old.at(i).to)
+		}
+		if end > at {
+			out.extend(flatRecord{to: at, size: end - at, from: r.from + int64(at-r.to)}) //nolint:gosec // inside the record
+		}
+		at = end
 	}
-	slices.SortFunc(records, func(a, b flatRecord) int { return cmp.Compare(b.from, a.from) })
-	pieces := make([]extents.Piece, len(records))
-	for i, x := range records { // the last of the file is the first here
-		pieces[i] = extents.Piece{Order: i, Extent: physmem.Extent{Range: physmem.Range{Start: x.to, Size: x.size}, Offset: x.from}}
+	f.list = out
+}
+
+// byLast is a heap of records, the last one of the file on top.
+type byLast []flatRecord
+
+func (h byLast) Len() int           { return len(h) }
+func (h byLast) Less(i, j int) bool { return h[i].from > h[j].from }
+func (h byLast) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+func (h *byLast) Push(x any) {
+	if r, ok := x.(flatRecord); ok {
+		*h = append(*h, r)
 	}
-	f.list = recordList{}
-	list, _ := extents.Resolve(pieces)
-	for _, e := range list {
-		f.list.push(flatRecord{to: e.Start, size: e.Size, from: e.Offset})
-	}
+}
+
+func (h *byLast) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
 }
 
 // ReadAt reads the file that is described. What no record writes is zeros, as

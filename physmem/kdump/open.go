@@ -40,7 +40,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 			Hint: physmem.HintIncomplete,
 		}
 	}
-	set, err := bitmap.Read(f.r, int64(bitmapAt), pages, bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
+	set, err := bitmap.Read(f.ctx, f.r, int64(bitmapAt), pages, bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +152,8 @@ func (m *kdumpMemory) dropMissing() error {
 		failed error
 		dataAt = m.dataAt()
 	)
-	m.present = bitmap.Of(m.described.Filter(func(_, rank uint64) bool {
-		if failed != nil || rank >= have {
+	m.present = bitmap.Of(m.described.First(have).Filter(func(_, rank uint64) bool {
+		if failed != nil {
 			return false
 		}
 		if _, err := io.ReadFull(r, b[:]); err != nil {

@@ -66,6 +66,18 @@ func (l *recordList) pushOne(r flatRecord) {
 	l.n++
 }
 
+// extend appends a record, joined to the last one if it continues it.
+func (l *recordList) extend(r flatRecord) {
+	if l.n > 0 {
+		last := l.at(l.n - 1)
+		if last.end() == r.to && last.from+int64(last.size) == r.from && last.size+r.size <= maxPacked { //nolint:gosec // below maxFlatOffset
+			l.packed(l.n - 1).size = low32(last.size + r.size)
+			return
+		}
+	}
+	l.push(r)
+}
+
 func (l *recordList) packed(i int) *packedRecord { return &l.chunks[i/recordChunk][i%recordChunk] }
 
 // at returns the i-th record.

@@ -83,7 +83,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 		}
 	}
 	at := int64(l.BitmapAt)
-	present, err := bitmap.Read(f.r, at, l.Bits, bitmap.Place{Format: physmem.FormatDMP, Offset: at})
+	present, err := bitmap.Read(f.ctx, f.r, at, l.Bits, bitmap.Place{Format: physmem.FormatDMP, Offset: at})
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 	c.Description += ", " + binio.Plural(present.Count(), "page")
 	f.checkEnd(l.FirstPage + present.Count()*physmem.PageSize)
 	if have < present.Count() {
-		present = bitmap.Of(present.Filter(func(_, rank uint64) bool { return rank < have }))
+		present = bitmap.Of(present.First(have))
 	}
 	c.Memory = newPageFile(f.r, first, present)
 	return nil

@@ -16,6 +16,7 @@ import (
 
 // dmpFile is a Windows crash dump while it is opened.
 type dmpFile struct {
+	ctx  context.Context // of opening
 	r    io.ReaderAt
 	size uint64
 	odd  physmem.Oddities
@@ -52,8 +53,8 @@ func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatDMP, 
 
 // open opens a Windows crash dump: the header says by DumpType how the pages
 // are laid out. The machine type is the caller's to judge.
-func open(_ context.Context, src physmem.Source) (*physmem.Container, error) {
-	f := &dmpFile{r: src, size: binio.Uint64(src.Size())}
+func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+	f := &dmpFile{ctx: ctx, r: src, size: binio.Uint64(src.Size())}
 	if err := f.readHeader(); err != nil {
 		return nil, err
 	}

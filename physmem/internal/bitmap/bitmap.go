@@ -2,6 +2,7 @@
 package bitmap
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,9 +38,10 @@ type Place struct {
 	Offset int64
 }
 
-// Read reads a bitmap of n bits at offset off of r, where it must lie.
-func Read(r io.ReaderAt, off int64, n uint64, at Place) (*Pages, error) {
-	s, err := pageset.Read(r, off, n, MaxRuns)
+// Read reads a bitmap of n bits at offset off of r, where it must lie. The error is a
+// *physmem.ReadError, a *physmem.FormatError of too many runs, or the context's.
+func Read(ctx context.Context, r io.ReaderAt, off int64, n uint64, at Place) (*Pages, error) {
+	s, err := pageset.Read(ctx, r, off, n, MaxRuns)
 	var failed *pageset.ReadError
 	switch {
 	case errors.Is(err, pageset.ErrTooManyRuns):

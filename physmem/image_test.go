@@ -1,0 +1,72 @@
+package physmem_test
+
+import (
+	"io"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// broken is a file that cannot be read from an offset on.
+type broken struct {
+	from int64
+}
+
+func (b broken) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > b.from {
+		return 0, syscall.EIO
+	}
+	return len(p), nil
+}
+
+// TestFailureIsTheFiles: what one view could not read is known to all views of the
+// file, in both directions.
+func TestFailureIsTheFiles(t *testing.T) {
+	t.Parallel()
+	views := func() (m, view *physmem.Image) {
+		src := physmem.NewSource("", broken{from: 0x8000}, 0x10000)
+		m, err := open.Source(t.Context(), src, open.Options{Format: physmem.FormatRaw})
+		require.NoError(t, err)
+		view, err = m.WithHoles([]physmem.Range{{Start: 0x2000, Size: 0x1000}})
+		require.NoError(t, err)
+		require.NoError(t, m.ReadFailure())
+		return m, view
+	}
+	read := func(m *physmem.Image) {
+		_, err := m.ReadAt(make([]byte, 1), 0xf000)
+		require.ErrorIs(t, err, syscall.EIO)
+	}
+	m, view := views()
+	read(view)
+	require.ErrorIs(t, m.ReadFailure(), syscall.EIO)
+	m, view = views()
+	read(m)
+	require.ErrorIs(t, view.ReadFailure(), syscall.EIO)
+	third, err := view.WithHoles(nil)
+	require.NoError(t, err)
+	require.ErrorIs(t, third.ReadFailure(), syscall.EIO)
+	assert.Equal(t, []physmem.Range{{Size: 0x10000}}, m.Ranges(), "a view changes nothing")
+	require.NoError(t, view.Close(), "closes nothing")
+}
+
+// sixteenZeros is a file that knows its holes: all of it.
+type sixteenZeros struct{}
+
+func (sixteenZeros) ReadAt(p []byte, _ int64) (int, error) { clear(p); return len(p), nil }
+func (sixteenZeros) NextData(int64) int64                  { return 16 }
+
+// TestNewSource: a source keeps what its reader knows of holes.
+func TestNewSource(t *testing.T) {
+	t.Parallel()
+	s := physmem.NewSource("name", sixteenZeros{}, 16)
+	assert.Equal(t, "name", s.Name())
+	assert.Equal(t, int64(16), s.Size())
+	assert.Equal(t, int64(16), physmem.NextData(s, 3))
+	assert.Equal(t, int64(20), physmem.NextData(s, 20), "never back")
+	assert.Equal(t, int64(3), physmem.NextData(struct{ io.ReaderAt }{s}, 3), "what does not know its holes")
+}
