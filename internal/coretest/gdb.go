@@ -17,16 +17,18 @@ func GDBScript(tb testing.TB, m *physmem.Image, guest []byte) []byte {
 		notes = gdbNote("VMCOREINFO", guest)
 	}
 	notes = append(notes, gdbNote("NONE", []byte("EMPTY"))...)
-	c := elfCore{identVersion: 1, vaddr: true, notes: notes, loads: loads(tb, m)}
-	return c.build()
+	c := core(tb, m, notes)
+	for i := range c.Loads {
+		c.Loads[i].VA = c.Loads[i].PA
+	}
+	return c.Build()
 }
 
 // GDBScriptOld is GDBScript as of QEMU 1.5 to 2.5: p_vaddr 0, and never the
 // guest's note.
 func GDBScriptOld(tb testing.TB, m *physmem.Image) []byte {
 	tb.Helper()
-	c := elfCore{identVersion: 1, notes: gdbNote("NONE", []byte("EMPTY")), loads: loads(tb, m)}
-	return c.build()
+	return core(tb, m, gdbNote("NONE", []byte("EMPTY"))).Build()
 }
 
 func gdbNote(name string, desc []byte) []byte {

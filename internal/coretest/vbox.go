@@ -1,8 +1,10 @@
 package coretest
 
 import (
+	"debug/elf"
 	"testing"
 
+	"windmp/internal/elfbuild"
 	"windmp/physmem"
 )
 
@@ -15,17 +17,20 @@ import (
 // VMM/VMMR3/DBGFCoreWrite.cpp.
 func VirtualBox(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, format uint32) []byte {
 	tb.Helper()
-	core := make([]byte, 24)
+	desc := make([]byte, 24)
 	for i, v := range []uint32{0xc01ac0de, format, 24, 0x0700000e, 161095, uint32(len(cpus))} { //nolint:gosec // a few
-		le.PutUint32(core[4*i:], v)
+		le.PutUint32(desc[4*i:], v)
 	}
-	notes := vboxNote("VBCORE", 0xb00, core)
+	notes := vboxNote("VBCORE", 0xb00, desc)
 	for i := range cpus {
 		notes = append(notes, vboxNote("VBCPU", 0xb01, vboxCPU(&cpus[i], format))...)
 	}
-	c := elfCore{flags: 4, notes: notes, loads: loads(tb, m)} // PF_R
-	c.loads = append(c.loads, elfLoad{paddr: 0xe0000000, size: 0x1000000})
-	return c.build()
+	c := core(tb, m, notes)
+	c.Flags = uint32(elf.PF_R)
+	end := c.Loads[len(c.Loads)-1]
+	c.Loads = append(c.Loads, elfbuild.Load{PA: 0xe0000000, At: end.At + end.FileSize, MemSize: 0x1000000})
+	c.Mutate = func(h *elf.Header64) { h.Ident[elf.EI_VERSION] = 0 }
+	return c.Build()
 }
 
 // vboxNote pads name and payload to 8 and does not count the name's NUL.

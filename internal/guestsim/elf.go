@@ -1,84 +1,35 @@
 package guestsim
 
 import (
-	"bytes"
 	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"slices"
+
+	"windmp/internal/elfbuild"
 )
 
-// load is a PT_LOAD to be: memory bytes [PA, PA+FileSize) of the file.
-type load struct {
-	VA, PA, FileSize, MemSize uint64
-}
-
-// ELF wraps the guest as QEMU's dump-guest-memory does (measured with 7.2):
-// Ehdr, two section headers, program headers from 0xc0, notes, memory right
-// behind them and so not page aligned, .shstrtab last.
+// ELF wraps the guest as QEMU's dump-guest-memory does (measured with 7.2).
 func (g *Guest) ELF() []byte {
-	const shoff, phoff, phentsize = 0x40, 0xc0, 56
 	f := g.Options.File
-	notes := g.notes()
 	held := g.held()
-	loads := identity(held)
+	c := elfbuild.Core{
+		Notes: [][]byte{g.notes()}, Loads: identity(held),
+		QEMU: true, NotesLast: f.NotesLast, XNum: f.PNXNUM,
+	}
 	if f.Paging {
-		loads = g.mappedLoads()
+		c.Loads = g.mappedLoads()
 	}
-	strtab := []byte("\x00.shstrtab\x00")
-
-	var memSize uint64
+	for i := range c.Loads {
+		c.Loads[i].At = fileOffset(held, c.Loads[i].PA)
+	}
 	for _, r := range held {
-		memSize += r.Size
+		c.Memory = append(c.Memory, g.ReadPhys(r.Start, int(r.Size)))
 	}
-	noteOff := phoff + phentsize*(1+uint64(len(loads)))
-	memOff := noteOff + uint64(len(notes))
-	if f.NotesLast {
-		memOff, noteOff = noteOff, noteOff+memSize
-	}
-	strOff := max(memOff+memSize, noteOff+uint64(len(notes)))
-
-	hdr := elf.Header64{
-		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: 1,
-		Phoff: phoff, Shoff: shoff, Ehsize: 8, Phentsize: phentsize,
-		Phnum: uint16(1 + len(loads)), Shentsize: 64, Shnum: 2, Shstrndx: 1,
-	}
-	copy(hdr.Ident[:], "\x7fELF\x02\x01\x01")
 	if f.EhdrSize != 0 {
-		hdr.Ehsize = f.EhdrSize
+		c.Mutate = func(h *elf.Header64) { h.Ehsize = f.EhdrSize }
 	}
-	var null elf.Section64
-	if f.PNXNUM {
-		null.Info, hdr.Phnum = uint32(hdr.Phnum), 0xffff
-	}
-	var b bytes.Buffer
-	b.Grow(int(strOff) + len(strtab))
-	put := func(v any) {
-		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-			panic(err)
-		}
-	}
-	put(hdr)
-	put(null)
-	put(elf.Section64{Name: 1, Type: uint32(elf.SHT_STRTAB), Off: strOff, Size: uint64(len(strtab))})
-	put(elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))})
-	for _, l := range loads {
-		put(elf.Prog64{
-			Type: uint32(elf.PT_LOAD), Off: memOff + fileOffset(held, l.PA),
-			Vaddr: l.VA, Paddr: l.PA, Filesz: l.FileSize, Memsz: l.MemSize,
-		})
-	}
-	if !f.NotesLast {
-		b.Write(notes)
-	}
-	for _, r := range held {
-		b.Write(g.ReadPhys(r.Start, int(r.Size)))
-	}
-	if f.NotesLast {
-		b.Write(notes)
-	}
-	b.Write(strtab)
-	return b.Bytes()
+	return c.Build()
 }
 
 // held is the memory that the file holds: RAM, cut to the filter.
@@ -98,10 +49,10 @@ func (g *Guest) held() []Range {
 }
 
 // identity is QEMU's list with paging off.
-func identity(held []Range) []load {
-	out := make([]load, 0, len(held))
+func identity(held []Range) []elfbuild.Load {
+	out := make([]elfbuild.Load, 0, len(held))
 	for _, r := range held {
-		out = append(out, load{r.Start, r.Start, r.Size, r.Size})
+		out = append(out, elfbuild.Load{VA: r.Start, PA: r.Start, FileSize: r.Size, MemSize: r.Size})
 	}
 	return out
 }
@@ -109,7 +60,7 @@ func identity(held []Range) []load {
 // mappedLoads is QEMU's list with paging on: the mappings of the vCPUs' current
 // CR3, neighbours joined, cut where their RAM block ends. Leaf entries with
 // Windows' software bits set look like I/O to QEMU and are left out.
-func (g *Guest) mappedLoads() []load {
+func (g *Guest) mappedLoads() []elfbuild.Load {
 	t := g.tables
 	if g.Options.Shadow {
 		t = g.shadow
@@ -128,14 +79,17 @@ func (g *Guest) mappedLoads() []load {
 		joined = append(joined, m)
 	}
 	slices.SortStableFunc(joined, func(a, b mapping) int { return cmp.Compare(a.PA, b.PA) })
-	var out []load
+	var out []elfbuild.Load
 	for _, m := range joined {
 		for _, r := range g.held() {
 			start := max(m.PA, r.Start)
 			if start >= min(m.PA+m.Size, r.End()) || !r.contains(m.PA) && g.Options.File.Length == 0 {
 				continue
 			}
-			out = append(out, load{m.VA + start - m.PA, start, min(m.PA+m.Size, r.End()) - start, m.Size - (start - m.PA)})
+			out = append(out, elfbuild.Load{
+				VA: m.VA + start - m.PA, PA: start,
+				FileSize: min(m.PA+m.Size, r.End()) - start, MemSize: m.Size - (start - m.PA),
+			})
 		}
 	}
 	return out

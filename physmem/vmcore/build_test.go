@@ -1,12 +1,12 @@
 package vmcore_test
 
 import (
-	"bytes"
 	"debug/elf"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/elfbuild"
 	"windmp/physmem"
 	"windmp/physmem/internal/fixture"
 	"windmp/physmem/physmemtest"
@@ -35,7 +35,6 @@ type builder struct {
 }
 
 const (
-	shoff    = 0x40
 	phoff    = 0xc0
 	shstrtab = "\x00.shstrtab\x00"
 )
@@ -51,77 +50,32 @@ func (b *builder) noteBytes() (all []byte, first int) {
 	return all, first
 }
 
-// memoryOffset returns the file offset of the memory.
-func (b *builder) memoryOffset() uint64 {
-	notes, _ := b.noteBytes()
-	n := uint64(phoff + 56*b.phnum())
-	if !b.notesLast {
-		n += uint64(len(notes))
+// core is what the file is laid out of.
+func (b *builder) core() *elfbuild.Core {
+	notes, first := b.noteBytes()
+	c := &elfbuild.Core{
+		Notes: [][]byte{notes}, Memory: [][]byte{b.memory}, MemorySize: b.memorySize,
+		QEMU: true, NotesLast: b.notesLast, XNum: b.xnum, Mutate: b.mutate,
 	}
-	return n
+	if b.twoNotes {
+		c.Notes = [][]byte{notes[:first], notes[first:]}
+	}
+	for _, l := range b.loads {
+		c.Loads = append(c.Loads, elfbuild.Load{VA: l.vaddr, PA: l.paddr, At: l.off, FileSize: l.filesz, MemSize: l.memsz})
+	}
+	return c
 }
 
+// memoryOffset returns the file offset of the memory.
+func (b *builder) memoryOffset() uint64 { return b.core().MemoryOffset() }
+
 func (b *builder) phnum() int {
-	if b.twoNotes {
-		return len(b.loads) + 2
-	}
-	return len(b.loads) + 1
+	c := b.core()
+	return len(c.Notes) + len(c.Loads)
 }
 
 // build returns the file.
-func (b *builder) build() []byte {
-	notes, first := b.noteBytes()
-	memAt := b.memoryOffset()
-	notesAt := uint64(phoff + 56*b.phnum())
-	strAt := memAt + max(uint64(len(b.memory)), b.memorySize)
-	if b.notesLast {
-		notesAt = strAt
-		strAt += uint64(len(notes))
-	}
-	h := elf.Header64{
-		Type: uint16(elf.ET_CORE), Machine: uint16(elf.EM_X86_64), Version: 1,
-		Phoff: phoff, Shoff: shoff, Ehsize: 8, Phentsize: 56, Phnum: uint16(b.phnum()),
-		Shentsize: 64, Shnum: 2, Shstrndx: 1,
-	}
-	copy(h.Ident[:], elf.ELFMAG)
-	h.Ident[elf.EI_CLASS], h.Ident[elf.EI_DATA], h.Ident[elf.EI_VERSION] = 2, 1, 1
-	var section0 elf.Section64
-	if b.xnum || b.phnum() >= 0xffff {
-		h.Phnum = 0xffff
-		section0.Info = uint32(b.phnum())
-	}
-	if b.mutate != nil {
-		b.mutate(&h)
-	}
-	var out bytes.Buffer
-	out.Write(fixture.Encode(h))
-	out.Write(fixture.Encode(section0))
-	out.Write(fixture.Encode(elf.Section64{Name: 1, Type: uint32(elf.SHT_STRTAB), Off: strAt, Size: uint64(len(shstrtab))}))
-	split := uint64(len(notes))
-	if b.twoNotes {
-		split = uint64(first)
-	}
-	pt := elf.Prog64{Type: uint32(elf.PT_NOTE), Off: notesAt, Filesz: split, Memsz: split}
-	out.Write(fixture.Encode(pt))
-	for _, l := range b.loads {
-		out.Write(fixture.Encode(elf.Prog64{
-			Type: uint32(elf.PT_LOAD), Off: memAt + l.off, Vaddr: l.vaddr, Paddr: l.paddr, Filesz: l.filesz, Memsz: l.memsz,
-		}))
-	}
-	if b.twoNotes {
-		pt.Off, pt.Filesz, pt.Memsz = notesAt+split, uint64(len(notes))-split, uint64(len(notes))-split
-		out.Write(fixture.Encode(pt))
-	}
-	parts := [][]byte{notes, b.memory}
-	if b.notesLast {
-		parts = [][]byte{b.memory, notes}
-	}
-	for _, p := range parts {
-		out.Write(p)
-	}
-	out.WriteString(shstrtab)
-	return out.Bytes()
-}
+func (b *builder) build() []byte { return b.core().Build() }
 
 // open opens the built file.
 func (b *builder) open(tb testing.TB) *physmem.Image {
