@@ -1,8 +1,6 @@
 package kdbg
 
 import (
-	"windmp/kdbg/peimage"
-
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 

@@ -1,8 +1,6 @@
 package kdbg
 
 import (
-	"windmp/kdbg/peimage"
-
 	"context"
 	"math/bits"
 	"testing"
@@ -11,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 

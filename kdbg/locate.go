@@ -160,11 +160,11 @@ func (l *locator) window(buf []byte, at uint64) ([]Candidate, error) {
 		readable += got
 		n += got
 		if n < next { // the stretch ends in this page
-			found = append(found, l.search.in(buf[start:n], at+uint64(start))...) //nolint:gosec // an index
+			found = append(found, l.search.in(buf[start:n], at+uint64(start))...)
 			start, n = next, next
 		}
 	}
-	found = append(found, l.search.in(buf[start:], at+uint64(start))...) //nolint:gosec // an index
+	found = append(found, l.search.in(buf[start:], at+uint64(start))...)
 	return found, fmt.Errorf("searching for the debugger data block from %#x: %#x of %#x bytes are readable: %w", at, readable, len(buf), err)
 }
 

@@ -1,8 +1,6 @@
 package kdbg
 
 import (
-	"windmp/physmem"
-
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 

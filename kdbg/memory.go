@@ -29,15 +29,6 @@ func (m Memory) Pointer(va vtop.VA) (vtop.VA, error) {
 	return vtop.VA(binary.LittleEndian.Uint64(b[:])), nil
 }
 
-// kernelPointer reads a pointer that must be a kernel address; what says whose.
-func (m Memory) kernelPointer(what string, at vtop.VA) (vtop.VA, error) {
-	v, err := m.Pointer(at)
-	if err == nil && !m.IsKernel(v) {
-		err = &PointerError{What: what, At: at, Got: v}
-	}
-	return v, err
-}
-
 // read reads n bytes.
 func (m Memory) read(va vtop.VA, n int) ([]byte, error) {
 	b := make([]byte, n)

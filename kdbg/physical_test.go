@@ -1,14 +1,13 @@
 package kdbg
 
 import (
-	"windmp/physmem"
-
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 

@@ -1,9 +1,6 @@
 package kdbg
 
 import (
-	"windmp/kdbg/peimage"
-	"windmp/physmem"
-
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -12,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/kdbg/peimage"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
