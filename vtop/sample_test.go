@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
 // dump is a full dump as physical memory.
 type dump struct {
-	runs []winhdr.PhysicalMemoryRun64
+	runs []physmem.Run
 	data []byte
 }
 

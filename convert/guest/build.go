@@ -9,7 +9,6 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
 )
 
 // MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
@@ -166,18 +165,18 @@ func (g *Guest) buildRuns() error {
 
 // listedRuns is what *MmPhysicalMemoryBlock lists; when that is not readable, what
 // the file holds, less what is video memory or ROM by its place.
-func (g *Guest) listedRuns() ([]winhdr.PhysicalMemoryRun64, error) {
+func (g *Guest) listedRuns() ([]physmem.Run, error) {
 	list, err := g.Kernel.PhysicalMemory()
 	if err == nil {
-		runs := make([]winhdr.PhysicalMemoryRun64, 0, len(list))
+		runs := make([]physmem.Run, 0, len(list))
 		for _, r := range list {
-			runs = append(runs, winhdr.PhysicalMemoryRun64(r))
+			runs = append(runs, physmem.Run(r))
 		}
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())
 	// What the header can't list.
-	runs = RunTable(PageRuns(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * winhdr.PageSize, Size: 1 << 52}}))
+	runs = RunTable(PageRuns(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}}))
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}
@@ -199,12 +198,12 @@ const (
 )
 
 // guessRuns cuts ranges to whole pages that may be RAM.
-func guessRuns(held []physmem.Range) []winhdr.PhysicalMemoryRun64 {
-	var runs []winhdr.PhysicalMemoryRun64
+func guessRuns(held []physmem.Range) []physmem.Run {
+	var runs []physmem.Run
 	add := func(start, end uint64) {
-		first, behind := (start+winhdr.PageSize-1)/winhdr.PageSize, end/winhdr.PageSize
+		first, behind := (start+physmem.PageSize-1)/physmem.PageSize, end/physmem.PageSize
 		if first < behind {
-			runs = append(runs, winhdr.PhysicalMemoryRun64{BasePage: first, PageCount: behind - first})
+			runs = append(runs, physmem.Run{BasePage: first, PageCount: behind - first})
 		}
 	}
 	for _, r := range held {

@@ -2,7 +2,6 @@ package guest
 
 import (
 	"windmp/physmem"
-	"windmp/winhdr"
 )
 
 // leastHole is the least stretch of the source, in bytes, of which it is asked
@@ -22,8 +21,8 @@ func DataRanges(im *physmem.Image) []physmem.Range {
 				at = min(at+LeastHole, r.End())
 				continue
 			}
-			out = appendRange(out, start, min(at+winhdr.PageSize, r.End()))
-			start = next&^(winhdr.PageSize-1) - winhdr.PageSize
+			out = appendRange(out, start, min(at+physmem.PageSize, r.End()))
+			start = next&^(physmem.PageSize-1) - physmem.PageSize
 			at = next
 			if next == r.End() {
 				start = next

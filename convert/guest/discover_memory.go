@@ -10,8 +10,8 @@ import (
 	"windmp/convert/stage"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
+	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
 )
 
 // maxImagePage is the largest page, in bytes, in which the kernel's image may begin
@@ -141,7 +141,7 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 	looked := 0
 	mem.Space.Mapped(mem.Layout.FirstImage, mem.Layout.LastImage, maxEntries, func(m vtop.Mapping) bool {
 		// A kernel may begin anywhere in the large pages that map it.
-		for off := uint64(0); off < min(m.PageSize, maxImagePage) && found == nil; off += winhdr.PageSize {
+		for off := uint64(0); off < min(m.PageSize, maxImagePage) && found == nil; off += physmem.PageSize {
 			if looked++; looked > maxEntries {
 				return false
 			}

@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -49,14 +50,14 @@ func ListsPages(t winhdr.DumpType, field string) bool {
 }
 
 // dumpRuns is the memory that the dump holds, in whole pages.
-func (g *Guest) dumpRuns() []winhdr.PhysicalMemoryRun64 {
+func (g *Guest) dumpRuns() []physmem.Run {
 	if runs, _ := g.Header.Runs(); runs != nil && !ListsPages(g.Header.DumpType, "NumberOfRuns") {
 		return runs
 	}
-	var runs []winhdr.PhysicalMemoryRun64
+	var runs []physmem.Run
 	for _, r := range g.Image.Ranges() {
-		if n := r.Size / winhdr.PageSize; n > 0 {
-			runs = append(runs, winhdr.PhysicalMemoryRun64{BasePage: r.Start / winhdr.PageSize, PageCount: n})
+		if n := r.Size / physmem.PageSize; n > 0 {
+			runs = append(runs, physmem.Run{BasePage: r.Start / physmem.PageSize, PageCount: n})
 		}
 	}
 	return runs

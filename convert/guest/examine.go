@@ -26,7 +26,7 @@ type Guest struct {
 	Header *winhdr.Header
 	// Runs is the header's table of physical memory: pages, ascending, disjoint,
 	// none empty.
-	Runs []winhdr.PhysicalMemoryRun64
+	Runs []physmem.Run
 
 	// Memory is the kernel's, behind page tables that were verified, not only claimed.
 	Memory kdbg.Memory

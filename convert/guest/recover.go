@@ -5,7 +5,6 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/physmem"
-	"windmp/winhdr"
 )
 
 // recoverMemory gives the image the header's runs as proof of what is RAM, so
@@ -97,6 +96,6 @@ func (g *Guest) extentAbove(pa uint64) (physmem.Extent, bool) {
 }
 
 // runRange is a run in bytes. The run was checked to lie below 2^52.
-func RunRange(r winhdr.PhysicalMemoryRun64) physmem.Range {
-	return physmem.Range{Start: r.BasePage * winhdr.PageSize, Size: r.PageCount * winhdr.PageSize}
+func RunRange(r physmem.Run) physmem.Range {
+	return physmem.Range{Start: r.BasePage * physmem.PageSize, Size: r.PageCount * physmem.PageSize}
 }

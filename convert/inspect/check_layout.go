@@ -99,7 +99,7 @@ func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 	if runs == nil {
 		return 0
 	}
-	end := uint64(h.Size()) + guest.PageCount(runs)*winhdr.PageSize //nolint:gosec // 0x2000 or 0x1000
+	end := uint64(h.Size()) + guest.PageCount(runs)*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
 		c.Addf(finding.IDRequiredSpace, finding.SeverityInfo, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
 			"RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end)
@@ -139,14 +139,14 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.
 	if l.Bits%64 != 0 {
 		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits)
 	}
-	if l.FirstPage%winhdr.PageSize != 0 || l.FirstPage > maxFirstPage {
+	if l.FirstPage%physmem.PageSize != 0 || l.FirstPage > maxFirstPage {
 		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage)
 	}
 	size := uint64(c.size) //nolint:gosec // a file's size
-	if l.FirstPage > size || l.Pages > (1<<52)/winhdr.PageSize {
+	if l.FirstPage > size || l.Pages > (1<<52)/physmem.PageSize {
 		return 0 // the oddity says it
 	}
-	end := l.FirstPage + l.Pages*winhdr.PageSize
+	end := l.FirstPage + l.Pages*physmem.PageSize
 	switch required := h.RequiredDumpSpace; {
 	case required < l.FirstPage:
 		c.Addf(finding.IDRequiredSpace, finding.SeverityFail, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), adviceDumpAgain,

@@ -247,7 +247,7 @@ func memoryMap(g *guest.Guest) MemoryMap {
 		}
 	}
 	for _, r := range g.Runs {
-		m.Listed += r.PageCount * winhdr.PageSize
+		m.Listed += r.PageCount * physmem.PageSize
 		for _, x := range g.Image.Missing(guest.RunRange(r)) {
 			m.Missing += x.Size
 		}

@@ -6,8 +6,8 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/stage"
 	"windmp/internal/pageset"
+	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
 )
 
 // selectKernel chooses the pages of a kernel dump: what the kernel's half of the
@@ -93,18 +93,18 @@ func newCollector(pages *pageset.Subset, mode *vtop.Mode) *collector {
 	return c
 }
 
-func (c *collector) addPage(pa vtop.PA) { c.pages.Add(uint64(pa) / winhdr.PageSize) }
+func (c *collector) addPage(pa vtop.PA) { c.pages.Add(uint64(pa) / physmem.PageSize) }
 
 // Table implements vtop.Visitor. A table outside the dump's memory is no table.
 func (c *collector) Table(pa vtop.PA, level int) bool {
 	c.addPage(pa)
-	return c.visited[level].Add(uint64(pa) / winhdr.PageSize)
+	return c.visited[level].Add(uint64(pa) / physmem.PageSize)
 }
 
 // Page implements vtop.Visitor.
 func (c *collector) Page(pa vtop.PA, size uint64) {
-	first := uint64(pa) / winhdr.PageSize
-	c.pages.AddRun(first, first+size/winhdr.PageSize)
+	first := uint64(pa) / physmem.PageSize
+	c.pages.AddRun(first, first+size/physmem.PageSize)
 }
 
 // Unreadable implements vtop.Visitor.

@@ -7,6 +7,7 @@ import (
 	"windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/internal/overlay"
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -56,7 +57,7 @@ func (p *Plan) refuseLayout(err error) error {
 		return p.Refuse(finding.Finding{
 			ID: finding.IDBitmapTooLarge,
 			Message: fmt.Sprintf("the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x",
-				limit.Got, limit.Most+1, limit.Got*winhdr.PageSize),
+				limit.Got, limit.Most+1, limit.Got*physmem.PageSize),
 			Advice: "Use --type=full.",
 		}, nil)
 	}

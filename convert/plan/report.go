@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -50,12 +51,12 @@ func describeTimes(r *report.Report, p *Plan) {
 
 func describeMemory(r *report.Report, p *Plan) {
 	m := &report.Memory{Policy: p.missingMode, Missing: p.memory.absent, Recovered: p.Guest.Recovered}
-	m.Listed = guest.PageCount(p.Guest.Runs) * winhdr.PageSize
+	m.Listed = guest.PageCount(p.Guest.Runs) * physmem.PageSize
 	switch p.missingMode {
 	case report.MissingZero:
 		m.Zeroed = p.memory.absent
 	case report.MissingDrop:
-		m.Dropped = p.memory.dropped * winhdr.PageSize
+		m.Dropped = p.memory.dropped * physmem.PageSize
 	case report.MissingFail:
 	}
 	for _, x := range p.memory.missing {

@@ -37,7 +37,7 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Equal(t, g.KDBG, h.KdDebuggerDataBlock)
 	assert.Equal(t, uint32(len(g.Runs())), h.RunTable().Count)
 	assert.Equal(t, winhdr.DumpTypeFull, h.DumpType)
-	assert.Equal(t, uint64(len(g.Header()))+h.RunTable().Pages*winhdr.PageSize, h.RequiredDumpSpace)
+	assert.Equal(t, uint64(len(g.Header()))+h.RunTable().Pages*physmem.PageSize, h.RequiredDumpSpace)
 	assert.Less(t, h.SystemTime, uint64(guestsim.SystemTime))
 	assert.Less(t, h.SystemUpTime, uint64(guestsim.InterruptTime))
 	assert.Equal(t, uint32(1), h.ProductType)
@@ -50,7 +50,7 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Empty(t, problems)
 	require.Len(t, runs, len(g.Runs()))
 	for i, r := range g.Runs() {
-		assert.Equal(t, winhdr.PhysicalMemoryRun64{BasePage: r.Start / winhdr.PageSize, PageCount: r.Size / winhdr.PageSize}, runs[i])
+		assert.Equal(t, physmem.Run{BasePage: r.Start / physmem.PageSize, PageCount: r.Size / physmem.PageSize}, runs[i])
 	}
 	assert.Equal(t, g.Header(), h.Encode())
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -111,7 +112,7 @@ func addRun(core []byte, start, size uint64) error {
 	if runs == nil {
 		return fmt.Errorf("run table: %v", problems)
 	}
-	run := winhdr.PhysicalMemoryRun64{BasePage: start / winhdr.PageSize, PageCount: size / winhdr.PageSize}
+	run := physmem.Run{BasePage: start / physmem.PageSize, PageCount: size / physmem.PageSize}
 	if err := h.SetRuns(append(runs, run)); err != nil {
 		return err
 	}
