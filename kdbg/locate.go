@@ -39,8 +39,6 @@ type Candidate struct {
 	At uint64
 	// Layout is that of the machine whose kernel's it would be.
 	Layout *Layout
-	// Is32 goes when the callers ask Layout.
-	Is32 bool
 	// Encoded says that it is encoded; the fields below are decoded.
 	Encoded bool
 	// Size is the block's, in bytes.
@@ -67,9 +65,6 @@ type Candidate struct {
 // candidates are returned with it. A block whose first 0x140 bytes lie in pages
 // that are not adjacent in the memory searched is not seen.
 func Locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*Layout) ([]Candidate, error) {
-	if len(layouts) == 0 {
-		layouts = []*Layout{X64, X86}
-	}
 	return locate(ctx, mem, ranges, search{layouts: layouts})
 }
 
@@ -255,7 +250,7 @@ func (l *Layout) candidate(b []byte) (Candidate, bool) {
 			return Candidate{}, false
 		}
 	}
-	return Candidate{Layout: l, Is32: l == X86, Size: size, List: vtop.VA(l.pointer(b, 0)), KernBase: base}, true
+	return Candidate{Layout: l, Size: size, List: vtop.VA(l.pointer(b, 0)), KernBase: base}, true
 }
 
 // kernelIn is the kernel address in a qword of a block.

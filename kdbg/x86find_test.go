@@ -142,7 +142,7 @@ func TestLocate32(t *testing.T) {
 	t.Parallel()
 	k := newWhole32()
 	const pa = 0x400000 + kdbg32 - 0x82800000
-	want := Candidate{At: pa, Layout: X86, Is32: true, Size: 0x340, List: nt32 + 0x161b98, KernBase: nt32}
+	want := Candidate{At: pa, Layout: X86, Size: 0x340, List: nt32 + 0x161b98, KernBase: nt32}
 	all := []physmem.Range{{Size: uint64(len(k.mem))}}
 	found, err := Locate(context.Background(), k.mem, all, X64, X86)
 	require.NoError(t, err)

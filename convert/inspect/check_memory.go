@@ -87,16 +87,13 @@ func (d *dumpMemory) readBlock() {
 	where := "VA " + at.String()
 	const consequence = "Debuggers show no registers and no processes without it."
 	b, err := d.mem.ReadUnverified(at)
-	if err == nil && b.Data.Header.OwnerTag == kdbg.OwnerTag {
+	if err == nil {
 		d.block = b
 		return
 	}
 	if _, derr := d.mem.Decode(at, kdbg.Expect{}); derr == nil {
 		d.Addf(finding.IDBlockEncoded, finding.SeverityWarn, where, "Convert the guest's memory again; windmp writes the block decoded.", "KDBG is still encoded: debuggers do not decode it")
 		return
-	}
-	if err == nil {
-		err = &kdbg.TagError{VA: at, Got: b.Data.Header.OwnerTag}
 	}
 	d.Addf(finding.IDBlockUnread, finding.SeverityWarn, where, consequence, "KDBG is not where the header says: %v", err)
 }
