@@ -1,6 +1,10 @@
-// Package physmem opens a file that holds the memory of a virtual machine and
-// gives its guest-physical memory and the state of its processors, whatever
-// the container.
+// Package physmem has the words in which a file that holds the memory of a virtual
+// machine is spoken of, whatever the container: its guest-physical memory and the
+// state of its processors.
+//
+// Package physmem/open opens a file. Each family of formats is a folder of its own
+// with an [Opener]: vmcore, kdump, windump, raw. An opener looks at a [Source] and
+// says [NotMine], or gives a [Container]; the [Image] made of it never changes.
 //
 // # Units and address spaces
 //
@@ -29,14 +33,14 @@
 //	        dump --format kdump-zlib..., makedumpfile;    QEMU dump/dump.h
 //	        flattened or not
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
-//	        if Options name the format                    but for holes that Options name
+//	        if open.Options name the format               but for holes that they name
 //
 // An ELF file must be a little-endian core of an x86-64 machine, or of a 32-bit x86
-// one ([Image.Is32]), for which QEMU takes ELF32 or ELF64. A Windows dump has
+// one ([Image.Machine]), for which QEMU takes ELF32 or ELF64. A Windows dump has
 // no processors here, as their registers are in guest memory, where its header leads
 // ([Image.DumpHeader]). What else is recognised is refused
 // with its name and, where there is one, the way out ([UnsupportedError]). Raw
-// memory has nothing to be recognised by: it has to be asked for ([Options]).
+// memory has nothing to be recognised by: it has to be asked for.
 //
 // # Memory that no program header describes
 //

@@ -59,6 +59,16 @@ type CPU struct {
 
 	// NoteOffset is the file offset of the note that the registers are from.
 	NoteOffset int64
+
+	// Registers are those of a machine that is no x86, in a type that its opener
+	// brings along; nil for x86, whose registers are the fields of this structure.
+	Registers Registers
+}
+
+// Registers are the registers of a machine that this package does not know.
+type Registers interface {
+	// Machine returns the machine that they are of.
+	Machine() Machine
 }
 
 // FXSize is the size of CPU.FX.
