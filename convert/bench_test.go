@@ -29,7 +29,7 @@ func BenchmarkExamine(b *testing.B) {
 	}
 	defer im.Close()
 	for b.Loop() {
-		if _, err := guest.Find(im); err != nil {
+		if _, err := guest.Find(context.Background(), im, guest.Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -42,7 +42,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer im.Close()
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func BenchmarkWrite(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.SetBytes(p.Size)
+	b.SetBytes(p.Size())
 	for b.Loop() {
 		if err := convert.Write(context.Background(), p, io.Discard, write.Options{}); err != nil {
 			b.Fatal(err)
@@ -65,7 +65,7 @@ func BenchmarkWriteFile(b *testing.B) {
 	im, err := open.File(b.Context(), path, open.Options{})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = im.Close() })
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(b, err)
 	out := filepath.Join(b.TempDir(), "out.dmp")
 	for _, workers := range []int{1, 2, 3, 4, 8} {
@@ -74,7 +74,7 @@ func BenchmarkWriteFile(b *testing.B) {
 				opt := convert.Options{Write: write.Options{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
 				p, err := plan.New(g, opt.Plan)
 				require.NoError(b, err)
-				b.SetBytes(p.Size)
+				b.SetBytes(p.Size())
 				for b.Loop() {
 					if _, err := convert.WriteFile(b.Context(), p, out, opt.Write); err != nil {
 						b.Fatal(err)
@@ -114,7 +114,7 @@ func BenchmarkPlanKernel(b *testing.B) {
 	core := newHoleyCore(b, guestsim.Options{CPUs: 2}, 1<<40)
 	im, err := physmemtest.OpenReader(core, core.size, open.Options{})
 	require.NoError(b, err)
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {

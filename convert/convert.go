@@ -50,15 +50,15 @@ func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (
 	}
 	defer func() { err = errors.Join(err, closeInput()) }()
 	r.DescribeImage(im)
-	g, err := guest.FindWith(ctx, im, opt.Guest)
-	r.DescribeImage(g.Image)
-	guest.DescribeGuest(r, g)
+	g, err := guest.Find(ctx, im, opt.Guest)
+	r.DescribeImage(g.Image())
+	guest.Describe(r, g)
 	if err != nil {
 		return err
 	}
 	stage.Enter(opt.Progress, stage.Plan)
 	p, err := plan.New(g, opt.Plan)
-	plan.DescribePlan(r, p)
+	plan.Describe(r, p)
 	if err == nil {
 		err = p.Readable()
 	}

@@ -51,11 +51,11 @@ func Example_find() {
 		return
 	}
 	defer image.Close()
-	guest, err := guest.Find(image)
+	g, err := guest.Find(context.Background(), image, guest.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(guest.Header.MinorVersion, guest.KDBGSource, guest.Modules[0].Name)
+	fmt.Println(g.Header().MinorVersion, g.Origin().KDBG, g.Modules()[0].Name)
 	// Output: 19041 header ntoskrnl.exe
 }

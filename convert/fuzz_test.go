@@ -83,14 +83,14 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	if err != nil {
 		return
 	}
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NotNil(t, g)
 	if err != nil {
 		return
 	}
 	opt := convert.Options{Plan: plan.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}}
 	p, err := plan.New(g, opt.Plan)
-	if err != nil || p.Size > fuzzOutput {
+	if err != nil || p.Size() > fuzzOutput {
 		return
 	}
 	var out bytes.Buffer

@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"encoding/binary"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
+	"windmp/internal/overlay"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
 )
@@ -71,18 +73,18 @@ func newHoleyCore(tb testing.TB, opt guestsim.Options, size uint64) *holeyCore {
 }
 
 // planOf plans the conversion of a core, and an edit of a byte in its hole.
-func planOf(tb testing.TB, c *holeyCore, opt convert.Options) *plan.Plan {
+func planOf(tb testing.TB, c *holeyCore, opt convert.Options) write.Output {
 	tb.Helper()
 	im, err := physmemtest.OpenReader(c, c.size, open.Options{})
 	require.NoError(tb, err)
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(tb, err)
 	p, err := plan.New(g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
 	edit := ranges[len(ranges)-1].Start + 20<<20 + 0x123
-	p.Edits = append(p.Edits, plan.Edit{PA: edit, Bytes: []byte{0xed}, Reason: "a test"})
-	return p
+	edited := overlay.New(p.Memory(), []overlay.Edit{{PA: edit, Bytes: []byte{0xed}}})
+	return write.Output{Layout: p.Layout(), Memory: edited, Held: im}
 }
 
 // TestHolesOfSource: the output is the same whether the source tells its holes or
@@ -94,7 +96,7 @@ func TestHolesOfSource(t *testing.T) {
 	plain := newHoleyCore(t, opt, size)
 	plain.holes = false
 	var want bytes.Buffer
-	require.NoError(t, convert.Write(t.Context(), planOf(t, plain, convert.Options{}), &want, write.Options{}))
+	require.NoError(t, write.Stream(t.Context(), &want, planOf(t, plain, convert.Options{}), write.Options{}))
 	require.Greater(t, plain.read.Load(), int64(size))
 	require.Equal(t, 1, bytes.Count(want.Bytes()[want.Len()-size/2:], []byte{0xed}))
 
@@ -112,7 +114,7 @@ func TestHolesOfSource(t *testing.T) {
 			var last, total int64
 			o.Write.NoSync = true
 			o.Progress = func(p stage.Progress) { last, total = p.Done, p.Total }
-			_, err := convert.WriteFile(t.Context(), p, out, o.Write)
+			_, err := write.File(t.Context(), out, p, o.Write)
 			require.NoError(t, err)
 			got, err := os.ReadFile(out)
 			require.NoError(t, err)
@@ -121,7 +123,7 @@ func TestHolesOfSource(t *testing.T) {
 			assert.Equal(t, total, last, "holes are progress too")
 
 			var stream bytes.Buffer
-			require.NoError(t, convert.Write(t.Context(), p, &stream, o.Write))
+			require.NoError(t, write.Stream(t.Context(), &stream, p, o.Write))
 			assert.True(t, bytes.Equal(want.Bytes(), stream.Bytes()))
 			assert.Less(t, core.read.Load(), int64(16<<20))
 		})
@@ -143,7 +145,7 @@ func TestHolesAreNotSearched(t *testing.T) {
 			}
 			im, err := physmemtest.OpenReader(core, core.size, open.Options{})
 			require.NoError(t, err)
-			_, err = guest.Find(im)
+			_, err = guest.Find(context.Background(), im, guest.Options{})
 			require.Equal(t, name == "found", err == nil, "%v", err)
 			assert.Less(t, core.read.Load(), int64(256<<20), "each byte of data a few times")
 		})

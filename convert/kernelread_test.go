@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"context"
 	"io"
 	"path/filepath"
 	"slices"
@@ -72,7 +73,7 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			file := &readPages{r: core}
 			im, err := physmemtest.OpenReader(file, core.size, open.Options{})
 			require.NoError(t, err)
-			g, err := guest.Find(im)
+			g, err := guest.Find(context.Background(), im, guest.Options{})
 			require.NoError(t, err)
 			p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
 			require.NoError(t, err)

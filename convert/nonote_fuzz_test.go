@@ -68,11 +68,11 @@ func FuzzExamineWithoutNote(f *testing.F) {
 			return
 		}
 		for _, opt := range []guest.Options{{DTB: given}, {KernelBase: given}, {KDBG: given}} {
-			g, err := guest.FindWith(context.Background(), im, opt)
+			g, err := guest.Find(context.Background(), im, opt)
 			require.NotNil(t, g)
 			var refused *finding.RefusedError
 			require.True(t, err == nil || errors.As(err, &refused), "%v", err)
-			require.True(t, err != nil || g.Kernel != nil && g.Header != nil && len(g.Runs) > 0)
+			require.True(t, err != nil || g.Kernel() != nil && g.Header() != nil && len(g.Runs()) > 0)
 		}
 	})
 }
@@ -98,7 +98,7 @@ func BenchmarkExamineWithoutNote(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := guest.Find(im); err != nil {
+				if _, err := guest.Find(context.Background(), im, guest.Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -115,9 +115,9 @@ func TestRawHole(t *testing.T) {
 			im, err := physmemtest.OpenReader(file, file.size(), open.Options{Format: physmem.FormatRaw})
 			require.NoError(t, err)
 			// The root is given so that not all of the file is read.
-			got, err := guest.FindWith(context.Background(), im, guest.Options{DTB: g.DTB})
+			got, err := guest.Find(context.Background(), im, guest.Options{DTB: g.DTB})
 			require.NoError(t, err)
-			assert.Equal(t, tc.want, got.Image.Ranges())
+			assert.Equal(t, tc.want, got.Image().Ranges())
 			assert.Len(t, got.Runs, len(runs))
 			var holes []finding.Finding
 			for _, f := range got.Findings() {

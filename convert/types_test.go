@@ -111,19 +111,19 @@ func assertSameGuest(t *testing.T, full, kernel string) {
 		im, err := open.File(t.Context(), path, open.Options{})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = im.Close() })
-		g, err := guest.Find(im)
+		g, err := guest.Find(context.Background(), im, guest.Options{})
 		require.NoError(t, err)
 		return g
 	}
 	a, b := examine(full), examine(kernel)
-	assert.Equal(t, a.Modules, b.Modules)
-	assert.Equal(t, a.BugCheck, b.BugCheck)
-	assert.Equal(t, a.SharedUserData, b.SharedUserData)
-	require.Len(t, b.Processors, len(a.Processors))
-	for i := range a.Processors {
-		assert.Equal(t, a.Processors[i].Saved, b.Processors[i].Saved)
+	assert.Equal(t, a.Modules(), b.Modules())
+	assert.Equal(t, a.BugCheck(), b.BugCheck())
+	assert.Equal(t, a.SharedUserData(), b.SharedUserData())
+	require.Len(t, b.Processors(), len(a.Processors()))
+	for i := range a.Processors() {
+		assert.Equal(t, a.Processors()[i].Saved, b.Processors()[i].Saved)
 	}
-	assert.Equal(t, a.Kernel.Raw, b.Kernel.Raw)
+	assert.Equal(t, a.Kernel().Raw, b.Kernel().Raw)
 }
 
 // TestKernelOutputKeepsUserPages: a page that only user space maps is left out,

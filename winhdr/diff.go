@@ -3,6 +3,7 @@ package winhdr
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // FieldDiff is a field that two headers have otherwise.
@@ -19,6 +20,12 @@ type FieldDiff struct {
 // String gives field, offset, and both values.
 func (d FieldDiff) String() string {
 	return fmt.Sprintf("%s at 0x%x: %s becomes %s", d.Field, d.Offset, d.From, d.To)
+}
+
+// In tells whether the difference is in the field of that name, or in a part of it.
+func (d FieldDiff) In(field string) bool {
+	rest, ok := strings.CutPrefix(d.Field, field)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Diff lists the fields that b has otherwise than a, in the order of the header,

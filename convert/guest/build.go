@@ -26,7 +26,7 @@ const attributeOffline = 1 << 5
 // in its memory. What the plan sets for every dump, it sets for this one: bug check,
 // times, CONTEXT, exception, size. Fields that stay unset hold 'PAGE', as Windows
 // fills them.
-func (g *Guest) buildHeader() error {
+func (g *finder) buildHeader() error {
 	h := g.machine.Header.New()
 	g.Header = h
 	d := &g.Kernel.Data
@@ -50,7 +50,7 @@ func (g *Guest) buildHeader() error {
 }
 
 // buildFromSharedData takes what KUSER_SHARED_DATA says.
-func (g *Guest) buildFromSharedData() {
+func (g *finder) buildFromSharedData() {
 	h, k := g.Header, g.SharedUserData
 	h.NumberProcessors = g.countFilled()
 	if k == nil {
@@ -69,7 +69,7 @@ func (g *Guest) buildFromSharedData() {
 
 // countFilled is how many entries from the first on of KiProcessorBlock are
 // usable processors that know their own number.
-func (g *Guest) countFilled() uint32 {
+func (g *finder) countFilled() uint32 {
 	list, err := g.Kernel.Processors(g.Header.Format().MaxProcessors)
 	if err != nil {
 		return 1 // the processors' stage says why there are none
@@ -86,7 +86,7 @@ func (g *Guest) countFilled() uint32 {
 
 // buildVersion finds the build: by the version block, else NtBuildLab, else
 // KUSER_SHARED_DATA, which has it since Windows 10.
-func (g *Guest) buildVersion() {
+func (g *finder) buildVersion() {
 	h := g.Header
 	h.MajorVersion, h.MinorVersion = majorFree, 0
 	if v := g.versionBlock(); v != nil {
@@ -107,7 +107,7 @@ func (g *Guest) buildVersion() {
 }
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
-func (g *Guest) versionBlock() *kdbg.Version {
+func (g *finder) versionBlock() *kdbg.Version {
 	list, err := g.Kernel.Processors(min(int(g.Header.NumberProcessors), g.Header.Format().MaxProcessors))
 	if err != nil {
 		return nil
@@ -136,7 +136,7 @@ func labBuild(lab string) uint32 {
 
 // buildRuns lists the guest's memory as Windows itself does, as far as the file
 // holds it: video memory and ROM, which the file holds too, are not in it.
-func (g *Guest) buildRuns() error {
+func (g *finder) buildRuns() error {
 	runs, err := g.listedRuns()
 	if err != nil {
 		return err
@@ -150,8 +150,8 @@ func (g *Guest) buildRuns() error {
 	if len(absent) == 0 {
 		return nil
 	}
-	listed := PageCount(g.Runs)
-	g.Runs = RunTable(PageRuns(g.Runs).Without(absent))
+	listed := g.Runs.Pages()
+	g.Runs = g.Runs.Without(absent)
 	if len(g.Runs) == 0 {
 		return g.Refuse(finding.Finding{
 			ID: finding.IDMissing, Where: finding.RangesText(absent), Message: "the source holds no whole page of the guest's memory",
@@ -159,13 +159,13 @@ func (g *Guest) buildRuns() error {
 		}, nil)
 	}
 	g.Addf(finding.IDMemoryCut, finding.SeverityWarn, finding.RangesText(absent), "Dump the whole guest, without a begin and length, to have it all.",
-		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-PageCount(g.Runs))
+		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-g.Runs.Pages())
 	return nil
 }
 
 // listedRuns is what *MmPhysicalMemoryBlock lists; when that is not readable, what
 // the file holds, less what is video memory or ROM by its place.
-func (g *Guest) listedRuns() ([]physmem.Run, error) {
+func (g *finder) listedRuns() (physmem.Runs, error) {
 	list, err := g.Kernel.PhysicalMemory()
 	if err == nil {
 		runs := make([]physmem.Run, 0, len(list))
@@ -176,7 +176,7 @@ func (g *Guest) listedRuns() ([]physmem.Run, error) {
 	}
 	runs := guessRuns(g.Image.Ranges())
 	// What the header can't list.
-	runs = RunTable(PageRuns(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}}))
+	runs = runs.Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}
@@ -198,8 +198,8 @@ const (
 )
 
 // guessRuns cuts ranges to whole pages that may be RAM.
-func guessRuns(held []physmem.Range) []physmem.Run {
-	var runs []physmem.Run
+func guessRuns(held []physmem.Range) physmem.Runs {
+	var runs physmem.Runs
 	add := func(start, end uint64) {
 		first, behind := (start+physmem.PageSize-1)/physmem.PageSize, end/physmem.PageSize
 		if first < behind {
@@ -221,7 +221,7 @@ func guessRuns(held []physmem.Range) []physmem.Run {
 }
 
 // buildComment names who made the dump, and of what.
-func (g *Guest) buildComment() {
+func (g *finder) buildComment() {
 	const longest = len(g.Header.Comment) - 1
 	text := []byte(fmt.Sprintf("windmp: built offline from %s", g.Image.Describe()))
 	for i, c := range text {
@@ -235,7 +235,7 @@ func (g *Guest) buildComment() {
 
 // findFlag locates the byte that says that KDBG is encoded, so that the plan can
 // clear it: in the dump, the block no longer is.
-func (g *Guest) findFlag() {
+func (g *finder) findFlag() {
 	if !g.Kernel.Encoded {
 		return
 	}

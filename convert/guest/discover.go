@@ -38,7 +38,7 @@ const (
 // discovery is the search for the kernel of a guest that left no header. Each way
 // is believed only when another structure confirms it.
 type discovery struct {
-	g     *Guest
+	g     *finder
 	ctx   context.Context //nolint:containedctx // lives as long as one call
 	opt   *Options
 	cache *pageCache
@@ -64,7 +64,7 @@ type discovery struct {
 
 // discover finds Windows' kernel and its page tables: from what the user says, from
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
-func (g *Guest) discover(ctx context.Context, opt *Options) error {
+func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.joinExtents()
 	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {

@@ -61,7 +61,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.g.Refuse(finding.Finding{
-			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", uint64(d.g.Mode().Root(d.opt.DTB))),
+			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", uint64(d.g.mode().Root(d.opt.DTB))),
 			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
 			Advice:  "Leave it out, or give the CR3 of the System process.",
 		}, why)

@@ -57,7 +57,10 @@ func (d *discovery) firstWithBlock() *machine.Machine {
 
 // modesOf are the paging modes of a machine to try, the likelier first.
 func (d *discovery) modesOf(m *machine.Machine) []*vtop.Mode {
-	list := slices.Clone(m.Likely(d.g.Header, d.g.IsDump(), d.g.Image.CPUs()))
+	list := slices.Clone(m.Likely(d.g.Header, d.g.isDumpFile(), d.g.Image.CPUs()))
+	if m == d.g.machine {
+		list = slices.Clone(d.g.modes())
+	}
 	for _, mode := range m.Modes {
 		if !slices.Contains(list, mode) {
 			list = append(list, mode)

@@ -23,7 +23,7 @@ const undescribed = 1 << 20
 // joinExtents places what lies in the file between two extents of the same RAM
 // block: memory that no PT_LOAD names when the guest was dumped with paging on.
 // Within a block, file offset less address is constant.
-func (g *Guest) joinExtents() {
+func (g *finder) joinExtents() {
 	var between []physmem.Range
 	list := slices.Collect(g.Image.Extents(0))
 	for i := 1; i < len(list); i++ {

@@ -13,7 +13,7 @@ import (
 // readDumpHeader takes the header of a source that is a Windows dump already:
 // the dump's own. What is wrong with it is left as it is and said: such a
 // source is examined as it will be opened.
-func (g *Guest) ReadDumpHeader(raw []byte) error {
+func (g *finder) readDumpHeader(raw []byte) error {
 	h, err := winhdr.Decode(raw, machine.Formats(g.machines)...)
 	if err != nil {
 		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
@@ -50,7 +50,7 @@ func ListsPages(t winhdr.DumpType, field string) bool {
 }
 
 // dumpRuns is the memory that the dump holds, in whole pages.
-func (g *Guest) dumpRuns() []physmem.Run {
+func (g *finder) dumpRuns() []physmem.Run {
 	if runs, _ := g.Header.Runs(); runs != nil && !ListsPages(g.Header.DumpType, "NumberOfRuns") {
 		return runs
 	}
@@ -65,7 +65,7 @@ func (g *Guest) dumpRuns() []physmem.Run {
 
 // mapsKernel tells whether the header's page tables, taken for those of a mode, map
 // something that every guest has.
-func (g *Guest) mapsKernel(mode *vtop.Mode) bool {
+func (g *finder) mapsKernel(mode *vtop.Mode) bool {
 	space := vtop.NewSpace(g.reader(), g.Header.DirectoryTableBase, mode)
 	for _, va := range []vtop.VA{g.machine.Kernel.SharedUserData, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {

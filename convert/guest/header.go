@@ -16,9 +16,9 @@ const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, wi
 // field by field, repairs what can be and refuses what can't. Then it lets the
 // image place memory that only the header proves to be RAM. Without a note the
 // header is built later, once the kernel is found.
-func (g *Guest) ReadHeader() error {
+func (g *finder) readHeader() error {
 	if raw := g.Image.DumpHeader(); raw != nil {
-		return g.ReadDumpHeader(raw)
+		return g.readDumpHeader(raw)
 	}
 	note := g.Image.GuestNote()
 	if note == nil {
@@ -43,7 +43,7 @@ func (g *Guest) ReadHeader() error {
 }
 
 // unsupported refuses a file for what it is, not for being damaged.
-func (g *Guest) unsupported(f finding.Finding) error {
+func (g *finder) unsupported(f finding.Finding) error {
 	e := g.Refuse(f, nil)
 	e.Unsupported = true
 	return e
@@ -55,7 +55,7 @@ func noteOffset(n *physmem.Note, field int) string {
 }
 
 // headerBytes recognises the payload and brings it to exactly the size of a header.
-func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
+func (g *finder) headerBytes(n *physmem.Note) ([]byte, error) {
 	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
 		return nil, g.unsupported(finding.Finding{
 			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
@@ -82,8 +82,8 @@ func (g *Guest) headerBytes(n *physmem.Note) ([]byte, error) {
 }
 
 // takeHeader sets the header, and with it the machine.
-func (g *Guest) takeHeader(h *winhdr.Header) {
-	g.Header = h
+func (g *finder) takeHeader(h *winhdr.Header) {
+	g.Header, g.original = h, h.Clone()
 	if m := machine.ByFormat(h.Format(), g.machines); m != nil {
 		g.machine = m
 	}
@@ -91,7 +91,7 @@ func (g *Guest) takeHeader(h *winhdr.Header) {
 
 // sizeHeader cuts a longer payload and fills a slightly shorter one, as Windows
 // fills what it does not set.
-func (g *Guest) sizeHeader(n *physmem.Note, format *winhdr.Format) ([]byte, error) {
+func (g *finder) sizeHeader(n *physmem.Note, format *winhdr.Format) ([]byte, error) {
 	size := format.Size()
 	if len(n.Desc) == size {
 		return n.Desc, nil
@@ -123,7 +123,7 @@ var settledLater = map[string]bool{
 // repairHeader goes through what winhdr finds wrong. A wrong signature is
 // repaired when the other one is right: the header is only believed once KDBG
 // agrees with it.
-func (g *Guest) repairHeader(n *physmem.Note) error {
+func (g *finder) repairHeader(n *physmem.Note) error {
 	h := g.Header
 	if h.MachineImageType == winhdr.MachineARM64 {
 		return g.unsupported(finding.Finding{

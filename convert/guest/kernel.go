@@ -14,7 +14,7 @@ import (
 
 // findGuest finds the kernel: by the header, or, where there is none or the user
 // knows better, by searching.
-func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
+func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 	if g.Header != nil && !opt.overrides() {
 		if err := g.findKernel(); err != nil {
 			return err
@@ -37,10 +37,10 @@ func (g *Guest) findGuest(ctx context.Context, opt *Options) error {
 }
 
 // settleFound writes what was found by the user's word into the guest's header.
-func (g *Guest) settleFound() {
+func (g *finder) settleFound() {
 	h := g.Header
 	if dtb := uint64(g.Memory.Space.DTB); h.DirectoryTableBase != dtb {
-		g.improve("DirectoryTableBase", finding.Hex(h.DirectoryTableBase), finding.Hex(dtb), "found by the addresses given")
+		g.because("DirectoryTableBase", "found by the addresses given")
 		h.DirectoryTableBase = dtb
 	}
 	h.PsLoadedModuleList, h.PsActiveProcessHead = g.Kernel.Data.PsLoadedModuleList, g.Kernel.Data.PsActiveProcessHead
@@ -50,7 +50,7 @@ func (g *Guest) settleFound() {
 // findKernel settles DirectoryTableBase and KDBG together: each is only
 // believed because the other confirms it. The header's DTB comes first, then
 // the CR3 of each vCPU.
-func (g *Guest) findKernel() error {
+func (g *finder) findKernel() error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, mode := range g.modes() {
@@ -76,11 +76,11 @@ func (g *Guest) findKernel() error {
 
 // dtbCandidates lists physical addresses of top-level page tables, the most
 // trusted first, each once.
-func (g *Guest) dtbCandidates() []uint64 {
-	mode := g.Mode()
+func (g *finder) dtbCandidates() []uint64 {
+	mode := g.mode()
 	list := []uint64{uint64(mode.Root(g.Header.DirectoryTableBase))}
 	seen := map[uint64]bool{list[0]: true, 0: true}
-	for _, c := range g.States() {
+	for _, c := range g.states() {
 		if dtb := uint64(mode.Root(c.Root)); !seen[dtb] {
 			seen[dtb] = true
 			list = append(list, dtb)
@@ -91,7 +91,7 @@ func (g *Guest) dtbCandidates() []uint64 {
 
 // findKDBG tries the header's address, then the driver's copy, then decoding
 // in place.
-func (g *Guest) findKDBG(mem kdbg.Memory) (*kdbg.Kernel, report.KDBGSource, error) {
+func (g *finder) findKDBG(mem kdbg.Memory) (*kdbg.Kernel, report.KDBGSource, error) {
 	want := kdbg.Expect{
 		PsLoadedModuleList:  g.knownVA(g.Header.PsLoadedModuleList),
 		PsActiveProcessHead: g.knownVA(g.Header.PsActiveProcessHead),
@@ -120,7 +120,7 @@ func (g *Guest) findKDBG(mem kdbg.Memory) (*kdbg.Kernel, report.KDBGSource, erro
 
 // knownVA is 0, "unknown", for a header field that was never set or that can't
 // be a kernel address: 'PAGE' fill is none.
-func (g *Guest) knownVA(v uint64) vtop.VA {
+func (g *finder) knownVA(v uint64) vtop.VA {
 	if v < g.Header.Format().KernelStart {
 		return 0
 	}
@@ -128,28 +128,28 @@ func (g *Guest) knownVA(v uint64) vtop.VA {
 }
 
 // settleKernel takes the kernel that was found.
-func (g *Guest) settleKernel(k *kdbg.Kernel) { g.Kernel, g.Memory = k, k.Memory }
+func (g *finder) settleKernel(k *kdbg.Kernel) { g.Kernel, g.Memory = k, k.Memory }
 
 // settleDTB writes the verified DTB into the header template and says what was
 // changed. The engine ignores flag bits, other readers do not.
-func (g *Guest) settleDTB(dtb uint64, fromHeader bool) {
+func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	was := g.Header.DirectoryTableBase
 	if was == dtb {
 		return
 	}
 	g.Header.DirectoryTableBase = dtb
 	if fromHeader {
-		g.improve("DirectoryTableBase", finding.Hex(was), finding.Hex(dtb), "PCID and flag bits removed: some readers take them for address bits")
+		g.because("DirectoryTableBase", "PCID and flag bits removed: some readers take them for address bits")
 		g.Addf(finding.IDDTBMasked, finding.SeverityInfo, "header offset 0x10", "", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb)
 		return
 	}
-	g.improve("DirectoryTableBase", finding.Hex(was), finding.Hex(dtb), "the header's does not map the kernel; this vCPU's CR3 does")
+	g.because("DirectoryTableBase", "the header's does not map the kernel; this vCPU's CR3 does")
 	g.Addf(finding.IDDTBReplaced, finding.SeverityWarn, "header offset 0x10", "",
 		"DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb)
 }
 
 // settleKDBG points the header at the block that was believed.
-func (g *Guest) settleKDBG() {
+func (g *finder) settleKDBG() {
 	g.Header.PsLoadedModuleList = g.Kernel.Data.PsLoadedModuleList
 	g.Header.PsActiveProcessHead = g.Kernel.Data.PsActiveProcessHead
 	where := "VA " + g.Kernel.VA.String()
@@ -169,7 +169,7 @@ func (g *Guest) settleKDBG() {
 
 // noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
 // engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
-func (g *Guest) noteLevels() {
+func (g *finder) noteLevels() {
 	if g.Memory.Space.Mode.Unfamiliar {
 		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
 			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
@@ -178,7 +178,7 @@ func (g *Guest) noteLevels() {
 
 // readKernel reads what hangs off KDBG. Each item stands alone: a broken one
 // costs a finding, not the dump.
-func (g *Guest) readKernel() error {
+func (g *finder) readKernel() error {
 	g.readModules()
 	g.readBugCheck()
 	if !g.Built {
@@ -187,7 +187,7 @@ func (g *Guest) readKernel() error {
 	return nil
 }
 
-func (g *Guest) readModules() {
+func (g *finder) readModules() {
 	head := vtop.VA(g.Kernel.Data.PsLoadedModuleList)
 	modules, err := g.Kernel.ModulesAt(head)
 	g.Modules = modules
@@ -197,7 +197,7 @@ func (g *Guest) readModules() {
 	}
 }
 
-func (g *Guest) readBugCheck() {
+func (g *finder) readBugCheck() {
 	bc, err := g.Kernel.BugCheck()
 	if err != nil {
 		g.Addf(finding.IDBugCheckUnread, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(),
@@ -211,7 +211,7 @@ func (g *Guest) readBugCheck() {
 	}
 }
 
-func (g *Guest) readSharedUserData() {
+func (g *finder) readSharedUserData() {
 	ksd, err := g.Memory.SharedUserData()
 	if err != nil {
 		stale := "those of the guest driver's start"
@@ -223,9 +223,4 @@ func (g *Guest) readSharedUserData() {
 		return
 	}
 	g.SharedUserData = ksd
-}
-
-// improve notes a header field that the output states better.
-func (g *Guest) improve(field, from, to, reason string) {
-	g.Improvements = append(g.Improvements, report.Improvement{Field: field, From: from, To: to, Reason: reason})
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // noteOddities turns what was odd about the container into findings.
-func (g *Guest) NoteOddities() {
+func (g *finder) noteOddities() {
 	for _, o := range g.Image.Oddities() {
 		id, severity := OddityFinding(o.Kind)
 		g.Addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)

@@ -29,7 +29,7 @@ type Processor struct {
 
 // readProcessors walks KiProcessorBlock, settles how many processors the dump
 // counts, and pairs them with the vCPUs.
-func (g *Guest) readProcessors() error {
+func (g *finder) readProcessors() error {
 	claimed := g.claimedProcessors()
 	list, err := g.Kernel.Processors(claimed)
 	if err != nil {
@@ -61,7 +61,7 @@ func (g *Guest) readProcessors() error {
 
 // claimedProcessors is the header's count, or the number of vCPUs where the
 // header's can't be right.
-func (g *Guest) claimedProcessors() int {
+func (g *finder) claimedProcessors() int {
 	claimed := g.Header.NumberProcessors
 	if claimed >= 1 && int64(claimed) <= int64(g.Header.Format().MaxProcessors) {
 		return int(claimed)
@@ -97,14 +97,14 @@ func processorProblems(list []kdbg.Processor) string {
 }
 
 // lowerNumberProcessors writes the count that the engine accepts.
-func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
+func (g *finder) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 	was := g.Header.NumberProcessors
 	if int64(was) == int64(n) {
 		return
 	}
 	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
 	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
-	g.improve("NumberProcessors", finding.Hex(was), finding.Hex(g.Header.NumberProcessors), reason)
+	g.because("NumberProcessors", reason)
 	g.Addf(finding.IDProcessorsFewer, finding.SeverityWarn, HeaderOffset(g.Header.Offset("NumberProcessors")), "", "NumberProcessors %d is written as %d: %s", was, n, reason)
 	for _, p := range list[n:] {
 		if p.Err != nil {
@@ -116,7 +116,7 @@ func (g *Guest) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 }
 
 // readSaved reads what memory holds of a processor's registers.
-func (g *Guest) readSaved(p kdbg.Processor) Processor {
+func (g *finder) readSaved(p kdbg.Processor) Processor {
 	out := Processor{Processor: p, VCPU: -1, SavedErr: p.Err}
 	if p.Err != nil {
 		return out
@@ -135,8 +135,8 @@ func (g *Guest) readSaved(p kdbg.Processor) Processor {
 
 // pairVCPUs gives each processor its vCPU: by the KPCR that the vCPU's kernel
 // GS base (of a 32-bit guest, FS base) points at, and by position where none fits.
-func (g *Guest) pairVCPUs() {
-	cpus := g.States()
+func (g *finder) pairVCPUs() {
+	cpus := g.states()
 	if g.Image.DumpHeader() != nil {
 		return // its registers are in the memory
 	}
@@ -158,7 +158,7 @@ func (g *Guest) pairVCPUs() {
 }
 
 // pairByPCR pairs by KPCR address, and tells whether any pair is out of order.
-func (g *Guest) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) {
+func (g *finder) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) {
 	at := make(map[vtop.VA]int, len(cpus))
 	for i := range cpus {
 		at[g.Memory.PCR(cpus[i].Kernel)] = i
@@ -177,7 +177,7 @@ func (g *Guest) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) {
 }
 
 // pairByPosition pairs what is left, and counts it.
-func (g *Guest) pairByPosition(cpus []machine.State, taken []bool) (n int) {
+func (g *finder) pairByPosition(cpus []machine.State, taken []bool) (n int) {
 	for i := range g.Processors {
 		p := &g.Processors[i]
 		if p.State != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] {
@@ -191,7 +191,7 @@ func (g *Guest) pairByPosition(cpus []machine.State, taken []bool) (n int) {
 }
 
 // reportUnpaired names counts that do not agree.
-func (g *Guest) reportUnpaired(taken []bool) {
+func (g *finder) reportUnpaired(taken []bool) {
 	extra := 0
 	for _, t := range taken {
 		if !t {
@@ -211,4 +211,4 @@ func (g *Guest) reportUnpaired(taken []bool) {
 }
 
 // crashed tells whether the guest is known to have stopped with a bug check.
-func (g *Guest) Crashed() bool { return g.BugCheck != nil && g.BugCheck.Code != 0 }
+func (g *finder) crashed() bool { return g.BugCheck != nil && g.BugCheck.Code != 0 }

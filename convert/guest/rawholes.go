@@ -14,7 +14,7 @@ import (
 // where that does not lead to a guest whose own table of memory is all there,
 // with the holes that machines usually have. The one with which the least is
 // missing is taken; after an error it is the one of the file as one piece.
-func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, error) {
 	whole, wholeErr := examine(ctx, im, opt)
 	best, least := whole, missingOf(whole, wholeErr)
 	if least == 0 {
@@ -50,7 +50,7 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*Guest, er
 
 // missingOf is how many bytes of its own table of memory a guest lacks; all
 // there can be when it was not found.
-func missingOf(g *Guest, err error) uint64 {
+func missingOf(g *finder, err error) uint64 {
 	if err != nil {
 		return ^uint64(0)
 	}
@@ -64,7 +64,7 @@ func missingOf(g *Guest, err error) uint64 {
 }
 
 // addHole says which hole was supposed, and how sure that is.
-func (g *Guest) addHole(hole *raw.Hole, missing uint64) {
+func (g *finder) addHole(hole *raw.Hole, missing uint64) {
 	severity, proof := finding.SeverityInfo, "the guest's table of memory is all there with it"
 	if missing > 0 {
 		severity, proof = finding.SeverityWarn, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)

@@ -9,7 +9,7 @@ import (
 
 // recoverMemory gives the image the header's runs as proof of what is RAM, so
 // that it can place memory that the file holds and no PT_LOAD names.
-func (g *Guest) recoverMemory() {
+func (g *finder) recoverMemory() {
 	ram := make([]physmem.Range, 0, len(g.Runs))
 	for _, r := range g.Runs {
 		ram = append(ram, RunRange(r))
@@ -50,7 +50,7 @@ const (
 // address 0, the beginning of the file's memory leaves a hole of exactly the
 // VGA memory's size before the first memory that a PT_LOAD names. A filter that
 // cut the beginning off would leave another hole.
-func (g *Guest) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
+func (g *finder) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
 	var sure []physmem.Candidate
 	for _, c := range g.Image.Candidates(ram) {
 		if c.End() > vgaStart {
@@ -73,7 +73,7 @@ func (g *Guest) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
 
 // place makes the guest's image one with the memory that is certain of ram, and
 // returns what was placed.
-func (g *Guest) place(ram []physmem.Range) []physmem.Range {
+func (g *finder) place(ram []physmem.Range) []physmem.Range {
 	view, placed := g.Image.Recover(ram)
 	g.Image = view
 	return placed
@@ -81,14 +81,14 @@ func (g *Guest) place(ram []physmem.Range) []physmem.Range {
 
 // reader reads the memory of the image that the guest has at the time of the read:
 // what is found may place more.
-func (g *Guest) reader() io.ReaderAt { return imageReader{g} }
+func (g *finder) reader() io.ReaderAt { return imageReader{g} }
 
-type imageReader struct{ g *Guest }
+type imageReader struct{ g *finder }
 
 func (r imageReader) ReadAt(p []byte, pa int64) (int, error) { return r.g.Image.ReadAt(p, pa) }
 
 // extentAbove is the first extent from pa on.
-func (g *Guest) extentAbove(pa uint64) (physmem.Extent, bool) {
+func (g *finder) extentAbove(pa uint64) (physmem.Extent, bool) {
 	for e := range g.Image.Extents(pa) {
 		return e, true
 	}

@@ -2,9 +2,10 @@ package guest
 
 import "windmp/convert/report"
 
-func DescribeGuest(r *report.Report, g *Guest) {
-	r.Findings = append(r.Findings, g.Findings()...)
-	r.Improvements = append(r.Improvements, g.Improvements...)
+// Describe puts into a report what is known of a guest.
+func Describe(r *report.Report, guest *Guest) {
+	g := guest.f
+	r.Findings = append(r.Findings, g.All...)
 	h := g.Header
 	if h == nil {
 		return

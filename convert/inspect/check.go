@@ -295,23 +295,21 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 	c.Kind = kindCore
 	c.describe(im)
 	if c.opt.Level == CheckHeader {
-		g := &guest.Guest{Image: im}
-		g.NoteOddities()
 		c.stage = stage.Header
-		err := g.ReadHeader()
+		g, err := guest.FindHeader(im, c.opt.Guest)
 		c.adopt(g)
 		return err
 	}
-	g, err := guest.FindWith(ctx, im, c.opt.Guest)
+	g, err := guest.Find(ctx, im, c.opt.Guest)
 	c.adopt(g)
 	if err != nil {
 		return err
 	}
 	p, err := plan.New(g, plan.Options{})
-	c.All = append(c.All, p.All...)
-	if p.Size > 0 {
+	c.All = append(c.All, p.Findings()...)
+	if p.Size() > 0 {
 		c.Output = planned(p)
-		c.limit(p.Size, "the dump made of it")
+		c.limit(p.Size(), "the dump made of it")
 	}
 	return err
 }
@@ -320,7 +318,7 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 func planned(p *plan.Plan) *report.Output {
 	r := report.New("", "", true)
 	r.Guest = &report.Guest{}
-	plan.DescribePlan(r, p)
+	plan.Describe(r, p)
 	return &r.Output
 }
 
@@ -348,7 +346,7 @@ func (c *fileChecker) describe(im *physmem.Image) {
 // adopt takes over what an examination found.
 func (c *fileChecker) adopt(g *guest.Guest) {
 	c.All = append(c.All, g.Findings()...)
-	c.System, c.Bug = g.System(), g.BugCheckDetail()
+	c.System, c.Bug = systemOf(g), bugCheckOf(g)
 }
 
 // limit compares a size with what the receiver takes.

@@ -16,22 +16,24 @@ import (
 // page tables, with the block at the header's address.
 type dumpMemory struct {
 	*fileChecker
-	g     *guest.Guest
-	h     *winhdr.Header
-	mem   kdbg.Memory
-	block *kdbg.Kernel
-	cpus  []kdbg.Processor
+	g       *guest.Guest
+	h       *winhdr.Header
+	mem     kdbg.Memory
+	block   *kdbg.Kernel
+	shared  *kdbg.SharedUserData
+	modules []kdbg.Module
+	cpus    []kdbg.Processor
 	// shown is the processor that a debugger starts on.
 	shown int
 }
 
 // checkMemory follows the header as Microsoft's debugger engine does.
 func (c *fileChecker) checkMemory(im *physmem.Image) error {
-	g := guest.New(im)
-	if err := g.ReadDumpHeader(im.DumpHeader()); err != nil {
+	g, err := guest.FindHeader(im, c.opt.Guest)
+	if err != nil {
 		return err
 	}
-	d := &dumpMemory{fileChecker: c, g: g, h: g.Header}
+	d := &dumpMemory{fileChecker: c, g: g, h: g.Header()}
 	d.mem = g.HeaderMemory()
 	defer d.identify()
 	if err := d.checkTables(); err != nil {
@@ -51,15 +53,15 @@ func (c *fileChecker) checkMemory(im *physmem.Image) error {
 		return err
 	}
 	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
-		c.Addf(finding.IDChecked, finding.SeverityOK, "", "", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(d.cpus), len(g.Modules))
+		c.Addf(finding.IDChecked, finding.SeverityOK, "", "", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(d.cpus), len(d.modules))
 	}
 	return nil
 }
 
 // identify fills in what the report says of the guest.
 func (d *dumpMemory) identify() {
-	d.g.Memory, d.g.Kernel = d.mem, d.block
-	d.System, d.Bug = d.g.System(), d.g.BugCheckDetail()
+	seen := guest.Seen(d.g, d.mem, d.block, d.shared, d.modules)
+	d.System, d.Bug = systemOf(seen), bugCheckOf(seen)
 }
 
 // checkTables fails a dump whose page tables lead nowhere: it opens, and shows
@@ -105,7 +107,7 @@ func (d *dumpMemory) checkShared() {
 		d.Addf(finding.IDSharedUnread, finding.SeverityWarn, "VA "+d.mem.Layout.SharedUserData.String(), "", "%v", err)
 		return
 	}
-	d.g.SharedUserData = k
+	d.shared = k
 }
 
 // minBlock is the Size from which a block has OffsetPrcbContext: without it,
@@ -144,7 +146,7 @@ func (d *dumpMemory) checkBlock() error {
 // checkModules walks the loader list and looks at the kernel's image.
 func (d *dumpMemory) checkModules(head vtop.VA) {
 	modules, err := d.mem.ModulesAt(head)
-	d.g.Modules = modules
+	d.modules = modules
 	if err != nil {
 		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers will list only these modules.", "the module list breaks off after %d modules: %v", len(modules), err)
 	}

@@ -24,7 +24,7 @@ func smallDump(tb testing.TB) []byte {
 	b := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}}).ELF()
 	im, err := physmemtest.Open(b)
 	require.NoError(tb, err)
-	g, err := guest.Find(im)
+	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(tb, err)
 	p, err := plan.New(g, plan.Options{})
 	require.NoError(tb, err)

@@ -43,6 +43,8 @@ type InfoReport struct {
 	Processes   []ProcessInfo     `json:"processes,omitempty"`
 	Unloaded    []Unloaded        `json:"unloaded_drivers"`
 	Findings    []finding.Finding `json:"findings"`
+
+	found finding.List // by the description itself
 }
 
 // DumpReport is what the header of a Windows dump says of the file.
@@ -130,7 +132,7 @@ type Unloaded struct {
 func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, error) {
 	r := &InfoReport{Input: report.Input{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
 	err := source.With(ctx, path, opt.Source, func(im *physmem.Image) error {
-		g, err := guest.FindWith(ctx, im, opt.Guest)
+		g, err := guest.Find(ctx, im, opt.Guest)
 		r.describe(g, opt)
 		return err
 	})
@@ -140,36 +142,36 @@ func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, e
 }
 
 func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
-	r.Input = report.OfImage(r.Input.Path, g.Image)
-	g = g.Behind()
-	r.System, r.Bug = g.System(), g.BugCheckDetail()
+	r.Input = report.OfImage(r.Input.Path, g.Image())
+	g = guest.Behind(g)
+	r.System, r.Bug = systemOf(g), bugCheckOf(g)
 	r.Memory = memoryMap(g)
-	if g.Header != nil && g.IsDump() {
-		r.Dump = dumpReport(g.Header)
+	if g.Header() != nil && g.Origin().Dump {
+		r.Dump = dumpReport(g.Header())
 	}
-	if g.Kernel != nil {
-		k := imageReport(g, "", vtop.VA(g.Kernel.Data.KernBase), 0)
+	if g.Kernel() != nil {
+		k := imageReport(g, "", vtop.VA(g.Kernel().Data.KernBase), 0)
 		r.Kernel = &k
-	} else if len(g.Modules) > 0 {
-		k := moduleReport(g, &g.Modules[0])
+	} else if len(g.Modules()) > 0 {
+		k := moduleReport(g, &g.Modules()[0])
 		r.Kernel = &k
 	}
 	r.describeModules(g, opt)
-	if g.Kernel != nil {
+	if g.Kernel() != nil {
 		r.describeLists(g, opt)
 	}
 	r.CPUs = append(r.CPUs, cpuInfo(g)...)
-	r.Findings = append(r.Findings, g.Findings()...)
+	r.Findings = append(append(r.Findings, g.Findings()...), r.found.All...)
 }
 
 func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
-	r.ModuleCount = len(g.Modules)
-	if len(g.Modules) > 0 {
-		r.Kernel.Name = g.Modules[0].Name
+	r.ModuleCount = len(g.Modules())
+	if len(g.Modules()) > 0 {
+		r.Kernel.Name = g.Modules()[0].Name
 	}
 	if opt.Modules {
-		for i := range g.Modules {
-			r.Modules = append(r.Modules, moduleReport(g, &g.Modules[i]))
+		for i := range g.Modules() {
+			r.Modules = append(r.Modules, moduleReport(g, &g.Modules()[i]))
 		}
 	}
 }
@@ -177,11 +179,11 @@ func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
 // describeLists reads what hangs off KDBG beside processors and modules.
 func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	if opt.Processes {
-		r.Processes = processes(g)
+		r.Processes = r.processes(g)
 	}
-	drivers, err := g.Kernel.UnloadedDrivers()
+	drivers, err := g.Kernel().UnloadedDrivers()
 	if err != nil {
-		g.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.Kernel.Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
+		r.found.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
 	}
 	for _, d := range drivers {
 		u := Unloaded{Name: d.Name, Start: report.Hex(d.Start), End: report.Hex(d.End)}
@@ -192,10 +194,10 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	}
 }
 
-func processes(g *guest.Guest) []ProcessInfo {
-	list, err := g.Kernel.Processes()
+func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
+	list, err := g.Kernel().Processes()
 	if err != nil {
-		g.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.PsActiveProcessHead).String(), "",
+		r.found.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "",
 			"the list of processes breaks off after %d: %v", len(list), err)
 	}
 	out := make([]ProcessInfo, 0, len(list))
@@ -213,7 +215,7 @@ func processes(g *guest.Guest) []ProcessInfo {
 // for where its headers are not readable.
 func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageReport {
 	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
-	im, err := g.Memory.ReadImage(base)
+	im, err := g.Memory().ReadImage(base)
 	if err != nil {
 		r.Error = err.Error()
 		return r
@@ -238,7 +240,7 @@ func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 // memoryMap lists what the file holds.
 func memoryMap(g *guest.Guest) MemoryMap {
 	m := MemoryMap{Ranges: []report.Range{}}
-	ranges := g.Image.Ranges()
+	ranges := g.Image().Ranges()
 	m.Count = len(ranges)
 	for i, x := range ranges {
 		m.Held += x.Size
@@ -246,9 +248,9 @@ func memoryMap(g *guest.Guest) MemoryMap {
 			m.Ranges = append(m.Ranges, report.Range{PA: report.Hex(x.Start), Size: x.Size})
 		}
 	}
-	for _, r := range g.Runs {
+	for _, r := range g.Runs() {
 		m.Listed += r.PageCount * physmem.PageSize
-		for _, x := range g.Image.Missing(guest.RunRange(r)) {
+		for _, x := range g.Image().Missing(guest.RunRange(r)) {
 			m.Missing += x.Size
 		}
 	}
@@ -259,33 +261,25 @@ func memoryMap(g *guest.Guest) MemoryMap {
 // vCPUs as they are.
 func cpuInfo(g *guest.Guest) []CPUInfo {
 	var list []CPUInfo
-	if len(g.Processors) == 0 {
-		for i, c := range g.States() {
+	if len(g.Processors()) == 0 {
+		for i, c := range g.VCPUs() {
 			list = append(list, CPUInfo{
 				Index: i, Rip: report.Hex(c.Context.IP()), Rsp: report.Hex(c.Context.SP()), CR3: report.Hex(c.Root),
-				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: g.SymbolName(vtop.VA(c.Context.IP())),
+				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: symbolName(g.Modules(), vtop.VA(c.Context.IP())),
 			})
 		}
 		return list
 	}
-	shown := &plan.Plan{Guest: g}
-	for i := range g.Processors {
-		p := &g.Processors[i]
-		c := shown.ChooseContext(p, plan.ContextsAuto)
-		info := CPUInfo{Index: p.Index, Source: c.Source}
+	for _, c := range plan.Contexts(g, plan.ContextsAuto) {
+		info := CPUInfo{Index: c.Index, Source: c.Source}
 		if c.Context == nil {
 			info.Error = c.Note
 			list = append(list, info)
 			continue
 		}
 		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
-		info.Symbol = g.SymbolName(vtop.VA(c.Context.IP()))
-		switch {
-		case c.Source == report.FromVCPU:
-			info.CR3 = report.Hex(p.State.Root)
-		case p.Specials != nil:
-			info.CR3 = report.Hex(p.Specials.Root())
-		}
+		info.Symbol = symbolName(g.Modules(), vtop.VA(c.Context.IP()))
+		info.CR3 = report.Hex(c.Root)
 		list = append(list, info)
 	}
 	return list

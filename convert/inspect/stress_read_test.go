@@ -69,7 +69,7 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 		if err != nil {
 			return nil, err
 		}
-		g, err := guest.Find(im)
+		g, err := guest.Find(context.Background(), im, guest.Options{})
 		if err != nil {
 			return g.Findings(), err
 		}

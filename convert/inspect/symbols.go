@@ -57,7 +57,7 @@ func SymbolsFile(ctx context.Context, path string, opt SymbolsOptions) (*Symbols
 	err := checkServer(opt.Server)
 	if err == nil {
 		err = source.With(ctx, path, opt.Source, func(im *physmem.Image) error {
-			g, err := guest.FindWith(ctx, im, opt.Guest)
+			g, err := guest.Find(ctx, im, opt.Guest)
 			r.describe(g, opt)
 			return err
 		})
@@ -79,28 +79,29 @@ func checkServer(server string) error {
 }
 
 func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
-	r.Input = report.OfImage(r.Input.Path, g.Image)
+	r.Input = report.OfImage(r.Input.Path, g.Image())
 	unreadable := 0
-	for i := range symbolModules(g, opt.KernelOnly) {
-		m := symbolModule(g, &g.Modules[i], opt.Server)
+	var found finding.List
+	for _, loaded := range symbolModules(g, opt.KernelOnly) {
+		m := symbolModule(g, &loaded, opt.Server)
 		if !m.Readable {
 			unreadable++
 		}
 		r.Modules = append(r.Modules, m)
 	}
 	if unreadable > 0 {
-		g.Addf(finding.IDNoSymbols, finding.SeverityWarn, "", "They may be paged out; such a page is in no dump of memory.",
+		found.Addf(finding.IDNoSymbols, finding.SeverityWarn, "", "They may be paged out; such a page is in no dump of memory.",
 			"of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable)
 	}
-	r.Findings = append(r.Findings, g.Findings()...)
+	r.Findings = append(append(r.Findings, g.Findings()...), found.All...)
 }
 
 // symbolModules are the images asked for; the kernel is the first.
 func symbolModules(g *guest.Guest, kernelOnly bool) []kdbg.Module {
-	if kernelOnly && len(g.Modules) > 1 {
-		return g.Modules[:1]
+	if kernelOnly && len(g.Modules()) > 1 {
+		return g.Modules()[:1]
 	}
-	return g.Modules
+	return g.Modules()
 }
 
 func symbolModule(g *guest.Guest, m *kdbg.Module, server string) SymbolModule {

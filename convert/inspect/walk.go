@@ -120,9 +120,9 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 // choose settles the address space. With a directory table base, the guest need
 // not be understood.
 func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOptions) error {
-	g, err := guest.FindWith(ctx, im, opt.Guest)
+	g, err := guest.Find(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
-	r.image = g.Image // with the holes that were found, not that which was opened
+	r.image = g.Image() // with the holes that were found, not that which was opened
 	mode := modeWith(opt.Levels)
 	if mode == nil {
 		mode = g.Mode()
@@ -131,24 +131,24 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	case opt.DTB != 0:
 		r.steps = vtop.NewSpace(r.image, opt.DTB, mode)
 		return nil
-	case err != nil && g.Memory.Space == nil:
+	case err != nil && g.Memory().Space == nil:
 		return err
 	case opt.HasPID:
 		dtb, name, err := processTable(g, opt.PID)
 		r.steps, r.Process = vtop.NewSpace(r.image, dtb, mode), name
 		return err
 	default:
-		r.steps = vtop.NewSpace(r.image, uint64(g.Memory.Space.DTB), mode)
+		r.steps = vtop.NewSpace(r.image, uint64(g.Memory().Space.DTB), mode)
 		return nil
 	}
 }
 
 // processTable is the page tables' root of a process.
 func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err error) {
-	if g.Kernel == nil {
+	if g.Kernel() == nil {
 		return 0, "", &stage.UsageError{Reason: "the list of processes is not known"}
 	}
-	list, err := g.Kernel.Processes()
+	list, err := g.Kernel().Processes()
 	for i := range list {
 		if list[i].PID == pid {
 			return list[i].DirectoryTable, list[i].Name, list[i].Err

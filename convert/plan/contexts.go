@@ -10,67 +10,81 @@ import (
 	"windmp/winhdr"
 )
 
-// cpuPlan is what is decided for one processor.
-type cpuPlan struct {
-	proc   *guest.Processor
+// CPU is whose registers the output shows of a processor.
+type CPU struct {
+	guest.Processor
 	Source report.ContextSource
-	// context is what the dump shows; nil when nothing is readable.
+	// Context is what the dump shows; nil when nothing is readable. Root is the
+	// register that holds the root of the page tables, 0 when it is not known.
 	Context winhdr.Context
-	// note says why this source, for the report.
+	Root    uint64
+	// Note says why this source, for the report.
 	Note string
-	// differs is set when both are known and show another Rip, Rsp or CR3.
-	differs bool
+	// Differs is set when both are known and show another instruction or stack
+	// pointer.
+	Differs bool
+}
+
+// Contexts decides for each processor of a guest whose registers are shown.
+func Contexts(g *guest.Guest, mode ContextMode) []CPU {
+	var list []CPU
+	for _, proc := range g.Processors() {
+		list = append(list, choose(g, proc, mode))
+	}
+	return list
 }
 
 // chooseContexts decides for each processor whose registers the dump shows.
 func (p *Plan) chooseContexts(mode ContextMode) {
-	g := p.Guest
-	for i := range g.Processors {
-		c := p.ChooseContext(&g.Processors[i], mode)
-		p.cpus = append(p.cpus, c)
-		if mode == ContextsAuto && g.Crashed() && c.Source == report.FromVCPU {
-			p.Addf(finding.IDSavedInvalid, finding.SeverityInfo, "VA "+c.proc.Context.String(), "", "processor %d: %s", c.proc.Index, c.Note)
+	p.cpus = Contexts(p.guest, mode)
+	for i := range p.cpus {
+		c := &p.cpus[i]
+		if mode == ContextsAuto && guest.Crashed(p.guest) && c.Source == report.FromVCPU {
+			p.Addf(finding.IDSavedInvalid, finding.SeverityInfo, "VA "+c.Processor.Context.String(), "", "processor %d: %s", c.Index, c.Note)
 		}
 	}
 	p.reportLackingRegisters()
 }
 
-func (p *Plan) ChooseContext(proc *guest.Processor, mode ContextMode) cpuPlan {
-	c := cpuPlan{proc: proc, Source: report.FromSaved, Context: proc.Saved}
+func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
+	c := CPU{Processor: proc, Source: report.FromSaved, Context: proc.Saved}
+	if proc.Specials != nil {
+		c.Root = proc.Specials.Root()
+	}
 	if proc.Err != nil || proc.Saved == nil {
-		return cpuPlan{proc: proc, Source: report.FromNone, Note: fmt.Sprintf("left out: %v", proc.SavedErr)}
+		return CPU{Processor: proc, Source: report.FromNone, Note: fmt.Sprintf("left out: %v", proc.SavedErr)}
 	}
 	if proc.State == nil {
 		c.Note = "no vCPU state in the source, what Windows last saved is kept"
 		return c
 	}
 	vcpu := proc.State.Context
-	c.differs = proc.Saved.IP() != vcpu.IP() || proc.Saved.SP() != vcpu.SP()
+	c.Differs = proc.Saved.IP() != vcpu.IP() || proc.Saved.SP() != vcpu.SP()
 	if mode == ContextsAuto && proc.Saved.Plausible() == nil && proc.Saved.Same(vcpu, proc.State.Carries) {
 		c.Note = "the vCPU's registers are those in the guest's memory, which has more of them"
 		return c
 	}
-	useVCPU, why := p.preferVCPU(proc, mode)
+	useVCPU, why := preferVCPU(g, proc, mode)
 	c.Note = why
 	if useVCPU {
-		c.Source, c.Context = report.FromVCPU, vcpu
+		c.Source, c.Context, c.Root = report.FromVCPU, vcpu, proc.State.Root
 	}
 	return c
 }
 
 // preferVCPU applies the mode to one processor that has both.
-func (p *Plan) preferVCPU(proc *guest.Processor, mode ContextMode) (bool, string) {
+func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, string) {
 	switch {
 	case mode == ContextsVCPU:
 		return true, "asked for"
 	case mode == ContextsSaved:
 		return false, "asked for"
-	case p.Guest.BugCheck == nil:
+	case g.BugCheck() == nil:
 		return true, "it is not known whether the guest had crashed: the vCPU's state is what was running"
-	case !p.Guest.Crashed():
+	case !guest.Crashed(g):
 		return true, "the guest was live: its saved context is stale"
 	}
-	if err := validSaved(p.Guest, proc.Saved); err != nil {
+	if err := validSaved(g, proc.Saved); err != nil {
 		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)
 	}
 	return false, "saved by Windows at the bug check"
@@ -86,7 +100,7 @@ func validSaved(g *guest.Guest, c winhdr.Context) error {
 	if !inModule(g, vtop.VA(c.IP())) {
 		return fmt.Errorf("the instruction pointer %s is in no loaded image", vtop.VA(c.IP()))
 	}
-	if _, err := g.Memory.Space.Translate(vtop.VA(c.SP())); err != nil {
+	if _, err := g.Memory().Space.Translate(vtop.VA(c.SP())); err != nil {
 		return fmt.Errorf("the stack pointer: %w", err)
 	}
 	return nil
@@ -94,8 +108,8 @@ func validSaved(g *guest.Guest, c winhdr.Context) error {
 
 // inModule tells whether va lies in a loaded image.
 func inModule(g *guest.Guest, va vtop.VA) bool {
-	for i := range g.Modules {
-		if m := &g.Modules[i]; va >= m.Base && uint64(va-m.Base) < uint64(m.Size) {
+	for _, m := range g.Modules() {
+		if va >= m.Base && uint64(va-m.Base) < uint64(m.Size) {
 			return true
 		}
 	}
@@ -105,14 +119,14 @@ func inModule(g *guest.Guest, va vtop.VA) bool {
 // reportLackingRegisters says once what the state of the vCPUs that are shown
 // does not carry.
 func (p *Plan) reportLackingRegisters() {
-	sets := p.Guest.Machine().Lacking
+	sets := p.guest.Machine().Lacking
 	counts := make([]int, len(sets))
 	for _, c := range p.cpus {
 		if c.Source != report.FromVCPU {
 			continue
 		}
 		for i, l := range sets {
-			if c.proc.State.Carries&l.Set == 0 {
+			if c.State.Carries&l.Set == 0 {
 				counts[i]++
 				break // the largest set comes first
 			}
@@ -128,13 +142,13 @@ func (p *Plan) reportLackingRegisters() {
 
 // editContexts plans the writes into the guest's memory: the CONTEXT that
 // WinDbg shows, and the special registers beside it.
-func (p *Plan) editContexts() {
+func (p *Plan) editContexts(mode ContextMode) {
 	for i := range p.cpus {
 		c := &p.cpus[i]
 		if c.Source == report.FromVCPU {
-			p.edit(c.proc.Context, c.Context.Encode(), fmt.Sprintf("processor %d: CONTEXT of the vCPU", c.proc.Index))
+			p.edit(c.Processor.Context, c.Context.Encode(), fmt.Sprintf("processor %d: CONTEXT of the vCPU", c.Index))
 		}
-		if c.Source == report.FromVCPU || (c.Source == report.FromSaved && p.specialsUnusable(c)) {
+		if c.Source == report.FromVCPU || (c.Source == report.FromSaved && p.specialsUnusable(c, mode)) {
 			p.editSpecials(c)
 		}
 	}
@@ -142,29 +156,29 @@ func (p *Plan) editContexts() {
 
 // specialsUnusable tells whether the special registers beside a saved CONTEXT
 // were never filled: then the engine can't look up its code segment.
-func (p *Plan) specialsUnusable(c *cpuPlan) bool {
-	if p.mode == ContextsSaved || c.proc.State == nil || !c.proc.State.HasSystem {
+func (p *Plan) specialsUnusable(c *CPU, mode ContextMode) bool {
+	if mode == ContextsSaved || c.State == nil || !c.State.HasSystem {
 		return false
 	}
-	sr := c.proc.Specials
+	sr := c.Specials
 	if sr == nil || sr.Root() == 0 {
 		return true
 	}
-	_, err := p.Guest.Memory.Space.Translate(sr.CodeTable().Base)
+	_, err := p.guest.Memory().Space.Translate(sr.CodeTable().Base)
 	return err != nil
 }
 
 // editSpecials sets the special registers of a processor that the source carries.
-func (p *Plan) editSpecials(c *cpuPlan) {
-	if !c.proc.State.HasSystem {
+func (p *Plan) editSpecials(c *CPU) {
+	if !c.State.HasSystem {
 		return
 	}
-	if c.proc.SpecialRegisters == 0 || c.proc.Specials == nil {
-		p.Addf(finding.IDSpecialsUnread, finding.SeverityWarn, "VA "+c.proc.SpecialRegisters.String(), "WinDbg will show stale control registers.",
-			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
+	if c.SpecialRegisters == 0 || c.Specials == nil {
+		p.Addf(finding.IDSpecialsUnread, finding.SeverityWarn, "VA "+c.SpecialRegisters.String(), "WinDbg will show stale control registers.",
+			"processor %d: the special registers in its PRCB are not readable", c.Index)
 		return
 	}
-	for _, e := range p.Guest.Machine().Kernel.Specials.Edits(c.proc.State.Specials) {
-		p.edit(c.proc.SpecialRegisters+e.Offset, e.Bytes, fmt.Sprintf("processor %d: %s", c.proc.Index, e.What))
+	for _, e := range p.guest.Machine().Kernel.Specials.Edits(c.State.Specials) {
+		p.edit(c.SpecialRegisters+e.Offset, e.Bytes, fmt.Sprintf("processor %d: %s", c.Index, e.What))
 	}
 }

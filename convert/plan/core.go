@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -24,46 +26,62 @@ func ParseOutputFormat(s string) (OutputFormat, error) {
 	return stage.ParseMode("to", s, FormatDMP, FormatELF)
 }
 
-// planCore plans an ELF core: all memory that the source holds, unchanged, the
-// registers of each processor, and the dump header as the VMCOREINFO note, so
-// that the core becomes the same dump again.
-func (p *Plan) planCore() error {
-	g := p.Guest
-	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image.Ranges())}
+// planCore plans an ELF core: memory that the source holds, unchanged, the registers
+// of each processor, and the dump header as the VMCOREINFO note, so that the core
+// becomes the same dump again.
+func (p *Plan) planCore(opt Options) error {
+	g := p.guest
+	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image().Ranges()), policy: opt.missing()}
+	if opt.outputType() == OutputKernel {
+		p.listMemory()
+		if err := p.selectKernel(opt.KeepProcesses); err != nil {
+			return err
+		}
+	}
 	if len(p.memory.runs) == 0 {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
 	}
-	note := g.Image.DumpHeader()
+	note := g.Image().DumpHeader()
 	if note == nil {
-		note = g.Header.Encode()
+		note = p.header.Encode()
 	}
-	layout, err := dump.NewELF(g.Machine().Core, p.memory.runs, p.coreCPUs(), note)
+	runs := physmem.Runs(slices.Collect(p.memory.pageRuns()))
+	layout, err := dump.NewELF(g.Machine().Core, runs, p.coreCPUs(opt.contexts()), note)
 	if err != nil {
 		return p.refuseLayout(err)
 	}
-	p.layout, p.Size = layout, layout.Size()
+	p.layout = layout
+	p.stateGuest()
 	return nil
 }
 
-// coreCPUs is the state of the processors: what the source recorded, else what
-// the guest's memory holds of each.
-func (p *Plan) coreCPUs() []physmem.CPU {
-	g := p.Guest
-	if cpus := g.Image.CPUs(); len(cpus) > 0 {
+// stateGuest sets in the plan's header what the report states of the guest: bug check,
+// times. The core's note is the guest's own, and stays as it is.
+func (p *Plan) stateGuest() {
+	reasons, found := len(p.reasons), len(p.All)
+	p.patchBugCheck()
+	p.patchTimes()
+	p.reasons, p.All = p.reasons[:reasons], p.All[:found]
+}
+
+// coreCPUs is the state of the processors: what the source recorded, else, or if asked
+// for, what the guest's memory holds of each.
+func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
+	g := p.guest
+	if cpus := g.Image().CPUs(); len(cpus) > 0 && mode != ContextsSaved {
 		return cpus
 	}
 	var list []physmem.CPU
-	for i := range g.Processors {
-		proc := &g.Processors[i]
+	for _, proc := range g.Processors() {
 		if proc.Saved == nil || proc.Specials == nil {
 			p.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "VA "+proc.PRCB.String(), "", "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr)
 			break // the notes are matched by position
 		}
 		c := g.Machine().CPU(machine.Saved{
 			Context: proc.Saved, Specials: proc.Specials, PCR: proc.PCR,
-			Mode: g.Memory.Space.Mode, Task: g.Memory.TaskSegment,
+			Mode: g.Memory().Space.Mode, Task: g.Memory().TaskSegment,
 		})
-		c.Index = i
+		c.Index = len(list)
 		list = append(list, c)
 	}
 	return list

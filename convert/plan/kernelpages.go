@@ -14,7 +14,7 @@ import (
 // address space maps, the page tables on the way to it, the topmost table of
 // each process, and of the processes asked for the user half as well.
 func (p *Plan) selectKernel(keep []uint64) error {
-	g := p.Guest
+	g := p.guest
 	p.memory.runs = p.memory.runs.Without(p.memory.missing)
 	if len(p.memory.runs) == 0 {
 		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
@@ -26,11 +26,11 @@ func (p *Plan) selectKernel(keep []uint64) error {
 			}
 		}
 	})
-	mode := g.Memory.Space.Mode
+	mode := g.Memory().Space.Mode
 	c := newCollector(p.memory.kept, mode)
-	g.Memory.Space.Visit(vtop.KernelHalf, c)
-	for _, root := range g.Roots() {
-		c.addPage(mode.Root(root))
+	g.Memory().Space.Visit(vtop.KernelHalf, c)
+	for _, vcpu := range g.VCPUs() {
+		c.addPage(mode.Root(vcpu.Root))
 	}
 	if err := p.keepProcesses(c, keep); err != nil {
 		return err
@@ -48,10 +48,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 // keepProcesses adds the topmost tables of all processes, so that a debugger can
 // switch to them, and the user pages of those whose id is in keep.
 func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
-	g := p.Guest
-	list, err := g.Kernel.Processes()
+	g := p.guest
+	list, err := g.Kernel().Processes()
 	if err != nil {
-		p.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.PsActiveProcessHead).String(),
+		p.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(),
 			"The page tables of some processes are not in the dump.", "the process list breaks off after %d processes: %v", len(list), err)
 	}
 	found := make(map[uint64]bool, len(keep))
@@ -59,12 +59,12 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 		found[pid] = false
 	}
 	for _, proc := range list {
-		c.addPage(g.Memory.Space.Mode.Root(proc.DirectoryTable))
+		c.addPage(g.Memory().Space.Mode.Root(proc.DirectoryTable))
 		if _, wanted := found[proc.PID]; !wanted || proc.DirectoryTable == 0 {
 			continue
 		}
 		found[proc.PID] = true
-		vtop.NewSpace(g.Image, proc.DirectoryTable, g.Memory.Space.Mode).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory.Space.Mode))
+		vtop.NewSpace(g.Image(), proc.DirectoryTable, g.Memory().Space.Mode).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory().Space.Mode))
 		p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name))
 	}
 	for _, pid := range keep {

@@ -18,36 +18,35 @@ func (p *Plan) Layout() dump.Layout { return p.layout }
 // Memory is the guest's memory as the output holds it: with the edits, and with
 // zeros for what is missing if so planned. It reads the guest's image.
 func (p *Plan) Memory() *overlay.Overlay {
-	var below overlay.Memory = p.Guest.Image
+	var below overlay.Memory = p.guest.Image()
 	if p.memory.zeroed {
 		below = overlay.Fill(below, p.memory.missing)
 	}
-	edits := make([]overlay.Edit, 0, len(p.Edits))
-	for i := range p.Edits {
-		edits = append(edits, overlay.Edit{PA: p.Edits[i].PA, Bytes: p.Edits[i].Bytes})
+	edits := make([]overlay.Edit, 0, len(p.edits))
+	for i := range p.edits {
+		edits = append(edits, overlay.Edit{PA: p.edits[i].PA, Bytes: p.edits[i].Bytes})
 	}
 	return overlay.New(below, edits)
 }
 
-// layOut makes the layout of a dump, with the header as it is now, and sets the
-// plan's size.
-func (p *Plan) layOut() (dump.Layout, error) {
+// layOut makes the layout of a dump, with the header as it is now.
+func (p *Plan) layOut() error {
 	m := &p.memory
 	pages, err := dump.NewPages(m.pageRuns())
 	if err != nil {
-		return nil, p.refuseLayout(err)
+		return p.refuseLayout(err)
 	}
 	var l dump.Layout
-	if header := p.Header.Encode(); m.kind == winhdr.DumpTypeFull {
-		l, err = dump.NewFull(header, p.Header.Format().MaxRuns(), pages)
+	if header := p.header.Encode(); m.kind == winhdr.DumpTypeFull {
+		l, err = dump.NewFull(header, p.header.Format().MaxRuns(), pages)
 	} else {
 		l, err = dump.NewBitmap(header, m.kind, pages)
 	}
 	if err != nil {
-		return nil, p.refuseLayout(err)
+		return p.refuseLayout(err)
 	}
-	p.Size = l.Size()
-	return l, nil
+	p.layout = l
+	return nil
 }
 
 // refuseLayout says why a kind of output can't hold the pages.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"windmp/convert/finding"
-	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/internal/pageset"
 	"windmp/physmem"
@@ -24,19 +23,15 @@ type memoryPlan struct {
 	absent  uint64          // bytes of missing
 	dropped uint64          // pages trimmed from the runs because of it
 	zeroed  bool            // what is missing is written as zeros
+	policy  report.MissingMode
 }
 
 // planMemory settles which pages the dump holds, what happens to memory that the
 // source does not hold, and the type of dump that can list it.
 func (p *Plan) planMemory(opt Options) error {
 	m := &p.memory
-	m.runs = guest.PageRuns(p.Guest.Runs)
-	for _, r := range m.runs {
-		m.missing = append(m.missing, p.Guest.Image.Missing(r.Range())...)
-	}
-	for _, x := range m.missing {
-		m.absent += x.Size
-	}
+	m.policy = opt.missing()
+	p.listMemory()
 	if m.absent > 0 {
 		if err := p.settleMissing(opt.missing()); err != nil {
 			return err
@@ -50,8 +45,19 @@ func (p *Plan) planMemory(opt Options) error {
 			return err
 		}
 	}
-	_, err := p.layOut()
-	return err
+	return p.layOut()
+}
+
+// listMemory takes the guest's table of memory, and what of it the source lacks.
+func (p *Plan) listMemory() {
+	m := &p.memory
+	m.runs = p.guest.Runs()
+	for _, r := range m.runs {
+		m.missing = append(m.missing, p.guest.Image().Missing(r.Range())...)
+	}
+	for _, x := range m.missing {
+		m.absent += x.Size
+	}
 }
 
 // settleMissing refuses, zeroes or drops.
@@ -100,19 +106,19 @@ func (p *Plan) chooseType(want OutputType) error {
 	case OutputAuto, OutputFull:
 		m.kind = winhdr.DumpTypeFull
 	}
-	if len(m.runs) <= p.Header.Format().MaxRuns() {
+	if len(m.runs) <= p.header.Format().MaxRuns() {
 		return nil
 	}
-	if joined := m.runs.Join(); len(joined) <= p.Header.Format().MaxRuns() {
+	if joined := m.runs.Join(); len(joined) <= p.header.Format().MaxRuns() {
 		m.runs = joined
 		return nil
 	}
 	f := finding.Finding{
 		ID: finding.IDTooManyRuns, Severity: finding.SeverityInfo,
-		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.Header.Format().MaxRuns()),
+		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.header.Format().MaxRuns()),
 	}
 	if want == OutputFull {
-		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.Header.Format().MaxRuns())
+		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.header.Format().MaxRuns())
 		f.Advice = "Use --type=bitmap."
 		return p.Refuse(f, nil)
 	}

@@ -37,15 +37,16 @@ const (
 	OutputKernel OutputType = "kernel"
 )
 
-// PlanOptions choose what the output holds. The zero value means: a full dump,
+// Options choose what the output holds. The zero value means: a full dump,
 // contexts auto, missing pages refuse.
 type Options struct {
 	// Contexts chooses the registers of each processor; empty means auto.
 	Contexts ContextMode
 	// Missing chooses what happens to pages the source lacks; empty means fail.
 	Missing report.MissingMode
-	// To chooses the container; empty means a Windows dump. An ELF core takes no
-	// account of Type, Contexts and Missing: it holds what the source holds.
+	// To chooses the container; empty means a Windows dump. An ELF core holds what
+	// the source holds, so that Missing can't be zero; of Type it can be full or
+	// kernel.
 	To OutputFormat
 	// Type chooses the type of dump; empty means auto.
 	Type OutputType
@@ -55,6 +56,41 @@ type Options struct {
 	// Strict makes a finding of severity warn refuse the conversion, before
 	// anything is written.
 	Strict bool
+}
+
+// Validate returns a [*stage.UsageError] if the options make no sense.
+func (o Options) Validate() error {
+	for _, check := range []func() error{
+		func() error { _, err := ParseContextMode(string(o.contexts())); return err },
+		func() error { _, err := ParseMissingMode(string(o.missing())); return err },
+		func() error { _, err := ParseOutputType(string(o.outputType())); return err },
+		func() error { _, err := ParseOutputFormat(string(o.format())); return err },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if len(o.KeepProcesses) > 0 && o.Type != OutputKernel {
+		return &stage.UsageError{Reason: "only a kernel dump can keep the memory of single processes"}
+	}
+	if o.format() != FormatELF {
+		return nil
+	}
+	switch {
+	case o.Type == OutputBitmap:
+		return &stage.UsageError{Reason: "an ELF core has no bitmap", Hint: "leave out the type of dump, or choose full or kernel"}
+	case o.Missing == report.MissingZero:
+		return &stage.UsageError{Reason: "an ELF core holds what the source holds: nothing is written as zeros"}
+	}
+	return nil
+}
+
+// format is the container in force.
+func (o Options) format() OutputFormat {
+	if o.To == "" {
+		return FormatDMP
+	}
+	return o.To
 }
 
 // contexts is the mode in force.

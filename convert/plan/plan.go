@@ -2,6 +2,8 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,48 +16,86 @@ import (
 	"windmp/winhdr"
 )
 
-// Plan is everything that is decided before the first byte is written: the
-// header, the memory runs and the edits of guest memory.
+// Plan is everything that is decided before the first byte is written: the header,
+// which pages, and the edits of guest memory. It is data, and does not change.
 type Plan struct {
-	Guest *guest.Guest
-	// Header is the output's header.
-	Header *winhdr.Header
-	// Edits are the changes of guest memory, in the order they were planned.
-	Edits []Edit
-	// Size is the size of the whole output in bytes.
-	Size int64
+	guest *guest.Guest
+	// original is the header as the guest left it, nil where it left none; reasons
+	// are why the output's states fields otherwise.
+	original, header *winhdr.Header
+	reasons          []report.Reason
+	edits            []Edit
+	layout           dump.Layout
 
-	layout dump.Layout
-
-	mode         ContextMode
-	missingMode  report.MissingMode
-	memory       memoryPlan
-	cpus         []cpuPlan
-	shown        *cpuPlan
-	improvements []report.Improvement
+	memory memoryPlan
+	cpus   []CPU
+	shown  *CPU
 
 	finding.List
 }
 
-// NewPlan decides what the output holds. It touches no file but the source,
-// which it reads. The error is a [*StageError]; the plan is returned with it as
-// far as it came.
+// New decides what the output holds. It reads nothing but the source. The error is a
+// [*stage.Error]; the plan is returned with it as far as it came.
 func New(g *guest.Guest, opt Options) (*Plan, error) {
-	p := &Plan{Guest: g, Header: g.Header.Clone(), mode: opt.contexts(), missingMode: opt.missing()}
-	plan := p.planDump
-	if opt.To == FormatELF {
-		plan = func(Options) error { return p.planCore() }
-	}
-	if err := plan(opt); err != nil {
+	p := &Plan{guest: g}
+	if err := p.plan(opt); err != nil {
 		return p, &stage.Error{Stage: stage.Plan, Err: err}
-	}
-	if opt.Strict {
-		if err := p.refuseWarnings(); err != nil {
-			return p, &stage.Error{Stage: stage.Plan, Err: err}
-		}
 	}
 	return p, nil
 }
+
+func (p *Plan) plan(opt Options) error {
+	if err := opt.Validate(); err != nil {
+		return err
+	}
+	if !p.guest.Complete() {
+		return ErrIncomplete
+	}
+	origin := p.guest.Origin()
+	p.header, p.original, p.reasons = p.guest.Header(), origin.Original, origin.Reasons
+	plan := p.planDump
+	if opt.To == FormatELF {
+		plan = p.planCore
+	}
+	if err := plan(opt); err != nil {
+		return err
+	}
+	if opt.Strict {
+		return p.refuseWarnings()
+	}
+	return nil
+}
+
+// ErrIncomplete says that the guest was not found, so that nothing can be planned.
+var ErrIncomplete = errors.New("the guest was not understood: nothing can be planned")
+
+// Guest is the guest that the plan is of.
+func (p *Plan) Guest() *guest.Guest { return p.guest }
+
+// Header is the output's header, a copy; nil where the plan did not come to it.
+func (p *Plan) Header() *winhdr.Header {
+	if p.header == nil {
+		return nil
+	}
+	return p.header.Clone()
+}
+
+// Edits are the changes of guest memory, in the order they were planned.
+func (p *Plan) Edits() []Edit { return slices.Clone(p.edits) }
+
+// CPUs are the registers that the output shows of each processor.
+func (p *Plan) CPUs() []CPU { return slices.Clone(p.cpus) }
+
+// Size is the size of the whole output in bytes, 0 where the plan did not come to it.
+func (p *Plan) Size() int64 {
+	if p.layout == nil {
+		return 0
+	}
+	return p.layout.Size()
+}
+
+// Findings are those of the plan alone.
+func (p *Plan) Findings() []finding.Finding { return slices.Clone(p.All) }
 
 // planDump plans a Windows dump.
 func (p *Plan) planDump(opt Options) error {
@@ -67,36 +107,29 @@ func (p *Plan) planDump(opt Options) error {
 	}
 	p.editKDBG()
 	p.editFlag()
-	p.chooseContexts(p.mode)
-	p.editContexts()
+	p.chooseContexts(opt.contexts())
+	p.editContexts(opt.contexts())
 	p.showFirst()
 	if err := p.patchHeader(); err != nil {
 		return err
 	}
-	layout, err := p.layOut() // of the same size, with the finished header
-	p.layout = layout
-	return err
+	return p.layOut() // of the same size, with the finished header
 }
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
 // read by a debugger, but other readers check it: it lists as many runs as fit.
 func (p *Plan) setRuns() error {
-	p.Header.DumpType = p.memory.kind
-	runs := p.Guest.Runs
+	p.header.DumpType = p.memory.kind
+	runs := p.guest.Runs()
 	if p.memory.kind != winhdr.DumpTypeBitmapKernel {
-		runs = guest.RunTable(p.memory.runs)
+		runs = p.memory.runs
 	}
-	return p.Header.SetRuns(runs[:min(len(runs), p.Header.Format().MaxRuns())])
-}
-
-// Findings are those of the examination and of the plan.
-func (p *Plan) Findings() []finding.Finding {
-	return append(append([]finding.Finding(nil), p.Guest.Findings()...), p.All...)
+	return p.header.SetRuns(runs[:min(len(runs), p.header.Format().MaxRuns())])
 }
 
 // refuseWarnings is --strict: the first finding that is worse than info.
 func (p *Plan) refuseWarnings() error {
-	for _, f := range p.Findings() {
+	for _, f := range append(p.guest.Findings(), p.All...) {
 		if f.Severity.Rank() > finding.SeverityInfo.Rank() {
 			return &finding.RefusedError{Finding: f}
 		}
@@ -107,7 +140,7 @@ func (p *Plan) refuseWarnings() error {
 // edit plans a write to guest-virtual memory. One that can't be made, or that
 // falls outside the dump's pages, becomes a finding.
 func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
-	edits, err := editsAt(p.Guest.Memory.Space, va, b, reason)
+	edits, err := editsAt(p.guest.Memory().Space, va, b, reason)
 	if err != nil {
 		p.Addf(finding.IDEditOutside, finding.SeverityWarn, "VA "+va.String(), "", "can't be written: %v", err)
 		return
@@ -118,14 +151,14 @@ func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
 				"%s: the page is not among the dump's", reason)
 			continue
 		}
-		p.Edits = append(p.Edits, e)
+		p.edits = append(p.edits, e)
 	}
 }
 
 // editKDBG writes the decoded block over an encoded one: the engine does not
 // decode it.
 func (p *Plan) editKDBG() {
-	if b := p.Guest.Kernel; b.Encoded {
+	if b := p.guest.Kernel(); b.Encoded {
 		p.edit(b.VA, b.Raw, "KDBG decoded")
 	}
 }
@@ -133,12 +166,12 @@ func (p *Plan) editKDBG() {
 // patchHeader sets the fields that the header's author could not know, the
 // first of them as QEMU's win-dmp does (dump/win_dump.c).
 func (p *Plan) patchHeader() error {
-	h, g := p.Header, p.Guest
-	h.PfnDataBase = g.Kernel.Data.MmPfnDatabase
+	h := p.header
+	h.PfnDataBase = p.guest.Kernel().Data.MmPfnDatabase
 	if !p.finished() {
 		h.ClearAlignment()
 	}
-	h.RequiredDumpSpace = uint64(p.Size) //nolint:gosec // a sum of run sizes
+	h.RequiredDumpSpace = uint64(p.layout.Size()) //nolint:gosec // a sum of run sizes
 	p.patchBugCheck()
 	p.patchTimes()
 	p.patchBuild()
@@ -149,9 +182,9 @@ func (p *Plan) patchHeader() error {
 // header says 0, not 0x161: it is not known that the guest was alive. The
 // driver's KDBG address is taken out of BugcheckParameter1 in any case.
 func (p *Plan) patchBugCheck() {
-	h, bc := p.Header, p.Guest.BugCheck
+	h, bc := p.header, p.guest.BugCheck()
 	if bc == nil {
-		p.improve("BugCheckParameters", finding.Hex(h.BugCheckParameters[0]), "0x0", "the driver's KDBG address is no parameter; the guest's bug check is not readable")
+		p.because("BugCheckParameters", "the driver's KDBG address is no parameter; the guest's bug check is not readable")
 		h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters = 0, 0, [4]uint64{}
 		return
 	}
@@ -164,7 +197,7 @@ func (p *Plan) patchBugCheck() {
 // patchTimes replaces the driver's times, taken at its start, by the guest's. A
 // time that the guest was just writing reads as 0.
 func (p *Plan) patchTimes() {
-	h, k := p.Header, p.Guest.SharedUserData
+	h, k := p.header, p.guest.SharedUserData()
 	if k == nil {
 		return
 	}
@@ -173,20 +206,20 @@ func (p *Plan) patchTimes() {
 	}
 	const reason = "from KUSER_SHARED_DATA: the guest driver's is from its start"
 	if k.SystemTime != 0 {
-		p.improve("SystemTime", finding.Hex(h.SystemTime), finding.Hex(k.SystemTime), reason)
+		p.because("SystemTime", reason)
 		h.SystemTime = k.SystemTime
 	}
 	if k.InterruptTime != 0 {
-		p.improve("SystemUpTime", finding.Hex(h.SystemUpTime), finding.Hex(k.InterruptTime), reason)
+		p.because("SystemUpTime", reason)
 		h.SystemUpTime = k.InterruptTime
 	}
-	p.Addf(finding.IDTimeUpdated, finding.SeverityInfo, "VA "+p.Guest.Machine().Kernel.SharedUserData.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
+	p.Addf(finding.IDTimeUpdated, finding.SeverityInfo, "VA "+p.guest.Machine().Kernel.SharedUserData.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
 }
 
 // patchBuild repairs an implausible build number: the engine was seen to take
 // builds 0 and 1 for a target too old to have a KDBG.
 func (p *Plan) patchBuild() {
-	h, k := p.Header, p.Guest.SharedUserData
+	h, k := p.header, p.guest.SharedUserData()
 	if h.MinorVersion >= h.Format().MinBuild && h.MinorVersion <= guest.MaxBuild || k == nil {
 		return
 	}
@@ -194,7 +227,7 @@ func (p *Plan) patchBuild() {
 	if build < h.Format().MinBuild {
 		return
 	}
-	p.improve("MinorVersion", finding.Hex(h.MinorVersion), finding.Hex(build), "from KUSER_SHARED_DATA: the header's build number is implausible")
+	p.because("MinorVersion", "from KUSER_SHARED_DATA: the header's build number is implausible")
 	p.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "", "build number %#x is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build)
 	h.MinorVersion = build
 }
@@ -209,27 +242,27 @@ func (p *Plan) showFirst() {
 			}
 			if p.crashedOn(c) {
 				p.shown = c
-				p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "processor %d raised the bug check and is shown first", c.proc.Index)
+				p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "processor %d raised the bug check and is shown first", c.Index)
 				return
 			}
 		}
 	}
-	if p.shown != nil && p.Guest.Crashed() {
-		p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "which processor raised the bug check is not known; processor %d is shown first", p.shown.proc.Index)
+	if p.shown != nil && guest.Crashed(p.guest) {
+		p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "which processor raised the bug check is not known; processor %d is shown first", p.shown.Index)
 	}
 }
 
 // crashedOn recognises the processor that called KeBugCheckEx, by the call's
 // arguments: the CONTEXT captured in it still holds those that registers pass.
-func (p *Plan) crashedOn(c *cpuPlan) bool {
-	if !p.Guest.Crashed() || c.proc.Saved == nil {
+func (p *Plan) crashedOn(c *CPU) bool {
+	if !guest.Crashed(p.guest) || c.Saved == nil {
 		return false
 	}
-	bc := p.Guest.BugCheck
+	bc := p.guest.BugCheck()
 	call := append([]uint64{uint64(bc.Code)}, bc.Parameters[:]...)
-	arguments := c.proc.Saved.Arguments()
+	arguments := c.Saved.Arguments()
 	if arguments == nil {
-		return p.onStack(c.proc.Saved.SP(), call)
+		return p.onStack(c.Saved.SP(), call)
 	}
 	n := min(len(arguments), len(call))
 	return arguments[0]&0xffffffff == call[0] && slices.Equal(arguments[1:n], call[1:n])
@@ -243,8 +276,8 @@ const argumentsSearched = 0x400
 // register passes them (stdcall).
 func (p *Plan) onStack(sp uint64, arguments []uint64) bool {
 	stack := make([]byte, argumentsSearched)
-	n, _ := p.Guest.Memory.Space.ReadVirtual(stack, vtop.VA(sp)) // what of it is mapped
-	return bytes.Contains(stack[:n], p.Header.Format().Pointers(arguments...))
+	n, _ := p.guest.Memory().Space.ReadVirtual(stack, vtop.VA(sp)) // what of it is mapped
+	return bytes.Contains(stack[:n], p.header.Format().Pointers(arguments...))
 }
 
 // exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
@@ -258,21 +291,19 @@ func (p *Plan) patchShown() error {
 	if p.shown == nil || p.finished() && p.headerShows() {
 		return nil
 	}
-	before := p.Header.Encode()
 	ctx := p.shown.Context.ForHeader()
 	var flags uint32
-	if p.Guest.Crashed() {
+	if guest.Crashed(p.guest) {
 		flags = exceptionNoncontinuable
 	}
-	if err := p.Header.Show(ctx, flags); err != nil {
+	if err := p.header.Show(ctx, flags); err != nil {
 		return err
 	}
-	if bytes.Equal(before, p.Header.Encode()) {
-		return nil
-	}
-	who := fmt.Sprintf("processor %d", p.shown.proc.Index)
-	p.improve("ContextRecord", "the guest driver's", who, "WinDbg shows the processor with this CONTEXT first")
-	p.improve("Exception", "the guest driver's", fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP())), "an unset exception record is shown as an unknown exception")
+	who := fmt.Sprintf("processor %d", p.shown.Index)
+	const was = "the guest driver's"
+	p.reasons = append(p.reasons,
+		report.Reason{Field: "ContextRecord", Why: "WinDbg shows the processor with this CONTEXT first", From: was, To: who},
+		report.Reason{Field: "Exception", Why: "an unset exception record is shown as an unknown exception", From: was, To: fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP()))})
 	return nil
 }
 
@@ -280,14 +311,14 @@ func (p *Plan) patchShown() error {
 // and not the template that a driver made at its start: a dump's header has a
 // bug check code, the template has none yet.
 func (p *Plan) finished() bool {
-	code := p.Guest.Header.BugCheckCode
+	code := p.guest.Header().BugCheckCode
 	return code != 0 && code != winhdr.Fill
 }
 
 // headerShows tells whether the header's CONTEXT already names a processor, as
 // the engine looks for it: by the stack pointer.
 func (p *Plan) headerShows() bool {
-	h := p.Guest.Header.Context()
+	h := p.guest.Header().Context()
 	if h.Plausible() != nil {
 		return false
 	}
@@ -299,19 +330,44 @@ func (p *Plan) headerShows() bool {
 	return false
 }
 
-// improve notes a header field of the output that the guest's header had
-// otherwise.
-func (p *Plan) improve(field, from, to, reason string) {
-	if p.Guest.Built {
-		return // there is no header of the guest's to improve on
-	}
-	p.improvements = append(p.improvements, report.Improvement{Field: field, From: from, To: to, Reason: reason})
+// because notes why the output's header states a field otherwise than the guest's.
+func (p *Plan) because(field, why string) {
+	p.reasons = append(p.reasons, report.Reason{Field: field, Why: why})
 }
 
-// readable is an error when a read of the source has failed: the plan may rest on
+// Improvements are the header fields that the output states better than the guest's
+// header did: those of which a reason is known, as far as the two headers differ in
+// them. A header that was built improves on none.
+func (p *Plan) Improvements() []report.Improvement {
+	if p.original == nil || p.header == nil {
+		return nil
+	}
+	diffs := winhdr.Diff(p.original, p.header)
+	var list []report.Improvement
+	for _, r := range p.reasons {
+		i := slices.IndexFunc(diffs, func(d winhdr.FieldDiff) bool { return d.In(headerField(r.Field)) })
+		if i < 0 {
+			continue
+		}
+		list = append(list, report.Improvement{
+			Field: r.Field, From: cmp.Or(r.From, diffs[i].From), To: cmp.Or(r.To, diffs[i].To), Reason: r.Why,
+		})
+	}
+	return list
+}
+
+// headerField is the header's name for what reports call a field.
+func headerField(name string) string {
+	if name == "ContextRecord" { // of DUMP_HEADER64; the CONTEXT itself is winhdr's Context
+		return "Context"
+	}
+	return name
+}
+
+// Readable is an error when a read of the source has failed: the plan may rest on
 // what another try would find.
 func (p *Plan) Readable() error {
-	if err := p.Guest.Image.ReadFailure(); err != nil {
+	if err := p.guest.Image().ReadFailure(); err != nil {
 		return &stage.Error{Stage: stage.Plan, Err: err}
 	}
 	return nil
@@ -319,7 +375,7 @@ func (p *Plan) Readable() error {
 
 // editFlag clears KdpDataBlockEncoded, as Windows does when it decodes the block.
 func (p *Plan) editFlag() {
-	if at := p.Guest.Flag; at != 0 {
+	if at := p.guest.Origin().Flag; at != 0 {
 		p.edit(at, []byte{0}, "KdpDataBlockEncoded cleared")
 	}
 }

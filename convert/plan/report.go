@@ -9,29 +9,30 @@ import (
 	"windmp/winhdr"
 )
 
-func DescribePlan(r *report.Report, p *Plan) {
+// Describe puts into a report what was planned.
+func Describe(r *report.Report, p *Plan) {
 	r.Findings = append(r.Findings, p.All...)
-	r.Improvements = append(r.Improvements, p.improvements...)
+	r.Improvements = append(r.Improvements, p.Improvements()...)
 	describeMemory(r, p)
-	for _, e := range p.Edits {
+	for _, e := range p.edits {
 		r.Edits = append(r.Edits, report.Edit{VA: report.Hex(e.VA), PA: report.Hex(e.PA), Size: len(e.Bytes), Reason: e.Reason})
 	}
 	for i := range p.cpus {
 		r.Processors = append(r.Processors, p.describeCPU(&p.cpus[i]))
 	}
-	if p.Size == 0 {
+	if p.Size() == 0 {
 		return
 	}
-	h := p.Header
+	h := p.header
 	if p.memory.kind != 0 { // a dump, not a core
 		r.Output.DumpType = h.DumpType.String()
 	}
-	r.Output.Size, r.Output.Runs = p.Size, len(p.memory.runs)
+	r.Output.Size, r.Output.Runs = p.Size(), len(p.memory.runs)
 	r.Output.Pages = p.memory.pages()
 	r.Output.LeftOut = p.memory.runs.Pages() - p.memory.pages()
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
-	if p.Guest.BugCheck != nil {
-		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: p.Guest.Crashed()}
+	if p.guest.BugCheck() != nil {
+		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: guest.Crashed(p.guest)}
 		for i, v := range h.BugCheckParameters {
 			r.Guest.BugCheck.Parameters[i] = report.Hex(v)
 		}
@@ -41,18 +42,18 @@ func DescribePlan(r *report.Report, p *Plan) {
 
 // describeTimes prints times only when they are sane: a header's may be fill.
 func describeTimes(r *report.Report, p *Plan) {
-	if t, err := winhdr.Time(p.Header.SystemTime); err == nil {
+	if t, err := winhdr.Time(p.header.SystemTime); err == nil {
 		r.Guest.SystemTime = t.UTC().Format(time.RFC3339)
 	}
-	if up := p.Header.SystemUpTime; up != winhdr.Fill64 {
+	if up := p.header.SystemUpTime; up != winhdr.Fill64 {
 		r.Guest.UpTime = float64(up) / report.TicksPerSecond
 	}
 }
 
 func describeMemory(r *report.Report, p *Plan) {
-	m := &report.Memory{Policy: p.missingMode, Missing: p.memory.absent, Recovered: p.Guest.Recovered}
-	m.Listed = guest.PageCount(p.Guest.Runs) * physmem.PageSize
-	switch p.missingMode {
+	m := &report.Memory{Policy: p.memory.policy, Missing: p.memory.absent, Recovered: p.guest.Origin().Recovered}
+	m.Listed = p.guest.Runs().Pages() * physmem.PageSize
+	switch p.memory.policy {
 	case report.MissingZero:
 		m.Zeroed = p.memory.absent
 	case report.MissingDrop:
@@ -65,8 +66,8 @@ func describeMemory(r *report.Report, p *Plan) {
 	r.Memory = m
 }
 
-func (p *Plan) describeCPU(c *cpuPlan) report.CPU {
-	out := report.CPU{Index: c.proc.Index, VCPU: c.proc.VCPU, PRCB: report.Hex(c.proc.PRCB), Contexts: c.Source, Differs: c.differs, Note: c.Note, ShownFirst: c == p.shown}
+func (p *Plan) describeCPU(c *CPU) report.CPU {
+	out := report.CPU{Index: c.Index, VCPU: c.VCPU, PRCB: report.Hex(c.PRCB), Contexts: c.Source, Differs: c.Differs, Note: c.Note, ShownFirst: c == p.shown}
 	if c.Context != nil {
 		out.Rip, out.Rsp = report.Hex(c.Context.IP()), report.Hex(c.Context.SP())
 	}

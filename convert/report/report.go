@@ -74,6 +74,16 @@ type Improvement struct {
 	Reason string `json:"reason"`
 }
 
+// Reason is why a header field of the output is not what the guest's header had.
+type Reason struct {
+	// Field is what reports call it: Windows' name.
+	Field string
+	Why   string
+	// From and To stand for what the headers have, where that says little to people;
+	// empty where it does not.
+	From, To string
+}
+
 // KDBGSource says how the debugger data block was reached.
 type KDBGSource string
 

@@ -1,11 +1,13 @@
-package guest
+package inspect
 
 import (
 	"cmp"
 	"fmt"
 	"time"
 
+	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -65,19 +67,19 @@ func systemName(build, product uint32) string {
 	return ""
 }
 
-// System says what is known of the guest's Windows; nil when there is no
+// systemOf says what is known of the guest's Windows; nil when there is no
 // header.
-func (g *Guest) System() *report.System {
-	h := g.Header
+func systemOf(g *guest.Guest) *report.System {
+	h := g.Header()
 	if h == nil {
 		return nil
 	}
-	s := &report.System{Machine: g.machine.Name(), Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: report.Hex(h.DirectoryTableBase)}
+	s := &report.System{Machine: g.Machine().Name(), Build: h.MinorVersion, Processors: h.NumberProcessors, DirectoryTableBase: report.Hex(h.DirectoryTableBase)}
 	product := unfilled(h.ProductType)
 	s.SuiteMask = report.Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
-	if k := g.SharedUserData; k != nil {
-		if build := k.NtBuildNumber & MaxBuild; build >= h.Format().MinBuild {
+	if k := g.SharedUserData(); k != nil {
+		if build := k.NtBuildNumber & guest.MaxBuild; build >= h.Format().MinBuild {
 			s.Build = build
 		}
 		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)
@@ -93,9 +95,9 @@ func (g *Guest) System() *report.System {
 	if upTime != winhdr.Fill64 {
 		s.UpTime = float64(upTime) / report.TicksPerSecond
 	}
-	if g.Kernel != nil {
-		s.KDBG, s.PagingLevels = report.Hex(g.Kernel.VA), len(g.Memory.Space.Mode.Levels)
-		if lab, err := g.Kernel.BuildLab(); err == nil {
+	if k := g.Kernel(); k != nil {
+		s.KDBG, s.PagingLevels = report.Hex(k.VA), len(k.Space.Mode.Levels)
+		if lab, err := k.BuildLab(); err == nil {
 			s.BuildLab = lab
 		}
 	}
@@ -110,17 +112,18 @@ func unfilled(v uint32) uint32 {
 	return v
 }
 
-// BugCheckDetail explains the bug check: that of a dump's header, which is what a
+// bugCheckOf explains the bug check: that of a dump's header, which is what a
 // debugger shows, else that of the guest's memory; nil when neither is known.
-func (g *Guest) BugCheckDetail() *report.BugCheckDetail {
+func bugCheckOf(g *guest.Guest) *report.BugCheckDetail {
 	var code uint32
 	var parameters [4]uint64
 	source := "memory"
+	h, bc := g.Header(), g.BugCheck()
 	switch {
-	case g.Header != nil && g.IsDump():
-		code, parameters, source = g.Header.BugCheckCode, g.Header.BugCheckParameters, "header"
-	case g.BugCheck != nil:
-		code, parameters = g.BugCheck.Code, g.BugCheck.Parameters
+	case h != nil && g.Origin().Dump:
+		code, parameters, source = h.BugCheckCode, h.BugCheckParameters, "header"
+	case bc != nil:
+		code, parameters = bc.Code, bc.Parameters
 	default:
 		return nil
 	}
@@ -136,9 +139,9 @@ func (g *Guest) BugCheckDetail() *report.BugCheckDetail {
 
 // symbolName names an address by the image it lies in, as in "nt+0x1234"; empty
 // when it is in none.
-func (g *Guest) SymbolName(va vtop.VA) string {
-	for i := range g.Modules {
-		m := &g.Modules[i]
+func symbolName(modules []kdbg.Module, va vtop.VA) string {
+	for i := range modules {
+		m := &modules[i]
 		if va < m.Base || uint64(va-m.Base) >= uint64(m.Size) {
 			continue
 		}
@@ -150,12 +153,3 @@ func (g *Guest) SymbolName(va vtop.VA) string {
 	}
 	return ""
 }
-
-// isDump tells whether the source is a Windows dump, whose header is the file's
-// own and not the guest's note. Without an image there is only a header.
-func (g *Guest) IsDump() bool { return g.Image == nil || g.isDumpFile() }
-
-func (g *Guest) isDumpFile() bool { return g.Image != nil && g.Image.DumpHeader() != nil }
-
-// MaxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
-const MaxBuild = 0xffff
