@@ -145,13 +145,13 @@ func (g *Guest) buildRuns() error {
 	g.recoverMemory()
 	var absent []physmem.Range
 	for _, r := range g.Runs {
-		absent = append(absent, g.Image.Missing(RunRange(r))...)
+		absent = append(absent, g.Image.Missing(r.Range())...)
 	}
 	if len(absent) == 0 {
 		return nil
 	}
-	listed := PageCount(g.Runs)
-	g.Runs = RunTable(PageRuns(g.Runs).Without(absent))
+	listed := physmem.Runs(g.Runs).Pages()
+	g.Runs = physmem.Runs(g.Runs).Without(absent)
 	if len(g.Runs) == 0 {
 		return g.Refuse(finding.Finding{
 			ID: finding.IDMissing, Where: finding.RangesText(absent), Message: "the source holds no whole page of the guest's memory",
@@ -159,7 +159,7 @@ func (g *Guest) buildRuns() error {
 		}, nil)
 	}
 	g.Addf(finding.IDMemoryCut, finding.SeverityWarn, finding.RangesText(absent), "Dump the whole guest, without a begin and length, to have it all.",
-		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-PageCount(g.Runs))
+		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-physmem.Runs(g.Runs).Pages())
 	return nil
 }
 
@@ -176,7 +176,7 @@ func (g *Guest) listedRuns() ([]physmem.Run, error) {
 	}
 	runs := guessRuns(g.Image.Ranges())
 	// What the header can't list.
-	runs = RunTable(PageRuns(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}}))
+	runs = physmem.Runs(runs).Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
 		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
 	}

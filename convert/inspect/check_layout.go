@@ -91,7 +91,7 @@ func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
 			severity = finding.SeverityInfo // debuggers take no notice
 		}
-		if p.Field == "NumberOfPages" && h.RunTable().Pages > guest.PageCount(runs) {
+		if p.Field == "NumberOfPages" && h.RunTable().Pages > physmem.Runs(runs).Pages() {
 			severity = finding.SeverityWarn // they miss these pages at the end
 		}
 		c.Addf(finding.IDRuns, severity, guest.HeaderOffset(p.Offset), "", "run table: %s", p.Error())
@@ -99,7 +99,7 @@ func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 	if runs == nil {
 		return 0
 	}
-	end := uint64(h.Size()) + guest.PageCount(runs)*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
+	end := uint64(h.Size()) + physmem.Runs(runs).Pages()*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
 		c.Addf(finding.IDRequiredSpace, finding.SeverityInfo, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
 			"RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end)

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"windmp/convert/finding"
-	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/internal/pageset"
 	"windmp/physmem"
@@ -30,7 +29,7 @@ type memoryPlan struct {
 // source does not hold, and the type of dump that can list it.
 func (p *Plan) planMemory(opt Options) error {
 	m := &p.memory
-	m.runs = guest.PageRuns(p.Guest.Runs)
+	m.runs = p.Guest.Runs
 	for _, r := range m.runs {
 		m.missing = append(m.missing, p.Guest.Image.Missing(r.Range())...)
 	}

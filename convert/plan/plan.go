@@ -84,7 +84,7 @@ func (p *Plan) setRuns() error {
 	p.Header.DumpType = p.memory.kind
 	runs := p.Guest.Runs
 	if p.memory.kind != winhdr.DumpTypeBitmapKernel {
-		runs = guest.RunTable(p.memory.runs)
+		runs = p.memory.runs
 	}
 	return p.Header.SetRuns(runs[:min(len(runs), p.Header.Format().MaxRuns())])
 }

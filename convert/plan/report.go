@@ -3,7 +3,6 @@ package plan
 import (
 	"time"
 
-	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -51,7 +50,7 @@ func describeTimes(r *report.Report, p *Plan) {
 
 func describeMemory(r *report.Report, p *Plan) {
 	m := &report.Memory{Policy: p.missingMode, Missing: p.memory.absent, Recovered: p.Guest.Recovered}
-	m.Listed = guest.PageCount(p.Guest.Runs) * physmem.PageSize
+	m.Listed = physmem.Runs(p.Guest.Runs).Pages() * physmem.PageSize
 	switch p.missingMode {
 	case report.MissingZero:
 		m.Zeroed = p.memory.absent
