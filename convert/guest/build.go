@@ -145,7 +145,7 @@ func (g *finder) buildRuns() error {
 	g.recoverMemory()
 	var absent []physmem.Range
 	for _, r := range g.Runs {
-		absent = append(absent, g.Image.Missing(RunRange(r))...)
+		absent = append(absent, g.Image.Missing(r.Range())...)
 	}
 	if len(absent) == 0 {
 		return nil

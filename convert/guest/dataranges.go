@@ -6,7 +6,7 @@ import (
 
 // leastHole is the least stretch of the source, in bytes, of which it is asked
 // whether it is a hole. Asking costs about as much as reading a few pages.
-const LeastHole = 1 << 20
+const leastHole = 1 << 20
 
 // dataRanges is the memory that the source holds, without its holes: what a
 // search has to read. A page at either side of a hole is kept, so that what
@@ -17,8 +17,8 @@ func DataRanges(im *physmem.Image) []physmem.Range {
 		start := r.Start // of the range that is being made
 		for at := r.Start; at < r.End(); {
 			next := min(im.NextData(at), r.End())
-			if next-at < LeastHole {
-				at = min(at+LeastHole, r.End())
+			if next-at < leastHole {
+				at = min(at+leastHole, r.End())
 				continue
 			}
 			out = appendRange(out, start, min(at+physmem.PageSize, r.End()))

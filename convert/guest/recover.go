@@ -12,7 +12,7 @@ import (
 func (g *finder) recoverMemory() {
 	ram := make([]physmem.Range, 0, len(g.Runs))
 	for _, r := range g.Runs {
-		ram = append(ram, RunRange(r))
+		ram = append(ram, r.Range())
 	}
 	placed := g.place(ram)
 	guessed := g.adoptBelowVGA(ram)
@@ -93,9 +93,4 @@ func (g *finder) extentAbove(pa uint64) (physmem.Extent, bool) {
 		return e, true
 	}
 	return physmem.Extent{}, false
-}
-
-// runRange is a run in bytes. The run was checked to lie below 2^52.
-func RunRange(r physmem.Run) physmem.Range {
-	return physmem.Range{Start: r.BasePage * physmem.PageSize, Size: r.PageCount * physmem.PageSize}
 }

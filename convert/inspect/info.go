@@ -250,7 +250,7 @@ func memoryMap(g *guest.Guest) MemoryMap {
 	}
 	for _, r := range g.Runs() {
 		m.Listed += r.PageCount * physmem.PageSize
-		for _, x := range g.Image().Missing(guest.RunRange(r)) {
+		for _, x := range g.Image().Missing(r.Range()) {
 			m.Missing += x.Size
 		}
 	}

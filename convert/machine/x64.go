@@ -14,7 +14,7 @@ var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
 var X64 = &Machine{
 	Header: winhdr.X64, Kernel: kdbg.X64, Core: dump.ELFX64,
 	RootName: "CR3", PointerName: "rip", Settles: true,
-	Modes: modes64,
+	Modes:   modes64,
 	Likely:  likely64,
 	Lacking: lackingX86,
 	Owns:    func(c *physmem.CPU) bool { return !c.Is32 },

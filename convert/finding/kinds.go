@@ -1,0 +1,132 @@
+package finding
+
+// Advice that several kinds share.
+const (
+	adviceCopyAgain  = "Copy the file again, or dump again with enough space."
+	adviceDumpAgain  = "Dump the guest again with all of its memory."
+	adviceLinux      = "Use crash or drgn for Linux guests."
+	adviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
+	adviceHole       = "If another hole is known, give it with --hole."
+)
+
+// Of the container.
+var (
+	Truncated     = declare("WD101", SeverityWarn, "The file ends before what its tables promise.", adviceCopyAgain)
+	ContainerOdd  = declare("WD102", SeverityWarn, "A table entry of the container makes no sense and was left out: memory may be missing.", "")
+	NotesUnusable = declare("WD103", SeverityWarn, "A note could not be read, is there twice, or contradicts another: registers or the header may be missing.", "")
+	LoadsDisagree = declare("WD104", SeverityWarn, "Two program headers give one address different contents; the first was believed.", "")
+	RawHole       = declare("WD105", SeverityInfo, "Raw memory is taken to leave out a hole below 4 GiB that machines usually have, because the guest's own table of memory agrees.", adviceHole)
+	RawHoleUnsure = declare("WD106", SeverityWarn, "Raw memory is taken to leave out a hole below 4 GiB that machines usually have, but the guest's own table of memory agrees only in part.", adviceHole)
+	PagesUnplaced = declare("WD107", SeverityUnknown, "A table entry of a dump makes no sense: where the pages behind it lie is not known.", "")
+
+	Malformed     = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
+	NotRecognised = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")
+	NotExamined   = declare("WD152", SeverityUnknown, "A dump whose contents windmp does not read: Arm, small memory dump, newer WinDbg's types, an impossible bitmap.", "Open it in WinDbg.")
+	TrailingBytes = declare("WD153", SeverityInfo, "Bytes follow the last page; readers ignore them.", "")
+	HeaderOnly    = declare("WD154", SeverityInfo, "Of a dump whose contents windmp does not read, the header is shown.", "")
+)
+
+// Of the header.
+var (
+	NoHeader       = declare("WD201", SeverityInfo, "There is no Windows header note: the guest had no virtio-win fwcfg driver. Windows is looked for in memory.", "")
+	NotWindows     = declare("WD202", SeverityFail, "The note is not Windows': a Linux guest's, or unknown.", adviceLinux)
+	NoteSize       = declare("WD204", SeverityWarn, "The note is longer or shorter than a header, but holds every field.", "")
+	HeaderRepaired = declare("WD205", SeverityWarn, "A header field was wrong and was repaired.", "")
+	HeaderBad      = declare("WD206", SeverityFail, "A header field can't be repaired.", adviceDumpAgain)
+	RunTableBad    = declare("WD207", SeverityFail, "The table of physical memory can't be used.", adviceHeaderNote)
+	DTBMasked      = declare("WD208", SeverityInfo, "Flag bits were removed from DirectoryTableBase.", "")
+	DTBReplaced    = declare("WD209", SeverityWarn, "The header's DirectoryTableBase was wrong; the CR3 of a vCPU that maps the kernel is used.", "")
+	TimeUpdated    = declare("WD210", SeverityInfo, "Time and uptime were taken from KUSER_SHARED_DATA.", "")
+	TimeStale      = declare("WD211", SeverityInfo, "KUSER_SHARED_DATA is not readable: the times are those of the guest driver's start.", "")
+	FiveLevels     = declare("WD212", SeverityWarn, "The guest uses 5-level paging; debuggers that do not know it see no memory.", "Open it with a current WinDbg.")
+	HeaderBuilt    = declare("WD220", SeverityInfo, "The header was built from the guest's memory.", "")
+
+	HeaderOdd            = declare("WD250", SeverityWarn, "A field of a dump's own header is wrong.", "")
+	BadSignature         = declare("WD251", SeverityFail, "One of a dump's two signatures is wrong: debuggers reject it.", adviceCopyAgain)
+	BadDumpType          = declare("WD252", SeverityFail, "The dump type is one that debuggers reject, or the file is not of that type.", adviceCopyAgain)
+	HeaderTimeOdd        = declare("WD253", SeverityWarn, "The header's time is not set or not plausible.", "")
+	RunsOdd              = declare("WD254", SeverityInfo, "The run table of a dump is odd; debuggers take no notice.", "")
+	RequiredSpaceOdd     = declare("WD255", SeverityInfo, "RequiredDumpSpace of a full dump is not where the pages end; debuggers take no notice.", "")
+	OtherReaders         = declare("WD256", SeverityInfo, "WinDbg opens it, but another reader refuses it or loses pages.", "")
+	HeaderContextForeign = declare("WD257", SeverityInfo, "The header's CONTEXT is no processor's: debuggers start on processor 0.", "")
+	RunsLoseMemory       = declare("WD258", SeverityWarn, "The run table of a dump is wrong; debuggers may miss memory.", "")
+	RequiredSpaceWrong   = declare("WD259", SeverityWarn, "RequiredDumpSpace of a bitmap dump is not the file's size; debuggers may not read the last pages.", "")
+	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", adviceDumpAgain)
+)
+
+// Of KDBG and the kernel.
+var (
+	NoKDBG         = declare("WD301", SeverityFail, "There is no usable KDBG; each attempt is listed.", "WinDbg needs this block. Dump the guest again with all of its memory; if it was still booting or hibernating, dump it when it runs.")
+	KDBGCopy       = declare("WD302", SeverityInfo, "KDBG at the header's address is unusable, the driver's decoded copy is used.", "")
+	KDBGDecoded    = declare("WD303", SeverityInfo, "KDBG was encoded and is written decoded.", "")
+	BugCheckUnread = declare("WD304", SeverityWarn, "The bug check data is not readable.", "The dump's bug check code is 0: it is not known whether the guest had crashed.")
+	ModuleList     = declare("WD305", SeverityWarn, "The module list breaks off.", "WinDbg will list only these modules.")
+	KDBGFound      = declare("WD306", SeverityInfo, "KDBG was found where the header says.", "")
+	BugCheckLive   = declare("WD307", SeverityInfo, "The guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161).", "")
+
+	GuestFound     = declare("WD320", SeverityInfo, "Windows was found without a header: by which way, and where.", "")
+	OtherSystem    = declare("WD321", SeverityFail, "This is no Windows guest: its memory holds another system's banner.", adviceLinux)
+	NotBooted      = declare("WD322", SeverityFail, "Windows was not running: firmware, a boot loader, early boot, or resuming from hibernation.", "Dump the guest when it runs.")
+	KernelUnmapped = declare("WD323", SeverityFail, "Memory holds a Windows kernel, but no page tables map it.", "Dump the guest again with all of its memory, or give --dtb.")
+	RootAbsent     = declare("WD324", SeverityFail, "The vCPUs' page tables are not in the file: it holds a part of memory.", "Dump the guest with all of its memory, without a begin and length.")
+	SecureKernel   = declare("WD325", SeverityFail, "The vCPUs were stopped in the hypervisor or secure kernel (VBS), and Windows' page tables were not found.", "Dump the guest again, so that a vCPU is stopped in Windows itself, or give --dtb.")
+	GivenWrong     = declare("WD326", SeverityFail, "--dtb, --kernel-base or --kdbg can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
+	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
+
+	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", adviceDumpAgain)
+	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it.")
+	BlockEncoded     = declare("WD352", SeverityWarn, "KDBG is still encoded; debuggers do not decode it.", "Convert the guest's memory again; windmp writes the block decoded.")
+	BlockOdd         = declare("WD353", SeverityWarn, "KDBG contradicts the header, the kernel's image, or itself.", "")
+	SharedUnread     = declare("WD354", SeverityWarn, "KUSER_SHARED_DATA is not readable.", "")
+	KernelImage      = declare("WD355", SeverityWarn, "The kernel's image headers are not readable, or it lies elsewhere than KDBG says.", "Symbols of the kernel must be chosen by hand.")
+	ModuleName       = declare("WD356", SeverityInfo, "A module has no readable name.", "")
+	ListUnread       = declare("WD357", SeverityInfo, "A lesser list, such as that of unloaded drivers, is not readable.", "")
+	Checked          = declare("WD358", SeverityOK, "All that a quick check looks at is as debuggers want it.", "")
+	BlockWithoutList = declare("WD359", SeverityFail, "KDBG names no module list: debuggers reject the dump.", adviceDumpAgain)
+)
+
+// Of the processors.
+var (
+	NoProcessors     = declare("WD401", SeverityFail, "No processor has usable structures.", "WinDbg rejects such a dump. Dump the guest again with all of its memory.")
+	ProcessorsFewer  = declare("WD402", SeverityWarn, "NumberProcessors was lowered to the usable processors.", "")
+	ProcessorLeftOut = declare("WD403", SeverityWarn, "A processor is left out: its PRCB or Context pointer is null or unreadable. WinDbg shows no registers for it.", "")
+	VCPUUnmatched    = declare("WD404", SeverityWarn, "vCPUs and processors do not pair up: their registers may be missing.", "")
+	VCPUOrder        = declare("WD405", SeverityInfo, "The vCPUs are in another order and were matched by the address of the KPCR.", "")
+	SavedInvalid     = declare("WD406", SeverityInfo, "A context that Windows saved at the crash is not valid; the vCPU's is shown.", "")
+	RegistersLacking = declare("WD407", SeverityInfo, "Registers that the source does not carry show their values after reset.", "")
+	NoVCPUState      = declare("WD408", SeverityWarn, "The source holds no vCPU registers.", "The dump shows the registers that Windows last saved.")
+	ShownFirst       = declare("WD409", SeverityInfo, "Which processor is shown first, and why.", "")
+	EditOutside      = declare("WD410", SeverityWarn, "An edit falls outside the dump's memory and was left out: registers may be stale.", "")
+	SpecialsUnread   = declare("WD411", SeverityWarn, "The special registers of a processor can't be set.", "WinDbg will show stale control registers.")
+
+	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
+	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")
+	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT are not readable, or lead elsewhere.", "Debuggers can't look up the code segment, nor the program counter.")
+	NoThread    = declare("WD453", SeverityWarn, "A processor's current thread or process is not readable.", "Debuggers can't set the process of this processor.")
+)
+
+// Of memory.
+var (
+	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), or accept a dump with gaps: --missing=zero writes zeros there, --missing=drop leaves the pages out.")
+	Recovered      = declare("WD502", SeverityInfo, "Memory that no PT_LOAD covers was found in the file by its layout.", "")
+	RecoveredVGA   = declare("WD503", SeverityWarn, "Memory below the VGA hole is in no PT_LOAD and was placed by the layout of a PC, which the file's size confirms.", "Dump with paging off to have no doubt.")
+	TooManyRuns    = declare("WD504", SeverityInfo, "More than 42 runs do not fit a full dump; a bitmap dump is written.", "")
+	KernelPages    = declare("WD505", SeverityInfo, "What a kernel dump keeps and leaves out.", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.")
+	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump.")
+	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump.")
+	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of a bitmap dump take.", "Use --type=full.")
+	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as --missing=zero asks for.", "Structures there read as zeros in WinDbg.")
+	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as --missing=drop asks for.", "WinDbg will say that these pages are not available.")
+	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that --type=full asks for.", "Use --type=bitmap.")
+	MemoryCut      = declare("WD520", SeverityWarn, "Without a header of the guest's own, the dump lists only memory that the file holds; the rest is counted.", "Dump the whole guest, without a begin and length, to have it all.")
+	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
+)
+
+// Of the file as a whole.
+var (
+	TooLarge   = declare("WD601", SeverityFail, "The dump is larger than --max-size.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages: windmp convert --type kernel.")
+	Unreadable = declare("WD602", SeverityFail, "Pages of the file can't be read.", "Copy the file again, or dump again.")
+	NoSymbols  = declare("WD603", SeverityWarn, "Symbols of some images can't be told: their headers are not readable.", "They may be paged out; such a page is in no dump of memory.")
+	Leftover   = declare("WD604", SeverityInfo, "The unfinished output of a run that was killed was found beside the output and removed.", "")
+	Undecided  = declare("WD605", SeverityUnknown, "What would fail the file says nothing, because the file could not be read.", "")
+)

@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// flow is the order of the rooms, as docs/design.md draws it: a room imports only
+// rooms before it.
+var flow = []string{
+	"internal/binio", "internal/elfcore", "internal/pageset", "internal/atomicfile",
+	"physmem", "internal/overlay", "physmem/extents", "physmem/internal/bitmap",
+	"winhdr", "vtop", "kdbg/peimage", "kdbg",
+	"physmem/vmcore", "physmem/kdump", "physmem/windump", "physmem/raw", "physmem/open",
+	"internal/pack",
+	"convert/finding", "convert/stage", "convert/dump", "convert/machine",
+	"convert/source", "convert/report", "convert/guest", "convert/plan", "convert/write", "convert/inspect",
+	"convert", "cmd/windmp",
+}
+
+// rule is one of depguard's.
+type rule struct {
+	Mode  string   `yaml:"list-mode"`
+	Files []string `yaml:"files"`
+	Allow []string `yaml:"allow"`
+}
+
+// rules reads those that list what a folder imports, by folder.
+func rules(t *testing.T) map[string]rule {
+	t.Helper()
+	text, err := os.ReadFile(root + "/.golangci.yml")
+	require.NoError(t, err)
+	var config struct {
+		Linters struct {
+			Settings struct {
+				Depguard struct {
+					Rules map[string]rule `yaml:"rules"`
+				} `yaml:"depguard"`
+			} `yaml:"settings"`
+		} `yaml:"linters"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &config))
+	out := map[string]rule{}
+	for name, r := range config.Linters.Settings.Depguard.Rules {
+		if r.Mode != "strict" {
+			continue
+		}
+		require.NotEmpty(t, r.Files, name)
+		require.Equal(t, "!$test", r.Files[len(r.Files)-1], "%s: a strict rule is for all files but tests", name)
+		for _, glob := range r.Files[:len(r.Files)-1] {
+			dir := strings.TrimSuffix(strings.TrimPrefix(glob, "**/"), "/*.go")
+			require.Equal(t, "**/"+dir+"/*.go", glob, "%s: a strict rule names folders", name)
+			require.NotContains(t, out, dir, "two rules for one folder")
+			out[dir] = r
+		}
+	}
+	return out
+}
+
+// imports are what a file imports, without the standard library.
+func imports(t *testing.T, f file) []string {
+	t.Helper()
+	var out []string
+	for _, spec := range f.syntax.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+		if first, _, _ := strings.Cut(name, "/"); first == "windmp" || strings.Contains(first, ".") {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// allows is depguard's reading of an entry: a beginning, or all with a $.
+func allows(entry, name string) bool {
+	if whole, ok := strings.CutSuffix(entry, "$"); ok {
+		return name == whole
+	}
+	return strings.HasPrefix(name, entry)
+}
+
+// Each folder has its rule, which lists what its files import and nothing else.
+func TestEachRoomListsItsImports(t *testing.T) {
+	byDir := rules(t)
+	used := map[string]map[string]bool{}
+	for _, f := range files(t) {
+		if f.dir == "cmd" || strings.HasPrefix(f.dir, "cmd/") {
+			continue
+		}
+		r, ok := byDir[f.dir]
+		if !assert.True(t, ok, "%s: .golangci.yml has no strict depguard rule for this folder", f.dir) {
+			continue
+		}
+		key := strings.Join(r.Files, " ")
+		if used[key] == nil {
+			used[key] = map[string]bool{"$gostd": true}
+		}
+		for _, name := range imports(t, f) {
+			i := slices.IndexFunc(r.Allow, func(e string) bool { return allows(e, name) })
+			if assert.GreaterOrEqual(t, i, 0, "%s imports %s, which its rule does not list", f.path, name) {
+				used[key][r.Allow[i]] = true
+			}
+		}
+	}
+	for dir, r := range byDir {
+		uses, ok := used[strings.Join(r.Files, " ")]
+		assert.True(t, ok, ".golangci.yml has a rule for %s, where no code is", dir)
+		for _, entry := range r.Allow {
+			assert.True(t, uses[entry], "the rule for %s allows %s, which nobody there imports", dir, entry)
+		}
+	}
+}
+
+// What the rules allow points one way, and what is for tests is for tests.
+func TestImportsPointOneWay(t *testing.T) {
+	byDir := rules(t)
+	place := func(dir string) int { return slices.Index(flow, dir) }
+	for dir, r := range byDir {
+		if !slices.Contains(flow, dir) {
+			continue
+		}
+		for _, entry := range r.Allow {
+			other, ours := strings.CutPrefix(entry, "windmp/")
+			if !ours {
+				continue
+			}
+			room, exact := strings.CutSuffix(other, "$")
+			assert.True(t, exact, "%s: %s would allow all folders below it, too", dir, entry)
+			if assert.Contains(t, flow, room, "%s: a room that is for tests", dir) {
+				assert.Less(t, place(room), place(dir), "%s imports %s, which comes after it", dir, room)
+			}
+		}
+	}
+	for _, dir := range flow {
+		if path.Dir(dir) != "cmd" {
+			assert.Contains(t, byDir, dir)
+		}
+	}
+}
