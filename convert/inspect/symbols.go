@@ -89,8 +89,7 @@ func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
 		r.Modules = append(r.Modules, m)
 	}
 	if unreadable > 0 {
-		g.Addf(finding.IDNoSymbols, finding.SeverityWarn, "", "They may be paged out; such a page is in no dump of memory.",
-			"of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable)
+		g.Add(finding.NoSymbols.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
 	}
 	r.Findings = append(r.Findings, g.Findings()...)
 }

@@ -29,7 +29,7 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 		c := p.ChooseContext(&g.Processors[i], mode)
 		p.cpus = append(p.cpus, c)
 		if mode == ContextsAuto && g.Crashed() && c.Source == report.FromVCPU {
-			p.Addf(finding.IDSavedInvalid, finding.SeverityInfo, "VA "+c.proc.Context.String(), "", "processor %d: %s", c.proc.Index, c.Note)
+			p.Add(finding.SavedInvalid.At("VA "+c.proc.Context.String(), "processor %d: %s", c.proc.Index, c.Note))
 		}
 	}
 	p.reportLackingRegisters()
@@ -120,8 +120,8 @@ func (p *Plan) reportLackingRegisters() {
 	}
 	for i, l := range sets {
 		if counts[i] > 0 {
-			p.Addf(finding.IDRegistersLacking, finding.SeverityInfo, "", "",
-				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values)
+			p.Add(finding.RegistersLacking.At("",
+				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values))
 		}
 	}
 }
@@ -160,8 +160,7 @@ func (p *Plan) editSpecials(c *cpuPlan) {
 		return
 	}
 	if c.proc.SpecialRegisters == 0 || c.proc.Specials == nil {
-		p.Addf(finding.IDSpecialsUnread, finding.SeverityWarn, "VA "+c.proc.SpecialRegisters.String(), "WinDbg will show stale control registers.",
-			"processor %d: the special registers in its PRCB are not readable", c.proc.Index)
+		p.Add(finding.SpecialsUnread.At("VA "+c.proc.SpecialRegisters.String(), "processor %d: the special registers in its PRCB are not readable", c.proc.Index))
 		return
 	}
 	for _, e := range p.Guest.Machine().Kernel.Specials.Edits(c.proc.State.Specials) {

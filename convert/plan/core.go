@@ -31,7 +31,7 @@ func (p *Plan) planCore() error {
 	g := p.Guest
 	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image.Ranges())}
 	if len(p.memory.runs) == 0 {
-		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
+		return p.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
 	}
 	note := g.Image.DumpHeader()
 	if note == nil {
@@ -56,7 +56,7 @@ func (p *Plan) coreCPUs() []physmem.CPU {
 	for i := range g.Processors {
 		proc := &g.Processors[i]
 		if proc.Saved == nil || proc.Specials == nil {
-			p.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "VA "+proc.PRCB.String(), "", "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr)
+			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr))
 			break // the notes are matched by position
 		}
 		c := g.Machine().CPU(machine.Saved{
