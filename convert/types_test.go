@@ -180,7 +180,7 @@ func TestManyRuns(t *testing.T) {
 	var refused *finding.RefusedError
 	_, _, err = convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop, Type: plan.OutputFull}})
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, finding.TooManyRuns.ID(), refused.Finding.ID)
+	assert.Equal(t, finding.RunsDoNotFit.ID(), refused.Finding.ID)
 }
 
 // TestBitmapLimit: memory beyond what a bitmap can list is refused, whatever
