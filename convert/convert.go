@@ -80,8 +80,5 @@ func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (
 
 // leftover is what there is to say of an unfinished file that was removed.
 func leftover(name string) finding.Finding {
-	return finding.Finding{
-		ID: finding.IDLeftover, Severity: finding.SeverityInfo,
-		Message: finding.Quote(name) + " was left by a run that was killed, and is removed",
-	}
+	return finding.Leftover.At("", "%s was left by a run that was killed, and is removed", finding.Quote(name))
 }

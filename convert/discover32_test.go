@@ -135,7 +135,7 @@ func TestDiscover32(t *testing.T) {
 			}
 		}},
 		{name: "user mode", via: "CR3 of vCPU 0", poke: (*bare32).userMode},
-		{name: "user mode, no IDT, vCPUs exchanged", via: "CR3 of vCPU 0", also: finding.IDVCPUOrder, poke: func(b *bare32) {
+		{name: "user mode, no IDT, vCPUs exchanged", via: "CR3 of vCPU 0", also: finding.VCPUOrder.ID(), poke: func(b *bare32) {
 			b.userMode()
 			slices.Reverse(b.cpus)
 			for i := range b.cpus {
@@ -144,7 +144,7 @@ func TestDiscover32(t *testing.T) {
 		}},
 		{name: "first CR3 of no use", via: "CR3 of vCPU 1", poke: func(b *bare32) { b.cpus[0].CR3 = 0x201000 }},
 		{name: "no CR3 of use", via: "self-map", poke: func(b *bare32) { b.cpus[0].CR3, b.cpus[1].CR3 = 0, 0x5000 }},
-		{name: "a trace of the kernel in no vCPU", via: "self-map", also: finding.IDVCPUUnmatched, poke: func(b *bare32) {
+		{name: "a trace of the kernel in no vCPU", via: "self-map", also: finding.VCPUUnmatched.ID(), poke: func(b *bare32) {
 			for i := range b.cpus {
 				c := &b.cpus[i]
 				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base = 0, 0, 0, 0
@@ -184,11 +184,11 @@ func TestDiscover32(t *testing.T) {
 				tt.poke(b)
 				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
 				require.NoError(t, err)
-				assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, tt.via)
-				for _, id := range []string{finding.IDVCPUUnmatched, finding.IDVCPUOrder} {
+				assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, tt.via)
+				for _, id := range []string{finding.VCPUUnmatched.ID(), finding.VCPUOrder.ID()} {
 					assert.Equal(t, id == tt.also, findingOf(r, id) != nil, id)
 				}
-				assert.Equal(t, b.cpus == nil, findingOf(r, finding.IDNoVCPUState) != nil)
+				assert.Equal(t, b.cpus == nil, findingOf(r, finding.NoVCPUState.ID()) != nil)
 				assertBuilt32(t, dmp, dtb, cmp.Or(tt.kdbg, kdbg32), pae)
 			})
 		}
@@ -223,36 +223,36 @@ func TestWhyNot32(t *testing.T) {
 		name, want, says string
 		poke             func(b *bare32)
 	}{
-		{"a Linux guest", finding.IDOtherSystem, `Linux "6.1.0-13-amd64"`, func(b *bare32) {
+		{"a Linux guest", finding.OtherSystem.ID(), `Linux "6.1.0-13-amd64"`, func(b *bare32) {
 			b.wipe()
 			copy(b.at(0x104123), banner)
 		}},
-		{"firmware", finding.IDNotBooted, "2 had no paging", func(b *bare32) {
+		{"firmware", finding.NotBooted.ID(), "2 had no paging", func(b *bare32) {
 			b.wipe()
 			for i := range b.cpus {
 				c := &b.cpus[i]
 				c.CR0, c.CR3, c.CR4, c.Rip = 0x10, 0, 0, 0xfff0
 			}
 		}},
-		{"nothing", finding.IDNoKDBG, "no Windows kernel was found", func(b *bare32) {
+		{"nothing", finding.NoKDBG.ID(), "no Windows kernel was found", func(b *bare32) {
 			b.wipe()
 			b.cpus = nil
 		}},
-		{"boot loader", finding.IDNotBooted, "still booting", func(b *bare32) {
+		{"boot loader", finding.NotBooted.ID(), "still booting", func(b *bare32) {
 			b.write(name32, []byte("winload.exe\x00"))
 			b.unmap(kuser32)
 		}},
-		{"early boot", finding.IDNotBooted, "has no KDBG", func(b *bare32) {
+		{"early boot", finding.NotBooted.ID(), "has no KDBG", func(b *bare32) {
 			b.write(kdbg32+0x10, make([]byte, 4))
 			b.write(copy32+0x10, make([]byte, 4))
 		}},
-		{"no page tables", finding.IDKernelUnmapped, "no vCPU and no page table", func(b *bare32) {
+		{"no page tables", finding.KernelUnmapped.ID(), "no vCPU and no page table", func(b *bare32) {
 			root := b.cpus[0].CR3
 			clear(b.at(root)[:32])
 			clear(b.at(root &^ 0xfff)[:0x1000])
 			b.cpus = nil
 		}},
-		{"page tables filtered away", finding.IDRootAbsent, "not in the file", func(b *bare32) {
+		{"page tables filtered away", finding.RootAbsent.ID(), "not in the file", func(b *bare32) {
 			b.keep(physmem.Range{Start: 0x100000, Size: 0x80000})
 		}},
 	}
@@ -302,7 +302,7 @@ func TestOverrides32(t *testing.T) {
 				}
 				var refused *finding.RefusedError
 				require.ErrorAs(t, err, &refused, "%+v", tt.opt)
-				assert.Equal(t, finding.IDOverride, refused.Finding.ID)
+				assert.Equal(t, finding.GivenWrong.ID(), refused.Finding.ID)
 				assert.Contains(t, err.Error(), tt.reason)
 			}
 		}
@@ -322,11 +322,11 @@ func TestBuiltHeader32(t *testing.T) {
 		poke       func(b *bare32)
 		check      func(t *testing.T, dmp []byte)
 	}{
-		{"no list of memory", finding.IDMemoryGuessed, func(b *bare32) { b.write(memoryBlock, make([]byte, 4)) }, func(t *testing.T, dmp []byte) {
+		{"no list of memory", finding.MemoryGuessed.ID(), func(b *bare32) { b.write(memoryBlock, make([]byte, 4)) }, func(t *testing.T, dmp []byte) {
 			t.Helper()
 			assert.Zero(t, u32(dmp, 0x6c), "from page 0 on")
 		}},
-		{"memory that no page number reaches", finding.IDMemoryGuessed, func(b *bare32) {
+		{"memory that no page number reaches", finding.MemoryGuessed.ID(), func(b *bare32) {
 			b.write(memoryBlock, make([]byte, 4))
 			b.ranges = append(b.ranges, physmem.Range{Start: 1<<44 - 0x2000, Size: 0x4000})
 			b.memory = append(b.memory, make([]byte, 0x4000))
@@ -336,7 +336,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(0xfffffffe), u32(dmp, last))
 			assert.Equal(t, uint32(1), u32(dmp, last+4))
 		}},
-		{"90 runs", finding.IDHeaderBuilt, func(b *bare32) {
+		{"90 runs", finding.HeaderBuilt.ID(), func(b *bare32) {
 			const runs, at = 90, copy32 + 0x400
 			list := binary.LittleEndian.AppendUint32(nil, runs)
 			list = binary.LittleEndian.AppendUint32(list, runs-1+0x100)
@@ -353,7 +353,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(5), u32(dmp, 0xf88), "a bitmap dump")
 			assert.Equal(t, "FDMP", string(dmp[0x1000:0x1004]))
 		}},
-		{"no version block", finding.IDHeaderBuilt, func(b *bare32) {
+		{"no version block", finding.HeaderBuilt.ID(), func(b *bare32) {
 			for i := range b.cpus {
 				b.write(vtop.VA(b.cpus[i].FS.Base+0x34), make([]byte, 4))
 			}
@@ -363,7 +363,7 @@ func TestBuiltHeader32(t *testing.T) {
 			assert.Equal(t, uint32(0xc), u32(dmp, 0x08))
 			assert.Equal(t, uint32(7600), u32(dmp, 0x0c))
 		}},
-		{"more processors than there can be", finding.IDHeaderBuilt, func(b *bare32) {
+		{"more processors than there can be", finding.HeaderBuilt.ID(), func(b *bare32) {
 			b.write(kuser32+0x3c0, binary.LittleEndian.AppendUint32(nil, 33))
 		}, func(t *testing.T, dmp []byte) {
 			t.Helper()

@@ -53,14 +53,14 @@ func TestWhyNot(t *testing.T) {
 		says string
 	}{
 		{
-			name: "a Linux guest", want: finding.IDOtherSystem, says: `Linux "6.1.0-13-amd64"`,
+			name: "a Linux guest", want: finding.OtherSystem.ID(), says: `Linux "6.1.0-13-amd64"`,
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				g.WritePhys(0x100120, []byte(banner))
 			},
 		},
 		{
-			name: "a Linux guest without notes", opt: guestsim.Options{File: noCPUs}, want: finding.IDOtherSystem, says: "PA 0x104123",
+			name: "a Linux guest without notes", opt: guestsim.Options{File: noCPUs}, want: finding.OtherSystem.ID(), says: "PA 0x104123",
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				g.WritePhys(0x101000, []byte("Linux version %s (%s)\n\x00Linux version 2, the text (not a banner)\x00"))
@@ -68,7 +68,7 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "firmware, real mode", opt: guestsim.Options{CPUs: 2}, want: finding.IDNotBooted, says: "2 had no paging",
+			name: "firmware, real mode", opt: guestsim.Options{CPUs: 2}, want: finding.NotBooted.ID(), says: "2 had no paging",
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				for i := range g.VCPUs {
@@ -77,7 +77,7 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "firmware, flat page tables", want: finding.IDNotBooted, says: "1 ran where addresses are physical ones",
+			name: "firmware, flat page tables", want: finding.NotBooted.ID(), says: "1 ran where addresses are physical ones",
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				root := g.NewRoot()
@@ -86,38 +86,38 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "boot loader", want: finding.IDNotBooted, says: "still booting",
+			name: "boot loader", want: finding.NotBooted.ID(), says: "still booting",
 			poke: func(g *guestsim.Guest) {
 				hide(g)
 				runsIn(g, 0x10000000, guestsim.ImageIdentity{Size: 0x10000, Export: "winload.sys", PDB: "winload.pdb"})
 			},
 		},
 		{
-			name: "resuming from hibernation", want: finding.IDNotBooted, says: "hibernation",
+			name: "resuming from hibernation", want: finding.NotBooted.ID(), says: "hibernation",
 			poke: func(g *guestsim.Guest) {
 				hide(g)
 				runsIn(g, 0x10000000, guestsim.ImageIdentity{Size: 0x10000, Export: "winresume.sys", PDB: "winresume.pdb"})
 			},
 		},
 		{
-			name: "early boot: no KDBG yet", want: finding.IDNotBooted, says: "has no KDBG",
+			name: "early boot: no KDBG yet", want: finding.NotBooted.ID(), says: "has no KDBG",
 			poke: func(g *guestsim.Guest) {
 				g.Write(g.KDBG, make([]byte, len(g.Plain)))
 				g.Write(g.KDBGCopy, make([]byte, len(g.Plain)))
 			},
 		},
 		{
-			name: "kernel not mapped", opt: guestsim.Options{NoSelfMap: true}, want: finding.IDKernelUnmapped, says: "no vCPU and no page table",
+			name: "kernel not mapped", opt: guestsim.Options{NoSelfMap: true}, want: finding.KernelUnmapped.ID(), says: "no vCPU and no page table",
 			poke: func(g *guestsim.Guest) {
 				g.WritePhys(g.DTB, make([]byte, 0x1000))
 			},
 		},
 		{
-			name: "kernel not mapped, no notes", opt: guestsim.Options{NoSelfMap: true, Encoded: true, File: noCPUs}, want: finding.IDKernelUnmapped,
+			name: "kernel not mapped, no notes", opt: guestsim.Options{NoSelfMap: true, Encoded: true, File: noCPUs}, want: finding.KernelUnmapped.ID(),
 			poke: func(g *guestsim.Guest) { g.WritePhys(g.DTB, make([]byte, 0x1000)) },
 		},
 		{
-			name: "page tables filtered away", want: finding.IDRootAbsent, says: "not in the file",
+			name: "page tables filtered away", want: finding.RootAbsent.ID(), says: "not in the file",
 			poke: func(g *guestsim.Guest) {
 				// A filter that keeps a megabyte without the root.
 				g.Options.File.Begin, g.Options.File.Length = 0x100000, 0x10000
@@ -125,20 +125,20 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "secure kernel", want: finding.IDSecureKernel, says: `"securekernel.exe"`,
+			name: "secure kernel", want: finding.SecureKernel.ID(), says: `"securekernel.exe"`,
 			poke: func(g *guestsim.Guest) {
 				hide(g)
 				runsIn(g, 0xfffff80720000000, secure)
 			},
 		},
 		{
-			name: "hypervisor", opt: guestsim.Options{CPUs: 2}, want: finding.IDSecureKernel, says: `"hvix64.exe"`,
+			name: "hypervisor", opt: guestsim.Options{CPUs: 2}, want: finding.SecureKernel.ID(), says: `"hvix64.exe"`,
 			poke: func(g *guestsim.Guest) {
 				hide(g)
 				runsIn(g, 0xfffff80720000000, guestsim.ImageIdentity{Size: 0x10000, Export: "hvix64.exe", PDB: "hvix64.pdb"})
 			},
 		},
-		{name: "nothing at all", opt: guestsim.Options{File: noCPUs}, want: finding.IDNoKDBG, poke: wipe},
+		{name: "nothing at all", opt: guestsim.Options{File: noCPUs}, want: finding.NoKDBG.ID(), poke: wipe},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestSecureKernelWithMemory(t *testing.T) {
 	dmp, r, err := convertSim(t, g, convert.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, g.DTB, u64(dmp, 0x10))
-	assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, "self-map")
+	assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, "self-map")
 }
 
 // TestDecoys: blocks that are not the kernel's do not keep it from being found.

@@ -59,11 +59,11 @@ func TestInfoPartsStandAlone(t *testing.T) {
 		lost   func(r *inspect.InfoReport) bool
 		id     string
 	}{
-		"modules":   {func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, g.Modules[1].Entry) }, func(r *inspect.InfoReport) bool { return len(r.Modules) == 2 }, finding.IDModuleList},
-		"processes": {func(g *guestsim.Guest) { g.Write64(g.PsActiveProcessHead, 0) }, func(r *inspect.InfoReport) bool { return len(r.Processes) == 0 }, finding.IDProcessList},
-		"bug check": {func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) }, func(r *inspect.InfoReport) bool { return r.Bug == nil }, finding.IDBugCheckUnread},
-		"kuser":     {func(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) }, func(r *inspect.InfoReport) bool { return r.System.Version == "" }, finding.IDTimeStale},
-		"unloaded":  {func(g *guestsim.Guest) { g.Write64(g.Field("MmUnloadedDrivers"), 0x41) }, func(r *inspect.InfoReport) bool { return len(r.Unloaded) == 0 }, finding.IDListUnread},
+		"modules":   {func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, g.Modules[1].Entry) }, func(r *inspect.InfoReport) bool { return len(r.Modules) == 2 }, finding.ModuleList.ID()},
+		"processes": {func(g *guestsim.Guest) { g.Write64(g.PsActiveProcessHead, 0) }, func(r *inspect.InfoReport) bool { return len(r.Processes) == 0 }, finding.ProcessList.ID()},
+		"bug check": {func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) }, func(r *inspect.InfoReport) bool { return r.Bug == nil }, finding.BugCheckUnread.ID()},
+		"kuser":     {func(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) }, func(r *inspect.InfoReport) bool { return r.System.Version == "" }, finding.TimeStale.ID()},
+		"unloaded":  {func(g *guestsim.Guest) { g.Write64(g.Field("MmUnloadedDrivers"), 0x41) }, func(r *inspect.InfoReport) bool { return len(r.Unloaded) == 0 }, finding.ListUnread.ID()},
 		"kernel":    {func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) }, func(r *inspect.InfoReport) bool { return r.Kernel.PDB == nil && r.Kernel.Error != "" }, ""},
 	}
 	for name, tt := range tests {

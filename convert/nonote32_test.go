@@ -113,7 +113,7 @@ func asX64(t *testing.T, core string, want []byte) {
 	got, r, err := convertBytes(t, b, convert.Options{})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
-	assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, "self-map")
+	assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, "self-map")
 }
 
 // asRaw: memory without a file format.
@@ -181,7 +181,7 @@ func given32(t *testing.T, core string, want []byte) {
 			opt.Plan.Contexts = plan.ContextsVCPU
 			got, r := convertAll(t, bare, opt)
 			samePages(t, core, want, got)
-			assert.Contains(t, findingOf(r, finding.IDGuestFound).Message, "the System process' own")
+			assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, "the System process' own")
 		}
 	}
 }

@@ -56,7 +56,7 @@ func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 	if decoded {
 		list = append(list, decodedPlaces(t, want, got, r)...)
 	}
-	require.Equal(t, len(want), len(got), "%v", findingOf(r, finding.IDMemoryCut)) //nolint:testifylint // Len would print both
+	require.Equal(t, len(want), len(got), "%v", findingOf(r, finding.MemoryCut.ID())) //nolint:testifylint // Len would print both
 	equalButFor(t, want, got, list)
 	if strings.Contains(variant, "swapcpu") {
 		assertSwapped(t, want, got, r)
@@ -123,7 +123,7 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 		decoded = decodedPlaces(t, want, got, r)
 	}
 	samePages(t, core, want, got, decoded...)
-	assert.NotNil(t, findingOf(r, finding.IDNoVCPUState))
+	assert.NotNil(t, findingOf(r, finding.NoVCPUState.ID()))
 }
 
 // samePages asserts that a dump is QEMU's, but for a built header, where more

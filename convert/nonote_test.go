@@ -119,7 +119,7 @@ func TestWithoutNote(t *testing.T) {
 			assert.Equal(t, uint32(1<<5), u32(got, 0x1050), "DumpIsGeneratedOffline")
 			assert.Equal(t, uint32(7), u32(got, 0x1054))
 			assert.True(t, strings.HasPrefix(string(got[0xfb0:]), "windmp: "))
-			found := findingOf(r, finding.IDGuestFound)
+			found := findingOf(r, finding.GuestFound.ID())
 			require.NotNil(t, found)
 			assert.Contains(t, found.Message, tt.via)
 			assert.Contains(t, found.Message, "the System process' own")
@@ -152,7 +152,7 @@ func TestBuiltHeader(t *testing.T) {
 		check func(t *testing.T, dmp []byte, g *guestsim.Guest)
 	}{
 		{
-			name: "no version block", want: finding.IDHeaderBuilt,
+			name: "no version block", want: finding.HeaderBuilt.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.Processors[0].PCR+0x108, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -161,7 +161,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no version block, no lab", want: finding.IDHeaderBuilt,
+			name: "no version block, no lab", want: finding.HeaderBuilt.ID(),
 			poke: func(g *guestsim.Guest) {
 				g.Write64(g.Processors[0].PCR+0x108, 0)
 				g.Write(g.NtBuildLab, []byte{0xff})
@@ -172,7 +172,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "version block of another kernel, checked build", want: finding.IDHeaderBuilt,
+			name: "version block of another kernel, checked build", want: finding.HeaderBuilt.ID(),
 			poke: func(g *guestsim.Guest) {
 				g.Write64(g.KdVersionBlock+0x10, guestsim.KernBase+0x1000)
 				g.Write(g.NtBuildLab, []byte("9600.17031.amd64chk.winblue"))
@@ -184,14 +184,14 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "processors are not the notes", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{1}}, want: finding.IDVCPUUnmatched,
+			name: "processors are not the notes", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{1}}, want: finding.VCPUUnmatched.ID(),
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, uint32(3), u32(dmp, 0x34))
 			},
 		},
 		{
-			name: "processor count not known", opt: guestsim.Options{CPUs: 3}, want: finding.IDHeaderBuilt,
+			name: "processor count not known", opt: guestsim.Options{CPUs: 3}, want: finding.HeaderBuilt.ID(),
 			poke: func(g *guestsim.Guest) { g.Write32(guestsim.SharedUserData+0x3c0, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -199,7 +199,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no memory block", opt: guestsim.Options{VGA: true}, want: finding.IDMemoryGuessed,
+			name: "no memory block", opt: guestsim.Options{VGA: true}, want: finding.MemoryGuessed.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.Field("MmPhysicalMemoryBlock"), 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -208,15 +208,15 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "a run wraps", want: finding.IDMemoryGuessed,
+			name: "a run wraps", want: finding.MemoryGuessed.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.Read64(g.Field("MmPhysicalMemoryBlock"))+0x18, ^uint64(0)) },
 		},
 		{
-			name: "2^32 runs", want: finding.IDMemoryGuessed,
+			name: "2^32 runs", want: finding.MemoryGuessed.ID(),
 			poke: func(g *guestsim.Guest) { g.Write32(g.Read64(g.Field("MmPhysicalMemoryBlock")), 0xffffffff) },
 		},
 		{
-			name: "the file lacks memory", want: finding.IDMemoryCut,
+			name: "the file lacks memory", want: finding.MemoryCut.ID(),
 			poke: func(g *guestsim.Guest) {
 				block := g.Read64(g.Field("MmPhysicalMemoryBlock"))
 				last := block + 0x10*uint64(len(g.Runs()))
@@ -233,7 +233,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "no System process", want: finding.IDHeaderBuilt,
+			name: "no System process", want: finding.HeaderBuilt.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.EProcess+0x28, 0x7000) },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -241,7 +241,7 @@ func TestBuiltHeader(t *testing.T) {
 			},
 		},
 		{
-			name: "two flags fit", opt: guestsim.Options{Encoded: true}, want: finding.IDFlagKept,
+			name: "two flags fit", opt: guestsim.Options{Encoded: true}, want: finding.FlagKept.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.WaitNever, 0) },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -362,7 +362,7 @@ func TestOverrides(t *testing.T) {
 				}
 				var refused *finding.RefusedError
 				require.ErrorAs(t, err, &refused, "%s, note %v", tt.name, note)
-				assert.Equal(t, finding.IDOverride, refused.Finding.ID)
+				assert.Equal(t, finding.GivenWrong.ID(), refused.Finding.ID)
 				assert.Contains(t, err.Error(), tt.reason)
 			}
 		}

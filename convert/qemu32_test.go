@@ -84,25 +84,25 @@ func assertBehind(t *testing.T, win []byte, r *report.Report) {
 
 // outcomes32 is the table of the 32-bit guests that QEMU's win-dmp fails on.
 var outcomes32 = []outcome{
-	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{finding.IDHeaderRepaired}},
-	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.IDHeaderRepaired}},
-	{variant: "badvalid nopae", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.IDHeaderRepaired}},
-	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
-	{variant: "unmapped nopae bsod", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
-	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{finding.IDDTBReplaced}},
-	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: finding.IDNoProcessors},
-	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
-	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
-	{variant: "nobug", findings: []string{finding.IDBugCheckUnread}, check: func(t *testing.T, r *report.Report) {
+	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{finding.HeaderRepaired.ID()}},
+	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.HeaderRepaired.ID()}},
+	{variant: "badvalid nopae", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.HeaderRepaired.ID()}},
+	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{finding.KDBGCopy.ID()}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "unmapped nopae bsod", qemu: "failed to read OwnerTag", findings: []string{finding.KDBGCopy.ID()}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{finding.DTBReplaced.ID()}},
+	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: finding.NoProcessors.ID()},
+	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(1)},
+	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(1)},
+	{variant: "nobug", findings: []string{finding.BugCheckUnread.ID()}, check: func(t *testing.T, r *report.Report) {
 		t.Helper()
 		assert.Nil(t, r.Guest.BugCheck)
 	}},
-	{variant: "ncpu=1", findings: []string{finding.IDVCPUUnmatched}, check: processors(1)},
-	{variant: "ncpu=3", findings: []string{finding.IDProcessorsFewer}, check: processors(2)},
-	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}, check: processors(2)},
-	{variant: "nonote nopae", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}, check: processors(2)},
-	{variant: "descsz=0xff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
-	{variant: "descsz=0x1004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
+	{variant: "ncpu=1", findings: []string{finding.VCPUUnmatched.ID()}, check: processors(1)},
+	{variant: "ncpu=3", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}, check: processors(2)},
+	{variant: "nonote nopae", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}, check: processors(2)},
+	{variant: "descsz=0xff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
+	{variant: "descsz=0x1004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
 	// Before Windows 7 there is no KPRCB.Context for QEMU to write to.
 	{variant: "build=6002", qemu: "failed to save CPU #0 context", check: processors(2)},
 	{variant: "build=3790", qemu: "failed to save CPU #0 context", check: processors(2)},

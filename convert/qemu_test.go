@@ -117,28 +117,28 @@ func kdbgFrom(s report.KDBGSource) func(t *testing.T, r *report.Report) {
 // outcomes is the table of the guests that QEMU's win-dmp fails on, with what
 // windmp does better.
 var outcomes = []outcome{
-	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{finding.IDHeaderRepaired}},
-	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.IDHeaderRepaired}},
-	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
-	{variant: "noncanon", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGCopy}, check: kdbgFrom(report.KDBGCopy)},
-	{variant: "encoded nocopy", qemu: "failed to read OwnerTag", findings: []string{finding.IDKDBGDecoded}, check: kdbgFrom(report.KDBGDecoded)},
-	{variant: "encoded badcopy", qemu: "invalid KDBG OwnerTag", findings: []string{finding.IDKDBGDecoded}, check: kdbgFrom(report.KDBGDecoded)},
-	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{finding.IDDTBReplaced}},
-	{variant: "kdbgcut", qemu: "failed to read KiProcessorBlock", findings: []string{finding.IDKDBGCopy}},
-	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: finding.IDNoProcessors},
-	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
-	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{finding.IDProcessorsFewer}, check: processors(1)},
-	{variant: "nobug", findings: []string{finding.IDBugCheckUnread}, check: func(t *testing.T, r *report.Report) {
+	{variant: "badsig", qemu: "invalid header, expected 'PAGE'", findings: []string{finding.HeaderRepaired.ID()}},
+	{variant: "badvalid", qemu: "invalid header, expected 'DUMP' or 'DU64'", findings: []string{finding.HeaderRepaired.ID()}},
+	{variant: "unmapped", qemu: "failed to read OwnerTag", findings: []string{finding.KDBGCopy.ID()}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "noncanon", qemu: "failed to read OwnerTag", findings: []string{finding.KDBGCopy.ID()}, check: kdbgFrom(report.KDBGCopy)},
+	{variant: "encoded nocopy", qemu: "failed to read OwnerTag", findings: []string{finding.KDBGDecoded.ID()}, check: kdbgFrom(report.KDBGDecoded)},
+	{variant: "encoded badcopy", qemu: "invalid KDBG OwnerTag", findings: []string{finding.KDBGDecoded.ID()}, check: kdbgFrom(report.KDBGDecoded)},
+	{variant: "baddtb", qemu: "failed to read OwnerTag", findings: []string{finding.DTBReplaced.ID()}},
+	{variant: "kdbgcut", qemu: "failed to read KiProcessorBlock", findings: []string{finding.KDBGCopy.ID()}},
+	{variant: "noprocblk", qemu: "failed to read CPU #0 PRCB location", refused: finding.NoProcessors.ID()},
+	{variant: "noprcb", qemu: "failed to read CPU #1 ContextFrame location", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(1)},
+	{variant: "noctx", qemu: "failed to save CPU #1 context", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(1)},
+	{variant: "nobug", findings: []string{finding.BugCheckUnread.ID()}, check: func(t *testing.T, r *report.Report) {
 		t.Helper()
 		assert.Nil(t, r.Guest.BugCheck)
 	}},
-	{variant: "ncpu=1", findings: []string{finding.IDVCPUUnmatched}, check: processors(1)},
-	{variant: "ncpu=3", findings: []string{finding.IDProcessorsFewer}, check: processors(2)},
-	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}},
-	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
-	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoteSize}},
-	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{finding.IDNoHeader, finding.IDHeaderBuilt}},
-	{variant: "badrun", refused: finding.IDMissing},
+	{variant: "ncpu=1", findings: []string{finding.VCPUUnmatched.ID()}, check: processors(1)},
+	{variant: "ncpu=3", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
+	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}},
+	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
+	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
+	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}},
+	{variant: "badrun", refused: finding.Missing.ID()},
 }
 
 // TestQEMUFailures asserts windmp's outcome where QEMU writes nothing, or

@@ -121,7 +121,7 @@ func TestRawHole(t *testing.T) {
 			assert.Len(t, got.Runs, len(runs))
 			var holes []finding.Finding
 			for _, f := range got.Findings() {
-				if f.ID == finding.IDRawHole {
+				if f.ID == finding.RawHole.ID() {
 					holes = append(holes, f)
 				}
 			}

@@ -204,33 +204,33 @@ func TestVariants(t *testing.T) {
 		want  string // a finding that must be there
 		check func(t *testing.T, dmp []byte, g *guestsim.Guest)
 	}{
-		{name: "encoded, the copy is used", opt: guestsim.Options{Encoded: true}, want: finding.IDKDBGCopy},
+		{name: "encoded, the copy is used", opt: guestsim.Options{Encoded: true}, want: finding.KDBGCopy.ID()},
 		{
 			name: "encoded without a copy", opt: guestsim.Options{Encoded: true, Odd: true},
-			poke: func(g *guestsim.Guest) { clear(g.Header()[0x40:0x48]) }, want: finding.IDKDBGDecoded,
+			poke: func(g *guestsim.Guest) { clear(g.Header()[0x40:0x48]) }, want: finding.KDBGDecoded.ID(),
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, g.Plain, at(t, dmp, g, g.KDBG, len(g.Plain)))
 			},
 		},
-		{name: "shadow page tables", opt: guestsim.Options{Shadow: true, CPUs: 2}, want: finding.IDKDBGFound},
-		{name: "flags in the DTB", opt: guestsim.Options{PCID: true}, want: finding.IDDTBMasked},
+		{name: "shadow page tables", opt: guestsim.Options{Shadow: true, CPUs: 2}, want: finding.KDBGFound.ID()},
+		{name: "flags in the DTB", opt: guestsim.Options{PCID: true}, want: finding.DTBMasked.ID()},
 		{
-			name: "wrong DTB", want: finding.IDDTBReplaced,
+			name: "wrong DTB", want: finding.DTBReplaced.ID(),
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint64(g.Header()[0x10:], g.Runs()[0].Start) },
 		},
-		{name: "5 levels", opt: guestsim.Options{LA57: true}, want: finding.IDKDBGFound},
-		{name: "software bits", opt: guestsim.Options{SoftwareBits: true}, want: finding.IDKDBGFound},
-		{name: "stopped in user mode", opt: guestsim.Options{CPUs: 2, UserMode: []int{1}}, want: finding.IDKDBGFound},
+		{name: "5 levels", opt: guestsim.Options{LA57: true}, want: finding.KDBGFound.ID()},
+		{name: "software bits", opt: guestsim.Options{SoftwareBits: true}, want: finding.KDBGFound.ID()},
+		{name: "stopped in user mode", opt: guestsim.Options{CPUs: 2, UserMode: []int{1}}, want: finding.KDBGFound.ID()},
 		{
-			name: "vCPUs in another order", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, want: finding.IDVCPUOrder,
+			name: "vCPUs in another order", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, want: finding.VCPUOrder.ID(),
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
 				assert.Equal(t, g.VCPUs[0].Rip, contextAt(t, dmp, g, 2).Rip)
 			},
 		},
 		{
-			name: "null PRCB in the middle", opt: guestsim.Options{CPUs: 3}, want: finding.IDProcessorsFewer,
+			name: "null PRCB in the middle", opt: guestsim.Options{CPUs: 3}, want: finding.ProcessorsFewer.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.KiProcessorBlock+8, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -238,7 +238,7 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "null Context of the first CPU", opt: guestsim.Options{CPUs: 2}, want: finding.IDProcessorLeftOut,
+			name: "null Context of the first CPU", opt: guestsim.Options{CPUs: 2}, want: finding.ProcessorLeftOut.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.Processors[0].ContextPtr, 0) },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -246,20 +246,20 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "too many processors claimed", opt: guestsim.Options{CPUs: 2}, want: finding.IDProcessorsFewer,
+			name: "too many processors claimed", opt: guestsim.Options{CPUs: 2}, want: finding.ProcessorsFewer.ID(),
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint32(g.Header()[0x34:], 0x40000000) },
 		},
-		{name: "no CPU notes", opt: guestsim.Options{File: guestsim.FileOptions{NoCPUNotes: true}}, want: finding.IDNoVCPUState},
-		{name: "count in the section header", opt: guestsim.Options{File: guestsim.FileOptions{PNXNUM: true}}, want: finding.IDKDBGFound},
-		{name: "notes behind the memory", opt: guestsim.Options{File: guestsim.FileOptions{NotesLast: true}}, want: finding.IDKDBGFound},
-		{name: "paging on", opt: guestsim.Options{File: guestsim.FileOptions{Paging: true}}, want: finding.IDRecovered},
-		{name: "long note", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x2004}}, want: finding.IDNoteSize},
+		{name: "no CPU notes", opt: guestsim.Options{File: guestsim.FileOptions{NoCPUNotes: true}}, want: finding.NoVCPUState.ID()},
+		{name: "count in the section header", opt: guestsim.Options{File: guestsim.FileOptions{PNXNUM: true}}, want: finding.KDBGFound.ID()},
+		{name: "notes behind the memory", opt: guestsim.Options{File: guestsim.FileOptions{NotesLast: true}}, want: finding.KDBGFound.ID()},
+		{name: "paging on", opt: guestsim.Options{File: guestsim.FileOptions{Paging: true}}, want: finding.Recovered.ID()},
+		{name: "long note", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x2004}}, want: finding.NoteSize.ID()},
 		{
-			name: "broken module list", opt: guestsim.Options{}, want: finding.IDModuleList,
+			name: "broken module list", opt: guestsim.Options{}, want: finding.ModuleList.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.Modules[1].Entry, 0xfffff80400000000) },
 		},
 		{
-			name: "build number not set", want: finding.IDHeaderRepaired,
+			name: "build number not set", want: finding.HeaderRepaired.ID(),
 			poke: func(g *guestsim.Guest) { copy(g.Header()[0xc:], "PAGE") },
 			check: func(t *testing.T, dmp []byte, _ *guestsim.Guest) {
 				t.Helper()
@@ -267,7 +267,7 @@ func TestVariants(t *testing.T) {
 			},
 		},
 		{
-			name: "lists not set", want: finding.IDHeaderRepaired,
+			name: "lists not set", want: finding.HeaderRepaired.ID(),
 			poke: func(g *guestsim.Guest) { copy(g.Header()[0x20:], "PAGEPAGEPAGEPAGE") },
 			check: func(t *testing.T, dmp []byte, g *guestsim.Guest) {
 				t.Helper()
@@ -308,27 +308,27 @@ func TestRefused(t *testing.T) {
 		poke func(g *guestsim.Guest)
 		want string
 	}{
-		{name: "another system's note", poke: func(g *guestsim.Guest) { copy(g.Header(), "ELEPHANT") }, want: finding.IDNotWindows},
+		{name: "another system's note", poke: func(g *guestsim.Guest) { copy(g.Header(), "ELEPHANT") }, want: finding.NotWindows.ID()},
 		{
-			name: "a Linux guest", want: finding.IDNotWindows,
+			name: "a Linux guest", want: finding.NotWindows.ID(),
 			poke: func(g *guestsim.Guest) { copy(g.Header(), "OSRELEASE=6.1.0-\x1b[31m13-amd64\nPAGESIZE=4096\n") },
 		},
-		{name: "note too short", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x1000}}, want: finding.IDHeaderBad},
-		{name: "2^32 runs", poke: func(g *guestsim.Guest) { copy(g.Header()[0x88:], "\xff\xff\xff\xff") }, want: finding.IDRunTable},
-		{name: "a run that wraps", poke: func(g *guestsim.Guest) { copy(g.Header()[0xa0:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, want: finding.IDRunTable},
+		{name: "note too short", opt: guestsim.Options{File: guestsim.FileOptions{GuestNoteSize: 0x1000}}, want: finding.HeaderBad.ID()},
+		{name: "2^32 runs", poke: func(g *guestsim.Guest) { copy(g.Header()[0x88:], "\xff\xff\xff\xff") }, want: finding.RunTableBad.ID()},
+		{name: "a run that wraps", poke: func(g *guestsim.Guest) { copy(g.Header()[0xa0:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, want: finding.RunTableBad.ID()},
 		{
-			name: "no KDBG", want: finding.IDNoKDBG,
+			name: "no KDBG", want: finding.NoKDBG.ID(),
 			poke: func(g *guestsim.Guest) {
 				g.Unmap(g.KDBG)
 				clear(g.Header()[0x40:0x48])
 			},
 		},
 		{
-			name: "KDBG of another kernel", want: finding.IDNoKDBG,
+			name: "KDBG of another kernel", want: finding.NoKDBG.ID(),
 			poke: func(g *guestsim.Guest) { binary.LittleEndian.PutUint64(g.Header()[0x20:], g.PsLoadedModuleList+0x10) },
 		},
 		{
-			name: "no usable processor", want: finding.IDNoProcessors,
+			name: "no usable processor", want: finding.NoProcessors.ID(),
 			poke: func(g *guestsim.Guest) { g.Write64(g.KiProcessorBlock, 0) },
 		},
 	}
@@ -366,7 +366,7 @@ func TestMissing(t *testing.T) {
 	_, r, err := convertSim(t, sim(), convert.Options{})
 	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, finding.IDMissing, refused.Finding.ID)
+	assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
 	assert.Contains(t, err.Error(), "0x900000000", "the range is named")
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Missing)
 

@@ -78,8 +78,8 @@ func TestVirtualBoxSource(t *testing.T) {
 			assert.Contains(t, r.Input.Description, "VirtualBox core (format 1.")
 			list := slices.Concat(shape64.improved, editedPlaces(t, got, r), editedPlaces(t, want, with))
 			equalButFor(t, want, got, append(list, allowed{"Comment, which names the source", 0xfb0, 128}))
-			assert.NotNil(t, findingOf(with, finding.IDRegistersLacking))
-			assert.Nil(t, findingOf(r, finding.IDRegistersLacking))
+			assert.NotNil(t, findingOf(with, finding.RegistersLacking.ID()))
+			assert.Nil(t, findingOf(r, finding.RegistersLacking.ID()))
 			for i := range g.Processors {
 				checkAllRegisters(t, got, g, i, &cpus[i])
 				assertQEMUPart(t, contextAt(t, want, g, i), contextAt(t, got, g, i))
@@ -143,8 +143,8 @@ func TestPartOfTheRegisters(t *testing.T) {
 		tc.edit(&cpus[1])
 		dmp, r, err := convertBytes(t, coretest.VirtualBox(t, qemu, cpus, 0x10006), convert.Options{})
 		require.NoError(t, err)
-		require.NotNil(t, findingOf(r, finding.IDRegistersLacking))
-		assert.Contains(t, findingOf(r, finding.IDRegistersLacking).Message, tc.want)
+		require.NotNil(t, findingOf(r, finding.RegistersLacking.ID()))
+		assert.Contains(t, findingOf(r, finding.RegistersLacking.ID()).Message, tc.want)
 		assert.Equal(t, uint32(0x1fa0), contextAt(t, dmp, g, 0).MxCsr)
 		assert.Equal(t, uint32(0x1f80), contextAt(t, dmp, g, 1).MxCsr)
 		assert.Equal(t, cpus[1].Debug.Dr0, contextAt(t, dmp, g, 1).Dr0)
@@ -171,10 +171,10 @@ func TestGDBScriptSource(t *testing.T) {
 			got, r, err := convertBytes(t, file, opt)
 			require.NoError(t, err)
 			assert.Contains(t, r.Input.Description, "QEMU's gdb script")
-			assert.NotNil(t, findingOf(r, finding.IDNoVCPUState))
+			assert.NotNil(t, findingOf(r, finding.NoVCPUState.ID()))
 			list := slices.Concat(editedPlaces(t, got, r), editedPlaces(t, want, with))
 			if name != "with the note" {
-				assert.NotNil(t, findingOf(r, finding.IDGuestFound))
+				assert.NotNil(t, findingOf(r, finding.GuestFound.ID()))
 				list = append(list, builtFields...)
 				list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 			}
@@ -204,7 +204,7 @@ func TestRawSource(t *testing.T) {
 	list := slices.Concat(builtFields, editedPlaces(t, got, r), editedPlaces(t, want, with))
 	list = append(list, allowed{"KdDebuggerDataBlock", 0x80, 8})
 	equalButFor(t, want, got, list)
-	assert.NotNil(t, findingOf(r, finding.IDGuestFound))
+	assert.NotNil(t, findingOf(r, finding.GuestFound.ID()))
 
 	opt.Source.Input.Format = "vmem"
 	_, _, err = convertBytes(t, file, opt)

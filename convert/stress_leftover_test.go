@@ -55,7 +55,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 		require.NoError(t, err)
 		assert.NoFileExists(t, dead)
 		assert.Len(t, names(t, dir), len(others)+2)
-		f := findingOf(r, finding.IDLeftover)
+		f := findingOf(r, finding.Leftover.ID())
 		require.NotNil(t, f, base)
 		assert.Contains(t, f.Message, "4711.windmp-part")
 		assert.Equal(t, "OK", r.Verdict)
@@ -77,7 +77,7 @@ func TestLeftoverOfTheLiving(t *testing.T) {
 		assert.Len(t, names(t, filepath.Dir(out)), 1)
 		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 		require.NoError(t, err)
-		assert.Nil(t, findingOf(r, finding.IDLeftover))
+		assert.Nil(t, findingOf(r, finding.Leftover.ID()))
 		assert.Len(t, names(t, filepath.Dir(out)), 2)
 	}}
 	_, err := convert.File(t.Context(), core, out, nil, opt)

@@ -35,12 +35,12 @@ func TestLeftoverIsATrap(t *testing.T) {
 
 	r, err := convert.File(t.Context(), core, out, nil, convert.Options{})
 	require.NoError(t, err)
-	assert.Nil(t, findingOf(r, finding.IDLeftover))
+	assert.Nil(t, findingOf(r, finding.Leftover.ID()))
 	assert.Len(t, names(t, dir), 4)
 
 	require.NoError(t, f.Close())
 	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
-	require.NotNil(t, findingOf(r, finding.IDLeftover))
+	require.NotNil(t, findingOf(r, finding.Leftover.ID()))
 	assert.NoFileExists(t, place("3"))
 }

@@ -169,7 +169,7 @@ func TestManyRuns(t *testing.T) {
 	dmp, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop}})
 	require.NoError(t, err)
 	assert.Equal(t, uint32(5), u32(dmp, 0xf98))
-	assert.Contains(t, ids(r), finding.IDTooManyRuns)
+	assert.Contains(t, ids(r), finding.TooManyRuns.ID())
 	pages := pagesOf(t, dmp, "FDMP")
 	for i := range uint64(islands) {
 		assert.Contains(t, pages, 1<<24+i*3)
@@ -180,7 +180,7 @@ func TestManyRuns(t *testing.T) {
 	var refused *finding.RefusedError
 	_, _, err = convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop, Type: plan.OutputFull}})
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, finding.IDTooManyRuns, refused.Finding.ID)
+	assert.Equal(t, finding.RunsDoNotFit.ID(), refused.Finding.ID)
 }
 
 // TestBitmapLimit: memory beyond what a bitmap can list is refused, whatever
@@ -196,5 +196,5 @@ func TestBitmapLimit(t *testing.T) {
 	var refused *finding.RefusedError
 	_, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero, Type: plan.OutputBitmap}})
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, finding.IDBitmapTooLarge, refused.Finding.ID)
+	assert.Equal(t, finding.BitmapTooLarge.ID(), refused.Finding.ID)
 }

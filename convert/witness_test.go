@@ -321,7 +321,7 @@ func TestSampleCut(t *testing.T) {
 	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "x"), nil, convert.Options{})
 	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, finding.IDMissing, refused.Finding.ID)
+	assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}

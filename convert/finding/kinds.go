@@ -1,12 +1,13 @@
 package finding
 
-// Advice that several kinds share.
+// Advice that several kinds share, and places that know better than their kind.
 const (
-	adviceCopyAgain  = "Copy the file again, or dump again with enough space."
-	adviceDumpAgain  = "Dump the guest again with all of its memory."
-	adviceLinux      = "Use crash or drgn for Linux guests."
-	adviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
-	adviceHole       = "If another hole is known, give it with --hole."
+	AdviceDumpAgain  = "Dump the guest again with all of its memory."
+	AdviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
+
+	adviceCopyAgain = "Copy the file again, or dump again with enough space."
+	adviceLinux     = "Use crash or drgn for Linux guests."
+	adviceHole      = "If another hole is known, give it with --hole."
 )
 
 // Of the container.
@@ -32,8 +33,8 @@ var (
 	NotWindows     = declare("WD202", SeverityFail, "The note is not Windows': a Linux guest's, or unknown.", adviceLinux)
 	NoteSize       = declare("WD204", SeverityWarn, "The note is longer or shorter than a header, but holds every field.", "")
 	HeaderRepaired = declare("WD205", SeverityWarn, "A header field was wrong and was repaired.", "")
-	HeaderBad      = declare("WD206", SeverityFail, "A header field can't be repaired.", adviceDumpAgain)
-	RunTableBad    = declare("WD207", SeverityFail, "The table of physical memory can't be used.", adviceHeaderNote)
+	HeaderBad      = declare("WD206", SeverityFail, "A header field can't be repaired.", AdviceDumpAgain)
+	RunTableBad    = declare("WD207", SeverityFail, "The table of physical memory can't be used.", AdviceHeaderNote)
 	DTBMasked      = declare("WD208", SeverityInfo, "Flag bits were removed from DirectoryTableBase.", "")
 	DTBReplaced    = declare("WD209", SeverityWarn, "The header's DirectoryTableBase was wrong; the CR3 of a vCPU that maps the kernel is used.", "")
 	TimeUpdated    = declare("WD210", SeverityInfo, "Time and uptime were taken from KUSER_SHARED_DATA.", "")
@@ -51,7 +52,7 @@ var (
 	HeaderContextForeign = declare("WD257", SeverityInfo, "The header's CONTEXT is no processor's: debuggers start on processor 0.", "")
 	RunsLoseMemory       = declare("WD258", SeverityWarn, "The run table of a dump is wrong; debuggers may miss memory.", "")
 	RequiredSpaceWrong   = declare("WD259", SeverityWarn, "RequiredDumpSpace of a bitmap dump is not the file's size; debuggers may not read the last pages.", "")
-	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", adviceDumpAgain)
+	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", AdviceDumpAgain)
 )
 
 // Of KDBG and the kernel.
@@ -73,7 +74,7 @@ var (
 	GivenWrong     = declare("WD326", SeverityFail, "--dtb, --kernel-base or --kdbg can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
 
-	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", adviceDumpAgain)
+	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", AdviceDumpAgain)
 	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it.")
 	BlockEncoded     = declare("WD352", SeverityWarn, "KDBG is still encoded; debuggers do not decode it.", "Convert the guest's memory again; windmp writes the block decoded.")
 	BlockOdd         = declare("WD353", SeverityWarn, "KDBG contradicts the header, the kernel's image, or itself.", "")
@@ -82,7 +83,7 @@ var (
 	ModuleName       = declare("WD356", SeverityInfo, "A module has no readable name.", "")
 	ListUnread       = declare("WD357", SeverityInfo, "A lesser list, such as that of unloaded drivers, is not readable.", "")
 	Checked          = declare("WD358", SeverityOK, "All that a quick check looks at is as debuggers want it.", "")
-	BlockWithoutList = declare("WD359", SeverityFail, "KDBG names no module list: debuggers reject the dump.", adviceDumpAgain)
+	BlockWithoutList = declare("WD359", SeverityFail, "KDBG names no module list: debuggers reject the dump.", AdviceDumpAgain)
 )
 
 // Of the processors.

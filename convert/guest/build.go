@@ -44,8 +44,8 @@ func (g *finder) buildHeader() error {
 		return err
 	}
 	g.buildComment()
-	g.Addf(finding.IDHeaderBuilt, finding.SeverityInfo, "", "",
-		"the dump's header is built from the guest's memory: build %d, %d processors, %d runs of memory", h.MinorVersion, h.NumberProcessors, len(g.Runs))
+	g.Add(finding.HeaderBuilt.At("",
+		"the dump's header is built from the guest's memory: build %d, %d processors, %d runs of memory", h.MinorVersion, h.NumberProcessors, len(g.Runs)))
 	return nil
 }
 
@@ -101,8 +101,7 @@ func (g *finder) buildVersion() {
 		h.MinorVersion = g.SharedUserData.NtBuildNumber & MaxBuild
 	}
 	if h.MinorVersion < h.Format().MinBuild {
-		g.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "WinDbg may take the guest for an old one.",
-			"the build number of the guest is not readable")
+		g.Add(finding.HeaderRepaired.WithAdvice("WinDbg may take the guest for an old one.").At("header offset 0xc", "the build number of the guest is not readable"))
 	}
 }
 
@@ -153,13 +152,10 @@ func (g *finder) buildRuns() error {
 	listed := g.Runs.Pages()
 	g.Runs = g.Runs.Without(absent)
 	if len(g.Runs) == 0 {
-		return g.Refuse(finding.Finding{
-			ID: finding.IDMissing, Where: finding.RangesText(absent), Message: "the source holds no whole page of the guest's memory",
-			Advice: "Dump the whole guest.",
-		}, nil)
+		return g.Refuse(finding.Missing.WithAdvice("Dump the whole guest.").At(finding.RangesText(absent), "the source holds no whole page of the guest's memory"), nil)
 	}
-	g.Addf(finding.IDMemoryCut, finding.SeverityWarn, finding.RangesText(absent), "Dump the whole guest, without a begin and length, to have it all.",
-		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-g.Runs.Pages())
+	g.Add(finding.MemoryCut.At(finding.RangesText(absent),
+		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-g.Runs.Pages()))
 	return nil
 }
 
@@ -178,11 +174,10 @@ func (g *finder) listedRuns() (physmem.Runs, error) {
 	// What the header can't list.
 	runs = runs.Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
-		return nil, g.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of memory"}, err)
+		return nil, g.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of memory"), err)
 	}
-	g.Addf(finding.IDMemoryGuessed, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.MmPhysicalMemoryBlock).String(),
-		"Video memory or ROM may be among the dump's pages.",
-		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err)
+	g.Add(finding.MemoryGuessed.At("VA "+vtop.VA(g.Kernel.Data.MmPhysicalMemoryBlock).String(),
+		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err))
 	return runs, nil
 }
 
@@ -240,12 +235,12 @@ func (g *finder) findFlag() {
 		return
 	}
 	if g.KernelImage == nil {
-		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable")
+		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable"))
 		return
 	}
 	at, err := g.Kernel.In(newPageCache(g.reader()).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(g.KernelImage)
 	if err != nil {
-		g.Addf(finding.IDFlagKept, finding.SeverityInfo, "", "", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err)
+		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err))
 		return
 	}
 	g.Flag = at

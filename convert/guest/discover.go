@@ -81,7 +81,7 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 		}
 	}
 	why := d.diagnose()
-	if why.ID == finding.IDOtherSystem {
+	if why.ID == finding.OtherSystem.ID() {
 		return g.unsupported(why)
 	}
 	return g.Refuse(why, nil)
@@ -265,12 +265,10 @@ func (d *discovery) settle() {
 	}
 	g.settleKernel(d.kernel.In(vtop.NewSpace(g.reader(), root, mode)))
 	b := g.Kernel.Block
-	g.Addf(finding.IDGuestFound, finding.SeverityInfo, "VA "+b.VA.String(), "",
-		"Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
-		d.via, kernelIdentity(d.image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how)
+	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
+		d.via, kernelIdentity(d.image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))
 	if b.Encoded {
-		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, "VA "+b.VA.String(), "",
-			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant)
+		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant))
 	}
 }
 

@@ -60,11 +60,8 @@ func (d *discovery) givenSpaces() ([]place, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, d.g.Refuse(finding.Finding{
-			ID: finding.IDOverride, Where: fmt.Sprintf("PA %#x", uint64(d.g.mode().Root(d.opt.DTB))),
-			Message: fmt.Sprintf("--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why),
-			Advice:  "Leave it out, or give the CR3 of the System process.",
-		}, why)
+		return nil, d.g.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.g.mode().Root(d.opt.DTB))),
+			"--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why), why)
 	}
 	return list, nil
 }
@@ -170,8 +167,5 @@ func (d *discovery) refuseGiven(why error) error {
 	if why == nil {
 		why = fmt.Errorf("no kernel with a KDBG was found by it: %s", d.reasons())
 	}
-	return d.g.Refuse(finding.Finding{
-		ID: finding.IDOverride, Message: fmt.Sprintf("%s can't be right: %v", strings.Join(what, ", "), why),
-		Advice: "Leave it out, or read the address from the guest's debugger.",
-	}, why)
+	return d.g.Refuse(finding.GivenWrong.At("", "%s can't be right: %v", strings.Join(what, ", "), why), why)
 }

@@ -95,10 +95,7 @@ func (d *discovery) diagnose() finding.Finding {
 			return f
 		}
 	}
-	return finding.Finding{
-		ID: finding.IDNoKDBG, Message: "no Windows kernel was found: " + d.reasons(),
-		Advice: "If this is a Windows guest, dump it again with all of its memory, or give --dtb, --kernel-base or --kdbg.",
-	}
+	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give --dtb, --kernel-base or --kdbg.").At("", "no Windows kernel was found: %s", d.reasons())
 }
 
 // secureKernel: the vCPUs were stopped in the hypervisor or the secure kernel that
@@ -108,11 +105,8 @@ func (d *discovery) secureKernel() (finding.Finding, bool) {
 	if im == nil {
 		return finding.Finding{}, false
 	}
-	return finding.Finding{
-		ID: finding.IDSecureKernel, Where: "VA " + im.Base.String(),
-		Message: fmt.Sprintf("the vCPUs were stopped in %s, whose page tables are not those of Windows' kernel (virtualization-based security), and these were not found in memory", imageName(im)),
-		Advice:  "Dump the guest again, so that a vCPU is stopped in Windows itself, or give --dtb.",
-	}, true
+	return finding.SecureKernel.At("VA "+im.Base.String(),
+		"the vCPUs were stopped in %s, whose page tables are not those of Windows' kernel (virtualization-based security), and these were not found in memory", imageName(im)), true
 }
 
 func (d *discovery) bootLoader() (finding.Finding, bool) {
@@ -124,10 +118,7 @@ func (d *discovery) bootLoader() (finding.Finding, bool) {
 	if im == nil {
 		return finding.Finding{}, false
 	}
-	return finding.Finding{
-		ID: finding.IDNotBooted, Where: "VA " + im.Base.String(), Message: fmt.Sprintf("%s: a vCPU runs %s", what, imageName(im)),
-		Advice: "Dump the guest when it runs.",
-	}, true
+	return finding.NotBooted.At("VA "+im.Base.String(), "%s: a vCPU runs %s", what, imageName(im)), true
 }
 
 func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
@@ -135,11 +126,8 @@ func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
 	if im == nil {
 		return finding.Finding{}, false
 	}
-	return finding.Finding{
-		ID: finding.IDNotBooted, Where: "VA " + im.Base.String(),
-		Message: fmt.Sprintf("the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", imageName(im), d.reasons()),
-		Advice:  "Dump the guest with all of its memory, when it runs.",
-	}, true
+	return finding.NotBooted.WithAdvice("Dump the guest with all of its memory, when it runs.").At("VA "+im.Base.String(),
+		"the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", imageName(im), d.reasons()), true
 }
 
 // blockWithoutTables: the memory is Windows', but no page tables lead to it.
@@ -151,11 +139,8 @@ func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
 		return d.tablesMissing()
 	}
 	c := d.blocks[0]
-	return finding.Finding{
-		ID: finding.IDKernelUnmapped, Where: fmt.Sprintf("PA %#x", c.At),
-		Message: fmt.Sprintf("memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it: %s", c.KernBase, d.reasons()),
-		Advice:  "Dump the guest again with all of its memory, or give --dtb.",
-	}, true
+	return finding.KernelUnmapped.At(fmt.Sprintf("PA %#x", c.At),
+		"memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it: %s", c.KernBase, d.reasons()), true
 }
 
 // tablesMissing: a vCPU's page tables are not in the file.
@@ -163,10 +148,7 @@ func (d *discovery) tablesMissing() (finding.Finding, bool) {
 	if d.evidence.unread == nil {
 		return finding.Finding{}, false
 	}
-	return finding.Finding{
-		ID: finding.IDRootAbsent, Message: fmt.Sprintf("the vCPUs' page tables are not in the file, which holds only a part of the guest's memory: %v", d.evidence.unread),
-		Advice: "Dump the guest with all of its memory, without a begin and length.",
-	}, true
+	return finding.RootAbsent.At("", "the vCPUs' page tables are not in the file, which holds only a part of the guest's memory: %v", d.evidence.unread), true
 }
 
 // firmware: no vCPU has left the page tables, or lack of them, of firmware.
@@ -193,10 +175,8 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 	if len(cpus) == 0 || unpaged+flat < len(cpus) {
 		return finding.Finding{}, false
 	}
-	return finding.Finding{
-		ID: finding.IDNotBooted, Message: fmt.Sprintf("only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), unpaged, flat),
-		Advice: "Dump the guest when Windows runs.",
-	}, true
+	return finding.NotBooted.WithAdvice("Dump the guest when Windows runs.").At("",
+		"only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), unpaged, flat), true
 }
 
 // otherSystem looks for the banner that a Linux kernel keeps in its memory.
@@ -207,11 +187,8 @@ func (d *discovery) otherSystem() (finding.Finding, bool) {
 		for at := r.Start; at < r.End() && d.ctx.Err() == nil; at += window - bannerSpan {
 			n, _ := d.g.Image.ReadAt(buf[:min(r.End()-at, window)], int64(at)) //nolint:gosec // below 2^52
 			if release, off, ok := linuxBanner(buf[:n]); ok {
-				return finding.Finding{
-					ID: finding.IDOtherSystem, Where: fmt.Sprintf("PA %#x", at+uint64(off)), //nolint:gosec // an index
-					Message: fmt.Sprintf("this is no Windows guest: its memory holds the banner of Linux %s", finding.Quote(release)),
-					Advice:  "Use crash or drgn for Linux guests.",
-				}, true
+				return finding.OtherSystem.At(fmt.Sprintf("PA %#x", at+uint64(off)), //nolint:gosec // an index
+					"this is no Windows guest: its memory holds the banner of Linux %s", finding.Quote(release)), true
 			}
 			if r.End()-at <= window {
 				break

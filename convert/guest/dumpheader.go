@@ -16,18 +16,16 @@ import (
 func (g *finder) readDumpHeader(raw []byte) error {
 	h, err := winhdr.Decode(raw, machine.Formats(g.machines)...)
 	if err != nil {
-		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: HeaderOffset(0), Message: err.Error()}, err)
+		return g.Refuse(finding.HeaderBad.WithAdvice("").At(HeaderOffset(0), "%v", err), err)
 	}
 	g.takeHeader(h)
 	if h.MachineImageType != h.Format().Machine {
-		return g.unsupported(finding.Finding{
-			ID: finding.IDHeaderBad, Where: HeaderOffset(h.Offset("MachineImageType")),
-			Message: fmt.Sprintf("the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386),
-		})
+		return g.unsupported(finding.HeaderBad.WithAdvice("").At(HeaderOffset(h.Offset("MachineImageType")),
+			"the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386))
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !ListsPages(h.DumpType, p.Field) {
-			g.Addf(finding.IDHeaderOdd, finding.SeverityWarn, HeaderOffset(p.Offset), "", "dump header: %s", p.Error())
+			g.Add(finding.HeaderOdd.At(HeaderOffset(p.Offset), "dump header: %s", p.Error()))
 		}
 	}
 	g.Runs = g.dumpRuns()

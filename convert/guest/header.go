@@ -9,9 +9,7 @@ import (
 	"windmp/winhdr"
 )
 
-// headerNoteAdvice is for files with a header note that is not usable.
-const headerNoteAdvice = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
-
+// finding.AdviceHeaderNote is for files with a header note that is not usable.
 // readHeader takes the guest's dump header from the VMCOREINFO note, checks it
 // field by field, repairs what can be and refuses what can't. Then it lets the
 // image place memory that only the header proves to be RAM. Without a note the
@@ -22,8 +20,7 @@ func (g *finder) readHeader() error {
 	}
 	note := g.Image.GuestNote()
 	if note == nil {
-		g.Addf(finding.IDNoHeader, finding.SeverityInfo, "", "",
-			"the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory")
+		g.Add(finding.NoHeader.At("", "the source carries no Windows dump header (no VMCOREINFO note): Windows is looked for in its memory"))
 		return nil
 	}
 	raw, err := g.headerBytes(note)
@@ -32,7 +29,7 @@ func (g *finder) readHeader() error {
 	}
 	h, err := winhdr.Decode(raw, machine.Formats(g.machines)...)
 	if err != nil {
-		return g.Refuse(finding.Finding{ID: finding.IDHeaderBad, Where: noteOffset(note, 0), Message: err.Error()}, err)
+		return g.Refuse(finding.HeaderBad.WithAdvice("").At(noteOffset(note, 0), "%v", err), err)
 	}
 	g.takeHeader(h)
 	if err := g.repairHeader(note); err != nil {
@@ -57,26 +54,16 @@ func noteOffset(n *physmem.Note, field int) string {
 // headerBytes recognises the payload and brings it to exactly the size of a header.
 func (g *finder) headerBytes(n *physmem.Note) ([]byte, error) {
 	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
-		return nil, g.unsupported(finding.Finding{
-			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note is a Linux guest's (kernel %s)", finding.Quote(release)),
-			Advice:  "Use crash or drgn for Linux guests.",
-		})
+		return nil, g.unsupported(finding.NotWindows.At(noteOffset(n, 0), "the VMCOREINFO note is a Linux guest's (kernel %s)", finding.Quote(release)))
 	}
 	if len(n.Desc) < 8 {
-		return nil, g.unsupported(finding.Finding{
-			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.X64.Size(), winhdr.X86.Size()),
-			Advice:  headerNoteAdvice,
-		})
+		return nil, g.unsupported(finding.NotWindows.WithAdvice(finding.AdviceHeaderNote).At(noteOffset(n, 0),
+			"the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.X64.Size(), winhdr.X86.Size()))
 	}
 	format, ok := winhdr.Recognise(n.Desc, machine.Formats(g.machines)...)
 	if !ok {
-		return nil, g.unsupported(finding.Finding{
-			ID: finding.IDNotWindows, Where: noteOffset(n, 0),
-			Message: fmt.Sprintf("the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\" or \"PAGEDUMP\"", finding.Quote(string(n.Desc[:8]))),
-			Advice:  headerNoteAdvice,
-		})
+		return nil, g.unsupported(finding.NotWindows.WithAdvice(finding.AdviceHeaderNote).At(noteOffset(n, 0),
+			"the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\" or \"PAGEDUMP\"", finding.Quote(string(n.Desc[:8]))))
 	}
 	return g.sizeHeader(n, format)
 }
@@ -97,14 +84,11 @@ func (g *finder) sizeHeader(n *physmem.Note, format *winhdr.Format) ([]byte, err
 		return n.Desc, nil
 	}
 	if len(n.Desc) < format.LeastSize {
-		return nil, g.Refuse(finding.Finding{
-			ID: finding.IDHeaderBad, Where: noteOffset(n, len(n.Desc)),
-			Message: fmt.Sprintf("the header note ends after %#x bytes, expected %#x", len(n.Desc), size),
-			Advice:  headerNoteAdvice,
-		}, nil)
+		return nil, g.Refuse(finding.HeaderBad.WithAdvice(finding.AdviceHeaderNote).At(noteOffset(n, len(n.Desc)),
+			"the header note ends after %#x bytes, expected %#x", len(n.Desc), size), nil)
 	}
-	g.Addf(finding.IDNoteSize, finding.SeverityWarn, noteOffset(n, 0), "",
-		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), size)
+	g.Add(finding.NoteSize.At(noteOffset(n, 0),
+		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), size))
 	raw := make([]byte, size)
 	winhdr.PageFill(raw)
 	copy(raw, n.Desc)
@@ -126,22 +110,17 @@ var settledLater = map[string]bool{
 func (g *finder) repairHeader(n *physmem.Note) error {
 	h := g.Header
 	if h.MachineImageType == winhdr.MachineARM64 {
-		return g.unsupported(finding.Finding{
-			ID: finding.IDHeaderBad, Where: noteOffset(n, h.Offset("MachineImageType")),
-			Message: "the header is that of an Arm guest, in the core of an x64 machine", Advice: "Only x64 and 32-bit x86 guests are converted.",
-		})
+		return g.unsupported(finding.HeaderBad.WithAdvice("Only x64 and 32-bit x86 guests are converted.").At(noteOffset(n, h.Offset("MachineImageType")),
+			"the header is that of an Arm guest, in the core of an x64 machine"))
 	}
 	runs, runProblems := h.Runs()
 	if runs == nil {
 		p := runProblems[len(runProblems)-1]
-		return g.Refuse(finding.Finding{
-			ID: finding.IDRunTable, Where: noteOffset(n, p.Offset),
-			Message: "header: the table of physical memory can't be used: " + p.Error(), Advice: headerNoteAdvice,
-		}, p)
+		return g.Refuse(finding.RunTableBad.At(noteOffset(n, p.Offset), "header: the table of physical memory can't be used: %s", p.Error()), p)
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] {
-			g.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, noteOffset(n, p.Offset), "", "header repaired: %s", p.Error())
+			g.Add(finding.HeaderRepaired.At(noteOffset(n, p.Offset), "header repaired: %s", p.Error()))
 		}
 	}
 	g.Runs = runs

@@ -66,12 +66,7 @@ func (g *finder) findKernel() error {
 			return nil
 		}
 	}
-	return g.Refuse(finding.Finding{
-		ID:      finding.IDNoKDBG,
-		Where:   "header.KdDebuggerDataBlock " + vtop.VA(g.Header.KdDebuggerDataBlock).String(),
-		Message: "no usable KDBG: " + strings.Join(attempts, "; "),
-		Advice:  "WinDbg needs this block. Dump the guest again with all of its memory; if it was still booting or hibernating, dump it when it runs.",
-	}, nil)
+	return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %s", strings.Join(attempts, "; ")), nil)
 }
 
 // dtbCandidates lists physical addresses of top-level page tables, the most
@@ -140,12 +135,11 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	g.Header.DirectoryTableBase = dtb
 	if fromHeader {
 		g.because("DirectoryTableBase", "PCID and flag bits removed: some readers take them for address bits")
-		g.Addf(finding.IDDTBMasked, finding.SeverityInfo, "header offset 0x10", "", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb)
+		g.Add(finding.DTBMasked.At("header offset 0x10", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb))
 		return
 	}
 	g.because("DirectoryTableBase", "the header's does not map the kernel; this vCPU's CR3 does")
-	g.Addf(finding.IDDTBReplaced, finding.SeverityWarn, "header offset 0x10", "",
-		"DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb)
+	g.Add(finding.DTBReplaced.At("header offset 0x10", "DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb))
 }
 
 // settleKDBG points the header at the block that was believed.
@@ -155,15 +149,13 @@ func (g *finder) settleKDBG() {
 	where := "VA " + g.Kernel.VA.String()
 	switch g.KDBGSource {
 	case report.KDBGPlain:
-		g.Addf(finding.IDKDBGFound, finding.SeverityInfo, where, "", "KDBG found where the header says, size %#x bytes", len(g.Kernel.Raw))
+		g.Add(finding.KDBGFound.At(where, "KDBG found where the header says, size %#x bytes", len(g.Kernel.Raw)))
 	case report.KDBGCopy:
-		g.Addf(finding.IDKDBGCopy, finding.SeverityInfo, where, "",
-			"KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock))
+		g.Add(finding.KDBGCopy.At(where, "KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock)))
 		g.Header.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 	case report.KDBGImage, report.KDBGScan, report.KDBGGiven: // a search says itself what it found
 	case report.KDBGDecoded:
-		g.Addf(finding.IDKDBGDecoded, finding.SeverityInfo, where, "",
-			"KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.Kernel.Rotation, g.Kernel.Constant)
+		g.Add(finding.KDBGDecoded.At(where, "KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.Kernel.Rotation, g.Kernel.Constant))
 	}
 }
 
@@ -171,8 +163,7 @@ func (g *finder) settleKDBG() {
 // engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
 func (g *finder) noteLevels() {
 	if g.Memory.Space.Mode.Unfamiliar {
-		g.Addf(finding.IDFiveLevels, finding.SeverityWarn, "header offset 0x10", "Open it with a current WinDbg.",
-			"the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory")
+		g.Add(finding.FiveLevels.At("header offset 0x10", "the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory"))
 	}
 }
 
@@ -192,22 +183,19 @@ func (g *finder) readModules() {
 	modules, err := g.Kernel.ModulesAt(head)
 	g.Modules = modules
 	if err != nil {
-		g.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "WinDbg will list only these modules.",
-			"the module list breaks off after %d modules: %v", len(modules), err)
+		g.Add(finding.ModuleList.At("VA "+head.String(), "the module list breaks off after %d modules: %v", len(modules), err))
 	}
 }
 
 func (g *finder) readBugCheck() {
 	bc, err := g.Kernel.BugCheck()
 	if err != nil {
-		g.Addf(finding.IDBugCheckUnread, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(),
-			"The dump's bug check code is 0: it is not known whether the guest had crashed.",
-			"the bug check data is not readable: %v", err)
+		g.Add(finding.BugCheckUnread.At("VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(), "the bug check data is not readable: %v", err))
 		return
 	}
 	g.BugCheck = &bc
 	if bc.Code == 0 {
-		g.Addf(finding.IDBugCheckLive, finding.SeverityInfo, "", "", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161)")
+		g.Add(finding.BugCheckLive.At("", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161)"))
 	}
 }
 
@@ -218,8 +206,7 @@ func (g *finder) readSharedUserData() {
 		if g.Built {
 			stale = "not set"
 		}
-		g.Addf(finding.IDTimeStale, finding.SeverityInfo, "VA "+g.machine.Kernel.SharedUserData.String(), "",
-			"KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err)
+		g.Add(finding.TimeStale.At("VA "+g.machine.Kernel.SharedUserData.String(), "KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err))
 		return
 	}
 	g.SharedUserData = ksd

@@ -10,24 +10,23 @@ import (
 // noteOddities turns what was odd about the container into findings.
 func (g *finder) noteOddities() {
 	for _, o := range g.Image.Oddities() {
-		id, severity := OddityFinding(o.Kind)
-		g.Addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)
+		g.Add(OddityKind(o.Kind).WithAdvice("").At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text))
 	}
 }
 
-// oddityFinding grades the kinds: what may cost memory or registers is a
-// warning.
-func OddityFinding(k physmem.OddityKind) (id string, s finding.Severity) {
+// OddityKind is the finding that an oddity of the container becomes: what may cost
+// memory or registers is a warning.
+func OddityKind(k physmem.OddityKind) finding.Kind {
 	switch k {
 	case physmem.OddityTruncated:
-		return finding.IDTruncated, finding.SeverityWarn
+		return finding.Truncated
 	case physmem.OddityConflict:
-		return finding.IDLoadsDisagree, finding.SeverityWarn
+		return finding.LoadsDisagree
 	case physmem.OddityNoteSkipped, physmem.OddityNoteDuplicate, physmem.OddityCPU:
-		return finding.IDNotesUnusable, finding.SeverityWarn
+		return finding.NotesUnusable
 	case physmem.OddityBadSegment, physmem.OddityLimit:
-		return finding.IDContainerOdd, finding.SeverityWarn
+		return finding.ContainerOdd
 	default:
-		return finding.IDContainerOdd, finding.SeverityWarn
+		return finding.ContainerOdd
 	}
 }

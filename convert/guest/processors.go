@@ -33,25 +33,17 @@ func (g *finder) readProcessors() error {
 	claimed := g.claimedProcessors()
 	list, err := g.Kernel.Processors(claimed)
 	if err != nil {
-		return g.Refuse(finding.Finding{
-			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
-			Message: fmt.Sprintf("KiProcessorBlock is not readable: %v", err),
-			Advice:  "WinDbg rejects a dump without it. Dump the guest again with all of its memory.",
-		}, err)
+		return g.Refuse(finding.NoProcessors.WithAdvice("WinDbg rejects a dump without it. Dump the guest again with all of its memory.").At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(), "KiProcessorBlock is not readable: %v", err), err)
 	}
 	n := countProcessors(list)
 	if n == 0 {
-		return g.Refuse(finding.Finding{
-			ID: finding.IDNoProcessors, Where: "VA " + vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
-			Message: "no processor has usable structures: " + processorProblems(list),
-			Advice:  "WinDbg rejects such a dump. Dump the guest again with all of its memory.",
-		}, nil)
+		return g.Refuse(finding.NoProcessors.At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
+			"no processor has usable structures: %s", processorProblems(list)), nil)
 	}
 	g.lowerNumberProcessors(claimed, n, list)
 	for _, p := range list[:n] {
 		if p.Err != nil {
-			g.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "VA "+p.PRCB.String(), "WinDbg will show no registers for it.",
-				"processor %d is left out: %v", p.Index, p.Err)
+			g.Add(finding.ProcessorLeftOut.WithAdvice("WinDbg will show no registers for it.").At("VA "+p.PRCB.String(), "processor %d is left out: %v", p.Index, p.Err))
 		}
 		g.Processors = append(g.Processors, g.readSaved(p))
 	}
@@ -105,12 +97,12 @@ func (g *finder) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
 	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
 	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
 	g.because("NumberProcessors", reason)
-	g.Addf(finding.IDProcessorsFewer, finding.SeverityWarn, HeaderOffset(g.Header.Offset("NumberProcessors")), "", "NumberProcessors %d is written as %d: %s", was, n, reason)
+	g.Add(finding.ProcessorsFewer.At(HeaderOffset(g.Header.Offset("NumberProcessors")), "NumberProcessors %d is written as %d: %s", was, n, reason))
 	for _, p := range list[n:] {
 		if p.Err != nil {
-			g.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "", "", "processor %d is left out: %v", p.Index, p.Err)
+			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: %v", p.Index, p.Err))
 		} else {
-			g.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "", "", "processor %d is left out: it stands behind a null entry", p.Index)
+			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: it stands behind a null entry", p.Index))
 		}
 	}
 }
@@ -141,18 +133,17 @@ func (g *finder) pairVCPUs() {
 		return // its registers are in the memory
 	}
 	if len(cpus) == 0 {
-		g.Addf(finding.IDNoVCPUState, finding.SeverityWarn, "", "The dump shows the registers that Windows last saved.",
-			"the source holds no vCPU registers")
+		g.Add(finding.NoVCPUState.At("", "the source holds no vCPU registers"))
 		return
 	}
 	taken := make([]bool, len(cpus))
 	reordered := g.pairByPCR(cpus, taken)
 	byPosition := g.pairByPosition(cpus, taken)
 	if reordered {
-		g.Addf(finding.IDVCPUOrder, finding.SeverityInfo, "", "", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR")
+		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR"))
 	}
 	if byPosition > 0 {
-		g.Addf(finding.IDVCPUUnmatched, finding.SeverityWarn, "", "", "%d vCPUs were matched by position: their GS or FS base is no processor's KPCR", byPosition)
+		g.Add(finding.VCPUUnmatched.At("", "%d vCPUs were matched by position: their GS or FS base is no processor's KPCR", byPosition))
 	}
 	g.reportUnpaired(taken)
 }
@@ -199,13 +190,13 @@ func (g *finder) reportUnpaired(taken []bool) {
 		}
 	}
 	if extra > 0 {
-		g.Addf(finding.IDVCPUUnmatched, finding.SeverityWarn, "", "Their registers are not in the dump.",
-			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out", len(taken), len(g.Processors), extra)
+		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
+			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out", len(taken), len(g.Processors), extra))
 	}
 	for _, p := range g.Processors {
 		if p.State == nil && p.Err == nil {
-			g.Addf(finding.IDVCPUUnmatched, finding.SeverityWarn, "VA "+p.PRCB.String(), "It keeps the registers that Windows last saved.",
-				"processor %d has no vCPU in the source", p.Index)
+			g.Add(finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved.").At("VA "+p.PRCB.String(),
+				"processor %d has no vCPU in the source", p.Index))
 		}
 	}
 }

@@ -65,10 +65,9 @@ func missingOf(g *finder, err error) uint64 {
 
 // addHole says which hole was supposed, and how sure that is.
 func (g *finder) addHole(hole *raw.Hole, missing uint64) {
-	severity, proof := finding.SeverityInfo, "the guest's table of memory is all there with it"
+	kind, proof := finding.RawHole, "the guest's table of memory is all there with it"
 	if missing > 0 {
-		severity, proof = finding.SeverityWarn, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)
+		kind, proof = finding.RawHoleUnsure, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)
 	}
-	g.Addf(finding.IDRawHole, severity, "", "If another hole is known, give it with --hole.",
-		"the file is taken to leave out %v, as %s do: %s", hole.Range, hole.Why, proof)
+	g.Add(kind.At("", "the file is taken to leave out %v, as %s do: %s", hole.Range, hole.Why, proof))
 }

@@ -21,13 +21,12 @@ func (g *finder) recoverMemory() {
 	}
 	if n := RangesSize(placed); n > 0 {
 		g.Recovered += n
-		g.Addf(finding.IDRecovered, finding.SeverityInfo, finding.RangesText(placed), "",
-			"%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n)
+		g.Add(finding.Recovered.At(finding.RangesText(placed), "%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n))
 	}
 	if n := RangesSize(guessed); n > 0 {
 		g.Recovered += n
-		g.Addf(finding.IDRecoveredVGA, finding.SeverityWarn, finding.RangesText(guessed), "Dump with paging off to have no doubt.",
-			"%d bytes below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", n)
+		g.Add(finding.RecoveredVGA.At(finding.RangesText(guessed),
+			"%d bytes below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", n))
 	}
 }
 

@@ -258,7 +258,7 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() && info.Mode()&os.ModeDevice == 0 || info.Mode()&os.ModeCharDevice != 0 {
-		return nil, &finding.RefusedError{Finding: finding.Finding{ID: finding.IDNotRecognised, Severity: finding.SeverityFail, Message: path + " is not a regular file"}, Unsupported: true}
+		return nil, &finding.RefusedError{Finding: finding.NotRecognised.At("", "%s is not a regular file", path), Unsupported: true}
 	}
 	return os.Open(path)
 }
@@ -329,11 +329,11 @@ func (c *fileChecker) notOpened(err error) error {
 	var unknown *physmem.UnknownFormatError
 	switch {
 	case errors.As(err, &format):
-		c.Add(finding.Finding{ID: finding.IDMalformed, Severity: finding.SeverityFail, Message: err.Error(), Advice: format.Hint, Where: fmt.Sprintf("file offset %#x", format.Offset)})
+		c.Add(finding.Malformed.WithAdvice(format.Hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%v", err))
 	case errors.As(err, &unsupported):
-		c.Add(finding.Finding{ID: finding.IDNotRecognised, Severity: finding.SeverityFail, Message: err.Error(), Advice: unsupported.Hint})
+		c.Add(finding.NotRecognised.WithAdvice(unsupported.Hint).At("", "%v", err))
 	case errors.As(err, &unknown):
-		c.Add(finding.Finding{ID: finding.IDNotRecognised, Severity: finding.SeverityFail, Message: err.Error(), Advice: unknown.Hint})
+		c.Add(finding.NotRecognised.WithAdvice(unknown.Hint).At("", "%v", err))
 	}
 	return err
 }
@@ -354,8 +354,7 @@ func (c *fileChecker) limit(size int64, what string) {
 	if c.opt.MaxSize == 0 || size <= c.opt.MaxSize {
 		return
 	}
-	c.Addf(finding.IDTooLarge, finding.SeverityFail, "", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages: windmp convert --type kernel.",
-		"%s has %d bytes, the limit is %d", what, size, c.opt.MaxSize)
+	c.Add(finding.TooLarge.At("", "%s has %d bytes, the limit is %d", what, size, c.opt.MaxSize))
 }
 
 // finish folds the findings into the verdict.

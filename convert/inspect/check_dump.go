@@ -26,21 +26,16 @@ func dumpHead(r io.ReaderAt, size int64) (head []byte, isDump bool, err error) {
 
 // refuseDump adds a finding for which debuggers reject the dump, and ends the
 // check.
-func (c *fileChecker) refuseDump(id string, off int, advice, format string, args ...any) error {
-	return c.Refuse(finding.Finding{ID: id, Where: guest.HeaderOffset(off), Advice: advice, Message: fmt.Sprintf(format, args...)}, nil)
+func (c *fileChecker) refuseDump(k finding.Kind, off int, format string, args ...any) error {
+	return c.Refuse(k.At(guest.HeaderOffset(off), format, args...), nil)
 }
 
 // unexamined ends the check of a dump that windmp does not read: it may be a
 // good one.
 func (c *fileChecker) unexamined(format string, args ...any) error {
-	c.Addf(finding.IDNotExamined, finding.SeverityUnknown, "", "Open it in WinDbg.", format, args...)
+	c.Add(finding.NotExamined.At("", format, args...))
 	return nil
 }
-
-const (
-	adviceCopyAgain = "Copy the file again, or dump again with enough space."
-	adviceDumpAgain = "Dump the guest again with all of its memory."
-)
 
 // checkDump goes through the rules of Microsoft's debugger engine, as it was
 // seen to behave (10.0.10240), and of other readers.
@@ -49,10 +44,8 @@ func (c *fileChecker) checkDump(ctx context.Context, r io.ReaderAt, head []byte)
 	h, err := winhdr.Decode(head)
 	var short *winhdr.SizeError
 	if errors.As(err, &short) {
-		return c.Refuse(finding.Finding{
-			ID: finding.IDMalformed, Where: fmt.Sprintf("file offset %#x", short.Got), Advice: adviceCopyAgain,
-			Message: fmt.Sprintf("the file has %d bytes, a dump's header alone has %d", short.Got, short.Want),
-		}, nil)
+		return c.Refuse(finding.Malformed.At(fmt.Sprintf("file offset %#x", short.Got),
+			"the file has %d bytes, a dump's header alone has %d", short.Got, short.Want), nil)
 	}
 	if err != nil {
 		return err
@@ -100,19 +93,19 @@ func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
 	format := h.Format()
 	switch {
 	case h.Signature != winhdr.SignaturePAGE:
-		return c.refuseDump(finding.IDSignature, h.Offset("Signature"), adviceCopyAgain, "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
+		return c.refuseDump(finding.BadSignature, h.Offset("Signature"), "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
 	case h.ValidDump != format.ValidDump:
-		return c.refuseDump(finding.IDSignature, h.Offset("ValidDump"), adviceCopyAgain, "the second signature is %#x, expected %#x (%s)",
+		return c.refuseDump(finding.BadSignature, h.Offset("ValidDump"), "the second signature is %#x, expected %#x (%s)",
 			h.ValidDump, format.ValidDump, binary.LittleEndian.AppendUint32(nil, format.ValidDump))
 	case h.MachineImageType == winhdr.MachineARM64:
 		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")
 	case h.MachineImageType != format.Machine:
-		return c.refuseDump(finding.IDHeaderBad, h.Offset("MachineImageType"), adviceDumpAgain, "the machine type is %#x, expected %#x (%s)",
+		return c.refuseDump(finding.HeaderBad, h.Offset("MachineImageType"), "the machine type is %#x, expected %#x (%s)",
 			h.MachineImageType, format.Machine, format.Title)
 	case h.DirectoryTableBase == 0:
-		return c.refuseDump(finding.IDHeaderBad, h.Offset("DirectoryTableBase"), adviceDumpAgain, "DirectoryTableBase is 0: debuggers reject the dump")
+		return c.refuseDump(finding.HeaderBad, h.Offset("DirectoryTableBase"), "DirectoryTableBase is 0: debuggers reject the dump")
 	case h.NumberProcessors == 0 || int64(h.NumberProcessors) > int64(format.MaxProcessors):
-		return c.refuseDump(finding.IDHeaderBad, h.Offset("NumberProcessors"), adviceDumpAgain, "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, format.MaxProcessors)
+		return c.refuseDump(finding.HeaderBad, h.Offset("NumberProcessors"), "NumberProcessors is %d, debuggers take 1 to %d", h.NumberProcessors, format.MaxProcessors)
 	}
 	return nil
 }
@@ -133,7 +126,7 @@ func (c *fileChecker) checkType(r io.ReaderAt, h *winhdr.Header) (done bool, err
 		}
 	default:
 	}
-	return true, c.refuseDump(finding.IDDumpType, h.Offset("DumpType"), adviceCopyAgain, "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
+	return true, c.refuseDump(finding.BadDumpType, h.Offset("DumpType"), "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
 }
 
 // triage tells whether a TRIAGE_DUMP64 lies behind the header: its ValidOffset,

@@ -78,7 +78,7 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 		}
 	}
 	if bad > 0 {
-		c.Addf(finding.IDUnreadable, finding.SeverityFail, "", "Copy the file again, or dump again.", "%d bytes of memory can't be read: %v", bad, errors.Join(first...))
+		c.Add(finding.Unreadable.At("", "%d bytes of memory can't be read: %v", bad, errors.Join(first...)))
 	}
 	return nil
 }

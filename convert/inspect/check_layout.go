@@ -22,19 +22,19 @@ func (c *fileChecker) checkFields(h *winhdr.Header) {
 		case settledByLayout(p.Field), p.Field == "SystemTime":
 		case guest.ListsPages(h.DumpType, p.Field):
 		case p.Field == "DirectoryTableBase" && p.Repairable:
-			c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(p.Offset), "", "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error())
+			c.Add(finding.OtherReaders.At(guest.HeaderOffset(p.Offset), "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error()))
 		default:
-			c.Addf(finding.IDHeaderOdd, finding.SeverityWarn, guest.HeaderOffset(p.Offset), "", "%s", p.Error())
+			c.Add(finding.HeaderOdd.At(guest.HeaderOffset(p.Offset), "%s", p.Error()))
 		}
 	}
 	if h.MajorVersion == winhdr.Fill {
-		c.Addf(finding.IDHeaderOdd, finding.SeverityWarn, guest.HeaderOffset(h.Offset("MajorVersion")), "", "MajorVersion was never set: debuggers then read no KDBG")
+		c.Add(finding.HeaderOdd.At(guest.HeaderOffset(h.Offset("MajorVersion")), "MajorVersion was never set: debuggers then read no KDBG"))
 	}
 	t, err := winhdr.Time(h.SystemTime)
 	if err != nil {
-		c.Addf(finding.IDHeaderTime, finding.SeverityWarn, guest.HeaderOffset(h.Offset("SystemTime")), "", "the header's time is not set: %v", err)
+		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is not set: %v", err))
 	} else if t.Before(earliest) || t.After(latest) {
-		c.Addf(finding.IDHeaderTime, finding.SeverityWarn, guest.HeaderOffset(h.Offset("SystemTime")), "", "the header's time is %s, which is not plausible", t.Format(time.RFC3339))
+		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is %s, which is not plausible", t.Format(time.RFC3339)))
 	}
 	c.checkForReaders(h)
 }
@@ -51,27 +51,26 @@ const minLeechCore = 16 << 20
 // checkForReaders names what other readers than Microsoft's refuse.
 func (c *fileChecker) checkForReaders(h *winhdr.Header) {
 	if err := h.Context().CheckForReaders(); err != nil {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, guest.HeaderOffset(h.Offset("Context")), "", "the header's CONTEXT has %v", err)
+		c.Add(finding.OtherReaders.At(guest.HeaderOffset(h.Offset("Context")), "the header's CONTEXT has %v", err))
 	}
 	if c.size < minLeechCore {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, "", "", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it")
+		c.Add(finding.OtherReaders.At("", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it"))
 	}
 }
 
 // checkLayout compares where the pages should lie with the file.
 func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.Header) {
 	for _, o := range im.Oddities() {
-		severity := finding.SeverityWarn
-		id, _ := guest.OddityFinding(o.Kind)
+		kind := guest.OddityKind(o.Kind)
 		switch o.Kind {
 		case physmem.OddityTruncated:
 			continue // said below, with the amount
 		case physmem.OddityBadSegment:
 			// Where the pages behind it lie is not known here; debuggers go on.
-			severity = finding.SeverityUnknown
+			kind = finding.PagesUnplaced
 		default:
 		}
-		c.Addf(id, severity, fmt.Sprintf("file offset %#x", o.Offset), "", "%s: %s", o.Kind, o.Text)
+		c.Add(kind.At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text))
 	}
 	var end uint64
 	if l, ok := readPageList(r, h); ok {
@@ -87,22 +86,21 @@ func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.He
 func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 	runs, problems := h.Runs()
 	for _, p := range problems {
-		severity := finding.SeverityWarn
+		kind := finding.RunsLoseMemory
 		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
-			severity = finding.SeverityInfo // debuggers take no notice
+			kind = finding.RunsOdd // debuggers take no notice
 		}
 		if p.Field == "NumberOfPages" && h.RunTable().Pages > physmem.Runs(runs).Pages() {
-			severity = finding.SeverityWarn // they miss these pages at the end
+			kind = finding.RunsLoseMemory // they miss these pages at the end
 		}
-		c.Addf(finding.IDRuns, severity, guest.HeaderOffset(p.Offset), "", "run table: %s", p.Error())
+		c.Add(kind.At(guest.HeaderOffset(p.Offset), "run table: %s", p.Error()))
 	}
 	if runs == nil {
 		return 0
 	}
 	end := uint64(h.Size()) + physmem.Runs(runs).Pages()*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
-		c.Addf(finding.IDRequiredSpace, finding.SeverityInfo, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
-			"RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end)
+		c.Add(finding.RequiredSpaceOdd.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end))
 	}
 	return end
 }
@@ -112,10 +110,10 @@ func (c *fileChecker) checkEnd(end uint64) {
 	size := uint64(c.size) //nolint:gosec // a file's size
 	switch {
 	case end > size:
-		c.Addf(finding.IDTruncated, finding.SeverityWarn, fmt.Sprintf("file offset %#x", size), adviceCopyAgain,
-			"the file is truncated: it has %d bytes, the header promises %d; %d are missing", size, end, end-size)
+		c.Add(finding.Truncated.At(fmt.Sprintf("file offset %#x", size),
+			"the file is truncated: it has %d bytes, the header promises %d; %d are missing", size, end, end-size))
 	case end > 0 && size > end:
-		c.Addf(finding.IDTrailing, finding.SeverityInfo, fmt.Sprintf("file offset %#x", end), "", "%d bytes follow the last page; readers ignore them", size-end)
+		c.Add(finding.TrailingBytes.At(fmt.Sprintf("file offset %#x", end), "%d bytes follow the last page; readers ignore them", size-end))
 	}
 }
 
@@ -137,10 +135,10 @@ const maxFirstPage = 16 << 20
 func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.PageList) uint64 {
 	where := fmt.Sprintf("file offset %#x", h.Size())
 	if l.Bits%64 != 0 {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits)
+		c.Add(finding.OtherReaders.At(where, "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits))
 	}
 	if l.FirstPage%physmem.PageSize != 0 || l.FirstPage > maxFirstPage {
-		c.Addf(finding.IDReaders, finding.SeverityInfo, where, "", "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage)
+		c.Add(finding.OtherReaders.At(where, "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage))
 	}
 	size := uint64(c.size) //nolint:gosec // a file's size
 	if l.FirstPage > size || l.Pages > (1<<52)/physmem.PageSize {
@@ -149,11 +147,11 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.
 	end := l.FirstPage + l.Pages*physmem.PageSize
 	switch required := h.RequiredDumpSpace; {
 	case required < l.FirstPage:
-		c.Addf(finding.IDRequiredSpace, finding.SeverityFail, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), adviceDumpAgain,
-			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.FirstPage)
+		c.Add(finding.RequiredSpaceNone.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")),
+			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.FirstPage))
 	case required != size:
-		c.Addf(finding.IDRequiredSpace, finding.SeverityWarn, guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "",
-			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size)
+		c.Add(finding.RequiredSpaceWrong.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")),
+			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size))
 	}
 	if len(im.Ranges()) == 0 {
 		return 0

@@ -53,7 +53,7 @@ func (c *fileChecker) checkMemory(im *physmem.Image) error {
 		return err
 	}
 	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
-		c.Addf(finding.IDChecked, finding.SeverityOK, "", "", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(d.cpus), len(d.modules))
+		c.Add(finding.Checked.At("", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(d.cpus), len(d.modules)))
 	}
 	return nil
 }
@@ -68,8 +68,7 @@ func (d *dumpMemory) identify() {
 // nothing.
 func (d *dumpMemory) checkTables() error {
 	if d.mem.Space.Mode.Unfamiliar {
-		d.Addf(finding.IDFiveLevels, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "Open it with a current WinDbg.",
-			"the guest uses 5-level paging: debuggers that do not know it see no memory")
+		d.Add(finding.FiveLevels.At(guest.HeaderOffset(d.h.Offset("DirectoryTableBase")), "the guest uses 5-level paging: debuggers that do not know it see no memory"))
 	}
 	var first error
 	for _, va := range []uint64{d.h.KdDebuggerDataBlock, d.h.PsLoadedModuleList, uint64(d.mem.Layout.SharedUserData)} {
@@ -79,7 +78,7 @@ func (d *dumpMemory) checkTables() error {
 		}
 		first = errors.Join(first, err)
 	}
-	return d.refuseDump(finding.IDNoTables, d.h.Offset("DirectoryTableBase"), adviceDumpAgain,
+	return d.refuseDump(finding.NoTables, d.h.Offset("DirectoryTableBase"),
 		"DirectoryTableBase %#x maps none of the kernel's structures, so that debuggers can't read any memory: %v", d.h.DirectoryTableBase, first)
 }
 
@@ -87,24 +86,23 @@ func (d *dumpMemory) checkTables() error {
 func (d *dumpMemory) readBlock() {
 	at := vtop.VA(d.h.KdDebuggerDataBlock)
 	where := "VA " + at.String()
-	const consequence = "Debuggers show no registers and no processes without it."
 	b, err := d.mem.ReadUnverified(at)
 	if err == nil {
 		d.block = b
 		return
 	}
 	if _, derr := d.mem.Decode(at, kdbg.Expect{}); derr == nil {
-		d.Addf(finding.IDBlockEncoded, finding.SeverityWarn, where, "Convert the guest's memory again; windmp writes the block decoded.", "KDBG is still encoded: debuggers do not decode it")
+		d.Add(finding.BlockEncoded.At(where, "KDBG is still encoded: debuggers do not decode it"))
 		return
 	}
-	d.Addf(finding.IDBlockUnread, finding.SeverityWarn, where, consequence, "KDBG is not where the header says: %v", err)
+	d.Add(finding.BlockUnread.At(where, "KDBG is not where the header says: %v", err))
 }
 
 // checkShared: KUSER_SHARED_DATA is asked for at the start.
 func (d *dumpMemory) checkShared() {
 	k, err := d.mem.SharedUserData()
 	if err != nil {
-		d.Addf(finding.IDSharedUnread, finding.SeverityWarn, "VA "+d.mem.Layout.SharedUserData.String(), "", "%v", err)
+		d.Add(finding.SharedUnread.At("VA "+d.mem.Layout.SharedUserData.String(), "%v", err))
 		return
 	}
 	d.shared = k
@@ -124,21 +122,21 @@ func (d *dumpMemory) checkBlock() error {
 	where := "VA " + b.VA.String()
 	data := &b.Data
 	if data.PsLoadedModuleList == 0 {
-		return d.Refuse(finding.Finding{ID: finding.IDBlockUnread, Where: where, Advice: adviceDumpAgain, Message: "KDBG.PsLoadedModuleList is null: debuggers reject the dump"}, nil)
+		return d.Refuse(finding.BlockWithoutList.At(where, "KDBG.PsLoadedModuleList is null: debuggers reject the dump"), nil)
 	}
 	hasContext := d.h.MinorVersion >= contextBuild
 	if hasContext && len(b.Raw) < minBlock {
-		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock)
+		d.Add(finding.BlockOdd.At(where, "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock))
 	}
 	if h := d.h.PsLoadedModuleList; h != data.PsLoadedModuleList {
-		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, guest.HeaderOffset(d.h.Offset("PsLoadedModuleList")), "",
-			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList)
+		d.Add(finding.BlockOdd.At(guest.HeaderOffset(d.h.Offset("PsLoadedModuleList")),
+			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList))
 	}
 	if hasContext && data.OffsetPrcbContext == 0 {
-		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG.OffsetPrcbContext is 0: registers are looked for in another place")
+		d.Add(finding.BlockOdd.At(where, "KDBG.OffsetPrcbContext is 0: registers are looked for in another place"))
 	}
 	if err := b.Verify(kdbg.Expect{}); err != nil {
-		d.Addf(finding.IDBlockOdd, finding.SeverityWarn, where, "", "KDBG is odd: %v", err)
+		d.Add(finding.BlockOdd.At(where, "KDBG is odd: %v", err))
 	}
 	return nil
 }
@@ -148,23 +146,23 @@ func (d *dumpMemory) checkModules(head vtop.VA) {
 	modules, err := d.mem.ModulesAt(head)
 	d.modules = modules
 	if err != nil {
-		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers will list only these modules.", "the module list breaks off after %d modules: %v", len(modules), err)
+		d.Add(finding.ModuleList.WithAdvice("Debuggers will list only these modules.").At("VA "+head.String(), "the module list breaks off after %d modules: %v", len(modules), err))
 	}
 	if len(modules) == 0 {
-		d.Addf(finding.IDModuleList, finding.SeverityWarn, "VA "+head.String(), "Debuggers can't name any address.", "no module is listed")
+		d.Add(finding.ModuleList.WithAdvice("Debuggers can't name any address.").At("VA "+head.String(), "no module is listed"))
 		return
 	}
 	nt := &modules[0]
 	for i := range modules {
 		if m := &modules[i]; m.NameErr != nil {
-			d.Addf(finding.IDModuleName, finding.SeverityInfo, "VA "+m.Entry.String(), "", "module %d has no readable name: %v", i, m.NameErr)
+			d.Add(finding.ModuleName.At("VA "+m.Entry.String(), "module %d has no readable name: %v", i, m.NameErr))
 		}
 	}
 	if _, err := d.mem.ImageSize(nt.Base); err != nil {
-		d.Addf(finding.IDKernelImage, finding.SeverityWarn, "VA "+nt.Base.String(), "Symbols of the kernel must be chosen by hand.", "the kernel's image headers are not readable: %v", err)
+		d.Add(finding.KernelImage.At("VA "+nt.Base.String(), "the kernel's image headers are not readable: %v", err))
 	}
 	if d.block != nil && d.block.Data.KernBase != 0 && vtop.VA(d.block.Data.KernBase) != nt.Base {
-		d.Addf(finding.IDKernelImage, finding.SeverityWarn, "VA "+nt.Base.String(), "", "the first module lies at %v, KDBG says that the kernel is at %v", nt.Base, vtop.VA(d.block.Data.KernBase))
+		d.Add(finding.KernelImage.WithAdvice("").At("VA "+nt.Base.String(), "the first module lies at %v, KDBG says that the kernel is at %v", nt.Base, vtop.VA(d.block.Data.KernBase)))
 	}
 }
 
@@ -175,15 +173,13 @@ func (d *dumpMemory) checkProcessors() error {
 	where := "VA " + array.String()
 	list, err := d.block.Processors(int(d.h.NumberProcessors))
 	if err != nil {
-		return d.Refuse(finding.Finding{ID: finding.IDNoProcessors, Where: where, Advice: adviceDumpAgain, Message: fmt.Sprintf("KiProcessorBlock is not readable, debuggers reject the dump: %v", err)}, err)
+		return d.Refuse(finding.NoProcessors.WithAdvice(finding.AdviceDumpAgain).At(where, "KiProcessorBlock is not readable, debuggers reject the dump: %v", err), err)
 	}
 	for _, p := range list {
 		var fault *vtop.FaultError
 		if errors.Is(p.Err, kdbg.ErrNullPRCB) || p.PRCB == 0 && errors.As(p.Err, &fault) {
-			return d.Refuse(finding.Finding{
-				ID: finding.IDNoProcessors, Where: where, Advice: "NumberProcessors in the header must not be higher than the number of processors.",
-				Message: fmt.Sprintf("processor %d of %d: %v: debuggers reject the dump", p.Index, d.h.NumberProcessors, p.Err),
-			}, nil)
+			return d.Refuse(finding.NoProcessors.WithAdvice("NumberProcessors in the header must not be higher than the number of processors.").At(where,
+				"processor %d of %d: %v: debuggers reject the dump", p.Index, d.h.NumberProcessors, p.Err), nil)
 		}
 	}
 	d.cpus = list
@@ -202,7 +198,7 @@ func (d *dumpMemory) findShown() {
 			return
 		}
 	}
-	d.Addf(finding.IDHeaderContext, finding.SeverityInfo, guest.HeaderOffset(d.h.Offset("Context")), "", "the header's CONTEXT is no processor's: debuggers start on processor 0")
+	d.Add(finding.HeaderContextForeign.At(guest.HeaderOffset(d.h.Offset("Context")), "the header's CONTEXT is no processor's: debuggers start on processor 0"))
 }
 
 func (d *dumpMemory) readContext(at vtop.VA) (winhdr.Context, error) {
@@ -218,11 +214,11 @@ func (d *dumpMemory) readContext(at vtop.VA) (winhdr.Context, error) {
 func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 	where := "VA " + p.PRCB.String()
 	if p.Err != nil && !errors.Is(p.Err, kdbg.ErrRepeatedPRCB) {
-		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: %v", p.Index, p.Err)
+		d.Add(finding.NoRegisters.At(where, "processor %d: %v", p.Index, p.Err))
 		return
 	}
 	if p.PRCB == 0 {
-		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "", "processor %d: %v", p.Index, p.Err)
+		d.Add(finding.NoRegisters.WithAdvice("").At(where, "processor %d: %v", p.Index, p.Err))
 		return
 	}
 	d.checkContext(p)
@@ -235,7 +231,7 @@ func (d *dumpMemory) checkProcessor(p *kdbg.Processor) {
 		err = errors.New("KDBG.OffsetEprocessDirectoryTableBase is 0")
 	}
 	if err != nil {
-		d.Addf(finding.IDNoThread, finding.SeverityWarn, where, "Debuggers can't set the process of this processor.", "processor %d: current thread and process: %v", p.Index, err)
+		d.Add(finding.NoThread.At(where, "processor %d: current thread and process: %v", p.Index, err))
 	}
 }
 
@@ -244,40 +240,39 @@ func (d *dumpMemory) checkContext(p *kdbg.Processor) {
 	where := "VA " + p.Context.String()
 	c, err := d.readContext(p.Context)
 	if err != nil {
-		d.Addf(finding.IDNoRegisters, finding.SeverityWarn, where, "Debuggers show no registers for it.", "processor %d: CONTEXT: %v", p.Index, err)
+		d.Add(finding.NoRegisters.At(where, "processor %d: CONTEXT: %v", p.Index, err))
 		return
 	}
 	var wrong winhdr.Problem
 	if errors.As(c.CheckMode(), &wrong) {
-		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "Debuggers take it for 32-bit code.", "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want)
+		d.Add(finding.ContextOdd.WithAdvice("Debuggers take it for 32-bit code.").At(where, "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want))
 		return
 	}
 	if err := c.Plausible(); err != nil {
-		d.Addf(finding.IDSelectors, finding.SeverityWarn, where, "", "processor %d: its CONTEXT is not plausible: %v", p.Index, err)
+		d.Add(finding.ContextOdd.At(where, "processor %d: its CONTEXT is not plausible: %v", p.Index, err))
 	}
 }
 
 // checkSpecials: the code segment's descriptor is looked up in the GDT.
 func (d *dumpMemory) checkSpecials(p *kdbg.Processor) {
 	where := "VA " + p.SpecialRegisters.String()
-	const advice = "Debuggers can't look up the code segment, nor the program counter."
 	if p.SpecialRegisters == 0 {
-		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: KDBG does not say where its special registers are", p.Index)
+		d.Add(finding.SpecialsOdd.At(where, "processor %d: KDBG does not say where its special registers are", p.Index))
 		return
 	}
 	sr, err := d.mem.SpecialRegisters(p.SpecialRegisters)
 	if err != nil {
-		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: %v", p.Index, err)
+		d.Add(finding.SpecialsOdd.At(where, "processor %d: %v", p.Index, err))
 		return
 	}
 	if err := d.mem.CheckCode(sr); err != nil {
-		d.Addf(finding.IDSpecials, finding.SeverityWarn, where, advice, "processor %d: the GDT at %v has no code segment: %v", p.Index, sr.CodeTable().Base, err)
+		d.Add(finding.SpecialsOdd.At(where, "processor %d: the GDT at %v has no code segment: %v", p.Index, sr.CodeTable().Base, err))
 		return
 	}
 	// Of some machines, debuggers find the KPCR, and by it the current thread, in the
 	// GDT under the selector that KDBG states.
 	if err := d.block.CheckSegment(sr, p); err != nil {
-		d.Addf(finding.IDSpecials, finding.SeverityWarn, "VA "+sr.CodeTable().Base.String(), "Debuggers can't set the process of this processor.",
-			"processor %d: its GDT does not lead to its KPCR: %v", p.Index, err)
+		d.Add(finding.SpecialsOdd.WithAdvice("Debuggers can't set the process of this processor.").At("VA "+sr.CodeTable().Base.String(),
+			"processor %d: its GDT does not lead to its KPCR: %v", p.Index, err))
 	}
 }

@@ -29,9 +29,7 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 	r.Input.Format, r.Input.Description = string(unsupported.Format), unsupported.What
 	r.Dump = dumpReport(h)
 	r.System, r.Bug = systemOf(g), bugCheckOf(g)
-	var found finding.List
-	found.Addf(finding.IDNotExamined, finding.SeverityInfo, "", unsupported.Hint, "only the header is read: the file is %s", unsupported.What)
-	r.Findings = append(r.Findings, found.All...)
+	r.Findings = append(r.Findings, finding.HeaderOnly.WithAdvice(unsupported.Hint).At("", "only the header is read: the file is %s", unsupported.What))
 	return nil
 }
 

@@ -183,7 +183,7 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	}
 	drivers, err := g.Kernel().UnloadedDrivers()
 	if err != nil {
-		r.found.Addf(finding.IDListUnread, finding.SeverityInfo, "VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "", "the unloaded drivers are not readable: %v", err)
+		r.found.Add(finding.ListUnread.At("VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "the unloaded drivers are not readable: %v", err))
 	}
 	for _, d := range drivers {
 		u := Unloaded{Name: d.Name, Start: report.Hex(d.Start), End: report.Hex(d.End)}
@@ -197,8 +197,8 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
 	list, err := g.Kernel().Processes()
 	if err != nil {
-		r.found.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "",
-			"the list of processes breaks off after %d: %v", len(list), err)
+		r.found.Add(finding.ProcessList.WithAdvice("").At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(),
+			"the list of processes breaks off after %d: %v", len(list), err))
 	}
 	out := make([]ProcessInfo, 0, len(list))
 	for _, p := range list {

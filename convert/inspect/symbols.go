@@ -90,8 +90,7 @@ func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
 		r.Modules = append(r.Modules, m)
 	}
 	if unreadable > 0 {
-		found.Addf(finding.IDNoSymbols, finding.SeverityWarn, "", "They may be paged out; such a page is in no dump of memory.",
-			"of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable)
+		found.Add(finding.NoSymbols.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
 	}
 	r.Findings = append(append(r.Findings, g.Findings()...), found.All...)
 }

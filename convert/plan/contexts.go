@@ -40,7 +40,7 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 	for i := range p.cpus {
 		c := &p.cpus[i]
 		if mode == ContextsAuto && guest.Crashed(p.guest) && c.Source == report.FromVCPU {
-			p.Addf(finding.IDSavedInvalid, finding.SeverityInfo, "VA "+c.Processor.Context.String(), "", "processor %d: %s", c.Index, c.Note)
+			p.Add(finding.SavedInvalid.At("VA "+c.Processor.Context.String(), "processor %d: %s", c.Index, c.Note))
 		}
 	}
 	p.reportLackingRegisters()
@@ -134,8 +134,8 @@ func (p *Plan) reportLackingRegisters() {
 	}
 	for i, l := range sets {
 		if counts[i] > 0 {
-			p.Addf(finding.IDRegistersLacking, finding.SeverityInfo, "", "",
-				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values)
+			p.Add(finding.RegistersLacking.At("",
+				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values))
 		}
 	}
 }
@@ -174,8 +174,7 @@ func (p *Plan) editSpecials(c *CPU) {
 		return
 	}
 	if c.SpecialRegisters == 0 || c.Specials == nil {
-		p.Addf(finding.IDSpecialsUnread, finding.SeverityWarn, "VA "+c.SpecialRegisters.String(), "WinDbg will show stale control registers.",
-			"processor %d: the special registers in its PRCB are not readable", c.Index)
+		p.Add(finding.SpecialsUnread.At("VA "+c.SpecialRegisters.String(), "processor %d: the special registers in its PRCB are not readable", c.Index))
 		return
 	}
 	for _, e := range p.guest.Machine().Kernel.Specials.Edits(c.State.Specials) {

@@ -39,7 +39,7 @@ func (p *Plan) planCore(opt Options) error {
 		}
 	}
 	if len(p.memory.runs) == 0 {
-		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
+		return p.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
 	}
 	note := g.Image().DumpHeader()
 	if note == nil {
@@ -74,7 +74,7 @@ func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 	var list []physmem.CPU
 	for _, proc := range g.Processors() {
 		if proc.Saved == nil || proc.Specials == nil {
-			p.Addf(finding.IDProcessorLeftOut, finding.SeverityWarn, "VA "+proc.PRCB.String(), "", "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr)
+			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr))
 			break // the notes are matched by position
 		}
 		c := g.Machine().CPU(machine.Saved{

@@ -17,7 +17,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	g := p.guest
 	p.memory.runs = p.memory.runs.Without(p.memory.missing)
 	if len(p.memory.runs) == 0 {
-		return p.Refuse(finding.Finding{ID: finding.IDMissing, Message: "the source holds no whole page of the guest's memory"}, nil)
+		return p.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
 	}
 	p.memory.kept = pageset.NewSubset(func(yield func(first, behind uint64) bool) {
 		for _, r := range p.memory.runs {
@@ -36,12 +36,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		return err
 	}
 	if c.unreadable > 0 {
-		p.Addf(finding.IDTablesMissing, finding.SeverityWarn, fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "Pages that they map may be missing from the dump.",
-			"%d page tables are not readable: %v", c.unreadable, c.err)
+		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%d page tables are not readable: %v", c.unreadable, c.err))
 	}
 	left := p.memory.runs.Pages() - p.memory.kept.Count()
-	p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.",
-		"kernel dump: %d pages are kept, %d are left out", p.memory.kept.Count(), left)
+	p.Add(finding.KernelPages.At("", "kernel dump: %d pages are kept, %d are left out", p.memory.kept.Count(), left))
 	return nil
 }
 
@@ -51,8 +49,7 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 	g := p.guest
 	list, err := g.Kernel().Processes()
 	if err != nil {
-		p.Addf(finding.IDProcessList, finding.SeverityWarn, "VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(),
-			"The page tables of some processes are not in the dump.", "the process list breaks off after %d processes: %v", len(list), err)
+		p.Add(finding.ProcessList.At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "the process list breaks off after %d processes: %v", len(list), err))
 	}
 	found := make(map[uint64]bool, len(keep))
 	for _, pid := range keep {
@@ -65,7 +62,7 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 		}
 		found[proc.PID] = true
 		vtop.NewSpace(g.Image(), proc.DirectoryTable, g.Memory().Space.Mode).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory().Space.Mode))
-		p.Addf(finding.IDKernelPages, finding.SeverityInfo, "", "", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name))
+		p.Add(finding.KernelPages.WithAdvice("").At("", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name)))
 	}
 	for _, pid := range keep {
 		if !found[pid] {

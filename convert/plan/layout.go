@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
@@ -53,12 +52,8 @@ func (p *Plan) layOut() error {
 func (p *Plan) refuseLayout(err error) error {
 	var limit *dump.LimitError
 	if errors.As(err, &limit) && limit.Limit == dump.LimitBitmap {
-		return p.Refuse(finding.Finding{
-			ID: finding.IDBitmapTooLarge,
-			Message: fmt.Sprintf("the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x",
-				limit.Got, limit.Most+1, limit.Got*physmem.PageSize),
-			Advice: "Use --type=full.",
-		}, nil)
+		return p.Refuse(finding.BitmapTooLarge.At("", "the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x",
+			limit.Got, limit.Most+1, limit.Got*physmem.PageSize), nil)
 	}
-	return p.Refuse(finding.Finding{ID: finding.IDTooManyRuns, Message: err.Error()}, err)
+	return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "%v", err), err)
 }

@@ -67,28 +67,24 @@ func (p *Plan) settleMissing(mode report.MissingMode) error {
 	switch mode {
 	case report.MissingZero:
 		p.memory.zeroed = true
-		p.Addf(finding.IDMissing, finding.SeverityWarn, where, "Structures there read as zeros in WinDbg.", "%s and are written as zeros", what)
+		p.Add(finding.MissingZeroed.At(where, "%s and are written as zeros", what))
 		return nil
 	case report.MissingDrop:
 		return p.dropMissing(what, where)
 	case report.MissingFail:
 	}
-	return p.Refuse(finding.Finding{
-		ID: finding.IDMissing, Where: where, Message: what,
-		Advice: "Dump the whole guest (no begin/length filter, enough space), or accept a dump with gaps: --missing=zero writes zeros there, --missing=drop leaves the pages out.",
-	}, nil)
+	return p.Refuse(finding.Missing.At(where, "%s", what), nil)
 }
 
 // dropMissing trims every page that is not wholly in the source.
 func (p *Plan) dropMissing(what, where string) error {
 	kept := p.memory.runs.Without(p.memory.missing)
 	if len(kept) == 0 {
-		return p.Refuse(finding.Finding{ID: finding.IDMissing, Where: where, Message: "the source holds no whole page of the guest's memory"}, nil)
+		return p.Refuse(finding.Missing.WithAdvice("").At(where, "the source holds no whole page of the guest's memory"), nil)
 	}
 	p.memory.dropped = p.memory.runs.Pages() - kept.Pages()
 	p.memory.runs = kept
-	p.Addf(finding.IDMissing, finding.SeverityWarn, where, "WinDbg will say that these pages are not available.",
-		"%s: %d pages are left out of the dump", what, p.memory.dropped)
+	p.Add(finding.MissingDropped.At(where, "%s: %d pages are left out of the dump", what, p.memory.dropped))
 	return nil
 }
 
@@ -113,17 +109,12 @@ func (p *Plan) chooseType(want OutputType) error {
 		m.runs = joined
 		return nil
 	}
-	f := finding.Finding{
-		ID: finding.IDTooManyRuns, Severity: finding.SeverityInfo,
-		Message: fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.header.Format().MaxRuns()),
-	}
 	if want == OutputFull {
-		f.Message = fmt.Sprintf("the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.header.Format().MaxRuns())
-		f.Advice = "Use --type=bitmap."
-		return p.Refuse(f, nil)
+		return p.Refuse(finding.RunsDoNotFit.At("", "the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.header.Format().MaxRuns()), nil)
 	}
 	m.kind = winhdr.DumpTypeBitmapFull
-	p.Add(f)
+	p.Add(finding.TooManyRuns.At("",
+		"the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.header.Format().MaxRuns()))
 	return nil
 }
 

@@ -142,13 +142,12 @@ func (p *Plan) refuseWarnings() error {
 func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
 	edits, err := editsAt(p.guest.Memory().Space, va, b, reason)
 	if err != nil {
-		p.Addf(finding.IDEditOutside, finding.SeverityWarn, "VA "+va.String(), "", "can't be written: %v", err)
+		p.Add(finding.EditOutside.At("VA "+va.String(), "can't be written: %v", err))
 		return
 	}
 	for _, e := range edits {
 		if !p.memory.contains(e.PA, uint64(len(e.Bytes))) {
-			p.Addf(finding.IDEditOutside, finding.SeverityWarn, fmt.Sprintf("VA %s, PA %#x", e.VA, e.PA), "",
-				"%s: the page is not among the dump's", reason)
+			p.Add(finding.EditOutside.At(fmt.Sprintf("VA %s, PA %#x", e.VA, e.PA), "%s: the page is not among the dump's", reason))
 			continue
 		}
 		p.edits = append(p.edits, e)
@@ -213,7 +212,7 @@ func (p *Plan) patchTimes() {
 		p.because("SystemUpTime", reason)
 		h.SystemUpTime = k.InterruptTime
 	}
-	p.Addf(finding.IDTimeUpdated, finding.SeverityInfo, "VA "+p.guest.Machine().Kernel.SharedUserData.String(), "", "system time and uptime are taken from KUSER_SHARED_DATA")
+	p.Add(finding.TimeUpdated.At("VA "+p.guest.Machine().Kernel.SharedUserData.String(), "system time and uptime are taken from KUSER_SHARED_DATA"))
 }
 
 // patchBuild repairs an implausible build number: the engine was seen to take
@@ -228,7 +227,7 @@ func (p *Plan) patchBuild() {
 		return
 	}
 	p.because("MinorVersion", "from KUSER_SHARED_DATA: the header's build number is implausible")
-	p.Addf(finding.IDHeaderRepaired, finding.SeverityWarn, "header offset 0xc", "", "build number %#x is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build)
+	p.Add(finding.HeaderRepaired.At("header offset 0xc", "build number %#x is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build))
 	h.MinorVersion = build
 }
 
@@ -242,13 +241,13 @@ func (p *Plan) showFirst() {
 			}
 			if p.crashedOn(c) {
 				p.shown = c
-				p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "processor %d raised the bug check and is shown first", c.Index)
+				p.Add(finding.ShownFirst.At("", "processor %d raised the bug check and is shown first", c.Index))
 				return
 			}
 		}
 	}
 	if p.shown != nil && guest.Crashed(p.guest) {
-		p.Addf(finding.IDShownFirst, finding.SeverityInfo, "", "", "which processor raised the bug check is not known; processor %d is shown first", p.shown.Index)
+		p.Add(finding.ShownFirst.At("", "which processor raised the bug check is not known; processor %d is shown first", p.shown.Index))
 	}
 }
 
