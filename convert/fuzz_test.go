@@ -95,7 +95,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	}
 	var out bytes.Buffer
 	require.NoError(t, convert.Write(context.Background(), p, &out, opt.Write))
-	require.Equal(t, p.Size, int64(out.Len()))
+	require.Equal(t, p.Size(), int64(out.Len()))
 	h, err := winhdr.Decode(out.Bytes())
 	require.NoError(t, err)
 	require.Equal(t, uint64(out.Len()), h.RequiredDumpSpace)

@@ -37,7 +37,7 @@ func TestInfoHeaderOnly(t *testing.T) {
 		assert.Equal(t, report.Hex(0x7e), r.Bug.Code)
 		assert.Equal(t, "header", r.Bug.Source)
 		require.Len(t, r.Findings, 1)
-		assert.Equal(t, finding.NotExamined.ID(), r.Findings[0].ID)
+		assert.Equal(t, finding.HeaderOnly.ID(), r.Findings[0].ID)
 
 		_, err = convert.File(context.Background(), path, path+".out", nil, convert.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported)

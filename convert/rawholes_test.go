@@ -118,7 +118,7 @@ func TestRawHole(t *testing.T) {
 			got, err := guest.Find(context.Background(), im, guest.Options{DTB: g.DTB})
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, got.Image().Ranges())
-			assert.Len(t, got.Runs, len(runs))
+			assert.Len(t, got.Runs(), len(runs))
 			var holes []finding.Finding
 			for _, f := range got.Findings() {
 				if f.ID == finding.RawHole.ID() {
