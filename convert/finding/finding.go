@@ -25,14 +25,15 @@ const (
 // severities lists them from harmless to fatal.
 var severities = []Severity{SeverityOK, SeverityInfo, SeverityWarn, SeverityUnknown, SeverityFail}
 
-// rank is the position of s in severities.
+// Rank orders severities: the higher, the worse. It is -1 for what is none.
 func (s Severity) Rank() int { return slices.Index(severities, s) }
 
-// Finding is one thing that a person or a pipeline should know of a file. The
-// ID never changes its meaning; the sentence may.
+// Finding is one thing that a person or a pipeline should know of a file. It is
+// made by [Kind.At]. The ID never changes its meaning, and has one severity; the
+// sentence may change.
 type Finding struct {
 	// ID is WD and three digits; the first says the part: 1 container, 2 header,
-	// 3 KDBG, 4 processors, 5 memory.
+	// 3 KDBG and the kernel, 4 processors, 5 memory, 6 the file as a whole.
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
 	// Message is one sentence: what was seen and, where it applies, what was
@@ -152,10 +153,10 @@ const (
 	IDLeftover   = "WD604" // what a killed run left was removed
 )
 
-// findings collects what the stages find, in order.
+// List collects what a stage finds, in order.
 type List struct{ All []Finding }
 
-// add appends f.
+// Add appends f.
 func (fs *List) Add(f Finding) { fs.All = append(fs.All, f) }
 
 // addf appends a finding made from parts; where and advice may be empty.
@@ -163,7 +164,7 @@ func (fs *List) Addf(id string, sev Severity, where, advice, format string, args
 	fs.Add(Finding{ID: id, Severity: sev, Where: where, Advice: advice, Message: fmt.Sprintf(format, args...)})
 }
 
-// worst is the highest severity in list, [SeverityOK] when it is empty.
+// Worst is the highest severity in list, [SeverityOK] when it is empty.
 func Worst(list []Finding) Severity {
 	w := SeverityOK
 	for _, f := range list {
@@ -174,8 +175,8 @@ func Worst(list []Finding) Severity {
 	return w
 }
 
-// verdict folds severities into the four words that people see: an info
-// finding leaves a file OK.
+// Verdict folds severities into the four words that people see, OK, WARN, UNKNOWN
+// and FAIL: an info finding leaves a file OK.
 func Verdict(list []Finding) string {
 	switch Worst(list) {
 	case SeverityFail:
