@@ -41,7 +41,7 @@ func TestInfo(t *testing.T) {
 		assert.Equal(t, report.Hex(crash[1]), r.Bug.Parameters[0].Value)
 		require.Len(t, r.CPUs, 2)
 		assert.Equal(t, "kernel", r.CPUs[1].Mode)
-		assert.Equal(t, report.Hex(g.DTB), r.CPUs[0].CR3)
+		assert.Equal(t, report.Hex(g.DTB), r.CPUs[0].Root)
 		require.Len(t, r.Modules, 3)
 		assert.Equal(t, "ntkrnlmp.pdb", r.Modules[0].PDB.Name)
 		assert.NotEmpty(t, r.Modules[1].Error, "its image is not mapped")

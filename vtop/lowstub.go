@@ -12,7 +12,7 @@ import (
 // Machines without such a page exist.
 type LowStub struct {
 	PA   PA
-	CR3  uint64 // of the kernel, as it was loaded
+	Root uint64 // of the kernel, as it was loaded
 	Mode *Mode
 	// Target is LmTarget, the code to which the stub goes, in the kernel or the HAL;
 	// SystemCall is IA32_LSTAR, 0 if it was not yet set.
@@ -79,5 +79,5 @@ func (m *Mode) lowStub(page []byte) (LowStub, bool) {
 	if !l.Signature.In(word(0)) || !l.TargetBits.In(target) || root == 0 || !l.RootBits.In(root) || !m.Control.In(word(l.Control)) {
 		return LowStub{}, false
 	}
-	return LowStub{CR3: root, Mode: m, Target: VA(target), SystemCall: VA(word(l.SystemCall))}, true
+	return LowStub{Root: root, Mode: m, Target: VA(target), SystemCall: VA(word(l.SystemCall))}, true
 }

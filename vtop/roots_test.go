@@ -78,7 +78,7 @@ func TestLowStubs(t *testing.T) {
 	g := guestsim.New(guestsim.Options{LowStub: true, LA57: true})
 	stubs := vtop.LowStubs(g.Memory(), rangesOf(g), x64)
 	require.Len(t, stubs, 1)
-	assert.Equal(t, g.DTB, stubs[0].CR3)
+	assert.Equal(t, g.DTB, stubs[0].Root)
 	assert.Equal(t, vtop.LA57, stubs[0].Mode)
 	assert.Equal(t, vtop.VA(guestsim.KernBase+0x401000), stubs[0].Target)
 	assert.Less(t, stubs[0].PA, vtop.PA(1<<20))

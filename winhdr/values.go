@@ -47,10 +47,17 @@ func tag(v uint32) string {
 	return fmt.Sprintf("%q (0x%08x)", binary.LittleEndian.AppendUint32(nil, v), v)
 }
 
+// unread are machines that are known and whose dumps are not read.
+var unread = map[uint32]string{MachineARM64: "64-bit Arm"}
+
+// Unread is the machine of a MachineImageType in words, where dumps of such
+// machines are known and not read; empty for all others.
+func Unread(machine uint32) string { return unread[machine] }
+
 // machine shows a MachineImageType with the name of the machine.
 func machine(v uint32) string {
-	if v == MachineARM64 {
-		return "0xaa64 (64-bit Arm)"
+	if title := Unread(v); title != "" {
+		return fmt.Sprintf("0x%x (%s)", v, title)
 	}
 	for _, f := range Formats() {
 		if f.Machine == v {

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"windmp/convert/inspect"
 	"windmp/convert/machine"
 	"windmp/convert/report"
-
-	"github.com/spf13/cobra"
 )
 
 const infoSchema = "windmp/info/v1"
@@ -175,8 +176,8 @@ func printCPU(t *text, m *machine.Machine, c inspect.CPUInfo) {
 		t.row(label, "%s", c.Error)
 		return
 	}
-	t.row(label, "%s %#x %s", m.PointerName, uint64(c.Rip), c.Symbol)
-	t.more("cr3 %#x, %s mode, registers: %s", uint64(c.CR3), c.Mode, c.Source)
+	t.row(label, "%s %#x %s", m.PointerName, uint64(c.IP), c.Symbol)
+	t.more("%s %#x, %s mode, registers: %s", strings.ToLower(m.RootName), uint64(c.Root), c.Mode, c.Source)
 }
 
 // memoryRows bounds the ranges that are printed.
@@ -223,7 +224,7 @@ func printProcesses(t *text, list []inspect.ProcessInfo) {
 	}
 	t.heading("%8s %8s  %-16s %-18s %-18s", "pid", "parent", "name", "cr3", "EPROCESS")
 	for _, p := range list {
-		t.line("%8d %8d  %-16s %-18s %#016x", p.PID, p.ParentPID, clip(p.Name, 16), fmt.Sprintf("%#x", uint64(p.CR3)), uint64(p.EPROCESS))
+		t.line("%8d %8d  %-16s %-18s %#016x", p.PID, p.ParentPID, clip(p.Name, 16), fmt.Sprintf("%#x", uint64(p.Root)), uint64(p.EPROCESS))
 	}
 }
 

@@ -74,7 +74,7 @@ func bugCheckText(bc *report.BugCheck) string {
 }
 
 func cpuText(machine string, c report.CPU) string {
-	s := fmt.Sprintf("%s %#x, registers: %s", machineOf(machine).PointerName, uint64(c.Rip), c.Contexts)
+	s := fmt.Sprintf("%s %#x, registers: %s", machineOf(machine).PointerName, uint64(c.IP), c.Contexts)
 	if c.Note != "" {
 		s += " (" + c.Note + ")"
 	}

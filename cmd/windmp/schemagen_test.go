@@ -46,7 +46,7 @@ func lines() map[string]reflect.Type {
 // TestSchemasAreOfTheTypes keeps docs/schema and the Go types in step.
 func TestSchemasAreOfTheTypes(t *testing.T) {
 	t.Parallel()
-	comments := fieldComments(t, ".", "../../convert")
+	comments := fieldComments(t, ".", "../../convert", "../../convert/*")
 	types := lines()
 	maps.Copy(types, documents())
 	for name, typ := range types {
@@ -74,7 +74,7 @@ func TestSchemasAreOfTheTypes(t *testing.T) {
 
 // schemaWriter makes a JSON Schema of a type.
 type schemaWriter struct {
-	comments map[string]string // type.field
+	comments map[string]string // package.type.field
 	defs     map[string]any
 }
 
@@ -122,7 +122,7 @@ func (g *schemaWriter) object(t reflect.Type) map[string]any {
 		if words := enums[name]; words != nil && (name != "level" || t == reflect.TypeFor[logLine]()) {
 			p["enum"] = words
 		}
-		if text := g.comments[t.Name()+"."+f.Name]; text != "" {
+		if text := g.comments[t.String()+"."+f.Name]; text != "" {
 			p["description"] = text
 		}
 		properties[name] = p
@@ -163,7 +163,7 @@ func (g *schemaWriter) schema(t reflect.Type) map[string]any {
 	}
 }
 
-// fieldComments are the comments of the structs' fields in some folders.
+// fieldComments are the comments of the structs' fields in some folders (patterns).
 func fieldComments(t *testing.T, folders ...string) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
@@ -198,7 +198,7 @@ func addComments(file *ast.File, comments map[string]string) {
 				if text == "" {
 					text = f.Comment.Text()
 				}
-				comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(text), " ")
+				comments[file.Name.Name+"."+spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(text), " ")
 			}
 		}
 		return true

@@ -71,7 +71,7 @@ var (
 	KernelUnmapped = declare("WD323", SeverityFail, "Memory holds a Windows kernel, but no page tables map it.", "Dump the guest again with all of its memory, or give --dtb.")
 	RootAbsent     = declare("WD324", SeverityFail, "The vCPUs' page tables are not in the file: it holds a part of memory.", "Dump the guest with all of its memory, without a begin and length.")
 	SecureKernel   = declare("WD325", SeverityFail, "The vCPUs were stopped in the hypervisor or secure kernel (VBS), and Windows' page tables were not found.", "Dump the guest again, so that a vCPU is stopped in Windows itself, or give --dtb.")
-	GivenWrong     = declare("WD326", SeverityFail, "--dtb, --kernel-base or --kdbg can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
+	GivenWrong     = declare("WD326", SeverityFail, "An address that was given, of the page tables, the kernel or KDBG, can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
 
 	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", AdviceDumpAgain)
@@ -116,16 +116,16 @@ var (
 	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump.")
 	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump.")
 	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of a bitmap dump take.", "Use --type=full.")
-	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as --missing=zero asks for.", "Structures there read as zeros in WinDbg.")
-	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as --missing=drop asks for.", "WinDbg will say that these pages are not available.")
-	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that --type=full asks for.", "Use --type=bitmap.")
+	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg.")
+	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available.")
+	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that was asked for.", "Use --type=bitmap.")
 	MemoryCut      = declare("WD520", SeverityWarn, "Without a header of the guest's own, the dump lists only memory that the file holds; the rest is counted.", "Dump the whole guest, without a begin and length, to have it all.")
 	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
 )
 
 // Of the file as a whole.
 var (
-	TooLarge   = declare("WD601", SeverityFail, "The dump is larger than --max-size.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages: windmp convert --type kernel.")
+	TooLarge   = declare("WD601", SeverityFail, "The dump is larger than its receiver takes.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages: windmp convert --type kernel.")
 	Unreadable = declare("WD602", SeverityFail, "Pages of the file can't be read.", "Copy the file again, or dump again.")
 	NoSymbols  = declare("WD603", SeverityWarn, "Symbols of some images can't be told: their headers are not readable.", "They may be paged out; such a page is in no dump of memory.")
 	Leftover   = declare("WD604", SeverityInfo, "The unfinished output of a run that was killed was found beside the output and removed.", "")

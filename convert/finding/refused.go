@@ -26,16 +26,15 @@ func (e *RefusedError) Error() string {
 // Unwrap gives the underlying error.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// refuse records f as a failure and returns it as an error.
+// Refuse adds f, of a kind that fails, and returns it as an error; cause may be nil.
 func (fs *List) Refuse(f Finding, cause error) *RefusedError {
-	f.Severity = SeverityFail
 	fs.Add(f)
 	return &RefusedError{Finding: f, Err: cause}
 }
 
-// blameDisk makes of a refusal an error of reading, if a read of the image failed
+// BlameDisk makes of a refusal an error of reading, if a read of the image failed
 // before: what could not be read says nothing about the guest. The findings that
-// refused become unknown.
+// refused become those of [Undecided], and keep their sentences.
 func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	failure := im.ReadFailure()
 	var refused *RefusedError
@@ -43,8 +42,8 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 		return err
 	}
 	for i := range fs.All {
-		if fs.All[i].Severity == SeverityFail {
-			fs.All[i].Severity = SeverityUnknown
+		if f := &fs.All[i]; f.Severity == SeverityFail {
+			f.ID, f.Severity = Undecided.ID(), Undecided.Severity()
 		}
 	}
 	return failure

@@ -8,15 +8,16 @@ import (
 	"windmp/physmem"
 )
 
-// quote makes text from the guest safe to print: control characters, and so
-// terminal escape sequences, become escapes.
+// Quote is text from the guest or of a file's name, for the sentence of a finding: in
+// quotes, and control characters, with them terminal escape sequences, as escapes.
 func Quote(s string) string { return strconv.QuoteToASCII(s) }
 
-// rangesShown bounds how many ranges a sentence names.
+// rangesShown bounds how many ranges a finding names.
 const rangesShown = 4
 
-// rangesText names physical ranges, the first few of many.
-func RangesText(list []physmem.Range) string {
+// Ranges names physical ranges, the first few of many, for [Finding.Where]: "PA
+// 0x1000-0x1fff".
+func Ranges(list []physmem.Range) string {
 	parts := make([]string, 0, rangesShown+1)
 	for i, r := range list {
 		if i == rangesShown {
@@ -27,6 +28,3 @@ func RangesText(list []physmem.Range) string {
 	}
 	return strings.Join(parts, ", ")
 }
-
-// hex prints a number as reports show it.
-func Hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }

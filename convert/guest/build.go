@@ -152,9 +152,9 @@ func (g *finder) buildRuns() error {
 	listed := g.Runs.Pages()
 	g.Runs = g.Runs.Without(absent)
 	if len(g.Runs) == 0 {
-		return g.Refuse(finding.Missing.WithAdvice("Dump the whole guest.").At(finding.RangesText(absent), "the source holds no whole page of the guest's memory"), nil)
+		return g.Refuse(finding.Missing.WithAdvice("Dump the whole guest.").At(finding.Ranges(absent), "the source holds no whole page of the guest's memory"), nil)
 	}
-	g.Add(finding.MemoryCut.At(finding.RangesText(absent),
+	g.Add(finding.MemoryCut.At(finding.Ranges(absent),
 		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-g.Runs.Pages()))
 	return nil
 }

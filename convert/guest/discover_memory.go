@@ -41,7 +41,7 @@ func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
 	ranges := DataRanges(d.g.Image)
 	for _, stub := range vtop.LowStubs(d.cache, ranges, m.Modes) {
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
-		if d.fromRootAlone(m, d.memory(m, stub.CR3, stub.Mode), via, stub.SystemCall, stub.Target) {
+		if d.fromRootAlone(m, d.memory(m, stub.Root, stub.Mode), via, stub.SystemCall, stub.Target) {
 			return true, nil
 		}
 	}

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"strings"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -20,8 +21,9 @@ func (g *finder) readDumpHeader(raw []byte) error {
 	}
 	g.takeHeader(h)
 	if h.MachineImageType != h.Format().Machine {
+		read := g.eachFormat(func(f *winhdr.Format) string { return fmt.Sprintf("%s (%#x)", f.Title, f.Machine) })
 		return g.unsupported(finding.HeaderBad.WithAdvice("").At(HeaderOffset(h.Offset("MachineImageType")),
-			"the dump is of a machine of type %#x, only x64 (%#x) and 32-bit x86 (%#x) are read", h.MachineImageType, winhdr.MachineAMD64, winhdr.MachineI386))
+			"the dump is of a machine of type %#x, only %s are read", h.MachineImageType, strings.Join(read, " and ")))
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !ListsPages(h.DumpType, p.Field) {

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"fmt"
+	"strings"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -51,14 +52,24 @@ func noteOffset(n *physmem.Note, field int) string {
 	return fmt.Sprintf("file offset %#x, header offset %#x", n.Offset+int64(field), field)
 }
 
+// eachFormat says something of each form of header that is read.
+func (g *finder) eachFormat(say func(f *winhdr.Format) string) []string {
+	var out []string
+	for _, f := range machine.Formats(g.machines) {
+		out = append(out, say(f))
+	}
+	return out
+}
+
 // headerBytes recognises the payload and brings it to exactly the size of a header.
 func (g *finder) headerBytes(n *physmem.Note) ([]byte, error) {
 	if release, ok := physmem.LooksLikeLinux(n.Desc); ok {
 		return nil, g.unsupported(finding.NotWindows.At(noteOffset(n, 0), "the VMCOREINFO note is a Linux guest's (kernel %s)", finding.Quote(release)))
 	}
 	if len(n.Desc) < 8 {
+		sizes := g.eachFormat(func(f *winhdr.Format) string { return fmt.Sprintf("%#x", f.Size()) })
 		return nil, g.unsupported(finding.NotWindows.WithAdvice(finding.AdviceHeaderNote).At(noteOffset(n, 0),
-			"the VMCOREINFO note holds %d bytes, a Windows header is %#x or %#x", len(n.Desc), winhdr.X64.Size(), winhdr.X86.Size()))
+			"the VMCOREINFO note holds %d bytes, a Windows header is %s", len(n.Desc), strings.Join(sizes, " or ")))
 	}
 	format, ok := winhdr.Recognise(n.Desc, machine.Formats(g.machines)...)
 	if !ok {
@@ -109,9 +120,9 @@ var settledLater = map[string]bool{
 // agrees with it.
 func (g *finder) repairHeader(n *physmem.Note) error {
 	h := g.Header
-	if h.MachineImageType == winhdr.MachineARM64 {
+	if other := winhdr.Unread(h.MachineImageType); other != "" {
 		return g.unsupported(finding.HeaderBad.WithAdvice("Only x64 and 32-bit x86 guests are converted.").At(noteOffset(n, h.Offset("MachineImageType")),
-			"the header is that of an Arm guest, in the core of an x64 machine"))
+			"the header is that of a %s guest, in the core of an x64 machine", other))
 	}
 	runs, runProblems := h.Runs()
 	if runs == nil {

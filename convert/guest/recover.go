@@ -21,11 +21,11 @@ func (g *finder) recoverMemory() {
 	}
 	if n := RangesSize(placed); n > 0 {
 		g.Recovered += n
-		g.Add(finding.Recovered.At(finding.RangesText(placed), "%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n))
+		g.Add(finding.Recovered.At(finding.Ranges(placed), "%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n))
 	}
 	if n := RangesSize(guessed); n > 0 {
 		g.Recovered += n
-		g.Add(finding.RecoveredVGA.At(finding.RangesText(guessed),
+		g.Add(finding.RecoveredVGA.At(finding.Ranges(guessed),
 			"%d bytes below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", n))
 	}
 }

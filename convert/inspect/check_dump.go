@@ -97,8 +97,8 @@ func (c *fileChecker) checkIdentity(h *winhdr.Header) error {
 	case h.ValidDump != format.ValidDump:
 		return c.refuseDump(finding.BadSignature, h.Offset("ValidDump"), "the second signature is %#x, expected %#x (%s)",
 			h.ValidDump, format.ValidDump, binary.LittleEndian.AppendUint32(nil, format.ValidDump))
-	case h.MachineImageType == winhdr.MachineARM64:
-		return c.unexamined("the dump is of a 64-bit Arm system; windmp does not examine those")
+	case winhdr.Unread(h.MachineImageType) != "":
+		return c.unexamined("the dump is of a %s system; windmp does not examine those", winhdr.Unread(h.MachineImageType))
 	case h.MachineImageType != format.Machine:
 		return c.refuseDump(finding.HeaderBad, h.Offset("MachineImageType"), "the machine type is %#x, expected %#x (%s)",
 			h.MachineImageType, format.Machine, format.Title)

@@ -83,12 +83,12 @@ type PDBReport struct {
 // CPUInfo is a processor's state.
 type CPUInfo struct {
 	Index int        `json:"index"`
-	Rip   report.Hex `json:"rip"`
-	Rsp   report.Hex `json:"rsp"`
-	CR3   report.Hex `json:"cr3"`
+	IP    report.Hex `json:"rip"`
+	SP    report.Hex `json:"rsp"`
+	Root  report.Hex `json:"cr3"`
 	// Mode is kernel or user, by the code segment.
 	Mode string `json:"mode,omitempty"`
-	// Symbol names Rip by the image it lies in.
+	// Symbol names IP by the image it lies in.
 	Symbol string `json:"symbol,omitempty"`
 	// Source says whose registers these are.
 	Source report.ContextSource `json:"source"`
@@ -112,7 +112,7 @@ type ProcessInfo struct {
 	PID       uint64     `json:"pid"`
 	ParentPID uint64     `json:"parent_pid"`
 	Name      string     `json:"name"`
-	CR3       report.Hex `json:"cr3"`
+	Root      report.Hex `json:"cr3"`
 	EPROCESS  report.Hex `json:"eprocess"`
 	PEB       report.Hex `json:"peb"`
 	Error     string     `json:"error,omitempty"`
@@ -202,7 +202,7 @@ func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
 	}
 	out := make([]ProcessInfo, 0, len(list))
 	for _, p := range list {
-		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, CR3: report.Hex(p.DirectoryTable), EPROCESS: report.Hex(p.EPROCESS), PEB: report.Hex(p.Peb)}
+		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, Root: report.Hex(p.DirectoryTable), EPROCESS: report.Hex(p.EPROCESS), PEB: report.Hex(p.Peb)}
 		if p.Err != nil {
 			info.Error = p.Err.Error()
 		}
@@ -264,7 +264,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 	if len(g.Processors()) == 0 {
 		for i, c := range g.VCPUs() {
 			list = append(list, CPUInfo{
-				Index: i, Rip: report.Hex(c.Context.IP()), Rsp: report.Hex(c.Context.SP()), CR3: report.Hex(c.Root),
+				Index: i, IP: report.Hex(c.Context.IP()), SP: report.Hex(c.Context.SP()), Root: report.Hex(c.Root),
 				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: symbolName(g.Modules(), vtop.VA(c.Context.IP())),
 			})
 		}
@@ -277,9 +277,9 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			list = append(list, info)
 			continue
 		}
-		info.Rip, info.Rsp, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
+		info.IP, info.SP, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
 		info.Symbol = symbolName(g.Modules(), vtop.VA(c.Context.IP()))
-		info.CR3 = report.Hex(c.Root)
+		info.Root = report.Hex(c.Root)
 		list = append(list, info)
 	}
 	return list

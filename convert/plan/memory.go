@@ -63,7 +63,7 @@ func (p *Plan) listMemory() {
 // settleMissing refuses, zeroes or drops.
 func (p *Plan) settleMissing(mode report.MissingMode) error {
 	what := fmt.Sprintf("%d bytes of the guest's memory in %d ranges are not in the source", p.memory.absent, len(p.memory.missing))
-	where := finding.RangesText(p.memory.missing)
+	where := finding.Ranges(p.memory.missing)
 	switch mode {
 	case report.MissingZero:
 		p.memory.zeroed = true

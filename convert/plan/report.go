@@ -69,7 +69,7 @@ func describeMemory(r *report.Report, p *Plan) {
 func (p *Plan) describeCPU(c *CPU) report.CPU {
 	out := report.CPU{Index: c.Index, VCPU: c.VCPU, PRCB: report.Hex(c.PRCB), Contexts: c.Source, Differs: c.Differs, Note: c.Note, ShownFirst: c == p.shown}
 	if c.Context != nil {
-		out.Rip, out.Rsp = report.Hex(c.Context.IP()), report.Hex(c.Context.SP())
+		out.IP, out.SP = report.Hex(c.Context.IP()), report.Hex(c.Context.SP())
 	}
 	return out
 }

@@ -237,8 +237,8 @@ type CPU struct {
 	VCPU     int           `json:"vcpu"`
 	PRCB     Hex           `json:"prcb"`
 	Contexts ContextSource `json:"contexts"`
-	Rip      Hex           `json:"rip"`
-	Rsp      Hex           `json:"rsp"`
+	IP       Hex           `json:"rip"`
+	SP       Hex           `json:"rsp"`
 	// Differs is set when the saved context and the vCPU's state disagree.
 	Differs bool `json:"differs"`
 	// ShownFirst marks the processor that WinDbg starts on.

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -191,6 +192,10 @@ func (f *kdumpFile) readHeaders() error {
 	return nil
 }
 
+// utsMachines are the machines that are read, by their name in new_utsname; the
+// notes tell which it is. Not every writer gives one.
+var utsMachines = []string{"", "x86_64", "i686"}
+
 // checkMachine refuses dumps of other machines. What it looks at is at the same
 // place in 32-bit dumps. QEMU takes the layout of 64 bits for 32-bit guests too if
 // their memory ends above 4 GiB, which a BIOS does: the notes tell them.
@@ -199,15 +204,15 @@ func (f *kdumpFile) checkMachine(head []byte) error {
 	name, _, _ := bytes.Cut(head[at:][:len(f.hdr.Utsname[0])], []byte{0})
 	blockSize := binary.LittleEndian.Uint32(head[unsafe.Offsetof(f.hdr.BlockSize):])
 	blockSize32 := binary.LittleEndian.Uint32(head[kdumpBlockSize32:])
-	switch machine := string(name); {
+	switch {
 	case blockSize != physmem.PageSize && blockSize32 == physmem.PageSize:
 		return &physmem.UnsupportedError{
 			Format: physmem.FormatKdump, What: "a kdump-compressed dump in the layout of 32-bit machines, which is not read here",
 			Hint: "dump the guest in ELF format instead",
 		}
-	case machine != "x86_64" && machine != "i686" && machine != "":
+	case !slices.Contains(utsMachines, string(name)):
 		return &physmem.UnsupportedError{
-			Format: physmem.FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", machine),
+			Format: physmem.FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", name),
 		}
 	}
 	return nil

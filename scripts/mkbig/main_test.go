@@ -84,7 +84,7 @@ func TestWithoutNote(t *testing.T) {
 	_, im := build(t, options{size: 1 << 20, data: 1 << 20, noNote: true})
 	assert.Nil(t, im.GuestNote())
 	assert.Empty(t, im.CPUs())
-	_, err := guest.Find(im)
+	_, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
 }
 
