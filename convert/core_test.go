@@ -15,7 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/physmem/open"
 )
 
@@ -105,4 +109,55 @@ func TestELFIsReadByOthers(t *testing.T) {
 			assert.Contains(t, string(out), "0xfffff800")
 		}
 	}
+}
+
+// TestELFKeepsWhatIsAsked: a user who asks for the kernel's memory gets no other, and
+// the report states the guest.
+func TestELFKeepsWhatIsAsked(t *testing.T) {
+	t.Parallel()
+	const userVA = 0x7ff600001000
+	g := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash})
+	g.Map(userVA, 0x1000)
+	secret := []byte("a secret of user mode")
+	g.Write(userVA, secret)
+	core := writeCore(t, g)
+	convertTo := func(opt plan.Options) ([]byte, *report.Report) {
+		opt.To = plan.FormatELF
+		out := filepath.Join(t.TempDir(), "out.vmcore")
+		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Plan: opt})
+		require.NoError(t, err)
+		b, err := os.ReadFile(out)
+		require.NoError(t, err)
+		return b, r
+	}
+	all, r := convertTo(plan.Options{})
+	assert.True(t, bytes.Contains(all, secret))
+	require.NotNil(t, r.Guest.BugCheck)
+	assert.Equal(t, report.Hex(crash[0]), r.Guest.BugCheck.Code)
+	assert.Equal(t, report.Hex(crash[4]), r.Guest.BugCheck.Parameters[3])
+	assert.InDelta(t, float64(guestsim.InterruptTime)/1e7, r.Guest.UpTime, 0.1)
+
+	kernel, r := convertTo(plan.Options{Type: plan.OutputKernel})
+	assert.False(t, bytes.Contains(kernel, secret))
+	assert.Less(t, len(kernel), len(all))
+	assert.Positive(t, r.Output.LeftOut)
+	im := openBytes(t, kernel)
+	found, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	assert.Len(t, found.Processors(), 2)
+
+	saved, _ := convertTo(plan.Options{Contexts: plan.ContextsSaved})
+	found, err = guest.Find(t.Context(), openBytes(t, saved), guest.Options{})
+	require.NoError(t, err)
+	for i, v := range found.VCPUs() {
+		assert.Equal(t, g.Processors[i].SavedRip, v.Context.IP())
+	}
+}
+
+// openBytes opens a file that is in memory.
+func openBytes(t *testing.T, b []byte) *physmem.Image {
+	t.Helper()
+	im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(b), int64(len(b))), open.Options{})
+	require.NoError(t, err)
+	return im
 }

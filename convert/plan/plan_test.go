@@ -1,0 +1,120 @@
+package plan_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/stage"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/winhdr"
+)
+
+// find finds a synthetic guest; it may fail.
+func find(t *testing.T, g *guestsim.Guest) (*guest.Guest, error) {
+	t.Helper()
+	b := g.ELF()
+	im, err := open.Source(t.Context(), physmem.NewSource("guest", bytes.NewReader(b), int64(len(b))), open.Options{})
+	require.NoError(t, err)
+	return guest.Find(context.Background(), im, guest.Options{})
+}
+
+// TestOptionsAreChecked: an option that is none of those there are writes nothing.
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	g, err := find(t, guestsim.New(guestsim.Options{CPUs: 1}))
+	require.NoError(t, err)
+	for name, opt := range map[string]plan.Options{
+		"type": {Type: "ful"}, "contexts": {Contexts: "all"}, "missing": {Missing: "none"}, "container": {To: "zip"},
+		"process without kernel": {KeepProcesses: []uint64{4}}, "bitmap of a core": {To: plan.FormatELF, Type: plan.OutputBitmap},
+		"zeros in a core": {To: plan.FormatELF, Missing: report.MissingZero},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var usage *stage.UsageError
+			require.ErrorAs(t, opt.Validate(), &usage)
+			p, err := plan.New(g, opt)
+			require.ErrorAs(t, err, &usage)
+			assert.Nil(t, p.Layout())
+			assert.Zero(t, p.Size())
+			assert.Nil(t, p.Header())
+		})
+	}
+}
+
+// TestIncompleteGuest: of a guest that was not found there is an error and no plan.
+func TestIncompleteGuest(t *testing.T) {
+	t.Parallel()
+	sim := guestsim.New(guestsim.Options{CPUs: 1})
+	sim.Unmap(sim.KiProcessorBlock)
+	g, err := find(t, sim)
+	require.Error(t, err)
+	require.False(t, g.Complete())
+	for _, to := range []plan.OutputFormat{plan.FormatDMP, plan.FormatELF} {
+		p, err := plan.New(g, plan.Options{To: to})
+		require.ErrorIs(t, err, plan.ErrIncomplete)
+		var failed *stage.Error
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, stage.Plan, failed.Stage)
+		assert.Nil(t, p.Layout())
+		assert.Empty(t, p.Improvements())
+	}
+}
+
+// TestPlanIsData: what a caller does to what a guest or a plan gave changes neither.
+func TestPlanIsData(t *testing.T) {
+	t.Parallel()
+	g, err := find(t, guestsim.New(guestsim.Options{CPUs: 2, Encoded: true}))
+	require.NoError(t, err)
+	p, err := plan.New(g, plan.Options{})
+	require.NoError(t, err)
+	want := p.Header().Encode()
+	template := g.Header().Encode()
+
+	h, edits, cpus, runs := p.Header(), p.Edits(), p.CPUs(), g.Runs()
+	h.BugCheckCode, h.DirectoryTableBase = 1, 2
+	require.NotEmpty(t, edits)
+	edits[0].PA, cpus[0].Note, runs[0].PageCount = 0, "changed", 1
+	g.Header().NumberProcessors = 77
+	g.Modules()[0].Base, g.Processors()[0].PRCB = 1, 1
+	g.BugCheck().Code = 99
+
+	assert.Equal(t, want, p.Header().Encode())
+	assert.Equal(t, template, g.Header().Encode())
+	assert.NotZero(t, p.Edits()[0].PA)
+	assert.NotEqual(t, "changed", p.CPUs()[0].Note)
+	assert.NotEqual(t, uint64(1), g.Runs()[0].PageCount)
+	assert.NotEqual(t, uint32(99), g.BugCheck().Code)
+	assert.NotEqual(t, uint64(1), uint64(g.Modules()[0].Base))
+}
+
+// TestImprovementsAreTheDifference: each is a field that the two headers have
+// otherwise, with what they have.
+func TestImprovementsAreTheDifference(t *testing.T) {
+	t.Parallel()
+	g, err := find(t, guestsim.New(guestsim.Options{CPUs: 2}))
+	require.NoError(t, err)
+	p, err := plan.New(g, plan.Options{})
+	require.NoError(t, err)
+	diffs := winhdr.Diff(g.Origin().Original, p.Header())
+	improvements := p.Improvements()
+	require.NotEmpty(t, improvements)
+	for _, i := range improvements {
+		if i.Field == "ContextRecord" || i.Field == "Exception" {
+			continue // said in words
+		}
+		found := false
+		for _, d := range diffs {
+			found = found || d.In(i.Field) && d.From == i.From && d.To == i.To
+		}
+		assert.True(t, found, "%+v", i)
+	}
+}
