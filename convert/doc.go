@@ -6,7 +6,7 @@
 //	physmem/open   the file: guest-physical memory, the vCPUs' states
 //	guest.Find     what guest this is: header, page tables, KDBG, processors
 //	plan.New       what goes out: header, pages, edits of memory
-//	[Write], [WriteFile]   the copy, with the edits laid over it
+//	Write, WriteFile the copy, with the edits laid over it
 //
 // Package inspect stands on the same stages and writes nothing.
 //
