@@ -20,7 +20,8 @@ func ExampleNew() {
 		fmt.Println("memory", r)
 	}
 	for _, c := range m.CPUs() {
-		fmt.Printf("CPU %d: rip %#x, cr3 %#x\n", c.ID, c.Rip, c.CR3)
+		x := physmem.X86Of(c)
+		fmt.Printf("CPU %d: rip %#x, cr3 %#x\n", c.ID, x.Rip, x.CR3)
 	}
 	// Output:
 	// ELF64 vmcore of QEMU, 3 program headers, 1 CPU
