@@ -19,9 +19,9 @@ const Stdout = "-"
 
 // File converts the file in into the dump out, or streams it to stdout when out
 // is [Stdout]. The report is never nil: after an error it tells how far the
-// conversion came. Errors to expect: [*UsageError], [ErrExists], [*SpaceError],
-// [*RefusedError], those of open.File, and what the system says of a file,
-// in a [*StageError] that names the stage.
+// conversion came. Errors to expect: [*stage.UsageError], [write.ErrExists],
+// [*write.SpaceError], [*finding.RefusedError], those of open.File, and what the
+// system says of a file, in a [*stage.Error] that names the stage.
 //
 // The source is opened read-only and never written. Unless the whole dump was
 // written, no file is left under the name out.

@@ -1,22 +1,17 @@
-// Package convert is the pipeline of windmp: it turns the saved memory of a
-// Windows virtual machine into a crash dump that WinDbg opens.
+// Package convert turns the saved memory of a Windows virtual machine into a crash
+// dump that WinDbg opens. [File] does all of it.
 //
-// The stages run in this order, a file each:
+// The stages are packages, and each can be used alone:
 //
-//	Examine   what guest is this: header, page tables, KDBG, processors
-//	NewPlan   what goes out: header, memory runs, edits of guest memory
-//	Plan.Write, Plan.WriteFile   the copy, with the edits laid over it
+//	physmem/open   the file: guest-physical memory, the vCPUs' states
+//	guest.Find     what guest this is: header, page tables, KDBG, processors
+//	plan.New       what goes out: header, pages, edits of memory
+//	Write, WriteFile the copy, with the edits laid over it
 //
-// [File] runs all of them on a file name. The source is opened read-only and is
-// never changed: everything that differs in the output is an [Edit] that a
-// read-only overlay applies while the pages are copied.
+// Package inspect stands on the same stages and writes nothing.
 //
-// What is odd, guessed, repaired or missing becomes a [Finding] in the
-// [Report]; nothing is logged and nothing is printed. An address in this
-// package is named for its space: VA is a guest-virtual, PA a guest-physical
-// address, an offset counts bytes in a file.
-//
-// The package is hardened against hostile input: counts and lengths that come
-// from the guest are capped before they are used, and memory use is set by the
-// number of structures, never by the size of the guest.
+// The source is opened read-only and is never changed. What is odd, guessed,
+// repaired or missing becomes a finding in the report; nothing is logged and nothing
+// is printed. Numbers of the guest's are taken for hostile, and memory use never
+// follows the size of the guest.
 package convert

@@ -40,7 +40,7 @@ func (m Memory) findBlock(ctx context.Context, im *peimage.Image, anyLinks bool)
 			errs = append(errs, err)
 		case vtop.VA(k.Data.KernBase) != im.Base:
 			errs = append(errs, k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, fmt.Sprintf("%#x, the image it lies in", uint64(im.Base))))
-		case k.Linked():
+		case k.linked():
 			return k, nil
 		case first == nil:
 			first = k

@@ -19,9 +19,9 @@ func (k *Kernel) In(s *vtop.Space) *Kernel {
 	return &Kernel{Memory: k.Layout.In(s), Block: k.Block}
 }
 
-// Linked reports whether the block's list head refers to it: Windows keeps
+// linked reports whether the block's list head refers to it: Windows keeps
 // KdpDebuggerDataListHead unencoded, and no copy of the block is linked.
-func (k *Kernel) Linked() bool {
+func (k *Kernel) linked() bool {
 	v, err := k.Pointer(vtop.VA(k.Data.Header.List.Flink))
 	return err == nil && v == k.VA
 }

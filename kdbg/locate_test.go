@@ -63,7 +63,7 @@ func TestLocate(t *testing.T) {
 					b, err := c.Read(m.Space, va)
 					require.NoError(t, err)
 					assert.Equal(t, g.Plain, b.Raw)
-					assert.True(t, b.Linked())
+					assert.True(t, b.linked())
 				}
 				assert.Equal(t, 1, placed)
 			}

@@ -92,7 +92,7 @@ func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) [
 	}
 }
 
-// debugEdit is that of the debug registers.
+// edit is that of the debug registers.
 func (d *DebugRegisters) edit(size int, at uintptr) SpecialEdit {
 	return SpecialEdit{vtop.VA(at), words(size, d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"}
 }

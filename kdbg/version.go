@@ -36,7 +36,7 @@ var _ [versionSize]byte = [unsafe.Sizeof(versionBlock{})]byte{}
 // belongs to this kernel. Errors: [PointerError], a *vtop.FaultError wrapped,
 // [ErrImplausible].
 func (k *Kernel) Version(pcr vtop.VA) (*Version, error) {
-	v, err := k.VersionAt(pcr)
+	v, err := k.versionAt(pcr)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +46,9 @@ func (k *Kernel) Version(pcr vtop.VA) (*Version, error) {
 	return v, nil
 }
 
-// VersionAt is [Kernel.Version] of a kernel of which nothing is known yet: what the
+// versionAt is [Kernel.Version] of a kernel of which nothing is known yet: what the
 // block says is not checked.
-func (m Memory) VersionAt(pcr vtop.VA) (*Version, error) {
+func (m Memory) versionAt(pcr vtop.VA) (*Version, error) {
 	at, err := m.Pointer(pcr + m.Layout.Processor.Version)
 	if err != nil {
 		return nil, fmt.Errorf("KPCR.KdVersionBlock: %w", err)

@@ -34,7 +34,7 @@ var X86 = &Layout{
 		PCRSelector:      0x30, // KDBG states it as GdtR0Pcr; alike in all builds
 		// In a 32-bit guest the first processor's KPCR always refers to it.
 		Hint: func(m Memory, pcr vtop.VA) vtop.VA {
-			v, err := m.VersionAt(pcr)
+			v, err := m.versionAt(pcr)
 			if err != nil {
 				return 0
 			}

@@ -71,7 +71,7 @@ func TestFind32(t *testing.T) {
 	b, err := m.FindBlock(context.Background(), im)
 	require.NoError(t, err)
 	assert.Equal(t, vtop.VA(kdbg32), b.VA)
-	assert.True(t, b.Linked())
+	assert.True(t, b.linked())
 	k.put32(kdbg32+0x10, 0)
 	_, err = m.FindBlock(context.Background(), im)
 	require.ErrorIs(t, err, ErrNotFound)

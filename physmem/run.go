@@ -160,25 +160,6 @@ func (s Runs) Without(ranges []Range) Runs {
 	return out
 }
 
-// Intersect returns the pages that are in both sets, cut where either is.
-func (s Runs) Intersect(other Runs) Runs {
-	var out Runs
-	for len(s) > 0 && len(other) > 0 {
-		a, b := s[0], other[0]
-		first, end := max(a.BasePage, b.BasePage), min(a.End(), b.End())
-		if first < end {
-			out = append(out, Run{BasePage: first, PageCount: end - first})
-		}
-		if a.End() <= b.End() {
-			s = s[1:]
-		}
-		if b.End() <= a.End() {
-			other = other[1:]
-		}
-	}
-	return out
-}
-
 // Check returns an error that names the first run that is not valid, or not
 // behind the one before it.
 func (s Runs) Check() error {

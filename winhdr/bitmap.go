@@ -83,12 +83,6 @@ func DecodeBitmapDump64(b []byte) (*BitmapDump64, error) {
 // Encode returns the BitmapDumpSize64 bytes of d.
 func (d *BitmapDump64) Encode() []byte { return encode(d, BitmapDumpSize64) }
 
-// DecodeSummaryDump64 decodes b, which must hold SummaryDumpSize64 bytes: less
-// or more is a *SizeError. Nothing else is judged.
-func DecodeSummaryDump64(b []byte) (*SummaryDump64, error) {
-	return decode[SummaryDump64]("summary header", b, SummaryDumpSize64)
-}
-
 // Encode returns the SummaryDumpSize64 bytes of d.
 func (d *SummaryDump64) Encode() []byte { return encode(d, SummaryDumpSize64) }
 

@@ -166,7 +166,7 @@ func (g *finder) listedRuns() (physmem.Runs, error) {
 	if err == nil {
 		runs := make([]physmem.Run, 0, len(list))
 		for _, r := range list {
-			runs = append(runs, physmem.Run(r))
+			runs = append(runs, r)
 		}
 		return runs, nil
 	}

@@ -8,7 +8,7 @@ import (
 // whether it is a hole. Asking costs about as much as reading a few pages.
 const leastHole = 1 << 20
 
-// dataRanges is the memory that the source holds, without its holes: what a
+// DataRanges is the memory that the source holds, without its holes: what a
 // search has to read. A page at either side of a hole is kept, so that what
 // begins or ends in zeros is whole.
 func DataRanges(im *physmem.Image) []physmem.Range {

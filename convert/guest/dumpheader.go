@@ -34,10 +34,10 @@ func (g *finder) readDumpHeader(raw []byte) error {
 	return nil
 }
 
-// headerOffset names a place in a dump's header.
+// HeaderOffset names a place in a dump's header.
 func HeaderOffset(off int) string { return fmt.Sprintf("header offset %#x", off) }
 
-// listsPages tells whether field is about the run table of a dump that has its
+// ListsPages tells whether field is about the run table of a dump that has its
 // pages listed in a bitmap: there it has no meaning. DumpType is judged by the
 // image that was opened by it.
 func ListsPages(t winhdr.DumpType, field string) bool {

@@ -10,7 +10,6 @@ import (
 	"windmp/winhdr"
 )
 
-// finding.AdviceHeaderNote is for files with a header note that is not usable.
 // readHeader takes the guest's dump header from the VMCOREINFO note, checks it
 // field by field, repairs what can be and refuses what can't. Then it lets the
 // image place memory that only the header proves to be RAM. Without a note the
@@ -54,8 +53,9 @@ func noteOffset(n *physmem.Note, field int) string {
 
 // eachFormat says something of each form of header that is read.
 func (g *finder) eachFormat(say func(f *winhdr.Format) string) []string {
-	var out []string
-	for _, f := range machine.Formats(g.machines) {
+	formats := machine.Formats(g.machines)
+	out := make([]string, 0, len(formats))
+	for _, f := range formats {
 		out = append(out, say(f))
 	}
 	return out

@@ -5,7 +5,7 @@ import (
 	"windmp/convert/stage"
 )
 
-// GuestOptions are what the user knows of the guest: the physical address of the
+// Options are what the user knows of the guest: the physical address of the
 // kernel's page tables (a CR3 value), and the virtual addresses of the kernel's
 // image and of KDDEBUGGER_DATA64. 0 is not known. Each is checked, and refused
 // when it can't be right.

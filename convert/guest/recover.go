@@ -30,6 +30,7 @@ func (g *finder) recoverMemory() {
 	}
 }
 
+// RangesSize is the sum of the sizes in bytes.
 func RangesSize(list []physmem.Range) (n uint64) {
 	for _, r := range list {
 		n += r.Size

@@ -9,8 +9,6 @@
 package machine
 
 import (
-	"slices"
-
 	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/physmem"
@@ -157,7 +155,7 @@ func ByName(name string, list []*Machine) *Machine {
 
 // Formats are the dump headers of the machines, as package winhdr wants them.
 func Formats(list []*Machine) []*winhdr.Format {
-	var out []*winhdr.Format
+	out := make([]*winhdr.Format, 0, len(list))
 	for _, m := range list {
 		out = append(out, m.Header)
 	}
@@ -166,7 +164,7 @@ func Formats(list []*Machine) []*winhdr.Format {
 
 // Layouts are the kernels of the machines, as package kdbg wants them.
 func Layouts(list []*Machine) []*kdbg.Layout {
-	var out []*kdbg.Layout
+	out := make([]*kdbg.Layout, 0, len(list))
 	for _, m := range list {
 		out = append(out, m.Kernel)
 	}
@@ -183,9 +181,6 @@ func (m *Machine) PaeEnabled(mode *vtop.Mode) uint8 {
 	}
 	return 0
 }
-
-// Uses says whether mode is one of the machine's.
-func (m *Machine) Uses(mode *vtop.Mode) bool { return slices.Contains(m.Modes, mode) }
 
 // ordered is first, then the rest of modes.
 func ordered(first *vtop.Mode, modes []*vtop.Mode) []*vtop.Mode {

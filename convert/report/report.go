@@ -22,7 +22,7 @@ const (
 	FromNone ContextSource = "none"
 )
 
-// SystemReport says what Windows a source is of. What is not known is empty.
+// System says what Windows a source is of. What is not known is empty.
 type System struct {
 	// Machine is x64 or x86.
 	Machine string `json:"machine"`
@@ -144,7 +144,7 @@ type Report struct {
 	Findings     []finding.Finding `json:"findings"`
 }
 
-// InputReport describes the source.
+// Input describes the source.
 type Input struct {
 	Path string `json:"path"`
 	// Size is the file's, in bytes.
@@ -155,7 +155,7 @@ type Input struct {
 	VCPUs       int    `json:"vcpus"`
 }
 
-// OutputReport describes the dump.
+// Output describes the dump.
 type Output struct {
 	Path string `json:"path"`
 	// Written is true when the dump is complete under Path.
@@ -172,7 +172,7 @@ type Output struct {
 	LeftOut uint64 `json:"left_out"`
 }
 
-// ErrorReport says what ended the conversion.
+// Error says what ended the conversion.
 type Error struct {
 	// Stage is the step of the run that failed.
 	Stage   string `json:"stage,omitempty"`
@@ -180,7 +180,7 @@ type Error struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// GuestReport is what is known of Windows.
+// Guest is what is known of Windows.
 type Guest struct {
 	// Machine is x64 or x86.
 	Machine             string     `json:"machine"`
@@ -202,7 +202,7 @@ type Guest struct {
 	UpTime float64 `json:"up_time,omitempty"`
 }
 
-// BugCheckReport is the bug check as the dump's header states it.
+// BugCheck is the bug check as the dump's header states it.
 type BugCheck struct {
 	Code       Hex    `json:"code"`
 	Parameters [4]Hex `json:"parameters"`
@@ -210,7 +210,7 @@ type BugCheck struct {
 	Crashed bool `json:"crashed"`
 }
 
-// MemoryReport counts guest memory in bytes.
+// Memory counts guest memory in bytes.
 type Memory struct {
 	// Listed is what the guest's header lists.
 	Listed uint64 `json:"listed"`
@@ -224,13 +224,13 @@ type Memory struct {
 	Recovered uint64 `json:"recovered"`
 }
 
-// RangeReport is a range of guest-physical memory.
+// Range is a range of guest-physical memory.
 type Range struct {
 	PA   Hex    `json:"pa"`
 	Size uint64 `json:"size"`
 }
 
-// CPUReport says whose registers the dump shows for a processor.
+// CPU says whose registers the dump shows for a processor.
 type CPU struct {
 	Index int `json:"index"`
 	// VCPU is the position in the source, -1 for none.
@@ -246,7 +246,7 @@ type CPU struct {
 	Note       string `json:"note,omitempty"`
 }
 
-// EditReport is an [Edit] without the bytes: a report holds no guest memory.
+// Edit is an edit of memory without its bytes: a report holds no guest memory.
 type Edit struct {
 	VA     Hex    `json:"va"`
 	PA     Hex    `json:"pa"`
@@ -254,6 +254,7 @@ type Edit struct {
 	Reason string `json:"reason"`
 }
 
+// New begins the report of a conversion of in to out; written is nothing yet.
 func New(in, out string, dryRun bool) *Report {
 	return &Report{
 		Input:        Input{Path: in},
@@ -263,6 +264,7 @@ func New(in, out string, dryRun bool) *Report {
 	}
 }
 
+// DescribeImage says what the source is.
 func (r *Report) DescribeImage(im *physmem.Image) {
 	r.Input.Size = im.FileSize()
 	r.Input.Format = string(im.Format())
@@ -270,7 +272,7 @@ func (r *Report) DescribeImage(im *physmem.Image) {
 	r.Input.VCPUs = len(im.CPUs())
 }
 
-// finish sets verdict and error.
+// Finish sets verdict and error.
 func (r *Report) Finish(err error) {
 	r.Verdict = finding.Verdict(r.Findings)
 	if err == nil {
@@ -300,7 +302,7 @@ func Hint(err error) string {
 	}
 }
 
-// ReportError is err for a report: what it says, what can be done about it, and
+// OfError is err for a report: what it says, what can be done about it, and
 // the stage that failed where it names one. It is nil for no error.
 func OfError(err error) *Error {
 	if err == nil {
@@ -318,10 +320,10 @@ func OfError(err error) *Error {
 	return r
 }
 
-// inputReport describes an opened image.
+// OfImage describes an opened image.
 func OfImage(path string, im *physmem.Image) Input {
 	return Input{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs())}
 }
 
-// ticksPerSecond converts Windows' 100 ns.
+// TicksPerSecond converts Windows' 100 ns.
 const TicksPerSecond = 1e7

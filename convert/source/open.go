@@ -9,7 +9,7 @@ import (
 	"windmp/physmem/open"
 )
 
-// withImage opens path for f.
+// With opens path for f.
 func With(ctx context.Context, path string, opt Options, f func(im *physmem.Image) error) (err error) {
 	im, closeSource, err := Open(ctx, path, opt)
 	if err != nil {
@@ -34,7 +34,7 @@ func openInput(ctx context.Context, path string, opt open.Options) (*physmem.Ima
 	return im, nil
 }
 
-// openSource opens the source, unpacked first if need be. The function closes
+// Open opens the source, unpacked first if need be. The function closes
 // what was opened.
 func Open(ctx context.Context, path string, opt Options) (*physmem.Image, func() error, error) {
 	stage.Enter(opt.Progress, stage.Open)

@@ -5,7 +5,7 @@ import (
 	"windmp/physmem/open"
 )
 
-// SourceOptions say how a source is opened.
+// Options say how a source is opened.
 type Options struct {
 	// Input says what the source itself does not: its format and, of raw memory,
 	// its holes.
@@ -17,7 +17,7 @@ type Options struct {
 	Progress func(stage.Progress)
 }
 
-// checkInput is a [*UsageError] where the input's options make no sense.
+// CheckInput is a [*UsageError] where the input's options make no sense.
 func (o *Options) CheckInput() error {
 	if err := o.Input.Validate(); err != nil {
 		return &stage.UsageError{Reason: err.Error()}

@@ -19,14 +19,14 @@ type Progress struct {
 	Done, Total int64
 }
 
-// enter reports that a stage begins, if anybody listens.
+// Enter reports that a stage begins, if anybody listens.
 func Enter(report func(Progress), s Stage) {
 	if report != nil {
 		report(Progress{Stage: s})
 	}
 }
 
-// meter counts a stage's bytes and reports them now and then.
+// Meter counts a stage's bytes and reports them now and then.
 type Meter struct {
 	stage       Stage
 	done, total atomic.Int64
@@ -35,7 +35,7 @@ type Meter struct {
 	last        time.Time
 }
 
-// newMeter begins a stage of total bytes, of which start are done.
+// NewMeter begins a stage of total bytes, of which start are done.
 func NewMeter(stage Stage, total, start int64, report func(Progress)) *Meter {
 	m := &Meter{stage: stage, report: report}
 	m.total.Store(total)
@@ -44,10 +44,10 @@ func NewMeter(stage Stage, total, start int64, report func(Progress)) *Meter {
 	return m
 }
 
-// grow adds n bytes to those that there are to do.
+// Grow adds n bytes to those that there are to do.
 func (m *Meter) Grow(n int64) { m.total.Add(n) }
 
-// add counts n bytes; the report is made by whichever worker comes first when
+// Add counts n bytes; the report is made by whichever worker comes first when
 // it is due, and nobody waits for it.
 func (m *Meter) Add(n int) {
 	m.done.Add(int64(n))
@@ -64,7 +64,7 @@ func (m *Meter) Add(n int) {
 // Skip counts n bytes that took no time, without a report.
 func (m *Meter) Skip(n int64) { m.done.Add(n) }
 
-// finish makes the last report.
+// Finish makes the last report.
 func (m *Meter) Finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,7 +79,7 @@ func (m *Meter) say() {
 	m.report(Progress{Stage: m.stage, Done: min(m.done.Load(), total), Total: total}) // what is read twice counts twice
 }
 
-// reader counts what is read through it.
+// Reader counts what is read through it.
 func (m *Meter) Reader(r io.ReaderAt) io.ReaderAt { return &meteredReader{m, r} }
 
 type meteredReader struct {

@@ -22,7 +22,7 @@ const (
 	Read   Stage = "read"
 )
 
-// StageError says in which stage a conversion ended; Err is the cause.
+// Error says in which stage a conversion ended; Err is the cause.
 type Error struct {
 	Stage Stage
 	Err   error

@@ -14,6 +14,8 @@ type UsageError struct {
 
 func (e *UsageError) Error() string { return e.Reason }
 
+// ParseMode is the one of modes with the name s; the error is a [*UsageError] that
+// lists them.
 func ParseMode[M ~string](option, s string, modes ...M) (M, error) {
 	names := make([]string, 0, len(modes))
 	for _, m := range modes {

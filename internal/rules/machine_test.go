@@ -44,7 +44,8 @@ func matches(patterns []string, name string) bool {
 
 // Nobody but the descriptions of the machines asks which machine it is.
 func TestNobodyAsksForTheMachine(t *testing.T) {
-	for _, f := range files(t) {
+	all := files(t)
+	for _, f := range all {
 		if matches(descriptions, f.path) || slices.Contains(forTests, f.dir) || strings.HasPrefix(f.dir, "scripts/") {
 			continue
 		}
@@ -53,7 +54,7 @@ func TestNobodyAsksForTheMachine(t *testing.T) {
 		}
 	}
 	for _, p := range descriptions {
-		assert.True(t, slices.ContainsFunc(files(t), func(f file) bool { return matches([]string{p}, f.path) }), "no file is %s", p)
+		assert.True(t, slices.ContainsFunc(all, func(f file) bool { return matches([]string{p}, f.path) }), "no file is %s", p)
 	}
 }
 
@@ -74,6 +75,10 @@ var (
 	// names are those of machines, as reports have them.
 	names = regexp.MustCompile(`^(?i)(x64|x86|amd64|x86_64|i386|arm64|aarch64)$`)
 )
+
+var comparisons = map[token.Token]bool{
+	token.EQL: true, token.NEQ: true, token.LSS: true, token.LEQ: true, token.GTR: true, token.GEQ: true,
+}
 
 // questions finds what asks for the machine in a file: its width, the number of its
 // levels, its registers, its identity.
@@ -111,11 +116,8 @@ func questions(f *ast.File) []question {
 				}
 			}
 		case *ast.BinaryExpr:
-			switch n.Op {
-			case token.EQL, token.NEQ, token.LSS, token.LEQ, token.GTR, token.GEQ:
-				if what := compared(n.X, n.Op, n.Y); what != "" {
-					say(n, "%s", what)
-				}
+			if what := compared(n.X, n.Op, n.Y); comparisons[n.Op] && what != "" {
+				say(n, "%s", what)
 			}
 		}
 		return true
@@ -157,11 +159,10 @@ func listed(f *ast.File) map[ast.Node]bool {
 	return out
 }
 
-// isPackage guesses that an expression is a package's name: lower-case, and no
-// variable of one letter.
+// isPackage tells whether an expression is the name of a package that has machines.
 func isPackage(e ast.Expr) bool {
 	id, ok := e.(*ast.Ident)
-	return ok && slices.Contains([]string{"machine", "winhdr", "kdbg", "vtop", "physmem", "dump"}, id.Name)
+	return ok && slices.Contains([]string{"machine", "winhdr", "kdbg", "peimage", "vtop", "physmem", "dump"}, id.Name)
 }
 
 // cases are the expressions of a switch's cases.

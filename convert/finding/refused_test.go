@@ -1,0 +1,51 @@
+package finding
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// failing is a file whose pages can't be read once broken is set.
+type failing struct{ broken error }
+
+func (f *failing) ReadAt(b []byte, off int64) (int, error) {
+	if f.broken != nil {
+		return 0, f.broken
+	}
+	if off+int64(len(b)) > 0x2000 {
+		return int(max(0, 0x2000-off)), io.EOF
+	}
+	return len(b), nil
+}
+
+// TestBlameDisk: of a file that can't be read, no refusal stands, and no ID changes
+// its severity.
+func TestBlameDisk(t *testing.T) {
+	t.Parallel()
+	file := &failing{}
+	im, err := open.Source(t.Context(), physmem.NewSource("", file, 0x2000), open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	var list List
+	list.Add(KDBGFound.At("", "found"))
+	refused := list.Refuse(NoProcessors.At("VA 0x1", "none"), nil)
+	assert.Equal(t, SeverityFail, refused.Finding.Severity)
+	assert.EqualError(t, refused, "none (VA 0x1)")
+	require.Equal(t, error(refused), list.BlameDisk(im, refused), "all could be read")
+
+	file.broken = syscall.EIO
+	_, err = im.ReadAt(make([]byte, 1), 0x1000)
+	require.ErrorIs(t, err, file.broken)
+	other := errors.New("of no file")
+	require.Equal(t, other, list.BlameDisk(im, other), "this is another error")
+	require.ErrorIs(t, list.BlameDisk(im, refused), file.broken)
+	want := Undecided.WithAdvice(NoProcessors.Advice()).At("VA 0x1", "none")
+	assert.Equal(t, []Finding{KDBGFound.At("", "found"), want}, list.All)
+}
