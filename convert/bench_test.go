@@ -102,7 +102,7 @@ func BenchmarkCheckFull(b *testing.B) {
 	path := bigFile(b, size)
 	b.SetBytes(size)
 	for b.Loop() {
-		if f := inspect.CheckFile(b.Context(), path, inspect.CheckOptions{Level: inspect.CheckFull}); f.Verdict != "OK" {
+		if f := checkFile(b.Context(), path, inspect.CheckOptions{Level: inspect.CheckFull}); f.Verdict != "OK" {
 			b.Fatal(f.Reason)
 		}
 	}

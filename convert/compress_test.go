@@ -26,7 +26,7 @@ func TestCompressedOutput(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string) string {
 		path := filepath.Join(dir, name)
-		_, err := convert.File(context.Background(), core, path, nil, convert.Options{})
+		_, err := convert.File(context.Background(), core, path, convert.Options{})
 		require.NoError(t, err)
 		return path
 	}
@@ -78,7 +78,7 @@ func TestCompressedOutputFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, name := range []string{"a.zst", "a.gz", "a.zip"} {
-		_, err := convert.File(ctx, core, filepath.Join(filepath.Dir(core), name), nil, convert.Options{})
+		_, err := convert.File(ctx, core, filepath.Join(filepath.Dir(core), name), convert.Options{})
 		require.ErrorIs(t, err, context.Canceled)
 		assertOnly(t, core)
 	}

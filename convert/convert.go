@@ -2,80 +2,117 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"io"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/judge"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
+	"windmp/physmem"
 )
 
-// Stdout as an output name means: stream the dump.
+// Stdout is the output's name in the report of a [Stream].
 const Stdout = "-"
 
-// File converts the file in into the dump out, or streams it to stdout when out
-// is [Stdout]. The report is never nil: after an error it tells how far the
-// conversion came. Errors to expect: [*stage.UsageError], [write.ErrExists],
-// [*write.SpaceError], [*finding.RefusedError], those of open.File, and what the
-// system says of a file, in a [*stage.Error] that names the stage.
+// File converts the file in into the dump out. The report is never nil: after an
+// error it tells how far the conversion came. Errors to expect are a
+// [*stage.UsageError], and in a [*stage.Error], which names the stage,
+// [write.ErrExists], a [*write.SpaceError], a [*finding.RefusedError], those of
+// [open.File], and what the system says of a file.
 //
 // The source is opened read-only and never written. Unless the whole dump was
 // written, no file is left under the name out.
-func File(ctx context.Context, in, out string, stdout io.Writer, opt Options) (*report.Report, error) {
+func File(ctx context.Context, in, out string, opt Options) (*report.Report, error) {
 	r := report.New(in, out, opt.DryRun)
-	err := run(ctx, r, stdout, opt)
+	err := opt.Validate()
+	if err == nil && out == Stdout {
+		err = &stage.UsageError{Reason: "- is no name of a file", Hint: "stream the dump"}
+	}
+	if err == nil {
+		err = write.Check(in, out, opt.Write.Force)
+	}
+	if err == nil {
+		err = run(ctx, r, &opt, func(p *plan.Plan) error {
+			leftovers, err := WriteFile(ctx, p, out, opt.Write)
+			for _, name := range leftovers {
+				r.Findings = append(r.Findings, leftover(name))
+			}
+			return err
+		})
+	}
 	r.Finish(err)
 	return r, err
 }
 
-// run is the pipeline: open, examine, plan, write.
-func run(ctx context.Context, r *report.Report, stdout io.Writer, opt Options) (err error) {
-	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
-	if err := opt.Source.CheckInput(); err != nil {
-		return err
+// Stream converts the file in into a dump that is written to w from its first byte
+// to its last. The report and the errors are those of [File].
+func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.Report, error) {
+	r := report.New(in, Stdout, opt.DryRun)
+	err := opt.Validate()
+	if err == nil && w == nil && !opt.DryRun {
+		err = &stage.UsageError{Reason: "there is nothing to write the dump to", Hint: "name a file"}
 	}
-	toFile := r.Output.Path != Stdout
-	if toFile {
-		if err := write.Check(r.Input.Path, r.Output.Path, opt.Write.Force); err != nil {
+	if err == nil {
+		err = run(ctx, r, &opt, func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) })
+	}
+	r.Finish(err)
+	return r, err
+}
+
+// run is the pipeline: open, find, plan, judge, write.
+func run(ctx context.Context, r *report.Report, opt *Options, write func(*plan.Plan) error) error {
+	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
+	return source.With(ctx, source.File(r.Input.Path), opt.Source, func(im *physmem.Image) error {
+		r.DescribeImage(im)
+		g, err := guest.Find(ctx, im, opt.Guest)
+		r.DescribeImage(g.Image())
+		guest.Describe(r, g)
+		if err != nil {
 			return err
 		}
-	}
-	im, closeInput, err := source.Open(ctx, r.Input.Path, opt.Source)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeInput()) }()
-	r.DescribeImage(im)
-	g, err := guest.Find(ctx, im, opt.Guest)
-	r.DescribeImage(g.Image())
-	guest.Describe(r, g)
-	if err != nil {
-		return err
-	}
-	stage.Enter(opt.Progress, stage.Plan)
-	p, err := plan.New(g, opt.Plan)
-	plan.Describe(r, p)
-	if err == nil {
-		err = p.Readable()
-	}
-	if err != nil || opt.DryRun {
-		return err
-	}
-	if toFile {
-		var leftovers []string
-		leftovers, err = WriteFile(ctx, p, r.Output.Path, opt.Write)
-		for _, name := range leftovers {
-			r.Findings = append(r.Findings, leftover(name))
+		stage.Enter(opt.Progress, stage.Plan)
+		p, err := plan.New(g, opt.Plan)
+		plan.Describe(r, p)
+		if err == nil {
+			err = judged(ctx, r, p, opt)
 		}
-	} else {
-		err = Write(ctx, p, stdout, opt.Write)
+		if err == nil {
+			err = p.Readable()
+		}
+		if err != nil || opt.DryRun {
+			return err
+		}
+		err = write(p)
+		r.Output.Written = err == nil
+		return err
+	})
+}
+
+// judged adds to the report what a check will say of the dump, and refuses one that
+// debuggers reject, or that is not all well if that is asked for.
+func judged(ctx context.Context, r *report.Report, p *plan.Plan, opt *Options) error {
+	if opt.Plan.To == plan.FormatELF {
+		return nil // no dump
 	}
-	r.Output.Written = err == nil
-	return err
+	v, err := judge.Plan(ctx, p, opt.Guest.Machines...)
+	for _, f := range v.Findings {
+		if f.Severity.Rank() <= finding.SeverityInfo.Rank() || slices.ContainsFunc(r.Findings, func(x finding.Finding) bool { return x.ID == f.ID && x.Where == f.Where }) {
+			continue
+		}
+		r.Findings = append(r.Findings, f)
+		if err == nil && (f.Severity == finding.SeverityFail || opt.Plan.Strict) {
+			err = &finding.RefusedError{Finding: f}
+		}
+	}
+	if err != nil {
+		return &stage.Error{Stage: stage.Plan, Err: err}
+	}
+	return nil
 }
 
 // leftover is what there is to say of an unfinished file that was removed.

@@ -27,7 +27,7 @@ import (
 func toELF(t *testing.T, dmp string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "back.vmcore")
-	_, err := convert.File(context.Background(), dmp, out, nil, convert.Options{Plan: plan.Options{To: plan.FormatELF}})
+	_, err := convert.File(context.Background(), dmp, out, convert.Options{Plan: plan.Options{To: plan.FormatELF}})
 	require.NoError(t, err)
 	return out
 }
@@ -44,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 			ours, _ := convertSample(t, s.core, convert.Options{})
 			for _, dmp := range []string{ours, unpack(t, samplePath(s.win+".win-dmp.gz"))} {
 				again := filepath.Join(t.TempDir(), "again.dmp")
-				_, err := convert.File(context.Background(), toELF(t, dmp), again, nil, convert.Options{})
+				_, err := convert.File(context.Background(), toELF(t, dmp), again, convert.Options{})
 				require.NoError(t, err)
 				want, err := os.ReadFile(dmp)
 				require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestELFKeepsWhatIsAsked(t *testing.T) {
 	convertTo := func(opt plan.Options) ([]byte, *report.Report) {
 		opt.To = plan.FormatELF
 		out := filepath.Join(t.TempDir(), "out.vmcore")
-		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Plan: opt})
+		r, err := convert.File(t.Context(), core, out, convert.Options{Plan: opt})
 		require.NoError(t, err)
 		b, err := os.ReadFile(out)
 		require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"windmp/convert/source"
 
 	"windmp/convert/inspect"
 
@@ -67,5 +68,31 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 
 // checkBytes checks a file in memory.
 func checkBytes(b []byte, level inspect.CheckLevel) *inspect.FileCheck {
-	return inspect.CheckReader(context.Background(), bytes.NewReader(b), int64(len(b)), inspect.CheckOptions{Level: level})
+	return checkInput(context.Background(), source.Reader("", bytes.NewReader(b), int64(len(b))), inspect.CheckOptions{Level: level})
+}
+
+// checkFile checks one file.
+func checkFile(ctx context.Context, path string, opt inspect.CheckOptions) *inspect.FileCheck {
+	return checkInput(ctx, source.File(path), opt)
+}
+
+func checkInput(ctx context.Context, in source.Input, opt inspect.CheckOptions) *inspect.FileCheck {
+	r, err := inspect.Check(ctx, opt, in)
+	if err != nil {
+		panic(err) // a mistake of the test
+	}
+	return &r.Files[0]
+}
+
+// checkFiles checks some files.
+func checkFiles(ctx context.Context, paths []string, opt inspect.CheckOptions) *inspect.CheckReport {
+	inputs := make([]source.Input, 0, len(paths))
+	for _, path := range paths {
+		inputs = append(inputs, source.File(path))
+	}
+	r, err := inspect.Check(ctx, opt, inputs...)
+	if err != nil {
+		panic(err) // a mistake of the test
+	}
+	return r
 }

@@ -31,7 +31,7 @@ func ExampleFile() {
 	dir, core := exampleCore()
 	defer os.RemoveAll(dir)
 
-	report, err := convert.File(context.Background(), core, filepath.Join(dir, "guest.dmp"), nil, convert.Options{})
+	report, err := convert.File(context.Background(), core, filepath.Join(dir, "guest.dmp"), convert.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

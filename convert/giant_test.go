@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,7 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	var out bytes.Buffer
 	path := filepath.Join(tb.TempDir(), "small.vmcore")
 	require.NoError(tb, os.WriteFile(path, g.ELF(), 0o600))
-	_, err := convert.File(context.Background(), path, convert.Stdout, &out, convert.Options{})
+	_, err := convert.Stream(context.Background(), path, &out, convert.Options{})
 	require.NoError(tb, err)
 	b := out.Bytes()
 	old := growRun(b, giant)
@@ -78,9 +79,9 @@ func TestGiantFiles(t *testing.T) { //nolint:paralleltest // it measures memory
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		f := inspect.CheckFile(context.Background(), path, inspect.CheckOptions{})
+		f := checkFile(context.Background(), path, inspect.CheckOptions{})
 		assert.Equal(t, "OK", f.Verdict, f.Reason)
-		r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{Modules: true, Processes: true})
+		r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{Modules: true, Processes: true})
 		require.NoError(t, err)
 		assert.Greater(t, r.Memory.Held, uint64(giant))
 		runtime.ReadMemStats(&after)
@@ -94,7 +95,7 @@ func BenchmarkCheckGiant(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if f := inspect.CheckFile(context.Background(), path, inspect.CheckOptions{}); f.Verdict != "OK" {
+				if f := checkFile(context.Background(), path, inspect.CheckOptions{}); f.Verdict != "OK" {
 					b.Fatal(f.Reason)
 				}
 			}
@@ -108,7 +109,7 @@ func BenchmarkInfoGiant(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{}); err != nil {
+				if _, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,7 @@ func TestInfoHeaderOnly(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "small.dmp")
 		binary.LittleEndian.PutUint32(dmp[0xf98:], typ)
 		require.NoError(t, os.WriteFile(path, dmp, 0o600))
-		r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{Modules: true, Processes: true})
+		r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{Modules: true, Processes: true})
 		require.NoError(t, err)
 		assert.Contains(t, r.Input.Description, what)
 		assert.EqualValues(t, 0x3000, r.Input.Size)
@@ -39,13 +40,13 @@ func TestInfoHeaderOnly(t *testing.T) {
 		require.Len(t, r.Findings, 1)
 		assert.Equal(t, finding.HeaderOnly.ID(), r.Findings[0].ID)
 
-		_, err = convert.File(context.Background(), path, path+".out", nil, convert.Options{})
+		_, err = convert.File(context.Background(), path, path+".out", convert.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
 	}
 	// One that is cut off in its header has none.
 	path := filepath.Join(t.TempDir(), "cut.dmp")
 	require.NoError(t, os.WriteFile(path, dmp[:0x1000], 0o600))
-	r, err := inspect.InfoFile(context.Background(), path, inspect.InfoOptions{})
+	r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{})
 	require.Error(t, err)
 	assert.Nil(t, r.Dump)
 }

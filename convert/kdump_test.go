@@ -47,7 +47,7 @@ func makedumpfile(t *testing.T, from string, args ...string) {
 func converted(t *testing.T, in string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	_, err := convert.File(context.Background(), in, out, nil, convert.Options{})
+	_, err := convert.File(context.Background(), in, out, convert.Options{})
 	require.NoError(t, err)
 	dmp, err := os.ReadFile(out)
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,7 +24,7 @@ import (
 // info describes a synthetic guest's vmcore.
 func info(t *testing.T, g *guestsim.Guest) *inspect.InfoReport {
 	t.Helper()
-	r, err := inspect.InfoFile(context.Background(), writeCore(t, g), inspect.InfoOptions{Modules: true, Processes: true})
+	r, err := inspect.Info(context.Background(), source.File(writeCore(t, g)), inspect.InfoOptions{Modules: true, Processes: true})
 	require.NoError(t, err)
 	return r
 }
@@ -93,7 +94,7 @@ func TestInfoWithoutKDBG(t *testing.T) {
 	g := guestsim.New(guestsim.Options{})
 	g.Write(g.KDBG, make([]byte, 0x100))
 	g.Write(g.KDBGCopy, make([]byte, 0x100))
-	r, err := inspect.InfoFile(context.Background(), writeCore(t, g), inspect.InfoOptions{})
+	r, err := inspect.Info(context.Background(), source.File(writeCore(t, g)), inspect.InfoOptions{})
 	require.Error(t, err)
 	assert.Equal(t, 3, r.ModuleCount)
 	assert.Equal(t, "ntoskrnl.exe", r.Kernel.Name)
@@ -108,7 +109,7 @@ func TestCheckHoldsNoMemory(t *testing.T) {
 	const secret = "correct horse battery staple"
 	g.Map(0xfffff80417000000, 0x1000)
 	g.Write(0xfffff80417000000, bytes.Repeat([]byte(secret), 10))
-	r := inspect.CheckFiles(context.Background(), []string{writeCore(t, g)}, inspect.CheckOptions{Level: inspect.CheckFull})
+	r := checkFiles(context.Background(), []string{writeCore(t, g)}, inspect.CheckOptions{Level: inspect.CheckFull})
 	b, err := json.Marshal(r)
 	require.NoError(t, err)
 	assert.NotContains(t, string(b), secret)
@@ -121,7 +122,7 @@ func TestCheckFilesCounts(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	text := filepath.Join(t.TempDir(), "a.txt")
 	require.NoError(t, os.WriteFile(text, []byte("hello"), 0o600))
-	r := inspect.CheckFiles(context.Background(), []string{core, text, "missing", core, os.TempDir()}, inspect.CheckOptions{Jobs: 3})
+	r := checkFiles(context.Background(), []string{core, text, "missing", core, os.TempDir()}, inspect.CheckOptions{Jobs: 3})
 	assert.Equal(t, inspect.CheckCounts{OK: 2, Unknown: 1, Fail: 2}, r.Counts)
 	assert.Equal(t, "FAIL", r.Verdict)
 	assert.Equal(t, core, r.Files[3].Path)
@@ -132,13 +133,13 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	f := inspect.CheckFile(ctx, writeCore(t, guestsim.New(guestsim.Options{})), inspect.CheckOptions{Level: inspect.CheckFull})
+	f := checkFile(ctx, writeCore(t, guestsim.New(guestsim.Options{})), inspect.CheckOptions{Level: inspect.CheckFull})
 	require.ErrorIs(t, f.Err, context.Canceled)
 }
 
 func TestSymbols(t *testing.T) {
 	t.Parallel()
-	r, err := inspect.SymbolsFile(context.Background(), samplePath("guest-bsod.vmcore"), inspect.SymbolsOptions{Server: "https://example.org"})
+	r, err := inspect.Symbols(context.Background(), source.File(samplePath("guest-bsod.vmcore")), inspect.SymbolsOptions{Server: "https://example.org"})
 	require.NoError(t, err)
 	require.Len(t, r.Modules, 4)
 	for _, m := range r.Modules {
@@ -154,7 +155,7 @@ func TestWalk(t *testing.T) {
 	g := guestsim.New(guestsim.Options{LA57: true})
 	g.Transition(g.KDBG)
 	core := writeCore(t, g)
-	r, err := inspect.WalkFile(context.Background(), core, []uint64{guestsim.SharedUserData, g.KDBG, 0}, inspect.WalkOptions{Read: 16})
+	r, err := inspect.Walk(context.Background(), source.File(core), []uint64{guestsim.SharedUserData, g.KDBG, 0}, inspect.WalkOptions{Read: 16})
 	require.NoError(t, err)
 	require.Len(t, r.Walks, 3)
 	shared := r.Walks[0]
@@ -176,14 +177,18 @@ func TestWalkRefuses(t *testing.T) {
 	for name, opt := range map[string]inspect.WalkOptions{
 		"too much": {Read: inspect.MaxWalkRead + 1}, "levels": {Levels: 6}, "two spaces": {DTB: 0x1000, HasPID: true}, "no process": {PID: 99, HasPID: true},
 	} {
-		_, err := inspect.WalkFile(context.Background(), core, []uint64{0}, opt)
+		_, err := inspect.Walk(context.Background(), source.File(core), []uint64{0}, opt)
 		var usage *stage.UsageError
 		require.ErrorAs(t, err, &usage, name)
 	}
 }
 
-func ExampleCheckFiles() {
-	r := inspect.CheckFiles(context.Background(), []string{"../testdata/guest-bsod.vmcore"}, inspect.CheckOptions{})
+func Example_check() {
+	r, err := inspect.Check(context.Background(), inspect.CheckOptions{}, source.File("../testdata/guest-bsod.vmcore"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	fmt.Println(r.Verdict, r.Files[0].Output.Size)
 	// Output: OK 3670016
 }

@@ -105,7 +105,7 @@ func decodedPlaces(t *testing.T, want, got []byte, r *report.Report) []allowed {
 func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *report.Report) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), core, out, nil, opt)
+	r, err := convert.File(context.Background(), core, out, opt)
 	require.NoError(t, err)
 	dmp, err := os.ReadFile(out)
 	require.NoError(t, err)

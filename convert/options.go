@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"cmp"
+
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/source"
@@ -20,4 +22,9 @@ type Options struct {
 	// begins, where it counts bytes about ten times a second, and at its end. It
 	// stands for those of the parts.
 	Progress func(stage.Progress)
+}
+
+// Validate returns a [*stage.UsageError] if the options make no sense for any source.
+func (o *Options) Validate() error {
+	return cmp.Or(o.Source.Validate(), o.Guest.Validate(), o.Plan.Validate(), o.Write.Validate())
 }

@@ -36,16 +36,16 @@ func TestOutputIsRefused(t *testing.T) {
 
 	for _, out := range append(same, dir) {
 		var usage *stage.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+		_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
-	_, err := convert.File(context.Background(), core, taken, nil, convert.Options{})
+	_, err := convert.File(context.Background(), core, taken, convert.Options{})
 	require.ErrorIs(t, err, write.ErrExists)
 	b, err := os.ReadFile(taken)
 	require.NoError(t, err)
 	assert.Equal(t, "precious", string(b))
 
-	_, err = convert.File(context.Background(), core, taken, nil, convert.Options{Write: write.Options{Force: true}})
+	_, err = convert.File(context.Background(), core, taken, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 	b, err = os.ReadFile(taken)
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestOutputAppearsMeanwhile(t *testing.T) {
 			_ = os.WriteFile(out, []byte("first"), 0o600)
 		}
 	}}
-	_, err := convert.File(context.Background(), core, out, nil, opt)
+	_, err := convert.File(context.Background(), core, out, opt)
 	require.ErrorIs(t, err, write.ErrExists)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -74,13 +74,13 @@ func TestOutputAppearsMeanwhile(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
-	for _, out := range []string{filepath.Join(filepath.Dir(core), "out.dmp"), convert.Stdout} {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_, err := convert.File(ctx, core, out, io.Discard, convert.Options{})
-		require.ErrorIs(t, err, context.Canceled)
-		assertOnly(t, core)
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := convert.File(ctx, core, filepath.Join(filepath.Dir(core), "out.dmp"), convert.Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = convert.Stream(ctx, core, io.Discard, convert.Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	assertOnly(t, core)
 }
 
 // fullWriter fails after n bytes, as a pipe whose reader died.
@@ -99,7 +99,7 @@ func TestStreamFails(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	for _, n := range []int{0, 0x2000, 0x2001} {
-		_, err := convert.File(context.Background(), core, convert.Stdout, &fullWriter{n}, convert.Options{})
+		_, err := convert.Stream(context.Background(), core, &fullWriter{n}, convert.Options{})
 		require.ErrorIs(t, err, errFull)
 		var failed *stage.Error
 		require.ErrorAs(t, err, &failed)
@@ -110,14 +110,14 @@ func TestStreamFails(t *testing.T) {
 func TestFolderIsMissing(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
-	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "no", "such.dmp"), nil, convert.Options{})
+	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "no", "such.dmp"), convert.Options{})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2}))
-	r, err := convert.File(context.Background(), core, core+".dmp", nil, convert.Options{DryRun: true})
+	r, err := convert.File(context.Background(), core, core+".dmp", convert.Options{DryRun: true})
 	require.NoError(t, err)
 	assertOnly(t, core)
 	assert.NotEmpty(t, r.Edits)

@@ -31,7 +31,7 @@ func TestOutputIsNoFile(t *testing.T) {
 		dir, `c:\`, `..`, `.`,
 	} {
 		var usage *stage.UsageError
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+		_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, out)
 	}
 	assertOnly(t, core)
@@ -42,7 +42,7 @@ func TestInputIsNoFile(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "x.dmp")
 	for _, in := range []string{"NUL", `\\.\pipe\windmp-nobody`, "COM9"} {
-		_, err := convert.File(context.Background(), in, out, nil, convert.Options{})
+		_, err := convert.File(context.Background(), in, out, convert.Options{})
 		require.Error(t, err, in)
 	}
 	assert.NoFileExists(t, out)
@@ -72,7 +72,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 		if early {
 			open()
 		}
-		_, err := convert.File(context.Background(), core, out, nil, opt)
+		_, err := convert.File(context.Background(), core, out, opt)
 		require.NoError(t, other.Close())
 		require.ErrorContains(t, err, "another program has the file open")
 		b, err := os.ReadFile(out)
@@ -80,7 +80,7 @@ func TestOutputIsOpenElsewhere(t *testing.T) {
 		assert.Equal(t, "precious", string(b))
 		assertOnly(t, out)
 	}
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+	_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 }
 
@@ -89,7 +89,7 @@ func TestOutputIsReadOnly(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	require.NoError(t, os.WriteFile(out, []byte("precious"), 0o400))
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+	_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Force: true}})
 	require.ErrorContains(t, err, "marked read-only")
 	assertOnly(t, out)
 }
@@ -106,10 +106,10 @@ func TestLongPath(t *testing.T) {
 	require.NoError(t, os.WriteFile(core, guestsim.New(guestsim.Options{}).ELF(), 0o400))
 	for _, prefix := range []string{"", `\\?\`} {
 		for _, opt := range []convert.Options{{}, {Write: write.Options{Force: true}}} {
-			_, err := convert.File(context.Background(), prefix+core, prefix+filepath.Join(dir, "out.dmp"), nil, opt)
+			_, err := convert.File(context.Background(), prefix+core, prefix+filepath.Join(dir, "out.dmp"), opt)
 			require.NoError(t, err)
 			if !opt.Write.Force {
-				_, err = convert.File(context.Background(), core, filepath.Join(dir, "out.dmp"), nil, opt)
+				_, err = convert.File(context.Background(), core, filepath.Join(dir, "out.dmp"), opt)
 				require.ErrorIs(t, err, atomicfile.ErrExists)
 			}
 		}
@@ -127,7 +127,7 @@ func TestSparseFile(t *testing.T) {
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	for mode, want := range map[write.Sparse]bool{write.SparseAuto: true, write.SparseAlways: true, write.SparseNever: false} {
 		out := filepath.Join(t.TempDir(), "out.dmp")
-		_, err := convert.File(context.Background(), core, out, nil, convert.Options{Write: write.Options{Sparse: mode}})
+		_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Sparse: mode}})
 		require.NoError(t, err)
 		name, err := windows.UTF16PtrFromString(out)
 		require.NoError(t, err)

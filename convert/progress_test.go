@@ -47,7 +47,7 @@ func TestProgressOfAConversion(t *testing.T) {
 	require.NoError(t, os.WriteFile(in, packed.Bytes(), 0o400))
 
 	var l progressLog
-	r, err := convert.File(context.Background(), in, filepath.Join(dir, "guest.dmp"), nil, convert.Options{Progress: l.add})
+	r, err := convert.File(context.Background(), in, filepath.Join(dir, "guest.dmp"), convert.Options{Progress: l.add})
 	require.NoError(t, err)
 	assert.Equal(t, []stage.Stage{
 		stage.Open, stage.Unpack, stage.Header, stage.Kernel,
@@ -66,7 +66,7 @@ func TestProgressOfASearch(t *testing.T) {
 	opt.File.NoCPUNotes = true
 	var l progressLog
 	core := writeCore(t, guestsim.New(opt))
-	_, err := convert.File(context.Background(), core, "", nil, convert.Options{DryRun: true, Progress: l.add})
+	_, err := convert.File(context.Background(), core, "", convert.Options{DryRun: true, Progress: l.add})
 	require.NoError(t, err)
 	assert.Positive(t, l.last[stage.Kernel].Total)
 	assert.LessOrEqual(t, l.last[stage.Kernel].Done, l.last[stage.Kernel].Total)
@@ -78,7 +78,7 @@ func TestProgressOfAFullCheck(t *testing.T) {
 	st, err := os.Stat(core)
 	require.NoError(t, err)
 	var l progressLog
-	r := inspect.CheckFiles(context.Background(), []string{core, core}, inspect.CheckOptions{Level: inspect.CheckFull, Progress: l.add})
+	r := checkFiles(context.Background(), []string{core, core}, inspect.CheckOptions{Level: inspect.CheckFull, Progress: l.add})
 	assert.Equal(t, "OK", r.Verdict)
 	size := 2 * st.Size()
 	assert.Equal(t, stage.Progress{Stage: stage.Read, Done: size, Total: size}, l.last[stage.Read])

@@ -164,7 +164,7 @@ func TestQEMUFailures(t *testing.T) {
 func (o outcome) assert(t *testing.T, core string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), core, out, nil, convert.Options{})
+	r, err := convert.File(context.Background(), core, out, convert.Options{})
 	if o.refused != "" {
 		var refused *finding.RefusedError
 		require.ErrorAs(t, err, &refused)
@@ -195,7 +195,7 @@ func TestQEMUBadRun(t *testing.T) {
 	require.NoError(t, d.winErr)
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}
-	r, err := convert.File(context.Background(), d.elf, out, nil, opt)
+	r, err := convert.File(context.Background(), d.elf, out, opt)
 	require.NoError(t, err)
 	assert.NotZero(t, r.Memory.Zeroed)
 	got, err := os.ReadFile(out)

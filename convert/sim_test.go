@@ -42,7 +42,7 @@ func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *
 	before, err := os.ReadFile(core)
 	require.NoError(t, err)
 	out := filepath.Join(filepath.Dir(core), "out.dmp")
-	r, err := convert.File(context.Background(), core, out, nil, opt)
+	r, err := convert.File(context.Background(), core, out, opt)
 	after, rerr := os.ReadFile(core)
 	require.NoError(t, rerr)
 	require.True(t, bytes.Equal(before, after), "the source is never changed")
@@ -425,7 +425,7 @@ func TestStreamEqualsFile(t *testing.T) {
 	dmp, _, err := convertSim(t, g, convert.Options{})
 	require.NoError(t, err)
 	var stream bytes.Buffer
-	_, err = convert.File(context.Background(), writeCore(t, g), convert.Stdout, &stream, convert.Options{})
+	_, err = convert.Stream(context.Background(), writeCore(t, g), &stream, convert.Options{})
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(dmp, stream.Bytes()))
 }
@@ -452,7 +452,7 @@ func TestOutputMode(t *testing.T) {
 	}
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	out := filepath.Join(t.TempDir(), "x.dmp")
-	_, err := convert.File(context.Background(), core, out, nil, convert.Options{})
+	_, err := convert.File(context.Background(), core, out, convert.Options{})
 	require.NoError(t, err)
 	st, err := os.Stat(out)
 	require.NoError(t, err)

@@ -4,7 +4,6 @@ package convert_test
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,7 +32,7 @@ func convertWhile(t *testing.T, path string, during stage.Stage, do func()) ([]b
 			once.Do(do)
 		}
 	}}
-	_, err := convert.File(t.Context(), path, out, io.Discard, opt)
+	_, err := convert.File(t.Context(), path, out, opt)
 	assert.Empty(t, names(t, opt.Source.TempDir))
 	if err != nil {
 		assert.Empty(t, names(t, filepath.Dir(out)))
@@ -121,17 +120,17 @@ func TestOddOutputs(t *testing.T) {
 		"/dev/null", "/dev/zero", "",
 	} {
 		var usage *stage.UsageError
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+		_, err := convert.File(t.Context(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, "%q", out)
 	}
 	for out, want := range map[string]error{in("loop.dmp"): unix.ELOOP, in("no/x.dmp"): os.ErrNotExist, core + "/x.dmp": unix.ENOTDIR} {
-		_, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+		_, err := convert.File(t.Context(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorIs(t, err, want, out)
 	}
 	for _, link := range []string{"link.dmp", "second.dmp"} {
-		_, err := convert.File(t.Context(), core, in(link), nil, convert.Options{})
+		_, err := convert.File(t.Context(), core, in(link), convert.Options{})
 		require.ErrorIs(t, err, write.ErrExists)
-		_, err = convert.File(t.Context(), core, in(link), nil, convert.Options{Write: write.Options{Force: true}})
+		_, err = convert.File(t.Context(), core, in(link), convert.Options{Write: write.Options{Force: true}})
 		require.NoError(t, err)
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -148,7 +147,7 @@ func TestOddOutputs(t *testing.T) {
 	assert.Equal(t, []string{"big.bin", "second name"}, names(t, disk))
 
 	for _, source := range []string{in("pipe.dmp"), "/dev/null", "/dev/zero", dir} {
-		_, err := convert.File(t.Context(), source, in("x"), nil, convert.Options{})
+		_, err := convert.File(t.Context(), source, in("x"), convert.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported, source)
 	}
 }

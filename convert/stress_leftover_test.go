@@ -51,7 +51,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 		}
 		require.NoError(t, os.Mkdir(filepath.Join(dir, ".out.dmp.1.windmp-part"), 0o700))
 
-		r, err := convert.File(t.Context(), core, filepath.Join(dir, base), nil, convert.Options{})
+		r, err := convert.File(t.Context(), core, filepath.Join(dir, base), convert.Options{})
 		require.NoError(t, err)
 		assert.NoFileExists(t, dead)
 		assert.Len(t, names(t, dir), len(others)+2)
@@ -75,12 +75,12 @@ func TestLeftoverOfTheLiving(t *testing.T) {
 		}
 		ran = true
 		assert.Len(t, names(t, filepath.Dir(out)), 1)
-		r, err := convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+		r, err := convert.File(t.Context(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.NoError(t, err)
 		assert.Nil(t, findingOf(r, finding.Leftover.ID()))
 		assert.Len(t, names(t, filepath.Dir(out)), 2)
 	}}
-	_, err := convert.File(t.Context(), core, out, nil, opt)
+	_, err := convert.File(t.Context(), core, out, opt)
 	require.NoError(t, err)
 	require.True(t, ran)
 	assertOnly(t, out)
@@ -99,7 +99,7 @@ func TestManyConversions(t *testing.T) {
 			errs := make([]error, 8)
 			var all sync.WaitGroup
 			for i := range errs {
-				all.Go(func() { _, errs[i] = convert.File(t.Context(), core, out, nil, opt) })
+				all.Go(func() { _, errs[i] = convert.File(t.Context(), core, out, opt) })
 			}
 			all.Wait()
 			won := 0
@@ -127,7 +127,7 @@ func TestManyConversions(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 8 {
 			all.Go(func() {
-				_, err := convert.File(t.Context(), core, filepath.Join(dir, strings.Repeat("x", i+1)), nil, convert.Options{})
+				_, err := convert.File(t.Context(), core, filepath.Join(dir, strings.Repeat("x", i+1)), convert.Options{})
 				assert.NoError(t, err)
 			})
 		}

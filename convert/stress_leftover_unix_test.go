@@ -33,13 +33,13 @@ func TestLeftoverIsATrap(t *testing.T) {
 	defer f.Close()
 	require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 
-	r, err := convert.File(t.Context(), core, out, nil, convert.Options{})
+	r, err := convert.File(t.Context(), core, out, convert.Options{})
 	require.NoError(t, err)
 	assert.Nil(t, findingOf(r, finding.Leftover.ID()))
 	assert.Len(t, names(t, dir), 4)
 
 	require.NoError(t, f.Close())
-	r, err = convert.File(t.Context(), core, out, nil, convert.Options{Write: write.Options{Force: true}})
+	r, err = convert.File(t.Context(), core, out, convert.Options{Write: write.Options{Force: true}})
 	require.NoError(t, err)
 	require.NotNil(t, findingOf(r, finding.Leftover.ID()))
 	assert.NoFileExists(t, place("3"))

@@ -26,7 +26,7 @@ import (
 func convertSample(t *testing.T, name string, opt convert.Options) (string, *report.Report) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), sample(t, name), out, nil, opt)
+	r, err := convert.File(context.Background(), sample(t, name), out, opt)
 	require.NoError(t, err)
 	return out, r
 }

@@ -56,7 +56,7 @@ func TestPackedInput(t *testing.T) {
 	convertBytes := func(name string, b []byte) ([]byte, error) {
 		in, out := filepath.Join(dir, name), filepath.Join(dir, name+".dmp")
 		require.NoError(t, os.WriteFile(in, b, 0o400))
-		_, err := convert.File(context.Background(), in, out, nil, convert.Options{Source: source.Options{TempDir: temp}})
+		_, err := convert.File(context.Background(), in, out, convert.Options{Source: source.Options{TempDir: temp}})
 		left, rerr := os.ReadDir(temp)
 		require.NoError(t, rerr)
 		require.Empty(t, left, "nothing is left in the folder for temporary files")

@@ -224,7 +224,7 @@ func gunzip(tb testing.TB, path string) []byte {
 func witness(t *testing.T, core string, want []byte, variant string) *report.Report {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	report, err := convert.File(context.Background(), core, out, nil, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	report, err := convert.File(context.Background(), core, out, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
@@ -318,14 +318,14 @@ func TestSampleCut(t *testing.T) {
 	t.Parallel()
 	core := sample(t, "live-2cpu-cut.vmcore.gz")
 	want := gunzip(t, samplePath("live-2cpu.win-dmp.gz"))
-	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "x"), nil, convert.Options{})
+	_, err := convert.File(context.Background(), core, filepath.Join(t.TempDir(), "x"), convert.Options{})
 	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}
-	r, err := convert.File(context.Background(), core, out, nil, opt)
+	r, err := convert.File(context.Background(), core, out, opt)
 	require.NoError(t, err)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
@@ -337,7 +337,7 @@ func TestSampleCut(t *testing.T) {
 
 	dropped := filepath.Join(t.TempDir(), "dropped.dmp")
 	opt.Plan.Missing = report.MissingDrop
-	r, err = convert.File(context.Background(), core, dropped, nil, opt)
+	r, err = convert.File(context.Background(), core, dropped, opt)
 	require.NoError(t, err)
 	assert.Equal(t, r.Memory.Listed-r.Memory.Dropped, r.Output.Pages*0x1000)
 }

@@ -11,6 +11,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/physmem"
@@ -94,8 +95,11 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 	var r *inspect.CheckReport
 	if err == nil {
 		opt.Progress = a.startProgress(false)
-		r = inspect.CheckFiles(ctx, paths, opt)
-		err = f.outcome(r)
+		if r, err = inspect.Check(ctx, opt, inputs(paths)...); err == nil {
+			err = f.outcome(r)
+		} else {
+			r = nil
+		}
 	}
 	return a.finish(outcome{
 		schema: checkSchema, err: err, told: r != nil && !errors.Is(err, context.Canceled),
@@ -109,6 +113,15 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 			return a.print(t)
 		},
 	})
+}
+
+// inputs are files to look at.
+func inputs(paths []string) []source.Input {
+	list := make([]source.Input, 0, len(paths))
+	for _, path := range paths {
+		list = append(list, source.File(path))
+	}
+	return list
 }
 
 // outcome is the error that gives the exit code: an interrupt, an operation that

@@ -151,8 +151,13 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 		return nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
 	opt.Progress = a.startProgress(f.quiet)
-	report, err := convert.File(ctx, in, out, &interruptible{ctx, a.stdout}, opt)
-	return report, nameForce(err)
+	var r *report.Report
+	if out == convert.Stdout {
+		r, err = convert.Stream(ctx, in, &interruptible{ctx, a.stdout}, opt)
+	} else {
+		r, err = convert.File(ctx, in, out, opt)
+	}
+	return r, nameForce(err)
 }
 
 // nameForce adds the flag that lets an existing file be replaced.

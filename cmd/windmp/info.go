@@ -12,6 +12,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/machine"
 	"windmp/convert/report"
+	"windmp/convert/source"
 )
 
 const infoSchema = "windmp/info/v1"
@@ -61,7 +62,7 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 	var r *inspect.InfoReport
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
-		r, err = inspect.InfoFile(ctx, path, f.opt)
+		r, err = inspect.Info(ctx, source.File(path), f.opt)
 	}
 	return a.finish(outcome{
 		schema: infoSchema, err: err,

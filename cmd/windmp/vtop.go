@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 
 	"github.com/spf13/cobra"
@@ -91,7 +92,7 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 		vas = append(vas, va)
 	}
 	f.opt.DTB = uint64(f.source.dtb)
-	return inspect.WalkFile(ctx, args[0], vas, f.opt)
+	return inspect.Walk(ctx, source.File(args[0]), vas, f.opt)
 }
 
 // parseVA is as the flag's type, but takes 0.

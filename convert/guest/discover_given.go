@@ -15,7 +15,7 @@ import (
 // given follows what the user says of the guest. Each address is checked, and
 // refused when it can't be right; what is not given is looked for with what is.
 func (d *discovery) given() (bool, error) {
-	if !d.opt.overrides() {
+	if !d.opt.Given() {
 		return false, nil
 	}
 	spaces, err := d.givenSpaces()

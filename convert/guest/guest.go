@@ -114,14 +114,6 @@ func Crashed(g *Guest) bool { return g.f.crashed() }
 // found: page tables, KUSER_SHARED_DATA and modules. Nothing of it was verified.
 func Behind(g *Guest) *Guest { return &Guest{f: g.f.behind()} }
 
-// Seen is a guest as a debugger sees it: through the page tables and with the block
-// that the header names, whatever the search made of them.
-func Seen(g *Guest, mem kdbg.Memory, k *kdbg.Kernel, shared *kdbg.SharedUserData, modules []kdbg.Module) *Guest {
-	f := *g.f
-	f.Memory, f.Kernel, f.SharedUserData, f.Modules = mem, k, shared, modules
-	return &Guest{f: &f}
-}
-
 func copyOf[T any](p *T) *T {
 	if p == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 // findGuest finds the kernel: by the header, or, where there is none or the user
 // knows better, by searching.
 func (g *finder) findGuest(ctx context.Context, opt *Options) error {
-	if g.Header != nil && !opt.overrides() {
+	if g.Header != nil && !opt.Given() {
 		if err := g.findKernel(); err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"slices"
+
 	"windmp/convert/machine"
 	"windmp/convert/stage"
 )
@@ -18,5 +20,13 @@ type Options struct {
 	Progress func(stage.Progress)
 }
 
-// overrides tells whether the user says something of the guest.
-func (o *Options) overrides() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
+// Validate returns a [*stage.UsageError] if the options make no sense for any guest.
+func (o *Options) Validate() error {
+	if slices.Contains(o.Machines, nil) {
+		return &stage.UsageError{Reason: "a machine that is not described"}
+	}
+	return nil
+}
+
+// Given tells whether an address of the guest is given.
+func (o *Options) Given() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }

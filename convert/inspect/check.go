@@ -1,25 +1,23 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/judge"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/physmem"
-	"windmp/physmem/open"
 )
 
 // CheckLevel says how deep a check goes.
@@ -58,12 +56,28 @@ type CheckOptions struct {
 	Progress func(stage.Progress)
 }
 
+// Validate returns a [*stage.UsageError] if the options make no sense for any file.
+func (o *CheckOptions) Validate() error {
+	if o.Level != "" {
+		if _, err := ParseCheckLevel(string(o.Level)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.MaxSize < 0:
+		return &stage.UsageError{Reason: fmt.Sprintf("a limit of %d bytes is none", o.MaxSize)}
+	case o.Jobs < 0 || o.Jobs > write.MaxWorkers:
+		return &stage.UsageError{Reason: fmt.Sprintf("at most %d files are checked at the same time", write.MaxWorkers)}
+	}
+	return cmp.Or(o.Source.Validate(), o.Guest.Validate())
+}
+
 // meter counts what a check of files reads.
-func (o *CheckOptions) meter(paths ...string) *stage.Meter {
+func (o *CheckOptions) meter(inputs []source.Input) *stage.Meter {
 	total := int64(0)
-	for _, path := range paths {
-		if st, err := os.Stat(path); err == nil && o.Level == CheckFull {
-			total += st.Size()
+	for _, in := range inputs {
+		if o.Level == CheckFull {
+			total += in.Size()
 		}
 	}
 	return stage.NewMeter(stage.Read, total, 0, o.Progress)
@@ -126,34 +140,30 @@ const (
 	kindDump = "dump"
 )
 
-// CheckFiles checks files, a few at a time; the report has them in the order of
-// paths. It never fails as a whole: what went wrong with a file is in its
-// entry.
-func CheckFiles(ctx context.Context, paths []string, opt CheckOptions) *CheckReport {
+// Check checks files, a few at a time; the report has them in their order. What went
+// wrong with a file is in its entry. The error is a [*stage.UsageError].
+func Check(ctx context.Context, opt CheckOptions, inputs ...source.Input) (*CheckReport, error) {
 	if opt.Level == "" {
 		opt.Level = CheckQuick
 	}
-	m := opt.meter(paths...)
-	r := &CheckReport{Level: opt.Level, MaxSize: opt.MaxSize, Files: make([]FileCheck, len(paths))}
-	var group errgroup.Group
-	group.SetLimit(max(1, min(opt.Jobs, write.MaxWorkers)))
-	if opt.Jobs == 0 {
-		group.SetLimit(DefaultCheckJobs)
+	r := &CheckReport{Level: opt.Level, MaxSize: opt.MaxSize, Files: make([]FileCheck, len(inputs))}
+	if err := opt.Validate(); err != nil {
+		return r, err
 	}
-	var mu sync.Mutex
-	for i, path := range paths {
+	m := opt.meter(inputs)
+	opt.Source.Count, opt.Source.Progress, opt.Guest.Progress = m, nil, nil
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(opt.Jobs, DefaultCheckJobs))
+	for i, in := range inputs {
 		group.Go(func() error {
-			f := checkFile(ctx, path, opt, m)
-			mu.Lock()
-			defer mu.Unlock()
-			r.Files[i] = *f
+			r.Files[i] = *checkOne(ctx, in, &opt)
 			return nil
 		})
 	}
 	_ = group.Wait() // no function returns an error
 	m.Finish()
 	r.count()
-	return r
+	return r, nil
 }
 
 // count sums up the files' verdicts.
@@ -172,128 +182,98 @@ func (r *CheckReport) count() {
 // fileChecker checks one file.
 type fileChecker struct {
 	*FileCheck
-	opt   CheckOptions
-	meter *stage.Meter
+	opt *CheckOptions
+	src *source.Source
 	// stage is the one that runs, for errors that do not say.
 	stage stage.Stage
-	image *physmem.Image // once it is opened
-	// size is that of what is examined, more than Size when the file is packed.
-	size int64
 	finding.List
 }
 
-// CheckFile checks one file. The result is never nil.
-func CheckFile(ctx context.Context, path string, opt CheckOptions) *FileCheck {
-	m := opt.meter(path)
-	defer m.Finish()
-	return checkFile(ctx, path, opt, m)
-}
-
-// CheckReader checks size bytes of r, which stays the caller's, as [CheckFile] does
-// a file that is not packed. The result is never nil.
-func CheckReader(ctx context.Context, r io.ReaderAt, size int64, opt CheckOptions) *FileCheck {
-	m := opt.meter()
-	defer m.Finish()
-	c := &fileChecker{FileCheck: &FileCheck{Size: size, Findings: []finding.Finding{}}, opt: opt, meter: m, stage: stage.Open, size: size}
-	c.Err = c.check(ctx, r)
-	c.finish()
-	return c.FileCheck
-}
-
-func checkFile(ctx context.Context, path string, opt CheckOptions, m *stage.Meter) *FileCheck {
-	c := &fileChecker{FileCheck: &FileCheck{Path: path, Findings: []finding.Finding{}}, opt: opt, meter: m, stage: stage.Open}
-	c.Err = c.run(ctx)
+// checkOne checks one file. The result is never nil.
+func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileCheck {
+	c := &fileChecker{FileCheck: &FileCheck{Path: in.Path(), Findings: []finding.Finding{}}, opt: opt, stage: stage.Open}
+	c.Err = c.run(ctx, in)
 	c.finish()
 	return c.FileCheck
 }
 
 // run opens the file for the check of its kind.
-func (c *fileChecker) run(ctx context.Context) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	f, err := openRegular(c.Path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if c.Size, err = f.Seek(0, io.SeekEnd); err != nil {
-		return err
-	}
-	c.size = c.Size
-	defer func() {
-		if err == nil && c.opt.Level == CheckFull {
-			c.stage = stage.Read
-			c.SHA256, err = hashFile(ctx, c.meter.Reader(f), c.Size)
+func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
+	if c.src, err = source.Open(ctx, in, c.opt.Source); err != nil {
+		var unsupported *physmem.UnsupportedError
+		if errors.As(err, &unsupported) { // no file that can be read at any offset
+			return judge.NotOpened(&c.List, err)
 		}
-	}()
-	return c.checkPacked(ctx, f)
-}
-
-// checkPacked unpacks what is packed, as a conversion does.
-func (c *fileChecker) checkPacked(ctx context.Context, f *os.File) (err error) {
-	t, err := source.UnpackFile(ctx, c.Path, c.opt.Source.TempDir, func(size int64) *stage.Meter {
-		c.meter.Grow(size)
-		return c.meter
-	})
-	if err != nil {
 		return err
 	}
-	if t == nil {
-		src, err := open.NewFile(f)
-		if err != nil {
-			return err
-		}
-		return c.check(ctx, src)
-	}
-	defer func() { err = errors.Join(err, t.Close()) }()
-	c.size = t.Size()
-	return c.check(ctx, t)
-}
-
-// openRegular opens a file or a block device: opening a pipe would wait.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() && info.Mode()&os.ModeDevice == 0 || info.Mode()&os.ModeCharDevice != 0 {
-		return nil, &finding.RefusedError{Finding: finding.NotRecognised.At("", "%s is not a regular file", path), Unsupported: true}
-	}
-	return os.Open(path)
-}
-
-// check decides of what kind the file is.
-func (c *fileChecker) check(ctx context.Context, r io.ReaderAt) error {
-	head, looksDump, err := dumpHead(r, c.size)
-	if err != nil {
-		return err
-	}
-	if looksDump {
-		c.Kind = kindDump
-		c.stage = stage.Header
-		err = c.checkDump(ctx, r, head)
-	} else {
-		err = c.checkCore(ctx, r)
-	}
-	if c.image != nil {
-		err = c.BlameDisk(c.image, err)
-	}
+	defer func() { err = errors.Join(err, c.src.Close()) }()
+	c.Size = c.src.File().Size()
+	err = c.check(ctx)
 	if err == nil && c.opt.Level == CheckFull {
 		c.stage = stage.Read
-		err = c.readMemory(ctx, r)
+		if err = c.readMemory(ctx); err == nil {
+			c.SHA256, err = hashFile(ctx, c.opt.Source.Count.Reader(c.src.File()), c.Size)
+		}
+	}
+	return err
+}
+
+// check decides of what kind the file is: a dump is judged, of another it is asked
+// whether it converts. One that is said to be of another format is no dump.
+func (c *fileChecker) check(ctx context.Context) error {
+	isDump := false
+	if f := c.src.Options().Format; f == "" || f == physmem.FormatDMP {
+		var err error
+		if isDump, err = judge.IsDump(c.src, c.opt.Guest.Machines...); err != nil {
+			return err
+		}
+	}
+	if isDump {
+		return c.checkDump(ctx)
+	}
+	return c.checkCore(ctx)
+}
+
+// checkDump says whether debuggers open a dump. What the user says of the guest no
+// debugger is told: whether it can be right is asked beside that.
+func (c *fileChecker) checkDump(ctx context.Context) error {
+	c.Kind, c.stage, c.Format = kindDump, stage.Header, string(physmem.FormatDMP)
+	v, err := judge.Dump(ctx, c.src, judge.Options{
+		HeaderOnly: c.opt.Level == CheckHeader, MaxSize: c.opt.MaxSize, Size: c.Size,
+		Input: c.src.Options(), Machines: c.opt.Guest.Machines,
+	})
+	c.All = append(c.All, v.Findings...)
+	c.Description = v.Description
+	if v.Guest != nil {
+		c.System, c.Bug = systemOf(v.Guest), bugCheckOf(v.Guest)
+	}
+	if v.Header != nil {
+		c.Dump = dumpReport(v.Header)
+	}
+	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
+		return err
+	}
+	g, err := guest.Find(ctx, v.Image, c.opt.Guest)
+	for _, f := range g.Findings() {
+		if f.ID == finding.GivenWrong.ID() {
+			c.Add(f)
+		}
 	}
 	return err
 }
 
 // checkCore says whether a file converts, and to what.
-func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
-	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), c.opt.Source.Input)
+func (c *fileChecker) checkCore(ctx context.Context) error {
+	im, err := c.src.Image(ctx)
 	if err != nil {
-		return c.notOpened(err)
+		return judge.NotOpened(&c.List, err)
 	}
-	c.Kind = kindCore
-	c.describe(im)
+	c.Kind, c.Format, c.Description = kindCore, string(im.Format()), im.Describe()
+	return c.BlameDisk(im, c.checkImage(ctx, im))
+}
+
+// checkImage looks for the guest, and plans its dump.
+func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	if c.opt.Level == CheckHeader {
 		c.stage = stage.Header
 		g, err := guest.FindHeader(im, c.opt.Guest)
@@ -309,7 +289,7 @@ func (c *fileChecker) checkCore(ctx context.Context, r io.ReaderAt) error {
 	c.All = append(c.All, p.Findings()...)
 	if p.Size() > 0 {
 		c.Output = planned(p)
-		c.limit(p.Size(), "the dump made of it")
+		judge.TooLarge(&c.List, p.Size(), c.opt.MaxSize, "the dump made of it")
 	}
 	return err
 }
@@ -322,39 +302,10 @@ func planned(p *plan.Plan) *report.Output {
 	return &r.Output
 }
 
-// notOpened turns an error of physmem into a finding.
-func (c *fileChecker) notOpened(err error) error {
-	var format *physmem.FormatError
-	var unsupported *physmem.UnsupportedError
-	var unknown *physmem.UnknownFormatError
-	switch {
-	case errors.As(err, &format):
-		c.Add(finding.Malformed.WithAdvice(format.Hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%v", err))
-	case errors.As(err, &unsupported):
-		c.Add(finding.NotRecognised.WithAdvice(unsupported.Hint).At("", "%v", err))
-	case errors.As(err, &unknown):
-		c.Add(finding.NotRecognised.WithAdvice(unknown.Hint).At("", "%v", err))
-	}
-	return err
-}
-
-func (c *fileChecker) describe(im *physmem.Image) {
-	c.image = im
-	c.Format, c.Description = string(im.Format()), im.Describe()
-}
-
 // adopt takes over what an examination found.
 func (c *fileChecker) adopt(g *guest.Guest) {
 	c.All = append(c.All, g.Findings()...)
 	c.System, c.Bug = systemOf(g), bugCheckOf(g)
-}
-
-// limit compares a size with what the receiver takes.
-func (c *fileChecker) limit(size int64, what string) {
-	if c.opt.MaxSize == 0 || size <= c.opt.MaxSize {
-		return
-	}
-	c.Add(finding.TooLarge.At("", "%s has %d bytes, the limit is %d", what, size, c.opt.MaxSize))
 }
 
 // finish folds the findings into the verdict.

@@ -10,7 +10,6 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/physmem"
-	"windmp/physmem/open"
 )
 
 // readBlock is how much of a file is read at once.
@@ -19,7 +18,11 @@ const readBlock = 1 << 20
 // hashFile reads every byte of the file.
 func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 	sum := sha256.New()
-	if _, err := io.CopyBuffer(sum, &cancellable{ctx, io.NewSectionReader(r, 0, size)}, make([]byte, readBlock)); err != nil {
+	n, err := io.CopyBuffer(sum, &cancellable{ctx, io.NewSectionReader(r, 0, size)}, make([]byte, readBlock))
+	if err != nil && ctx.Err() == nil {
+		err = &physmem.ReadError{Offset: n, Err: err}
+	}
+	if err != nil {
 		return "", fmt.Errorf("reading all of the file: %w", err)
 	}
 	return fmt.Sprintf("%x", sum.Sum(nil)), nil
@@ -27,8 +30,8 @@ func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 
 // readMemory reads every page of a container that does not keep them byte by
 // byte; of others the hash has read all.
-func (c *fileChecker) readMemory(ctx context.Context, r io.ReaderAt) error {
-	im, err := open.Source(ctx, physmem.NewSource("", r, c.size), c.opt.Source.Input)
+func (c *fileChecker) readMemory(ctx context.Context) error {
+	im, err := c.src.Image(ctx)
 	if err != nil || im.Located() {
 		return nil //nolint:nilerr // the check before has said so
 	}
@@ -54,7 +57,7 @@ const badPagesNamed = 4
 // readPages reads all memory through the image.
 func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 	buf := make([]byte, readBlock)
-	c.meter.Grow(int64(guest.RangesSize(im.Ranges()))) //nolint:gosec // what a file holds
+	c.opt.Source.Count.Grow(int64(guest.RangesSize(im.Ranges()))) //nolint:gosec // what a file holds
 	bad := uint64(0)
 	var first []error
 	for _, r := range im.Ranges() {
@@ -64,7 +67,7 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 			}
 			n := min(uint64(len(buf)), r.End()-at)
 			got, err := im.ReadAt(buf[:n], int64(at)) //nolint:gosec // physical addresses have 52 bits
-			c.meter.Add(got)
+			c.opt.Source.Count.Add(got)
 			at += uint64(got) //nolint:gosec // not negative
 			if err == nil {
 				continue

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,11 @@ func smallDump(tb testing.TB) []byte {
 
 // checkBytes checks a file in memory.
 func checkBytes(b []byte, level CheckLevel) *FileCheck {
-	return CheckReader(context.Background(), bytes.NewReader(b), int64(len(b)), CheckOptions{Level: level})
+	r, err := Check(context.Background(), CheckOptions{Level: level}, source.Reader("", bytes.NewReader(b), int64(len(b))))
+	if err != nil {
+		panic(err) // a mistake of the test
+	}
+	return &r.Files[0]
 }
 
 // FuzzCheck overwrites two qwords of a good dump, or cuts it: there is a

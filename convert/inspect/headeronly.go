@@ -2,10 +2,10 @@ package inspect
 
 import (
 	"errors"
-	"os"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/source"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
@@ -13,7 +13,7 @@ import (
 // describeHeaderOnly serves a Windows dump that holds no memory that is read here,
 // such as a triage dump: what its header says is reported, and err is settled.
 // Other errors are returned as they are.
-func (r *InfoReport) describeHeaderOnly(err error) error {
+func (r *InfoReport) describeHeaderOnly(in source.Input, err error) error {
 	var unsupported *physmem.UnsupportedError
 	if !errors.As(err, &unsupported) {
 		return err
@@ -23,9 +23,7 @@ func (r *InfoReport) describeHeaderOnly(err error) error {
 		return err // no dump, or one cut off in its header
 	}
 	g := guest.OfHeader(h)
-	if st, err := os.Stat(r.Input.Path); err == nil {
-		r.Input.Size = st.Size()
-	}
+	r.Input.Size = in.Size()
 	r.Input.Format, r.Input.Description = string(unsupported.Format), unsupported.What
 	r.Dump = dumpReport(h)
 	r.System, r.Bug = systemOf(g), bugCheckOf(g)

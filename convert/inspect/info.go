@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -127,16 +128,24 @@ type Unloaded struct {
 	Time string `json:"time,omitempty"`
 }
 
-// InfoFile describes the file at path. The report is never nil: after an error,
-// one of those of [File], it holds what was found before it.
-func InfoFile(ctx context.Context, path string, opt InfoOptions) (*InfoReport, error) {
-	r := &InfoReport{Input: report.Input{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
-	err := source.With(ctx, path, opt.Source, func(im *physmem.Image) error {
-		g, err := guest.Find(ctx, im, opt.Guest)
-		r.describe(g, opt)
-		return err
-	})
-	err = r.describeHeaderOnly(err)
+// Validate returns a [*stage.UsageError] if the options make no sense for any file.
+func (o *InfoOptions) Validate() error { return cmp.Or(o.Source.Validate(), o.Guest.Validate()) }
+
+// Info describes a file. The report is never nil: after an error it holds what was
+// found before it. Errors to expect are a [*stage.UsageError], and in a
+// [*stage.Error] those of [open.File], a [*finding.RefusedError], and what the system
+// says of a file.
+func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, error) {
+	r := &InfoReport{Input: report.Input{Path: in.Path()}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
+	err := opt.Validate()
+	if err == nil {
+		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
+			g, err := guest.Find(ctx, im, opt.Guest)
+			r.describe(g, opt)
+			return err
+		})
+	}
+	err = r.describeHeaderOnly(in, err)
 	r.Error = report.OfError(err)
 	return r, err
 }

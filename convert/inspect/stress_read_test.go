@@ -20,7 +20,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
-	"windmp/convert/stage"
+	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
@@ -149,10 +149,9 @@ func TestCheckOfFailingSource(t *testing.T) {
 		for _, level := range []CheckLevel{CheckQuick, CheckFull} {
 			file := sampleBytes(t, name)
 			check := func(r io.ReaderAt) *FileCheck {
-				c := &fileChecker{FileCheck: &FileCheck{Size: int64(len(file)), Findings: []finding.Finding{}}, opt: CheckOptions{Level: level}, size: int64(len(file)), meter: stage.NewMeter(stage.Read, 0, 0, nil)}
-				c.Err = c.check(context.Background(), r)
-				c.finish()
-				return c.FileCheck
+				report, err := Check(context.Background(), CheckOptions{Level: level}, source.Reader("", r, int64(len(file))))
+				require.NoError(t, err)
+				return &report.Files[0]
 			}
 			good := &badDisk{ReaderAt: bytes.NewReader(file), from: 1 << 62}
 			want := check(good)

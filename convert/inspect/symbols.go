@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -50,13 +51,18 @@ type SymbolModule struct {
 	ImageURL string `json:"image_url,omitempty"`
 }
 
-// SymbolsFile lists the symbols of the file at path. The report is never nil,
-// as that of [InfoFile].
-func SymbolsFile(ctx context.Context, path string, opt SymbolsOptions) (*SymbolsReport, error) {
-	r := &SymbolsReport{Input: report.Input{Path: path}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
-	err := checkServer(opt.Server)
+// Validate returns a [*stage.UsageError] if the options make no sense for any file.
+func (o *SymbolsOptions) Validate() error {
+	return cmp.Or(checkServer(o.Server), o.Source.Validate(), o.Guest.Validate())
+}
+
+// Symbols lists the symbols of a file. The report is never nil, and the errors are
+// those of [Info].
+func Symbols(ctx context.Context, in source.Input, opt SymbolsOptions) (*SymbolsReport, error) {
+	r := &SymbolsReport{Input: report.Input{Path: in.Path()}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, path, opt.Source, func(im *physmem.Image) error {
+		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
 			g, err := guest.Find(ctx, im, opt.Guest)
 			r.describe(g, opt)
 			return err

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,14 +44,14 @@ type WalkReport struct {
 	Levels int `json:"levels,omitempty"`
 	// Process is the name of the process chosen by its id.
 	Process  string            `json:"process,omitempty"`
-	Walks    []Walk            `json:"walks"`
+	Walks    []AddressWalk     `json:"walks"`
 	Findings []finding.Finding `json:"findings"`
-	steps    *vtop.Space       // for Walk
+	steps    *vtop.Space       // that are walked
 	image    *physmem.Image
 }
 
-// Walk is the way of one address through the page tables.
-type Walk struct {
+// AddressWalk is the way of one address through the page tables.
+type AddressWalk struct {
 	VA    report.Hex `json:"va"`
 	Steps []WalkStep `json:"steps"`
 	// Mapped is true when the guest maps the address; then the next four are
@@ -81,19 +82,20 @@ type WalkStep struct {
 	Flags   []string   `json:"flags"`
 }
 
-// WalkFile translates addresses of the file at path. The report is never nil, as
-// that of [InfoFile]; an address that is not mapped is no error.
-func WalkFile(ctx context.Context, path string, vas []uint64, opt WalkOptions) (*WalkReport, error) {
-	r := &WalkReport{Input: report.Input{Path: path}, Walks: []Walk{}, Findings: []finding.Finding{}}
-	err := opt.check()
+// Walk translates addresses of a file. The report is never nil, and the errors are
+// those of [Info]; an address that is not mapped is no error.
+func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (*WalkReport, error) {
+	r := &WalkReport{Input: report.Input{Path: in.Path()}, Walks: []AddressWalk{}, Findings: []finding.Finding{}}
+	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, path, opt.Source, func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
+		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
 	}
 	r.Error = report.OfError(err)
 	return r, err
 }
 
-func (o WalkOptions) check() error {
+// Validate returns a [*stage.UsageError] if the options make no sense for any file.
+func (o *WalkOptions) Validate() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
@@ -102,7 +104,7 @@ func (o WalkOptions) check() error {
 	case o.DTB != 0 && o.HasPID:
 		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
 	}
-	return nil
+	return cmp.Or(o.Source.Validate(), o.Guest.Validate())
 }
 
 func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, opt WalkOptions) error {
@@ -157,8 +159,8 @@ func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err erro
 	return 0, "", errors.Join(&stage.UsageError{Reason: fmt.Sprintf("no process has the id %d", pid), Hint: "windmp info --processes lists them"}, err)
 }
 
-func (r *WalkReport) one(va vtop.VA, read int) Walk {
-	w := Walk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
+func (r *WalkReport) one(va vtop.VA, read int) AddressWalk {
+	w := AddressWalk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
 	steps, err := r.steps.Walk(va)
 	for _, s := range steps {
 		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: r.steps.Mode.Levels[s.Level-1].Name, EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: r.steps.Mode.Flags(s.Level, s.Entry)})

@@ -5,20 +5,23 @@ import (
 	"windmp/physmem/open"
 )
 
-// Options say how a source is opened.
+// Options say how an input is opened.
 type Options struct {
-	// Input says what the source itself does not: its format and, of raw memory,
+	// Input says what the input itself does not: its format and, of raw memory,
 	// its holes.
 	Input open.Options
-	// TempDir is where a packed source is unpacked to; empty means the system's
+	// TempDir is where a packed file is unpacked to; empty means the system's
 	// folder for temporary files.
 	TempDir string
-	// Progress is as that of [Options].
+	// Progress, when set, is called when a stage begins, about ten times a second
+	// while a file is unpacked, and at its end.
 	Progress func(stage.Progress)
+	// Count, when set, counts what is unpacked instead.
+	Count *stage.Meter
 }
 
-// CheckInput is a [*UsageError] where the input's options make no sense.
-func (o *Options) CheckInput() error {
+// Validate returns a [*stage.UsageError] if the options make no sense for any input.
+func (o *Options) Validate() error {
 	if err := o.Input.Validate(); err != nil {
 		return &stage.UsageError{Reason: err.Error()}
 	}

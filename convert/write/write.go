@@ -94,6 +94,19 @@ type Options struct {
 	Progress func(stage.Progress)
 }
 
+// Validate returns a [*stage.UsageError] if the options make no sense for any output.
+func (o *Options) Validate() error {
+	if o.Sparse != "" {
+		if _, err := ParseSparse(string(o.Sparse)); err != nil {
+			return err
+		}
+	}
+	if o.Workers < 0 {
+		return &stage.UsageError{Reason: fmt.Sprintf("%d blocks can't be copied at the same time", o.Workers)}
+	}
+	return nil
+}
+
 // workers is the number in force.
 func (o *Options) workers() int {
 	if o.Workers <= 0 {

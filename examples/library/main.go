@@ -32,7 +32,7 @@ func main() {
 // run converts in to out, which does not exist yet. After an error there is no
 // out.
 func run(ctx context.Context, w io.Writer, in, out string) error {
-	report, err := convert.File(ctx, in, out, nil, convert.Options{})
+	report, err := convert.File(ctx, in, out, convert.Options{})
 
 	var refused *finding.RefusedError
 	switch {

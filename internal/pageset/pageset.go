@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"sort"
 
 	"windmp/internal/binio"
 )
@@ -263,4 +264,11 @@ func (r *Ranks) Rank(page uint64) uint64 {
 		return r.set.count
 	}
 	return r.before[i] + r.set.chunks[i].rank(int(page%chunkPages))
+}
+
+// Member returns the member with n members below it; n is less than there are.
+func (r *Ranks) Member(n uint64) uint64 {
+	i := sort.Search(len(r.before), func(i int) bool { return r.before[i] > n }) - 1
+	at := sort.Search(chunkPages-1, func(page int) bool { return r.set.chunks[i].rank(page+1) > n-r.before[i] })
+	return uint64(i)*chunkPages + uint64(at) //nolint:gosec // not negative
 }

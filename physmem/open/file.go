@@ -23,6 +23,29 @@ type FileSource struct {
 	siblings []io.Closer
 }
 
+// OpenFile opens a regular file, or a block device, read-only. The errors are what
+// the system says, and a *physmem.UnsupportedError for what can't be read at any
+// offset.
+func OpenFile(path string) (*FileSource, error) {
+	// Opening a FIFO would wait for a writer, so it is refused before.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := openable(path, info.Mode()); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := NewFile(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return src, nil
+}
+
 // NewFile returns the source in an open file, which is closed with it. Its holes are
 // found by moving the file's offset, which nothing here makes use of.
 func NewFile(f *os.File) (*FileSource, error) {
@@ -47,20 +70,9 @@ func (s *FileSource) OpenSibling(name string) (physmem.Source, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	path := filepath.Join(filepath.Dir(s.File.Name()), name)
-	info, err := os.Stat(path)
+	sibling, err := OpenFile(path)
 	if err != nil {
 		return nil, err
-	}
-	if err := openable(path, info.Mode()); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	sibling, err := NewFile(f)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"windmp/physmem"
@@ -26,24 +25,12 @@ func openers() []physmem.Opener {
 }
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
-// is enough. It wants a regular file or a block device. The Image must be
-// closed. The errors are those of [Source], [NewFile], and what the system says.
+// is enough. The Image must be closed. The errors are those of [Source] and
+// [OpenFile].
 func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
-	// Opening a FIFO would wait for a writer, so it is refused before.
-	info, err := os.Stat(path)
+	src, err := OpenFile(path)
 	if err != nil {
 		return nil, err
-	}
-	if err := openable(path, info.Mode()); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	src, err := NewFile(f)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	m, err := Source(ctx, src, opt)
 	if err != nil {

@@ -35,7 +35,7 @@ func build(t *testing.T, opt options) (path string, im *physmem.Image) {
 func converted(t *testing.T, path string) []byte {
 	t.Helper()
 	dump := filepath.Join(t.TempDir(), "big.dmp")
-	r, err := convert.File(t.Context(), path, dump, nil, convert.Options{Write: write.Options{NoSync: true}})
+	r, err := convert.File(t.Context(), path, dump, convert.Options{Write: write.Options{NoSync: true}})
 	require.NoError(t, err)
 	assert.Equal(t, "OK", r.Verdict)
 	b, err := os.ReadFile(dump)

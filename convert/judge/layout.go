@@ -1,8 +1,7 @@
-package inspect
+package judge
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"windmp/convert/finding"
@@ -15,8 +14,9 @@ import (
 // shows a time before the first.
 var earliest, latest = time.Date(2003, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// checkFields is about header fields without which a dump opens, and shows less.
-func (c *fileChecker) checkFields(h *winhdr.Header) {
+// fields is about header fields without which a dump opens, and shows less.
+func (c *subject) fields() error {
+	h := c.h
 	for _, p := range h.Check() {
 		switch {
 		case settledByLayout(p.Field), p.Field == "SystemTime":
@@ -30,16 +30,22 @@ func (c *fileChecker) checkFields(h *winhdr.Header) {
 	if h.MajorVersion == winhdr.Fill {
 		c.Add(finding.HeaderOdd.At(guest.HeaderOffset(h.Offset("MajorVersion")), "MajorVersion was never set: debuggers then read no KDBG"))
 	}
+	return nil
+}
+
+// clock: a time that was never set helps nobody.
+func (c *subject) clock() error {
+	h := c.h
 	t, err := winhdr.Time(h.SystemTime)
 	if err != nil {
 		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is not set: %v", err))
 	} else if t.Before(earliest) || t.After(latest) {
 		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is %s, which is not plausible", t.Format(time.RFC3339)))
 	}
-	c.checkForReaders(h)
+	return nil
 }
 
-// settledByLayout tells whether checkLayout says it, with the file's size.
+// settledByLayout tells whether a rule about the layout says it, with the file's size.
 func settledByLayout(field string) bool {
 	return field == "NumberOfRuns" || field == "NumberOfPages" || field == "DumpType" || len(field) > 4 && field[:4] == "Run["
 }
@@ -48,19 +54,21 @@ func settledByLayout(field string) bool {
 // (leechcore/device_file.c).
 const minLeechCore = 16 << 20
 
-// checkForReaders names what other readers than Microsoft's refuse.
-func (c *fileChecker) checkForReaders(h *winhdr.Header) {
+// readers names what other readers than Microsoft's refuse.
+func (c *subject) readers() error {
+	h := c.h
 	if err := h.Context().CheckForReaders(); err != nil {
 		c.Add(finding.OtherReaders.At(guest.HeaderOffset(h.Offset("Context")), "the header's CONTEXT has %v", err))
 	}
-	if c.size < minLeechCore {
+	if c.src.Size() < minLeechCore {
 		c.Add(finding.OtherReaders.At("", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it"))
 	}
+	return nil
 }
 
-// checkLayout compares where the pages should lie with the file.
-func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.Header) {
-	for _, o := range im.Oddities() {
+// oddities is what the container's opener noticed.
+func (c *subject) oddities() error {
+	for _, o := range c.im.Oddities() {
 		kind := guest.OddityKind(o.Kind)
 		switch o.Kind {
 		case physmem.OddityTruncated:
@@ -72,18 +80,23 @@ func (c *fileChecker) checkLayout(r io.ReaderAt, im *physmem.Image, h *winhdr.He
 		}
 		c.Add(kind.At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text))
 	}
-	var end uint64
-	if l, ok := readPageList(r, h); ok {
-		end = c.checkPages(im, h, l)
+	return nil
+}
+
+// pages compares where the pages should lie with the file.
+func (c *subject) pages() error {
+	if l, ok := c.pageList(); ok {
+		c.checkEnd(c.checkPages(l))
 	} else {
-		end = c.checkRuns(h)
+		c.checkEnd(c.checkRuns())
 	}
-	c.checkEnd(end)
+	return nil
 }
 
 // checkRuns is about the run table of a full dump; it returns where the file
 // should end.
-func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
+func (c *subject) checkRuns() uint64 {
+	h := c.h
 	runs, problems := h.Runs()
 	for _, p := range problems {
 		kind := finding.RunsLoseMemory
@@ -106,8 +119,8 @@ func (c *fileChecker) checkRuns(h *winhdr.Header) uint64 {
 }
 
 // checkEnd says what of the file is missing.
-func (c *fileChecker) checkEnd(end uint64) {
-	size := uint64(c.size) //nolint:gosec // a file's size
+func (c *subject) checkEnd(end uint64) {
+	size := c.size()
 	switch {
 	case end > size:
 		c.Add(finding.Truncated.At(fmt.Sprintf("file offset %#x", size),
@@ -117,10 +130,11 @@ func (c *fileChecker) checkEnd(end uint64) {
 	}
 }
 
-// readPageList reads the second header of a dump that lists its pages one by one.
-func readPageList(r io.ReaderAt, h *winhdr.Header) (l *winhdr.PageList, ok bool) {
+// pageList reads the second header of a dump that lists its pages one by one.
+func (c *subject) pageList() (l *winhdr.PageList, ok bool) {
+	h := c.h
 	b := make([]byte, h.Format().PageListSize(h.DumpType))
-	if n, _ := r.ReadAt(b, int64(h.Size())); n < len(b) {
+	if n, _ := c.src.ReadAt(b, int64(h.Size())); n < len(b) {
 		return nil, false
 	}
 	l, err := h.Format().DecodePageList(h.DumpType, b)
@@ -132,7 +146,8 @@ const maxFirstPage = 16 << 20
 
 // checkPages is about a bitmap; it returns where the file should end. That the
 // set bits are as many as claimed is an oddity of the image.
-func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.PageList) uint64 {
+func (c *subject) checkPages(l *winhdr.PageList) uint64 {
+	h := c.h
 	where := fmt.Sprintf("file offset %#x", h.Size())
 	if l.Bits%64 != 0 {
 		c.Add(finding.OtherReaders.At(where, "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits))
@@ -140,7 +155,7 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.
 	if l.FirstPage%physmem.PageSize != 0 || l.FirstPage > maxFirstPage {
 		c.Add(finding.OtherReaders.At(where, "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage))
 	}
-	size := uint64(c.size) //nolint:gosec // a file's size
+	size := c.size()
 	if l.FirstPage > size || l.Pages > (1<<52)/physmem.PageSize {
 		return 0 // the oddity says it
 	}
@@ -153,7 +168,7 @@ func (c *fileChecker) checkPages(im *physmem.Image, h *winhdr.Header, l *winhdr.
 		c.Add(finding.RequiredSpaceWrong.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")),
 			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size))
 	}
-	if len(im.Ranges()) == 0 {
+	if len(c.im.Ranges()) == 0 {
 		return 0
 	}
 	return end

@@ -1,0 +1,85 @@
+package dump_test
+
+import (
+	"io"
+	"math/rand/v2"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/dump"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// places is memory in which each byte tells where it is.
+type places struct{}
+
+func placeAt(pa uint64) byte { return byte(pa>>12)*31 + byte(pa) }
+
+func (places) ReadAt(p []byte, pa int64) (int, error) {
+	for i := range p {
+		p[i] = placeAt(uint64(pa) + uint64(i))
+	}
+	return len(p), nil
+}
+
+// whole is a layout's file.
+func whole(t *testing.T, l dump.Layout) []byte {
+	t.Helper()
+	b, memory := checked(t, l)
+	for _, r := range memory {
+		part := make([]byte, r.Size)
+		_, err := places{}.ReadAt(part, int64(r.Start))
+		require.NoError(t, err)
+		b = append(b, part...)
+	}
+	return b
+}
+
+// TestView reads files that are not there, and holds them against the whole.
+func TestView(t *testing.T) {
+	t.Parallel()
+	header := make([]byte, 0x2000)
+	for i := range header {
+		header[i] = byte(i * 7)
+	}
+	few := []physmem.Run{{BasePage: 1, PageCount: 2}, {BasePage: 8, PageCount: 1}, {BasePage: 9, PageCount: 3}}
+	var many []physmem.Run // more than are listed one by one
+	for i := range uint64(5000) {
+		many = append(many, physmem.Run{BasePage: 3*i + i/1000*1<<20, PageCount: 1 + i%2})
+	}
+	full, err := dump.NewFull(header, 3, pages(t, few...))
+	require.NoError(t, err)
+	core, err := dump.NewELF(dump.ELFMachine{}, few, nil, []byte("note"))
+	require.NoError(t, err)
+	layouts := map[string]dump.Layout{"full": full, "elf": core}
+	for name, runs := range map[string][]physmem.Run{"bitmap": few, "kernel": many} {
+		layouts[name], err = dump.NewBitmap(header, winhdr.DumpTypeBitmapKernel, pages(t, runs...))
+		require.NoError(t, err)
+	}
+	for name, l := range layouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := whole(t, l)
+			v, err := dump.NewView(l, places{})
+			require.NoError(t, err)
+			defer v.Close()
+			require.EqualValues(t, len(want), v.Size())
+			rng := rand.New(rand.NewPCG(1, 2))
+			for range 200 {
+				off := rng.Int64N(v.Size())
+				p := make([]byte, 1+rng.Int64N(min(v.Size()-off, 1<<16)))
+				_, err := v.ReadAt(p, off)
+				require.NoError(t, err)
+				require.Equal(t, want[off:][:len(p)], p, "%#x bytes at %#x", len(p), off)
+			}
+			require.NoError(t, iotest.TestReader(io.NewSectionReader(v, 0, 0x3000), want[:0x3000]))
+			n, err := v.ReadAt(make([]byte, 2), v.Size()-1)
+			assert.Equal(t, 1, n)
+			assert.Equal(t, io.EOF, err)
+		})
+	}
+}

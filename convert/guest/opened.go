@@ -1,0 +1,47 @@
+package guest
+
+import (
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// Opened is the guest of a Windows dump as a debugger takes it: through the page
+// tables, and by the block, that the dump's header names. Nothing is verified, as a
+// debugger verifies nothing; of what can't be read it has the error.
+type Opened struct {
+	*Guest
+	// BlockErr is why there is no Kernel; Encoded is set when the block is there and
+	// encoded, which debuggers do not decode.
+	BlockErr error
+	Encoded  bool
+	// SharedErr is why there is no SharedUserData.
+	SharedErr error
+	// List is the head of the loader's list, of which Modules has what was read, and
+	// ListErr why it breaks off.
+	List    vtop.VA
+	ListErr error
+}
+
+// Open takes the guest of a dump for what its header says. The error is a
+// [*finding.RefusedError]: the header is no dump's.
+func Open(im *physmem.Image, opt Options) (*Opened, error) {
+	g, err := FindHeader(im, opt)
+	o, f := &Opened{Guest: g}, g.f
+	if err != nil {
+		return o, err
+	}
+	f.Memory = f.headerMemory()
+	f.SharedUserData, o.SharedErr = f.Memory.SharedUserData()
+	o.List = vtop.VA(f.Header.PsLoadedModuleList)
+	at := vtop.VA(f.Header.KdDebuggerDataBlock)
+	k, err := f.Memory.ReadUnverified(at)
+	if err == nil {
+		f.Kernel, o.List = k, vtop.VA(k.Data.PsLoadedModuleList)
+	} else {
+		_, decoded := f.Memory.Decode(at, kdbg.Expect{})
+		o.BlockErr, o.Encoded = err, decoded == nil
+	}
+	f.Modules, o.ListErr = f.Memory.ModulesAt(o.List)
+	return o, nil
+}

@@ -1,0 +1,164 @@
+// Package source opens what is converted or looked at, in the one way that all
+// commands share: a file or a reader, unpacked where it is packed, with the holes
+// that the system knows of, as the options say.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"windmp/convert/stage"
+	"windmp/internal/pack"
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// An Input names what is to be opened: [File] or [Reader].
+type Input struct {
+	path string
+	src  physmem.Source // nil for a file
+}
+
+// File is the file of that path.
+func File(path string) Input { return Input{path: path} }
+
+// Reader is size bytes of r, which stays the caller's. It is taken as it is, not
+// unpacked; one that knows its holes is a [physmem.DataFinder]. The name is for
+// reports and may be empty.
+func Reader(name string, r io.ReaderAt, size int64) Input {
+	return Input{path: name, src: physmem.NewSource(name, r, size)}
+}
+
+// Path is the file's, or the reader's name.
+func (in Input) Path() string { return in.path }
+
+// Size is that of the file as it lies, in bytes; 0 for what is not there.
+func (in Input) Size() int64 {
+	if in.src != nil {
+		return in.src.Size()
+	}
+	if st, err := os.Stat(in.path); err == nil {
+		return st.Size()
+	}
+	return 0
+}
+
+// A Source is an input that is open: what is examined of it, unpacked if need be.
+type Source struct {
+	physmem.Source
+	in      Input
+	options open.Options
+	file    physmem.Source // as it lies
+	closers []io.Closer
+}
+
+// Open opens an input. The error is a usage error ([*stage.UsageError]) where the
+// options make no sense, a [*stage.Error] of unpacking, one of [open.OpenFile], or
+// what the system says.
+func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
+	if err := opt.Validate(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	stage.Enter(opt.Progress, stage.Open)
+	if in.src != nil {
+		return &Source{Source: in.src, in: in, options: opt.Input, file: in.src}, nil
+	}
+	f, err := open.OpenFile(in.path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{Source: f, in: in, options: opt.Input, file: f, closers: []io.Closer{f}}
+	if err := s.unpack(ctx, &opt); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// unpack unpacks a packed file into a temporary one.
+func (s *Source) unpack(ctx context.Context, opt *Options) error {
+	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
+		return nil //nolint:nilerr // a block device is not packed; what is wrong with it, reading says
+	}
+	how := pack.Recognise(s.file)
+	if how == pack.None {
+		return nil
+	}
+	m := opt.Count
+	if m == nil {
+		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
+		defer m.Finish()
+	} else {
+		m.Grow(s.file.Size())
+	}
+	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), 0, s.file.Size()), opt.TempDir)
+	if err != nil {
+		return &stage.Error{Stage: stage.Unpack, Err: err}
+	}
+	s.closers = append(s.closers, t)
+	s.Source = physmem.NewSource("", t, t.Size())
+	return nil
+}
+
+// Image opens the memory image. The error is one of [open.Source].
+func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
+	return open.Source(ctx, s.Source, s.options)
+}
+
+// Options say how the container is to be opened.
+func (s *Source) Options() open.Options { return s.options }
+
+// File is the input as it lies, packed if it is.
+func (s *Source) File() physmem.Source { return s.file }
+
+// Close closes and removes what was opened. Images can't be read afterwards.
+func (s *Source) Close() error {
+	var err error
+	for _, c := range s.closers {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+// NextData implements [physmem.DataFinder].
+func (s *Source) NextData(off int64) int64 { return physmem.NextData(s.Source, off) }
+
+// With opens an image for f, and closes it. A read of the image that failed is an
+// error in any case. The error is that of f, a [*stage.UsageError], or a
+// [*stage.Error].
+func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error) (err error) {
+	s, err := Open(ctx, in, opt)
+	if err != nil {
+		return opening(err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	im, err := s.Image(ctx)
+	if err != nil {
+		if s.Source == s.file && in.src == nil {
+			err = fmt.Errorf("%s: %w", in.path, err)
+		}
+		return opening(err)
+	}
+	if err := f(im); err != nil {
+		return err
+	}
+	if err := im.ReadFailure(); err != nil {
+		return &stage.Error{Stage: stage.Read, Err: err}
+	}
+	return nil
+}
+
+// opening is err with its stage.
+func opening(err error) error {
+	var st *stage.Error
+	var usage *stage.UsageError
+	if errors.As(err, &st) || errors.As(err, &usage) {
+		return err
+	}
+	return &stage.Error{Stage: stage.Open, Err: err}
+}
