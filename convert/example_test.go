@@ -8,30 +8,21 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/guest"
-	"windmp/internal/guestsim"
+	"windmp/convert/plan"
 	"windmp/physmem/open"
 )
 
-// exampleCore is a file to convert: a synthetic guest's, which an example can
-// carry with it.
-func exampleCore() (dir, core string) {
-	dir, err := os.MkdirTemp("", "windmp")
-	if err != nil {
-		panic(err)
-	}
-	core = filepath.Join(dir, "guest.vmcore")
-	if err := os.WriteFile(core, guestsim.New(guestsim.Options{CPUs: 2}).ELF(), 0o600); err != nil {
-		panic(err)
-	}
-	return dir, core
-}
-
 // Convert a file and look at the outcome.
 func ExampleFile() {
-	dir, core := exampleCore()
+	dir, err := os.MkdirTemp("", "windmp")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	defer os.RemoveAll(dir)
 
-	report, err := convert.File(context.Background(), core, filepath.Join(dir, "guest.dmp"), convert.Options{})
+	out := filepath.Join(dir, "guest.dmp")
+	report, err := convert.File(context.Background(), "../testdata/guest-bsod.vmcore", out, convert.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -40,12 +31,9 @@ func ExampleFile() {
 	// Output: OK full 2
 }
 
-// Look at a guest without converting it.
-func Example_find() {
-	dir, core := exampleCore()
-	defer os.RemoveAll(dir)
-
-	image, err := open.File(context.Background(), core, open.Options{})
+// The stages by themselves: look at a guest and at what would be written of it.
+func Example_stages() {
+	image, err := open.File(context.Background(), "../testdata/guest-bsod.vmcore", open.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -56,6 +44,14 @@ func Example_find() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(g.Header().MinorVersion, g.Origin().KDBG, g.Modules()[0].Name)
-	// Output: 19041 header ntoskrnl.exe
+	fmt.Println(g.Machine().Name(), g.Header().MinorVersion, g.Origin().KDBG, g.Modules()[0].Name)
+	p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(p.Edits()), "edits,", p.Layout().Size(), "bytes")
+	// Output:
+	// x64 19041 header ntoskrnl.exe
+	// 0 edits, 2162688 bytes
 }

@@ -1,51 +1,66 @@
 package kdbg_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"log"
 
-	"windmp/internal/guestsim"
 	"windmp/kdbg"
+	"windmp/physmem/open"
 	"windmp/vtop"
+	"windmp/winhdr"
 )
 
-// A guest's memory usually comes from physmem and the addresses from its dump
-// header; a synthetic guest stands in for both here.
+// Where the block is says the dump header, here the one that the guest's driver left
+// with its host.
 func Example() {
-	guest := guestsim.New(guestsim.Options{CPUs: 2, Encoded: true})
-	memory := kdbg.X64.In(vtop.NewSpace(guest.Memory(), guest.DTB, vtop.X64))
-	at := vtop.VA(guest.KDBG)
-	expect := kdbg.Expect{PsLoadedModuleList: vtop.VA(guest.PsLoadedModuleList)}
+	image, err := open.File(context.Background(), "../testdata/guest-bsod.vmcore", open.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer image.Close()
+	header, err := winhdr.Decode(image.GuestNote().Desc)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	memory := kdbg.X64.In(vtop.NewSpace(image, header.DirectoryTableBase, vtop.X64))
+	at := vtop.VA(header.KdDebuggerDataBlock)
+	expect := kdbg.Expect{PsLoadedModuleList: vtop.VA(header.PsLoadedModuleList)}
 
 	kernel, err := memory.Read(at, expect)
 	if errors.Is(err, kdbg.ErrNotFound) {
 		kernel, err = memory.Decode(at, expect)
 	}
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Printf("kernel at %v, block of %#x bytes, encoded: %v\n", vtop.VA(kernel.Data.KernBase), len(kernel.Raw), kernel.Encoded)
 
-	processors, err := kernel.Processors(2)
+	processors, err := kernel.Processors(int(header.NumberProcessors))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, p := range processors {
 		fmt.Printf("processor %d: KPCR %v\n", p.Number, p.PCR)
 	}
 	modules, err := kernel.Modules()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, m := range modules {
 		fmt.Printf("%v %q\n", m.Base, m.Name)
 	}
 	// Output:
-	// kernel at fffff804`12c00000, block of 0x380 bytes, encoded: true
-	// processor 0: KPCR fffff804`10000000
-	// processor 1: KPCR fffff804`10020000
-	// fffff804`12c00000 "ntoskrnl.exe"
-	// fffff804`12b56000 "hal.dll"
-	// fffff804`15ee0000 "fwcfg.sys"
+	// kernel at fffff800`41c00000, block of 0x380 bytes, encoded: false
+	// processor 0: KPCR ffffb980`00180000
+	// processor 1: KPCR ffffb980`00190000
+	// fffff800`41c00000 "ntoskrnl.exe"
+	// fffff800`41b60000 "hal.dll"
+	// fffff800`45e20000 "fwcfg.sys"
+	// fffff800`45e40000 "testdrv.sys"
 }

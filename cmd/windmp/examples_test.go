@@ -258,22 +258,26 @@ func TestGitHubWorkflow(t *testing.T) {
 	}
 }
 
-// TestLibraryGuide: the program in the guide is the example, and builds beside a
-// checkout as the guide says.
+// TestLibraryGuide: the programs in the guide are the examples, and the first builds
+// beside a checkout as the guide says.
 func TestLibraryGuide(t *testing.T) {
 	t.Parallel()
-	example, err := os.ReadFile(filepath.Join(repository, "examples", "library", "main.go"))
-	require.NoError(t, err)
-	var shown, commands string
+	var examples, shown []string
+	for _, name := range []string{"library", "kernel"} {
+		example, err := os.ReadFile(filepath.Join(repository, "examples", name, "main.go"))
+		require.NoError(t, err)
+		examples = append(examples, string(example))
+	}
+	var commands string
 	for _, f := range fences(readDoc(t, "docs/guides/library.md")) {
 		switch f.info {
 		case "go":
-			shown = f.body
+			shown = append(shown, f.body)
 		case fenceShell:
 			commands = f.body
 		}
 	}
-	assert.Equal(t, string(example), shown, "docs/guides/library.md")
+	assert.Equal(t, examples, shown, "docs/guides/library.md")
 
 	needs(t, "bash", "go")
 	if testing.Short() {

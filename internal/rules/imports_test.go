@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"go/parser"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -156,4 +158,28 @@ func TestImportsPointOneWay(t *testing.T) {
 			assert.Contains(t, byDir, dir)
 		}
 	}
+}
+
+// What an outsider is to copy, an outsider can build; the programs in examples have a
+// rule of their own.
+func TestExamplesImportNothingInternal(t *testing.T) {
+	tree := os.DirFS(root)
+	require.NoError(t, fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || path.Base(name) != "example_test.go" {
+			return err
+		}
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		syntax, err := parser.ParseFile(positions, name, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, other := range imports(t, file{syntax: syntax}) {
+			assert.NotContains(t, other, "/internal/", "%s is for others to copy", name)
+			assert.NotContains(t, other, "test", "%s is for others to copy", name)
+		}
+		return nil
+	}))
 }
