@@ -55,12 +55,15 @@ func newBare32(tb testing.TB, name string) *bare32 {
 		b.memory = append(b.memory, p)
 	}
 	mode := vtop.X86
-	if b.cpus[0].PAE() {
+	if b.cpu(0).PAE() {
 		mode = vtop.PAE
 	}
-	b.space = vtop.NewSpace(b, b.cpus[0].CR3, mode)
+	b.space = vtop.NewSpace(b, b.cpu(0).CR3, mode)
 	return b
 }
+
+// cpu are the registers of a vCPU.
+func (b *bare32) cpu(i int) *physmem.X86 { return physmem.X86Of(b.cpus[i]) }
 
 // at is the memory from pa on, as far as it lies in one range.
 func (b *bare32) at(pa uint64) []byte {
@@ -113,7 +116,7 @@ func (b *bare32) file() []byte {
 // userMode lets all vCPUs be in ring 3.
 func (b *bare32) userMode() {
 	for i := range b.cpus {
-		c := &b.cpus[i]
+		c := b.cpu(i)
 		c.CS.Selector, c.FS.Selector, c.FS.Base, c.Rip = 0x1b, 0x3b, 0x7ffde000, 0x401000
 	}
 }
@@ -131,7 +134,7 @@ func TestDiscover32(t *testing.T) {
 		{name: "IDT", poke: func(*bare32) {}, via: "CR3 of vCPU 0"},
 		{name: "version block", via: "CR3 of vCPU 0", poke: func(b *bare32) {
 			for i := range b.cpus {
-				b.cpus[i].IDT.Base, b.cpus[i].Rip = 0, 0
+				b.cpu(i).IDT.Base, b.cpu(i).Rip = 0, 0
 			}
 		}},
 		{name: "user mode", via: "CR3 of vCPU 0", poke: (*bare32).userMode},
@@ -139,14 +142,14 @@ func TestDiscover32(t *testing.T) {
 			b.userMode()
 			slices.Reverse(b.cpus)
 			for i := range b.cpus {
-				b.cpus[i].IDT.Base = 0
+				b.cpu(i).IDT.Base = 0
 			}
 		}},
-		{name: "first CR3 of no use", via: "CR3 of vCPU 1", poke: func(b *bare32) { b.cpus[0].CR3 = 0x201000 }},
-		{name: "no CR3 of use", via: "self-map", poke: func(b *bare32) { b.cpus[0].CR3, b.cpus[1].CR3 = 0, 0x5000 }},
+		{name: "first CR3 of no use", via: "CR3 of vCPU 1", poke: func(b *bare32) { b.cpu(0).CR3 = 0x201000 }},
+		{name: "no CR3 of use", via: "self-map", poke: func(b *bare32) { b.cpu(0).CR3, b.cpu(1).CR3 = 0, 0x5000 }},
 		{name: "a trace of the kernel in no vCPU", via: "self-map", also: finding.VCPUUnmatched.ID(), poke: func(b *bare32) {
 			for i := range b.cpus {
-				c := &b.cpus[i]
+				c := b.cpu(i)
 				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base = 0, 0, 0, 0
 			}
 		}},
@@ -180,7 +183,7 @@ func TestDiscover32(t *testing.T) {
 			t.Run(name+" "+tt.name, func(t *testing.T) {
 				t.Parallel()
 				b := newBare32(t, name)
-				dtb, pae := uint32(b.cpus[0].CR3), b.cpus[0].PAE()
+				dtb, pae := uint32(b.cpu(0).CR3), b.cpu(0).PAE()
 				tt.poke(b)
 				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
 				require.NoError(t, err)
@@ -230,7 +233,7 @@ func TestWhyNot32(t *testing.T) {
 		{"firmware", finding.NotBooted.ID(), "2 had no paging", func(b *bare32) {
 			b.wipe()
 			for i := range b.cpus {
-				c := &b.cpus[i]
+				c := b.cpu(i)
 				c.CR0, c.CR3, c.CR4, c.Rip = 0x10, 0, 0, 0xfff0
 			}
 		}},
@@ -247,7 +250,7 @@ func TestWhyNot32(t *testing.T) {
 			b.write(copy32+0x10, make([]byte, 4))
 		}},
 		{"no page tables", finding.KernelUnmapped.ID(), "no vCPU and no page table", func(b *bare32) {
-			root := b.cpus[0].CR3
+			root := b.cpu(0).CR3
 			clear(b.at(root)[:32])
 			clear(b.at(root &^ 0xfff)[:0x1000])
 			b.cpus = nil
@@ -281,13 +284,13 @@ func TestOverrides32(t *testing.T) {
 			opt    convert.Options
 			reason string
 		}{
-			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "--dtb"},
-			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "--dtb"},
+			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "the given root 0x"},
+			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "the given root 0x"},
 			{convert.Options{Guest: guest.Options{KernelBase: drv32}}, "not the kernel"},
-			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "--kernel-base"},
-			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "--kernel-base"},
-			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "--kdbg"},
-			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "--kdbg"},
+			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "the given kernel base 0x"},
+			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "the given kernel base 0x"},
+			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "the given KDBG 0x"},
+			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "the given KDBG 0x"},
 			{convert.Options{Guest: guest.Options{KDBG: copy32}}, ""},
 		} {
 			for _, vcpus := range []bool{true, false} {
@@ -355,7 +358,7 @@ func TestBuiltHeader32(t *testing.T) {
 		}},
 		{"no version block", finding.HeaderBuilt.ID(), func(b *bare32) {
 			for i := range b.cpus {
-				b.write(vtop.VA(b.cpus[i].FS.Base+0x34), make([]byte, 4))
+				b.write(vtop.VA(b.cpu(i).FS.Base+0x34), make([]byte, 4))
 			}
 			b.write(lab, []byte("7600.16385.x86chk"))
 		}, func(t *testing.T, dmp []byte) {

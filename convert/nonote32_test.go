@@ -15,6 +15,7 @@ import (
 	kinds "windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/internal/coretest"
@@ -43,7 +44,7 @@ func builtFieldsOf(t *testing.T, dmp []byte) []allowed {
 }
 
 // machines without a note, of 32 bits.
-var machinesBare32 = []machine{
+var machinesBare32 = []qemuMachine{
 	{"PAE", qemutest.Config{CPUs: 2, Variant: []string{"live"}}},
 	{"PAE, crashed", qemutest.Config{CPUs: 1, Variant: []string{"bsod"}}},
 	{"no PAE", qemutest.Config{CPUs: 1, Variant: []string{"live", "nopae"}}},
@@ -131,7 +132,7 @@ func asRaw(t *testing.T, core string, want []byte) {
 // frontELF32 is what stands before the memory in the core of a 32-bit machine.
 func frontELF32(t testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byte {
 	t.Helper()
-	l, err := kinds.NewELF(kinds.ELFX86, physmem.RunsOf(ranges), cpus, nil)
+	l, err := kinds.NewELF(machine.X86.Core, physmem.RunsOf(ranges), cpus, nil)
 	require.NoError(t, err)
 	var b []byte
 	for s := range l.Segments() {

@@ -150,7 +150,7 @@ func TestQEMUWithoutNote(t *testing.T) {
 		"build=9600 encoded key=1", "build=9600 bsod", "build=26100 encoded key=2 bsod", "build=26100 shadow user encoded key=3",
 		"encoded key=62", "encoded key=63", // every bit of the rotation
 	} {
-		list = append(list, machine{words, qemutest.Config{CPUs: 2, Variant: strings.Fields(words)}})
+		list = append(list, qemuMachine{words, qemutest.Config{CPUs: 2, Variant: strings.Fields(words)}})
 	}
 	for _, m := range list {
 		t.Run(m.name, func(t *testing.T) {

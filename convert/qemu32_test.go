@@ -15,14 +15,14 @@ import (
 )
 
 // machines32 are the rows of the witness for 32-bit guests.
-func machines32() []machine {
-	var list []machine
+func machines32() []qemuMachine {
+	var list []qemuMachine
 	add := func(name string, c qemutest.Config) {
 		c.Guest32 = true
 		if c.Memory == "" {
 			c.Memory = "4M"
 		}
-		list = append(list, machine{name, c})
+		list = append(list, qemuMachine{name, c})
 	}
 	for _, variant := range []string{"live", "bsod", "nopae", "nopae bsod", "odd", "odd bsod nopae", "badcopy", "build=19041 bsod"} {
 		add(variant, qemutest.Config{CPUs: 2, Variant: strings.Fields(variant)})

@@ -47,15 +47,15 @@ func dumpAll(t *testing.T, c qemutest.Config) dumps {
 	return d
 }
 
-// machine is a row of the witness: what QEMU makes of it, windmp must make too.
-type machine struct {
+// qemuMachine is a row of the witness: what QEMU makes of it, windmp must make too.
+type qemuMachine struct {
 	name   string
 	config qemutest.Config
 }
 
-func machines() []machine {
-	var list []machine
-	add := func(name string, c qemutest.Config) { list = append(list, machine{name, c}) }
+func machines() []qemuMachine {
+	var list []qemuMachine
+	add := func(name string, c qemutest.Config) { list = append(list, qemuMachine{name, c}) }
 	for _, variant := range []string{"bsod", "live", "encoded", "shadow", "pcid", "odd", "swbits", "mapall", "noselfmap", "swapcpu", "user"} {
 		add(variant, qemutest.Config{CPUs: 2, Variant: []string{variant}})
 	}

@@ -81,7 +81,7 @@ func TestVirtualBoxSource(t *testing.T) {
 			assert.NotNil(t, findingOf(with, finding.RegistersLacking.ID()))
 			assert.Nil(t, findingOf(r, finding.RegistersLacking.ID()))
 			for i := range g.Processors {
-				checkAllRegisters(t, got, g, i, &cpus[i])
+				checkAllRegisters(t, got, g, i, physmem.X86Of(cpus[i]))
 				assertQEMUPart(t, contextAt(t, want, g, i), contextAt(t, got, g, i))
 			}
 			shown, err := winhdr.DecodeContext64(got[0x348:][:winhdr.ContextSize64])
@@ -93,7 +93,7 @@ func TestVirtualBoxSource(t *testing.T) {
 
 // checkAllRegisters holds CONTEXT and special registers of the dump, read by
 // hand, against what the core was given.
-func checkAllRegisters(t *testing.T, dmp []byte, g *guestsim.Guest, i int, c *physmem.CPU) {
+func checkAllRegisters(t *testing.T, dmp []byte, g *guestsim.Guest, i int, c *physmem.X86) {
 	t.Helper()
 	ctx := at(t, dmp, g, g.Processors[i].Context, 0x4d0)
 	dr := []uint64{c.Debug.Dr0, c.Debug.Dr1, c.Debug.Dr2, c.Debug.Dr3, c.Debug.Dr6, c.Debug.Dr7}
@@ -132,22 +132,22 @@ func TestPartOfTheRegisters(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
-		edit func(c *physmem.CPU)
+		edit func(c *physmem.X86)
 		want string
 	}{
-		{"no x87 and SSE state", func(c *physmem.CPU) { c.FX = nil }, "no x87, SSE or MXCSR registers: of 1 processors they show the values after reset (MxCsr 0x1f80, the rest 0)"},
+		{"no x87 and SSE state", func(c *physmem.X86) { c.FX = nil }, "no x87, SSE or MXCSR registers: of 1 processors they show the values after reset (MxCsr 0x1f80, the rest 0)"},
 	} {
 		g := guestsim.New(guestsim.Options{CPUs: 2})
 		qemu := imageOf(t, g.ELF())
 		cpus := coretest.WithAll(qemu.CPUs())
-		tc.edit(&cpus[1])
+		tc.edit(physmem.X86Of(cpus[1]))
 		dmp, r, err := convertBytes(t, coretest.VirtualBox(t, qemu, cpus, 0x10006), convert.Options{})
 		require.NoError(t, err)
 		require.NotNil(t, findingOf(r, finding.RegistersLacking.ID()))
 		assert.Contains(t, findingOf(r, finding.RegistersLacking.ID()).Message, tc.want)
 		assert.Equal(t, uint32(0x1fa0), contextAt(t, dmp, g, 0).MxCsr)
 		assert.Equal(t, uint32(0x1f80), contextAt(t, dmp, g, 1).MxCsr)
-		assert.Equal(t, cpus[1].Debug.Dr0, contextAt(t, dmp, g, 1).Dr0)
+		assert.Equal(t, physmem.X86Of(cpus[1]).Debug.Dr0, contextAt(t, dmp, g, 1).Dr0)
 	}
 }
 

@@ -198,12 +198,12 @@ func TestQEMU32(t *testing.T) {
 			cpus := im.CPUs()
 			require.Len(t, cpus, 2)
 			mode := vtop.X86
-			if cpus[0].PAE() {
+			if physmem.X86Of(cpus[0]).PAE() {
 				mode = vtop.PAE
 			}
 			m := X86.In(vtop.NewSpace(im, h.DirectoryTableBase, mode))
-			assert.Equal(t, h.PaeEnabled == 1, cpus[0].PAE())
-			assert.Equal(t, h.DirectoryTableBase, cpus[0].CR3)
+			assert.Equal(t, h.PaeEnabled == 1, physmem.X86Of(cpus[0]).PAE())
+			assert.Equal(t, h.DirectoryTableBase, physmem.X86Of(cpus[0]).CR3)
 
 			e := Expect{PsLoadedModuleList: vtop.VA(h.PsLoadedModuleList), PsActiveProcessHead: vtop.VA(h.PsActiveProcessHead)}
 			for _, at := range []uint64{h.KdDebuggerDataBlock, h.BugCheckParameters[0]} {
@@ -214,14 +214,14 @@ func TestQEMU32(t *testing.T) {
 				for i, p := range list {
 					require.NoError(t, p.Err)
 					assert.EqualValues(t, i, p.Number)
-					assert.Equal(t, uint64(p.PCR), cpus[i].KernelFS())
+					assert.Equal(t, uint64(p.PCR), physmem.X86Of(cpus[i]).KernelFS())
 					specials, err := m.SpecialRegisters(p.SpecialRegisters)
 					require.NoError(t, err)
 					sr, ok := specials.(*SpecialValues)
 					require.True(t, ok)
 					assert.Equal(t, h.DirectoryTableBase, sr.Cr3)
-					assert.Equal(t, cpus[i].IDT.Base, uint64(sr.Idtr.Base))
-					assert.Equal(t, cpus[i].GDT.Limit, uint32(sr.Gdtr.Limit))
+					assert.Equal(t, physmem.X86Of(cpus[i]).IDT.Base, uint64(sr.Idtr.Base))
+					assert.Equal(t, physmem.X86Of(cpus[i]).GDT.Limit, uint32(sr.Gdtr.Limit))
 					assert.EqualValues(t, 0x28, sr.Tr)
 					c := make([]byte, winhdr.ContextSize32)
 					_, err = m.Space.ReadVirtual(c, p.Context)

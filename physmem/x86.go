@@ -18,12 +18,8 @@ type Segment struct {
 	Base  uint64
 }
 
-// A CPU is the state of one virtual processor when the memory was saved.
-type CPU struct {
-	Index int // position in the file
-	// ID is the processor's number as the writer counts: QEMU's cpu_index.
-	ID uint32
-
+// X86 are the registers of an x86 processor, 64-bit or 32-bit.
+type X86 struct {
 	// Is32 is set when the file records the processor as a 32-bit one: Rax is
 	// then eax, Rip eip and so on, R8 to R15 are nothing, and FS takes the part
 	// that GS has in 64-bit systems.
@@ -56,22 +52,24 @@ type CPU struct {
 	// FX is the x87 and SSE state with MXCSR as FXSAVE64 stores it: 512 bytes
 	// (Intel SDM volume 1, section 10.5.1). Not to be changed.
 	FX []byte
-
-	// NoteOffset is the file offset of the note that the registers are from.
-	NoteOffset int64
-
-	// Registers are those of a machine that is no x86, in a type that its opener
-	// brings along; nil for x86, whose registers are the fields of this structure.
-	Registers Registers
 }
 
-// Registers are the registers of a machine that this package does not know.
-type Registers interface {
-	// Machine returns the machine that they are of.
-	Machine() Machine
+// X86Of returns the registers of an x86 processor, nil if c is another one. They
+// are not to be changed.
+func X86Of(c CPU) *X86 {
+	x, _ := c.Registers.(*X86)
+	return x
 }
 
-// FXSize is the size of CPU.FX.
+// Machine implements Registers.
+func (c *X86) Machine() Machine {
+	if c.Is32 {
+		return MachineX86
+	}
+	return MachineX64
+}
+
+// FXSize is the size of X86.FX.
 const FXSize = 512
 
 // DebugRegs are the debug registers (Intel SDM volume 3, section 18.2).
@@ -81,7 +79,7 @@ type DebugRegs struct {
 }
 
 // MSRs are the model-specific registers that 64-bit system code depends on
-// (Intel SDM volume 4, table 2-2). IA32_KERNEL_GS_BASE is CPU.KernelGSBase.
+// (Intel SDM volume 4, table 2-2). IA32_KERNEL_GS_BASE is X86.KernelGSBase.
 type MSRs struct {
 	EFER   uint64 // IA32_EFER, 0xc0000080
 	STAR   uint64 // IA32_STAR, 0xc0000081: selectors of SYSCALL and SYSRET
@@ -97,7 +95,7 @@ const cr4PAE = 1 << 5
 
 // PAE reports whether the processor used physical-address extension, so that the
 // page tables of 32-bit code have entries of 8 bytes.
-func (c *CPU) PAE() bool { return c.CR4&cr4PAE != 0 }
+func (c *X86) PAE() bool { return c.CR4&cr4PAE != 0 }
 
 // cr4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
 // section 2.5).
@@ -105,14 +103,14 @@ const cr4LA57 = 1 << 12
 
 // CPL returns the privilege level that the processor ran at, 0 to 3. In 64-bit
 // code that is the requested privilege level of CS.
-func (c *CPU) CPL() int { return int(c.CS.Selector & 3) }
+func (c *X86) CPL() int { return int(c.CS.Selector & 3) }
 
 // LA57 reports whether the processor used 5-level paging.
-func (c *CPU) LA57() bool { return c.CR4&cr4LA57 != 0 }
+func (c *X86) LA57() bool { return c.CR4&cr4LA57 != 0 }
 
 // KernelFS returns the base of FS that a 32-bit kernel uses, which is its processor's
 // KPCR; 0 if the processor was in user mode, where nothing in the file says it.
-func (c *CPU) KernelFS() uint64 {
+func (c *X86) KernelFS() uint64 {
 	if c.Is32 && c.CPL() == 0 {
 		return c.FS.Base
 	}
@@ -123,7 +121,7 @@ func (c *CPU) KernelFS() uint64 {
 // privilege level 0, the one that SWAPGS would bring in otherwise; 0 if the
 // file does not say it. In the few instructions of an interrupt entry before
 // SWAPGS the two are exchanged, so the caller must check what it finds there.
-func (c *CPU) KernelGS() uint64 {
+func (c *X86) KernelGS() uint64 {
 	if c.CPL() == 0 {
 		return c.GS.Base
 	}

@@ -27,7 +27,7 @@ type ELFMachine struct {
 type NoteCodec struct {
 	Name string
 	Type uint32
-	// Encode makes the payload.
+	// Encode makes the payload of a processor whose registers are of the machine.
 	Encode func(c *physmem.CPU) []byte
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/dump"
+	"windmp/convert/machine"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
@@ -35,11 +36,11 @@ func TestELF(t *testing.T) {
 			runs = append(runs, physmem.Run{BasePage: uint64(i) * 2, PageCount: 1})
 		}
 		cpus := []physmem.CPU{
-			{Index: 0, ID: 0, Rip: 1, CS: physmem.Segment{Selector: 0x10}, CR3: 0x1000, HasSystem: true, HasKernelGSBase: true, KernelGSBase: 5},
-			{Index: 1, ID: 1, Rsp: 2, GS: physmem.Segment{Base: 7}, TR: physmem.Segment{Selector: 0x40, Limit: 0x67, Flags: 0x8b00, Base: 9}, HasSystem: true, HasKernelGSBase: true},
+			{Index: 0, ID: 0, Registers: &physmem.X86{Rip: 1, CS: physmem.Segment{Selector: 0x10}, CR3: 0x1000, HasSystem: true, HasKernelGSBase: true, KernelGSBase: 5}},
+			{Index: 1, ID: 1, Registers: &physmem.X86{Rsp: 2, GS: physmem.Segment{Base: 7}, TR: physmem.Segment{Selector: 0x40, Limit: 0x67, Flags: 0x8b00, Base: 9}, HasSystem: true, HasKernelGSBase: true}},
 		}
 		note := bytes.Repeat([]byte("note"), 11)
-		l, err := dump.NewELF(dump.ELFX64, runs, cpus, note)
+		l, err := dump.NewELF(machine.X64.Core, runs, cpus, note)
 		require.NoError(t, err)
 		head := front(t, l)
 		assert.EqualValues(t, len(head)+n*0x1000, l.Size())
@@ -69,16 +70,16 @@ func TestELFLimits(t *testing.T) {
 		tooMany[i] = physmem.Run{BasePage: uint64(2 * i), PageCount: 1} //nolint:gosec // small
 	}
 	var limit *dump.LimitError
-	_, err := dump.NewELF(dump.ELFX64, tooMany, nil, nil)
+	_, err := dump.NewELF(machine.X64.Core, tooMany, nil, nil)
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, dump.LimitError{Limit: dump.LimitSegments, Got: 1 << 22, Most: 1<<22 - 1}, *limit)
-	_, err = dump.NewELF(dump.ELFX64, nil, make([]physmem.CPU, 4097), nil)
+	_, err = dump.NewELF(machine.X64.Core, nil, make([]physmem.CPU, 4097), nil)
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, dump.LimitProcessors, limit.Limit)
-	_, err = dump.NewELF(dump.ELFX64, physmem.Runs{{BasePage: 0, PageCount: 1 << 51}}, nil, nil)
+	_, err = dump.NewELF(machine.X64.Core, physmem.Runs{{BasePage: 0, PageCount: 1 << 51}}, nil, nil)
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, dump.LimitSize, limit.Limit)
-	_, err = dump.NewELF(dump.ELFX64, physmem.Runs{{BasePage: 1, PageCount: 1}, {BasePage: 1, PageCount: 1}}, nil, nil)
+	_, err = dump.NewELF(machine.X64.Core, physmem.Runs{{BasePage: 1, PageCount: 1}, {BasePage: 1, PageCount: 1}}, nil, nil)
 	require.ErrorContains(t, err, "run 1")
 }
 
@@ -96,12 +97,12 @@ func TestELF32(t *testing.T) {
 		"the last that fits":  {physmem.Runs{{BasePage: 0, PageCount: 0xfffff}}, elf.ELFCLASS32},
 		"offsets above 4 GiB": {physmem.Runs{{BasePage: 0, PageCount: 0x100000}}, elf.ELFCLASS64},
 	} {
-		cpu := physmem.CPU{
+		cpu := physmem.CPU{Registers: &physmem.X86{
 			Is32: true, Rax: 1, Rbx: 2, Rcx: 3, Rdx: 4, Rsi: 5, Rdi: 6, Rsp: 7, Rbp: 8, Rip: 0x82a00000, Rflags: 0x246,
 			CS: physmem.Segment{Selector: 8}, SS: physmem.Segment{Selector: 0x10}, FS: physmem.Segment{Selector: 0x30, Base: 0x82b00000},
 			CR3: 0x185000, CR4: 0x6f8, HasSystem: true, HasKernelGSBase: true,
-		}
-		l, err := dump.NewELF(dump.ELFX86, tt.runs, []physmem.CPU{cpu}, []byte("note"))
+		}}
+		l, err := dump.NewELF(machine.X86.Core, tt.runs, []physmem.CPU{cpu}, []byte("note"))
 		require.NoError(t, err)
 		head := front(t, l)
 		im, err := physmemtest.OpenReader(bytes.NewReader(head), l.Size(), open.Options{})

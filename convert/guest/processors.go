@@ -171,7 +171,7 @@ func (g *finder) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) 
 func (g *finder) pairByPosition(cpus []machine.State, taken []bool) (n int) {
 	for i := range g.Processors {
 		p := &g.Processors[i]
-		if p.State != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] {
+		if p.State != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] || cpus[i].Context == nil {
 			continue
 		}
 		taken[i] = true

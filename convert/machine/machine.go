@@ -49,10 +49,11 @@ type Machine struct {
 	// Owns says whether a vCPU was recorded as one of this machine.
 	Owns func(c *physmem.CPU) bool
 	// State reads the state of a vCPU, which need not be one that Owns claims: a
-	// machine whose Windows is still starting may be recorded as another.
+	// machine whose Windows is still starting may be recorded as another. Of a vCPU
+	// whose registers it can't read it is the zero State.
 	State func(c *physmem.CPU) State
-	// CPU makes the state of a vCPU of what memory holds of a processor.
-	CPU func(s Saved) physmem.CPU
+	// Registers makes the registers of a vCPU of what memory holds of a processor.
+	Registers func(s Saved) physmem.Registers
 }
 
 // Name is the machine's name as reports have it, such as "x64".
@@ -74,8 +75,8 @@ type State struct {
 	InKernel bool
 	// Kernel are the addresses of the kernel's structures in it.
 	Kernel kdbg.Registers
-	// Context is its CONTEXT, registers that the container does not carry with their
-	// value after reset; Carries are those of the optional ones that it does.
+	// Context is its CONTEXT, nil if nothing could be read, registers that the
+	// container does not carry with their value after reset; Carries are those of the optional ones that it does.
 	Context winhdr.Context
 	Carries winhdr.RegisterSet
 	// Specials are its special registers, nil without HasSystem.

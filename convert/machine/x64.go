@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -12,21 +11,24 @@ var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
 
 // X64 is the machine of 64-bit Windows.
 var X64 = &Machine{
-	Header: winhdr.X64, Kernel: kdbg.X64, Core: dump.ELFX64,
+	Header: winhdr.X64, Kernel: kdbg.X64, Core: elfX64,
 	RootName: "CR3", PointerName: "rip", Settles: true,
-	Modes:   modes64,
-	Likely:  likely64,
-	Lacking: lackingX86,
-	Owns:    func(c *physmem.CPU) bool { return !c.Is32 },
-	State:   state64,
-	CPU:     cpu64,
+	Modes:     modes64,
+	Likely:    likely64,
+	Lacking:   lackingX86,
+	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && !x.Is32 },
+	State:     state64,
+	Registers: registers64,
 }
 
 // likely64 is the mode of the vCPUs, where the container records it.
 func likely64(_ *winhdr.Header, _ bool, cpus []physmem.CPU) []*vtop.Mode {
 	known := false
 	for i := range cpus {
-		c := &cpus[i]
+		c := physmem.X86Of(cpus[i])
+		if c == nil {
+			continue
+		}
 		if vtop.LA57.Control.In(c.CR4) {
 			return modes64[1:]
 		}
@@ -41,7 +43,11 @@ func likely64(_ *winhdr.Header, _ bool, cpus []physmem.CPU) []*vtop.Mode {
 // state64: the CONTEXT is in every byte as QEMU's win-dmp writes it
 // (dump/win_dump.c), but for the registers that the container lacks. The kernel
 // reaches its KPCR by GS.
-func state64(c *physmem.CPU) State {
+func state64(cpu *physmem.CPU) State {
+	c := physmem.X86Of(*cpu)
+	if c == nil {
+		return State{}
+	}
 	s := stateX86(c)
 	s.Kernel.PCR = vtop.VA(c.KernelGS())
 	s.Kernel.Alternates = []vtop.VA{vtop.VA(c.GS.Base), vtop.VA(c.KernelGSBase)}
@@ -69,9 +75,9 @@ func state64(c *physmem.CPU) State {
 	return s
 }
 
-func cpu64(s Saved) physmem.CPU {
+func registers64(s Saved) physmem.Registers {
 	x, ok := s.Context.(*winhdr.Context64)
-	c, v, special := cpuX86(s)
+	c, v, special := registersX86(s)
 	if !ok || !special {
 		return c
 	}

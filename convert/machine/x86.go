@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -12,14 +11,14 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
-	Header: winhdr.X86, Kernel: kdbg.X86, Core: dump.ELFX86,
+	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86,
 	Qualifier: "32-bit", RootName: "CR3", PointerName: "eip",
 	Modes: modes32, PAE: vtop.PAE,
-	Likely:  likely32,
-	Lacking: lackingX86,
-	Owns:    func(c *physmem.CPU) bool { return c.Is32 },
-	State:   state32,
-	CPU:     cpu32,
+	Likely:    likely32,
+	Lacking:   lackingX86,
+	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && x.Is32 },
+	State:     state32,
+	Registers: registers32,
 }
 
 // likely32: the header says it, and debuggers take what is not 1 for 0; then the
@@ -33,7 +32,7 @@ func likely32(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode {
 		return ordered(vtop.X86, modes32)
 	}
 	for i := range cpus {
-		if c := &cpus[i]; c.HasSystem && !vtop.PAE.Control.In(c.CR4) {
+		if c := physmem.X86Of(cpus[i]); c != nil && c.HasSystem && !vtop.PAE.Control.In(c.CR4) {
 			return ordered(vtop.X86, modes32)
 		}
 	}
@@ -45,7 +44,11 @@ func low(v uint64) uint32 { return uint32(v & 0xffffffff) }
 
 // state32: the CONTEXT is in every byte as QEMU's win-dmp writes it, but for the
 // registers that the container lacks. The kernel reaches its KPCR by FS.
-func state32(c *physmem.CPU) State {
+func state32(cpu *physmem.CPU) State {
+	c := physmem.X86Of(*cpu)
+	if c == nil {
+		return State{}
+	}
 	s := stateX86(c)
 	s.Kernel.PCR = vtop.VA(c.KernelFS())
 	ctx := &winhdr.Context32{
@@ -70,9 +73,9 @@ func state32(c *physmem.CPU) State {
 	return s
 }
 
-func cpu32(s Saved) physmem.CPU {
+func registers32(s Saved) physmem.Registers {
 	x, ok := s.Context.(*winhdr.Context32)
-	c, _, special := cpuX86(s)
+	c, _, special := registersX86(s)
 	c.Is32 = true
 	if !ok || !special {
 		return c

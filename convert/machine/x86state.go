@@ -36,7 +36,7 @@ const (
 )
 
 // stateX86 reads what x64 and x86 have in common.
-func stateX86(c *physmem.CPU) State {
+func stateX86(c *physmem.X86) State {
 	s := State{
 		HasSystem: c.HasSystem,
 		Root:      c.CR3, Mode: modeX86(c),
@@ -55,7 +55,7 @@ func stateX86(c *physmem.CPU) State {
 }
 
 // modeX86 is the paging mode of a vCPU.
-func modeX86(c *physmem.CPU) *vtop.Mode {
+func modeX86(c *physmem.X86) *vtop.Mode {
 	list := modes64
 	if c.Is32 {
 		list = modes32
@@ -68,7 +68,7 @@ func modeX86(c *physmem.CPU) *vtop.Mode {
 	return list[0]
 }
 
-func carriesX86(c *physmem.CPU) (set winhdr.RegisterSet) {
+func carriesX86(c *physmem.X86) (set winhdr.RegisterSet) {
 	if c.Debug != nil {
 		set |= winhdr.DebugRegisters
 	}
@@ -81,7 +81,7 @@ func carriesX86(c *physmem.CPU) (set winhdr.RegisterSet) {
 // floatState is the x87 and SSE state of a vCPU, nil when the container lacks it.
 // CONTEXT holds it as FXSAVE stores it (winnt.h, XSAVE_FORMAT); what that leaves to
 // software, from byte 416 on, is not the guest's.
-func floatState(c *physmem.CPU) *winhdr.XSaveFormat {
+func floatState(c *physmem.X86) *winhdr.XSaveFormat {
 	if len(c.FX) != physmem.FXSize {
 		return nil
 	}
@@ -94,7 +94,7 @@ func floatState(c *physmem.CPU) *winhdr.XSaveFormat {
 }
 
 // specialsX86 are the special registers that a vCPU's state sets.
-func specialsX86(c *physmem.CPU) kdbg.Specials {
+func specialsX86(c *physmem.X86) kdbg.Specials {
 	table := func(s physmem.Segment) kdbg.Table {
 		return kdbg.Table{Limit: uint16(s.Limit & 0xffff), Base: vtop.VA(s.Base)}
 	}
@@ -130,12 +130,12 @@ func flatSegment(selector uint16, flags uint32, base uint64) physmem.Segment {
 	return physmem.Segment{Selector: selector, Limit: flatLimit, Flags: flags, Base: base}
 }
 
-// cpuX86 is what x64 and x86 have in common of a vCPU made of a processor's special
+// registersX86 is what x64 and x86 have in common of registers made of a processor's special
 // registers; false if they are of another machine.
-func cpuX86(s Saved) (physmem.CPU, *kdbg.SpecialValues, bool) {
+func registersX86(s Saved) (*physmem.X86, *kdbg.SpecialValues, bool) {
 	v, ok := s.Specials.(*kdbg.SpecialValues)
 	if !ok {
-		return physmem.CPU{}, nil, false
+		return new(physmem.X86), nil, false
 	}
 	table := func(t kdbg.Table) physmem.Segment {
 		return physmem.Segment{Limit: uint32(t.Limit), Base: uint64(t.Base)}
@@ -145,7 +145,7 @@ func cpuX86(s Saved) (physmem.CPU, *kdbg.SpecialValues, bool) {
 	if t, err := s.Task(v.Gdtr.Base, v.Tr); err == nil {
 		tr.Limit, tr.Flags, tr.Base = t.Limit, t.Flags, t.Base
 	}
-	return physmem.CPU{
+	return &physmem.X86{
 		LDT: physmem.Segment{Selector: v.Ldtr}, TR: tr,
 		GDT: table(v.Gdtr), IDT: table(v.Idtr),
 		CR0: v.Cr0, CR2: v.Cr2, CR3: v.Cr3,

@@ -69,7 +69,7 @@ func (p *Plan) stateGuest() {
 func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 	g := p.guest
 	if cpus := g.Image().CPUs(); len(cpus) > 0 && mode != ContextsSaved {
-		return cpus
+		return slices.DeleteFunc(cpus, func(c physmem.CPU) bool { return g.Machine().State(&c).Context == nil })
 	}
 	var list []physmem.CPU
 	for _, proc := range g.Processors() {
@@ -77,12 +77,11 @@ func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr))
 			break // the notes are matched by position
 		}
-		c := g.Machine().CPU(machine.Saved{
+		registers := g.Machine().Registers(machine.Saved{
 			Context: proc.Saved, Specials: proc.Specials, PCR: proc.PCR,
 			Mode: g.Memory().Space.Mode, Task: g.Memory().TaskSegment,
 		})
-		c.Index = len(list)
-		list = append(list, c)
+		list = append(list, physmem.CPU{Index: len(list), Registers: registers})
 	}
 	return list
 }

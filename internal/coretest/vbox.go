@@ -23,7 +23,7 @@ func VirtualBox(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, format uint
 	}
 	notes := vboxNote("VBCORE", 0xb00, desc)
 	for i := range cpus {
-		notes = append(notes, vboxNote("VBCPU", 0xb01, vboxCPU(&cpus[i], format))...)
+		notes = append(notes, vboxNote("VBCPU", 0xb01, vboxCPU(physmem.X86Of(cpus[i]), format))...)
 	}
 	c := core(tb, m, notes)
 	c.Flags = uint32(elf.PF_R)
@@ -46,7 +46,7 @@ func vboxNote(name string, typ uint32, desc []byte) []byte {
 }
 
 // vboxCPU is a DBGFCORECPU.
-func vboxCPU(c *physmem.CPU, format uint32) []byte {
+func vboxCPU(c *physmem.X86, format uint32) []byte {
 	size, shift := 0x2240, 0
 	if format == 0x10006 {
 		size, shift = 0x2248, 8
@@ -91,8 +91,9 @@ func vboxCPU(c *physmem.CPU, format uint32) []byte {
 // with a value of its own.
 func WithAll(cpus []physmem.CPU) []physmem.CPU {
 	out := make([]physmem.CPU, 0, len(cpus))
-	for i, c := range cpus {
+	for i, cpu := range cpus {
 		n := uint64(i) << 32
+		c := *physmem.X86Of(cpu)
 		c.Debug = &physmem.DebugRegs{
 			Dr0: 0xfffff80000001000 | n, Dr1: 0xfffff80000002000 | n, Dr2: 0xfffff80000003000 | n, Dr3: 0xfffff80000004000 | n,
 			Dr6: 0xffff0ff1, Dr7: 0x402,
@@ -108,7 +109,8 @@ func WithAll(cpus []physmem.CPU) []physmem.CPU {
 		le.PutUint16(c.FX, 0x27f)       // FCW
 		le.PutUint32(c.FX[24:], 0x1fa0) // MXCSR
 		le.PutUint32(c.FX[28:], 0xffff) // MXCSR_MASK
-		out = append(out, c)
+		cpu.Registers = &c
+		out = append(out, cpu)
 	}
 	return out
 }

@@ -82,8 +82,8 @@ func TestELFAgreesWithPhysmem(t *testing.T) {
 			cpus := im.CPUs()
 			require.Len(t, cpus, len(g.VCPUs))
 			for i, v := range g.VCPUs {
-				c := cpus[i]
-				assert.Equal(t, uint32(i), c.ID)
+				assert.Equal(t, uint32(i), cpus[i].ID)
+				c := physmem.X86Of(cpus[i])
 				assert.Equal(t,
 					[]uint64{v.Rax, v.Rbx, v.Rcx, v.Rdx, v.Rsi, v.Rdi, v.Rsp, v.Rbp, v.R8, v.R9, v.R10, v.R11, v.R12, v.R13, v.R14, v.R15, v.Rip, v.Rflags},
 					[]uint64{c.Rax, c.Rbx, c.Rcx, c.Rdx, c.Rsi, c.Rdi, c.Rsp, c.Rbp, c.R8, c.R9, c.R10, c.R11, c.R12, c.R13, c.R14, c.R15, c.Rip, c.Rflags})

@@ -19,7 +19,6 @@ import (
 // descriptions are the files that describe machines: in them alone stands which
 // machine it is. A further machine adds files of its own here.
 var descriptions = []string{
-	"convert/dump/elfx86.go",
 	"convert/machine/x*.go",
 	"internal/elfcore/elfcore.go", // QEMU's note of an x86 processor
 	"kdbg/special.go", "kdbg/x*.go",
@@ -67,7 +66,7 @@ type question struct {
 
 var (
 	// machines are the names of values and constants that are one machine's.
-	machines = regexp.MustCompile(`^(X64|X86|ARM64|PAE|LA57|ELFX64|ELFX86|Machine(X64|X86|AMD64|I386|ARM64))$`)
+	machines = regexp.MustCompile(`^(X64|X86|ARM64|PAE|LA57|Machine(X64|X86|AMD64|I386|ARM64))$`)
 	// types are those of one machine.
 	types = regexp.MustCompile(`^(Context(32|64|ARM64)|SpecialValues|FlagsARM64)$`)
 	// registers are the names of an architecture's registers, as fields or methods.

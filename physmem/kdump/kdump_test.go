@@ -41,7 +41,7 @@ func TestKdump(t *testing.T) {
 			case version >= 4:
 				assert.Equal(t, "kdump-compressed dump of QEMU (zlib, lzo, snappy, zstd), 169 pages, 2 CPUs", m.Describe())
 				require.Len(t, m.CPUs(), 2)
-				assert.Equal(t, fixture.SeedOf(1)+203, m.CPUs()[1].CR3)
+				assert.Equal(t, fixture.SeedOf(1)+203, physmem.X86Of(m.CPUs()[1]).CR3)
 			default:
 				assert.Equal(t, "kdump-compressed dump (zlib, lzo, snappy, zstd), 169 pages, 0 CPUs", m.Describe())
 				assert.Empty(t, m.CPUs())

@@ -90,9 +90,9 @@ func TestOpen32(t *testing.T) {
 			for i, c := range m.CPUs() {
 				seed := 0x80001000 + 0x1000*uint64(i)
 				want := wantCPU(i, uint32(i), seed)
-				want.Is32, want.NoteOffset = true, c.NoteOffset
+				want.NoteOffset, physmem.X86Of(want).Is32 = c.NoteOffset, true
 				assert.Equal(t, want, c)
-				assert.Equal(t, seed+103, c.KernelFS(), "the base of FS in QEMU's note")
+				assert.Equal(t, seed+103, physmem.X86Of(c).KernelFS(), "the base of FS in QEMU's note")
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestCPU32WithoutQEMUNote(t *testing.T) {
 	b.notes = b.notes[:1]
 	m := b.open(t)
 	require.Len(t, m.CPUs(), 1)
-	c := m.CPUs()[0]
+	c := physmem.X86Of(m.CPUs()[0])
 	assert.True(t, c.Is32)
 	assert.False(t, c.HasSystem)
 	assert.Equal(t, []uint64{0x80001000, 0x80001010, 0x80001006, 0x80001011}, []uint64{c.Rax, c.Rip, c.Rsp, c.Rflags})
@@ -149,8 +149,8 @@ func TestCPUs32Disagree(t *testing.T) {
 
 func TestPAE(t *testing.T) {
 	t.Parallel()
-	assert.True(t, (&physmem.CPU{CR4: 0x6f9}).PAE())
-	assert.False(t, (&physmem.CPU{CR4: 0x6d9}).PAE())
+	assert.True(t, (&physmem.X86{CR4: 0x6f9}).PAE())
+	assert.False(t, (&physmem.X86{CR4: 0x6d9}).PAE())
 	assert.False(t, twoBlocks(1).open(t).Machine() == physmem.MachineX86)
 }
 

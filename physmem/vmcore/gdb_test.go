@@ -70,13 +70,14 @@ func TestVirtualBoxOfSamples(t *testing.T) {
 			for i := range got {
 				want := cpus[i]
 				want.NoteOffset = got[i].NoteOffset
-				for _, s := range []*physmem.Segment{&want.CS, &want.DS, &want.ES, &want.FS, &want.GS, &want.SS, &want.LDT, &want.TR} {
+				x := physmem.X86Of(want)
+				for _, s := range []*physmem.Segment{&x.CS, &x.DS, &x.ES, &x.FS, &x.GS, &x.SS, &x.LDT, &x.TR} {
 					s.Flags &= 0xf0ff00 // QEMU keeps parts of base and limit there too
 				}
-				want.GDT.Flags, want.IDT.Flags = 0, 0
+				x.GDT.Flags, x.IDT.Flags = 0, 0
 				assert.Equal(t, want, got[i])
-				assert.Equal(t, truth.CPUs()[i].KernelGS(), got[i].KernelGS())
-				assert.Equal(t, truth.CPUs()[i].LA57(), got[i].LA57())
+				assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).KernelGS(), physmem.X86Of(got[i]).KernelGS())
+				assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).LA57(), physmem.X86Of(got[i]).LA57())
 			}
 		}
 	}

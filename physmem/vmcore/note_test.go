@@ -25,8 +25,7 @@ func wantCPU(index int, id uint32, seed uint64) physmem.CPU {
 	s := func(i int, selector uint16) physmem.Segment {
 		return physmem.Segment{Selector: selector, Limit: uint32(0x1000 + i), Flags: uint32(0x209b00 + i), Base: seed + 100 + uint64(i)}
 	}
-	return physmem.CPU{
-		Index: index, ID: id,
+	return physmem.CPU{Index: index, ID: id, Registers: &physmem.X86{
 		Rax: seed, Rbx: seed + 1, Rcx: seed + 2, Rdx: seed + 3, Rsi: seed + 4, Rdi: seed + 5, Rsp: seed + 6, Rbp: seed + 7,
 		R8: seed + 8, R9: seed + 9, R10: seed + 10, R11: seed + 11, R12: seed + 12, R13: seed + 13, R14: seed + 14, R15: seed + 15,
 		Rip: seed + 16, Rflags: seed + 17,
@@ -35,7 +34,7 @@ func wantCPU(index int, id uint32, seed uint64) physmem.CPU {
 		HasSystem: true,
 		CR0:       seed + 200, CR2: seed + 202, CR3: seed + 203, CR4: seed + 204,
 		KernelGSBase: seed + 300, HasKernelGSBase: true,
-	}
+	}}
 }
 
 func TestCPUs(t *testing.T) {
@@ -66,7 +65,7 @@ func TestQEMUNoteWithoutKernelGS(t *testing.T) {
 	m := withNotes(fixture.CoreNote(0, 0x1000), fixture.QEMUNote(0x1000, 432)).open(t)
 	assert.Empty(t, m.Oddities())
 	require.Len(t, m.CPUs(), 1)
-	c := m.CPUs()[0]
+	c := physmem.X86Of(m.CPUs()[0])
 	assert.True(t, c.HasSystem)
 	assert.False(t, c.HasKernelGSBase)
 	assert.Zero(t, c.KernelGSBase)
@@ -78,7 +77,7 @@ func TestCPUWithoutQEMUNote(t *testing.T) {
 	m := withNotes(fixture.CoreNote(0, 0x1000)).open(t)
 	assert.Empty(t, m.Oddities(), "a writer that is not QEMU")
 	require.Len(t, m.CPUs(), 1)
-	c := m.CPUs()[0]
+	c := physmem.X86Of(m.CPUs()[0])
 	assert.False(t, c.HasSystem)
 	assert.Equal(t, uint64(0x1000+16), c.Rip)
 	assert.Equal(t, physmem.Segment{Selector: 0x2b, Base: 0x1000 + 104}, c.GS)
@@ -170,7 +169,7 @@ func TestOverflowingNotes(t *testing.T) {
 			assert.Equal(t, int64(at), m.Oddities()[0].Offset)
 			assert.Contains(t, m.Oddities()[0].Text, "past the end of its segment")
 			require.Len(t, m.CPUs(), 1)
-			assert.False(t, m.CPUs()[0].HasSystem)
+			assert.False(t, physmem.X86Of(m.CPUs()[0]).HasSystem)
 			assert.Equal(t, twoBlockRanges, m.Ranges())
 		})
 	}
@@ -222,7 +221,7 @@ func TestLooksLikeLinux(t *testing.T) {
 
 func TestCPUHelpers(t *testing.T) {
 	t.Parallel()
-	c := physmem.CPU{CR4: 1 << 12, KernelGSBase: 2}
+	c := physmem.X86{CR4: 1 << 12, KernelGSBase: 2}
 	c.GS.Base = 1
 	assert.True(t, c.LA57())
 	assert.Equal(t, 0, c.CPL())

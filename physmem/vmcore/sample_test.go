@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/physmem"
 	"windmp/physmem/internal/fixture"
 	"windmp/physmem/physmemtest"
 )
@@ -26,9 +27,10 @@ func TestSamples(t *testing.T) {
 			assert.NotEmpty(t, m.CPUs())
 			for i, c := range m.CPUs() {
 				assert.Equal(t, uint32(i), c.ID)
-				assert.True(t, c.HasSystem)
-				assert.True(t, c.HasKernelGSBase)
-				assert.NotZero(t, c.CR3)
+				x := physmem.X86Of(c)
+				assert.True(t, x.HasSystem)
+				assert.True(t, x.HasKernelGSBase)
+				assert.NotZero(t, x.CR3)
 			}
 			ram := fixture.HeaderRuns(t, m)
 			m, _ = m.Recover(ram)
@@ -66,7 +68,7 @@ func TestSampleRecovered(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(want, got), "%v", x)
 			}
-			assert.Equal(t, truth.CPUs()[0].CR3, m.CPUs()[0].CR3)
+			assert.Equal(t, physmem.X86Of(truth.CPUs()[0]).CR3, physmem.X86Of(m.CPUs()[0]).CR3)
 		})
 	}
 }

@@ -132,8 +132,7 @@ func wantVBox(index int, seed uint64, fx bool) physmem.CPU {
 	s := func(off uint64, selector uint16, flags uint32) physmem.Segment {
 		return physmem.Segment{Selector: selector, Limit: uint32(off + 8), Flags: flags, Base: seed + off}
 	}
-	c := physmem.CPU{
-		Index: index, ID: uint32(index),
+	c := &physmem.X86{
 		Rax: at(0), Rbx: at(8), Rcx: at(0x10), Rdx: at(0x18), Rsi: at(0x20), Rdi: at(0x28),
 		R8: at(0x30), R9: at(0x38), R10: at(0x40), R11: at(0x48), R12: at(0x50), R13: at(0x58), R14: at(0x60), R15: at(0x68),
 		Rip: at(0x70), Rsp: at(0x78), Rbp: at(0x80), Rflags: at(0x88),
@@ -156,7 +155,7 @@ func wantVBox(index int, seed uint64, fx bool) physmem.CPU {
 			c.FX[i] = byte(seed>>16) ^ byte(i*7)
 		}
 	}
-	return c
+	return physmem.CPU{Index: index, ID: uint32(index), Registers: c}
 }
 
 // vbox is a guest of two processors with device memory among its RAM.
@@ -194,7 +193,7 @@ func TestVirtualBox(t *testing.T) {
 				c.NoteOffset = 0
 				assert.Equal(t, wantVBox(i, fixture.SeedOf(i), true), c)
 			}
-			assert.Equal(t, cpus[0].GS.Base, cpus[0].KernelGS())
+			assert.Equal(t, physmem.X86Of(cpus[0]).GS.Base, physmem.X86Of(cpus[0]).KernelGS())
 		})
 	}
 }
@@ -208,9 +207,9 @@ func TestVirtualBoxWithoutFX(t *testing.T) {
 	require.NoError(t, err)
 	cpus := m.CPUs()
 	require.Len(t, cpus, 2)
-	assert.NotNil(t, cpus[0].FX)
-	assert.Nil(t, cpus[1].FX)
-	assert.NotNil(t, cpus[1].Debug)
+	assert.NotNil(t, physmem.X86Of(cpus[0]).FX)
+	assert.Nil(t, physmem.X86Of(cpus[1]).FX)
+	assert.NotNil(t, physmem.X86Of(cpus[1]).Debug)
 }
 
 // TestVirtualBoxUnusable: what is wrong with the notes costs registers, not
@@ -262,7 +261,7 @@ func TestVirtualBoxBesideQEMU(t *testing.T) {
 	b := withNotes(append(fixture.CPUNotes(1), fixture.NewNote("VBCPU", 0xb01, make([]byte, 0x2248)))...)
 	m := b.open(t)
 	require.Len(t, m.CPUs(), 1)
-	assert.Nil(t, m.CPUs()[0].Debug)
+	assert.Nil(t, physmem.X86Of(m.CPUs()[0]).Debug)
 	assert.Contains(t, m.Describe(), "of QEMU")
 }
 
@@ -278,12 +277,12 @@ func TestVirtualBox32(t *testing.T) {
 	m, err = physmemtest.Open(f.build())
 	require.NoError(t, err)
 	assert.False(t, m.Machine() == physmem.MachineX86, "a processor that was not started")
-	assert.False(t, m.CPUs()[1].Is32)
+	assert.False(t, physmem.X86Of(m.CPUs()[1]).Is32)
 	binary.LittleEndian.PutUint64(f.cpus[0][0x1e8:], 0x800)
 	m, err = physmemtest.Open(f.build())
 	require.NoError(t, err)
 	assert.True(t, m.Machine() == physmem.MachineX86)
 	assert.Contains(t, m.Describe(), "VirtualBox core (format 1.6, VirtualBox 7.0.14), 32-bit guest, ")
-	assert.True(t, m.CPUs()[0].Is32)
-	assert.True(t, m.CPUs()[1].Is32)
+	assert.True(t, physmem.X86Of(m.CPUs()[0]).Is32)
+	assert.True(t, physmem.X86Of(m.CPUs()[1]).Is32)
 }

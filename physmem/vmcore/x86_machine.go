@@ -27,7 +27,7 @@ func (t *noteTable) x86CPUs(is32 bool, odd *physmem.Oddities) ([]physmem.CPU, el
 	if len(cpus) == 0 {
 		cpus = t.vbox.decode(odd)
 	}
-	if is32 || len(cpus) > 0 && cpus[0].Is32 {
+	if is32 || len(cpus) > 0 && physmem.X86Of(cpus[0]).Is32 {
 		return cpus, elf.EM_386
 	}
 	return cpus, elf.EM_X86_64

@@ -19,7 +19,7 @@ type (
 // coreState is a CORE note of either kind.
 type coreState interface {
 	// fill sets what the note says of a processor.
-	fill(c *physmem.CPU)
+	fill(c *physmem.CPU, x *physmem.X86)
 }
 
 // decodeCore decodes the payload of a CORE NT_PRSTATUS note.
@@ -69,7 +69,7 @@ func (t *noteTable) decodeCPUs(is32 bool, odd *physmem.Oddities) []physmem.CPU {
 		var core coreState
 		var qemu *qemuCPU
 		var err error
-		c := physmem.CPU{Index: i, ID: uint32(i), Is32: is32}
+		c, x := physmem.CPU{Index: i, ID: uint32(i)}, physmem.X86{Is32: is32}
 		if i < len(t.prstatus) {
 			if core, err = decodeCore(t.prstatus[i].Desc, is32); err != nil {
 				odd.Add(physmem.OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: %v", i, err)
@@ -84,69 +84,70 @@ func (t *noteTable) decodeCPUs(is32 bool, odd *physmem.Oddities) []physmem.CPU {
 			continue
 		}
 		if core != nil {
-			core.fill(&c)
+			core.fill(&c, &x)
 			c.NoteOffset = t.prstatus[i].Offset
 		}
 		if qemu != nil {
-			byCore := c
-			qemu.fill(&c)
-			c.HasKernelGSBase = len(t.qemu[i].Desc) >= elfcore.CPUSize
+			byCore := x
+			qemu.fill(&x)
+			x.HasKernelGSBase = len(t.qemu[i].Desc) >= elfcore.CPUSize
 			c.NoteOffset = t.qemu[i].Offset
 			if core != nil {
-				compareCPU(&c, &byCore, odd)
+				compareCPU(&c, &x, &byCore, odd)
 			}
 		}
+		c.Registers = &x
 		cpus = append(cpus, c)
 	}
 	return cpus
 }
 
 // fill sets what the note says of a processor.
-func (p *prstatus) fill(c *physmem.CPU) {
+func (p *prstatus) fill(c *physmem.CPU, x *physmem.X86) {
 	if p.PID > 0 {
 		c.ID = p.PID - 1
 	}
-	c.Rax, c.Rbx, c.Rcx, c.Rdx = p.Rax, p.Rbx, p.Rcx, p.Rdx
-	c.Rsi, c.Rdi, c.Rsp, c.Rbp = p.Rsi, p.Rdi, p.Rsp, p.Rbp
-	c.R8, c.R9, c.R10, c.R11 = p.R8, p.R9, p.R10, p.R11
-	c.R12, c.R13, c.R14, c.R15 = p.R12, p.R13, p.R14, p.R15
-	c.Rip, c.Rflags = p.Rip, p.Rflags
-	c.CS.Selector, c.SS.Selector = selector(p.CS), selector(p.SS)
-	c.DS.Selector, c.ES.Selector = selector(p.DS), selector(p.ES)
-	c.FS = physmem.Segment{Selector: selector(p.FS), Base: p.FSBase}
-	c.GS = physmem.Segment{Selector: selector(p.GS), Base: p.GSBase}
+	x.Rax, x.Rbx, x.Rcx, x.Rdx = p.Rax, p.Rbx, p.Rcx, p.Rdx
+	x.Rsi, x.Rdi, x.Rsp, x.Rbp = p.Rsi, p.Rdi, p.Rsp, p.Rbp
+	x.R8, x.R9, x.R10, x.R11 = p.R8, p.R9, p.R10, p.R11
+	x.R12, x.R13, x.R14, x.R15 = p.R12, p.R13, p.R14, p.R15
+	x.Rip, x.Rflags = p.Rip, p.Rflags
+	x.CS.Selector, x.SS.Selector = selector(p.CS), selector(p.SS)
+	x.DS.Selector, x.ES.Selector = selector(p.DS), selector(p.ES)
+	x.FS = physmem.Segment{Selector: selector(p.FS), Base: p.FSBase}
+	x.GS = physmem.Segment{Selector: selector(p.GS), Base: p.GSBase}
 }
 
 // fill sets what the note says of a processor: not the bases of FS and GS.
-func (p *prstatus32) fill(c *physmem.CPU) {
+func (p *prstatus32) fill(c *physmem.CPU, x *physmem.X86) {
 	if p.PID > 0 {
 		c.ID = p.PID - 1
 	}
-	c.Rax, c.Rbx, c.Rcx, c.Rdx = uint64(p.Eax), uint64(p.Ebx), uint64(p.Ecx), uint64(p.Edx)
-	c.Rsi, c.Rdi, c.Rsp, c.Rbp = uint64(p.Esi), uint64(p.Edi), uint64(p.Esp), uint64(p.Ebp)
-	c.Rip, c.Rflags = uint64(p.Eip), uint64(p.Eflags)
-	c.CS.Selector, c.SS.Selector = selector(uint64(p.CS)), selector(uint64(p.SS))
-	c.DS.Selector, c.ES.Selector = selector(uint64(p.DS)), selector(uint64(p.ES))
-	c.FS.Selector, c.GS.Selector = selector(uint64(p.FS)), selector(uint64(p.GS))
+	x.Rax, x.Rbx, x.Rcx, x.Rdx = uint64(p.Eax), uint64(p.Ebx), uint64(p.Ecx), uint64(p.Edx)
+	x.Rsi, x.Rdi, x.Rsp, x.Rbp = uint64(p.Esi), uint64(p.Edi), uint64(p.Esp), uint64(p.Ebp)
+	x.Rip, x.Rflags = uint64(p.Eip), uint64(p.Eflags)
+	x.CS.Selector, x.SS.Selector = selector(uint64(p.CS)), selector(uint64(p.SS))
+	x.DS.Selector, x.ES.Selector = selector(uint64(p.DS)), selector(uint64(p.ES))
+	x.FS.Selector, x.GS.Selector = selector(uint64(p.FS)), selector(uint64(p.GS))
 }
 
 // selector returns a selector from a field that is wider than one.
 func selector(v uint64) uint16 { return uint16(v) } //nolint:gosec // a selector is 16 bits
 
 // fill sets what the note says of a processor.
-func (q *qemuCPU) fill(c *physmem.CPU) {
-	c.HasSystem = true
-	c.Rax, c.Rbx, c.Rcx, c.Rdx = q.Rax, q.Rbx, q.Rcx, q.Rdx
-	c.Rsi, c.Rdi, c.Rsp, c.Rbp = q.Rsi, q.Rdi, q.Rsp, q.Rbp
-	c.R8, c.R9, c.R10, c.R11 = q.R8, q.R9, q.R10, q.R11
-	c.R12, c.R13, c.R14, c.R15 = q.R12, q.R13, q.R14, q.R15
-	c.Rip, c.Rflags = q.Rip, q.Rflags
-	c.CS, c.DS, c.ES = qemuSegment(q.CS), qemuSegment(q.DS), qemuSegment(q.ES)
-	c.FS, c.GS, c.SS = qemuSegment(q.FS), qemuSegment(q.GS), qemuSegment(q.SS)
-	c.LDT, c.TR = qemuSegment(q.LDT), qemuSegment(q.TR)
-	c.GDT, c.IDT = qemuSegment(q.GDT), qemuSegment(q.IDT)
-	c.CR0, c.CR2, c.CR3, c.CR4 = q.CR[0], q.CR[2], q.CR[3], q.CR[4]
-	c.KernelGSBase = q.KernelGSBase
+func (q *qemuCPU) fill(x *physmem.X86) {
+	x.HasSystem = true
+	x.Rax, x.Rbx, x.Rcx, x.Rdx = q.Rax, q.Rbx, q.Rcx, q.Rdx
+	x.Rsi, x.Rdi, x.Rsp, x.Rbp = q.Rsi, q.Rdi, q.Rsp, q.Rbp
+	x.R8, x.R9, x.R10, x.R11 = q.R8, q.R9, q.R10, q.R11
+	x.R12, x.R13, x.R14, x.R15 = q.R12, q.R13, q.R14, q.R15
+	x.Rip, x.Rflags = q.Rip, q.Rflags
+	x.CS, x.DS, x.ES = qemuSegment(q.CS), qemuSegment(q.DS), qemuSegment(q.ES)
+	x.FS, x.GS, x.SS = qemuSegment(q.FS), qemuSegment(q.GS), qemuSegment(q.SS)
+	x.LDT, x.TR = qemuSegment(q.LDT), qemuSegment(q.TR)
+	x.GDT, x.IDT = qemuSegment(q.GDT), qemuSegment(q.IDT)
+	x.CR0, x.CR2, x.CR3, x.CR4 = q.CR[0], q.CR[2], q.CR[3], q.CR[4]
+	x.KernelGSBase = q.KernelGSBase
 }
 
 // qemuSegment is a segment register of a QEMU note.
@@ -156,7 +157,7 @@ func qemuSegment(s elfcore.Segment) physmem.Segment {
 
 // compareCPU notes where the two notes of a processor disagree, which the same
 // QEMU never lets them.
-func compareCPU(qemu, core *physmem.CPU, odd *physmem.Oddities) {
+func compareCPU(c *physmem.CPU, qemu, core *physmem.X86, odd *physmem.Oddities) {
 	if core.Is32 { // its note has no such registers
 		core.R8, core.R9, core.R10, core.R11 = qemu.R8, qemu.R9, qemu.R10, qemu.R11
 		core.R12, core.R13, core.R14, core.R15 = qemu.R12, qemu.R13, qemu.R14, qemu.R15
@@ -196,8 +197,8 @@ func compareCPU(qemu, core *physmem.CPU, odd *physmem.Oddities) {
 	}
 	i := slices.IndexFunc(regs, func(r reg) bool { return r.qemu != r.core })
 	if i >= 0 {
-		odd.Add(physmem.OddityCPU, qemu.NoteOffset,
+		odd.Add(physmem.OddityCPU, c.NoteOffset,
 			"processor %d: the notes disagree, %s is 0x%x in QEMU's and 0x%x in CORE's; QEMU's is used",
-			qemu.Index, regs[i].name, regs[i].qemu, regs[i].core)
+			c.Index, regs[i].name, regs[i].qemu, regs[i].core)
 	}
 }

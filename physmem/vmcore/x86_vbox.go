@@ -80,10 +80,9 @@ func decodeVBoxCPU(desc []byte, version uint32) (*vboxCPU, *vboxTail, error) {
 	return head, tail, nil
 }
 
-// cpu returns what the note says of processor i.
-func (v *vboxCPU) cpu(i int, tail *vboxTail) physmem.CPU {
-	c := physmem.CPU{
-		Index: i, ID: uint32(i), //nolint:gosec // below maxCPUs
+// registers returns what the note says.
+func (v *vboxCPU) registers(tail *vboxTail) *physmem.X86 {
+	x := &physmem.X86{
 		Rax: v.Rax, Rbx: v.Rbx, Rcx: v.Rcx, Rdx: v.Rdx,
 		Rsi: v.Rsi, Rdi: v.Rdi, Rsp: v.Rsp, Rbp: v.Rbp,
 		R8: v.R8, R9: v.R9, R10: v.R10, R11: v.R11,
@@ -100,9 +99,9 @@ func (v *vboxCPU) cpu(i int, tail *vboxTail) physmem.CPU {
 		MSR:   &physmem.MSRs{EFER: v.EFER, STAR: v.STAR, LSTAR: v.LSTAR, CSTAR: v.CSTAR, SFMASK: v.SFMASK, PAT: v.PAT},
 	}
 	if tail.ExtSize >= physmem.FXSize {
-		c.FX = bytes.Clone(tail.FX[:])
+		x.FX = bytes.Clone(tail.FX[:])
 	}
-	return c
+	return x
 }
 
 // vboxUnusable is the bit of vboxSelector.Attr of a null selector.

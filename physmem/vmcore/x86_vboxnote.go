@@ -83,21 +83,22 @@ func (v *vboxNotes) decode(odd *physmem.Oddities) []physmem.CPU {
 		odd.Add(physmem.OddityCPU, v.core.Offset, "the VBCORE note counts %d processors, there are %d VBCPU notes", d.CPUs, len(v.cpus))
 	}
 	cpus := make([]physmem.CPU, 0, len(v.cpus))
+	var states []*physmem.X86
 	for i, n := range v.cpus {
 		head, tail, err := decodeVBoxCPU(n.Desc, d.FormatVersion)
 		if err != nil {
 			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: %v", i, err)
 			continue
 		}
-		c := head.cpu(i, tail)
-		c.NoteOffset = n.Offset
-		cpus = append(cpus, c)
+		x := head.registers(tail)
+		states = append(states, x)
+		cpus = append(cpus, physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset, Registers: x}) //nolint:gosec // below maxCPUs
 	}
 	// The ELF header names the host's kind of machine. As QEMU does for its files,
 	// the guest is taken for what its first processor is.
-	if len(cpus) > 0 && cpus[0].MSR.EFER&eferLMA == 0 {
-		for i := range cpus {
-			cpus[i].Is32 = true
+	if len(states) > 0 && states[0].MSR.EFER&eferLMA == 0 {
+		for _, x := range states {
+			x.Is32 = true
 		}
 	}
 	return cpus

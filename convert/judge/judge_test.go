@@ -1,0 +1,86 @@
+package judge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/dump"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
+)
+
+// dumpOf is the dump of a synthetic guest.
+func dumpOf(tb testing.TB, opt plan.Options) []byte {
+	tb.Helper()
+	im, err := physmemtest.Open(guestsim.New(guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}}).ELF())
+	require.NoError(tb, err)
+	g, err := guest.Find(tb.Context(), im, guest.Options{})
+	require.NoError(tb, err)
+	p, err := plan.New(g, opt)
+	require.NoError(tb, err)
+	v, err := dump.NewView(p.Layout(), p.Memory())
+	require.NoError(tb, err)
+	defer v.Close()
+	b := make([]byte, v.Size())
+	_, err = v.ReadAt(b, 0)
+	require.NoError(tb, err)
+	return b
+}
+
+// TestRulesFindWhatTheySay damages dumps at random: what is found, a line of the
+// table says.
+func TestRulesFindWhatTheySay(t *testing.T) {
+	t.Parallel()
+	declared := map[string]bool{}
+	for _, r := range rules {
+		assert.NotEmpty(t, r.about)
+		for _, k := range r.finds {
+			declared[k.ID()] = true
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	seen := map[string]bool{}
+	for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap} {
+		good := dumpOf(t, plan.Options{Type: typ})
+		for range 400 {
+			b := bytes.Clone(good)
+			for range 1 + rng.IntN(3) {
+				at := rng.IntN(0x1000)
+				if rng.IntN(2) == 0 {
+					at = rng.IntN(len(b) - 8)
+				}
+				binary.LittleEndian.PutUint64(b[at:], rng.Uint64()>>rng.IntN(64))
+			}
+			src := physmem.NewSource("", bytes.NewReader(b), int64(len(b)))
+			c := &subject{src: src, opt: Options{Input: open.Options{}, MaxSize: int64(rng.IntN(2)), Size: 2}}
+			_ = c.judge(t.Context()) // a refusal is a finding
+			for _, f := range c.All {
+				seen[f.ID] = true
+				assert.True(t, declared[f.ID] || slices.Contains([]string{finding.Malformed.ID(), finding.NotRecognised.ID()}, f.ID), "no rule says that it finds %v", f)
+			}
+		}
+	}
+	assert.Greater(t, len(seen), 12, "%v", seen)
+}
+
+// TestVerdictIsNeverNil: what is no dump has one too.
+func TestVerdictIsNeverNil(t *testing.T) {
+	t.Parallel()
+	for _, b := range [][]byte{nil, []byte("PAGEDU64"), bytes.Repeat([]byte("PAGE"), 0x800)} {
+		src := physmem.NewSource("", bytes.NewReader(b), int64(len(b)))
+		v, err := Dump(t.Context(), src, Options{})
+		require.NotNil(t, v)
+		require.Error(t, err)
+	}
+}

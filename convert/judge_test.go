@@ -1,0 +1,184 @@
+package convert_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/inspect"
+	"windmp/convert/judge"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/internal/guestsim"
+	"windmp/physmem/open"
+	"windmp/winhdr"
+)
+
+// judgedSim are synthetic guests with the oddities that a conversion copes with.
+var judgedSim = map[string]guestsim.Options{
+	"plain":      {CPUs: 2},
+	"crashed":    {CPUs: 3, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}},
+	"encoded":    {CPUs: 3, Odd: true, Encoded: true},
+	"shadow":     {CPUs: 2, Shadow: true},
+	"flags":      {PCID: true},
+	"la57":       {LA57: true},
+	"user":       {CPUs: 2, UserMode: []int{1}},
+	"order":      {CPUs: 3, VCPUOrder: []int{2, 0, 1}},
+	"no vCPUs":   {File: guestsim.FileOptions{NoCPUNotes: true}},
+	"no note":    {CPUs: 2, File: guestsim.FileOptions{NoGuestNote: true}},
+	"paging":     {File: guestsim.FileOptions{Paging: true}},
+	"long note":  {File: guestsim.FileOptions{GuestNoteSize: 0x2004}},
+	"video":      {VGA: true},
+	"cut memory": {CPUs: 2, File: guestsim.FileOptions{Length: 0x60000}},
+}
+
+// judgedDamage is done to a guest before it is converted, so that its dump is not all
+// well.
+var judgedDamage = map[string]func(g *guestsim.Guest){
+	"":             func(*guestsim.Guest) {},
+	"modules":      func(g *guestsim.Guest) { g.Write64(g.Modules[0].Entry, g.Modules[0].Entry) },
+	"shared data":  func(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) },
+	"kernel image": func(g *guestsim.Guest) { g.Unmap(guestsim.KernBase) },
+	"bug check":    func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) },
+}
+
+// TestJudgedAsChecked: what a conversion says of the dump before it writes it is what
+// a check says of the file, and its verdict is never better.
+func TestJudgedAsChecked(t *testing.T) {
+	t.Parallel()
+	sources := map[string]string{}
+	for name, opt := range judgedSim {
+		for what, damage := range judgedDamage {
+			g := guestsim.New(opt)
+			damage(g)
+			sources[strings.TrimSuffix(name+"/"+what, "/")] = writeCore(t, g)
+		}
+	}
+	samples, err := filepath.Glob(filepath.Join("..", "testdata", "*.gz"))
+	require.NoError(t, err)
+	for _, path := range append(samples, samplePath("guest-bsod.vmcore")) {
+		sources[filepath.Base(path)] = path
+	}
+	require.Greater(t, len(sources), 80)
+	for name, path := range sources {
+		if testing.Short() && strings.HasSuffix(path, ".gz") && len(name)%3 > 0 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
+				for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved} {
+					for _, missing := range []report.MissingMode{report.MissingDrop, report.MissingZero} {
+						opt := plan.Options{Type: typ, Contexts: contexts, Missing: missing}
+						judgedAsChecked(t, path, fmt.Sprintf("%s, %s, %s", typ, contexts, missing), opt)
+					}
+				}
+			}
+		})
+	}
+}
+
+func judgedAsChecked(t *testing.T, path, what string, opt plan.Options) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	options := convert.Options{Plan: opt}
+	options.Write.NoSync = true
+	r, err := convert.File(t.Context(), path, out, options)
+	if err != nil {
+		return // there is no dump to check
+	}
+	f := checkFile(t.Context(), out, inspect.CheckOptions{})
+	require.NoError(t, f.Err, what)
+	rank := map[string]int{"OK": 0, "WARN": 1, "UNKNOWN": 2, "FAIL": 3}
+	assert.GreaterOrEqual(t, rank[r.Verdict], rank[f.Verdict], "%s: converted as %s, checked as %s: %s", what, r.Verdict, f.Verdict, f.Reason)
+	for _, x := range f.Findings {
+		if x.Severity.Rank() > finding.SeverityInfo.Rank() {
+			assert.True(t, slices.ContainsFunc(r.Findings, func(y finding.Finding) bool { return y.ID == x.ID && y.Where == x.Where }), "%s: the conversion says nothing of %v", what, x)
+		}
+	}
+	assert.Equal(t, f.Findings, judgePlan(t, path, opt), what)
+	require.NoError(t, os.Remove(out))
+}
+
+// judgePlan is what there is to say of a dump before it is written.
+func judgePlan(t *testing.T, path string, opt plan.Options) []finding.Finding {
+	t.Helper()
+	if strings.HasSuffix(path, ".gz") {
+		path = unpack(t, path)
+	}
+	im, err := open.File(t.Context(), path, open.Options{})
+	require.NoError(t, err)
+	defer im.Close()
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	p, err := plan.New(g, opt)
+	require.NoError(t, err)
+	v, err := judge.Plan(t.Context(), p)
+	require.NoError(t, err)
+	return v.Findings
+}
+
+// TestStrictJudges: what a check warns of is refused before anything is written, if
+// warnings shall be.
+func TestStrictJudges(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	g.Unmap(guestsim.KernBase) // the search does without the kernel's image
+	core := writeCore(t, g)
+	out := filepath.Join(filepath.Dir(core), "out.dmp")
+	r, err := convert.File(t.Context(), core, out, convert.Options{Plan: plan.Options{Strict: true}})
+	var refused *finding.RefusedError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, finding.KernelImage.ID(), refused.Finding.ID)
+	assert.Equal(t, "WARN", r.Verdict)
+	assertOnly(t, core)
+}
+
+// TestCheckOfDumpKeepsFindings: what was found when the header was read is in the
+// check, as it is in an info of the same file.
+func TestCheckOfDumpKeepsFindings(t *testing.T) {
+	t.Parallel()
+	b, _, err := convertSim(t, guestsim.New(guestsim.Options{CPUs: 2}), convert.Options{})
+	require.NoError(t, err)
+	copy(b[winhdr.X64.New().Offset("DumpType"):], "PAGE")
+	f := checkBytes(b, inspect.CheckQuick)
+	assert.True(t, slices.ContainsFunc(f.Findings, func(x finding.Finding) bool {
+		return x.ID == finding.HeaderOdd.ID() && strings.Contains(x.Message, "DumpType")
+	}), "%v", f.Findings)
+}
+
+// TestCheckHeedsOptions: of a file that begins like a dump, a check believes what the
+// user says as the other commands do.
+func TestCheckHeedsOptions(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	b, _, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "x.dmp")
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	check := func(opt inspect.CheckOptions) *inspect.FileCheck { return checkFile(context.Background(), path, opt) }
+	require.Equal(t, "OK", check(inspect.CheckOptions{}).Verdict)
+
+	var opt inspect.CheckOptions
+	opt.Source.Input.Format = "elf"
+	f := check(opt)
+	assert.Equal(t, "FAIL", f.Verdict)
+	assert.Empty(t, f.Kind)
+	require.Error(t, f.Err)
+	for name, opt := range map[string]guest.Options{"dtb": {DTB: 0x3000}, "kernel": {KernelBase: guestsim.KernBase + 0x1000}, "kdbg": {KDBG: g.KDBG + 8}} {
+		f := check(inspect.CheckOptions{Guest: opt})
+		assert.Equal(t, "FAIL", f.Verdict, name)
+		assert.True(t, slices.ContainsFunc(f.Findings, func(x finding.Finding) bool { return x.ID == finding.GivenWrong.ID() }), name)
+	}
+	assert.Equal(t, "OK", check(inspect.CheckOptions{Guest: guest.Options{KDBG: g.KDBG}}).Verdict)
+}

@@ -1,0 +1,21 @@
+package physmem
+
+// A CPU is the state of one virtual processor when the memory was saved.
+type CPU struct {
+	Index int // position in the file
+	// ID is the processor's number as the writer counts: QEMU's cpu_index.
+	ID uint32
+	// NoteOffset is the file offset of the note that the registers are from.
+	NoteOffset int64
+	// Registers are what the file says of its registers, in a type of its machine,
+	// such as [*X86].
+	Registers Registers
+}
+
+// Registers are the registers of a processor. An opener of a caller's own may
+// bring along a type for a machine that this package does not know. Once in a CPU
+// they are not changed.
+type Registers interface {
+	// Machine returns the machine that they are of.
+	Machine() Machine
+}
