@@ -7,12 +7,12 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"windmp/convert/source"
-
-	"windmp/convert/inspect"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/inspect"
+	"windmp/convert/source"
 )
 
 // engineVerdicts reads what Microsoft's debugger engine said of each mutant.

@@ -9,13 +9,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
-	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
 	"windmp/convert/inspect"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 )
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/physmem"
 )
 

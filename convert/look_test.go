@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,6 +16,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
 )

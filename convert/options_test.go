@@ -72,7 +72,10 @@ func TestInspectOptionsAreChecked(t *testing.T) {
 	in := source.File(writeCore(t, guestsim.New(guestsim.Options{})))
 	var usage *stage.UsageError
 	for _, opt := range []inspect.CheckOptions{
-		{Level: "deep"}, {Jobs: -1}, {Jobs: write.MaxWorkers + 1}, {MaxSize: -1},
+		{Level: "deep"},
+		{Jobs: -1},
+		{Jobs: write.MaxWorkers + 1},
+		{MaxSize: -1},
 		{Source: source.Options{Input: open.Options{Format: "vhd"}}},
 	} {
 		r, err := inspect.Check(t.Context(), opt, in)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
-	"windmp/convert/source"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +13,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem/physmemtest"

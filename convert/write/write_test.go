@@ -189,10 +189,10 @@ func TestHolesAreNotRead(t *testing.T) {
 	assert.LessOrEqual(t, m.asked.Load(), int64(5))
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20))
 
-	assert.EqualValues(t, data+2*64<<10, o.space(SparseAuto))
-	assert.EqualValues(t, size, o.space(SparseNever))
+	assert.Equal(t, int64(data+2*64<<10), o.space(SparseAuto))
+	assert.Equal(t, int64(size), o.space(SparseNever))
 	o.Held = new(pattern)
-	assert.EqualValues(t, size, o.space(SparseAuto), "what is claimed needs space")
+	assert.Equal(t, int64(size), o.space(SparseAuto), "what is claimed needs space")
 }
 
 // written counts what is written.
