@@ -1,12 +1,13 @@
 // Package convert turns the saved memory of a Windows virtual machine into a crash
-// dump that WinDbg opens. [File] does all of it.
+// dump that WinDbg opens. [File] does all of it, and [Stream] into a pipe.
 //
 // The stages are packages, and each can be used alone:
 //
-//	physmem/open   the file: guest-physical memory, the vCPUs' states
-//	guest.Find     what guest this is: header, page tables, KDBG, processors
-//	plan.New       what goes out: header, pages, edits of memory
-//	Write, WriteFile the copy, with the edits laid over it
+//	source.Open       the file, unpacked; physmem/open, the memory in it
+//	guest.Find        what guest this is: header, page tables, KDBG, processors
+//	plan.New          what goes out: header, pages, edits of memory
+//	judge.Plan        what a debugger will make of it, before it is written
+//	Write, WriteFile  the copy, with the edits laid over it
 //
 // Package inspect stands on the same stages and writes nothing.
 //

@@ -322,10 +322,10 @@ func TestOverrides(t *testing.T) {
 		}, ""},
 		{"wrong dtb", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{DTB: g.Runs()[0].Start}}
-		}, "--dtb"},
+		}, "the given root 0x"},
 		{"dtb outside memory", func(*guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{DTB: 0x7777000}}
-		}, "--dtb"},
+		}, "the given root 0x"},
 		{"dtb without a kernel", func(g *guestsim.Guest) convert.Options {
 			root := g.NewRoot()
 			ksd := g.Read(guestsim.SharedUserData, 0x1000)
@@ -337,16 +337,16 @@ func TestOverrides(t *testing.T) {
 		}, "no kernel with a KDBG"},
 		{"a driver's base", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: g.Modules[1].Base}}
-		}, "--kernel-base"},
+		}, "the given kernel base 0x"},
 		{"base of another image", func(*guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: 0xfffff80499000000}}
 		}, `"other.exe"`},
 		{"wrong kdbg", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KDBG: g.KDBG + 8}}
-		}, "--kdbg"},
+		}, "the given KDBG 0x"},
 		{"kdbg of another kernel", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}}
-		}, "--kdbg"},
+		}, "the given KDBG 0x"},
 	}
 	for _, tt := range tests {
 		for _, note := range []bool{false, true} {

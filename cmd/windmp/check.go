@@ -68,7 +68,7 @@ func (a *app) checkCommand() *cobra.Command {
 
 func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 	if opt.Level, err = inspect.ParseCheckLevel(f.level); err != nil {
-		return opt, err
+		return opt, ofFlag(err)
 	}
 	if f.jobs < 1 || f.jobs > write.MaxWorkers {
 		return opt, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
@@ -199,10 +199,10 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 		t.line("  SHA-256 %s", c.SHA256)
 	}
 	if c.Error != nil && len(c.Findings) == 0 {
-		t.more("%s", c.Error.Message)
+		t.more("%s", withFlags(c.Error.Message))
 		var unknown *physmem.UnknownFormatError
 		if errors.As(c.Err, &unknown) && unknown.Hint != "" {
-			t.more("-> %s", unknown.Hint)
+			t.more("-> %s", withFlags(unknown.Hint))
 		}
 	}
 	t.findings(c.Findings, verbose)

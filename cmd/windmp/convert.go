@@ -175,23 +175,23 @@ func (f *convertFlags) options() (convert.Options, error) {
 	}
 	contexts, err := plan.ParseContextMode(f.contexts)
 	if err != nil {
-		return convert.Options{}, err
+		return convert.Options{}, ofFlag(err)
 	}
 	missing, err := plan.ParseMissingMode(f.missing)
 	if err != nil {
-		return convert.Options{}, err
+		return convert.Options{}, ofFlag(err)
 	}
 	kind, err := plan.ParseOutputType(f.kind)
 	if err != nil {
-		return convert.Options{}, err
+		return convert.Options{}, ofFlag(err)
 	}
 	sparse, err := write.ParseSparse(f.sparse)
 	if err != nil {
-		return convert.Options{}, err
+		return convert.Options{}, ofFlag(err)
 	}
 	to, err := plan.ParseOutputFormat(f.to)
 	if err != nil {
-		return convert.Options{}, err
+		return convert.Options{}, ofFlag(err)
 	}
 	if len(f.keep) > 0 && kind != plan.OutputKernel {
 		return convert.Options{}, &stage.UsageError{Reason: "--keep-process goes with --type=kernel"}

@@ -18,11 +18,15 @@ func newHeader(schema string, err error) header {
 	return header{Schema: schema, Version: version(), ExitCode: exitCode(err)}
 }
 
-// encode writes a document for people and programs.
+// encode writes a document for people and programs, in the command's words: none of
+// those that are translated has a character that JSON writes otherwise.
 func encode(w io.Writer, document any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(document)
+	text, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, withFlags(string(text))+"\n")
+	return err
 }
 
 // printJSON prints a document on standard output.

@@ -48,6 +48,7 @@ func (a *app) logs() bool { return a.out.log.value == "json" }
 // say writes a line and its hint to standard error; when that fails, nobody is
 // there to be told.
 func (a *app) say(line logLine) {
+	line.Message, line.Hint = withFlags(line.Message), withFlags(line.Hint)
 	if a.logs() {
 		line.Schema = logSchema
 		line.Time = time.Now().UTC().Format(time.RFC3339Nano)

@@ -129,13 +129,13 @@ func printFindings(w *bytes.Buffer, r *report.Report) {
 				continue
 			}
 		}
-		fmt.Fprintf(w, "%s %s: %s", f.ID, f.Severity, printable(f.Message))
+		fmt.Fprintf(w, "%s %s: %s", f.ID, f.Severity, printable(withFlags(f.Message)))
 		if f.Where != "" {
 			fmt.Fprintf(w, " [%s]", printable(f.Where))
 		}
 		fmt.Fprintln(w)
 		if f.Advice != "" {
-			fmt.Fprintf(w, "  %s\n", printable(f.Advice))
+			fmt.Fprintf(w, "  %s\n", printable(withFlags(f.Advice)))
 		}
 	}
 	fmt.Fprintf(w, "verdict %s", r.Verdict)

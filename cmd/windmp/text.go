@@ -132,13 +132,13 @@ func (t *text) findings(list []finding.Finding, all bool) {
 			rest++
 			continue
 		}
-		said := f.Message
+		said := withFlags(f.Message)
 		if f.Where != "" {
 			said += " [" + f.Where + "]"
 		}
 		t.hang(fmt.Sprintf("  %s %s:", f.ID, f.Severity), len("  WD000 ")+2, cell(said))
 		if f.Advice != "" {
-			t.hang("", len("  WD000 ")+2, "-> "+cell(f.Advice))
+			t.hang("", len("  WD000 ")+2, "-> "+cell(withFlags(f.Advice)))
 		}
 	}
 	if rest > 0 {

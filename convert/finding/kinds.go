@@ -7,7 +7,7 @@ const (
 
 	adviceCopyAgain = "Copy the file again, or dump again with enough space."
 	adviceLinux     = "Use crash or drgn for Linux guests."
-	adviceHole      = "If another hole is known, give it with --hole."
+	adviceHole      = "If another hole is known, give it."
 )
 
 // Of the container.
@@ -68,9 +68,9 @@ var (
 	GuestFound     = declare("WD320", SeverityInfo, "Windows was found without a header: by which way, and where.", "")
 	OtherSystem    = declare("WD321", SeverityFail, "This is no Windows guest: its memory holds another system's banner.", adviceLinux)
 	NotBooted      = declare("WD322", SeverityFail, "Windows was not running: firmware, a boot loader, early boot, or resuming from hibernation.", "Dump the guest when it runs.")
-	KernelUnmapped = declare("WD323", SeverityFail, "Memory holds a Windows kernel, but no page tables map it.", "Dump the guest again with all of its memory, or give --dtb.")
+	KernelUnmapped = declare("WD323", SeverityFail, "Memory holds a Windows kernel, but no page tables map it.", "Dump the guest again with all of its memory, or give the root of its page tables.")
 	RootAbsent     = declare("WD324", SeverityFail, "The vCPUs' page tables are not in the file: it holds a part of memory.", "Dump the guest with all of its memory, without a begin and length.")
-	SecureKernel   = declare("WD325", SeverityFail, "The vCPUs were stopped in the hypervisor or secure kernel (VBS), and Windows' page tables were not found.", "Dump the guest again, so that a vCPU is stopped in Windows itself, or give --dtb.")
+	SecureKernel   = declare("WD325", SeverityFail, "The vCPUs were stopped in the hypervisor or secure kernel (VBS), and Windows' page tables were not found.", "Dump the guest again, so that a vCPU is stopped in Windows itself, or give the root of its page tables.")
 	GivenWrong     = declare("WD326", SeverityFail, "An address that was given, of the page tables, the kernel or KDBG, can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
 
@@ -108,24 +108,24 @@ var (
 
 // Of memory.
 var (
-	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), or accept a dump with gaps: --missing=zero writes zeros there, --missing=drop leaves the pages out.")
+	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), or accept a dump with gaps: zeros there, or the pages left out.")
 	Recovered      = declare("WD502", SeverityInfo, "Memory that no PT_LOAD covers was found in the file by its layout.", "")
 	RecoveredVGA   = declare("WD503", SeverityWarn, "Memory below the VGA hole is in no PT_LOAD and was placed by the layout of a PC, which the file's size confirms.", "Dump with paging off to have no doubt.")
 	TooManyRuns    = declare("WD504", SeverityInfo, "More than 42 runs do not fit a full dump; a bitmap dump is written.", "")
 	KernelPages    = declare("WD505", SeverityInfo, "What a kernel dump keeps and leaves out.", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.")
 	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump.")
 	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump.")
-	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of a bitmap dump take.", "Use --type=full.")
+	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of a bitmap dump take.", "Choose a full dump.")
 	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg.")
 	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available.")
-	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that was asked for.", "Use --type=bitmap.")
+	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that was asked for.", "Choose a bitmap dump.")
 	MemoryCut      = declare("WD520", SeverityWarn, "Without a header of the guest's own, the dump lists only memory that the file holds; the rest is counted.", "Dump the whole guest, without a begin and length, to have it all.")
 	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
 )
 
 // Of the file as a whole.
 var (
-	TooLarge   = declare("WD601", SeverityFail, "The dump is larger than its receiver takes.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages: windmp convert --type kernel.")
+	TooLarge   = declare("WD601", SeverityFail, "The dump is larger than its receiver takes.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages.")
 	Unreadable = declare("WD602", SeverityFail, "Pages of the file can't be read.", "Copy the file again, or dump again.")
 	NoSymbols  = declare("WD603", SeverityWarn, "Symbols of some images can't be told: their headers are not readable.", "They may be paged out; such a page is in no dump of memory.")
 	Leftover   = declare("WD604", SeverityInfo, "The unfinished output of a run that was killed was found beside the output and removed.", "")

@@ -61,7 +61,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.g.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.g.mode().Root(d.opt.DTB))),
-			"--dtb %#x can't be the kernel's page tables: %v", d.opt.DTB, why), why)
+			"the given root %#x can't be the kernel's page tables: %v", d.opt.DTB, why), why)
 	}
 	return list, nil
 }
@@ -157,11 +157,11 @@ func readGiven(mem kdbg.Memory, va vtop.VA, want kdbg.Expect) (*kdbg.Kernel, err
 func (d *discovery) refuseGiven(why error) error {
 	var what []string
 	for _, o := range []struct {
-		flag  string
+		name  string
 		value uint64
-	}{{"--dtb", d.opt.DTB}, {"--kernel-base", d.opt.KernelBase}, {"--kdbg", d.opt.KDBG}} {
+	}{{"root", d.opt.DTB}, {"kernel base", d.opt.KernelBase}, {"KDBG", d.opt.KDBG}} {
 		if o.value != 0 {
-			what = append(what, fmt.Sprintf("%s %#x", o.flag, o.value))
+			what = append(what, fmt.Sprintf("the given %s %#x", o.name, o.value))
 		}
 	}
 	if why == nil {

@@ -95,7 +95,7 @@ func (d *discovery) diagnose() finding.Finding {
 			return f
 		}
 	}
-	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give --dtb, --kernel-base or --kdbg.").At("", "no Windows kernel was found: %s", d.reasons())
+	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give the root of its page tables, its kernel base or its KDBG.").At("", "no Windows kernel was found: %s", d.reasons())
 }
 
 // secureKernel: the vCPUs were stopped in the hypervisor or the secure kernel that

@@ -40,7 +40,7 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, e
 	if taken == nil {
 		var refused *finding.RefusedError
 		if errors.As(wholeErr, &refused) {
-			refused.Finding.Advice += " If the file leaves out a part of physical memory, give it with --hole."
+			refused.Finding.Advice += " If the file leaves out a part of physical memory, give it as a hole."
 		}
 		return whole, wholeErr
 	}

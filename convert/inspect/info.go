@@ -89,7 +89,7 @@ type CPUInfo struct {
 	Root  report.Hex `json:"cr3"`
 	// Mode is kernel or user, by the code segment.
 	Mode string `json:"mode,omitempty"`
-	// Symbol names IP by the image it lies in.
+	// Symbol names the instruction pointer by the image that it lies in.
 	Symbol string `json:"symbol,omitempty"`
 	// Source says whose registers these are.
 	Source report.ContextSource `json:"source"`

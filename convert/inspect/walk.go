@@ -156,7 +156,7 @@ func processTable(g *guest.Guest, pid uint64) (dtb uint64, name string, err erro
 			return list[i].DirectoryTable, list[i].Name, list[i].Err
 		}
 	}
-	return 0, "", errors.Join(&stage.UsageError{Reason: fmt.Sprintf("no process has the id %d", pid), Hint: "windmp info --processes lists them"}, err)
+	return 0, "", errors.Join(&stage.UsageError{Reason: fmt.Sprintf("no process has the id %d", pid), Hint: "the process list of the guest has them"}, err)
 }
 
 func (r *WalkReport) one(va vtop.VA, read int) AddressWalk {

@@ -103,7 +103,7 @@ func (c *subject) checkRuns() uint64 {
 		if runs != nil && (p.Field == "NumberOfPages" || p.Got == "0x0") {
 			kind = finding.RunsOdd // debuggers take no notice
 		}
-		if p.Field == "NumberOfPages" && h.RunTable().Pages > physmem.Runs(runs).Pages() {
+		if p.Field == "NumberOfPages" && h.RunTable().Pages > runs.Pages() {
 			kind = finding.RunsLoseMemory // they miss these pages at the end
 		}
 		c.Add(kind.At(guest.HeaderOffset(p.Offset), "run table: %s", p.Error()))
@@ -111,7 +111,7 @@ func (c *subject) checkRuns() uint64 {
 	if runs == nil {
 		return 0
 	}
-	end := uint64(h.Size()) + physmem.Runs(runs).Pages()*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
+	end := uint64(h.Size()) + runs.Pages()*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
 		c.Add(finding.RequiredSpaceOdd.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end))
 	}

@@ -66,7 +66,7 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 	}
 	for _, pid := range keep {
 		if !found[pid] {
-			return &stage.UsageError{Reason: fmt.Sprintf("--keep-process %d: there is no such process in the guest", pid), Hint: "see the process list of windmp info --processes"}
+			return &stage.UsageError{Reason: fmt.Sprintf("the process to keep %d: there is no such process in the guest", pid), Hint: "see the process list of the guest"}
 		}
 	}
 	return nil

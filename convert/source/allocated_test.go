@@ -10,7 +10,7 @@ import (
 // allocated is what a file takes on its disk, in bytes.
 func allocated(st fs.FileInfo) int64 {
 	if s, ok := st.Sys().(*syscall.Stat_t); ok {
-		return int64(s.Blocks) * 512
+		return s.Blocks * 512
 	}
 	return st.Size()
 }

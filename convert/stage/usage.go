@@ -24,5 +24,5 @@ func ParseMode[M ~string](option, s string, modes ...M) (M, error) {
 		}
 		names = append(names, string(m))
 	}
-	return "", &UsageError{Reason: fmt.Sprintf("--%s %q is not one of %s", option, s, strings.Join(names, ", "))}
+	return "", &UsageError{Reason: fmt.Sprintf("%s %q is not one of %s", option, s, strings.Join(names, ", "))}
 }

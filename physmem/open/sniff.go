@@ -96,7 +96,7 @@ func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
 	switch {
 	case binio.IsZero(b):
 		e.Looks = "zeros, or raw memory"
-		e.Hint = "raw memory is read with --format=raw; an ELF dump of the guest also has its registers"
+		e.Hint = "raw memory is read if raw is given as its format; an ELF dump of the guest also has its registers"
 	case binio.IsText(b):
 		e.Looks = "text"
 	}
