@@ -191,11 +191,11 @@ func TestHolesAreNotRead(t *testing.T) {
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20))
 
 	asked := m.asked.Load()
-	assert.EqualValues(t, size, o.space(SparseAuto), "what is claimed needs space")
+	assert.Equal(t, int64(size), o.space(SparseAuto), "what is claimed needs space")
 	assert.Equal(t, asked, m.asked.Load(), "and is not looked through")
 	o.Held = []physmem.Range{{Size: size}}
-	assert.EqualValues(t, data+2*64<<10, o.space(SparseAuto))
-	assert.EqualValues(t, size, o.space(SparseNever))
+	assert.Equal(t, int64(data+2*64<<10), o.space(SparseAuto))
+	assert.Equal(t, int64(size), o.space(SparseNever))
 }
 
 // written counts what is written.
