@@ -43,7 +43,8 @@ type Mode struct {
 	// Unfamiliar is set where debuggers are in use that can't walk such tables.
 	Unfamiliar bool
 
-	// Present is set, all bits of it, in entries that the processor uses.
+	// Present is set, all bits of it, in entries that the processor uses. An entry
+	// of zeros is none of them in any mode.
 	Present Entry
 	// Absent are Windows' forms of all other entries.
 	Absent Absent
@@ -71,8 +72,8 @@ type Level struct {
 	Name string // of its entries, as the processor's manual has it: "PML4E"
 	Bits int    // of a virtual address, by which the entry is chosen
 	// Table and Page are the forms of present entries: that refer to a table of
-	// the level below, and that map a page of the size that an entry covers. One
-	// that is neither is malformed.
+	// the level below, and that map a page of the size that an entry covers. None
+	// has both, and one that has neither is malformed.
 	Table, Page Form
 	Flags       []Flag // in the order in which people read them
 }
@@ -96,7 +97,7 @@ func (f *Form) has(e Entry) bool { return e&f.Mask == f.Value && f.Mask != 0 }
 // valid is has without a reserved bit.
 func (f *Form) valid(e Entry) bool { return e&(f.Mask|f.Reserved) == f.Value && f.Mask != 0 }
 
-func (f *Form) address(e Entry) PA { return PA(e&f.Address | e&f.High<<uint(f.HighShift)) }
+func (f *Form) address(e Entry) PA { return PA(e&f.Address | e&f.High<<(uint(f.HighShift)&63)) }
 
 // Flag is a bit of a present entry.
 type Flag struct {

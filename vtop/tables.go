@@ -1,34 +1,31 @@
 package vtop
 
-import (
-	"io"
-	"math"
-)
+import "io"
 
-// tables goes through the page tables that map a range of addresses, entry by
-// entry, depth first and so in the order of addresses. All that translates or
-// enumerates stands on it.
+// tables reads page tables, of any mode: along the way of one address, or all that
+// map a range. All that translates or enumerates stands on it.
 //
 // It ends after one entry a level on each way, whatever the tables hold: each table
 // that is entered is one level further down, so that tables that refer to each
 // other, or to themselves as Windows' topmost one does, are no danger.
 type tables struct {
-	mem         io.ReaderAt
-	mode        *Mode
-	first, last VA      // the range
-	open        []table // those with more entries than one to look at, the topmost first
-	in          int     // how many of open are in use, the others are kept for reuse
-	left        int     // how many entries may still be looked at
-	only        bool    // step is the only one to look at in its table, and is next
-	word        [8]byte
+	mem    io.ReaderAt
+	mode   *Mode
+	unused uint    // bits of an address that the mode does not translate
+	levels []table // of the mode, the page table first
+	word   [8]byte
+	left   int // how many entries may still be looked at
+}
 
-	// What next found.
-	step Step
-	va   VA // the first that the entry maps
-	refers
-	pa    PA        // of the table or the page
-	shift uint      // the logarithm of what the entry maps, in bytes
-	fault FaultKind // why the entry refers to nothing
+// table is the page table of a level that is being looked at.
+type table struct {
+	*Level
+	level   int
+	shift   uint   // the logarithm of what an entry maps, in bytes
+	mask    int    // of an index
+	entries []byte // those that map the range
+	at      PA     // of entries
+	va      VA     // what the first of entries maps
 }
 
 // refers is what an entry leads to.
@@ -41,121 +38,136 @@ const (
 	toTransition // a page that is in transition
 )
 
-// table is a page table on the way.
-type table struct {
-	number  int // of its level
-	top     bool
-	shift   uint   // the logarithm of what an entry maps, in bytes
-	entries []byte // those that map the range
-	offset  int    // in entries, of the next one
-	at      PA     // of entries
-	va      VA     // what the next one maps
+// use begins with the tables of a space. What is computed of its mode is kept, as
+// most walkers only ever see one.
+func (t *tables) use(s *Space) {
+	t.mem = s.Mem
+	if t.mode == s.Mode {
+		return
+	}
+	t.mode = s.Mode
+	t.unused = uint(64 - t.mode.AddressBits()) //nolint:gosec // at most 64
+	t.levels = make([]table, len(t.mode.Levels))
+	for i := range t.levels {
+		t.levels[i] = table{Level: &t.mode.Levels[i], level: i + 1, shift: t.mode.shift(i + 1), mask: 1<<t.mode.Levels[i].Bits - 1}
+	}
 }
 
-// start begins at a space's topmost table, for the addresses from first to last,
-// which must be canonical.
-func (t *tables) start(s *Space, first, last VA) error {
-	t.mem, t.mode, t.in, t.only, t.left = s.Mem, s.Mode, 0, false, math.MaxInt
-	t.first, t.last = first, last
-	level := len(s.Mode.Levels)
-	t.pa, t.va, t.step.Level, t.shift = s.DTB, 0, level, s.Mode.shift(level)
-	return t.push(first, last)
+// extend is that of the mode.
+func (t *tables) extend(va VA) VA {
+	if t.mode.SignExtended {
+		return VA(int64(va) << (t.unused & 63) >> (t.unused & 63)) //nolint:gosec // sign extension is the point
+	}
+	return va << (t.unused & 63) >> (t.unused & 63)
 }
 
-// enter goes into the table to which the entry refers that was found last.
-func (t *tables) enter() error {
-	first, last := max(t.first, t.va), min(t.last, t.va|(1<<t.shift-1))
-	t.step.Level--
-	t.shift -= uint(t.mode.Levels[t.step.Level-1].Bits) //nolint:gosec // small
-	return t.push(first, last)
+// step reads the entry that maps va in the table at pa. With an error it is zero.
+func (t *tables) step(n *table, pa PA, va VA) (Step, error) {
+	size := t.mode.EntrySize
+	st := Step{Level: n.level, EntryPA: pa + PA(n.index(va)*size)} //nolint:gosec // inside the table
+	_, err := readFull(t.mem, t.word[:size], st.EntryPA)
+	if err == nil {
+		st.Entry = t.mode.decode(t.word[:])
+	}
+	return st, err
 }
 
-// push reads the entries of the table at t.pa that map the addresses from first to
-// last.
-func (t *tables) push(first, last VA) error {
-	size := uint(t.mode.EntrySize) //nolint:gosec // 8 or 4
-	mask := uint(1)<<uint(t.mode.Levels[t.step.Level-1].Bits) - 1
-	index, end := uint(first>>t.shift)&mask, uint(last>>t.shift)&mask
-	t.step.EntryPA, t.step.Entry = t.pa+PA(index*size), 0
-	first &^= 1<<t.shift - 1
-	if index == end {
-		if _, err := readFull(t.mem, t.word[:size], t.step.EntryPA); err != nil {
-			return err
-		}
-		t.step.Entry = t.mode.decode(t.word[:])
-		t.va, t.only = first, true
-		return nil
-	}
-	return t.pushMany(end-index+1, first)
-}
+func (n *table) index(va VA) int { return int(va>>(n.shift&63)) & n.mask } //nolint:gosec // masked
 
-// pushMany reads count entries from t.step.EntryPA on, the first of which maps va.
-func (t *tables) pushMany(count uint, va VA) error {
-	if t.in == len(t.open) {
-		t.open = append(t.open, table{})
-	}
-	n := &t.open[t.in]
-	n.number, n.top, n.shift = t.step.Level, t.step.Level == len(t.mode.Levels), t.shift
-	n.offset, n.at, n.va = 0, t.step.EntryPA, va
-	if size := int(count) * t.mode.EntrySize; size <= cap(n.entries) { //nolint:gosec // at most a table
-		n.entries = n.entries[:size]
-	} else {
-		n.entries = make([]byte, size)
-	}
-	if _, err := readFull(t.mem, n.entries, n.at); err != nil {
-		return err
-	}
-	t.in++
-	return nil
-}
+// visit says what to do with an entry, which refers to a table or a page at pa: it
+// is the ith of those that n holds.
+type visit func(n *table, i int, e Entry, r refers, pa PA) action
 
-// next finds the next entry, and reports whether there was one.
-func (t *tables) next() bool {
-	if t.left == 0 {
-		return false
+// action is what follows an entry.
+type action int
+
+const (
+	pass  action = iota // the next entry
+	enter               // the table to which it refers, which it must
+	stop
+)
+
+// each goes through the entries of the table at pa that map the addresses from
+// first to last, which must be canonical, depth first and so in the order of
+// addresses, and calls found for each that refers to something, unreadable for each
+// table that can't be read. It reports whether all were looked at.
+func (t *tables) each(level int, pa PA, first, last VA, found visit, unreadable func(pa PA, level int, err error)) bool {
+	n := &t.levels[level-1]
+	if err := t.read(n, pa, first, last); err != nil {
+		unreadable(pa, level, err)
+		return true
 	}
-	if !t.only {
-		if t.ended() {
+	m, size, entries := t.mode, t.mode.EntrySize, n.entries
+	for i := 0; len(entries) >= size; i++ {
+		if t.left--; t.left < 0 {
 			return false
 		}
-		n, size := &t.open[t.in-1], t.mode.EntrySize
-		t.step.Level, t.step.EntryPA = n.number, n.at+PA(n.offset) //nolint:gosec // inside the table
-		t.step.Entry = t.mode.decode(n.entries[n.offset:])
-		t.va, t.shift = n.va, n.shift
-		n.offset += size
-		n.va += 1 << n.shift
-		if n.top { // which passes over the addresses that are not canonical
-			n.va = t.mode.extend(n.va)
+		e := m.decode(entries)
+		entries = entries[size:]
+		if e == 0 { // as most entries of most tables are
+			continue
+		}
+		r, pa := m.judge(n, e)
+		if r == toNothing {
+			continue
+		}
+		switch found(n, i, e, r, pa) {
+		case pass:
+		case enter:
+			va := t.address(n, i)
+			if !t.each(level-1, pa, max(first, va), min(last, va|(1<<n.shift-1)), found, unreadable) {
+				return false
+			}
+		case stop:
+			return false
 		}
 	}
-	t.only = false
-	t.left--
-	t.judge()
 	return true
 }
 
-// ended reports whether there is no further entry, and leaves the tables that have
-// none.
-func (t *tables) ended() bool {
-	for t.in > 0 && t.open[t.in-1].offset == len(t.open[t.in-1].entries) {
-		t.in--
+// read makes n the entries of the table at pa that map the addresses from first to
+// last.
+func (t *tables) read(n *table, pa PA, first, last VA) error {
+	index, size := n.index(first), t.mode.EntrySize
+	length := (n.index(last) - index + 1) * size
+	if length > cap(n.entries) {
+		n.entries = make([]byte, length)
 	}
-	return t.in == 0
+	n.entries = n.entries[:length]
+	n.at, n.va = pa+PA(index*size), first&^(1<<n.shift-1) //nolint:gosec // inside the table
+	_, err := readFull(t.mem, n.entries, n.at)
+	return err
 }
 
-// judge says what the entry means.
-func (t *tables) judge() {
-	e, m, l := t.step.Entry, t.mode, &t.mode.Levels[t.step.Level-1]
-	switch {
-	case l.Table.valid(e):
-		t.refers, t.pa = toTable, l.Table.address(e)
-	case l.Page.valid(e):
-		t.refers, t.pa = toPage, l.Page.address(e)
-	case m.present(e):
-		t.refers, t.fault = toNothing, Malformed
-	case t.step.Level == 1 && m.Absent.Transition.has(e):
-		t.refers, t.pa = toTransition, m.Absent.Transition.address(e)
-	default:
-		t.refers, t.fault = toNothing, m.absent(e)
+// address is the first that the ith entry of n maps. The topmost table passes over
+// those that are not canonical.
+func (t *tables) address(n *table, i int) VA {
+	va := n.va + VA(i)<<n.shift //nolint:gosec // not negative
+	if n.level == len(t.levels) {
+		return t.extend(va)
 	}
+	return va
+}
+
+// judge says what an entry of n refers to.
+func (m *Mode) judge(n *table, e Entry) (refers, PA) {
+	switch l := n.Level; {
+	case !m.present(e):
+		if n.level == 1 && m.Absent.Transition.has(e) {
+			return toTransition, m.Absent.Transition.address(e)
+		}
+	case l.Page.valid(e): // most entries are
+		return toPage, l.Page.address(e)
+	case l.Table.valid(e):
+		return toTable, l.Table.address(e)
+	}
+	return toNothing, 0
+}
+
+// fault is why an entry refers to nothing.
+func (m *Mode) fault(e Entry) FaultKind {
+	if m.present(e) {
+		return Malformed
+	}
+	return m.absent(e)
 }

@@ -1,5 +1,7 @@
 package vtop
 
+import "math"
+
 // Half is one of the two halves of an address space, which [Mode].KernelStart
 // divides.
 type Half int
@@ -40,28 +42,20 @@ func (s *Space) Visit(half Half, v Visitor) {
 	if !ok || !v.Table(s.DTB, level) {
 		return
 	}
+	found := func(n *table, _ int, _ Entry, r refers, pa PA) action {
+		if r != toTable {
+			v.Page(pa, 1<<(n.shift&63))
+		} else if v.Table(pa, n.level-1) {
+			return enter
+		}
+		return pass
+	}
 	w := borrow()
 	defer w.giveBack()
 	t := &w.tables
-	if err := t.start(s, first, last); err != nil {
-		v.Unreadable(s.DTB, level, err)
-		return
-	}
-	for t.next() {
-		switch t.refers {
-		case toTable:
-			if !v.Table(t.pa, t.step.Level-1) {
-				continue
-			}
-			pa, level := t.pa, t.step.Level-1
-			if err := t.enter(); err != nil {
-				v.Unreadable(pa, level, err)
-			}
-		case toPage, toTransition:
-			v.Page(t.pa, 1<<t.shift)
-		case toNothing:
-		}
-	}
+	t.use(s)
+	t.left = math.MaxInt
+	t.each(level, s.DTB, first, last, found, v.Unreadable)
 }
 
 // Mapped visits the pages that the address space maps in [from, to], ascending,
@@ -76,20 +70,18 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	w := borrow()
 	defer w.giveBack()
 	t := &w.tables
-	if t.start(s, from, to) != nil {
-		return true
-	}
+	t.use(s)
 	t.left = limit
-	for t.next() {
-		switch t.refers {
-		case toTable:
-			_ = t.enter() // one that can't be read is passed over
-		case toPage:
-			if !visit(t.mapping(t.va)) {
-				return false
+	return t.each(len(t.levels), s.DTB, from, to, func(n *table, i int, e Entry, r refers, pa PA) action {
+		switch {
+		case r == toTable:
+			return enter
+		case r == toPage:
+			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e} //nolint:gosec // inside the table
+			if !visit(st.mapping(t.address(n, i), pa, n.shift, r)) {
+				return stop
 			}
-		case toTransition, toNothing:
 		}
-	}
-	return !t.only && t.ended()
+		return pass
+	}, func(PA, int, error) {})
 }

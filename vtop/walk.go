@@ -4,36 +4,43 @@ import "io"
 
 // walk translates va, and appends the entries on its way to steps unless that is nil.
 func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
-	if !s.Mode.Canonical(va) {
+	t := &w.tables
+	t.use(s)
+	if t.extend(va) != va {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
-	t := &w.tables
-	err := t.start(s, va, va)
-	for ; err == nil && t.next(); err = t.enter() {
-		if steps != nil {
-			*steps = append(*steps, t.step)
+	pa := s.DTB
+	for level := len(t.levels); ; level-- {
+		n := &t.levels[level-1]
+		st, err := t.step(n, pa, va)
+		if err != nil {
+			return Mapping{}, st.fault(va, TableUnreadable, err)
 		}
-		switch t.refers {
-		case toPage, toTransition:
-			return t.mapping(va), nil
-		case toNothing:
-			return Mapping{}, t.step.fault(va, t.fault, nil)
+		if steps != nil {
+			*steps = append(*steps, st)
+		}
+		var r refers
+		switch r, pa = s.Mode.judge(n, st.Entry); r {
 		case toTable:
+		case toPage, toTransition:
+			return st.mapping(va, pa, n.shift, r), nil
+		case toNothing:
+			return Mapping{}, st.fault(va, s.Mode.fault(st.Entry), nil)
 		}
 	}
-	return Mapping{}, t.step.fault(va, TableUnreadable, err)
 }
 
-// mapping is where the entry leads va that was found last, which maps a page.
-func (t *tables) mapping(va VA) Mapping {
+// mapping is where an entry leads va, which maps the page at pa.
+func (st Step) mapping(va VA, pa PA, shift uint, r refers) Mapping {
+	size := uint64(1) << (shift & 63)
 	return Mapping{
 		VA:         va,
-		PA:         t.pa | PA(va)&(1<<t.shift-1),
-		PageSize:   1 << t.shift,
-		Entry:      t.step.Entry,
-		EntryPA:    t.step.EntryPA,
-		Level:      t.step.Level,
-		Transition: t.refers == toTransition,
+		PA:         pa | PA(va)&PA(size-1),
+		PageSize:   size,
+		Entry:      st.Entry,
+		EntryPA:    st.EntryPA,
+		Level:      st.Level,
+		Transition: r == toTransition,
 	}
 }
 
