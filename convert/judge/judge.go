@@ -50,7 +50,7 @@ type Verdict struct {
 // IsDump tells whether a file begins like a Windows dump, if only a damaged one, and
 // so is judged by the rules. The error is a [*physmem.ReadError].
 func IsDump(src physmem.Source, machines ...*machine.Machine) (bool, error) {
-	head, err := readHead(src)
+	head, err := readHead(src, formats(machines))
 	if err != nil {
 		return false, err
 	}
@@ -60,15 +60,12 @@ func IsDump(src physmem.Source, machines ...*machine.Machine) (bool, error) {
 
 // formats are those of the machines' headers, of all when none is given.
 func formats(machines []*machine.Machine) []*winhdr.Format {
-	if len(machines) == 0 {
-		machines = machine.All()
-	}
-	return machine.Formats(machines)
+	return machine.Formats(machine.OrAll(machines))
 }
 
 // readHead reads the header, or what there is of it.
-func readHead(src physmem.Source) ([]byte, error) {
-	head := make([]byte, min(src.Size(), int64(winhdr.HeadSize())))
+func readHead(src physmem.Source, formats []*winhdr.Format) ([]byte, error) {
+	head := make([]byte, min(src.Size(), int64(winhdr.HeadSize(formats...))))
 	if n, err := src.ReadAt(head, 0); n < len(head) {
 		return nil, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
 	}
@@ -169,7 +166,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 
 // decode reads the header.
 func (c *subject) decode() error {
-	head, err := readHead(c.src)
+	head, err := readHead(c.src, formats(c.opt.Machines))
 	if err != nil {
 		return err
 	}
