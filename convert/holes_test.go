@@ -84,7 +84,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) write.Output {
 	ranges := im.Ranges()
 	edit := ranges[len(ranges)-1].Start + 20<<20 + 0x123
 	edited := overlay.New(p.Memory(), []overlay.Edit{{PA: edit, Bytes: []byte{0xed}}})
-	return write.Output{Layout: p.Layout(), Memory: edited, Held: im}
+	return write.Output{Layout: p.Layout(), Memory: edited, Held: ranges}
 }
 
 // TestHolesOfSource: the output is the same whether the source tells its holes or

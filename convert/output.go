@@ -32,8 +32,9 @@ func WriteFile(ctx context.Context, p *plan.Plan, name string, opt write.Options
 // output is what the plan decided. A compressed source is inflated by its readers,
 // so there is one for each processor, unless opt says how many.
 func output(p *plan.Plan, opt *write.Options) write.Output {
-	if im := p.Guest().Image(); opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
+	im := p.Guest().Image()
+	if opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
 		opt.Workers = max(write.DefaultWorkers, runtime.GOMAXPROCS(0))
 	}
-	return write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: p.Guest().Image()}
+	return write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: im.Ranges()}
 }

@@ -157,7 +157,7 @@ func TestShow(t *testing.T) {
 	exception32, err := decode[exception32]("", narrow.Encode()[0x7d0:0x820], 0x50)
 	require.NoError(t, err)
 	assert.Equal(t, StatusBreakpoint, exception32.ExceptionCode)
-	assert.EqualValues(t, 0x87654321, exception32.ExceptionAddress)
+	assert.Equal(t, uint32(0x87654321), exception32.ExceptionAddress)
 	assert.Zero(t, exception32.ExceptionFlags)
 }
 

@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	"windmp/convert/finding"
-	"windmp/convert/report"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/finding"
+	"windmp/convert/report"
 )
 
 // ended is what a run left that came to its end with err, with a report whose

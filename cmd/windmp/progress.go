@@ -6,11 +6,11 @@ import (
 	"sync"
 	"time"
 
-	"windmp/convert/report"
-	"windmp/convert/stage"
-
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
+
+	"windmp/convert/report"
+	"windmp/convert/stage"
 )
 
 // progressSchema names the lines of --progress=json.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"windmp/convert/stage"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/stage"
 )
 
 func progressLines(t *testing.T, out *bytes.Buffer) (all []progressLine) {

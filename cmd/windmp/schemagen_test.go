@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
-	"windmp/convert/report"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/report"
 )
 
 var updateSchemas = flag.Bool("update-schemas", false, "write docs/schema anew from the types")

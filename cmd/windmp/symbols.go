@@ -4,11 +4,11 @@ import (
 	"context"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
-
-	"github.com/spf13/cobra"
 )
 
 const symbolsSchema = "windmp/symbols/v1"

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"windmp/convert/finding"
-
 	"golang.org/x/term"
+
+	"windmp/convert/finding"
 )
 
 // columns is the width that text output keeps to.

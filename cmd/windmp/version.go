@@ -7,9 +7,9 @@ import (
 	"strings"
 	"sync"
 
-	"windmp/convert/report"
-
 	"github.com/spf13/cobra"
+
+	"windmp/convert/report"
 )
 
 // versionSchema names the JSON document of windmp version.

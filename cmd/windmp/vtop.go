@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
-
-	"github.com/spf13/cobra"
 )
 
 const vtopSchema = "windmp/vtop/v1"

@@ -89,7 +89,7 @@ func TestPages(t *testing.T) {
 	}
 	p := pages(t, physmem.Run{BasePage: 1<<51 - 1, PageCount: 1})
 	assert.EqualValues(t, 1, p.Count())
-	assert.EqualValues(t, 1<<51, p.End())
+	assert.Equal(t, uint64(1<<51), p.End())
 }
 
 // TestBitmap reads back what is written, against a bitmap made page by page.

@@ -13,6 +13,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/stage"
+	"windmp/physmem"
 )
 
 const (
@@ -120,32 +121,41 @@ type Output struct {
 	Layout dump.Layout
 	// Memory is that of the layout's spans.
 	Memory Memory
-	// Held, when set, says instead of Memory where the holes are that need no space
-	// in a file system. Memory may have more of them, for which there is no file to
-	// show: a guest can claim any amount.
-	Held Memory
+	// Held are the parts of Memory, sorted and disjoint, whose holes need no space in
+	// a file system. Of the rest there is no file to show: a guest can claim any
+	// amount.
+	Held []physmem.Range
 }
 
 // space is what a file takes in a file system at most, in bytes: without the holes
-// of the memory, but for the ends of each. Zeros of the layout itself count.
+// of the memory that is held, but for the ends of each. Zeros of the layout itself
+// count.
 func (o *Output) space(mode Sparse) int64 {
-	need, grain, held := o.Layout.Size(), mode.grain(), o.Held
+	need, grain := o.Layout.Size(), mode.grain()
 	if grain == 0 {
 		return need
 	}
-	if held == nil {
-		held = o.Memory
-	}
 	for s := range o.Layout.Segments() {
-		for s.Kind == dump.Memory && s.Size > 0 {
-			p := piece(s, held)
-			if p.Kind == dump.Zeros {
-				need -= int64(p.Size) - 2*int64(grain) //nolint:gosec // at most the file's size
-			}
-			s = s.Behind(p.Size)
+		if s.Kind != dump.Memory || s.Size < leastHole {
+			continue
+		}
+		for _, r := range physmem.Within(o.Held, physmem.Range{Start: s.PA, Size: s.Size}) {
+			need -= holes(dump.Segment{Kind: dump.Memory, PA: r.Start, Size: r.Size}, o.Memory, grain)
 		}
 	}
 	return need
+}
+
+// holes is how much less than its size a span of memory needs.
+func holes(s dump.Segment, m Memory, grain int) (saved int64) {
+	for s.Size > 0 {
+		p := piece(s, m)
+		if p.Kind == dump.Zeros {
+			saved += int64(p.Size) - 2*int64(grain) //nolint:gosec // at most the file's size
+		}
+		s = s.Behind(p.Size)
+	}
+	return saved
 }
 
 // fill makes the bytes of a block in buf, which has its size.

@@ -20,6 +20,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/stage"
+	"windmp/physmem"
 )
 
 // list is a layout of these segments.
@@ -189,10 +190,12 @@ func TestHolesAreNotRead(t *testing.T) {
 	assert.LessOrEqual(t, m.asked.Load(), int64(5))
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20))
 
-	assert.EqualValues(t, data+2*64<<10, o.space(SparseAuto))
-	assert.EqualValues(t, size, o.space(SparseNever))
-	o.Held = new(pattern)
-	assert.EqualValues(t, size, o.space(SparseAuto), "what is claimed needs space")
+	asked := m.asked.Load()
+	assert.Equal(t, int64(size), o.space(SparseAuto), "what is claimed needs space")
+	assert.Equal(t, asked, m.asked.Load(), "and is not looked through")
+	o.Held = []physmem.Range{{Size: size}}
+	assert.Equal(t, int64(data+2*64<<10), o.space(SparseAuto))
+	assert.Equal(t, int64(size), o.space(SparseNever))
 }
 
 // written counts what is written.
@@ -276,22 +279,42 @@ func TestErrors(t *testing.T) {
 	assert.Empty(t, entries)
 }
 
-// TestCancel: when the context is done, its cause is the error.
+// cancelling ends a context when it is read for the nth time.
+type cancelling struct {
+	pattern
+	left   atomic.Int64
+	cancel func()
+}
+
+func (c *cancelling) ReadAt(p []byte, off int64) (int, error) {
+	if c.left.Add(-1) == 0 {
+		c.cancel()
+	}
+	return c.pattern.ReadAt(p, off)
+}
+
+// TestCancel: when the context is done, its cause is the error, also when all was
+// read meanwhile.
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	l := list{{Kind: dump.Memory, Size: 16 << 20}}
-	for n := range 3 {
+	const blocks = 64
+	l := list{{Kind: dump.Memory, Size: blocks * blockSize}}
+	output := func(n int64) (context.Context, Output) {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		var calls atomic.Int64
-		opt := Options{Progress: func(stage.Progress) {
-			if calls.Add(1) > int64(n) {
-				cancel(errBroken)
-			}
-		}}
-		require.ErrorIs(t, Stream(ctx, io.Discard, Output{Layout: l, Memory: new(pattern)}, opt), errBroken)
+		m := &cancelling{cancel: func() { cancel(errBroken) }}
+		m.left.Store(n)
+		if n == 0 {
+			m.cancel()
+		}
+		return ctx, Output{Layout: l, Memory: m}
+	}
+	for _, n := range []int64{0, 1, 2, blocks / 2, blocks} {
+		ctx, o := output(n)
+		require.ErrorIs(t, Stream(ctx, io.Discard, o, Options{}), errBroken, n)
+		ctx, o = output(n)
 		name := filepath.Join(t.TempDir(), "out")
-		_, err := File(ctx, name, Output{Layout: l, Memory: new(pattern)}, opt)
-		require.ErrorIs(t, err, errBroken)
+		_, err := File(ctx, name, o, Options{})
+		require.ErrorIs(t, err, errBroken, n)
 		assert.NoFileExists(t, name)
 	}
 }
