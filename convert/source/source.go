@@ -56,7 +56,7 @@ type Source struct {
 }
 
 // Open opens an input. The error is a usage error ([*stage.UsageError]) where the
-// options make no sense, a [*stage.Error] of unpacking, one of [open.OpenFile], or
+// options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], or
 // what the system says.
 func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if err := opt.Validate(); err != nil {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if in.src != nil {
 		return &Source{Source: in.src, in: in, options: opt.Input, file: in.src}, nil
 	}
-	f, err := open.OpenFile(in.path)
+	f, err := open.NewFileSource(in.path)
 	if err != nil {
 		return nil, err
 	}
