@@ -35,12 +35,12 @@ func Reader(name string, r io.ReaderAt, size int64) Input {
 // Path is the file's, or the reader's name.
 func (in Input) Path() string { return in.path }
 
-// Size is that of the file as it lies, in bytes; 0 for what is not there.
+// Size is that of the file as it lies, in bytes; 0 for what is no regular file.
 func (in Input) Size() int64 {
 	if in.src != nil {
 		return in.src.Size()
 	}
-	if st, err := os.Stat(in.path); err == nil {
+	if st, err := os.Stat(in.path); err == nil && st.Mode().IsRegular() {
 		return st.Size()
 	}
 	return 0
