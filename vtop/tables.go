@@ -66,14 +66,14 @@ func (t *tables) start(s *Space, first, last VA) error {
 func (t *tables) enter() error {
 	first, last := max(t.first, t.va), min(t.last, t.va|(1<<t.shift-1))
 	t.step.Level--
-	t.shift -= uint(t.mode.Levels[t.step.Level-1].Bits) //nolint:gosec // small
+	t.shift -= uint(t.mode.Levels[t.step.Level-1].Bits)
 	return t.push(first, last)
 }
 
 // push reads the entries of the table at t.pa that map the addresses from first to
 // last.
 func (t *tables) push(first, last VA) error {
-	size := uint(t.mode.EntrySize) //nolint:gosec // 8 or 4
+	size := uint(t.mode.EntrySize)
 	mask := uint(1)<<uint(t.mode.Levels[t.step.Level-1].Bits) - 1
 	index, end := uint(first>>t.shift)&mask, uint(last>>t.shift)&mask
 	t.step.EntryPA, t.step.Entry = t.pa+PA(index*size), 0
@@ -97,7 +97,7 @@ func (t *tables) pushMany(count uint, va VA) error {
 	n := &t.open[t.in]
 	n.number, n.top, n.shift = t.step.Level, t.step.Level == len(t.mode.Levels), t.shift
 	n.offset, n.at, n.va = 0, t.step.EntryPA, va
-	if size := int(count) * t.mode.EntrySize; size <= cap(n.entries) { //nolint:gosec // at most a table
+	if size := int(count) * t.mode.EntrySize; size <= cap(n.entries) {
 		n.entries = n.entries[:size]
 	} else {
 		n.entries = make([]byte, size)

@@ -27,7 +27,7 @@ type CPU struct {
 
 // Contexts decides for each processor of a guest whose registers are shown.
 func Contexts(g *guest.Guest, mode ContextMode) []CPU {
-	var list []CPU
+	list := make([]CPU, 0, len(g.Processors()))
 	for _, proc := range g.Processors() {
 		list = append(list, choose(g, proc, mode))
 	}

@@ -26,9 +26,9 @@ func openers() []physmem.Opener {
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
 // is enough. The Image must be closed. The errors are those of [Source] and
-// [OpenFile].
+// [NewFileSource].
 func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
-	src, err := OpenFile(path)
+	src, err := NewFileSource(path)
 	if err != nil {
 		return nil, err
 	}
