@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
@@ -16,6 +17,7 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/physmem/open"
+	"windmp/physmem/windump"
 	"windmp/winhdr"
 )
 
@@ -30,6 +32,15 @@ type Options struct {
 	// empty means all that are described.
 	Input    open.Options
 	Machines []*machine.Machine
+}
+
+// input says how a dump is opened: as one of the machines.
+func (o *Options) input() open.Options {
+	in := o.Input
+	if len(o.Machines) > 0 {
+		in.Openers = append(slices.Clip(in.Openers), windump.Opener(formats(o.Machines)...))
+	}
+	return in
 }
 
 // Verdict is what there is to say of a dump.
@@ -145,7 +156,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 	case theHeader:
 		return true, c.decode()
 	case thePages:
-		c.im, err = open.Source(ctx, c.src, c.opt.Input)
+		c.im, err = open.Source(ctx, c.src, c.opt.input())
 		if err != nil {
 			return false, c.notOpened(err)
 		}

@@ -37,7 +37,7 @@ type Machine struct {
 	Settles bool
 	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
 	PAE *vtop.Mode
-	// Core is how an ELF core speaks of the machine.
+	// Core is how an ELF core speaks of the machine, zero where none does.
 	Core dump.ELFMachine
 
 	// Lacking are the sets of registers that containers may not carry, larger ones

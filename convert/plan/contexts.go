@@ -164,6 +164,9 @@ func (p *Plan) specialsUnusable(c *CPU, mode ContextMode) bool {
 	if sr == nil || sr.Root() == 0 {
 		return true
 	}
+	if p.guest.Machine().Kernel.Tables.Segment == nil {
+		return false // the machine has no such table
+	}
 	_, err := p.guest.Memory().Space.Translate(sr.CodeTable().Base)
 	return err != nil
 }
