@@ -26,13 +26,13 @@ func TestSources32(t *testing.T) {
 	require.NoError(t, vm.DumpKdump(kdump))
 	require.NoError(t, vm.DumpWin(win))
 	m := sameMemory(t, core, kdump)
-	assert.True(t, m.Machine() == physmem.MachineX86)
+	assert.Equal(t, physmem.MachineX86, m.Machine())
 
 	dmp, err := open.File(t.Context(), win, open.Options{})
 	require.NoError(t, err)
 	defer func() { _ = dmp.Close() }()
 	assert.Equal(t, physmem.FormatDMP, dmp.Format())
-	assert.True(t, dmp.Machine() == physmem.MachineX86)
+	assert.Equal(t, physmem.MachineX86, dmp.Machine())
 	assert.Len(t, dmp.DumpHeader(), 0x1000)
 	assert.Empty(t, dmp.Oddities())
 	differ := 0

@@ -130,10 +130,10 @@ func asRaw(t *testing.T, core string, want []byte) {
 }
 
 // frontELF32 is what stands before the memory in the core of a 32-bit machine.
-func frontELF32(t testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byte {
-	t.Helper()
+func frontELF32(tb testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byte {
+	tb.Helper()
 	l, err := kinds.NewELF(machine.X86.Core, physmem.RunsOf(ranges), cpus, nil)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var b []byte
 	for s := range l.Segments() {
 		b = append(b, s.Data...)

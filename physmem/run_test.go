@@ -45,7 +45,7 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, physmem.Run{BasePage: 1, PageCount: 2}, physmem.RunOf(physmem.Range{Start: 1, Size: 0x3000}))
 	assert.Zero(t, physmem.RunOf(physmem.Range{Start: 1, Size: 0x1ffe}).PageCount)
 	assert.Equal(t, physmem.Run{BasePage: 1<<52 - 1}, physmem.RunOf(physmem.Range{Start: 1<<64 - 0x1000, Size: 0xfff}))
-	assert.NoError(t, runs(1, 2, 3, 1, 8, 1).Check())
+	require.NoError(t, runs(1, 2, 3, 1, 8, 1).Check())
 	assert.ErrorContains(t, runs(1, 2, 2, 1).Check(), "run 1")
 }
 

@@ -116,7 +116,7 @@ type Absent struct {
 
 // AddressBits is how many bits of a virtual address are translated.
 func (m *Mode) AddressBits() int {
-	return int(m.shift(len(m.Levels))) + m.top().Bits //nolint:gosec // at most 64
+	return int(m.shift(len(m.Levels))) + m.top().Bits
 }
 
 // Root is the physical address of the topmost table, by the value of the register
@@ -155,12 +155,12 @@ func (m *Mode) shift(level int) uint {
 	for i := range m.Levels[:level-1] {
 		shift += m.Levels[i].Bits
 	}
-	return uint(shift) //nolint:gosec // a few dozen
+	return uint(shift)
 }
 
 // extend makes an address of its lower bits.
 func (m *Mode) extend(va VA) VA {
-	unused := uint(64 - m.AddressBits()) //nolint:gosec // at most 64
+	unused := uint(64 - m.AddressBits())
 	if m.SignExtended {
 		return VA(int64(va) << unused >> unused) //nolint:gosec // sign extension is the point
 	}

@@ -107,7 +107,7 @@ func (s *rootSearch) page(pa PA, page []byte) bool {
 			if quick && !m.top().Table.valid(m.decode(table)) {
 				continue
 			}
-			self := m.mapsSelf(s.mem, pa+PA(off), table) //nolint:gosec // inside the page
+			self := m.mapsSelf(s.mem, pa+PA(off), table)
 			if (self || g.mapping) && !s.offer(g.modes, pa+PA(off), table, self) {
 				return false
 			}

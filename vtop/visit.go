@@ -77,7 +77,7 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 		case r == toTable:
 			return enter
 		case r == toPage:
-			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e} //nolint:gosec // inside the table
+			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e}
 			if !visit(st.mapping(t.address(n, i), pa, n.shift, r)) {
 				return stop
 			}

@@ -127,8 +127,8 @@ func (c *Context64) Encode() []byte {
 	return encode(c, ContextSize64)
 }
 
-// CheckMode: debuggers take any code segment but the kernel's and that of 64-bit
-// processes for 32-bit code, whatever ContextFlags says.
+// CheckMode refuses a code segment that debuggers take for that of 32-bit code,
+// whatever ContextFlags says: any but the kernel's and that of 64-bit processes.
 func (c *Context64) CheckMode() error {
 	if c.SegCs != kernelCS && c.SegCs != userCS {
 		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")

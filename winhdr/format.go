@@ -13,6 +13,9 @@ import (
 type Format struct {
 	// Name is the machine's as reports have it, Title the same in words.
 	Name, Title string
+	// Qualifier tells the machine's Windows from that which people expect, such as
+	// "32-bit"; empty where there is nothing to tell.
+	Qualifier string
 
 	// Machine is MachineImageType, ValidDump the second signature.
 	Machine, ValidDump uint32

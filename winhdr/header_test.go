@@ -50,7 +50,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 			assert.Nil(t, c)
 			var wrong *SizeError
 			require.ErrorAs(t, err, &wrong)
-			assert.Equal(t, f.Registers.Size(), wrong.Want)
+			assert.Equal(t, wrong.Want, f.Registers.Size())
 		}
 	}
 }

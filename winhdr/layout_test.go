@@ -212,8 +212,8 @@ func TestLayoutAbsolute(t *testing.T) {
 	var c Context64
 	assert.Equal(t, 0x90, X64.Offset("NumberOfPages"), "file(1) reads the page count there")
 	assert.Equal(t, 0x98, X64.Offset("Run"))
-	assert.EqualValues(t, 0x37c, context+int(unsafe.Offsetof(c.MxCsr)), "kdmp-parser compares this MxCsr")
-	assert.EqualValues(t, 0x460, context+int(unsafe.Offsetof(c.FltSave)+unsafe.Offsetof(c.FltSave.MxCsr)),
+	assert.Equal(t, 0x37c, context+int(unsafe.Offsetof(c.MxCsr)), "kdmp-parser compares this MxCsr")
+	assert.Equal(t, 0x460, context+int(unsafe.Offsetof(c.FltSave)+unsafe.Offsetof(c.FltSave.MxCsr)),
 		"kdmp-parser compares it with this one")
 	assert.EqualValues(t, 0x1a0, unsafe.Offsetof(c.FltSave)+unsafe.Offsetof(c.FltSave.XmmRegisters), "Xmm0")
 	assert.Equal(t, 0x68, X86.Offset("NumberOfPages"), "file(1) reads the page count there")

@@ -42,7 +42,7 @@ func TestQEMUDumps(t *testing.T) {
 				required &= 0xffffffff
 			}
 			assert.EqualValues(t, len(dump), required)
-			assert.EqualValues(t, len(dump), uint64(size)+physmem.Runs(runs).Pages()*physmem.PageSize)
+			assert.EqualValues(t, len(dump), uint64(size)+runs.Pages()*physmem.PageSize)
 			require.NoError(t, h.SetRuns(runs))
 			assert.Equal(t, dump[:size], h.Encode(), "setting what is there changes nothing")
 

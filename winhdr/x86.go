@@ -4,7 +4,7 @@ import "unsafe"
 
 // X86 is the 32-bit dump header, DUMP_HEADER32, with the x86 CONTEXT.
 var X86 = &Format{
-	Name: "x86", Title: "32-bit x86",
+	Name: "x86", Title: "32-bit x86", Qualifier: "32-bit",
 	Machine: MachineI386, ValidDump: ValidDumpDUMP,
 	Header: WireOf[header32](),
 	// Through SystemTime: Windows fills the rest with 'PAGE'.

@@ -109,7 +109,7 @@ func printSystem(t *text, s *report.System) {
 		return
 	}
 	line := fmt.Sprintf("%s (build %d)", systemName(s), s.Build)
-	if q := machineOf(s.Machine).Qualifier; q != "" {
+	if q := machineOf(s.Machine).Header.Qualifier; q != "" {
 		line += ", " + q
 	}
 	if s.Product != "" {

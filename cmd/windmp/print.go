@@ -51,7 +51,7 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 }
 
 func guestText(g *report.Guest) string {
-	width := machineOf(g.Machine).Qualifier
+	width := machineOf(g.Machine).Header.Qualifier
 	if width != "" {
 		width += ", "
 	}

@@ -2,7 +2,6 @@ package dump_test
 
 import (
 	"bytes"
-	"errors"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -18,10 +17,10 @@ import (
 	"windmp/winhdr"
 )
 
-func pages(t testing.TB, runs ...physmem.Run) dump.Pages {
-	t.Helper()
+func pages(tb testing.TB, runs ...physmem.Run) dump.Pages {
+	tb.Helper()
 	p, err := dump.NewPages(slices.Values(runs))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return p
 }
 
@@ -137,7 +136,7 @@ func TestBitmapKinds(t *testing.T) {
 	assert.EqualValues(t, 8, front[0x1000+winhdr.BitmapDumpSize64])
 	_, err = dump.NewBitmap(nil, winhdr.DumpTypeFull, pages(t))
 	require.Error(t, err)
-	assert.False(t, errors.As(err, new(*dump.LimitError)))
+	assert.NotErrorAs(t, err, new(*dump.LimitError))
 
 	most := uint64(dump.MaxBitmapBits) &^ 63
 	_, err = dump.NewBitmap(nil, winhdr.DumpTypeBitmapFull, pages(t, physmem.Run{BasePage: most - 1, PageCount: 1}))

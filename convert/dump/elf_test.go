@@ -67,7 +67,7 @@ func TestELFLimits(t *testing.T) {
 	t.Parallel()
 	tooMany := make(physmem.Runs, 1<<22)
 	for i := range tooMany {
-		tooMany[i] = physmem.Run{BasePage: uint64(2 * i), PageCount: 1} //nolint:gosec // small
+		tooMany[i] = physmem.Run{BasePage: uint64(2 * i), PageCount: 1}
 	}
 	var limit *dump.LimitError
 	_, err := dump.NewELF(machine.X64.Core, tooMany, nil, nil)
@@ -108,7 +108,7 @@ func TestELF32(t *testing.T) {
 		im, err := physmemtest.OpenReader(bytes.NewReader(head), l.Size(), open.Options{})
 		require.NoError(t, err, name)
 		assert.Equal(t, byte(tt.class), head[elf.EI_CLASS], name)
-		assert.True(t, im.Machine() == physmem.MachineX86, name)
+		assert.Equal(t, physmem.MachineX86, im.Machine(), name)
 		assert.Equal(t, tt.runs.Ranges(), im.Ranges(), name)
 		assert.Empty(t, im.Oddities(), name)
 		got := im.CPUs()

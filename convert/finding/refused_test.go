@@ -37,7 +37,7 @@ func TestBlameDisk(t *testing.T) {
 	list.Add(KDBGFound.At("", "found"))
 	refused := list.Refuse(NoProcessors.At("VA 0x1", "none"), nil)
 	assert.Equal(t, SeverityFail, refused.Finding.Severity)
-	assert.EqualError(t, refused, "none (VA 0x1)")
+	require.EqualError(t, refused, "none (VA 0x1)")
 	require.Equal(t, error(refused), list.BlameDisk(im, refused), "all could be read")
 
 	file.broken = syscall.EIO

@@ -165,9 +165,7 @@ func (g *finder) listedRuns() (physmem.Runs, error) {
 	list, err := g.Kernel.PhysicalMemory()
 	if err == nil {
 		runs := make([]physmem.Run, 0, len(list))
-		for _, r := range list {
-			runs = append(runs, r)
-		}
+		runs = append(runs, list...)
 		return runs, nil
 	}
 	runs := guessRuns(g.Image.Ranges())

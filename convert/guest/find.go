@@ -40,8 +40,8 @@ func FindHeader(im *physmem.Image, opt Options) (*Guest, error) {
 }
 
 // OfHeader is a guest of which only a dump's header is to be had.
-func OfHeader(h *winhdr.Header) *Guest {
-	f := newFinder(nil, nil)
+func OfHeader(h *winhdr.Header, machines ...*machine.Machine) *Guest {
+	f := newFinder(nil, machines)
 	f.takeHeader(h.Clone())
 	return &Guest{f: f}
 }
@@ -87,9 +87,7 @@ type finder struct {
 // newFinder knows nothing yet. Without machines the guest may be of any that is
 // described.
 func newFinder(im *physmem.Image, machines []*machine.Machine) *finder {
-	if len(machines) == 0 {
-		machines = machine.All()
-	}
+	machines = machine.OrAll(machines)
 	g := &finder{Image: im, machines: machines, machine: machines[0]}
 	if im != nil {
 		g.machine = g.recordedMachine()

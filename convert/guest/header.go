@@ -1,7 +1,9 @@
 package guest
 
 import (
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"windmp/convert/finding"
@@ -73,8 +75,12 @@ func (g *finder) headerBytes(n *physmem.Note) ([]byte, error) {
 	}
 	format, ok := winhdr.Recognise(n.Desc, machine.Formats(g.machines)...)
 	if !ok {
+		signatures := g.eachFormat(func(f *winhdr.Format) string {
+			signed := binary.LittleEndian.AppendUint32(nil, winhdr.SignaturePAGE)
+			return strconv.Quote(string(binary.LittleEndian.AppendUint32(signed, f.ValidDump)))
+		})
 		return nil, g.unsupported(finding.NotWindows.WithAdvice(finding.AdviceHeaderNote).At(noteOffset(n, 0),
-			"the VMCOREINFO note is no Windows header: it begins with %s, expected \"PAGEDU64\" or \"PAGEDUMP\"", finding.Quote(string(n.Desc[:8]))))
+			"the VMCOREINFO note is no Windows header: it begins with %s, expected %s", finding.Quote(string(n.Desc[:8])), strings.Join(signatures, " or ")))
 	}
 	return g.sizeHeader(n, format)
 }

@@ -199,6 +199,7 @@ func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileChec
 
 // run opens the file for the check of its kind.
 func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
+	c.Size = in.Size()
 	if c.src, err = source.Open(ctx, in, c.opt.Source); err != nil {
 		var unsupported *physmem.UnsupportedError
 		if errors.As(err, &unsupported) { // no file that can be read at any offset

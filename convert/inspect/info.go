@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -145,7 +146,7 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 			return err
 		})
 	}
-	err = r.describeHeaderOnly(in, err)
+	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)
 	r.Error = report.OfError(err)
 	return r, err
 }

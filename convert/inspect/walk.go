@@ -99,7 +99,7 @@ func (o *WalkOptions) Validate() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
-	case o.Levels != 0 && modeWith(o.Levels) == nil:
+	case o.Levels != 0 && modeWith(o.Levels, machine.OrAll(o.Guest.Machines)) == nil:
 		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
 		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
@@ -125,7 +125,7 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	g, err := guest.Find(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
 	r.image = g.Image() // with the holes that were found, not that which was opened
-	mode := modeWith(opt.Levels)
+	mode := modeWith(opt.Levels, append([]*machine.Machine{g.Machine()}, machine.OrAll(opt.Guest.Machines)...))
 	if mode == nil {
 		mode = g.Mode()
 	}
@@ -193,9 +193,9 @@ func offsetOf(im *physmem.Image, pa uint64) int64 {
 	return -1
 }
 
-// modeWith is the paging mode that has so many levels, nil for none.
-func modeWith(levels int) *vtop.Mode {
-	for _, m := range machine.All() {
+// modeWith is the first paging mode of machines that has so many levels, nil for none.
+func modeWith(levels int, machines []*machine.Machine) *vtop.Mode {
+	for _, m := range machines {
 		for _, mode := range m.Modes {
 			if len(mode.Levels) == levels {
 				return mode

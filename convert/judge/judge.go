@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
@@ -16,6 +17,7 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/physmem/open"
+	"windmp/physmem/windump"
 	"windmp/winhdr"
 )
 
@@ -30,6 +32,15 @@ type Options struct {
 	// empty means all that are described.
 	Input    open.Options
 	Machines []*machine.Machine
+}
+
+// input says how a dump is opened: as one of the machines.
+func (o *Options) input() open.Options {
+	in := o.Input
+	if len(o.Machines) > 0 {
+		in.Openers = append(slices.Clip(in.Openers), windump.Opener(formats(o.Machines)...))
+	}
+	return in
 }
 
 // Verdict is what there is to say of a dump.
@@ -50,7 +61,7 @@ type Verdict struct {
 // IsDump tells whether a file begins like a Windows dump, if only a damaged one, and
 // so is judged by the rules. The error is a [*physmem.ReadError].
 func IsDump(src physmem.Source, machines ...*machine.Machine) (bool, error) {
-	head, err := readHead(src)
+	head, err := readHead(src, formats(machines))
 	if err != nil {
 		return false, err
 	}
@@ -60,15 +71,12 @@ func IsDump(src physmem.Source, machines ...*machine.Machine) (bool, error) {
 
 // formats are those of the machines' headers, of all when none is given.
 func formats(machines []*machine.Machine) []*winhdr.Format {
-	if len(machines) == 0 {
-		machines = machine.All()
-	}
-	return machine.Formats(machines)
+	return machine.Formats(machine.OrAll(machines))
 }
 
 // readHead reads the header, or what there is of it.
-func readHead(src physmem.Source) ([]byte, error) {
-	head := make([]byte, min(src.Size(), int64(winhdr.HeadSize())))
+func readHead(src physmem.Source, formats []*winhdr.Format) ([]byte, error) {
+	head := make([]byte, min(src.Size(), int64(winhdr.HeadSize(formats...))))
 	if n, err := src.ReadAt(head, 0); n < len(head) {
 		return nil, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
 	}
@@ -148,7 +156,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 	case theHeader:
 		return true, c.decode()
 	case thePages:
-		c.im, err = open.Source(ctx, c.src, c.opt.Input)
+		c.im, err = open.Source(ctx, c.src, c.opt.input())
 		if err != nil {
 			return false, c.notOpened(err)
 		}
@@ -169,7 +177,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 
 // decode reads the header.
 func (c *subject) decode() error {
-	head, err := readHead(c.src)
+	head, err := readHead(c.src, formats(c.opt.Machines))
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,6 @@ type Machine struct {
 	// likeliest first, by the dump header and the vCPUs. h is nil where there is
 	// none; dump says that it is the header of a dump, as debuggers read it.
 	Likely func(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode
-	// Qualifier tells this machine's Windows from that which people expect, such as
-	// "32-bit"; empty where there is nothing to tell.
-	Qualifier string
 	// RootName and PointerName are what people call the register that holds the root
 	// of the page tables, and the instruction pointer.
 	RootName, PointerName string
@@ -40,7 +37,7 @@ type Machine struct {
 	Settles bool
 	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
 	PAE *vtop.Mode
-	// Core is how an ELF core speaks of the machine.
+	// Core is how an ELF core speaks of the machine, zero where none does.
 	Core dump.ELFMachine
 
 	// Lacking are the sets of registers that containers may not carry, larger ones
@@ -104,6 +101,14 @@ type Saved struct {
 
 // All are the machines whose Windows is read.
 func All() []*Machine { return []*Machine{X64, X86} }
+
+// OrAll is list, or All where that is empty.
+func OrAll(list []*Machine) []*Machine {
+	if len(list) == 0 {
+		return All()
+	}
+	return list
+}
 
 // Of is the machine of list as which a vCPU was recorded, nil for none.
 func Of(c *physmem.CPU, list []*Machine) *Machine {

@@ -12,7 +12,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86,
-	Qualifier: "32-bit", RootName: "CR3", PointerName: "eip",
+	RootName: "CR3", PointerName: "eip",
 	Modes: modes32, PAE: vtop.PAE,
 	Likely:    likely32,
 	Lacking:   lackingX86,

@@ -27,7 +27,7 @@ type CPU struct {
 
 // Contexts decides for each processor of a guest whose registers are shown.
 func Contexts(g *guest.Guest, mode ContextMode) []CPU {
-	var list []CPU
+	list := make([]CPU, 0, len(g.Processors()))
 	for _, proc := range g.Processors() {
 		list = append(list, choose(g, proc, mode))
 	}
@@ -163,6 +163,9 @@ func (p *Plan) specialsUnusable(c *CPU, mode ContextMode) bool {
 	sr := c.Specials
 	if sr == nil || sr.Root() == 0 {
 		return true
+	}
+	if p.guest.Machine().Kernel.Tables.Segment == nil {
+		return false // the machine has no such table
 	}
 	_, err := p.guest.Memory().Space.Translate(sr.CodeTable().Base)
 	return err != nil

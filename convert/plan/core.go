@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"debug/elf"
+	"fmt"
 	"slices"
 
 	"windmp/convert/dump"
@@ -31,6 +33,9 @@ func ParseOutputFormat(s string) (OutputFormat, error) {
 // becomes the same dump again.
 func (p *Plan) planCore(opt Options) error {
 	g := p.guest
+	if g.Machine().Core.Machine == elf.EM_NONE {
+		return &stage.UsageError{Reason: fmt.Sprintf("no ELF core speaks of a guest of machine %s", g.Machine().Name())}
+	}
 	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image().Ranges()), policy: opt.missing()}
 	if opt.outputType() == OutputKernel {
 		p.listMemory()

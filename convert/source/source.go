@@ -35,12 +35,12 @@ func Reader(name string, r io.ReaderAt, size int64) Input {
 // Path is the file's, or the reader's name.
 func (in Input) Path() string { return in.path }
 
-// Size is that of the file as it lies, in bytes; 0 for what is not there.
+// Size is that of the file as it lies, in bytes; 0 for what is no regular file.
 func (in Input) Size() int64 {
 	if in.src != nil {
 		return in.src.Size()
 	}
-	if st, err := os.Stat(in.path); err == nil {
+	if st, err := os.Stat(in.path); err == nil && st.Mode().IsRegular() {
 		return st.Size()
 	}
 	return 0
@@ -56,7 +56,7 @@ type Source struct {
 }
 
 // Open opens an input. The error is a usage error ([*stage.UsageError]) where the
-// options make no sense, a [*stage.Error] of unpacking, one of [open.OpenFile], or
+// options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], or
 // what the system says.
 func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if err := opt.Validate(); err != nil {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if in.src != nil {
 		return &Source{Source: in.src, in: in, options: opt.Input, file: in.src}, nil
 	}
-	f, err := open.OpenFile(in.path)
+	f, err := open.NewFileSource(in.path)
 	if err != nil {
 		return nil, err
 	}

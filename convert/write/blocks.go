@@ -28,7 +28,7 @@ func (b *block) add(s dump.Segment, n uint64) {
 }
 
 // room is how many bytes there are from a file offset to the end of its block.
-func room(off int64) uint64 { return uint64(blockSize - off%blockSize) } //nolint:gosec // not negative
+func room(off int64) uint64 { return uint64(blockSize - off%blockSize) }
 
 // blocks yields a layout, cut so that each block ends at a multiple of blockSize in
 // the file. With skip, blocks of nothing but known zeros are left out, and their

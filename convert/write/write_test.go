@@ -31,7 +31,7 @@ func (l list) Size() int64 {
 	for _, s := range l {
 		n += s.Size
 	}
-	return int64(n) //nolint:gosec // a test's
+	return int64(n)
 }
 
 func (l list) Segments() iter.Seq[dump.Segment] { return slices.Values(l) }
@@ -56,7 +56,7 @@ func (m *pattern) hole(pa uint64) (end uint64, ok bool) {
 func (m *pattern) ReadAt(p []byte, pa int64) (int, error) {
 	m.reads.Add(int64(len(p)))
 	for i := range p {
-		at := uint64(pa) + uint64(i) //nolint:gosec // a test's
+		at := uint64(pa) + uint64(i)
 		p[i] = byte(at>>12*7) + byte(at) | 1
 		if _, ok := m.hole(at); ok {
 			p[i] = 0
@@ -83,7 +83,7 @@ func want(l dump.Layout, m Memory) []byte {
 		case dump.Bytes:
 			copy(part, s.Data)
 		case dump.Memory:
-			_, _ = m.ReadAt(part, int64(s.PA)) //nolint:gosec // a test's
+			_, _ = m.ReadAt(part, int64(s.PA))
 		}
 		b = append(b, part...)
 	}
@@ -99,7 +99,7 @@ func someLayout(rng *rand.Rand) list {
 		s := dump.Segment{Kind: dump.Kind(rng.IntN(3)), Size: n}
 		switch s.Kind {
 		case dump.Bytes:
-			s.Data = bytes.Repeat([]byte{byte(n) | 1}, int(n)) //nolint:gosec // a test's
+			s.Data = bytes.Repeat([]byte{byte(n) | 1}, int(n))
 		case dump.Memory:
 			s.PA = pa + rng.Uint64N(2)*4096
 			pa = s.PA + n
@@ -186,7 +186,7 @@ func TestHolesAreNotRead(t *testing.T) {
 	require.NoError(t, o.copyBlocks(t.Context(), w, true, &Options{Workers: 4}))
 	runtime.ReadMemStats(&after)
 	assert.EqualValues(t, data, m.reads.Load())
-	assert.EqualValues(t, data, w.n)
+	assert.Equal(t, data, w.n)
 	assert.LessOrEqual(t, m.asked.Load(), int64(5))
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20))
 

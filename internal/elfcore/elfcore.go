@@ -101,8 +101,9 @@ type CPU struct {
 const (
 	// CPUVersion is the only version of CPU.
 	CPUVersion = 1
-	// CPUSize is its size in bytes, CPUSizeOld that without KernelGSBase.
-	CPUSize    = 440
+	// CPUSize is its size in bytes.
+	CPUSize = 440
+	// CPUSizeOld is its size without KernelGSBase, in bytes.
 	CPUSizeOld = 432
 )
 

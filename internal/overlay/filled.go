@@ -24,7 +24,7 @@ func (f *Filled) ReadAt(p []byte, pa int64) (int, error) {
 	}
 	n := 0
 	for i := f.find(uint64(pa)); n < len(p); i++ {
-		at := uint64(pa) + uint64(n) //nolint:gosec // not negative
+		at := uint64(pa) + uint64(n)
 		part := p[n:]
 		gap := physmem.Range{Start: math.MaxUint64}
 		if i < len(f.absent) {

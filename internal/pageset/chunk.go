@@ -84,7 +84,7 @@ func (w *words) counts() (members, edges int) {
 		edges += bits.OnesCount64(v ^ (v<<1 | last))
 		last = v >> (wordPages - 1)
 	}
-	return members, edges + int(last) //nolint:gosec // 0 or 1
+	return members, edges + int(last)
 }
 
 // find returns the first page from a page on whose bit differs from those of
@@ -151,7 +151,7 @@ func (c *chunk) rank(page int) uint64 {
 		for i := 0; i < len(c.edges) && int(c.edges[i]) < page; i += 2 {
 			n += min(int(c.edges[i+1]), page) - int(c.edges[i])
 		}
-		return uint64(n) //nolint:gosec // at most chunkPages
+		return uint64(n)
 	}
 	for _, w := range c.bitmap[:page/wordPages] {
 		n += bits.OnesCount64(w)
@@ -159,7 +159,7 @@ func (c *chunk) rank(page int) uint64 {
 	if page%wordPages != 0 {
 		n += bits.OnesCount64(c.bitmap[page/wordPages] & (1<<(page%wordPages) - 1))
 	}
-	return uint64(n) //nolint:gosec // at most chunkPages
+	return uint64(n)
 }
 
 // with returns a chunk that also has the pages from first up to behind, and how many

@@ -53,7 +53,7 @@ func Read(ctx context.Context, r io.ReaderAt, off int64, n, maxRuns uint64) (*Se
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if hole := holeAt(r, off+int64(done), size-done); hole > 0 { //nolint:gosec // less than the caller's file
+		if hole := holeAt(r, off+int64(done), size-done); hole > 0 {
 			for ; hole > 0; hole -= chunkPages / 8 {
 				s.push(nil)
 				done += chunkPages / 8
@@ -62,7 +62,7 @@ func Read(ctx context.Context, r io.ReaderAt, off int64, n, maxRuns uint64) (*Se
 			continue
 		}
 		part := min(size-done, batch)
-		at := off + int64(done) //nolint:gosec // less than the caller's file
+		at := off + int64(done)
 		if err := binio.ReadFull(r, buf[:part], at); err != nil {
 			return nil, &ReadError{Offset: at, Err: err}
 		}
@@ -133,7 +133,7 @@ func (s *Set) Add(page uint64) bool {
 func (s *Set) AddRun(first, behind uint64) {
 	for first < behind {
 		i, at := first/chunkPages, int(first%chunkPages)
-		n := min(behind-first, uint64(chunkPages-at)) //nolint:gosec // above 0
+		n := min(behind-first, uint64(chunkPages-at))
 		for uint64(len(s.chunks)) <= i {
 			s.chunks = append(s.chunks, nil)
 		}

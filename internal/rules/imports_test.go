@@ -179,7 +179,7 @@ func TestImportsPointOneWay(t *testing.T) {
 // rule of their own.
 func TestExamplesImportNothingInternal(t *testing.T) {
 	tree := os.DirFS(root)
-	require.NoError(t, fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+	require.NoError(t, fs.WalkDir(tree, ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || path.Base(name) != "example_test.go" {
 			return err
 		}

@@ -165,7 +165,7 @@ func (f *flattened) paint() {
 			end = min(end, old.at(i).to)
 		}
 		if end > at {
-			out.extend(flatRecord{to: at, size: end - at, from: r.from + int64(at-r.to)}) //nolint:gosec // inside the record
+			out.extend(flatRecord{to: at, size: end - at, from: r.from + int64(at-r.to)})
 		}
 		at = end
 	}

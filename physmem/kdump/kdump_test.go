@@ -334,7 +334,7 @@ func TestKdump32(t *testing.T) {
 	k := kdump{version: 6, runs: []run{{0, 3}}, notes: []fixture.Note{fixture.Core32Note(0, 0x80001000), fixture.QEMUNote(0x80001000, 440)}}
 	k.mutate = func(f []byte, _ kdumpLayout) { copy(f[0x110:], "i686\x00\x00") }
 	m := k.open(t)
-	assert.True(t, m.Machine() == physmem.MachineX86)
+	assert.Equal(t, physmem.MachineX86, m.Machine())
 	require.Len(t, m.CPUs(), 1)
 	assert.Empty(t, m.Oddities())
 	require.NoError(t, physmemtest.Test(m, fixture.AsRanges(k.runs), repeatAt))

@@ -23,10 +23,10 @@ type FileSource struct {
 	siblings []io.Closer
 }
 
-// OpenFile opens a regular file, or a block device, read-only. The errors are what
+// NewFileSource opens a regular file, or a block device, read-only. The errors are what
 // the system says, and a *physmem.UnsupportedError for what can't be read at any
 // offset.
-func OpenFile(path string) (*FileSource, error) {
+func NewFileSource(path string) (*FileSource, error) {
 	// Opening a FIFO would wait for a writer, so it is refused before.
 	info, err := os.Stat(path)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *FileSource) OpenSibling(name string) (physmem.Source, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	path := filepath.Join(filepath.Dir(s.File.Name()), name)
-	sibling, err := OpenFile(path)
+	sibling, err := NewFileSource(path)
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,9 @@ func openers() []physmem.Opener {
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
 // is enough. The Image must be closed. The errors are those of [Source] and
-// [OpenFile].
+// [NewFileSource].
 func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
-	src, err := OpenFile(path)
+	src, err := NewFileSource(path)
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +100,10 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 // openers returns the openers of the formats that the options allow.
 func (o Options) openers() []physmem.Opener {
 	list := slices.Concat(o.Openers, openers())
-	switch o.Format {
-	case "":
+	if o.Format == "" {
 		return list
-	case physmem.FormatRaw:
+	}
+	if o.Format == physmem.FormatRaw {
 		list = append(list, raw.Opener(o.Holes, looksLike))
 	}
 	return slices.DeleteFunc(list, func(x physmem.Opener) bool { return x.Format != o.Format })

@@ -46,7 +46,9 @@ func Formats() []physmem.Format { return Options{}.formats() }
 func (o Options) formats() []physmem.Format {
 	var list []physmem.Format
 	for _, x := range slices.Concat(o.Openers, openers()) {
-		list = append(list, x.Format)
+		if !slices.Contains(list, x.Format) {
+			list = append(list, x.Format)
+		}
 	}
 	return append(list, physmem.FormatRaw)
 }

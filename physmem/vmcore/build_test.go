@@ -84,7 +84,3 @@ func (b *builder) open(tb testing.TB) *physmem.Image {
 	require.NoError(tb, err)
 	return m
 }
-
-func openBytes(file []byte) (*physmem.Image, error) {
-	return physmemtest.Open(file)
-}

@@ -18,9 +18,10 @@ import (
 // VGA memory at 0xa0000 is the usual reason: nothing may say where the first
 // 640 KiB are when the guest maps none of them.
 func (m *pagedMemory) Candidates(ram []physmem.Range) []physmem.Candidate {
-	var out []physmem.Candidate
 	ram = clipRAM(ram)
-	for _, g := range m.layout.gaps(m.List(), ram) {
+	gaps := m.layout.gaps(m.List(), ram)
+	out := make([]physmem.Candidate, 0, len(gaps))
+	for _, g := range gaps {
 		out = append(out, g.candidates(physmem.Within(ram, g.span()))...)
 	}
 	return out

@@ -77,7 +77,7 @@ func TestOpen32(t *testing.T) {
 			m, err := physmemtest.Open(tt.file)
 			require.NoError(t, err)
 			assert.Empty(t, m.Oddities())
-			assert.True(t, m.Machine() == physmem.MachineX86)
+			assert.Equal(t, physmem.MachineX86, m.Machine())
 			assert.Equal(t, tt.describe, m.Describe())
 			assert.Equal(t, twoBlockRanges, m.Ranges())
 			p := make([]byte, 0x100)
@@ -151,7 +151,7 @@ func TestPAE(t *testing.T) {
 	t.Parallel()
 	assert.True(t, (&physmem.X86{CR4: 0x6f9}).PAE())
 	assert.False(t, (&physmem.X86{CR4: 0x6d9}).PAE())
-	assert.False(t, twoBlocks(1).open(t).Machine() == physmem.MachineX86)
+	assert.NotEqual(t, physmem.MachineX86, twoBlocks(1).open(t).Machine())
 }
 
 func TestMalformedELF32(t *testing.T) {

@@ -92,7 +92,7 @@ func (v *vboxNotes) decode(odd *physmem.Oddities) []physmem.CPU {
 		}
 		x := head.registers(tail)
 		states = append(states, x)
-		cpus = append(cpus, physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset, Registers: x}) //nolint:gosec // below maxCPUs
+		cpus = append(cpus, physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset, Registers: x})
 	}
 	// The ELF header names the host's kind of machine. As QEMU does for its files,
 	// the guest is taken for what its first processor is.

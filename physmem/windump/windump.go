@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -20,41 +21,40 @@ type dmpFile struct {
 	r    io.ReaderAt
 	size uint64
 	odd  physmem.Oddities
+	// machine is what the header says, empty if it names another one.
+	machine physmem.Machine
 
 	raw []byte // the header
 	typ winhdr.DumpType
 	// table is the run table as it stands there.
 	table winhdr.RunTable
 
-	*dmpLayout
-}
-
-// dmpLayout is what the dumps of one machine differ in here.
-type dmpLayout struct {
+	// formats are those of the headers that are read, format the one that it has.
+	formats []*winhdr.Format
 	format  *winhdr.Format
-	machine physmem.Machine // what the signature says; that of a 64-bit dump does not
-	label   string          // in front of the description of the file
-}
-
-// layouts are the dumps that are read.
-var layouts = []*dmpLayout{
-	{format: winhdr.X64},
-	{format: winhdr.X86, machine: physmem.MachineX86, label: "32-bit "},
 }
 
 // headerSize is where the first page of a full dump is.
-func (l *dmpLayout) headerSize() uint64 { return uint64(l.format.Size()) } //nolint:gosec // not negative
+func (f *dmpFile) headerSize() uint64 { return uint64(f.format.Size()) } //nolint:gosec // not negative
 
 // offset is where a field of the header stands in the file.
-func (l *dmpLayout) offset(field string) int64 { return int64(l.format.Offset(field)) }
+func (f *dmpFile) offset(field string) int64 { return int64(f.format.Offset(field)) }
 
-// Opener returns the opener of Windows crash dumps.
-func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatDMP, Open: open} }
+// Opener returns the opener of Windows crash dumps whose headers have one of the
+// formats; without any, those of [winhdr.Formats].
+func Opener(formats ...*winhdr.Format) physmem.Opener {
+	if len(formats) == 0 {
+		formats = winhdr.Formats()
+	}
+	formats = slices.Clone(formats)
+	return physmem.Opener{Format: physmem.FormatDMP, Open: func(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+		return (&dmpFile{ctx: ctx, r: src, size: binio.Uint64(src.Size()), formats: formats}).open()
+	}}
+}
 
 // open opens a Windows crash dump: the header says by DumpType how the pages
 // are laid out. The machine type is the caller's to judge.
-func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-	f := &dmpFile{ctx: ctx, r: src, size: binio.Uint64(src.Size())}
+func (f *dmpFile) open() (*physmem.Container, error) {
 	if err := f.readHeader(); err != nil {
 		return nil, err
 	}
@@ -73,14 +73,16 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Description = f.label + c.Description
+	if q := f.format.Qualifier; q != "" {
+		c.Description = q + " " + c.Description
+	}
 	c.Oddities = f.odd.All()
 	return c, nil
 }
 
 // readHeader reads the header.
 func (f *dmpFile) readHeader() error {
-	head := make([]byte, min(f.size, uint64(winhdr.HeadSize()))) //nolint:gosec // not negative
+	head := make([]byte, min(f.size, uint64(winhdr.HeadSize(f.formats...)))) //nolint:gosec // not negative
 	if err := binio.ReadFull(f.r, head, 0); err != nil {
 		return &physmem.ReadError{Err: err}
 	}
@@ -90,11 +92,12 @@ func (f *dmpFile) readHeader() error {
 		return physmem.NotMine("no PAGE signature at its start")
 	}
 	valid := le.Uint32(head[4:])
-	i := slices.IndexFunc(layouts, func(l *dmpLayout) bool { return l.format.ValidDump == valid })
-	if i < 0 {
-		return physmem.NotMine("its start is PAGE, but not DU64 or DUMP behind it: 0x%08x", valid)
+	// Several machines may share the second signature.
+	signed := slices.DeleteFunc(slices.Clone(f.formats), func(x *winhdr.Format) bool { return x.ValidDump != valid })
+	if len(signed) == 0 {
+		return physmem.NotMine("its start is PAGE, but not %s behind it: 0x%08x", f.signatures(), valid)
 	}
-	f.dmpLayout = layouts[i]
+	f.format, _ = winhdr.Recognise(head, signed...)
 	if uint64(len(head)) < f.headerSize() {
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
@@ -107,7 +110,21 @@ func (f *dmpFile) readHeader() error {
 		return err
 	}
 	f.typ, f.table = h.DumpType, h.RunTable()
+	if h.MachineImageType == f.format.Machine {
+		f.machine = physmem.Machine(f.format.Name)
+	}
 	return nil
+}
+
+// signatures are the second signatures of the formats, in words.
+func (f *dmpFile) signatures() string {
+	var list []string
+	for _, x := range f.formats {
+		if s := string(binary.LittleEndian.AppendUint32(nil, x.ValidDump)); !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return strings.Join(list, " or ")
 }
 
 // refuseType refuses a dump that holds no memory that can be read here.
@@ -146,7 +163,7 @@ func (f *dmpFile) openFull(c *physmem.Container) error {
 	return nil
 }
 
-// maxFrame is the first page frame that no x86 processor can address: physical
+// maxFrame is the first page frame that no processor can address: physical
 // addresses have at most 52 bits (Intel SDM vol. 3, 4.1.4).
 const maxFrame = 1 << (52 - 12)
 
@@ -161,7 +178,7 @@ func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 	at := f.headerSize()
 	for i, run := range f.table.Runs {
 		if run.BasePage >= maxFrame || run.PageCount > maxFrame-run.BasePage {
-			f.odd.Add(physmem.OddityBadSegment, f.offset("NumberOfRuns"), "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of x86 physical memory; it and all behind it are left out",
+			f.odd.Add(physmem.OddityBadSegment, f.offset("NumberOfRuns"), "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of physical memory; it and all behind it are left out",
 				i, run.PageCount, run.BasePage)
 			break
 		}

@@ -61,7 +61,7 @@ func (h *header) Encode() []byte {
 	m := &h.PhysicalMemory
 	put("NumberOfRuns", uint64(m.NumberOfRuns))
 	put("NumberOfPages", m.NumberOfPages)
-	for i, r := range m.Run {
+	for i, r := range &m.Run {
 		put(fmt.Sprintf("Run[%d].BasePage", i), r.BasePage)
 		put(fmt.Sprintf("Run[%d].PageCount", i), r.PageCount)
 	}
@@ -228,7 +228,7 @@ func TestDMPOddRuns(t *testing.T) {
 				h.PhysicalMemory.Run[2] = physmem.Run{BasePage: 7, PageCount: 1}
 			}),
 			[]run{{1, 2}},
-			[]string{"bad-segment: run 1 of the header, 0xffffffffffffffff pages from page 0x5, is above the 52 bits of x86 physical memory; it and all behind it are left out (file offset 0x88)"},
+			[]string{"bad-segment: run 1 of the header, 0xffffffffffffffff pages from page 0x5, is above the 52 bits of physical memory; it and all behind it are left out (file offset 0x88)"},
 		},
 		"too many": {
 			full(make([]run, 42), func(h *header) {
