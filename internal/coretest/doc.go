@@ -21,7 +21,7 @@ func Memory(tb testing.TB, m *physmem.Image) [][]byte {
 	list := make([][]byte, 0, len(ranges))
 	for _, r := range ranges {
 		b := make([]byte, r.Size)
-		if _, err := m.ReadAt(b, int64(r.Start)); err != nil { //nolint:gosec // below 2^52
+		if _, err := m.ReadAt(b, int64(r.Start)); err != nil {
 			tb.Fatal(err)
 		}
 		list = append(list, b)

@@ -32,8 +32,8 @@ func GDBScriptOld(tb testing.TB, m *physmem.Image) []byte {
 }
 
 func gdbNote(name string, desc []byte) []byte {
-	b := le.AppendUint32(nil, uint32(len(name)+1)) //nolint:gosec // short
-	b = le.AppendUint32(b, uint32(len(desc)))      //nolint:gosec // short
+	b := le.AppendUint32(nil, uint32(len(name)+1))
+	b = le.AppendUint32(b, uint32(len(desc)))
 	b = le.AppendUint32(b, 0)
 	for _, part := range [][]byte{append([]byte(name), 0), desc} {
 		b = append(b, part...)

@@ -18,7 +18,7 @@ import (
 func VirtualBox(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, format uint32) []byte {
 	tb.Helper()
 	desc := make([]byte, 24)
-	for i, v := range []uint32{0xc01ac0de, format, 24, 0x0700000e, 161095, uint32(len(cpus))} { //nolint:gosec // a few
+	for i, v := range []uint32{0xc01ac0de, format, 24, 0x0700000e, 161095, uint32(len(cpus))} {
 		le.PutUint32(desc[4*i:], v)
 	}
 	notes := vboxNote("VBCORE", 0xb00, desc)
@@ -35,8 +35,8 @@ func VirtualBox(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, format uint
 
 // vboxNote pads name and payload to 8 and does not count the name's NUL.
 func vboxNote(name string, typ uint32, desc []byte) []byte {
-	b := le.AppendUint32(nil, uint32(len(name)))   //nolint:gosec // short
-	b = le.AppendUint32(b, uint32(len(desc)+7)&^7) //nolint:gosec // short
+	b := le.AppendUint32(nil, uint32(len(name)))
+	b = le.AppendUint32(b, uint32(len(desc)+7)&^7)
 	b = le.AppendUint32(b, typ)
 	for _, part := range [][]byte{[]byte(name), desc} {
 		b = append(b, part...)

@@ -100,10 +100,10 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 // openers returns the openers of the formats that the options allow.
 func (o Options) openers() []physmem.Opener {
 	list := slices.Concat(o.Openers, openers())
-	switch o.Format {
-	case "":
+	if o.Format == "" {
 		return list
-	case physmem.FormatRaw:
+	}
+	if o.Format == physmem.FormatRaw {
 		list = append(list, raw.Opener(o.Holes, looksLike))
 	}
 	return slices.DeleteFunc(list, func(x physmem.Opener) bool { return x.Format != o.Format })

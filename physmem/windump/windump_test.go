@@ -61,7 +61,7 @@ func (h *header) Encode() []byte {
 	m := &h.PhysicalMemory
 	put("NumberOfRuns", uint64(m.NumberOfRuns))
 	put("NumberOfPages", m.NumberOfPages)
-	for i, r := range m.Run {
+	for i, r := range &m.Run {
 		put(fmt.Sprintf("Run[%d].BasePage", i), r.BasePage)
 		put(fmt.Sprintf("Run[%d].PageCount", i), r.PageCount)
 	}
