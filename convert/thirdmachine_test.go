@@ -190,7 +190,7 @@ var third = &machine.Machine{
 	Registers: func(s machine.Saved) physmem.Registers { return &thirdRegisters{PCR: uint64(s.PCR)} },
 }
 
-// box is its container: a mark, the guest's header, two vCPUs, and from boxMemory on
+// box is its container: a mark, the guest's header or zeros, two vCPUs, and from boxMemory on
 // all of the memory.
 var box = physmem.Opener{Format: "box", Open: func(_ context.Context, src physmem.Source) (*physmem.Container, error) {
 	head := make([]byte, boxMemory)
@@ -202,10 +202,12 @@ var box = physmem.Opener{Format: "box", Open: func(_ context.Context, src physme
 	}
 	c := &physmem.Container{
 		Description: "a box", Machine: "third",
-		GuestNote: &physmem.Note{Name: "header", Desc: head[0x1000:][:third.Header.Size()], Offset: 0x1000},
 		Memory: extents.New(src, []physmem.Extent{{
 			Range: physmem.Range{Start: base3, Size: size3}, Offset: boxMemory,
 		}}),
+	}
+	if note := head[0x1000:][:third.Header.Size()]; note[0] != 0 {
+		c.GuestNote = &physmem.Note{Name: "header", Desc: note, Offset: 0x1000}
 	}
 	for i := range 2 {
 		r := new(thirdRegisters)
@@ -284,16 +286,18 @@ func guest3(crash []uint64) memory3 {
 	m.put32(pa3Kernel+0x98, 0x20b)
 	m.put32(pa3Kernel+0x98+56, 0x6000)
 	// KDBG, and what it names.
-	const list, modules, processes, array, bugcheck, pfn, thread, process = pa3Variables, pa3Variables + 0x100, pa3Variables + 0x200,
-		pa3Variables + 0x300, pa3Variables + 0x400, pa3Variables + 0x500, pa3Variables + 0x600, pa3Variables + 0x800
+	const list, modules, processes, array, bugcheck, pfn, thread, process, memory = pa3Variables, pa3Variables + 0x100, pa3Variables + 0x200,
+		pa3Variables + 0x300, pa3Variables + 0x400, pa3Variables + 0x500, pa3Variables + 0x600, pa3Variables + 0x800, pa3Variables + 0x900
 	var d kdbg.Data
 	d.Header = kdbg.DataHeader{List: kdbg.ListEntry64{Flink: va3(list), Blink: va3(list)}, OwnerTag: kdbg.OwnerTag, Size: 0x390}
 	d.KernBase, d.MmPageSize = va3(pa3Kernel), physmem.PageSize
 	d.PsLoadedModuleList, d.PsActiveProcessHead = va3(modules), va3(processes)
 	d.KiProcessorBlock, d.KiBugcheckData, d.MmPfnDatabase = va3(array), va3(bugcheck), va3(pfn)
+	d.MmPhysicalMemoryBlock = va3(memory)
 	d.OffsetPrcbContext, d.OffsetPrcbCurrentThread = 0x20, 0x28
 	d.OffsetKThreadApcProcess, d.OffsetEprocessDirectoryTableBase = 0x30, 0x38
 	copy(m[pa3Block:], packed(&d)[:d.Header.Size])
+	m.put(memory, va3(memory+8), 1, size3/physmem.PageSize, base3/physmem.PageSize, size3/physmem.PageSize)
 	m.put(list, va3(pa3Block), va3(pa3Block))
 	m.put(processes, va3(processes), va3(processes))
 	m.put(bugcheck, crash...)
@@ -337,7 +341,7 @@ func header3(t *testing.T) []byte {
 }
 
 // boxOf writes the container and returns its path.
-func boxOf(t *testing.T, m memory3) string {
+func boxOf(t *testing.T, m memory3, header []byte) string {
 	t.Helper()
 	file := make([]byte, boxMemory, boxMemory+len(m))
 	copy(file, boxMark)
@@ -345,7 +349,7 @@ func boxOf(t *testing.T, m memory3) string {
 		r := registers3(i)
 		copy(file[0x100*(i+1):], packed(&r))
 	}
-	copy(file[0x1000:], header3(t))
+	copy(file[0x1000:], header)
 	path := filepath.Join(t.TempDir(), "guest.box")
 	require.NoError(t, os.WriteFile(path, append(file, m...), 0o400))
 	return path
@@ -360,7 +364,7 @@ func TestThirdMachine(t *testing.T) {
 			t.Parallel()
 			crashed := crash[0] != 0
 			m := guest3(crash)
-			in := boxOf(t, m)
+			in := boxOf(t, m, header3(t))
 			out := in + ".dmp"
 			from := source.Options{Input: open.Options{Openers: []physmem.Opener{box, windump.Opener(third.Header)}}}
 			opt := convert.Options{Source: from, Guest: guest.Options{Machines: machines}}
@@ -410,6 +414,32 @@ func TestThirdMachine(t *testing.T) {
 			require.ErrorAs(t, err, &usage)
 		})
 	}
+}
+
+// TestThirdMachineWithoutHeader: where the guest left no header, Windows is found in
+// its memory, and the header is built.
+func TestThirdMachineWithoutHeader(t *testing.T) {
+	t.Parallel()
+	m := guest3(make([]uint64, 5))
+	in := boxOf(t, m, nil)
+	r, err := convert.File(t.Context(), in, in+".dmp", convert.Options{
+		Source: source.Options{Input: open.Options{Openers: []physmem.Opener{box}}},
+		Guest:  guest.Options{Machines: append(machine.All(), third)},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "third", r.Guest.Machine)
+	dmp, err := os.ReadFile(in + ".dmp")
+	require.NoError(t, err)
+	h, err := winhdr.Decode(dmp, third.Header)
+	require.NoError(t, err)
+	assert.Empty(t, h.Check())
+	assert.EqualValues(t, build3, h.MinorVersion)
+	assert.EqualValues(t, 2, h.NumberProcessors)
+	assert.EqualValues(t, base3+pa3Trunk, h.DirectoryTableBase)
+	runs, _ := h.Runs()
+	assert.Equal(t, physmem.Runs{{BasePage: base3 / physmem.PageSize, PageCount: size3 / physmem.PageSize}}, runs)
+	shown := registers3(0).Context
+	assert.Equal(t, &shown, h.Context())
 }
 
 // checkThird: the box converts and the dump is good; whoever does not know of the

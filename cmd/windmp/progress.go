@@ -126,6 +126,7 @@ func (p *progress) drawBar(before stage.Stage) {
 			progressbar.OptionSetPredictTime(true), progressbar.OptionShowElapsedTimeOnFinish(),
 			progressbar.OptionSetDescription(string(p.at.Stage)),
 			progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish())
+		_ = p.bar.RenderBlank() // a stage of which nothing is done yet; errors as below
 	}
 	p.bar.ChangeMax64(p.at.Total)
 	_ = p.bar.Set64(p.at.Done) // a bar that can't be drawn is no reason to stop
