@@ -56,7 +56,7 @@ func (t *tables) use(s *Space) {
 // extend is that of the mode.
 func (t *tables) extend(va VA) VA {
 	if t.mode.SignExtended {
-		return VA(int64(va) << (t.unused & 63) >> (t.unused & 63))
+		return VA(int64(va) << (t.unused & 63) >> (t.unused & 63)) //nolint:gosec // sign extension is the point
 	}
 	return va << (t.unused & 63) >> (t.unused & 63)
 }
@@ -64,7 +64,7 @@ func (t *tables) extend(va VA) VA {
 // step reads the entry that maps va in the table at pa. With an error it is zero.
 func (t *tables) step(n *table, pa PA, va VA) (Step, error) {
 	size := t.mode.EntrySize
-	st := Step{Level: n.level, EntryPA: pa + PA(n.index(va)*size)}
+	st := Step{Level: n.level, EntryPA: pa + PA(n.index(va)*size)} //nolint:gosec // inside the table
 	_, err := readFull(t.mem, t.word[:size], st.EntryPA)
 	if err == nil {
 		st.Entry = t.mode.decode(t.word[:])
@@ -72,7 +72,7 @@ func (t *tables) step(n *table, pa PA, va VA) (Step, error) {
 	return st, err
 }
 
-func (n *table) index(va VA) int { return int(va>>(n.shift&63)) & n.mask }
+func (n *table) index(va VA) int { return int(va>>(n.shift&63)) & n.mask } //nolint:gosec // masked
 
 // visit says what to do with an entry, which refers to a table or a page at pa: it
 // is the ith of those that n holds.
@@ -134,7 +134,7 @@ func (t *tables) read(n *table, pa PA, first, last VA) error {
 		n.entries = make([]byte, length)
 	}
 	n.entries = n.entries[:length]
-	n.at, n.va = pa+PA(index*size), first&^(1<<n.shift-1)
+	n.at, n.va = pa+PA(index*size), first&^(1<<n.shift-1) //nolint:gosec // inside the table
 	_, err := readFull(t.mem, n.entries, n.at)
 	return err
 }
@@ -142,7 +142,7 @@ func (t *tables) read(n *table, pa PA, first, last VA) error {
 // address is the first that the ith entry of n maps. The topmost table passes over
 // those that are not canonical.
 func (t *tables) address(n *table, i int) VA {
-	va := n.va + VA(i)<<n.shift
+	va := n.va + VA(i)<<n.shift //nolint:gosec // an index
 	if n.level == len(t.levels) {
 		return t.extend(va)
 	}

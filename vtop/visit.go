@@ -73,14 +73,15 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	t.use(s)
 	t.left = limit
 	return t.each(len(t.levels), s.DTB, from, to, func(n *table, i int, e Entry, r refers, pa PA) action {
-		switch {
-		case r == toTable:
+		switch r {
+		case toTable:
 			return enter
-		case r == toPage:
-			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e}
+		case toPage:
+			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e} //nolint:gosec // inside the table
 			if !visit(st.mapping(t.address(n, i), pa, n.shift, r)) {
 				return stop
 			}
+		case toTransition, toNothing:
 		}
 		return pass
 	}, func(PA, int, error) {})
