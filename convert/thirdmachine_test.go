@@ -383,7 +383,7 @@ func TestThirdMachine(t *testing.T) {
 			assert.Equal(t, winhdr.DumpTypeFull, h.DumpType)
 			assert.EqualValues(t, len(dmp), h.RequiredDumpSpace)
 			assert.EqualValues(t, base3+pa3Trunk, h.DirectoryTableBase)
-			assert.EqualValues(t, 0x01db3f2e_5a6b7c80, h.SystemTime, "that of KUSER_SHARED_DATA")
+			assert.Equal(t, uint64(0x01db3f2e_5a6b7c80), h.SystemTime, "that of KUSER_SHARED_DATA")
 
 			// Its registers, and those in memory; nothing else of the memory changes.
 			shown := registers3(0).Context
