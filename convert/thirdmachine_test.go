@@ -451,7 +451,7 @@ func checkThird(t *testing.T, opt inspect.CheckOptions, in, out string) {
 	for i, kind := range []string{"core", "dump"} {
 		f := &checked.Files[i]
 		assert.Equal(t, kind, f.Kind)
-		assert.NoError(t, f.Err)
+		require.NoError(t, f.Err)
 		assert.Equal(t, "OK", f.Verdict, "%s: %v", kind, f.Findings)
 		require.NotNil(t, f.System)
 		assert.Equal(t, "third", f.System.Machine)
