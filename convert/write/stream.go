@@ -22,7 +22,9 @@ func Stream(ctx context.Context, w io.Writer, o Output, opt Options) error {
 func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {
 	meter := stage.NewMeter(stage.Write, o.Layout.Size(), 0, opt.Progress)
 	ctx, cancel := context.WithCancel(ctx)
-	r := reader{output: o, queue: make(chan chan filled, opt.workers())}
+	n := opt.workers()
+	// In the queue, one whose result is awaited, one that is about to enter.
+	r := reader{output: o, queue: make(chan chan filled, n), free: make(chan *[blockSize]byte, n+2)}
 	r.running.Go(func() { r.readAhead(ctx) })
 	defer r.running.Wait()
 	defer cancel()
@@ -35,7 +37,7 @@ func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {
 			return f.err
 		}
 		meter.Add(len(f.data))
-		r.pool.Put((*[blockSize]byte)(f.data[:blockSize]))
+		r.put((*[blockSize]byte)(f.data[:blockSize]))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -56,7 +58,7 @@ type reader struct {
 	// queue has the results in file order. Each has room for its value, so that
 	// nobody waits for a receiver when the stream ends early.
 	queue   chan chan filled
-	pool    sync.Pool // of *[blockSize]byte
+	free    chan *[blockSize]byte // blocks to be used again
 	running sync.WaitGroup
 }
 
@@ -71,12 +73,26 @@ func (r *reader) readAhead(ctx context.Context) {
 			return
 		}
 		r.running.Go(func() {
-			buf, ok := r.pool.Get().(*[blockSize]byte)
-			if !ok {
-				buf = new([blockSize]byte)
-			}
-			data := buf[:b.size]
+			data := r.get()[:b.size]
 			result <- filled{data: data, err: fill(r.output.Memory, b.parts, data)}
 		})
+	}
+}
+
+// get is a block that was written, or a new one.
+func (r *reader) get() *[blockSize]byte {
+	select {
+	case b := <-r.free:
+		return b
+	default:
+		return new([blockSize]byte)
+	}
+}
+
+// put keeps a block for the next read.
+func (r *reader) put(b *[blockSize]byte) {
+	select {
+	case r.free <- b:
+	default:
 	}
 }
