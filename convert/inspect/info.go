@@ -175,13 +175,14 @@ func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
 }
 
 func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
-	r.ModuleCount = len(g.Modules())
-	if len(g.Modules()) > 0 {
-		r.Kernel.Name = g.Modules()[0].Name
+	modules := g.Modules() // a copy, which a hostile list makes long
+	r.ModuleCount = len(modules)
+	if len(modules) > 0 {
+		r.Kernel.Name = modules[0].Name
 	}
 	if opt.Modules {
-		for i := range g.Modules() {
-			r.Modules = append(r.Modules, moduleReport(g, &g.Modules()[i]))
+		for i := range modules {
+			r.Modules = append(r.Modules, moduleReport(g, &modules[i]))
 		}
 	}
 }
@@ -271,11 +272,15 @@ func memoryMap(g *guest.Guest) MemoryMap {
 // vCPUs as they are.
 func cpuInfo(g *guest.Guest) []CPUInfo {
 	var list []CPUInfo
+	modules := g.Modules()
 	if len(g.Processors()) == 0 {
 		for i, c := range g.VCPUs() {
+			if c.Context == nil { // registers that the machine can't read
+				continue
+			}
 			list = append(list, CPUInfo{
 				Index: i, IP: report.Hex(c.Context.IP()), SP: report.Hex(c.Context.SP()), Root: report.Hex(c.Root),
-				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: symbolName(g.Modules(), vtop.VA(c.Context.IP())),
+				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: symbolName(modules, vtop.VA(c.Context.IP())),
 			})
 		}
 		return list
@@ -288,7 +293,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			continue
 		}
 		info.IP, info.SP, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
-		info.Symbol = symbolName(g.Modules(), vtop.VA(c.Context.IP()))
+		info.Symbol = symbolName(modules, vtop.VA(c.Context.IP()))
 		info.Root = report.Hex(c.Root)
 		list = append(list, info)
 	}
