@@ -168,7 +168,7 @@ func (g *finder) listedRuns() (physmem.Runs, error) {
 		runs = append(runs, list...)
 		return runs, nil
 	}
-	runs := guessRuns(g.Image.Ranges())
+	runs := g.machine.Map.RAMOf(g.Image.Ranges())
 	// What the header can't list.
 	runs = runs.Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}})
 	if len(runs) == 0 {
@@ -177,40 +177,6 @@ func (g *finder) listedRuns() (physmem.Runs, error) {
 	g.Add(finding.MemoryGuessed.At("VA "+vtop.VA(g.Kernel.Data.MmPhysicalMemoryBlock).String(),
 		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err))
 	return runs, nil
-}
-
-// Where a PC has no memory but devices and ROM: between 640 KiB and 1 MiB, and in
-// the last 1.25 GiB below 4 GiB (QEMU hw/i386/pc.c), where what a file holds is
-// video memory or ROM when it is small.
-const (
-	legacyStart = 0xa0000
-	legacyEnd   = 0x100000
-	pciStart    = 0xb0000000
-	pciEnd      = 1 << 32
-	maxDevice   = 256 << 20
-)
-
-// guessRuns cuts ranges to whole pages that may be RAM.
-func guessRuns(held []physmem.Range) physmem.Runs {
-	var runs physmem.Runs
-	add := func(start, end uint64) {
-		first, behind := (start+physmem.PageSize-1)/physmem.PageSize, end/physmem.PageSize
-		if first < behind {
-			runs = append(runs, physmem.Run{BasePage: first, PageCount: behind - first})
-		}
-	}
-	for _, r := range held {
-		start, end := r.Start, r.End()
-		switch {
-		case start >= pciStart && end <= pciEnd && r.Size <= maxDevice:
-		case start < legacyEnd && end > legacyStart:
-			add(start, min(end, legacyStart))
-			add(max(start, legacyEnd), end)
-		default:
-			add(start, end)
-		}
-	}
-	return runs
 }
 
 // buildComment names who made the dump, and of what.

@@ -153,7 +153,7 @@ func (d *discovery) fromRoot(c vcpu, mem kdbg.Memory, via string) bool {
 		d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
 		return false
 	}
-	d.placeMapped(mem.Space)
+	d.placeMapped(c.machine, mem.Space)
 	image, err := d.kernelAt(mem, mem.Hints(c.Kernel))
 	if err != nil {
 		d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)

@@ -100,7 +100,7 @@ func (d *discovery) fromRootAlone(m *machine.Machine, mem kdbg.Memory, via strin
 	if !d.newRoot(mem.Space, true) || confirm(mem) != nil {
 		return false
 	}
-	d.placeMapped(mem.Space)
+	d.placeMapped(m, mem.Space)
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]

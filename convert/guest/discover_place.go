@@ -3,18 +3,10 @@ package guest
 import (
 	"slices"
 
+	"windmp/convert/machine"
 	"windmp/physmem"
 	"windmp/vtop"
 )
-
-// Where a PC has RAM without a hole inside (QEMU hw/i386/pc.c, pc_q35.c): below
-// video memory, below the PCI window with its configuration space, above 4 GiB.
-// What is between is left out.
-var ramRegions = []physmem.Range{
-	{Start: 0, Size: vgaStart},
-	{Start: legacyEnd, Size: pciStart - legacyEnd},
-	{Start: pciEnd, Size: 1<<46 - pciEnd},
-}
 
 // undescribed is how many bytes of a file may be headers and notes, before it is
 // supposed to hold memory that its tables do not describe.
@@ -40,18 +32,18 @@ func (g *finder) joinExtents() {
 // placeMapped places memory that the file holds and no PT_LOAD names, by the page
 // tables: in a region without holes, what lies between two pages that the kernel
 // maps is RAM. It does something once, and for files with undescribed memory only.
-func (d *discovery) placeMapped(space *vtop.Space) {
+func (d *discovery) placeMapped(m *machine.Machine, space *vtop.Space) {
 	held := RangesSize(d.g.Image.Ranges())
 	if d.placed || !d.g.Image.Located() || held+undescribed > uint64(d.g.Image.FileSize()) { //nolint:gosec // a size
 		return
 	}
-	ram := mappedRAM(space)
+	ram := mappedRAM(m.Map.RAM, space)
 	if len(ram) == 0 {
 		return
 	}
 	d.placed = true
 	d.g.Recovered += RangesSize(d.g.place(ram))
-	guessed := RangesSize(d.g.adoptBelowVGA(ram))
+	guessed := RangesSize(d.g.adoptLow(m, ram))
 	d.g.Recovered += guessed
 	if guessed > 0 {
 		d.g.Recovered += RangesSize(d.g.place(ram))
@@ -60,11 +52,11 @@ func (d *discovery) placeMapped(space *vtop.Space) {
 
 // mappedRAM is, for each region, the range from the lowest to the highest page
 // that the kernel's half of the space maps.
-func mappedRAM(space *vtop.Space) []physmem.Range {
-	found := make([]physmem.Range, len(ramRegions))
+func mappedRAM(regions []physmem.Range, space *vtop.Space) []physmem.Range {
+	found := make([]physmem.Range, len(regions))
 	space.Mapped(space.Mode.KernelStart, ^vtop.VA(0), maxEntries, func(m vtop.Mapping) bool {
 		start := uint64(m.PA) &^ (m.PageSize - 1)
-		for i, r := range ramRegions {
+		for i, r := range regions {
 			if !r.Contains(start) {
 				continue
 			}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/physmem"
-	"windmp/physmem/raw"
 )
 
 // examineRaw examines raw memory whose holes nobody knows: as one piece, and
@@ -20,8 +20,8 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, e
 	if least == 0 {
 		return whole, wholeErr
 	}
-	var taken *raw.Hole
-	for _, hole := range raw.Holes(uint64(im.FileSize())) { //nolint:gosec // a size
+	var taken *machine.Hole
+	for _, hole := range machine.Holes(uint64(im.FileSize()), machine.OrAll(opt.Machines)) { //nolint:gosec // a size
 		if ctx.Err() != nil {
 			return whole, context.Cause(ctx)
 		}
@@ -64,7 +64,7 @@ func missingOf(g *finder, err error) uint64 {
 }
 
 // addHole says which hole was supposed, and how sure that is.
-func (g *finder) addHole(hole *raw.Hole, missing uint64) {
+func (g *finder) addHole(hole *machine.Hole, missing uint64) {
 	kind, proof := finding.RawHole, "the guest's table of memory is all there with it"
 	if missing > 0 {
 		kind, proof = finding.RawHoleUnsure, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)

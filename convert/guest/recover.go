@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
 	"windmp/physmem"
 )
 
@@ -15,7 +16,7 @@ func (g *finder) recoverMemory() {
 		ram = append(ram, r.Range())
 	}
 	placed := g.place(ram)
-	guessed := g.adoptBelowVGA(ram)
+	guessed := g.adoptLow(g.machine, ram)
 	if len(guessed) > 0 {
 		placed = append(placed, g.place(ram)...)
 	}
@@ -38,31 +39,28 @@ func RangesSize(list []physmem.Range) (n uint64) {
 	return n
 }
 
-// The addresses that a PC gives to VGA memory: RAM has a hole there when the
-// machine has a graphics card (QEMU hw/i386/pc.c, hw/display/vga.c).
-const (
-	vgaStart = 0xa0000
-	vgaEnd   = 0xc0000
-)
-
-// adoptBelowVGA places the first 640 KiB of RAM where nothing maps them, as is
+// adoptLow places the RAM below the machine's low hole where nothing maps it, as is
 // usual for Windows. What confirms the place is arithmetic: put at physical
 // address 0, the beginning of the file's memory leaves a hole of exactly the
-// VGA memory's size before the first memory that a PT_LOAD names. A filter that
+// devices' size before the first memory that a PT_LOAD names. A filter that
 // cut the beginning off would leave another hole.
-func (g *finder) adoptBelowVGA(ram []physmem.Range) []physmem.Range {
+func (g *finder) adoptLow(m *machine.Machine, ram []physmem.Range) []physmem.Range {
+	low := m.Map.LowHole
+	if low.Size == 0 {
+		return nil
+	}
 	var sure []physmem.Candidate
 	for _, c := range g.Image.Candidates(ram) {
-		if c.End() > vgaStart {
+		if c.End() > low.Start {
 			break
 		}
 		next, ok := g.extentAbove(c.End())
-		if !ok || next.Start < vgaEnd {
+		if !ok || next.Start < low.End() {
 			continue
 		}
 		// How far apart in memory and not in the file: the hole.
 		hole := int64(next.Start-c.Start) - (next.Offset - c.Offset) //nolint:gosec // both below 2^52
-		if hole == vgaEnd-vgaStart {
+		if hole > 0 && uint64(hole) == low.Size {
 			sure = append(sure, c)
 		}
 	}

@@ -37,6 +37,8 @@ type Machine struct {
 	Settles bool
 	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
 	PAE *vtop.Mode
+	// Map is where it has RAM, and where something else.
+	Map MemoryMap
 	// Core is how an ELF core speaks of the machine, zero where none does.
 	Core dump.ELFMachine
 

@@ -11,7 +11,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
-	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86,
+	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86, Map: mapPC,
 	RootName: "CR3", PointerName: "eip",
 	Modes: modes32, PAE: vtop.PAE,
 	Likely:    likely32,

@@ -16,8 +16,7 @@ type Options struct {
 	// Holes are physical addresses that a file of raw memory leaves out, such as
 	// [0xc0000000, 0x100000000) of a PC with more memory than fits below: what
 	// follows in the file is the memory behind the hole. Bounds are multiples of
-	// physmem.PageSize; holes behind the end of memory mean nothing. See
-	// raw.Holes.
+	// physmem.PageSize; holes behind the end of memory mean nothing.
 	Holes []physmem.Range
 	// Openers are further formats, which are tried before those of this package.
 	Openers []physmem.Opener

@@ -5,7 +5,6 @@ package raw
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"windmp/internal/binio"
@@ -100,45 +99,4 @@ func joinRanges(list []physmem.Range) string {
 		s = append(s, r.String())
 	}
 	return strings.Join(s, ", ")
-}
-
-// A Hole is a supposed hole of raw memory.
-type Hole struct {
-	physmem.Range
-	Why string
-}
-
-// end4G is where PCs go on with the memory that the devices below displaced.
-const end4G = 1 << 32
-
-// knownHoles are the holes that machines are known to leave for devices below
-// 4 GiB, the more usual ones first. least is the memory size from which on they
-// do. Sources: QEMU hw/i386/pc_piix.c and pc_q35.c (3.5 and 2.75 GiB of memory
-// and more are split at 3 and 2 GiB); VMware's .vmem files as Volatility reads
-// them; VirtualBox VMM/VMMR3/PGM (MM_RAM_HOLE_SIZE_DEFAULT, 512 MiB); Xen
-// hvm_info_table.h (HVM_BELOW_4G_RAM_END); Hyper-V's low memory gap of 128 MiB.
-var knownHoles = []struct {
-	start, least uint64
-	why          string
-}{
-	{0xc0000000, 0xc0000000, "QEMU's pc machine, VMware"},
-	{0x80000000, 0xb0000000, "QEMU's q35 machine"},
-	{0xe0000000, 0xe0000000, "VirtualBox"},
-	{0xf0000000, 0xf0000000, "Xen"},
-	{0xf8000000, 0xf8000000, "Hyper-V"},
-	{0xb0000000, 0xb0000000, "QEMU's q35 machine before 2.0"},
-}
-
-// Holes proposes holes for raw memory of size bytes, the more usual ones
-// first: none where all of it fits below every machine's hole. Each is only
-// right if the guest's own structures are in order with it; without a hole is
-// another possibility, as some programs write zeros for it.
-func Holes(size uint64) []Hole {
-	var list []Hole
-	for _, h := range knownHoles {
-		if size > h.start && size >= h.least {
-			list = append(list, Hole{Range: physmem.Span(h.start, end4G), Why: h.why})
-		}
-	}
-	return slices.Clip(list)
 }

@@ -15,7 +15,6 @@ import (
 	"windmp/physmem/internal/fixture"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
-	"windmp/physmem/raw"
 )
 
 func openRaw(file []byte, holes ...physmem.Range) (*physmem.Image, error) {
@@ -197,29 +196,6 @@ func TestWithHoles(t *testing.T) {
 	_, err = m.WithHoles([]physmem.Range{{Start: 1, Size: 1}})
 	var bad *physmem.OptionError
 	require.ErrorAs(t, err, &bad)
-}
-
-func TestRawHoles(t *testing.T) {
-	t.Parallel()
-	const gib = 1 << 30
-	for size, want := range map[uint64][]uint64{
-		gib:              nil,
-		2 * gib:          nil,
-		0xb0000000:       {0x80000000},
-		3 * gib:          {0x80000000, 0xb0000000},
-		3*gib + 0x1000:   {0xc0000000, 0x80000000, 0xb0000000},
-		4 * gib:          {0xc0000000, 0x80000000, 0xe0000000, 0xf0000000, 0xf8000000, 0xb0000000},
-		64*gib + 0x12345: {0xc0000000, 0x80000000, 0xe0000000, 0xf0000000, 0xf8000000, 0xb0000000},
-	} {
-		var got []uint64
-		for _, h := range raw.Holes(size) {
-			got = append(got, h.Start)
-			assert.Equal(t, uint64(4*gib), h.End())
-			assert.NotEmpty(t, h.Why)
-			require.NoError(t, open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{h.Range}}.Validate())
-		}
-		assert.Equal(t, want, got, "0x%x", size)
-	}
 }
 
 // FuzzRaw lays memory around any holes: all of the file is there, in order,
