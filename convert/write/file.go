@@ -153,9 +153,9 @@ func (o *Output) fillFile(ctx context.Context, tmp partFile, name string, opt *O
 
 // plain writes the blocks into the file: past the holes, and on to the disk early.
 func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Options) error {
-	var w io.WriterAt = tmp
+	w := atomicfile.Reserve(tmp)
 	if !opt.NoSync {
-		early, end := atomicfile.WriteEarly(tmp)
+		early, end := atomicfile.WriteEarly(tmp, w)
 		defer end()
 		w = early
 	}

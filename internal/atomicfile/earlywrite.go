@@ -28,13 +28,14 @@ type Writable interface {
 
 // WriteEarly gives a writer of the file f, from whatever comes in about that order,
 // through which the data is on its way to the disk while more is written: a Sync at
-// the end finds little to do. end is to be called after the last write, and before
-// f is closed. Where the system has no call for it, w is f itself.
-func WriteEarly(f Writable) (w io.WriterAt, end func()) {
+// the end finds little to do. What it writes goes through to, which is f or a writer
+// of f. end is to be called after the last write, and before f is closed. Where the
+// system has no call for it, w is to itself.
+func WriteEarly(f Descriptor, to io.WriterAt) (w io.WriterAt, end func()) {
 	if !writesBack {
-		return f, func() {}
+		return to, func() {}
 	}
-	e := newEarlyWriter(f)
+	e := newEarlyWriter(f, to)
 	return e, e.end
 }
 
@@ -42,7 +43,8 @@ func WriteEarly(f Writable) (w io.WriterAt, end func()) {
 // that the fsync at the end finds little to do. Another goroutine does it: the
 // call may wait for the disk.
 type earlyWriter struct {
-	f      Writable
+	f      Descriptor
+	to     io.WriterAt  // writes to f
 	next   atomic.Int64 // the first piece that was not handed over
 	pieces chan piece
 	ended  atomic.Bool
@@ -52,8 +54,8 @@ type earlyWriter struct {
 // piece is a range of the file in bytes.
 type piece struct{ off, n int64 }
 
-func newEarlyWriter(f Writable) *earlyWriter {
-	e := &earlyWriter{f: f, pieces: make(chan piece, earlyQueue), done: make(chan struct{})}
+func newEarlyWriter(f Descriptor, to io.WriterAt) *earlyWriter {
+	e := &earlyWriter{f: f, to: to, pieces: make(chan piece, earlyQueue), done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		for p := range e.pieces {
@@ -67,7 +69,7 @@ func newEarlyWriter(f Writable) *earlyWriter {
 
 // WriteAt implements io.WriterAt.
 func (e *earlyWriter) WriteAt(p []byte, off int64) (int, error) {
-	n, err := e.f.WriteAt(p, off)
+	n, err := e.to.WriteAt(p, off)
 	e.reached(off / earlyPiece)
 	return n, err
 }

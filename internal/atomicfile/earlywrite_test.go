@@ -16,7 +16,7 @@ func TestEarlyWriter(t *testing.T) {
 	t.Parallel()
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	require.NoError(t, err)
-	e := &earlyWriter{f: f, pieces: make(chan piece, earlyQueue), done: make(chan struct{})}
+	e := &earlyWriter{f: f, to: f, pieces: make(chan piece, earlyQueue), done: make(chan struct{})}
 	close(e.done)
 	block := []byte{1}
 	for _, at := range []int64{0, 1, 2, 3, 3, 2, 10, 4, 9} {
@@ -42,7 +42,7 @@ func TestEarlyWriterConcurrent(t *testing.T) {
 	t.Parallel()
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	require.NoError(t, err)
-	e := newEarlyWriter(f)
+	e := newEarlyWriter(f, f)
 	var workers sync.WaitGroup
 	for w := range 4 {
 		workers.Go(func() {
