@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"testing/iotest"
 
@@ -105,4 +106,24 @@ func TestReadBytes(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	_, err = binio.ReadBytes(failing{iotest.ErrTimeout}, 0, 5, 16)
 	require.ErrorIs(t, err, iotest.ErrTimeout)
+}
+
+func TestIsNoise(t *testing.T) {
+	t.Parallel()
+	r := rand.NewChaCha8([32]byte{1})
+	noise := make([]byte, 1<<16)
+	for range 50 {
+		_, _ = r.Read(noise)
+		assert.True(t, binio.IsNoise(noise))
+		assert.True(t, binio.IsNoise(noise[:4096]))
+	}
+	assert.False(t, binio.IsNoise(noise[:4095]), "too little to tell")
+	assert.False(t, binio.IsNoise(make([]byte, 4096)))
+	clear(noise[:256])
+	assert.False(t, binio.IsNoise(noise[:4096]))
+	ascending := make([]byte, 4096)
+	for i := range ascending {
+		ascending[i] = byte(i) | 1
+	}
+	assert.False(t, binio.IsNoise(ascending))
 }

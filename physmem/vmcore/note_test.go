@@ -205,6 +205,38 @@ func TestCoreOfAProcess(t *testing.T) {
 	}
 }
 
+// TestCoreOfAHypervisor: the core of a process that runs a guest is not the guest's.
+func TestCoreOfAHypervisor(t *testing.T) {
+	t.Parallel()
+	prpsinfo := func(name string) fixture.Note {
+		b := make([]byte, 136)
+		copy(b[40:56], name)
+		copy(b[56:], "/usr/bin/"+name)
+		return fixture.NewNote("CORE", 3, b)
+	}
+	files := func(path string) fixture.Note {
+		return fixture.NewNote("CORE", 0x46494c45, append(make([]byte, 40), "/lib/libc.so.6\x00"+path+"\x00"...))
+	}
+	for _, c := range []struct {
+		note fixture.Note
+		want string
+	}{
+		{prpsinfo("qemu-system-x86"), "a core of a QEMU process, not of its guest; take the guest's memory out of it with gdb"},
+		{prpsinfo("qemu-kvm"), "a core of a QEMU process"},
+		{prpsinfo("kvm"), "a core of a QEMU process"},
+		{files("/usr/bin/qemu-system-x86_64"), "a core of a QEMU process"},
+		{prpsinfo("VBoxHeadless"), "a core of a VirtualBox process, not of its guest; dump a running machine with VBoxManage debugvm"},
+		{files("/usr/lib/virtualbox/VirtualBoxVM"), "a core of a VirtualBox process"},
+		{files("/usr/bin/kvmtool"), "an ELF core of a process, not of a machine"},
+		{prpsinfo("kvmtool"), "an ELF core of a process, not of a machine"},
+		{prpsinfo("qemu-img"), "an ELF core of a process, not of a machine"},
+	} {
+		_, err := physmemtest.Open(withNotes(fixture.CoreNote(0, 0), c.note).build())
+		require.ErrorIs(t, err, physmem.ErrUnsupported)
+		assert.Contains(t, err.Error(), c.want)
+	}
+}
+
 func TestLooksLikeLinux(t *testing.T) {
 	t.Parallel()
 	release, ok := physmem.LooksLikeLinux([]byte("OSRELEASE=6.1.0-13-amd64\nBUILD-ID=abc\nPAGESIZE=4096\n"))

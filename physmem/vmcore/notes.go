@@ -48,6 +48,7 @@ type noteTable struct {
 	tooMany        uint64 // notes of processors beyond elfcore.MaxCPUs
 	filler         bool   // the note of QEMU's gdb script is there
 	ofProcess      bool   // the file is the core of a process
+	process        string // its name, as far as it is told
 	vbox           vboxNotes
 }
 
@@ -148,6 +149,7 @@ func (t *noteTable) take(n physmem.Note, odd *physmem.Oddities) {
 		t.prstatus = t.append(t.prstatus, n)
 	case n.Name == elfcore.NoteCore && (n.Type == ntPrpsinfo || n.Type == ntAuxv || n.Type == ntFile):
 		t.ofProcess = true
+		t.takeProcess(n)
 	case n.Name == elfcore.NoteQEMU && n.Type == elfcore.TypeQEMU:
 		t.qemu = t.append(t.qemu, n)
 	case n.Name == elfcore.NoteVMCoreInfo:

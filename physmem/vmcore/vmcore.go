@@ -52,11 +52,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	}
 	f.notes.read(f.r, f.size, &f.odd)
 	if f.notes.ofProcess {
-		return nil, &physmem.UnsupportedError{
-			Format: physmem.FormatELF,
-			What:   "an ELF core of a process, not of a machine",
-			Hint:   "use the dump that was made of the virtual machine, not of the process that ran it",
-		}
+		return nil, f.notes.refuseProcess()
 	}
 	list := f.loads.extents(&f.odd)
 	if len(list) == 0 {
@@ -190,6 +186,8 @@ func (f *elfFile) locateProgramHeaders() error {
 		count = n
 	}
 	switch {
+	case count == 0 && f.isXen():
+		return refuseXen()
 	case count == 0:
 		return &physmem.FormatError{
 			Format: physmem.FormatELF, Offset: l.atPhnum, Field: "ELF header: e_phnum",

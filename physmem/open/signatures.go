@@ -1,0 +1,126 @@
+package open
+
+import "debug/elf"
+
+// A signature is a kind of file that is worth recognising although nothing here
+// reads it: what people have in their hands instead of a memory image.
+type signature struct {
+	// offset and bytes are where such a file has what. Without bytes, fits alone
+	// decides.
+	offset int
+	bytes  string
+	// fits is asked what else must be so; nil for nothing.
+	fits func(*probe) bool
+	// what names the file, hint is the shortest way from it to a dump; empty where
+	// there is none.
+	what, hint string
+}
+
+// The ways to a dump that several kinds share. Flags of windmp are the command's to
+// add.
+const (
+	hintDecompress = "decompress it first"
+	hintUnpack     = "unpack it first"
+	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
+	hintRestore    = "restore the guest and dump its memory with virsh dump --memory-only"
+	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
+	hintVMware     = "its memory is in the .vmem file of the same name: " + rawIsRead + "; where there is none, make a dump with VMware's vmss2core"
+	hintXen        = "restore the guest and have Windows write the dump: xl trigger NAME nmi makes it crash"
+	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
+	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
+
+	rawIsRead = "raw memory is read if raw is given as its format"
+)
+
+// The names that several signatures share.
+const (
+	whatVMware     = "a VMware snapshot or suspend file"
+	whatHibernated = "a Windows hibernation file"
+	whatXenSave    = "a saved Xen guest"
+)
+
+// signatures are sorted by how sure they make one; the first that fits is taken.
+// Sources: makedumpfile's and QEMU's dump headers (QEMU dump/dump.h), the dump
+// signatures of Microsoft's debuggers, VirtualBox SSM.cpp, VMware's own reader in
+// crash (vmware_vmss.h) with Volatility's list of further magics, openvmm's
+// hvs_file/FORMAT.md, Xen's docs/specs of both migration streams, LiME's and AVML's
+// README, libewf's documentation, the AFF4 standard, MemProcFS (hibernation files),
+// Proxmox' vma_spec.txt, and for the rest the formats' own specifications (RFC 1952,
+// RFC 8878, the xz file format, PKWARE APPNOTE, [MS-CAB], UEFI chapter 5, ECMA-119,
+// QEMU docs/interop/qcow2.txt, and so on).
+var signatures = []signature{
+	{bytes: "DISKDUMP", what: "a diskdump dump, which is Linux'"},
+	{bytes: "MDMP", what: "a Windows minidump of a process, not memory of a machine"},
+	{bytes: "EMiL", what: "a LiME memory dump", hint: hintForeign},
+	{bytes: "AVML", what: "an AVML memory dump", hint: hintForeign},
+	{bytes: "EVF\t\r\n\xff\x00", what: "an EWF image (.E01)", hint: hintEWF},
+	{bytes: "EVF2\r\n\x81\x00", what: "an EWF image (.Ex01)", hint: hintEWF},
+	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + rawIsRead},
+	{bytes: "QEVM", what: "QEMU's migration stream (virsh save, savevm)", hint: hintRestore},
+	{bytes: "LibvirtQemudSave", what: "a libvirt save file", hint: hintRestore},
+	{bytes: "LibvirtQemudPart", what: "an unfinished libvirt save file", hint: "dump the guest's memory with virsh dump --memory-only"},
+	{
+		bytes: "QFI\xfb", fits: (*probe).hasSavedState, what: "a qcow2 disk image with a snapshot that holds the guest's memory",
+		hint: "go back to that snapshot and dump the guest's memory with virsh dump --memory-only",
+	},
+	{bytes: "QFI\xfb", what: "a qcow2 disk image", hint: hintDisk},
+	{bytes: "KDMV", what: "a VMDK disk image", hint: hintDisk},
+	{bytes: "# Disk DescriptorFile", what: "a VMDK disk descriptor", hint: hintDisk},
+	{bytes: "vhdxfile", what: "a VHDX disk image", hint: hintDisk},
+	{bytes: "conectix", what: "a VHD disk image", hint: hintDisk},
+	{offset: 0x40, bytes: "\x7f\x10\xda\xbe", what: "a VDI disk image", hint: hintDisk},
+	{
+		bytes: "\x7fVirtualBox SavedState V", what: "a VirtualBox saved state (.sav)",
+		hint: "start the machine from it (VBoxManage startvm NAME --type headless) and dump it with VBoxManage debugvm NAME dumpvmcore --filename FILE",
+	},
+	{bytes: "VMA\x00", what: "a Proxmox VMA backup", hint: "a backup holds disks and no memory; dump the guest's memory in its monitor with dump-guest-memory"},
+	{bytes: "hibr", what: whatHibernated, hint: hintHibernated},
+	{bytes: "HIBR", what: whatHibernated, hint: hintHibernated},
+	{bytes: "wake", what: whatHibernated + " that Windows has resumed from", hint: hintHibernated},
+	{bytes: "WAKE", what: whatHibernated + " that Windows has resumed from", hint: hintHibernated},
+	{bytes: "rstr", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
+	{bytes: "RSTR", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
+	{bytes: "\xd0\xbe\xd2\xbe", what: whatVMware, hint: hintVMware},
+	{bytes: "\xd0\xbe\xd0\xbe", what: whatVMware, hint: hintVMware},
+	{bytes: "\xd2\xbe\xd2\xbe", what: whatVMware, hint: hintVMware},
+	{bytes: "\xd3\xbe\xd3\xbe", what: whatVMware, hint: hintVMware},
+	{bytes: "\xd1\xba\xd1\xba", what: whatVMware, hint: hintVMware},
+	{bytes: "\xd2\xba\xd2\xba", what: whatVMware, hint: hintVMware},
+	{
+		bytes: "\x14\x20\x28\x01", what: "a Hyper-V saved state (.vmrs), or settings of a machine in the same form (.vmcx)",
+		hint: "open the .vmrs in WinDbg, which reads saved states, and write a full dump there with .dump /f",
+	},
+	{bytes: "Xen saved domain", what: whatXenSave + " (xl save)", hint: hintXen},
+	{bytes: "LibxlFmt", what: whatXenSave + " (libxl stream)", hint: hintXen},
+	{bytes: "\xff\xff\xff\xff\xff\xff\xff\xffXENF", what: whatXenSave + " (libxc stream)", hint: hintXen},
+	{bytes: "XenSavedDom", what: whatXenSave + " (XenServer, XCP-ng)", hint: hintXen},
+	{bytes: "\xfd7zXZ\x00", what: "xz-compressed data", hint: hintDecompress},
+	{bytes: "\x1f\x8b", what: "gzip-compressed data", hint: hintDecompress},
+	{bytes: "\x28\xb5\x2f\xfd", what: "zstd-compressed data", hint: hintDecompress},
+	{bytes: "BZh", what: "bzip2-compressed data", hint: hintDecompress},
+	{bytes: "\x04\x22\x4d\x18", what: "lz4-compressed data", hint: hintDecompress},
+	{bytes: "\x89LZO\x00\r\n\x1a\n", what: "lzop-compressed data", hint: hintDecompress},
+	{bytes: "PK\x03\x04", what: "a zip archive", hint: hintUnpack},
+	{bytes: "7z\xbc\xaf\x27\x1c", what: "a 7-Zip archive", hint: hintUnpack},
+	{bytes: "Rar!\x1a\x07", what: "a RAR archive", hint: hintUnpack},
+	{bytes: "MSCF", what: "a cabinet (.cab)", hint: "unpack it first, with expand or cabextract; WinDbg opens a dump in one as it is"},
+	{offset: 0x101, bytes: "ustar", what: "a tar archive", hint: hintUnpack},
+	{offset: 0x8001, bytes: "CD001", what: "an ISO image", hint: hintDisk},
+	{offset: 0x200, bytes: "EFI PART", what: "a disk image with a GPT", hint: hintDisk},
+	{offset: 0x1000, bytes: "EFI PART", what: "a disk image with a GPT", hint: hintDisk},
+	{offset: 3, bytes: "NTFS    ", what: "an image of an NTFS volume", hint: hintDisk},
+	{offset: bootMark, bytes: "\x55\xaa", fits: (*probe).hasPartitions, what: "a disk image with an MBR", hint: hintDisk},
+	{bytes: "MZ", what: "a Windows program"},
+}
+
+// sniffSize covers the farthest signature.
+const sniffSize = 0x8008
+
+// ownSignatures are those of the formats that are recognised.
+var ownSignatures = []signature{
+	{bytes: elf.ELFMAG, what: "an ELF file"},
+	{bytes: "PAGEDU64", what: "a Windows crash dump"},
+	{bytes: "PAGEDUMP", what: "a Windows crash dump of a 32-bit system"},
+	{bytes: "KDUMP   ", what: "a kdump-compressed dump"},
+	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
+}

@@ -1,0 +1,210 @@
+package open_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
+)
+
+// placed is a file of n bytes in which text stands at the offsets.
+func placed(n int, at map[int]string) string {
+	b := make([]byte, n)
+	for off, text := range at {
+		copy(b[off:], text)
+	}
+	return string(b)
+}
+
+// TestSignatures: what people have in place of memory is named, with a way to a dump.
+func TestSignatures(t *testing.T) {
+	t.Parallel()
+	vmware := []string{"a VMware snapshot or suspend file", ".vmem", "raw is given as its format"}
+	hibernated := []string{"a Windows hibernation file", "Hibr2Bin"}
+	xen := []string{"a saved Xen guest", "xl trigger NAME nmi"}
+	gpt := []string{"a disk image with a GPT", "a disk holds no memory"}
+	for file, want := range map[string][]string{
+		"\x7fVirtualBox SavedState V2.0\n":      {"a VirtualBox saved state", "dumpvmcore"},
+		"\xd0\xbe\xd2\xbe\x08\x00\x00\x00":      vmware,
+		"\xd0\xbe\xd0\xbe\x08\x00\x00\x00":      vmware,
+		"\xd2\xbe\xd2\xbe\x08\x00\x00\x00":      vmware,
+		"\xd3\xbe\xd3\xbe\x08\x00\x00\x00":      vmware,
+		"\xd1\xba\xd1\xba\x08\x00\x00\x00":      vmware,
+		"\xd2\xba\xd2\xba\x08\x00\x00\x00":      vmware,
+		"\x14\x20\x28\x01\xaa\xbb":              {"a Hyper-V saved state", "WinDbg"},
+		"Xen saved domain, xl format\n \x00 \r": xen,
+		"LibxlFmt\x00\x00\x00\x02":              xen,
+		strings.Repeat("\xff", 8) + "XENF":      xen,
+		"XenSavedDomain\n":                      xen,
+		"AVML\x02\x00\x00\x00":                  {"an AVML memory dump"},
+		"EMiL\x01\x00\x00\x00":                  {"a LiME memory dump"},
+		"EVF\t\r\n\xff\x00\x01":                 {"an EWF image", "ewfexport -f raw"},
+		"EVF2\r\n\x81\x00\x02":                  {"an EWF image", "ewfexport -f raw"},
+		placed(0x60, map[int]string{0: "PK\x03\x04", 30: "container.description"}):                  {"an AFF4 image"},
+		placed(0x2000, map[int]string{0: "PK\x03\x04", 0x1f00: "PK\x05\x06", 0x1f16: "aff4://f3b"}): {"an AFF4 image"},
+		placed(0x2000, map[int]string{0: "PK\x03\x04", 30: "memory.dmp", 0x1f00: "PK\x05\x06"}):     {"a zip archive"},
+		"HIBR\x00": hibernated, "hibr\x00": hibernated, "WAKE\x00": hibernated, "wake\x00": hibernated, "RSTR\x00": hibernated, "rstr\x00": hibernated,
+		"VMA\x00\x00\x00\x00\x01":                       {"a Proxmox VMA backup", "dump-guest-memory"},
+		"MSCF\x00\x00\x00\x00":                          {"a cabinet", "WinDbg opens"},
+		"7z\xbc\xaf\x27\x1c\x00\x04":                    {"a 7-Zip archive; unpack it first"},
+		placed(0x9000, map[int]string{0x8001: "CD001"}): {"an ISO image", "a disk holds no memory"},
+		placed(0x1000, map[int]string{0x1c2: "\xee", 0x1fe: "\x55\xaa", 0x200: "EFI PART"}):  gpt,
+		placed(0x2000, map[int]string{0x1c2: "\xee", 0x1fe: "\x55\xaa", 0x1000: "EFI PART"}): gpt,
+		placed(0x200, map[int]string{0x1be: "\x80", 0x1c2: "\x07", 0x1fe: "\x55\xaa"}):       {"a disk image with an MBR", "a disk holds no memory"},
+		placed(0x200, map[int]string{0: "\xeb\x52\x90NTFS    ", 0x1fe: "\x55\xaa"}):          {"an image of an NTFS volume"},
+	} {
+		m, err := physmemtest.Open([]byte(file))
+		require.Nil(t, m)
+		require.ErrorIs(t, err, physmem.ErrUnsupported, "%.40q", file)
+		for _, w := range want {
+			assert.Contains(t, err.Error(), w, "%.40q", file)
+		}
+		assert.NotContains(t, err.Error(), "--format", "%.40q: no flags of a command", file)
+	}
+}
+
+// TestLookAlikes: what has a signature by chance is not named by it.
+func TestLookAlikes(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{
+		placed(0x200, map[int]string{0: "\x01", 0x1fe: "\x55\xaa"}),                                // no partition
+		placed(0x200, map[int]string{0x1be: "\x81", 0x1c2: "\x07", 0x1fe: "\x55\xaa"}),             // no boot indicator
+		placed(0x200, map[int]string{0x1be: "\x80", 0x1c2: "\x07", 0x1d4: "x", 0x1fe: "\x55\xaa"}), // an entry without type
+		placed(0x1ff, map[int]string{0: "\x01", 0x1be: "\x80", 0x1c2: "\x07", 0x1fe: "\x55"}),
+		"EVF\x00\x01", "AVM", "\xff\xff\xff\xff\xff\xff\xff\xff", "Hibr\x00\x01",
+	} {
+		_, err := physmemtest.Open([]byte(file))
+		require.ErrorIs(t, err, physmem.ErrUnknownFormat, "%.40q", file)
+	}
+}
+
+// qcow2 is the header of an image with snapshots, and their table. Each state is the
+// size of the memory in one: below 2^32 in the old field, else in the extra data.
+func qcow2(extra uint32, states ...uint64) []byte {
+	const table = 0x10000
+	be := binary.BigEndian
+	b := make([]byte, table)
+	copy(b, "QFI\xfb\x00\x00\x00\x03")
+	be.PutUint32(b[60:], uint32(len(states)))
+	be.PutUint64(b[64:], table)
+	for i, state := range states {
+		e := make([]byte, 40+extra)
+		id, name := "1", strings.Repeat("s", i+3)
+		be.PutUint16(e[12:], uint16(len(id)))
+		be.PutUint16(e[14:], uint16(len(name)))
+		be.PutUint32(e[36:], extra)
+		if state>>32 == 0 {
+			be.PutUint32(e[32:], uint32(state))
+		}
+		if extra >= 8 {
+			be.PutUint64(e[40:], state)
+		}
+		e = append(append(e, id...), name...)
+		b = append(b, append(e, make([]byte, -len(e)&7)...)...)
+	}
+	return append(b, make([]byte, 0x1000)...)
+}
+
+// TestQcow2: a snapshot with memory is another thing than a disk.
+func TestQcow2(t *testing.T) {
+	t.Parallel()
+	const with, without = "a qcow2 disk image with a snapshot that holds the guest's memory; go back to that snapshot", "a qcow2 disk image; a disk holds no memory"
+	for _, c := range []struct {
+		file []byte
+		want string
+	}{
+		{qcow2(0), without},
+		{qcow2(24, 0, 0), without},
+		{qcow2(0, 0x4321), with},
+		{qcow2(24, 0, 0, 0x1_0000_0000), with},
+		{qcow2(16, 0, 0x765432), with},
+		{qcow2(24, 0, 0x1000)[:0x10020], without}, // cut in the table
+		{qcow2(24)[:0x40], without},
+	} {
+		_, err := physmemtest.Open(c.file)
+		require.ErrorIs(t, err, physmem.ErrUnsupported)
+		assert.Contains(t, err.Error(), c.want)
+	}
+	// A table that leads nowhere, or to itself for ever.
+	hostile := qcow2(24, 0)
+	binary.BigEndian.PutUint32(hostile[60:], 0xffffffff)
+	_, err := physmemtest.Open(hostile)
+	assert.Contains(t, err.Error(), without)
+	binary.BigEndian.PutUint64(hostile[64:], 0xfffffffffffffff0)
+	_, err = physmemtest.Open(hostile)
+	assert.Contains(t, err.Error(), without)
+}
+
+// TestInterruptTable: memory that begins as a PC's is no riddle.
+func TestInterruptTable(t *testing.T) {
+	t.Parallel()
+	memory := make([]byte, 0x100000)
+	for i := range 256 {
+		binary.LittleEndian.PutUint32(memory[4*i:], 0xc000_0000|uint32(i)<<20|uint32(0x1234+17*i))
+	}
+	_, err := physmemtest.Open(memory)
+	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
+	assert.Contains(t, err.Error(), "it looks like raw memory: it begins with the interrupt table of a BIOS")
+	assert.Contains(t, err.Error(), "raw memory is read if raw is given as its format")
+	_, err = physmemtest.Open(bytes.Repeat([]byte{0xff}, 0x1000))
+	assert.NotContains(t, err.Error(), "interrupt table")
+	for i := range 16 {
+		binary.LittleEndian.PutUint32(memory[4*i:], 0x1234)
+	}
+	_, err = physmemtest.Open(memory)
+	assert.NotContains(t, err.Error(), "interrupt table")
+}
+
+// TestNoise: encrypted data has no signature.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 0x10000)
+	r := rand.NewChaCha8([32]byte{7})
+	_, _ = r.Read(noise)
+	_, err := physmemtest.Open(noise)
+	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
+	assert.Contains(t, err.Error(), "memory of an encrypted guest (SEV, TDX)")
+	_, err = physmemtest.Open(noise[:0x100])
+	assert.NotContains(t, err.Error(), "encrypted", "too little to tell")
+}
+
+// TestNamedSamples names files of real producers.
+func TestNamedSamples(t *testing.T) {
+	t.Parallel()
+	folder := os.Getenv("WINDMP_SAMPLES")
+	if folder == "" {
+		t.Skip("NOT TESTED: WINDMP_SAMPLES names no folder with files of real producers")
+	}
+	for name, want := range map[string]string{
+		"hyperv-openvmm-writer.vmrs.gz": "a Hyper-V saved state",
+		"libvirt-internal.qcow2.gz":     "a snapshot that holds the guest's memory",
+		"libvirt-save-xz":               "a libvirt save file",
+		"qemu-host-pc2.mig.gz":          "QEMU's migration stream",
+		"xen-4.17-dump-core.gz":         "a Xen core",
+		"xen-4.17-xl-save.gz":           "a saved Xen guest (xl save)",
+	} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		require.NoError(t, err)
+		if strings.HasSuffix(name, ".gz") {
+			z, err := gzip.NewReader(bytes.NewReader(b))
+			require.NoError(t, err)
+			b, err = io.ReadAll(z)
+			require.NoError(t, err)
+		}
+		_, err = physmemtest.OpenReader(bytes.NewReader(b), int64(len(b)), open.Options{})
+		require.ErrorIs(t, err, physmem.ErrUnsupported, name)
+		assert.Contains(t, err.Error(), want, name)
+	}
+}
