@@ -16,7 +16,7 @@ var (
 	// flag is how a command line has it, or a command of ours.
 	flag = regexp.MustCompile(`(^|[\s"'(=,])--[a-z%]|\bwindmp (convert|check|info|symbols|vtop)\b`)
 	// others are programs whose flags a library may speak of.
-	others = regexp.MustCompile(`\b(virsh|makedumpfile)\b`)
+	others = regexp.MustCompile(`\b(virsh|makedumpfile|VBoxManage)\b`)
 )
 
 // What the libraries say holds for whoever uses them: the command says its flags
