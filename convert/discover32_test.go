@@ -243,6 +243,7 @@ func TestWhyNot32(t *testing.T) {
 		}},
 		{"boot loader", finding.NotBooted.ID(), "still booting", func(b *bare32) {
 			b.write(name32, []byte("winload.exe\x00"))
+			b.write(name32+0x10, []byte("BlDestroyLibrary\x00")) // the kernel's first export
 			b.unmap(kuser32)
 		}},
 		{"early boot", finding.NotBooted.ID(), "has no KDBG", func(b *bare32) {

@@ -86,7 +86,11 @@ func TestReadRefuses(t *testing.T) {
 		{"base of user space", field("KernBase", 0x12c00000), ErrMismatch, "KernBase"},
 		{"base not canonical", field("KernBase", 0xff0ff80412c00000), ErrMismatch, "KernBase"},
 		{"base of another image", field("KernBase", guestsim.KernBase-0x1000), ErrMismatch, "first loaded module"},
-		{"base where there is no MZ", func(g *guestsim.Guest) { g.Write(guestsim.KernBase, []byte("ZM")) }, ErrMismatch, `"MZ"`},
+		{"base where there is no MZ, and nothing vouches for it", func(g *guestsim.Guest) {
+			g.Write(guestsim.KernBase, []byte("ZM"))
+			g.Write64(g.Field("List.Flink"), 0)
+			g.Write64(g.PsLoadedModuleList, 0)
+		}, ErrMismatch, `"MZ"`},
 		{"other module list", field("PsLoadedModuleList", guestsim.KernBase+0xc2a2d8), ErrMismatch, "PsLoadedModuleList"},
 		{"other process list", field("PsActiveProcessHead", guestsim.KernBase+0xc1e0c8), ErrMismatch, "PsActiveProcessHead"},
 		{"first module elsewhere", func(g *guestsim.Guest) { g.Write64(g.Modules[0].Entry+0x30, g.Modules[1].Base) }, ErrMismatch, "first loaded module"},
@@ -102,6 +106,24 @@ func TestReadRefuses(t *testing.T) {
 			require.ErrorIs(t, err, tt.is)
 			require.ErrorContains(t, err, tt.text)
 		})
+	}
+}
+
+// TestReadWiped believes a kernel without MZ if one of its lists vouches for it.
+func TestReadWiped(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(g *guestsim.Guest){
+		"both lists":            func(*guestsim.Guest) {},
+		"the loader's list":     func(g *guestsim.Guest) { g.Write64(g.Field("List.Flink"), 0) },
+		"the registered block":  func(g *guestsim.Guest) { g.Write64(g.PsLoadedModuleList, 0) },
+		"headers behind the MZ": func(g *guestsim.Guest) { g.Write(guestsim.KernBase, []byte("MZ")) },
+	} {
+		for _, encoded := range []bool{false, true} {
+			g := guestsim.New(guestsim.Options{Encoded: encoded})
+			g.Write(guestsim.KernBase, make([]byte, 0x1000))
+			spoil(g)
+			assert.Equal(t, g.Plain, guestKernel(t, g).Raw, name)
+		}
 	}
 }
 

@@ -16,30 +16,74 @@ import (
 // the first. Errors: ctx's; [ErrNotFound] wrapped with what was wrong with each
 // candidate.
 func (m Memory) FindBlock(ctx context.Context, im *peimage.Image) (*Kernel, error) {
-	k, err := m.findBlock(ctx, im, false)
+	return m.findBlock(ctx, area{
+		start: im.Base, size: uint64(im.Size), where: fmt.Sprintf("in the image at %v", im.Base),
+		refuse: func(k *Kernel) error {
+			if vtop.VA(k.Data.KernBase) == im.Base {
+				return nil
+			}
+			return k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, fmt.Sprintf("%#x, the image it lies in", uint64(im.Base)))
+		},
+	})
+}
+
+// FindBlockNear is [Memory.FindBlock] for a kernel whose image can't be told by its
+// headers: it searches as much as an image may take on either side of va, which is an
+// address in it. A block is taken if it lies in the kernel that it names.
+func (m Memory) FindBlockNear(ctx context.Context, va vtop.VA) (*Kernel, error) {
+	start, end := m.Layout.LowestKernel, m.Layout.last()
+	if va-start > peimage.MaxSize {
+		start = va&^(pageSize-1) - peimage.MaxSize
+	}
+	if end-va > peimage.MaxSize {
+		end = va + peimage.MaxSize
+	}
+	return m.findBlock(ctx, area{
+		start: start, size: uint64(end - start), where: fmt.Sprintf("around %v", va),
+		refuse: func(k *Kernel) error {
+			if k.InImage() {
+				return nil
+			}
+			return k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, "the image that the block lies in")
+		},
+	})
+}
+
+// area is where a block is searched for.
+type area struct {
+	start vtop.VA
+	size  uint64 // bytes
+	where string // for people
+	// refuse says why a verified block can't be the one that is searched for.
+	refuse func(k *Kernel) error
+}
+
+func (m Memory) findBlock(ctx context.Context, in area) (*Kernel, error) {
+	k, err := m.searchBlock(ctx, in, false)
 	if err != nil && ctx.Err() == nil && m.Layout.Encodes {
 		// Should a driver have registered a block of its own, the links of the
 		// kernel's are not equal.
-		k, err = m.findBlock(ctx, im, true)
+		k, err = m.searchBlock(ctx, in, true)
 	}
 	return k, err
 }
 
-func (m Memory) findBlock(ctx context.Context, im *peimage.Image, anyLinks bool) (*Kernel, error) {
+func (m Memory) searchBlock(ctx context.Context, in area, anyLinks bool) (*Kernel, error) {
 	what := search{layouts: []*Layout{m.Layout}, anyLinks: anyLinks}
-	found, err := locate(ctx, m.Space.Window(im.Base, int64(im.Size)), m.mappedRanges(im), what)
+	found, err := locate(ctx, m.Space.Window(in.start, int64(in.size)), m.mappedRanges(in.start, in.size), what) //nolint:gosec // a few images' size
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	errs := []error{fmt.Errorf("%w in the image at %v", ErrNotFound, im.Base)}
+	errs := []error{fmt.Errorf("%w %s", ErrNotFound, in.where)}
 	var first *Kernel
 	for _, c := range found {
-		k, err := c.Read(m.Space, im.Base+vtop.VA(c.At))
+		k, err := c.Read(m.Space, in.start+vtop.VA(c.At))
+		if err == nil {
+			err = in.refuse(k)
+		}
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case vtop.VA(k.Data.KernBase) != im.Base:
-			errs = append(errs, k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, fmt.Sprintf("%#x, the image it lies in", uint64(im.Base))))
 		case k.linked():
 			return k, nil
 		case first == nil:
@@ -58,16 +102,17 @@ func (m Memory) findBlock(ctx context.Context, im *peimage.Image, anyLinks bool)
 // maxReasons bounds the errors that are joined into one.
 const maxReasons = 8
 
-// mappedRanges are the pages of an image that are mapped, as offsets from its base.
-func (m Memory) mappedRanges(im *peimage.Image) []physmem.Range {
+// mappedRanges are the pages of size bytes from start on that are mapped, as offsets
+// from start.
+func (m Memory) mappedRanges(start vtop.VA, size uint64) []physmem.Range {
 	var out []physmem.Range
-	for off := uint64(0); off < uint64(im.Size); {
-		at, err := m.Space.Translate(im.Base + vtop.VA(off))
+	for off := uint64(0); off < size; {
+		at, err := m.Space.Translate(start + vtop.VA(off))
 		if err != nil {
-			off += uint64(peimage.NextEntry(m.Space, im.Base+vtop.VA(off), err))
+			off += uint64(peimage.NextEntry(m.Space, start+vtop.VA(off), err))
 			continue
 		}
-		n := min(at.PageSize-uint64(at.VA)&(at.PageSize-1), uint64(im.Size)-off)
+		n := min(at.PageSize-uint64(at.VA)&(at.PageSize-1), size-off)
 		if last := len(out) - 1; last >= 0 && out[last].End() == off {
 			out[last].Size += n
 		} else {
@@ -98,9 +143,6 @@ func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
 		if at, err := s.Translate(v); err == nil && uint64(at.PA) == c.At {
 			return v, true
 		}
-	}
-	if !peimage.Begins(s, c.KernBase) {
-		return 0, false
 	}
 	size := uint32(peimage.MaxSize)
 	if n, err := m.ImageSize(c.KernBase); err == nil {

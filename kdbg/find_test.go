@@ -74,6 +74,37 @@ func TestFindBlockDecoys(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
+// TestFindBlockNear finds the block of a kernel whose image has no headers, or which
+// is none by its name, from any address in it.
+func TestFindBlockNear(t *testing.T) {
+	t.Parallel()
+	for _, opt := range []guestsim.Options{
+		{}, {Encoded: true}, {Build: 9600, Encoded: true, KDBGOffset: 0xf40}, {Build: 26100, LA57: true, Odd: true},
+	} {
+		g := guestsim.New(opt)
+		m := guestMemory(g)
+		g.Write(guestsim.KernBase, make([]byte, 0x1000))
+		for _, va := range []vtop.VA{guestsim.KernBase, vtop.VA(g.KDBG), guestsim.KernBase + vtop.VA(g.ImageSize) - 1} {
+			b, err := m.FindBlockNear(context.Background(), va)
+			require.NoError(t, err)
+			assert.Equal(t, vtop.VA(g.KDBG), b.VA)
+			assert.Equal(t, g.Plain, b.Raw)
+		}
+		for _, va := range []vtop.VA{m.Layout.LowestKernel, guestsim.KernBase + 2*peimage.MaxSize, ^vtop.VA(0)} {
+			_, err := m.FindBlockNear(context.Background(), va)
+			require.ErrorIs(t, err, ErrNotFound)
+		}
+	}
+	// A block below the kernel that it names is a copy.
+	g := guestsim.New(guestsim.Options{})
+	g.Map(guestsim.KernBase-0x1000, 0x1000)
+	g.Write(guestsim.KernBase-0x800, g.Plain)
+	g.Unmap(g.KDBG)
+	_, err := guestMemory(g).FindBlockNear(context.Background(), guestsim.KernBase)
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorContains(t, err, "the image that the block lies in")
+}
+
 func TestFindFlag(t *testing.T) {
 	t.Parallel()
 	for _, build := range guestsim.Builds {

@@ -70,25 +70,25 @@ func (m Memory) ModulesAt(head vtop.VA) ([]Module, error) {
 	return list, nil
 }
 
-// firstModule is DllBase of the list's first entry: the kernel's. A guest may
+// firstModule is the list's first entry: the kernel's. A guest may
 // have crashed because this memory was overwritten, so what can't be a base
 // is an error, not an answer.
-func (m Memory) firstModule(head vtop.VA) (vtop.VA, error) {
+func (m Memory) firstModule(head vtop.VA) (*loaderEntry, error) {
 	next, err := m.Pointer(head)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if next == head || !m.IsKernel(next) {
-		return 0, &PointerError{What: "PsLoadedModuleList", At: head, Got: next}
+		return nil, &PointerError{What: "PsLoadedModuleList", At: head, Got: next}
 	}
 	entry, err := m.loaderEntry(next)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if base := entry.base; base%pageSize != 0 || !m.IsKernel(base) {
-		return 0, &PointerError{What: "DllBase of the first module", At: next + vtop.VA(m.Layout.Loader.DllBase), Got: base} //nolint:gosec // an offset
+		return nil, &PointerError{What: "DllBase of the first module", At: next + vtop.VA(m.Layout.Loader.DllBase), Got: base} //nolint:gosec // an offset
 	}
-	return entry.base, nil
+	return entry, nil
 }
 
 // loaderEntry is the part of KLDR_DATA_TABLE_ENTRY that it shares with

@@ -264,8 +264,9 @@ func (k *Kernel) follow(what string, from vtop.VA, offset uint16) (vtop.VA, erro
 	return v, nil
 }
 
-// initialProcess is the System process' name among the kernel's exports.
-const initialProcess = "PsInitialSystemProcess"
+// InitialProcess is the name of the kernel's export that points to the System process;
+// no other image exports it.
+const InitialProcess = "PsInitialSystemProcess"
 
 // SystemDirectory returns DirectoryTableBase of the System process, which maps the
 // kernel as every process does and which dump headers name: through the kernel's
@@ -273,7 +274,7 @@ const initialProcess = "PsInitialSystemProcess"
 // error is that of the last way. im may be nil.
 func (k *Kernel) SystemDirectory(im *peimage.Image, prcb vtop.VA) (uint64, error) {
 	if im != nil {
-		if variable, err := im.Export(k.Space, initialProcess); err == nil {
+		if variable, err := im.Export(k.Space, InitialProcess); err == nil {
 			if v, err := k.directoryOf(variable); err == nil {
 				return v, nil
 			}

@@ -12,7 +12,8 @@ import (
 // memory around it: the size, the page size, KernBase, the two list heads, which
 // must lie in the kernel image, the image's MZ, and the base of the first loaded
 // module, which is the kernel. What is not readable is no contradiction, as many
-// dumps lack pages; nor is a loader entry that was overwritten with nonsense. The
+// dumps lack pages; nor is a loader entry that was overwritten with nonsense. An
+// image whose MZ was wiped is believed where the kernel's own lists vouch for it. The
 // error is a [BlockError].
 func (k *Kernel) Verify(e Expect) error {
 	if err := k.verifySelf(); err != nil {
@@ -73,20 +74,45 @@ func (b *Block) anchors() []anchor {
 func (k *Kernel) verifyMemory() error {
 	base := vtop.VA(k.Data.KernBase)
 	offset := unsafe.Offsetof(k.Data.KernBase)
-	if magic, err := k.Space.Uint16(base); err == nil && magic != peimage.DOSMagic {
+	if magic, err := k.Space.Uint16(base); err == nil && magic != peimage.DOSMagic && !k.vouched() {
 		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not 0x5a4d (\"MZ\")", magic))
 	}
-	limit := uint64(peimage.MaxSize)
-	if n, err := k.ImageSize(base); err == nil {
-		limit = uint64(n)
-	}
+	limit := k.imageSize()
 	for _, f := range k.anchors()[1:] {
 		if f.value < k.Data.KernBase || f.value-k.Data.KernBase >= limit {
 			return k.mismatch(f.name, f.offset, f.value, fmt.Sprintf("an address in the kernel image %v..+%#x", base, limit))
 		}
 	}
-	if first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList)); err == nil && first != base {
-		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("%#x, the base of the first loaded module", uint64(first)))
+	if first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList)); err == nil && first.base != base {
+		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("%#x, the base of the first loaded module", uint64(first.base)))
 	}
 	return nil
+}
+
+// vouched tells whether something else than its MZ says that the kernel lies at
+// KernBase: the loader's list begins with it, or the block is the one that is
+// registered. Rootkits and protectors wipe the headers of images.
+func (k *Kernel) vouched() bool {
+	first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList))
+	return err == nil && first.base == vtop.VA(k.Data.KernBase) || k.linked()
+}
+
+// imageSize is the size of the kernel's image in bytes: by its headers, else by the
+// loader's list; where neither says it, the largest that an image may have.
+func (k *Kernel) imageSize() uint64 {
+	base := vtop.VA(k.Data.KernBase)
+	if n, err := k.ImageSize(base); err == nil {
+		return uint64(n)
+	}
+	if first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList)); err == nil && first.base == base && first.size >= pageSize {
+		return min(uint64(first.size), peimage.MaxSize)
+	}
+	return peimage.MaxSize
+}
+
+// InImage reports whether the block lies in the kernel that it names: a copy, such as
+// a driver keeps, does not.
+func (k *Kernel) InImage() bool {
+	base := vtop.VA(k.Data.KernBase)
+	return k.VA >= base && uint64(k.VA-base) < k.imageSize()
 }

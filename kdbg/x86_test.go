@@ -145,8 +145,11 @@ func TestKernel32Refused(t *testing.T) {
 		spoil func(k *kernel32)
 		want  string
 	}{
-		"user base":     {func(k *kernel32) { k.put64(kdbg32+0x18, 0x400000) }, "KernBase"},
-		"x64 image":     {func(k *kernel32) { k.put32(nt32, 0x4550) }, "MZ"},
+		"user base": {func(k *kernel32) { k.put64(kdbg32+0x18, 0x400000) }, "KernBase"},
+		"no image": {func(k *kernel32) {
+			k.put32(nt32, 0x4550)
+			k.put32(loaded32, 0)
+		}, "MZ"},
 		"list outside":  {func(k *kernel32) { k.put64(kdbg32+0x50, nt32-0x1000) }, "PsActiveProcessHead"},
 		"first module":  {func(k *kernel32) { k.put32(nt32+0x190018, 0x8b4e0000) }, "the base of the first loaded module"},
 		"another block": {func(k *kernel32) { k.put32(kdbg32+0x10, 0) }, "OwnerTag"},
@@ -159,8 +162,13 @@ func TestKernel32Refused(t *testing.T) {
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
-	// Before Windows 7 the number is one byte.
+	// Without an image's headers, the loader's list is enough.
 	k := newKernel32()
+	k.put32(nt32, 0)
+	_, err := k.memory().Read(kdbg32, Expect{})
+	require.NoError(t, err)
+	// Before Windows 7 the number is one byte.
+	k = newKernel32()
 	k.put32(kdbg32+0x2bc, 0x10<<16)
 	k.put32(prcb32+0x10, 0x01020303)
 	b, err := k.memory().Read(kdbg32, Expect{})

@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -198,14 +199,28 @@ func (g *finder) findFlag() {
 	if !g.Kernel.Encoded {
 		return
 	}
-	if g.KernelImage == nil {
+	image := g.listedImage()
+	if image == nil {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable"))
 		return
 	}
-	at, err := g.Kernel.In(newPageCache(g.reader()).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(g.KernelImage)
+	at, err := g.Kernel.In(newPageCache(g.reader()).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
 	if err != nil {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err))
 		return
 	}
 	g.Flag = at
+}
+
+// listedImage is the kernel's image, or, where its headers are not readable, as much
+// as the loader's list says of it: place and size. nil if that is not known either.
+func (g *finder) listedImage() *peimage.Image {
+	if g.KernelImage != nil {
+		return g.KernelImage
+	}
+	modules, _ := g.Kernel.Modules()
+	if len(modules) == 0 || uint64(modules[0].Base) != g.Kernel.Data.KernBase || modules[0].Size > peimage.MaxSize {
+		return nil
+	}
+	return &peimage.Image{Base: modules[0].Base, Size: modules[0].Size}
 }

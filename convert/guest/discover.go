@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -154,12 +153,13 @@ func (d *discovery) fromRoot(c vcpu, mem kdbg.Memory, via string) bool {
 		return false
 	}
 	d.placeMapped(c.machine, mem.Space)
-	image, err := d.kernelAt(mem, mem.Hints(c.Kernel))
-	if err != nil {
-		d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
-		return false
+	hints := mem.Hints(c.Kernel)
+	image, err := d.kernelAt(mem, hints)
+	if err == nil {
+		return d.blockIn(c.machine, mem, image, via)
 	}
-	return d.blockIn(c.machine, mem, image, via)
+	d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
+	return d.blockNear(c.machine, mem, hints, via)
 }
 
 // triedRoot is a root and the way in which it was tried: with a vCPU or alone.
@@ -190,63 +190,6 @@ func confirm(mem kdbg.Memory) error {
 	return err
 }
 
-// kernelAt is the kernel's image around one of the addresses.
-func (d *discovery) kernelAt(mem kdbg.Memory, hints []vtop.VA) (*peimage.Image, error) {
-	err := errors.New("no address of the kernel is known")
-	for _, va := range hints {
-		if !mem.IsKernel(va) {
-			continue
-		}
-		var image *peimage.Image
-		image, err = mem.FindImage(va)
-		switch {
-		case err != nil:
-		case isKernel(image):
-			return image, nil
-		default:
-			d.evidence.image(image)
-			err = fmt.Errorf("the image at %s is %s, not the kernel", image.Base, imageName(image))
-		}
-	}
-	return nil, err
-}
-
-// isKernel knows the kernel by the name that it exports, or by its symbols where
-// the export directory is not in memory.
-func isKernel(im *peimage.Image) bool {
-	if im.NameErr == nil {
-		return strings.EqualFold(im.Name, kdbg.KernelName)
-	}
-	return im.PDB != nil && strings.HasPrefix(strings.ToLower(im.PDB.Name), "ntk")
-}
-
-// imageName is an image's name for a sentence.
-func imageName(im *peimage.Image) string {
-	switch {
-	case im.Name != "":
-		return finding.Quote(im.Name)
-	case im.PDB != nil:
-		return finding.Quote(im.PDB.Name)
-	default:
-		return "without a name"
-	}
-}
-
-// blockIn looks for the debugger data block in a kernel's image.
-func (d *discovery) blockIn(m *machine.Machine, mem kdbg.Memory, image *peimage.Image, via string) bool {
-	d.evidence.kernel = image
-	if d.scans++; d.scans > maxImageScans {
-		return false
-	}
-	kernel, err := mem.FindBlock(d.ctx, image)
-	if err != nil {
-		d.attempt("%s %#x, kernel at %s: %v", via, uint64(mem.Space.DTB), image.Base, err)
-		return false
-	}
-	d.take(m, image, kernel, report.KDBGImage, via)
-	return true
-}
-
 func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.Kernel, from report.KDBGSource, via string) {
 	d.machine, d.image, d.kernel, d.from, d.via = m, image, kernel, from, via
 }
@@ -256,7 +199,7 @@ func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.
 func (d *discovery) settle() {
 	g := d.g
 	g.machine = d.machine
-	g.KDBGSource, g.KernelImage, g.Built = d.from, d.image, g.Header == nil
+	g.KDBGSource, g.Built = d.from, g.Header == nil
 	root, mode := uint64(d.kernel.Space.DTB), d.kernel.Space.Mode
 	how := "it is that of a process, the System process' could not be read"
 	if dtb, ok := d.systemDirectory(); ok {
@@ -270,29 +213,6 @@ func (d *discovery) settle() {
 	if b.Encoded {
 		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant))
 	}
-}
-
-// kernelIdentity is what the image says of itself: name, file version, and the
-// key of its symbols.
-func kernelIdentity(im *peimage.Image) string {
-	if im == nil {
-		return "(its headers are not readable)"
-	}
-	text := imageName(im)
-	if im.FileVersion != "" {
-		text += " " + im.FileVersion
-	}
-	if im.PDB != nil {
-		text += fmt.Sprintf(" (symbols %s %s%X)", finding.Quote(im.PDB.Name), im.PDB.GUID, im.PDB.Age)
-	}
-	return text
-}
-
-func codeWord(b *kdbg.Block) string {
-	if b.Encoded {
-		return "encoded"
-	}
-	return "plain"
 }
 
 // systemDirectory is believed when it maps KDBG where the space in use does.

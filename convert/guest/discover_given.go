@@ -104,19 +104,11 @@ func (d *discovery) givenIn(p place) (bool, error) {
 	base := vtop.VA(d.opt.KernelBase)
 	var image *peimage.Image
 	if base != 0 {
-		var err error
-		if image, err = p.ReadImage(base); err != nil {
-			return false, err
-		}
-		if !isKernel(image) {
-			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, imageName(image))
-		}
+		// It may be without headers: then KDBG has to say that it is the kernel.
+		image, _ = p.ReadImage(base)
 	}
 	if d.opt.KDBG == 0 {
-		if image == nil {
-			image = d.imageWithoutHint(p)
-		}
-		return image != nil && d.blockIn(p.machine, p.Memory, image, via), nil
+		return d.givenBlock(p, base, image, via)
 	}
 	kernel, err := readGiven(p.Memory, vtop.VA(d.opt.KDBG), kdbg.Expect{KernBase: base})
 	if err != nil {
@@ -127,6 +119,26 @@ func (d *discovery) givenIn(p place) (bool, error) {
 	}
 	d.take(p.machine, image, kernel, report.KDBGGiven, via)
 	return true, nil
+}
+
+// givenBlock looks for the block of the kernel at base, 0 if that is not given.
+func (d *discovery) givenBlock(p place, base vtop.VA, image *peimage.Image, via string) (bool, error) {
+	switch {
+	case image == nil && base == 0:
+		image = d.imageWithoutHint(p)
+		return image != nil && d.blockIn(p.machine, p.Memory, image, via), nil
+	case image != nil:
+		if found := d.blockIn(p.machine, p.Memory, image, via); !found && !isKernel(p.Memory, image) {
+			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, imageName(image))
+		}
+		return d.kernel != nil, nil
+	}
+	_, err := p.ReadImage(base)
+	if p.IsKernel(base) && d.blockNear(p.machine, p.Memory, []vtop.VA{base}, via) && vtop.VA(d.kernel.Data.KernBase) == base {
+		return true, nil
+	}
+	d.kernel = nil
+	return false, err
 }
 
 // imageWithoutHint finds the kernel in a space of which nothing else is known.

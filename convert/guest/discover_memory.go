@@ -101,21 +101,39 @@ func (d *discovery) fromRootAlone(m *machine.Machine, mem kdbg.Memory, via strin
 		return false
 	}
 	d.placeMapped(m, mem.Space)
+	// An image without its MZ is no likely one, but some protectors wipe it.
+	if d.fromBlocks(m, mem, via, true) || d.fromBlocks(m, mem, via, false) {
+		return true
+	}
+	image, err := d.kernelAt(mem, hints)
+	if err != nil {
+		image = d.searchImages(mem)
+	}
+	return image != nil && d.blockIn(m, mem, image, via)
+}
+
+// fromBlocks tries the candidates whose kernel the address space maps, as an image or
+// without the MZ of one.
+func (d *discovery) fromBlocks(m *machine.Machine, mem kdbg.Memory, via string, image bool) bool {
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]
-		if c.Layout != mem.Layout || d.places >= maxPlaces || !beginsImage(mem.Space, c.KernBase) {
+		if c.Layout != mem.Layout || d.places >= maxPlaces || !mapsPage(mem.Space, c.KernBase) || beginsImage(mem.Space, c.KernBase) != image {
 			continue
 		}
 		d.places++
 		va, ok := c.Place(mem.Space)
 		if !ok {
-			copies = append(copies, fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At))
+			copies = append(copies, copyOutside(c))
 			continue
 		}
 		kernel, err := c.Read(mem.Space, va)
-		if err != nil {
+		switch {
+		case err != nil:
 			d.attempt("%s: %v", via, err)
+			continue
+		case !kernel.InImage():
+			copies = append(copies, copyOutside(c))
 			continue
 		}
 		image, _ := mem.ReadImage(c.KernBase)
@@ -125,11 +143,11 @@ func (d *discovery) fromRootAlone(m *machine.Machine, mem kdbg.Memory, via strin
 	if len(copies) > 0 {
 		d.attempt("%s: %s", via, copies[0])
 	}
-	image, err := d.kernelAt(mem, hints)
-	if err != nil {
-		image = d.searchImages(mem)
-	}
-	return image != nil && d.blockIn(m, mem, image, via)
+	return false
+}
+
+func copyOutside(c *kdbg.Candidate) string {
+	return fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At)
 }
 
 // searchImages goes through the pages in which the system's images lie, for the
@@ -152,7 +170,7 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
 				return false
 			}
-			if image, err := mem.ReadImage(va); err == nil && isKernel(image) {
+			if image, err := mem.ReadImage(va); err == nil && isKernel(mem, image) {
 				found = image
 			}
 		}
@@ -165,4 +183,10 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 func beginsImage(space *vtop.Space, va vtop.VA) bool {
 	magic, err := space.Uint16(va)
 	return err == nil && magic == 0x5a4d
+}
+
+// mapsPage tells whether the page tables map va.
+func mapsPage(space *vtop.Space, va vtop.VA) bool {
+	_, err := space.Translate(va)
+	return err == nil
 }

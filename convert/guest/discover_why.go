@@ -43,7 +43,7 @@ func (e *evidence) see(mem kdbg.Memory, c vcpu) {
 		hints = append(hints, handler)
 	}
 	for _, va := range hints {
-		if image, err := mem.FindImage(va); err == nil && !isKernel(image) {
+		if image, err := mem.FindImage(va); err == nil && !isKernel(mem, image) {
 			e.image(image)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -19,16 +20,15 @@ func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 		if err := g.findKernel(); err != nil {
 			return err
 		}
-		g.KernelImage, _ = g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
 		g.noteLevels()
-		g.findFlag()
+		g.readImage()
 		return nil
 	}
 	if err := g.discover(ctx, opt); err != nil {
 		return err
 	}
 	g.noteLevels()
-	g.findFlag()
+	g.readImage()
 	if g.Header == nil {
 		return g.buildHeader()
 	}
@@ -157,6 +157,19 @@ func (g *finder) settleKDBG() {
 	case report.KDBGDecoded:
 		g.Add(finding.KDBGDecoded.At(where, "KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.Kernel.Rotation, g.Kernel.Constant))
 	}
+}
+
+// readImage reads what the kernel's image says of itself. That its headers were wiped
+// is worth a warning; that they were paged out is not known to be a fault.
+func (g *finder) readImage() {
+	base := vtop.VA(g.Kernel.Data.KernBase)
+	image, err := g.Memory.ReadImage(base)
+	g.KernelImage = image
+	var wiped *peimage.Error
+	if errors.As(err, &wiped) && wiped.Err == nil {
+		g.Add(finding.KernelImage.At("VA "+base.String(), "the kernel's image has no headers, KDBG and the loader's list say that it is there: %v", err))
+	}
+	g.findFlag()
 }
 
 // noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
