@@ -35,11 +35,14 @@ func (d *discovery) kernelAt(mem kdbg.Memory, hints []vtop.VA) (*peimage.Image, 
 	return nil, err
 }
 
-// isKernel knows the kernel by the name that it exports or that its symbols have, and
-// where somebody changed these, by what only the kernel exports.
+// isKernel knows the kernel by the name that it exports, or by its symbols where the
+// export directory is not in memory; and by what only the kernel exports, as it may
+// have any name.
 func isKernel(mem kdbg.Memory, im *peimage.Image) bool {
-	if im.NameErr == nil && strings.EqualFold(im.Name, kdbg.KernelName) ||
-		im.PDB != nil && strings.HasPrefix(strings.ToLower(im.PDB.Name), "ntk") {
+	if im.NameErr != nil {
+		return im.PDB != nil && strings.HasPrefix(strings.ToLower(im.PDB.Name), "ntk")
+	}
+	if strings.EqualFold(im.Name, kdbg.KernelName) {
 		return true
 	}
 	_, err := im.Export(mem.Space, kdbg.InitialProcess)
