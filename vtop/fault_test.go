@@ -95,10 +95,10 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// short says that it has read all when it has not, against io.ReaderAt's rules.
-type short struct{ io.ReaderAt }
+// shortReads says that it has read all when it has not, against io.ReaderAt's rules.
+type shortReads struct{ io.ReaderAt }
 
-func (s short) ReadAt(p []byte, off int64) (int, error) {
+func (s shortReads) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.ReaderAt.ReadAt(p, off)
 	return min(n, 4), err
 }
@@ -120,7 +120,7 @@ func TestReaderAtRules(t *testing.T) {
 	g.mapPage(faultVA, 0x9000, size4K, 0)
 	g.write(0x9678, []byte{1, 2, 3, 4, 5, 6, 7, 8})
 
-	_, err := NewSpace(short{g}, uint64(g.root), X64).Translate(faultVA)
+	_, err := NewSpace(shortReads{g}, uint64(g.root), X64).Translate(faultVA)
 	var fault *FaultError
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, TableUnreadable, fault.Kind)

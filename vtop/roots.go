@@ -70,7 +70,7 @@ func FindRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, mod
 			s.groups = append(s.groups, rootGroup{size: min(m.rootSize(), pageSize)})
 			n++
 		}
-		s.groups[n].modes = append(s.groups[n].modes, m)
+		s.groups[n].modes = append(s.groups[n].modes, rootMode{Mode: m, walker: new(walker)})
 		s.groups[n].mapping = s.groups[n].mapping || m.RootByMapping && len(must) > 0
 	}
 	return eachPage(ctx, mem, ranges, s.page)
@@ -86,9 +86,16 @@ type rootSearch struct {
 
 // rootGroup is modes in a row that share a self-map.
 type rootGroup struct {
-	modes   []*Mode
+	modes   []rootMode
 	size    int  // of a topmost table, as far as it is looked at
 	mapping bool // some are known by what they map
+}
+
+// rootMode has a walker of its own, so that modes that take turns do not each begin
+// anew.
+type rootMode struct {
+	*Mode
+	walker *walker
 }
 
 func (m *Mode) sharesSelfMap(other *Mode) bool {
@@ -99,7 +106,7 @@ func (m *Mode) sharesSelfMap(other *Mode) bool {
 func (s *rootSearch) page(pa PA, page []byte) bool {
 	for i := range s.groups {
 		g := &s.groups[i]
-		m := g.modes[0]
+		m := g.modes[0].Mode
 		// There are many tables of less than a page, of which each entry counts.
 		quick := g.size < pageSize && !g.mapping
 		for off := 0; off < pageSize; off += g.size {
@@ -117,7 +124,7 @@ func (s *rootSearch) page(pa PA, page []byte) bool {
 }
 
 // offer hands a table to visit if it may be a root, and tells whether to go on.
-func (s *rootSearch) offer(modes []*Mode, pa PA, table []byte, self bool) bool {
+func (s *rootSearch) offer(modes []rootMode, pa PA, table []byte, self bool) bool {
 	for _, m := range modes {
 		kind := RootMaps
 		switch {
@@ -128,7 +135,7 @@ func (s *rootSearch) offer(modes []*Mode, pa PA, table []byte, self bool) bool {
 		case !m.RootByMapping || !s.mapsAll(m, pa, table):
 			continue
 		}
-		if !s.visit(Root{DTB: pa, Mode: m, Kind: kind}) {
+		if !s.visit(Root{DTB: pa, Mode: m.Mode, Kind: kind}) {
 			return false
 		}
 	}
@@ -188,7 +195,7 @@ func (m *Mode) mapsParts(mem io.ReaderAt, top []byte) bool {
 
 // mapsAll reports whether table, as a root, maps every address. Its own entries
 // are looked at first, which settles nearly all pages.
-func (s *rootSearch) mapsAll(m *Mode, pa PA, table []byte) bool {
+func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
 	top := m.top()
 	shift, last := m.shift(len(m.Levels)), VA(1)<<top.Bits-1
 	for _, va := range s.must {
@@ -200,9 +207,9 @@ func (s *rootSearch) mapsAll(m *Mode, pa PA, table []byte) bool {
 			return false
 		}
 	}
-	space := NewSpace(s.mem, uint64(pa), m)
+	space := NewSpace(s.mem, uint64(pa), m.Mode)
 	for _, va := range s.must {
-		if _, err := space.Translate(va); err != nil {
+		if _, err := m.walker.walk(space, va, nil); err != nil {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package vtop
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+)
 
 // tables reads page tables, of any mode: along the way of one address, or all that
 // map a range. All that translates or enumerates stands on it.
@@ -9,17 +12,20 @@ import "io"
 // that is entered is one level further down, so that tables that refer to each
 // other, or to themselves as Windows' topmost one does, are no danger.
 type tables struct {
-	mem    io.ReaderAt
 	mode   *Mode
 	unused uint    // bits of an address that the mode does not translate
 	levels []table // of the mode, the page table first
-	word   [8]byte
-	left   int // how many entries may still be looked at
+	// word is an entry that was read. What lies behind an entry of 4 bytes stays
+	// zero.
+	word  [8]byte
+	pages [64]page
+	left  int // how many entries may still be looked at
 }
 
 // table is the page table of a level that is being looked at.
 type table struct {
 	*Level
+	usual   usual
 	level   int
 	shift   uint   // the logarithm of what an entry maps, in bytes
 	mask    int    // of an index
@@ -28,8 +34,24 @@ type table struct {
 	va      VA     // what the first of entries maps
 }
 
+// usual is the form of most entries of a level, in one comparison: in a page table,
+// the one that maps a page; in all others, the one that refers to a table. It says
+// nothing that the level's forms do not.
+type usual struct {
+	mask, value, address Entry
+	to                   refers
+}
+
+// page is an entry that maps a page at pa: the ith of those that its table holds.
+type page struct {
+	entry Entry
+	pa    PA
+	i     int32
+	to    refers
+}
+
 // refers is what an entry leads to.
-type refers int
+type refers int32
 
 const (
 	toNothing refers = iota
@@ -41,16 +63,32 @@ const (
 // use begins with the tables of a space. What is computed of its mode is kept, as
 // most walkers only ever see one.
 func (t *tables) use(s *Space) {
-	t.mem = s.Mem
-	if t.mode == s.Mode {
-		return
+	if t.mode != s.Mode {
+		t.prepare(s.Mode)
 	}
-	t.mode = s.Mode
-	t.unused = uint(64 - t.mode.AddressBits())
-	t.levels = make([]table, len(t.mode.Levels))
+}
+
+func (t *tables) prepare(m *Mode) {
+	t.mode = m
+	t.unused = uint(64 - m.AddressBits())
+	t.word = [8]byte{}
+	t.levels = make([]table, len(m.Levels))
 	for i := range t.levels {
-		t.levels[i] = table{Level: &t.mode.Levels[i], level: i + 1, shift: t.mode.shift(i + 1), mask: 1<<t.mode.Levels[i].Bits - 1}
+		l := &m.Levels[i]
+		t.levels[i] = table{Level: l, usual: m.usual(i), level: i + 1, shift: m.shift(i + 1), mask: 1<<l.Bits - 1}
 	}
+}
+
+// usual is what most entries of a level are, which is Levels[i].
+func (m *Mode) usual(i int) usual {
+	f, to := &m.Levels[i].Table, toTable
+	if i == 0 {
+		f, to = &m.Levels[i].Page, toPage
+	}
+	if f.Mask == 0 || f.Mask&m.Present&^f.Value != 0 || f.High != 0 {
+		return usual{value: 1} // which no entry is
+	}
+	return usual{mask: f.Mask | f.Reserved | m.Present, value: f.Value | m.Present, address: f.Address, to: to}
 }
 
 // extend is that of the mode.
@@ -61,45 +99,45 @@ func (t *tables) extend(va VA) VA {
 	return va << (t.unused & 63) >> (t.unused & 63)
 }
 
-// step reads the entry that maps va in the table at pa. With an error it is zero.
-func (t *tables) step(n *table, pa PA, va VA) (Step, error) {
-	size := t.mode.EntrySize
-	st := Step{Level: n.level, EntryPA: pa + PA(n.index(va)*size)} //nolint:gosec // inside the table
-	_, err := readFull(t.mem, t.word[:size], st.EntryPA)
-	if err == nil {
-		st.Entry = t.mode.decode(t.word[:])
+// load reads the entry at pa.
+func (t *tables) load(mem io.ReaderAt, pa PA) (Entry, error) {
+	b := t.word[:t.mode.EntrySize]
+	if n, err := mem.ReadAt(b, int64(pa)); n != len(b) { //nolint:gosec // a PA has at most 52 bits
+		return 0, short(err)
 	}
-	return st, err
+	return Entry(binary.LittleEndian.Uint64(t.word[:])), nil
 }
 
 func (n *table) index(va VA) int { return int(va>>(n.shift&63)) & n.mask } //nolint:gosec // masked
 
-// visit says what to do with an entry, which refers to a table or a page at pa: it
-// is the ith of those that n holds.
-type visit func(n *table, i int, e Entry, r refers, pa PA) action
+// is reports whether an entry is of the form.
+func (u *usual) is(e Entry) bool { return e&u.mask == u.value }
 
-// action is what follows an entry.
-type action int
-
-const (
-	pass  action = iota // the next entry
-	enter               // the table to which it refers, which it must
-	stop
-)
+// visitor is told what tables refer to.
+type visitor interface {
+	// pages is told of the pages to which entries of n refer, in order, and reports
+	// whether to go on.
+	pages(n *table, list []page) bool
+	// enter decides whether to look into a table, to which an entry of n refers.
+	enter(n *table, pa PA) bool
+	// unreadable is called for a table that can't be read.
+	unreadable(pa PA, level int, err error)
+}
 
 // each goes through the entries of the table at pa that map the addresses from
 // first to last, which must be canonical, depth first and so in the order of
-// addresses, and calls found for each that refers to something, unreadable for each
-// table that can't be read. It reports whether all were looked at.
-func (t *tables) each(level int, pa PA, first, last VA, found visit, unreadable func(pa PA, level int, err error)) bool {
+// addresses, and tells v of each that refers to something. It reports whether all
+// were looked at.
+func (t *tables) each(mem io.ReaderAt, level int, pa PA, first, last VA, v visitor) bool {
 	n := &t.levels[level-1]
-	if err := t.read(n, pa, first, last); err != nil {
-		unreadable(pa, level, err)
+	if err := t.read(mem, n, pa, first, last); err != nil {
+		v.unreadable(pa, level, err)
 		return true
 	}
-	m, size, entries := t.mode, t.mode.EntrySize, n.entries
+	m, size, entries, usual, found, left := t.mode, t.mode.EntrySize, n.entries, n.usual, 0, t.left
 	for i := 0; len(entries) >= size; i++ {
-		if t.left--; t.left < 0 {
+		if left--; left < 0 {
+			v.pages(n, t.pages[:found])
 			return false
 		}
 		e := m.decode(entries)
@@ -107,27 +145,41 @@ func (t *tables) each(level int, pa PA, first, last VA, found visit, unreadable 
 		if e == 0 { // as most entries of most tables are
 			continue
 		}
-		r, pa := m.judge(n, e)
-		if r == toNothing {
-			continue
+		to, pa := usual.to, PA(e&usual.address)
+		if !usual.is(e) {
+			to, pa = m.judge(n, e)
 		}
-		switch found(n, i, e, r, pa) {
-		case pass:
-		case enter:
-			va := t.address(n, i)
-			if !t.each(level-1, pa, max(first, va), min(last, va|(1<<n.shift-1)), found, unreadable) {
-				return false
+		switch to {
+		case toNothing:
+			continue
+		case toPage, toTransition:
+			t.pages[found] = page{entry: e, pa: pa, i: int32(i), to: to} //nolint:gosec // an index
+			if found++; found < len(t.pages) {
+				continue
 			}
-		case stop:
+		case toTable:
+		}
+		if found > 0 && !v.pages(n, t.pages[:found]) {
 			return false
 		}
+		found = 0
+		if to != toTable || !v.enter(n, pa) {
+			continue
+		}
+		va := t.address(n, i)
+		t.left = left
+		if !t.each(mem, level-1, pa, max(first, va), min(last, va|(1<<n.shift-1)), v) {
+			return false
+		}
+		left = t.left
 	}
-	return true
+	t.left = left
+	return found == 0 || v.pages(n, t.pages[:found])
 }
 
 // read makes n the entries of the table at pa that map the addresses from first to
 // last.
-func (t *tables) read(n *table, pa PA, first, last VA) error {
+func (t *tables) read(mem io.ReaderAt, n *table, pa PA, first, last VA) error {
 	index, size := n.index(first), t.mode.EntrySize
 	length := (n.index(last) - index + 1) * size
 	if length > cap(n.entries) {
@@ -135,7 +187,7 @@ func (t *tables) read(n *table, pa PA, first, last VA) error {
 	}
 	n.entries = n.entries[:length]
 	n.at, n.va = pa+PA(index*size), first&^(1<<n.shift-1) //nolint:gosec // inside the table
-	_, err := readFull(t.mem, n.entries, n.at)
+	_, err := readFull(mem, n.entries, n.at)
 	return err
 }
 
@@ -156,7 +208,7 @@ func (m *Mode) judge(n *table, e Entry) (refers, PA) {
 		if n.level == 1 && m.Absent.Transition.has(e) {
 			return toTransition, m.Absent.Transition.address(e)
 		}
-	case l.Page.valid(e): // most entries are
+	case l.Page.valid(e):
 		return toPage, l.Page.address(e)
 	case l.Table.valid(e):
 		return toTable, l.Table.address(e)

@@ -3,9 +3,11 @@ package vtop
 import (
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // flatMemory is physical memory from address 0 on.
@@ -99,4 +101,63 @@ func TestVisitEnds(t *testing.T) {
 	v := &everyTable{}
 	NewSpace(mem, 0x1000, LA57).Visit(KernelHalf, v)
 	assert.Equal(t, 1+3+9+27+81, v.n)
+}
+
+// TestUsual: the short way to judge most entries judges none otherwise than the
+// mode's forms do, and does judge most.
+func TestUsual(t *testing.T) {
+	t.Parallel()
+	unlike := *X64
+	unlike.Levels = []Level{{Bits: 9, Page: Form{Mask: bitP, Address: address64}}, pde64} // "present" with P clear: none is
+	r := rand.New(rand.NewPCG(3, 9))
+	for _, m := range []*Mode{X64, LA57, PAE, X86, &unlike} {
+		var tb tables
+		tb.prepare(m)
+		usual := 0
+		for range 20000 {
+			n := &tb.levels[r.IntN(len(tb.levels))]
+			e := Entry(randomEntry(r)) & (1<<(8*m.EntrySize) - 1)
+			if r.IntN(2) == 0 {
+				e &^= n.Table.Reserved | n.Page.Reserved
+			}
+			if !n.usual.is(e) {
+				continue
+			}
+			usual++
+			to, pa := m.judge(n, e)
+			require.Equal(t, n.usual.to, to, "%s, level %d, entry %#x", m.Name, n.level, e)
+			require.Equal(t, PA(e&n.usual.address), pa)
+		}
+		if m != &unlike {
+			assert.Greater(t, usual, 2000, m.Name)
+		}
+	}
+}
+
+// TestMappedLimit: the limit counts entries in the order of addresses, and what was
+// found before it is told.
+func TestMappedLimit(t *testing.T) {
+	t.Parallel()
+	mem := make(flatMemory, 0x6000)
+	set := func(table PA, index int, e uint64) { binary.LittleEndian.PutUint64(mem[int(table)+8*index:], e) }
+	const pdpt, pd, pt = 0x1000, 0x2000, 0x3000
+	set(0, 3, pdpt|1)
+	set(pdpt, 2, pd|1)
+	set(pd, 1, pt|1)
+	for i := range 500 {
+		set(pt, i, uint64(i)<<12|1)
+	}
+	const before = 3 + 1 + 2 + 1 + 1 + 1 // entries up to the page table's
+	for _, pages := range []int{0, 1, 63, 64, 65, 200, 500} {
+		n := 0
+		all := NewSpace(mem, 0, X64).Mapped(0, 1<<47-1, before+pages, func(m Mapping) bool {
+			assert.Equal(t, PA(n)<<12, m.PA)
+			n++
+			return true
+		})
+		assert.False(t, all)
+		assert.Equal(t, pages, n)
+		n = 0
+		assert.Equal(t, pages == 0, NewSpace(mem, 0, X64).Mapped(0, 1<<47-1, 1<<20, func(Mapping) bool { n++; return n < pages || pages == 0 }))
+	}
 }

@@ -42,21 +42,26 @@ func (s *Space) Visit(half Half, v Visitor) {
 	if !ok || !v.Table(s.DTB, level) {
 		return
 	}
-	found := func(n *table, _ int, _ Entry, r refers, pa PA) action {
-		if r != toTable {
-			v.Page(pa, 1<<(n.shift&63))
-		} else if v.Table(pa, n.level-1) {
-			return enter
-		}
-		return pass
-	}
 	w := borrow()
 	defer w.giveBack()
-	t := &w.tables
-	t.use(s)
-	t.left = math.MaxInt
-	t.each(level, s.DTB, first, last, found, v.Unreadable)
+	w.tables.use(s)
+	w.tables.left = math.MaxInt
+	w.tables.each(s.Mem, level, s.DTB, first, last, everything{v})
 }
+
+// everything tells a Visitor all.
+type everything struct{ v Visitor }
+
+func (a everything) pages(n *table, list []page) bool {
+	for i := range list {
+		a.v.Page(list[i].pa, 1<<(n.shift&63))
+	}
+	return true
+}
+
+func (a everything) enter(n *table, pa PA) bool { return a.v.Table(pa, n.level-1) }
+
+func (a everything) unreadable(pa PA, level int, err error) { a.v.Unreadable(pa, level, err) }
 
 // Mapped visits the pages that the address space maps in [from, to], ascending,
 // until visit returns false or limit entries of page tables were looked at; it
@@ -72,17 +77,30 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	t := &w.tables
 	t.use(s)
 	t.left = limit
-	return t.each(len(t.levels), s.DTB, from, to, func(n *table, i int, e Entry, r refers, pa PA) action {
-		switch r {
-		case toTable:
-			return enter
-		case toPage:
-			st := Step{Level: n.level, EntryPA: n.at + PA(i*s.Mode.EntrySize), Entry: e} //nolint:gosec // inside the table
-			if !visit(st.mapping(t.address(n, i), pa, n.shift, r)) {
-				return stop
-			}
-		case toTransition, toNothing:
-		}
-		return pass
-	}, func(PA, int, error) {})
+	return t.each(s.Mem, len(t.levels), s.DTB, from, to, &present{t, visit})
 }
+
+// present tells a function of the pages that are present.
+type present struct {
+	tables *tables
+	visit  func(Mapping) bool
+}
+
+func (a *present) pages(n *table, list []page) bool {
+	size := a.tables.mode.EntrySize
+	for i := range list {
+		p := &list[i]
+		if p.to != toPage {
+			continue
+		}
+		st := Step{Level: n.level, EntryPA: n.at + PA(int(p.i)*size), Entry: p.entry} //nolint:gosec // inside the table
+		if !a.visit(st.mapping(a.tables.address(n, int(p.i)), p.pa, n.shift, p.to)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *present) enter(*table, PA) bool { return true }
+
+func (a *present) unreadable(PA, int, error) {}

@@ -9,23 +9,28 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 	if t.extend(va) != va {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
-	pa := s.DTB
+	pa, size := s.DTB, t.mode.EntrySize
 	for level := len(t.levels); ; level-- {
 		n := &t.levels[level-1]
-		st, err := t.step(n, pa, va)
+		at := pa + PA(n.index(va)*size) //nolint:gosec // inside the table
+		e, err := t.load(s.Mem, at)
+		st := Step{Level: level, EntryPA: at, Entry: e}
 		if err != nil {
 			return Mapping{}, st.fault(va, TableUnreadable, err)
 		}
 		if steps != nil {
 			*steps = append(*steps, st)
 		}
-		var r refers
-		switch r, pa = s.Mode.judge(n, st.Entry); r {
+		to := n.usual.to
+		if pa = PA(e & n.usual.address); !n.usual.is(e) {
+			to, pa = t.mode.judge(n, e)
+		}
+		switch to {
 		case toTable:
 		case toPage, toTransition:
-			return st.mapping(va, pa, n.shift, r), nil
+			return st.mapping(va, pa, n.shift, to), nil
 		case toNothing:
-			return Mapping{}, st.fault(va, s.Mode.fault(st.Entry), nil)
+			return Mapping{}, st.fault(va, s.Mode.fault(e), nil)
 		}
 	}
 }
@@ -55,8 +60,13 @@ func readFull(mem io.ReaderAt, p []byte, pa PA) (int, error) {
 	if n == len(p) {
 		return n, nil
 	}
+	return n, short(err)
+}
+
+// short is why a read gave less than was asked for.
+func short(err error) error {
 	if err == nil {
-		err = io.ErrUnexpectedEOF
+		return io.ErrUnexpectedEOF
 	}
-	return n, err
+	return err
 }
