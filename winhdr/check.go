@@ -25,12 +25,18 @@ const maxBuild = 0xffff
 // The other fields are not checked: they change with every conversion, or no
 // reader depends on them.
 func (h *Header) Check() []Problem {
+	c := checked{Header: h}
+	c.runs, c.table = h.Runs()
 	var problems []Problem
 	for _, r := range rules {
+		found := r.check(&c)
+		if len(found) == 0 {
+			continue
+		}
 		if _, ok := h.format.Header.Field(r.field); !ok {
 			continue
 		}
-		for _, p := range r.check(h) {
+		for _, p := range found {
 			if p.Field == "" {
 				p.Field, p.Offset = r.field, h.Offset(r.field)
 			}
@@ -40,69 +46,97 @@ func (h *Header) Check() []Problem {
 	return problems
 }
 
+// checked is a header with what was wrong with its run table, and the runs that can
+// be used.
+type checked struct {
+	*Header
+	runs  physmem.Runs
+	table []Problem
+}
+
 // rules are the fields that are checked, in the order of the header. A check
 // returns what is wrong with the field; that it is about the rule's own field
 // need not be said. Its limits are the format's.
 var rules = []struct {
 	field string
-	check func(h *Header) []Problem
+	check func(h *checked) []Problem
 }{
-	{"Signature", func(h *Header) []Problem {
-		return unless(h.Signature == SignaturePAGE, tag(h.Signature), tag(SignaturePAGE), false)
+	{"Signature", func(h *checked) []Problem {
+		if h.Signature == SignaturePAGE {
+			return nil
+		}
+		return wrong(tag(h.Signature), tag(SignaturePAGE), false)
 	}},
-	{"ValidDump", func(h *Header) []Problem {
-		return unless(h.ValidDump == h.format.ValidDump, tag(h.ValidDump), tag(h.format.ValidDump), false)
+	{"ValidDump", func(h *checked) []Problem {
+		if h.ValidDump == h.format.ValidDump {
+			return nil
+		}
+		return wrong(tag(h.ValidDump), tag(h.format.ValidDump), false)
 	}},
-	{"MinorVersion", func(h *Header) []Problem {
-		return unless(h.MinorVersion >= h.format.MinBuild && h.MinorVersion <= maxBuild, hex(h.MinorVersion),
-			fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
+	{"MinorVersion", func(h *checked) []Problem {
+		if h.MinorVersion >= h.format.MinBuild && h.MinorVersion <= maxBuild {
+			return nil
+		}
+		return wrong(hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
 	}},
-	{"DirectoryTableBase", (*Header).checkTableBase},
-	{"PfnDataBase", func(h *Header) []Problem { return h.checkPointer(h.PfnDataBase) }},
-	{"PsLoadedModuleList", func(h *Header) []Problem { return h.checkPointer(h.PsLoadedModuleList) }},
-	{"PsActiveProcessHead", func(h *Header) []Problem { return h.checkPointer(h.PsActiveProcessHead) }},
-	{"MachineImageType", func(h *Header) []Problem {
-		return unless(h.MachineImageType == h.format.Machine, machine(h.MachineImageType), h.format.machineText(), false)
+	{"DirectoryTableBase", (*checked).checkTableBase},
+	{"PfnDataBase", func(h *checked) []Problem { return h.checkPointer(h.PfnDataBase) }},
+	{"PsLoadedModuleList", func(h *checked) []Problem { return h.checkPointer(h.PsLoadedModuleList) }},
+	{"PsActiveProcessHead", func(h *checked) []Problem { return h.checkPointer(h.PsActiveProcessHead) }},
+	{"MachineImageType", func(h *checked) []Problem {
+		if h.MachineImageType == h.format.Machine {
+			return nil
+		}
+		return wrong(machine(h.MachineImageType), h.format.machineText(), false)
 	}},
-	{"NumberProcessors", func(h *Header) []Problem {
+	{"NumberProcessors", func(h *checked) []Problem {
 		n := h.NumberProcessors
-		return unless(n > 0 && int64(n) <= int64(h.format.MaxProcessors), hex(n), fmt.Sprintf("1 to 0x%x", h.format.MaxProcessors), true)
+		if n > 0 && int64(n) <= int64(h.format.MaxProcessors) {
+			return nil
+		}
+		return wrong(hex(n), fmt.Sprintf("1 to 0x%x", h.format.MaxProcessors), true)
 	}},
-	{"PaeEnabled", func(h *Header) []Problem {
-		return unless(h.PaeEnabled <= 1, fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
+	{"PaeEnabled", func(h *checked) []Problem {
+		if h.PaeEnabled <= 1 {
+			return nil
+		}
+		return wrong(fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
 	}},
-	{"KdDebuggerDataBlock", func(h *Header) []Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
-	{"NumberOfRuns", func(h *Header) []Problem {
-		_, problems := h.Runs()
-		return problems
+	{"KdDebuggerDataBlock", func(h *checked) []Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
+	{"NumberOfRuns", func(h *checked) []Problem { return h.table }},
+	{"DumpType", func(h *checked) []Problem {
+		if h.DumpType == DumpTypeFull {
+			return nil
+		}
+		return wrong(fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
 	}},
-	{"DumpType", func(h *Header) []Problem {
-		return unless(h.DumpType == DumpTypeFull, fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
-	}},
-	{"SystemTime", func(h *Header) []Problem {
-		_, err := Time(h.SystemTime)
-		return unless(err == nil, hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
+	{"SystemTime", func(h *checked) []Problem {
+		if _, err := Time(h.SystemTime); err == nil {
+			return nil
+		}
+		return wrong(hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
 	}},
 }
 
-// unless is one problem with the field of a rule, if it is not ok.
-func unless(ok bool, got, want string, repairable bool) []Problem {
-	if ok {
-		return nil
-	}
+// wrong is one problem with the field of a rule.
+func wrong(got, want string, repairable bool) []Problem {
 	return []Problem{{Got: got, Want: want, Repairable: repairable}}
 }
 
 // checkTableBase: the register may hold more than the address of a page table.
-func (h *Header) checkTableBase() []Problem {
-	dtb, root := h.DirectoryTableBase, h.format.TableBase(h)
+func (h *checked) checkTableBase() []Problem {
+	dtb, root := h.DirectoryTableBase, h.format.TableBase(h.Header)
 	if root == 0 || isFill(dtb) {
-		return unless(false, hex(dtb), "the physical address of a page table", false)
+		return wrong(hex(dtb), "the physical address of a page table", false)
 	}
-	runs, _ := h.Runs()
-	return append(
-		unless(dtb == root, hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true),
-		unless(runs == nil || inRuns(runs, root), hex(dtb), "an address inside one of the runs", false)...)
+	var problems []Problem
+	if dtb != root {
+		problems = wrong(hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
+	}
+	if h.runs != nil && !inRuns(h.runs, root) {
+		problems = append(problems, wrong(hex(dtb), "an address inside one of the runs", false)...)
+	}
+	return problems
 }
 
 // inRuns tells whether a physical address lies in one of the runs.
@@ -117,5 +151,8 @@ func inRuns(runs physmem.Runs, pa uint64) bool {
 
 // checkPointer checks a kernel address.
 func (h *Header) checkPointer(va uint64) []Problem {
-	return unless(va >= h.format.KernelStart && !isFill(va), hex(va), "a kernel address", true)
+	if va >= h.format.KernelStart && !isFill(va) {
+		return nil
+	}
+	return wrong(hex(va), "a kernel address", true)
 }
