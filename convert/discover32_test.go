@@ -150,7 +150,7 @@ func TestDiscover32(t *testing.T) {
 		{name: "a trace of the kernel in no vCPU", via: "self-map", also: finding.VCPUUnmatched.ID(), poke: func(b *bare32) {
 			for i := range b.cpus {
 				c := b.cpu(i)
-				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base = 0, 0, 0, 0
+				c.IDT.Base, c.Rip, c.FS.Base, c.GDT.Base, c.TR.Base = 0, 0, 0, 0, 0
 			}
 		}},
 		{name: "no vCPUs", via: "self-map", poke: func(b *bare32) { b.cpus = nil }},

@@ -75,7 +75,7 @@ func (c *thirdContext) SP() uint64                { return c.Stack }
 func (c *thirdContext) Arguments() []uint64       { return []uint64{c.A, c.B} }
 func (c *thirdContext) CheckMode() error          { return nil }
 func (c *thirdContext) CheckForReaders() error    { return nil }
-func (c *thirdContext) PlausibleKernel() error    { return c.Plausible() }
+func (c *thirdContext) PlausibleSaved() error     { return c.Plausible() }
 func (c *thirdContext) Mode() string              { return "kernel" }
 func (c *thirdContext) ForHeader() winhdr.Context { copied := *c; return &copied }
 func (c *thirdContext) Encode() []byte            { return packed(c) }

@@ -30,6 +30,9 @@ type Layout struct {
 	// Encodes says that the kernel encodes its block when it is booted without a
 	// debugger.
 	Encodes bool
+	// StopReach is how far behind the entry of KeBugCheckEx the instruction pointer is
+	// that the kernel saves there, in bytes; 0 for the first instruction.
+	StopReach vtop.VA
 	// Complete sets fields that debuggers assume where a block of so many bytes ends
 	// before them; nil if they assume none.
 	Complete func(d *Data, size int)
@@ -64,6 +67,9 @@ type ProcessorLayout struct {
 	Self, CurrentPrcb, Prcb, Version vtop.VA
 	// Number and IdleThread are KPRCB's, where a block does not state them.
 	Number, IdleThread vtop.VA
+	// Held are the addresses by which KPCR and the registers of its processor know
+	// each other, beside that of the KPCR.
+	Held []HeldAddress
 	// ByteNumber is the place at which KPRCB.Number is a single byte, 0 for none.
 	ByteNumber vtop.VA
 	// SpecialRegisters is where ProcessorState.SpecialRegisters lies in KPRCB,

@@ -14,9 +14,10 @@ type Registers struct {
 	// the instructions that exchange them.
 	PCR        vtop.VA
 	Alternates []vtop.VA
-	// IDT and GDT are the bases of the descriptor tables, SystemCall is where a
-	// system call enters, IP is the instruction pointer.
-	IDT, GDT, SystemCall, IP vtop.VA
+	// IDT and GDT are the bases of the descriptor tables, TSS is that of the task
+	// state segment, SystemCall is where a system call enters, IP is the instruction
+	// pointer.
+	IDT, GDT, TSS, SystemCall, IP vtop.VA
 }
 
 // PCR returns the KPCR of the processor that a vCPU with the registers r runs: the

@@ -27,6 +27,8 @@ var X64 = &Layout{
 	Processor: ProcessorLayout{
 		Self: 0x18, CurrentPrcb: 0x20, Prcb: 0x180, Version: 0x108,
 		Number: 0x24, IdleThread: 0x18,
+		// KPCR.GdtBase, TssBase and IdtBase (WDK, wdm.h).
+		Held:             []HeldAddress{{0x0, gdtBase}, {0x8, tssBase}, {0x38, idtBase}},
 		SpecialRegisters: func(d *Data) uint16 { return d.OffsetPrcbProcStateSpecialReg },
 		Hint:             savedSystemCall,
 		// 1507 to 1909, 2004 and later, the newest, Windows 7 with updates (also

@@ -20,7 +20,10 @@ var X86 = &Layout{
 	// Never encoded (Volatility, MemProcFS).
 	Encodes:  false,
 	Complete: completeXP,
-	Loader:   LoaderLayout{DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
+	// The return address of the call that saves the CONTEXT: public debugger logs have
+	// nt!KeBugCheckEx+0x1b (XP) and +0x1e (7).
+	StopReach: 0x20,
+	Loader:    LoaderLayout{DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
 	Process: ProcessLayout{
 		ApcProcess:     0x44, // of XP; later blocks state it
 		DirectoryTable: 0x18,
@@ -29,6 +32,8 @@ var X86 = &Layout{
 	Processor: ProcessorLayout{
 		Self: 0x1c, CurrentPrcb: 0x20, Prcb: 0x120, Version: 0x34,
 		Number: 0x3cc, IdleThread: 0x0c, // since Windows 7
+		// KPCR.IDT, GDT and TSS (WDK, ntddk.h).
+		Held:             []HeldAddress{{0x38, idtBase}, {0x3c, gdtBase}, {0x40, tssBase}},
 		ByteNumber:       prcbNumberXP,
 		SpecialRegisters: specialRegisters32,
 		PCRSelector:      0x30, // KDBG states it as GdtR0Pcr; alike in all builds

@@ -236,7 +236,7 @@ func TestQEMU32(t *testing.T) {
 					require.NoError(t, err)
 					saved, err := winhdr.DecodeContext32(c)
 					require.NoError(t, err)
-					require.NoError(t, saved.PlausibleKernel())
+					require.NoError(t, saved.PlausibleSaved())
 				}
 				bc, err := b.BugCheck()
 				require.NoError(t, err)

@@ -23,8 +23,10 @@ type Context interface {
 	// Plausible says whether it can be what Windows saved of a processor: nil, or
 	// a Problem with the first register that speaks against it.
 	Plausible() error
-	// PlausibleKernel is Plausible for a processor that was in the kernel.
-	PlausibleKernel() error
+	// PlausibleSaved is Plausible for what Windows saves of the processors when it
+	// crashes, wherever they were: also in other code of processes than the
+	// machine's own kind. In the kernel, the instruction pointer must be the kernel's.
+	PlausibleSaved() error
 	// CheckMode says whether debuggers take it for code of the machine's own
 	// kind: nil, or a Problem with the register by which they don't.
 	CheckMode() error

@@ -47,9 +47,9 @@ func Example() {
 }
 
 // A context that Windows saved is told from memory that was never written.
-func ExampleContext64_PlausibleKernel() {
+func ExampleContext64_PlausibleSaved() {
 	var never winhdr.Context64
-	fmt.Println(never.PlausibleKernel())
+	fmt.Println(never.PlausibleSaved())
 
 	saved := winhdr.Context64{
 		ContextFlags: winhdr.ContextControl | winhdr.ContextInteger,
@@ -59,7 +59,7 @@ func ExampleContext64_PlausibleKernel() {
 		Rip:          0xfffff8000a3fd0a0,
 		Rsp:          0xffffb50f1c2f6a58,
 	}
-	fmt.Println(saved.PlausibleKernel())
+	fmt.Println(saved.PlausibleSaved())
 	// Output:
 	// ContextFlags at 0x30: got 0x0 (0x0), want at least AMD64|CONTROL|INTEGER, and no other architecture
 	// <nil>

@@ -135,10 +135,8 @@ func FuzzContext64(f *testing.F) {
 		if !bytes.Equal(b, c.Encode()) {
 			t.Fatal("encoding changed the bytes")
 		}
-		if c.PlausibleKernel() == nil {
-			if c.Plausible() != nil || c.SegCs != kernelCS || c.Rip < kernelStart || c.Rsp < kernelStart {
-				t.Fatalf("taken for the kernel's: %+v", c)
-			}
+		if c.PlausibleSaved() == nil && (c.Plausible() != nil && c.SegCs != wowCS || c.SegCs == kernelCS && c.Rip < kernelStart) {
+			t.Fatalf("taken for what Windows saved: %+v", c)
 		}
 		if c.Plausible() == nil && (c.SegCs != kernelCS && c.SegCs != userCS || c.EFlags&2 == 0) {
 			t.Fatalf("taken for plausible: %+v", c)
@@ -182,7 +180,7 @@ func FuzzHeader32(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.PlausibleKernel() == nil && (c.Plausible() != nil || c.Eip < kernelStart32 || c.SegCs != kernelCS32) {
+		if c.PlausibleSaved() == nil && c.SegCs == kernelCS32 && c.EFlags&eflagsVirtual == 0 && (c.Eip < kernelStart32 || c.Esp < kernelStart32) {
 			t.Fatalf("taken for the kernel's: %+v", c)
 		}
 		_, _ = c.ContextFlags.String(), h.CommentText()

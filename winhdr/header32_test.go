@@ -225,23 +225,30 @@ func kernelContext32() *Context32 {
 func TestPlausible32(t *testing.T) {
 	t.Parallel()
 	kernel := kernelContext32()
-	require.NoError(t, kernel.PlausibleKernel())
+	require.NoError(t, kernel.PlausibleSaved())
 	user := *kernel
 	user.SegCs, user.SegSs, user.Eip, user.Esp = 0x1b, 0x23, 0x401000, 0x12f000
 	require.NoError(t, user.Plausible())
-	require.EqualError(t, user.PlausibleKernel(), "SegCs at 0xbc: got 0x1b, want 0x8")
+	require.NoError(t, user.PlausibleSaved())
+	virtual, segment := user, user
+	virtual.EFlags, virtual.SegCs, virtual.SegSs = 0x20246, 0xf000, 0x1234
+	segment.SegCs, segment.SegSs = 0x17f, 0x187
+	for _, c := range []Context32{virtual, segment} { // 16-bit code of a process
+		require.Error(t, c.Plausible())
+		require.NoError(t, c.PlausibleSaved())
+	}
 	for field, change := range map[string]func(c *Context32){
 		"ContextFlags": func(c *Context32) { c.ContextFlags = 0x10001f | 0x10000 },
 		"SegCs":        func(c *Context32) { c.SegCs = 0x10 },
 		"SegSs":        func(c *Context32) { c.SegSs = 0x23 },
-		"EFlags":       func(c *Context32) { c.EFlags |= 1 << 17 },
+		"EFlags":       func(c *Context32) { c.EFlags |= 1 << 15 },
 		"Eip":          func(c *Context32) { c.Eip = 0x401000 },
 		"Esp":          func(c *Context32) { c.Esp = 0x12f000 },
 	} {
 		c := *kernel
 		change(&c)
 		var p Problem
-		require.ErrorAs(t, c.PlausibleKernel(), &p)
+		require.ErrorAs(t, c.PlausibleSaved(), &p)
 		assert.Equal(t, field, p.Field)
 	}
 	zero := Context32{}

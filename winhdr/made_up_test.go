@@ -43,7 +43,7 @@ func (c *madeUpContext) SP() uint64             { return c.Stack }
 func (c *madeUpContext) Arguments() []uint64    { return nil }
 func (c *madeUpContext) CheckMode() error       { return nil }
 func (c *madeUpContext) CheckForReaders() error { return nil }
-func (c *madeUpContext) PlausibleKernel() error { return c.Plausible() }
+func (c *madeUpContext) PlausibleSaved() error  { return c.Plausible() }
 
 func (c *madeUpContext) Mode() string {
 	if c.Kernel == 0 {

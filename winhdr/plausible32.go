@@ -15,6 +15,13 @@ const (
 	userSS32   uint32 = 0x23
 )
 
+// ring3 is the requested privilege level of user mode in a selector, eflagsVirtual is VM
+// of EFlags (Intel SDM vol. 1, 3.4.2 and 3.4.3).
+const (
+	ring3         uint32 = 3
+	eflagsVirtual uint32 = 1 << 17
+)
+
 // kernelStart32 is the lowest kernel address of 32-bit Windows. With the boot
 // option increaseuserva, once /3GB, the kernel has less than that.
 const kernelStart32 uint32 = 0x8000_0000
@@ -48,19 +55,22 @@ func (c *Context32) Plausible() error {
 	return nil
 }
 
-// PlausibleKernel is Plausible for a processor that was in the kernel: SegCs,
-// Eip and Esp must be the kernel's as well.
-func (c *Context32) PlausibleKernel() error {
-	if err := c.Plausible(); err != nil {
+// PlausibleSaved is Plausible for what Windows saves at a crash of a processor that was
+// in the kernel, in a process, or in 16-bit code of a process: virtual-8086 mode, or a
+// segment of the process' own. Of one in the kernel Eip and Esp must be the kernel's.
+func (c *Context32) PlausibleSaved() error {
+	own := *c
+	if c.EFlags&eflagsVirtual != 0 || c.SegCs&ring3 == ring3 && c.SegSs&ring3 == ring3 {
+		own.EFlags &^= eflagsVirtual
+		own.SegCs, own.SegSs = userCS32, userSS32
+	}
+	if err := own.Plausible(); err != nil {
 		return err
 	}
-	if c.SegCs != kernelCS32 {
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), hex(kernelCS32))
-	}
-	if c.Eip < kernelStart32 {
+	if own.SegCs == kernelCS32 && c.Eip < kernelStart32 {
 		return contextProblem("Eip", unsafe.Offsetof(c.Eip), hex(c.Eip), "a kernel address")
 	}
-	if c.Esp < kernelStart32 {
+	if own.SegCs == kernelCS32 && c.Esp < kernelStart32 {
 		return contextProblem("Esp", unsafe.Offsetof(c.Esp), hex(c.Esp), "a kernel address")
 	}
 	return nil

@@ -12,6 +12,7 @@ const (
 	kernelCS uint16 = 0x10
 	kernelSS uint16 = 0x18
 	userCS   uint16 = 0x33
+	wowCS    uint16 = 0x23 // GdtR3CmCode
 	userSS   uint16 = 0x2b
 )
 
@@ -62,20 +63,20 @@ func (c *Context64) Plausible() error {
 	return nil
 }
 
-// PlausibleKernel is Plausible for a processor that was in the kernel: SegCs,
-// Rip and Rsp must be the kernel's as well.
-func (c *Context64) PlausibleKernel() error {
-	if err := c.Plausible(); err != nil {
+// PlausibleSaved is Plausible for what Windows saves at a crash of a processor that was
+// in the kernel, in a process, or in 32-bit code of a process (WOW64). Of one in the
+// kernel Rip must be the kernel's; Rsp need not be, as a system call begins on the
+// stack of the process.
+func (c *Context64) PlausibleSaved() error {
+	own := *c
+	if c.SegCs == wowCS {
+		own.SegCs = userCS
+	}
+	if err := own.Plausible(); err != nil {
 		return err
 	}
-	if c.SegCs != kernelCS {
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), hex(kernelCS))
-	}
-	if c.Rip < kernelStart {
+	if c.SegCs == kernelCS && c.Rip < kernelStart {
 		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a kernel address")
-	}
-	if c.Rsp < kernelStart {
-		return contextProblem("Rsp", unsafe.Offsetof(c.Rsp), hex(c.Rsp), "a kernel address")
 	}
 	return nil
 }

@@ -92,13 +92,17 @@ var (
 	ProcessorsFewer  = declare("WD402", SeverityWarn, "NumberProcessors was lowered to the usable processors.", "")
 	ProcessorLeftOut = declare("WD403", SeverityWarn, "A processor is left out: its PRCB or Context pointer is null or unreadable. WinDbg shows no registers for it.", "")
 	VCPUUnmatched    = declare("WD404", SeverityWarn, "vCPUs and processors do not pair up: their registers may be missing.", "")
-	VCPUOrder        = declare("WD405", SeverityInfo, "The vCPUs are in another order and were matched by the address of the KPCR.", "")
+	VCPUOrder        = declare("WD405", SeverityInfo, "The vCPUs are in another order and were matched by the addresses of KPCR and descriptor tables.", "")
 	SavedInvalid     = declare("WD406", SeverityInfo, "A context that Windows saved at the crash is not valid; the vCPU's is shown.", "")
 	RegistersLacking = declare("WD407", SeverityInfo, "Registers that the source does not carry show their values after reset.", "")
 	NoVCPUState      = declare("WD408", SeverityWarn, "The source holds no vCPU registers.", "The dump shows the registers that Windows last saved.")
 	ShownFirst       = declare("WD409", SeverityInfo, "Which processor is shown first, and why.", "")
 	EditOutside      = declare("WD410", SeverityWarn, "An edit falls outside the dump's memory and was left out: registers may be stale.", "")
 	SpecialsUnread   = declare("WD411", SeverityWarn, "The special registers of a processor can't be set.", "WinDbg will show stale control registers.")
+
+	VCPUForeign   = declare("WD412", SeverityWarn, "A vCPU was stopped outside of this Windows: in a hypervisor (VBS), another guest, firmware, system management mode, or at the reset vector. Nothing of its registers is in the dump.", "The processor keeps the registers that Windows last saved. For the others, dump the guest again.")
+	NoneInWindows = declare("WD413", SeverityWarn, "No vCPU is known to run this Windows: all registers are those that Windows last saved.", "Was the machine reset? If not, dump the guest again, so that a vCPU is stopped in Windows itself.")
+	VCPUUnproved  = declare("WD414", SeverityWarn, "The source carries no system registers, so that nothing says which processors its vCPUs run. What Windows saved is believed before them.", "Dump the guest in a format that has the control registers, such as QEMU's.")
 
 	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")

@@ -60,15 +60,8 @@ func (e *evidence) image(im *peimage.Image) {
 // the suffix.
 func (e *evidence) named(names ...string) *peimage.Image {
 	for _, im := range e.others {
-		list := []string{im.Name}
-		if im.PDB != nil {
-			list = append(list, im.PDB.Name)
-		}
-		for _, n := range list {
-			stem, _, _ := strings.Cut(strings.ToLower(n), ".")
-			if slices.Contains(names, stem) {
-				return im
-			}
+		if imageIs(im, names) {
+			return im
 		}
 	}
 	return nil
@@ -101,7 +94,7 @@ func (d *discovery) diagnose() finding.Finding {
 // secureKernel: the vCPUs were stopped in the hypervisor or the secure kernel that
 // Windows runs beneath and beside itself (virtualization-based security).
 func (d *discovery) secureKernel() (finding.Finding, bool) {
-	im := d.evidence.named("securekernel", "securekernella57", "hvix64", "hvax64", "hvaa64", "hvloader")
+	im := d.evidence.named(slices.Concat(secureKernels, hypervisors)...)
 	if im == nil {
 		return finding.Finding{}, false
 	}

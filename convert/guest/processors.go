@@ -15,10 +15,13 @@ import (
 // reads and the vCPU that it is.
 type Processor struct {
 	kdbg.Processor
-	// VCPU is the position, in the source, of the vCPU that it is, -1 for none; State
-	// is what that says.
+	// VCPU is the position, in the source, of the vCPU that proves to run it, -1 for
+	// none; State is what that says.
 	VCPU  int
 	State *machine.State
+	// Foreign says that the source has vCPUs that run no processor of this guest, or
+	// do not prove which: one of them may be this processor's, stopped elsewhere.
+	Foreign bool
 	// Saved is the CONTEXT that lies in the guest's memory, nil when unreadable.
 	Saved winhdr.Context
 	// SavedErr says why Saved is nil.
@@ -123,82 +126,6 @@ func (g *finder) readSaved(p kdbg.Processor) Processor {
 		out.Specials = sr
 	}
 	return out
-}
-
-// pairVCPUs gives each processor its vCPU: by the KPCR that the vCPU's kernel
-// GS base (of a 32-bit guest, FS base) points at, and by position where none fits.
-func (g *finder) pairVCPUs() {
-	cpus := g.states()
-	if g.Image.DumpHeader() != nil {
-		return // its registers are in the memory
-	}
-	if len(cpus) == 0 {
-		g.Add(finding.NoVCPUState.At("", "the source holds no vCPU registers"))
-		return
-	}
-	taken := make([]bool, len(cpus))
-	reordered := g.pairByPCR(cpus, taken)
-	byPosition := g.pairByPosition(cpus, taken)
-	if reordered {
-		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR"))
-	}
-	if byPosition > 0 {
-		g.Add(finding.VCPUUnmatched.At("", "%d vCPUs were matched by position: their GS or FS base is no processor's KPCR", byPosition))
-	}
-	g.reportUnpaired(taken)
-}
-
-// pairByPCR pairs by KPCR address, and tells whether any pair is out of order.
-func (g *finder) pairByPCR(cpus []machine.State, taken []bool) (reordered bool) {
-	at := make(map[vtop.VA]int, len(cpus))
-	for i := range cpus {
-		at[g.Memory.PCR(cpus[i].Kernel)] = i
-	}
-	for i := range g.Processors {
-		p := &g.Processors[i]
-		j, ok := at[p.PCR]
-		if !ok || taken[j] || p.PRCB == 0 {
-			continue
-		}
-		taken[j] = true
-		p.VCPU, p.State = j, &cpus[j]
-		reordered = reordered || i != j
-	}
-	return reordered
-}
-
-// pairByPosition pairs what is left, and counts it.
-func (g *finder) pairByPosition(cpus []machine.State, taken []bool) (n int) {
-	for i := range g.Processors {
-		p := &g.Processors[i]
-		if p.State != nil || p.PRCB == 0 || i >= len(cpus) || taken[i] || cpus[i].Context == nil {
-			continue
-		}
-		taken[i] = true
-		p.VCPU, p.State = i, &cpus[i]
-		n++
-	}
-	return n
-}
-
-// reportUnpaired names counts that do not agree.
-func (g *finder) reportUnpaired(taken []bool) {
-	extra := 0
-	for _, t := range taken {
-		if !t {
-			extra++
-		}
-	}
-	if extra > 0 {
-		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
-			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out", len(taken), len(g.Processors), extra))
-	}
-	for _, p := range g.Processors {
-		if p.State == nil && p.Err == nil {
-			g.Add(finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved.").At("VA "+p.PRCB.String(),
-				"processor %d has no vCPU in the source", p.Index))
-		}
-	}
 }
 
 // crashed tells whether the guest is known to have stopped with a bug check.

@@ -92,7 +92,8 @@ type CPUInfo struct {
 	Mode string `json:"mode,omitempty"`
 	// Symbol names the instruction pointer by the image that it lies in.
 	Symbol string `json:"symbol,omitempty"`
-	// Source says whose registers these are.
+	// Source says whose registers these are: vcpu, saved, foreign (those that memory
+	// holds, where a vCPU was stopped outside of this Windows) or none.
 	Source report.ContextSource `json:"source"`
 	Error  string               `json:"error,omitempty"`
 }

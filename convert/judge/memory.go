@@ -205,7 +205,7 @@ func (c *subject) checkContext(p *kdbg.Processor) {
 		c.Add(finding.ContextOdd.WithAdvice("Debuggers take it for 32-bit code.").At(where, "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want))
 		return
 	}
-	if err := x.Plausible(); err != nil {
+	if err := x.PlausibleSaved(); err != nil {
 		c.Add(finding.ContextOdd.At(where, "processor %d: its CONTEXT is not plausible: %v", p.Index, err))
 	}
 }

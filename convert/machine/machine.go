@@ -68,8 +68,10 @@ type State struct {
 	// Mode is the paging mode by which the vCPU used it.
 	Root uint64
 	Mode *vtop.Mode
-	// Paged is false for a vCPU that did not use page tables yet.
-	Paged bool
+	// Paged is false for a vCPU that used no page tables; Elsewhere says what it did
+	// then, as a predicate, empty where that is not known.
+	Paged     bool
+	Elsewhere string
 	// InKernel is set for a vCPU that ran at the kernel's privilege level.
 	InKernel bool
 	// Kernel are the addresses of the kernel's structures in it.

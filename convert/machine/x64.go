@@ -16,7 +16,7 @@ var X64 = &Machine{
 	Modes:     modes64,
 	Likely:    likely64,
 	Lacking:   lackingX86,
-	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && !x.Is32 },
+	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && (!x.Is32 || longMode(x)) },
 	State:     state64,
 	Registers: registers64,
 }
@@ -40,6 +40,16 @@ func likely64(_ *winhdr.Header, _ bool, cpus []physmem.CPU) []*vtop.Mode {
 	return modes64
 }
 
+// segmentLong is L of a code segment's flags: it holds 64-bit code (Intel SDM vol. 3,
+// 3.4.5).
+const segmentLong = 1 << 21
+
+// longMode tells whether a vCPU ran 64-bit code, whatever it was recorded as. A
+// segment that real mode loaded says nothing.
+func longMode(c *physmem.X86) bool {
+	return c.HasSystem && c.CR0&cr0PG != 0 && c.CS.Flags&segmentLong != 0
+}
+
 // state64: the CONTEXT is in every byte as QEMU's win-dmp writes it
 // (dump/win_dump.c), but for the registers that the container lacks. The kernel
 // reaches its KPCR by GS.
@@ -48,7 +58,7 @@ func state64(cpu *physmem.CPU) State {
 	if c == nil {
 		return State{}
 	}
-	s := stateX86(c)
+	s := stateX86(c, modes64)
 	s.Kernel.PCR = vtop.VA(c.KernelGS())
 	s.Kernel.Alternates = []vtop.VA{vtop.VA(c.GS.Base), vtop.VA(c.KernelGSBase)}
 	ctx := &winhdr.Context64{

@@ -16,7 +16,7 @@ var X86 = &Machine{
 	Modes: modes32, PAE: vtop.PAE,
 	Likely:    likely32,
 	Lacking:   lackingX86,
-	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && x.Is32 },
+	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && x.Is32 && !longMode(x) },
 	State:     state32,
 	Registers: registers32,
 }
@@ -49,7 +49,7 @@ func state32(cpu *physmem.CPU) State {
 	if c == nil {
 		return State{}
 	}
-	s := stateX86(c)
+	s := stateX86(c, modes32)
 	s.Kernel.PCR = vtop.VA(c.KernelFS())
 	ctx := &winhdr.Context32{
 		ContextFlags: winhdr.ContextQEMU32,

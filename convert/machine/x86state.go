@@ -36,36 +36,57 @@ const (
 )
 
 // stateX86 reads what x64 and x86 have in common.
-func stateX86(c *physmem.X86) State {
+func stateX86(c *physmem.X86, modes []*vtop.Mode) State {
 	s := State{
 		HasSystem: c.HasSystem,
-		Root:      c.CR3, Mode: modeX86(c),
+		Root:      c.CR3, Mode: modeX86(c, modes),
 		Paged:    c.CR0&cr0PE != 0 && c.CR0&cr0PG != 0,
 		InKernel: c.CPL() == 0,
 		Carries:  carriesX86(c),
-		Kernel:   kdbg.Registers{IDT: vtop.VA(c.IDT.Base), GDT: vtop.VA(c.GDT.Base), IP: vtop.VA(c.Rip)},
+		Kernel:   kdbg.Registers{IDT: vtop.VA(c.IDT.Base), GDT: vtop.VA(c.GDT.Base), TSS: vtop.VA(c.TR.Base), IP: vtop.VA(c.Rip)},
 	}
 	if c.MSR != nil {
 		s.Kernel.SystemCall = vtop.VA(c.MSR.LSTAR)
 	}
 	if c.HasSystem {
 		s.Specials = specialsX86(c)
+		s.Elsewhere = unpagedX86(c)
 	}
 	return s
 }
 
-// modeX86 is the paging mode of a vCPU.
-func modeX86(c *physmem.X86) *vtop.Mode {
-	list := modes64
-	if c.Is32 {
-		list = modes32
-	}
+// modeX86 is the one of a machine's paging modes that a vCPU used, by its registers.
+// As what the container recorded the vCPU does not count: QEMU calls all those of an
+// x64 machine 32-bit ones when the first of them had left 64-bit mode.
+func modeX86(c *physmem.X86, list []*vtop.Mode) *vtop.Mode {
 	for _, m := range list {
 		if m.Control.In(c.CR4) {
 			return m
 		}
 	}
 	return list[0]
+}
+
+// resetBase and resetIP are where a processor begins after a reset (Intel SDM vol. 3,
+// 10.1.4).
+const (
+	resetBase = 0xffff0000
+	resetIP   = 0xfff0
+)
+
+// unpagedX86 says what a vCPU did that used no page tables; empty for one that did.
+// System management mode begins like real mode, with its code at 0x8000 in a segment
+// whose selector is not checked (Intel SDM vol. 3, 32.5).
+func unpagedX86(c *physmem.X86) string {
+	switch {
+	case c.CR0&cr0PE == 0 && c.CS.Base == resetBase && c.Rip == resetIP:
+		return "was at the reset vector"
+	case c.CR0&cr0PE == 0:
+		return fmt.Sprintf("was in real mode or system management mode (SMM), at %#x in the segment at %#x", c.Rip, c.CS.Base)
+	case c.CR0&cr0PG == 0:
+		return fmt.Sprintf("ran without paging, as firmware and boot loaders do, at %#x", c.Rip)
+	}
+	return ""
 }
 
 func carriesX86(c *physmem.X86) (set winhdr.RegisterSet) {

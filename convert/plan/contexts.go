@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"windmp/convert/finding"
@@ -54,6 +55,11 @@ func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
 	if proc.Err != nil || proc.Saved == nil {
 		return CPU{Processor: proc, Source: report.FromNone, Note: fmt.Sprintf("left out: %v", proc.SavedErr)}
 	}
+	if proc.Foreign {
+		c.Source = report.FromForeign
+		c.Note = "no vCPU is known to run this Windows on it, what Windows last saved is kept"
+		return c
+	}
 	if proc.State == nil {
 		c.Note = "no vCPU state in the source, what Windows last saved is kept"
 		return c
@@ -84,26 +90,48 @@ func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, s
 	case !guest.Crashed(g):
 		return true, "the guest was live: its saved context is stale"
 	}
-	if err := validSaved(g, proc.Saved); err != nil {
+	if err := validSaved(g, &proc); err != nil {
 		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)
 	}
 	return false, "saved by Windows at the bug check"
 }
 
-// validSaved checks a saved CONTEXT as far as the guest's own structures allow:
-// flags and selectors, the instruction pointer inside a loaded image, the stack
-// mapped.
-func validSaved(g *guest.Guest, c winhdr.Context) error {
-	if err := c.PlausibleKernel(); err != nil {
+// validSaved checks a saved CONTEXT as far as the guest's own structures allow. The
+// processors that Windows froze were wherever they were: in a process, in a driver that
+// no list has, in code that was made as it ran. Only where the kernel's half has nothing
+// can none have been.
+func validSaved(g *guest.Guest, proc *guest.Processor) error {
+	c := proc.Saved
+	if err := c.PlausibleSaved(); err != nil {
 		return err
 	}
-	if !inModule(g, vtop.VA(c.IP())) {
-		return fmt.Errorf("the instruction pointer %s is in no loaded image", vtop.VA(c.IP()))
+	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && !inModule(g, vtop.VA(c.IP())) {
+		return fmt.Errorf("the instruction pointer %s is in no loaded image: %w", vtop.VA(c.IP()), err)
 	}
-	if _, err := g.Memory().Space.Translate(vtop.VA(c.SP())); err != nil {
+	if err := mappedFor(g, proc, vtop.VA(c.SP())); err != nil {
 		return fmt.Errorf("the stack pointer: %w", err)
 	}
 	return nil
+}
+
+// mappedFor checks that an address of the kernel's half is mapped for a processor: by
+// the System process' page tables, or by those that it ran on, which a session's
+// memory is in alone. It is nil where that is not known, as of a process' addresses.
+func mappedFor(g *guest.Guest, proc *guest.Processor, va vtop.VA) error {
+	if !g.Machine().Kernel.IsKernel(va) {
+		return nil
+	}
+	_, err := g.Memory().Space.Translate(va)
+	if err != nil && proc.Specials != nil && proc.Specials.Root() != 0 {
+		if _, own := vtop.NewSpace(g.Image(), proc.Specials.Root(), g.Memory().Space.Mode).Translate(va); own == nil {
+			return nil
+		}
+	}
+	var fault *vtop.FaultError
+	if errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable {
+		return nil
+	}
+	return err
 }
 
 // inModule tells whether va lies in a loaded image.

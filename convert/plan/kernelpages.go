@@ -29,8 +29,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	mode := g.Memory().Space.Mode
 	c := newCollector(p.memory.kept, mode)
 	g.Memory().Space.Visit(vtop.KernelHalf, c)
-	for _, vcpu := range g.VCPUs() {
-		c.addPage(mode.Root(vcpu.Root))
+	for _, proc := range g.Processors() {
+		if proc.State != nil { // the root of a vCPU that runs something else is no page table of this guest
+			c.addPage(mode.Root(proc.State.Root))
+		}
 	}
 	if err := p.keepProcesses(c, keep); err != nil {
 		return err

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -231,102 +230,12 @@ func (p *Plan) patchBuild() {
 	h.MinorVersion = build
 }
 
-// showFirst picks the processor that WinDbg shall show first: the one that
-// crashed, else the first with registers.
-func (p *Plan) showFirst() {
-	for i := range p.cpus {
-		if c := &p.cpus[i]; c.Context != nil {
-			if p.shown == nil {
-				p.shown = c
-			}
-			if p.crashedOn(c) {
-				p.shown = c
-				p.Add(finding.ShownFirst.At("", "processor %d raised the bug check and is shown first", c.Index))
-				return
-			}
-		}
-	}
-	if p.shown != nil && guest.Crashed(p.guest) {
-		p.Add(finding.ShownFirst.At("", "which processor raised the bug check is not known; processor %d is shown first", p.shown.Index))
-	}
-}
-
-// crashedOn recognises the processor that called KeBugCheckEx, by the call's
-// arguments: the CONTEXT captured in it still holds those that registers pass.
-func (p *Plan) crashedOn(c *CPU) bool {
-	if !guest.Crashed(p.guest) || c.Saved == nil {
-		return false
-	}
-	bc := p.guest.BugCheck()
-	call := append([]uint64{uint64(bc.Code)}, bc.Parameters[:]...)
-	arguments := c.Saved.Arguments()
-	if arguments == nil {
-		return p.onStack(c.Saved.SP(), call)
-	}
-	n := min(len(arguments), len(call))
-	return arguments[0]&0xffffffff == call[0] && slices.Equal(arguments[1:n], call[1:n])
-}
-
-// argumentsSearched is how much of a stack is searched for the arguments of
-// KeBugCheckEx, in bytes: the frames of the functions that save the CONTEXT.
-const argumentsSearched = 0x400
-
-// onStack tells whether arguments lie on the stack one after the other, where no
-// register passes them (stdcall).
-func (p *Plan) onStack(sp uint64, arguments []uint64) bool {
-	stack := make([]byte, argumentsSearched)
-	n, _ := p.guest.Memory().Space.ReadVirtual(stack, vtop.VA(sp)) // what of it is mapped
-	return bytes.Contains(stack[:n], p.header.Format().Pointers(arguments...))
-}
-
-// exceptionNoncontinuable is EXCEPTION_NONCONTINUABLE, the flag that the
-// headers of real bug check dumps carry (observed in builds 9600 to 26100).
-const exceptionNoncontinuable = 1
-
-// patchShown writes the header's CONTEXT and exception record. The engine takes
-// the processor whose CONTEXT has this Rsp for the current one; readers refuse
-// a header CONTEXT whose two MxCsr differ, as those of real contexts do.
-func (p *Plan) patchShown() error {
-	if p.shown == nil || p.finished() && p.headerShows() {
-		return nil
-	}
-	ctx := p.shown.Context.ForHeader()
-	var flags uint32
-	if guest.Crashed(p.guest) {
-		flags = exceptionNoncontinuable
-	}
-	if err := p.header.Show(ctx, flags); err != nil {
-		return err
-	}
-	who := fmt.Sprintf("processor %d", p.shown.Index)
-	const was = "the guest driver's"
-	p.reasons = append(p.reasons,
-		report.Reason{Field: "ContextRecord", Why: "WinDbg shows the processor with this CONTEXT first", From: was, To: who},
-		report.Reason{Field: "Exception", Why: "an unset exception record is shown as an unknown exception", From: was, To: fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP()))})
-	return nil
-}
-
 // finished tells whether the header is that of a dump that was written before,
 // and not the template that a driver made at its start: a dump's header has a
 // bug check code, the template has none yet.
 func (p *Plan) finished() bool {
 	code := p.guest.Header().BugCheckCode
 	return code != 0 && code != winhdr.Fill
-}
-
-// headerShows tells whether the header's CONTEXT already names a processor, as
-// the engine looks for it: by the stack pointer.
-func (p *Plan) headerShows() bool {
-	h := p.guest.Header().Context()
-	if h.Plausible() != nil {
-		return false
-	}
-	for _, c := range p.cpus {
-		if c.Context != nil && c.Context.SP() == h.SP() {
-			return true
-		}
-	}
-	return false
 }
 
 // because notes why the output's header states a field otherwise than the guest's.

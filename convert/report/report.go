@@ -18,6 +18,10 @@ const (
 	FromVCPU ContextSource = "vcpu"
 	// FromSaved is the CONTEXT that the guest's memory holds.
 	FromSaved ContextSource = "saved"
+	// FromForeign is the CONTEXT that the guest's memory holds, where the source has a
+	// vCPU that was stopped outside of this Windows, or does not prove which
+	// processor it runs.
+	FromForeign ContextSource = "foreign"
 	// FromNone is a processor left out.
 	FromNone ContextSource = "none"
 )
@@ -234,8 +238,10 @@ type Range struct {
 type CPU struct {
 	Index int `json:"index"`
 	// VCPU is the position in the source, -1 for none.
-	VCPU     int           `json:"vcpu"`
-	PRCB     Hex           `json:"prcb"`
+	VCPU int `json:"vcpu"`
+	PRCB Hex `json:"prcb"`
+	// Contexts says whose registers these are: vcpu, saved, foreign (those that memory
+	// holds, where a vCPU was stopped outside of this Windows) or none.
 	Contexts ContextSource `json:"contexts"`
 	IP       Hex           `json:"rip"`
 	SP       Hex           `json:"rsp"`

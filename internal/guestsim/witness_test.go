@@ -61,7 +61,7 @@ func TestContextAgreesWithWinhdr(t *testing.T) {
 	for _, p := range g.Processors {
 		c, err := winhdr.DecodeContext64(g.Read(p.Context, 0x4d0))
 		require.NoError(t, err)
-		require.NoError(t, c.PlausibleKernel())
+		require.NoError(t, c.PlausibleSaved())
 		assert.Equal(t, p.SavedRip, c.Rip)
 		assert.Equal(t, p.SavedRsp, c.Rsp)
 		assert.Equal(t, c.MxCsr, c.FltSave.MxCsr)

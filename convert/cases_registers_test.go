@@ -1,0 +1,343 @@
+package convert_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/internal/guestsim"
+	"windmp/physmem/open"
+	"windmp/vtop"
+)
+
+// wantedCPU is what a case's processor shows; rip 0 for one that keeps what memory has.
+type wantedCPU struct {
+	source report.ContextSource
+	rip    uint64
+}
+
+// TestRegisterCases: vCPUs of real machines, and whose registers they are.
+func TestRegisterCases(t *testing.T) {
+	t.Parallel()
+	const first, second = 0xfffff80041ffc801, 0xfffff80041ffc811
+	paired := []wantedCPU{{report.FromVCPU, first}, {report.FromVCPU, second}}
+	foreign := wantedCPU{source: report.FromForeign}
+	for _, tt := range []struct {
+		name    string
+		cpus    []wantedCPU
+		verdict string
+		shown   int
+		finds   []string
+	}{
+		{"C01.elf", []wantedCPU{paired[0], foreign}, "WARN", 0, []string{finding.VCPUForeign.ID()}},
+		{"C02.elf", []wantedCPU{paired[0], foreign}, "WARN", 0, []string{finding.VCPUForeign.ID()}},
+		{"C03.elf", []wantedCPU{foreign, foreign}, "WARN", 0, []string{finding.VCPUForeign.ID(), finding.NoneInWindows.ID()}},
+		{"C06.elf", paired, "OK", 0, []string{finding.VCPUOrder.ID()}},
+		{"C07.elf", paired, "OK", 0, []string{finding.VCPUOrder.ID()}},
+		{"C08.elf", []wantedCPU{{report.FromVCPU, 0x77431234}, paired[1]}, "WARN", 0, []string{finding.ContextOdd.ID()}},
+		{"C12.elf", []wantedCPU{foreign, foreign}, "WARN", 0, []string{finding.VCPUForeign.ID(), finding.NoneInWindows.ID()}},
+		{"C14.elf", []wantedCPU{foreign, paired[1]}, "WARN", 1, []string{finding.VCPUForeign.ID()}},
+		{"F01.elf", []wantedCPU{{report.FromSaved, 0x7ff712345678}, {report.FromSaved, 0xfffff80041ff7780}}, "OK", 1, nil},
+		{"F03.elf", []wantedCPU{{report.FromSaved, 0xffffb98010010123}, {report.FromSaved, 0xfffff80041ff7780}}, "OK", 1, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			path := caseFile(t, tt.name)
+			dmp, r := convertAll(t, path, convert.Options{})
+			assert.Equal(t, tt.verdict, r.Verdict)
+			for _, id := range tt.finds {
+				assert.NotNil(t, findingOf(r, id), id)
+			}
+			g := findIn(t, path)
+			require.Len(t, r.Processors, len(tt.cpus))
+			for i, want := range tt.cpus {
+				got := r.Processors[i]
+				assert.Equal(t, want.source, got.Contexts, "processor %d: %s", i, got.Note)
+				assert.Equal(t, i == tt.shown, got.ShownFirst, "processor %d", i)
+				if want.rip != 0 {
+					assert.Equal(t, want.rip, uint64(got.IP), "processor %d", i)
+				}
+				if want.source != report.FromVCPU {
+					assertKept(t, dmp, g, i)
+				}
+			}
+		})
+	}
+}
+
+// findIn examines a file.
+func findIn(t *testing.T, path string) *guest.Guest {
+	t.Helper()
+	im, err := open.File(t.Context(), path, open.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = im.Close() })
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	return g
+}
+
+// assertKept: the dump has, of a processor, the bytes that the guest's memory has.
+func assertKept(t *testing.T, dmp []byte, g *guest.Guest, i int) {
+	t.Helper()
+	p := g.Processors()[i]
+	for va, n := range map[vtop.VA]int{
+		p.Context: g.Machine().Header.Registers.Size(), p.SpecialRegisters: g.Machine().Kernel.Specials.Size,
+	} {
+		want, got := make([]byte, n), make([]byte, 0, n)
+		_, err := g.Memory().Space.ReadVirtual(want, va)
+		require.NoError(t, err)
+		for k := range want {
+			m, err := g.Memory().Space.Translate(va + vtop.VA(k))
+			require.NoError(t, err)
+			got = append(got, dmp[fileOffset(t, dmp, uint64(m.PA))])
+		}
+		assert.True(t, bytes.Equal(want, got), "processor %d: what memory has at %s", i, va)
+	}
+}
+
+// ownTables gives each processor descriptor tables of its own, as Windows does.
+func ownTables(g *guestsim.Guest) {
+	for i, p := range g.Processors {
+		gdt := p.Stack + 0x100
+		g.Write(gdt, g.Read(g.GDT, 0x70))
+		g.Write64(p.PCR, gdt)
+		g.Write64(p.PCR+0x08, p.Stack+0x300)
+		g.Write64(p.PCR+0x38, p.Stack+0x200)
+		g.Write64(p.Special+0x58, gdt)
+		g.Write64(p.Special+0x68, p.Stack+0x200)
+		for j, of := range g.Options.VCPUOrder {
+			if of == i {
+				v := &g.VCPUs[j]
+				v.GDT.Base, v.IDT.Base, v.TR.Base = gdt, p.Stack+0x200, p.Stack+0x300
+			}
+		}
+	}
+}
+
+// hypervisor lets a vCPU run on page tables of its own, in an image.
+func hypervisor(g *guestsim.Guest, vcpu int, name string) {
+	const base = 0xfffff87100000000
+	root := g.NewRoot()
+	root.Within(func() {
+		g.Image(base, guestsim.ImageIdentity{Size: 0x4000, Export: name, PDB: "hv.pdb"})
+		for va := uint64(base + 0x1000); va < base+0x4000; va += 0x1000 {
+			g.Map(va, 0x1000)
+		}
+	})
+	v := &g.VCPUs[vcpu]
+	v.CR3, v.Rip, v.Rsp, v.GS.Base = root.DTB, base+0x1234, base+0x3f80, base+0x3000
+	v.GDT.Base, v.IDT.Base, v.TR.Base = base+0x2000, base+0x2100, base+0x2200
+}
+
+// TestPairing: which vCPU runs which processor, by what its registers prove.
+func TestPairing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		opt  guestsim.Options
+		poke func(g *guestsim.Guest)
+		// vcpus are the positions that are expected for the processors, -1 for none.
+		vcpus []int
+		says  string // of the finding about a vCPU that runs something else
+		also  string
+	}{
+		{
+			name: "in the hypervisor", opt: guestsim.Options{CPUs: 3, Build: 26100}, vcpus: []int{0, -1, 2}, says: "vCPU 1 ran the hypervisor, \"hvix64.exe\"",
+			poke: func(g *guestsim.Guest) { hypervisor(g, 1, "hvix64.exe") },
+		},
+		{
+			name: "in the secure kernel", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran the secure kernel",
+			poke: func(g *guestsim.Guest) { hypervisor(g, 1, "securekernel.exe") },
+		},
+		{
+			name: "in another Windows", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran another Windows",
+			poke: func(g *guestsim.Guest) { hypervisor(g, 1, "ntoskrnl.exe") },
+		},
+		{
+			name: "in the hypervisor, which keeps the guest's other GS base", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran",
+			poke: func(g *guestsim.Guest) {
+				hypervisor(g, 1, "hvax64.exe")
+				g.VCPUs[1].KernelGSBase = g.Processors[1].PCR
+			},
+		},
+		{
+			name: "page tables of nothing known", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran at fffff804`12ff0000",
+			poke: func(g *guestsim.Guest) { g.VCPUs[1].CR3 = g.NewRoot().DTB; g.VCPUs[1].Rip = 0xfffff80412ff0000 },
+			also: "not this Windows'",
+		},
+		{
+			name: "page tables outside of the source", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "not in the source",
+			poke: func(g *guestsim.Guest) {
+				hypervisor(g, 1, "hvix64.exe")
+				g.VCPUs[1].CR3 = 0x7f0000000
+			},
+		},
+		{
+			name: "firmware", opt: guestsim.Options{CPUs: 2}, vcpus: []int{-1, 1}, says: "addresses are physical ones",
+			poke: func(g *guestsim.Guest) {
+				root := g.NewRoot()
+				root.Within(func() { g.MapTo(0x100000, 0x100000, 1) })
+				v := &g.VCPUs[0]
+				v.CR3, v.Rip, v.GS.Base, v.GDT.Base, v.IDT.Base, v.TR.Base = root.DTB, 0x100234, 0, 0x100300, 0x100400, 0
+			},
+		},
+		{
+			name: "SMM begins, tables are Windows'", opt: guestsim.Options{CPUs: 2}, vcpus: []int{-1, 1}, says: "system management mode (SMM), at 0x8000 in the segment at 0x7ffb0000",
+			poke: func(g *guestsim.Guest) {
+				v := &g.VCPUs[0]
+				v.CR0, v.Rip, v.CS.Selector, v.CS.Base, v.CS.Flags = 0x10, 0x8000, 0xb000, 0x7ffb0000, 0x9300
+			},
+		},
+		{
+			name: "before SWAPGS", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, vcpus: []int{1, 2, 0}, also: "not in the order",
+			poke: func(g *guestsim.Guest) {
+				for i := range g.VCPUs {
+					g.VCPUs[i].GS.Base, g.VCPUs[i].KernelGSBase = g.VCPUs[i].KernelGSBase, g.VCPUs[i].GS.Base
+				}
+			},
+		},
+		{
+			name: "by descriptor tables alone, no other GS base", vcpus: []int{1, 0}, also: "not in the order",
+			opt: guestsim.Options{CPUs: 2, VCPUOrder: []int{1, 0}, UserMode: []int{0, 1}, File: guestsim.FileOptions{NoKernelGSBase: true}},
+		},
+		{
+			name: "by the task alone", opt: guestsim.Options{CPUs: 2, VCPUOrder: []int{1, 0}}, vcpus: []int{1, 0}, also: "not in the order",
+			poke: func(g *guestsim.Guest) {
+				for i := range g.VCPUs {
+					v := &g.VCPUs[i]
+					v.GS.Base, v.KernelGSBase, v.GDT.Base, v.IDT.Base = 0, 0, 0, 0
+				}
+			},
+		},
+		{
+			name: "user mode sets its GS base to another's KPCR", opt: guestsim.Options{CPUs: 2, UserMode: []int{0}}, vcpus: []int{0, 1},
+			poke: func(g *guestsim.Guest) { g.VCPUs[0].GS.Base = g.Processors[1].PCR },
+		},
+		{
+			name: "Windows' page tables, no register proves the processor", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, also: "nothing says which processor",
+			poke: func(g *guestsim.Guest) {
+				v := &g.VCPUs[1]
+				v.GS.Base, v.KernelGSBase, v.GDT.Base, v.IDT.Base, v.TR.Base = 0, 0, 0, 0, 0
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := guestsim.New(tt.opt)
+			ownTables(g)
+			if tt.poke != nil {
+				tt.poke(g)
+			}
+			dmp, r, err := convertSim(t, g, convert.Options{})
+			require.NoError(t, err)
+			var said string
+			for _, f := range r.Findings {
+				said += f.Message + "\n"
+			}
+			assert.Contains(t, said, tt.says)
+			assert.Contains(t, said, tt.also)
+			assert.Equal(t, tt.says != "", findingOf(r, finding.VCPUForeign.ID()) != nil)
+			for i, want := range tt.vcpus {
+				assert.Equal(t, want, r.Processors[i].VCPU, "processor %d", i)
+				p := g.Processors[i]
+				if want < 0 {
+					assert.Equal(t, report.FromForeign, r.Processors[i].Contexts)
+					assert.Equal(t, g.Read(p.Context, 0x4d0), at(t, dmp, g, p.Context, 0x4d0))
+					assert.Equal(t, g.Read(p.Special, 0xd8), at(t, dmp, g, p.Special, 0xd8))
+					continue
+				}
+				assert.Equal(t, g.VCPUs[want].Rip, contextAt(t, dmp, g, i).Rip)
+			}
+		})
+	}
+}
+
+// TestForeignRootIsNoPage: a kernel dump keeps the root of a vCPU that runs the guest,
+// and not that of one that runs something else.
+func TestForeignRootIsNoPage(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	ownTables(g)
+	hypervisor(g, 1, "hvix64.exe")
+	other := g.VCPUs[1].CR3
+	process := otherProcess(g)
+	g.VCPUs[1].CR3 = other
+	dmp, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+	require.NoError(t, err)
+	pages := pagesOf(t, dmp, "SDMP")
+	assert.Contains(t, pages, process>>12)
+	assert.NotContains(t, pages, other>>12)
+}
+
+// TestPairing32 is TestPairing for a guest of 32 bits.
+func TestPairing32(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		poke  func(b *bare32)
+		vcpus []int
+		says  string
+	}{
+		{name: "another order, by FS", vcpus: []int{1, 0}, poke: func(b *bare32) {
+			b.cpus[0], b.cpus[1] = b.cpus[1], b.cpus[0]
+		}},
+		{name: "another order, user mode, by IDT and task", vcpus: []int{1, 0}, poke: func(b *bare32) {
+			b.userMode()
+			b.cpus[0], b.cpus[1] = b.cpus[1], b.cpus[0]
+			for i := range b.cpus {
+				b.cpu(i).GDT.Base = 0
+			}
+		}},
+		{name: "in another guest", vcpus: []int{0, -1}, says: "page tables that are not this Windows'", poke: func(b *bare32) {
+			c := b.cpu(1)
+			c.CR3 = 0x3f000
+			clear(b.at(0x3f000)[:0x1000])
+			c.GDT.Base, c.IDT.Base, c.TR.Base, c.FS.Base = 0xc1000000, 0xc1001000, 0xc1002000, 0xc1003000
+		}},
+		{name: "in SMM", vcpus: []int{-1, 1}, says: "real mode or system management mode", poke: func(b *bare32) {
+			c := b.cpu(0)
+			c.CR0, c.CS.Base, c.CS.Selector, c.Rip = 0x10, 0x30000, 0x3000, 0x8000
+		}},
+		{name: "reset", vcpus: []int{-1, -1}, says: "at the reset vector", poke: func(b *bare32) {
+			for i := range b.cpus {
+				c := b.cpu(i)
+				c.CR0, c.CR3, c.CS.Base, c.CS.Selector, c.Rip = 0x60000010, 0, 0xffff0000, 0xf000, 0xfff0
+				c.GDT.Base, c.IDT.Base, c.TR.Base, c.FS.Base = 0, 0, 0, 0
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBare32(t, "x86-nopae-live-2cpu")
+			tt.poke(b)
+			file := b.file()
+			dmp, r, err := convertBytes(t, file, convert.Options{})
+			require.NoError(t, err)
+			path := t.TempDir() + "/core"
+			require.NoError(t, os.WriteFile(path, file, 0o600))
+			g := findIn(t, path)
+			for i, want := range tt.vcpus {
+				assert.Equal(t, want, r.Processors[i].VCPU, "processor %d", i)
+				if want < 0 {
+					assertKept(t, dmp, g, i)
+				} else {
+					assert.Equal(t, b.cpu(want).Rip, uint64(r.Processors[i].IP))
+				}
+			}
+			f := findingOf(r, finding.VCPUForeign.ID())
+			require.Equal(t, tt.says != "", f != nil)
+			if f != nil {
+				assert.Contains(t, f.Message, tt.says)
+			}
+			assert.Equal(t, tt.name == "reset", findingOf(r, finding.NoneInWindows.ID()) != nil)
+		})
+	}
+}

@@ -1,0 +1,45 @@
+package kdbg
+
+import (
+	"windmp/kdbg/peimage"
+	"windmp/vtop"
+)
+
+// stopFunctions are the exports of every kernel that end in a bug check.
+var stopFunctions = []string{"KeBugCheckEx", "KeBugCheck"}
+
+// breakReach is how far from BreakpointWithStatus a processor is that hit it, in bytes:
+// a breakpoint and a return stand there.
+const breakReach = 0x10
+
+// StopPoint is a place at which Windows saves the registers of the processor that
+// raises a bug check.
+type StopPoint struct {
+	// Name is for people.
+	Name string
+	// First and Last are where its instruction pointer then is.
+	First, Last vtop.VA
+	// Rank is the higher, the surer the place says it.
+	Rank int
+}
+
+// StopPoints are these places: the exports of the kernel's image, as
+// far as they are readable, and the breakpoint that KDBG names, where a processor waits
+// for a kernel debugger that was enabled. image may be nil.
+func (k *Kernel) StopPoints(image *peimage.Image) []StopPoint {
+	var list []StopPoint
+	if image != nil {
+		for _, name := range stopFunctions {
+			if va, err := image.Export(k.Space, name); err == nil {
+				list = append(list, StopPoint{Name: name, First: va, Last: va + k.Layout.StopReach, Rank: 2})
+			}
+		}
+	}
+	if at := vtop.VA(k.Data.BreakpointWithStatus); k.IsKernel(at) {
+		list = append(list, StopPoint{Name: "DbgBreakPointWithStatus", First: at - breakReach, Last: at + breakReach, Rank: 1})
+	}
+	return list
+}
+
+// Holds tells whether an instruction pointer is at the place.
+func (s *StopPoint) Holds(ip vtop.VA) bool { return ip >= s.First && ip <= s.Last }
