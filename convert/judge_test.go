@@ -76,6 +76,9 @@ func TestJudgedAsChecked(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if strings.HasSuffix(path, ".gz") {
+				path = unpack(t, path)
+			}
 			for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
 				for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved} {
 					for _, missing := range []report.MissingMode{report.MissingDrop, report.MissingZero} {
@@ -113,9 +116,6 @@ func judgedAsChecked(t *testing.T, path, what string, opt plan.Options) {
 // judgePlan is what there is to say of a dump before it is written.
 func judgePlan(t *testing.T, path string, opt plan.Options) []finding.Finding {
 	t.Helper()
-	if strings.HasSuffix(path, ".gz") {
-		path = unpack(t, path)
-	}
 	im, err := open.File(t.Context(), path, open.Options{})
 	require.NoError(t, err)
 	defer im.Close()

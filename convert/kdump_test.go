@@ -143,6 +143,9 @@ func hexText(v uint64) string { return fmt.Sprintf("%#x", v) }
 // TestLibkdumpfile: libkdumpfile reads the same memory from QEMU's kdump-zlib of a
 // guest and from what makedumpfile makes of its core as windmp does.
 func TestLibkdumpfile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	needMakedumpfile(t)
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,15 +210,18 @@ func unpack(t *testing.T, path string) string {
 
 func gunzip(tb testing.TB, path string) []byte {
 	tb.Helper()
-	f, err := os.Open(path)
+	packed, err := os.ReadFile(path)
 	require.NoError(tb, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
+	z, err := gzip.NewReader(bytes.NewReader(packed))
 	require.NoError(tb, err)
-	var b bytes.Buffer
-	_, err = b.ReadFrom(z)
+	// The last four bytes are the size (RFC 1952): a buffer that grows is copied and
+	// cleared for as long as the unpacking takes.
+	data := make([]byte, binary.LittleEndian.Uint32(packed[len(packed)-4:]))
+	_, err = io.ReadFull(z, data)
 	require.NoError(tb, err)
-	return b.Bytes()
+	_, err = z.Read(make([]byte, 1))
+	require.ErrorIs(tb, err, io.EOF)
+	return data
 }
 
 // witness converts core as QEMU does and compares with QEMU's own dump.

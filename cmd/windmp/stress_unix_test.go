@@ -200,6 +200,9 @@ var partName = regexp.MustCompile(`^\.out\.dmp(\.gz)?\.[0-9]+\.windmp-part$`)
 // there. SIGINT, SIGTERM and SIGHUP leave nothing else; what SIGKILL leaves is recognised,
 // and goes with the next run.
 func TestSignalsAtAnyMoment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	random := stressSeed(t)
 	packed := packedCore(t)
@@ -224,10 +227,7 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			require.NoError(t, os.Remove(out))
 		}
 		outcomes, left := map[string]int{}, 0
-		rounds := 64
-		if testing.Short() {
-			rounds = 8 // each signal for each input
-		}
+		const rounds = 64
 		for i := range rounds {
 			sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL}[i%4]
 			state := strike(t, random, whole[i/4%2], sig, dir, run(inputs[i/4%2]))
