@@ -1,6 +1,3 @@
-// Package source opens what is converted or looked at, in the one way that all
-// commands share: a file or a reader, unpacked where it is packed, with the holes
-// that the system knows of, as the options say.
 package source
 
 import (
