@@ -59,6 +59,10 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		default:
 			assert.Fail(t, "unknown verdict", want[0])
 		}
+		if m.name == "good-odd-runs-2cpu" { // its header lists less than its kernel does
+			assert.Equal(t, "WARN", f.Verdict, m.name)
+			continue
+		}
 		if strings.HasPrefix(m.name, "good-") && want[0] == "clean" {
 			assert.Equal(t, "OK", f.Verdict, "%s: %s", m.name, f.Reason)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -35,6 +36,13 @@ func growRun(header []byte, size uint64) uint64 {
 	return old << 12
 }
 
+// grown are the guest's runs, the last of them size bytes long.
+func grown(g *guestsim.Guest, size uint64) []guestsim.Range {
+	runs := slices.Clone(g.Runs())
+	runs[len(runs)-1].Size = size
+	return runs
+}
+
 // sparse writes b, and makes the file size bytes long.
 func sparse(tb testing.TB, name string, b []byte, size int64) string {
 	tb.Helper()
@@ -48,6 +56,7 @@ func sparse(tb testing.TB, name string, b []byte, size int64) string {
 func giantFiles(tb testing.TB) (core, dmp string) {
 	tb.Helper()
 	g := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash})
+	g.SetKernelRuns(grown(g, giant))
 	var out bytes.Buffer
 	path := filepath.Join(tb.TempDir(), "small.vmcore")
 	require.NoError(tb, os.WriteFile(path, g.ELF(), 0o600))

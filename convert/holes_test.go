@@ -59,7 +59,9 @@ func (c *holeyCore) NextData(off int64) int64 {
 // hole.
 func newHoleyCore(tb testing.TB, opt guestsim.Options, size uint64) *holeyCore {
 	tb.Helper()
-	b := guestsim.New(opt).ELF()
+	g := guestsim.New(opt)
+	g.SetKernelRuns(grown(g, size))
+	b := g.ELF()
 	f, err := elf.NewFile(bytes.NewReader(b))
 	require.NoError(tb, err)
 	if note := bytes.Index(b, []byte("PAGEDU64")); note > 0 {

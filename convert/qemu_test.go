@@ -15,6 +15,8 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/qemutest"
+	"windmp/physmem"
+	"windmp/winhdr"
 )
 
 // dumps are what one stopped machine was dumped to.
@@ -138,7 +140,7 @@ var outcomes = []outcome{
 	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
 	{variant: "descsz=0x2004", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},
 	{variant: "size=8", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}},
-	{variant: "badrun", refused: finding.Missing.ID()},
+	{variant: "badrun", findings: []string{finding.RunsReplaced.ID()}},
 }
 
 // TestQEMUFailures asserts windmp's outcome where QEMU writes nothing, or
@@ -186,19 +188,26 @@ func (o outcome) assert(t *testing.T, core string) {
 	}
 }
 
-// TestQEMUBadRun: QEMU writes a run that is no RAM as zeros; --missing=zero
-// does the same, and says so.
+// TestQEMUBadRun: QEMU writes a run that is no RAM as zeros; the kernel's own table
+// has no such run, and so ours has not.
 func TestQEMUBadRun(t *testing.T) {
 	qemutest.Require(t)
 	t.Parallel()
 	d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
 	require.NoError(t, d.winErr)
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU, Missing: report.MissingZero}}
+	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 	r, err := convert.File(context.Background(), d.elf, out, opt)
 	require.NoError(t, err)
-	assert.NotZero(t, r.Memory.Zeroed)
+	assert.Zero(t, r.Memory.Missing)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
-	equalButFor(t, d.win, got, differences(t, got, r, "badrun"))
+	theirs, err := winhdr.Decode(d.win)
+	require.NoError(t, err)
+	ours, err := winhdr.Decode(got)
+	require.NoError(t, err)
+	listed, _ := theirs.Runs()
+	kept, _ := ours.Runs()
+	assert.Equal(t, physmem.Runs{{BasePage: 0xd0000, PageCount: 3}}, listed.Without(kept.Ranges()))
+	assert.Empty(t, kept.Without(listed.Ranges()))
 }

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -158,13 +159,8 @@ func TestManyRuns(t *testing.T) {
 		opt.RAM = append(opt.RAM, guestsim.Range{Start: 1<<36 + i*0x3000, Size: 0x1000})
 	}
 	g := guestsim.New(opt)
-	// The header lists the islands and the gaps between them as one run.
-	h := g.Header()
-	n := u32(h, 0x88)
-	binary.LittleEndian.PutUint32(h[0x88:], n+1)
-	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<24)
-	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 3*islands)
-	binary.LittleEndian.PutUint64(h[0x90:], u64(h, 0x90)+3*islands)
+	// The guest's table lists the islands and the gaps between them as one run.
+	g.SetRuns(append(slices.Clone(usual.Runs()), guestsim.Range{Start: 1 << 36, Size: 0x3000 * islands}))
 
 	dmp, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingDrop}})
 	require.NoError(t, err)
@@ -184,15 +180,11 @@ func TestManyRuns(t *testing.T) {
 }
 
 // TestBitmapLimit: memory beyond what a bitmap can list is refused, whatever
-// the header claims.
+// the guest claims.
 func TestBitmapLimit(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
-	h := g.Header()
-	n := u32(h, 0x88)
-	binary.LittleEndian.PutUint32(h[0x88:], n+1)
-	binary.LittleEndian.PutUint64(h[0x98+16*n:], 1<<39)
-	binary.LittleEndian.PutUint64(h[0xa0+16*n:], 1)
+	g.SetRuns(append(slices.Clone(g.Runs()), guestsim.Range{Start: 1 << 51, Size: 0x1000}))
 	var refused *finding.RefusedError
 	_, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero, Type: plan.OutputBitmap}})
 	require.ErrorAs(t, err, &refused)

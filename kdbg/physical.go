@@ -10,8 +10,13 @@ import (
 )
 
 // MaxMemoryRuns bounds the runs of a guest's own table of memory. Firmware of large
-// machines makes a few dozen.
-const MaxMemoryRuns = 1024
+// machines makes a few dozen; a machine whose memory grows in blocks of its own
+// (virtio-mem, 2 MiB and more each) may have one for each of thousands.
+const MaxMemoryRuns = 1 << 16
+
+// runsRead is how many runs are read at once, so that a count that is claimed takes
+// no room before the runs are there.
+const runsRead = 256
 
 // maxPFN is the number of pages that 52-bit physical addresses have.
 const maxPFN = 1 << 40
@@ -20,7 +25,7 @@ const maxPFN = 1 << 40
 // firmware gave Windows, without ROM and video memory; ascending, disjoint.
 // Errors: [BlockError], [PointerError], a *vtop.FaultError wrapped, [ErrTooMany], or
 // [ErrImplausible].
-func (k *Kernel) PhysicalMemory() ([]physmem.Run, error) {
+func (k *Kernel) PhysicalMemory() (physmem.Runs, error) {
 	variable, err := k.field("MmPhysicalMemoryBlock", unsafe.Offsetof(k.Data.MmPhysicalMemoryBlock), k.Data.MmPhysicalMemoryBlock)
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func (k *Kernel) PhysicalMemory() ([]physmem.Run, error) {
 // memoryBlock reads the runs and NumberOfPages of PHYSICAL_MEMORY_DESCRIPTOR as the
 // kernel keeps it (Microsoft ntddk.h): a ULONG, aligned, then PFN_NUMBERs, which have
 // the size of pointers, with PAE too; the runs follow, two of them each.
-func (m Memory) memoryBlock(at vtop.VA) ([]physmem.Run, uint64, error) {
+func (m Memory) memoryBlock(at vtop.VA) (physmem.Runs, uint64, error) {
 	l, run := m.Layout, 2*m.Layout.PointerSize
 	head, err := m.read(at, run)
 	if err != nil {
@@ -52,18 +57,20 @@ func (m Memory) memoryBlock(at vtop.VA) ([]physmem.Run, uint64, error) {
 	if n == 0 || n > MaxMemoryRuns {
 		return nil, 0, fmt.Errorf("memory block at %v: %w: %d runs, want 1..%d", at, ErrTooMany, n, MaxMemoryRuns)
 	}
-	raw, err := m.read(at+l.pointers(2), int(n)*run)
-	if err != nil {
-		return nil, 0, fmt.Errorf("memory block: %w", err)
-	}
-	runs := make([]physmem.Run, n)
-	for i := range runs {
-		runs[i] = physmem.Run{BasePage: l.pointer(raw, i*run), PageCount: l.pointer(raw, i*run+l.PointerSize)}
+	var runs physmem.Runs
+	for at += l.pointers(2); len(runs) < int(n); at += l.pointers(2 * runsRead) {
+		raw, err := m.read(at, min(int(n)-len(runs), runsRead)*run)
+		if err != nil {
+			return nil, 0, fmt.Errorf("memory block: %w", err)
+		}
+		for ; len(raw) > 0; raw = raw[run:] {
+			runs = append(runs, physmem.Run{BasePage: l.pointer(raw, 0), PageCount: l.pointer(raw, l.PointerSize)})
+		}
 	}
 	return runs, l.pointer(head, l.PointerSize), nil
 }
 
-func checkRuns(at vtop.VA, runs []physmem.Run, pages uint64) error {
+func checkRuns(at vtop.VA, runs physmem.Runs, pages uint64) error {
 	var sum, end uint64
 	for i, r := range runs {
 		if r.PageCount == 0 || r.BasePage < end || r.BasePage > maxPFN || r.PageCount > maxPFN-r.BasePage {

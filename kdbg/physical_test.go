@@ -1,6 +1,7 @@
 package kdbg
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -142,4 +143,27 @@ func TestGate(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotKernel)
 	_, err = m.Gate(0x1000, 0)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
+}
+
+// TestMostMemoryRuns: as many runs as are believed are read, over many pages.
+func TestMostMemoryRuns(t *testing.T) {
+	t.Parallel()
+	usual := guestsim.New(guestsim.Options{})
+	g := guestsim.New(guestsim.Options{
+		RAM:  append(slices.Clone(usual.RAM()), guestsim.Range{Start: 1 << 33, Size: 4 << 20}),
+		Runs: append(slices.Clone(usual.Runs()), guestsim.Range{Start: 1 << 33, Size: 4 << 20}),
+	})
+	b := guestKernel(t, g)
+	want := make([]guestsim.Range, MaxMemoryRuns)
+	for i := range want {
+		want[i] = guestsim.Range{Start: uint64(i) * 0x400000, Size: 0x200000}
+	}
+	g.SetKernelRuns(want)
+	got, err := b.PhysicalMemory()
+	require.NoError(t, err)
+	require.Len(t, got, len(want))
+	assert.Equal(t, physmem.RunOf(physmem.Range(want[len(want)-1])), got[len(got)-1])
+	g.SetKernelRuns(append(want, guestsim.Range{Start: 1 << 45, Size: 0x1000}))
+	_, err = b.PhysicalMemory()
+	require.ErrorIs(t, err, ErrTooMany)
 }

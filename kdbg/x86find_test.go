@@ -102,7 +102,7 @@ func TestMemory32(t *testing.T) {
 	k := newWhole32()
 	runs, err := k.kernel(t).PhysicalMemory()
 	require.NoError(t, err)
-	assert.Equal(t, []physmem.Run{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0xf62}}, runs)
+	assert.Equal(t, physmem.Runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0xf62}}, runs)
 	for name, tt := range map[string]struct {
 		poke func(k *kernel32)
 		want error

@@ -34,7 +34,7 @@ var (
 	NoteSize       = declare("WD204", SeverityWarn, "The note is longer or shorter than a header, but holds every field.", "")
 	HeaderRepaired = declare("WD205", SeverityWarn, "A header field was wrong and was repaired.", "")
 	HeaderBad      = declare("WD206", SeverityFail, "A header field can't be repaired.", AdviceDumpAgain)
-	RunTableBad    = declare("WD207", SeverityFail, "The table of physical memory can't be used.", AdviceHeaderNote)
+	RunTableBad    = declare("WD207", SeverityFail, "No table of physical memory can be used: the kernel's own, the header's, and what the file holds leave out what debuggers need first.", AdviceDumpAgain)
 	DTBMasked      = declare("WD208", SeverityInfo, "Flag bits were removed from DirectoryTableBase.", "")
 	DTBReplaced    = declare("WD209", SeverityWarn, "The header's DirectoryTableBase was wrong; the CR3 of a vCPU that maps the kernel is used.", "")
 	TimeUpdated    = declare("WD210", SeverityInfo, "Time and uptime were taken from KUSER_SHARED_DATA.", "")
@@ -123,8 +123,13 @@ var (
 	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg.")
 	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available.")
 	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that was asked for.", "Choose a bitmap dump.")
+	RunsReplaced   = declare("WD512", SeverityWarn, "The header's table of memory is not the kernel's own: it is older, was never set, or was changed. The kernel's is taken.", "")
+	RunsKept       = declare("WD513", SeverityInfo, "The kernel's own table of memory can't be used; the header's is taken.", "")
+	RunsCut        = declare("WD514", SeverityWarn, "Memory that the kernel's own table lists is neither in the source nor in the header's table, and is left out of the dump.", "Dump the whole guest to have it all.")
 	MemoryCut      = declare("WD520", SeverityWarn, "Without a header of the guest's own, the dump lists only memory that the file holds; the rest is counted.", "Dump the whole guest, without a begin and length, to have it all.")
 	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
+	PagesLacking   = declare("WD522", SeverityWarn, "A dump lacks pages that the kernel's own table of memory lists: memory was plugged in after its header was made, or the pages were left out.", "The dump has not got them: convert the guest's memory again, if there is a core of it.")
+	PagesUnlisted  = declare("WD523", SeverityInfo, "A dump lists pages that the kernel's own table of memory does not: memory that was unplugged, or zeros between two pieces.", "")
 )
 
 // Of the file as a whole.

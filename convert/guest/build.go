@@ -9,7 +9,6 @@ import (
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
-	"windmp/vtop"
 )
 
 // MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
@@ -135,19 +134,22 @@ func labBuild(lab string) uint32 {
 }
 
 // buildRuns lists the guest's memory as Windows itself does, as far as the file
-// holds it: video memory and ROM, which the file holds too, are not in it.
+// holds it: video memory and ROM, which the file holds too, are not in it. A file of
+// memory alone does not say what it holds: what of the list it lacks was cut off, and
+// falls under what is said of missing memory.
 func (g *finder) buildRuns() error {
-	runs, err := g.listedRuns()
-	if err != nil {
+	runs, err := g.kernelRuns()
+	if err == nil {
+		g.Runs = runs
+	} else if err = g.guessRuns(err); err != nil {
 		return err
 	}
-	g.Runs = runs
 	g.recoverMemory()
 	var absent []physmem.Range
 	for _, r := range g.Runs {
 		absent = append(absent, g.Image.Missing(r.Range())...)
 	}
-	if len(absent) == 0 {
+	if len(absent) == 0 || g.Image.Format() == physmem.FormatRaw {
 		return nil
 	}
 	listed := g.Runs.Pages()
@@ -158,26 +160,6 @@ func (g *finder) buildRuns() error {
 	g.Add(finding.MemoryCut.At(finding.Ranges(absent),
 		"of the guest's %d pages of memory %d are not in the source and are left out of the dump", listed, listed-g.Runs.Pages()))
 	return nil
-}
-
-// listedRuns is what *MmPhysicalMemoryBlock lists; when that is not readable, what
-// the file holds, less what is video memory or ROM by its place.
-func (g *finder) listedRuns() (physmem.Runs, error) {
-	list, err := g.Kernel.PhysicalMemory()
-	if err == nil {
-		runs := make([]physmem.Run, 0, len(list))
-		runs = append(runs, list...)
-		return runs, nil
-	}
-	runs := g.machine.Map.RAMOf(g.Image.Ranges())
-	// What the header can't list.
-	runs = runs.Without([]physmem.Range{{Start: g.Header.Format().PFNLimit * physmem.PageSize, Size: 1 << 52}})
-	if len(runs) == 0 {
-		return nil, g.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of memory"), err)
-	}
-	g.Add(finding.MemoryGuessed.At("VA "+vtop.VA(g.Kernel.Data.MmPhysicalMemoryBlock).String(),
-		"the guest's own list of its memory is not readable (%v): the dump lists what the source holds", err))
-	return runs, nil
 }
 
 // buildComment names who made the dump, and of what.

@@ -43,7 +43,7 @@ func HeaderOffset(off int) string { return fmt.Sprintf("header offset %#x", off)
 func ListsPages(t winhdr.DumpType, field string) bool {
 	switch t {
 	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel, winhdr.DumpTypeSummary:
-		return field == "NumberOfRuns" || field == "NumberOfPages" || field == "DumpType" || len(field) > 4 && field[:4] == "Run["
+		return field == "DumpType" || aboutRuns(field)
 	default:
 		return false
 	}

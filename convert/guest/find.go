@@ -36,6 +36,9 @@ func FindHeader(im *physmem.Image, opt Options) (*Guest, error) {
 	f := newFinder(im, opt.Machines)
 	f.noteOddities()
 	err := f.readHeader()
+	if err == nil {
+		f.notedRuns()
+	}
 	return &Guest{f: f}, err
 }
 
@@ -49,6 +52,8 @@ func OfHeader(h *winhdr.Header, machines ...*machine.Machine) *Guest {
 // finder is a guest while it is being found.
 type finder struct {
 	Image *physmem.Image
+	// unplaced is the image as the container describes it.
+	unplaced *physmem.Image
 
 	// Header is the guest's own dump header, repaired where that was possible,
 	// or the one that was built where the guest left none.
@@ -88,7 +93,7 @@ type finder struct {
 // described.
 func newFinder(im *physmem.Image, machines []*machine.Machine) *finder {
 	machines = machine.OrAll(machines)
-	g := &finder{Image: im, machines: machines, machine: machines[0]}
+	g := &finder{Image: im, unplaced: im, machines: machines, machine: machines[0]}
 	if im != nil {
 		g.machine = g.recordedMachine()
 	}
@@ -111,6 +116,9 @@ func examine(ctx context.Context, im *physmem.Image, opt Options) (*finder, erro
 		{stage.Header, g.readHeader},
 		{stage.Kernel, func() error {
 			if err := g.findGuest(ctx, &opt); err != nil {
+				return err
+			}
+			if err := g.settleRuns(); err != nil {
 				return err
 			}
 			return g.readKernel()

@@ -110,6 +110,11 @@ type Origin struct {
 // Crashed tells whether the guest is known to have stopped with a bug check.
 func Crashed(g *Guest) bool { return g.f.crashed() }
 
+// KernelRuns is the kernel's own table of memory, *MmPhysicalMemoryBlock, of a guest
+// whose Kernel is known. The error says why it can't be used: an error of
+// [kdbg.Kernel.PhysicalMemory], or what speaks against it.
+func KernelRuns(g *Guest) (physmem.Runs, error) { return g.f.kernelRuns() }
+
 // Behind is the guest as far as its header alone leads, for one whose KDBG was not
 // found: page tables, KUSER_SHARED_DATA and modules. Nothing of it was verified.
 func Behind(g *Guest) *Guest { return &Guest{f: g.f.behind()} }

@@ -130,17 +130,12 @@ func (g *finder) repairHeader(n *physmem.Note) error {
 		return g.unsupported(finding.HeaderBad.WithAdvice("Only x64 and 32-bit x86 guests are converted.").At(noteOffset(n, h.Offset("MachineImageType")),
 			"the header is that of a %s guest, in the core of an x64 machine", other))
 	}
-	runs, runProblems := h.Runs()
-	if runs == nil {
-		p := runProblems[len(runProblems)-1]
-		return g.Refuse(finding.RunTableBad.At(noteOffset(n, p.Offset), "header: the table of physical memory can't be used: %s", p.Error()), p)
-	}
 	for _, p := range h.Check() {
-		if !settledLater[p.Field] {
+		if !settledLater[p.Field] && !aboutRuns(p.Field) {
 			g.Add(finding.HeaderRepaired.At(noteOffset(n, p.Offset), "header repaired: %s", p.Error()))
 		}
 	}
-	g.Runs = runs
+	g.Runs, _ = h.Runs()
 	h.Signature, h.ValidDump = winhdr.SignaturePAGE, h.Format().ValidDump
 	h.MachineImageType, h.DumpType = h.Format().Machine, winhdr.DumpTypeFull
 	return nil

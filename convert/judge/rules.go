@@ -44,6 +44,7 @@ var rules = []rule{
 	{theMemory, "KDBG", []finding.Kind{finding.BlockUnread, finding.BlockEncoded}, (*subject).block},
 	{theMemory, "KUSER_SHARED_DATA", []finding.Kind{finding.SharedUnread}, (*subject).shared},
 	{theBlock, "fields of KDBG", []finding.Kind{finding.BlockWithoutList, finding.BlockOdd}, (*subject).blockFields},
+	{theBlock, "the kernel's own table of memory", []finding.Kind{finding.PagesLacking, finding.PagesUnlisted}, (*subject).ownTable},
 	{theMemory, "the modules", []finding.Kind{finding.ModuleList, finding.ModuleName}, (*subject).moduleList},
 	{theMemory, "the kernel's image", []finding.Kind{finding.KernelImage}, (*subject).kernelImage},
 	{theBlock, "KiProcessorBlock", []finding.Kind{finding.NoProcessors}, (*subject).processors},

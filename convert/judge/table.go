@@ -1,0 +1,32 @@
+package judge
+
+import (
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// ownTable compares what the dump holds with the kernel's own table of memory: the
+// header's is as old as whoever wrote it, and what it lacks nobody misses by it. A dump
+// of the kernel's pages lacks most of them on purpose. Where the kernel's can't be
+// used, it says nothing.
+func (c *subject) ownTable() error {
+	own, err := guest.KernelRuns(c.Guest)
+	if err != nil {
+		return nil //nolint:nilerr // it is one of two tables; without it the other stands
+	}
+	where := "VA " + vtop.VA(c.kernel.Data.MmPhysicalMemoryBlock).String()
+	listed := c.Guest.Runs()
+	switch c.h.DumpType {
+	case winhdr.DumpTypeSummary, winhdr.DumpTypeBitmapKernel:
+	default:
+		if lacking := own.Without(listed.Ranges()); len(lacking) > 0 {
+			c.Add(finding.PagesLacking.At(finding.Ranges(lacking.Ranges()), "*MmPhysicalMemoryBlock lists %d pages that the dump lacks", lacking.Pages()))
+		}
+	}
+	if more := listed.Without(own.Ranges()); len(more) > 0 {
+		c.Add(finding.PagesUnlisted.At(where, "the dump lists %d pages that *MmPhysicalMemoryBlock does not", more.Pages()))
+	}
+	return nil
+}
