@@ -2,7 +2,9 @@ package convert_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +16,9 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 )
 
@@ -197,6 +201,14 @@ func TestPairing(t *testing.T) {
 			},
 		},
 		{
+			name: "reset, the note is still there", opt: guestsim.Options{CPUs: 2}, vcpus: []int{-1, -1}, says: "vCPU 1 was at the reset vector", also: "none of the 2 vCPUs is known to run this Windows",
+			poke: func(g *guestsim.Guest) {
+				for i := range g.VCPUs {
+					g.VCPUs[i] = guestsim.VCPU{CR0: 0x60000010, Rip: 0xfff0, CS: guestsim.Segment{Selector: 0xf000, Limit: 0xffff, Flags: 0x9b00, Base: 0xffff0000}}
+				}
+			},
+		},
+		{
 			name: "before SWAPGS", opt: guestsim.Options{CPUs: 3, VCPUOrder: []int{2, 0, 1}}, vcpus: []int{1, 2, 0}, also: "not in the order",
 			poke: func(g *guestsim.Guest) {
 				for i := range g.VCPUs {
@@ -339,5 +351,115 @@ func TestPairing32(t *testing.T) {
 			}
 			assert.Equal(t, tt.name == "reset", findingOf(r, finding.NoneInWindows.ID()) != nil)
 		})
+	}
+}
+
+// TestNoSystemRegisters: a source that carries none at all is believed last: in its
+// order, where nothing else tells, and after what Windows saved at a crash.
+func TestNoSystemRegisters(t *testing.T) {
+	t.Parallel()
+	pairs := func(r *report.Report) (list []int) {
+		for _, p := range r.Processors {
+			list = append(list, p.VCPU)
+		}
+		return list
+	}
+	convertBare := func(t *testing.T, g *guestsim.Guest) *report.Report {
+		t.Helper()
+		_, r := convertAll(t, stripNotes(t, writeCore(t, g), "QEMU"), convert.Options{})
+		return r
+	}
+	t.Run("in the kernel, by the GS base", func(t *testing.T) {
+		t.Parallel()
+		r := convertBare(t, guestsim.New(guestsim.Options{CPUs: 2, VCPUOrder: []int{1, 0}}))
+		assert.Equal(t, []int{1, 0}, pairs(r))
+		assert.Nil(t, findingOf(r, finding.VCPUUnproved.ID()))
+	})
+	t.Run("in processes, by the order", func(t *testing.T) {
+		t.Parallel()
+		r := convertBare(t, guestsim.New(guestsim.Options{CPUs: 3, UserMode: []int{0, 2}}))
+		assert.Equal(t, []int{0, 1, 2}, pairs(r))
+		assert.Contains(t, findingOf(r, finding.VCPUUnproved.ID()).Message, "2 of 3 vCPUs are taken")
+	})
+	t.Run("somewhere else", func(t *testing.T) {
+		t.Parallel()
+		g := guestsim.New(guestsim.Options{CPUs: 2})
+		g.VCPUs[1].GS.Base, g.VCPUs[1].Rip = 0xffffe80000300000, 0xfffff87f1a2b3c40
+		r := convertBare(t, g)
+		assert.Equal(t, []int{0, -1}, pairs(r))
+		assert.Equal(t, report.FromForeign, r.Processors[1].Contexts)
+		assert.NotNil(t, findingOf(r, finding.VCPUUnmatched.ID()))
+	})
+	t.Run("crashed", func(t *testing.T) {
+		t.Parallel()
+		r := convertBare(t, guestsim.New(guestsim.Options{CPUs: 2, UserMode: []int{0, 1}, BugCheck: crash}))
+		for _, p := range r.Processors {
+			assert.Equal(t, report.FromSaved, p.Contexts)
+		}
+	})
+	t.Run("32 bits", func(t *testing.T) {
+		t.Parallel()
+		core := filepath.Join(t.TempDir(), "core")
+		require.NoError(t, os.WriteFile(core, gunzip(t, samplePath("x86-nopae-live-2cpu.vmcore.gz")), 0o600))
+		_, r := convertAll(t, stripNotes(t, core, "QEMU"), convert.Options{})
+		assert.Equal(t, []int{0, 1}, pairs(r))
+		assert.NotNil(t, findingOf(r, finding.VCPUUnproved.ID()))
+	})
+}
+
+// TestSpareVCPUs: a machine that has more vCPUs than its Windows uses lacks nothing.
+func TestSpareVCPUs(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	ownTables(g)
+	waiting := g.VCPUs[1]
+	waiting.CR0, waiting.CR3, waiting.Rip, waiting.CS.Base, waiting.CS.Selector = 0x60000010, 0, 0xfff0, 0xffff0000, 0xf000
+	g.VCPUs = append(g.VCPUs, waiting, waiting)
+	_, r, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, "OK", r.Verdict)
+	assert.Contains(t, findingOf(r, finding.VCPUSpare.ID()).Message, "vCPU 2 was at the reset vector")
+	assert.Nil(t, findingOf(r, finding.VCPUForeign.ID()))
+}
+
+// TestForeignIsInNoCore: nothing of a vCPU that runs something else is in an ELF core.
+func TestForeignIsInNoCore(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 3})
+	ownTables(g)
+	hypervisor(g, 1, "hvix64.exe")
+	core, _, err := convertSim(t, g, convert.Options{Plan: plan.Options{To: plan.FormatELF}})
+	require.NoError(t, err)
+	im, err := physmemtest.Open(core)
+	require.NoError(t, err)
+	var rips []uint64
+	for _, c := range im.CPUs() {
+		rips = append(rips, physmem.X86Of(c).Rip)
+	}
+	assert.Equal(t, []uint64{g.VCPUs[0].Rip, g.VCPUs[2].Rip}, rips)
+}
+
+// TestCoreOfAnotherMachine: QEMU calls the core of an x64 guest a 32-bit one when its
+// first vCPU has left 64-bit mode, with the guest's note and without.
+func TestCoreOfAnotherMachine(t *testing.T) {
+	t.Parallel()
+	for _, noNote := range []bool{false, true} {
+		g := guestsim.New(guestsim.Options{CPUs: 2, File: guestsim.FileOptions{NoGuestNote: noNote}})
+		ownTables(g)
+		g.VCPUs[1].IDT.Base = g.IDT // which has gates
+		v := &g.VCPUs[0]
+		v.CR0, v.CR3, v.CR4, v.Rip, v.CS.Selector, v.CS.Base, v.CS.Flags = 0x10, 0, 0, 0x8010, 0x3000, 0x30000, 0x9300
+		file := g.ELF()
+		binary.LittleEndian.PutUint16(file[18:], 3) // EM_386
+		dmp, r, err := convertBytes(t, file, convert.Options{})
+		require.NoError(t, err)
+		assert.Equal(t, report.FromForeign, r.Processors[0].Contexts)
+		assert.Equal(t, report.FromVCPU, r.Processors[1].Contexts)
+		assert.True(t, r.Processors[1].ShownFirst)
+		assert.Equal(t, g.VCPUs[1].Rip, contextAt(t, dmp, g, 1).Rip)
+		assert.Contains(t, findingOf(r, finding.VCPUForeign.ID()).Message, "vCPU 0 was in real mode or system management mode")
+		if noNote {
+			assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, "vCPU 1")
+		}
 	}
 }

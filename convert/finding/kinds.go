@@ -102,7 +102,8 @@ var (
 
 	VCPUForeign   = declare("WD412", SeverityWarn, "A vCPU was stopped outside of this Windows: in a hypervisor (VBS), another guest, firmware, system management mode, or at the reset vector. Nothing of its registers is in the dump.", "The processor keeps the registers that Windows last saved. For the others, dump the guest again.")
 	NoneInWindows = declare("WD413", SeverityWarn, "No vCPU is known to run this Windows: all registers are those that Windows last saved.", "Was the machine reset? If not, dump the guest again, so that a vCPU is stopped in Windows itself.")
-	VCPUUnproved  = declare("WD414", SeverityWarn, "The source carries no system registers, so that nothing says which processors its vCPUs run. What Windows saved is believed before them.", "Dump the guest in a format that has the control registers, such as QEMU's.")
+	VCPUUnproved  = declare("WD414", SeverityWarn, "The source carries no system registers, so that nothing proves which processors its vCPUs run: they are taken in its order.", "Dump the guest in a format that has the control registers, such as QEMU's.")
+	VCPUSpare     = declare("WD415", SeverityInfo, "A vCPU that this Windows does not use, or not any more, did something else; no processor lacks one.", "")
 
 	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")

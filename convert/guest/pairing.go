@@ -2,6 +2,7 @@ package guest
 
 import (
 	"errors"
+	"slices"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -38,7 +39,46 @@ func (g *finder) pairVCPUs() {
 	if reordered {
 		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR or by the descriptor tables"))
 	}
-	g.reportUnpaired(cpus, left, cache)
+	g.reportUnpaired(cpus, g.pairInOrder(cpus, left), cache)
+}
+
+// pairInOrder pairs the vCPUs of a source that carries no system registers at all, in
+// the order of the source, and returns those that are left. What the source says is
+// the last to be believed: it fills what nothing else says, and what Windows saved at
+// a crash stays before it. A vCPU that can't have been in this Windows is left.
+func (g *finder) pairInOrder(cpus []machine.State, left []int) []int {
+	if slices.ContainsFunc(cpus, func(s machine.State) bool { return s.HasSystem }) {
+		return left
+	}
+	var still []int
+	for _, j := range left {
+		if j >= len(g.Processors) || g.Processors[j].State != nil || g.Processors[j].PRCB == 0 || !g.canBeHere(&cpus[j]) {
+			still = append(still, j)
+			continue
+		}
+		g.Processors[j].VCPU, g.Processors[j].State = j, &cpus[j]
+	}
+	if n := len(left) - len(still); n > 0 {
+		g.Add(finding.VCPUUnproved.At("", "the source carries no system registers: %d of %d vCPUs are taken for processors in the order of the source, as nothing else says which they run", n, len(cpus)))
+	}
+	return still
+}
+
+// canBeHere tells whether a vCPU's CONTEXT can be of this guest: its addresses in the
+// kernel's half are mapped.
+func (g *finder) canBeHere(s *machine.State) bool {
+	if s.Context == nil || s.Context.PlausibleSaved() != nil {
+		return false
+	}
+	for _, va := range []vtop.VA{vtop.VA(s.Context.IP()), vtop.VA(s.Context.SP())} {
+		if !g.Memory.IsKernel(va) {
+			continue
+		}
+		if _, err := g.Memory.Space.Translate(va); err != nil && !tableAbsent(err) {
+			return false
+		}
+	}
+	return true
 }
 
 // bare are the processors as package kdbg knows them.
@@ -83,52 +123,46 @@ func tableAbsent(err error) bool {
 // reportUnpaired says what the vCPUs did that are no processor's, and which processors
 // have none.
 func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *pageCache) {
-	outside, unproved := 0, 0
-	for _, j := range left {
-		what, known := g.elsewhere(&cpus[j], cache, outside < maxSeen)
-		if !known {
-			unproved++
-			continue
-		}
-		if outside++; outside <= maxSeen {
-			g.Add(finding.VCPUForeign.At("", "vCPU %d %s: nothing of its registers is in the dump", j, what))
-		}
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		p.Foreign = p.State == nil && p.Err == nil && len(left) > 0
 	}
-	if outside > maxSeen {
-		g.Add(finding.VCPUForeign.At("", "so it is with %d further vCPUs", outside-maxSeen))
+	outside := g.reportElsewhere(cpus, left, cache)
+	if n := len(left) - outside; n > 0 {
+		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
+			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out, of which nothing says which processor they run",
+			len(cpus), len(g.Processors), n))
 	}
-	g.reportUnproved(cpus, unproved)
 	if len(left) == len(cpus) && outside > 0 {
 		g.Add(finding.NoneInWindows.At("", "none of the %d vCPUs is known to run this Windows: the memory may be what is left of it after a reset", len(cpus)))
 	}
 	for i := range g.Processors {
-		p := &g.Processors[i]
-		if p.State != nil || p.Err != nil {
-			continue
-		}
-		if p.Foreign = len(left) > 0; !p.Foreign {
+		if p := &g.Processors[i]; p.State == nil && p.Err == nil && !p.Foreign {
 			g.Add(finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved.").At("VA "+p.PRCB.String(),
 				"processor %d has no vCPU in the source", p.Index))
 		}
 	}
 }
 
-// reportUnproved is about vCPUs that may run this guest, but on which processor
-// nothing says.
-func (g *finder) reportUnproved(cpus []machine.State, n int) {
-	if n == 0 {
-		return
+// reportElsewhere says of each vCPU that is left what it did instead of running this
+// guest, and returns how many did something else. A machine may have more vCPUs than
+// its Windows uses: where no processor lacks one, they are not missed.
+func (g *finder) reportElsewhere(cpus []machine.State, left []int, cache *pageCache) (outside int) {
+	kind := finding.VCPUSpare
+	if slices.ContainsFunc(g.Processors, func(p Processor) bool { return p.Foreign }) {
+		kind = finding.VCPUForeign
 	}
-	f := finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.")
-	without := 0
-	for i := range cpus {
-		if !cpus[i].HasSystem {
-			without++
+	for _, j := range left {
+		what, known := g.elsewhere(&cpus[j], cache, outside < maxSeen)
+		if !known {
+			continue
+		}
+		if outside++; outside <= maxSeen {
+			g.Add(kind.At("", "vCPU %d %s: nothing of its registers is in the dump", j, what))
 		}
 	}
-	if without > 0 {
-		f = finding.VCPUUnproved
+	if outside > maxSeen {
+		g.Add(kind.At("", "so it is with %d further vCPUs", outside-maxSeen))
 	}
-	g.Add(f.At("", "the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out, of which nothing says which processor they run",
-		len(cpus), len(g.Processors), n))
+	return outside
 }

@@ -69,12 +69,22 @@ func (p *Plan) stateGuest() {
 	p.reasons, p.All = p.reasons[:reasons], p.All[:found]
 }
 
-// coreCPUs is the state of the processors: what the source recorded, else, or if asked
-// for, what the guest's memory holds of each.
+// coreCPUs is the state of the processors: what the source recorded of the vCPUs that
+// run them, else, or if asked for, what the guest's memory holds of each.
 func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 	g := p.guest
 	if cpus := g.Image().CPUs(); len(cpus) > 0 && mode != ContextsSaved {
-		return slices.DeleteFunc(cpus, func(c physmem.CPU) bool { return g.Machine().State(&c).Context == nil })
+		runs := map[int]bool{}
+		for _, proc := range g.Processors() {
+			runs[proc.VCPU] = true
+		}
+		var list []physmem.CPU
+		for i, c := range cpus {
+			if runs[i] {
+				list = append(list, c)
+			}
+		}
+		return list
 	}
 	var list []physmem.CPU
 	for _, proc := range g.Processors() {

@@ -19,7 +19,7 @@ const (
 	// FromSaved is the CONTEXT that the guest's memory holds.
 	FromSaved ContextSource = "saved"
 	// FromForeign is the CONTEXT that the guest's memory holds, where the source has a
-	// vCPU that was stopped outside of this Windows, or does not prove which
+	// vCPU that was stopped outside of this Windows, or that does not prove which
 	// processor it runs.
 	FromForeign ContextSource = "foreign"
 	// FromNone is a processor left out.
