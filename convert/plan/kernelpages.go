@@ -30,7 +30,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	c := newCollector(p.memory.kept, mode)
 	g.Memory().Space.Visit(vtop.KernelHalf, c)
 	for _, proc := range g.Processors() {
-		if proc.State != nil { // the root of a vCPU that runs something else is no page table of this guest
+		if proc.State != nil && proc.State.HasSystem { // the root of a vCPU that runs something else is no page table of this guest
 			c.addPage(mode.Root(proc.State.Root))
 		}
 	}
