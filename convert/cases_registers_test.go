@@ -422,6 +422,22 @@ func TestSpareVCPUs(t *testing.T) {
 	assert.Nil(t, findingOf(r, finding.VCPUForeign.ID()))
 }
 
+// TestForeignOfCrashed: what Windows saved when it crashed needs no vCPU.
+func TestForeignOfCrashed(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 3, BugCheck: crash})
+	ownTables(g)
+	hypervisor(g, 0, "hvax64.exe")
+	hypervisor(g, 1, "hvax64.exe")
+	g.Write32(g.Processors[1].Context+0x30, 0) // never written
+	_, r, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	assert.NotNil(t, findingOf(r, finding.VCPUForeign.ID()))
+	for i, want := range []report.ContextSource{report.FromSaved, report.FromForeign, report.FromSaved} {
+		assert.Equal(t, want, r.Processors[i].Contexts, "processor %d", i)
+	}
+}
+
 // TestForeignIsInNoCore: nothing of a vCPU that runs something else is in an ELF core.
 func TestForeignIsInNoCore(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,9 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 	p.reportLackingRegisters()
 }
 
+// noteSaved is about a CONTEXT of a crashed guest.
+const noteSaved = "saved by Windows at the bug check"
+
 func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
 	c := CPU{Processor: proc, Source: report.FromSaved, Context: proc.Saved}
 	if proc.Specials != nil {
@@ -56,6 +59,10 @@ func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
 		return CPU{Processor: proc, Source: report.FromNone, Note: fmt.Sprintf("left out: %v", proc.SavedErr)}
 	}
 	if proc.Foreign {
+		if guest.Crashed(g) && validSaved(g, &proc) == nil {
+			c.Note = noteSaved
+			return c
+		}
 		c.Source = report.FromForeign
 		c.Note = "no vCPU is known to run this Windows on it, what Windows last saved is kept"
 		return c
@@ -93,7 +100,7 @@ func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, s
 	if err := validSaved(g, &proc); err != nil {
 		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)
 	}
-	return false, "saved by Windows at the bug check"
+	return false, noteSaved
 }
 
 // validSaved checks a saved CONTEXT as far as the guest's own structures allow. The
