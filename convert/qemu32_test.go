@@ -97,7 +97,7 @@ var outcomes32 = []outcome{
 		t.Helper()
 		assert.Nil(t, r.Guest.BugCheck)
 	}},
-	{variant: "ncpu=1", findings: []string{finding.VCPUUnmatched.ID()}, check: processors(1)},
+	{variant: "ncpu=1", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
 	{variant: "ncpu=3", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
 	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}, check: processors(2)},
 	{variant: "nonote nopae", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}, check: processors(2)},

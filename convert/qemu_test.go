@@ -134,7 +134,7 @@ var outcomes = []outcome{
 		t.Helper()
 		assert.Nil(t, r.Guest.BugCheck)
 	}},
-	{variant: "ncpu=1", findings: []string{finding.VCPUUnmatched.ID()}, check: processors(1)},
+	{variant: "ncpu=1", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
 	{variant: "ncpu=3", findings: []string{finding.ProcessorsFewer.ID()}, check: processors(2)},
 	{variant: "nonote", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoHeader.ID(), finding.HeaderBuilt.ID()}},
 	{variant: "descsz=0x1ff0", qemu: "invalid vmcoreinfo note size", findings: []string{finding.NoteSize.ID()}},

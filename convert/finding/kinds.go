@@ -89,7 +89,7 @@ var (
 // Of the processors.
 var (
 	NoProcessors     = declare("WD401", SeverityFail, "No processor has usable structures.", "WinDbg rejects such a dump. Dump the guest again with all of its memory.")
-	ProcessorsFewer  = declare("WD402", SeverityWarn, "NumberProcessors was lowered to the usable processors.", "")
+	ProcessorsFewer  = declare("WD402", SeverityWarn, "NumberProcessors is not the kernel's own count of processors, or more than are usable, and was set to that.", "")
 	ProcessorLeftOut = declare("WD403", SeverityWarn, "A processor is left out: its PRCB or Context pointer is null or unreadable. WinDbg shows no registers for it.", "")
 	VCPUUnmatched    = declare("WD404", SeverityWarn, "vCPUs and processors do not pair up: their registers may be missing.", "")
 	VCPUOrder        = declare("WD405", SeverityInfo, "The vCPUs are in another order and were matched by the addresses of KPCR and descriptor tables.", "")
@@ -131,6 +131,7 @@ var (
 	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
 	PagesLacking   = declare("WD522", SeverityWarn, "A dump lacks pages that the kernel's own table of memory lists: memory was plugged in after its header was made, or the pages were left out.", "The dump has not got them: convert the guest's memory again, if there is a core of it.")
 	PagesUnlisted  = declare("WD523", SeverityInfo, "A dump lists pages that the kernel's own table of memory does not: memory that was unplugged, or zeros between two pieces.", "")
+	CPUsLacking    = declare("WD524", SeverityWarn, "A dump counts fewer processors than its kernel does.", "Debuggers do not show the others. Convert the guest's memory again, or the dump.")
 )
 
 // Of the file as a whole.

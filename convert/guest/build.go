@@ -52,7 +52,7 @@ func (g *finder) buildHeader() error {
 // buildFromSharedData takes what KUSER_SHARED_DATA says.
 func (g *finder) buildFromSharedData() {
 	h, k := g.Header, g.SharedUserData
-	h.NumberProcessors = g.countFilled()
+	h.NumberProcessors = uint32(g.claimedProcessors()) //nolint:gosec // at most winhdr's MaxProcessors
 	if k == nil {
 		return
 	}
@@ -60,28 +60,6 @@ func (g *finder) buildFromSharedData() {
 	if k.BootID != 0 {
 		h.BootID = k.BootID
 	}
-	// Processors that were never started have no KPRCB, and behind the last
-	// entry may lie anything.
-	if n := k.ActiveProcessorCount; n >= 1 && int64(n) <= int64(h.Format().MaxProcessors) {
-		h.NumberProcessors = n
-	}
-}
-
-// countFilled is how many entries from the first on of KiProcessorBlock are
-// usable processors that know their own number.
-func (g *finder) countFilled() uint32 {
-	list, err := g.Kernel.Processors(g.Header.Format().MaxProcessors)
-	if err != nil {
-		return 1 // the processors' stage says why there are none
-	}
-	n := uint32(0)
-	for _, p := range list {
-		if p.Err != nil || p.Number != n {
-			break
-		}
-		n++
-	}
-	return max(n, 1)
 }
 
 // buildVersion finds the build: by the version block, else NtBuildLab, else

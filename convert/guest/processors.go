@@ -38,12 +38,12 @@ func (g *finder) readProcessors() error {
 	if err != nil {
 		return g.Refuse(finding.NoProcessors.WithAdvice("WinDbg rejects a dump without it. Dump the guest again with all of its memory.").At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(), "KiProcessorBlock is not readable: %v", err), err)
 	}
-	n := countProcessors(list)
+	n := CountProcessors(list)
 	if n == 0 {
 		return g.Refuse(finding.NoProcessors.At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
 			"no processor has usable structures: %s", processorProblems(list)), nil)
 	}
-	g.lowerNumberProcessors(claimed, n, list)
+	g.settleCount(claimed, n, list)
 	for _, p := range list[:n] {
 		if p.Err != nil {
 			g.Add(finding.ProcessorLeftOut.WithAdvice("WinDbg will show no registers for it.").At("VA "+p.PRCB.String(), "processor %d is left out: %v", p.Index, p.Err))
@@ -52,32 +52,6 @@ func (g *finder) readProcessors() error {
 	}
 	g.pairVCPUs()
 	return nil
-}
-
-// claimedProcessors is the header's count, or the number of vCPUs where the
-// header's can't be right.
-func (g *finder) claimedProcessors() int {
-	claimed := g.Header.NumberProcessors
-	if claimed >= 1 && int64(claimed) <= int64(g.Header.Format().MaxProcessors) {
-		return int(claimed)
-	}
-	return min(max(len(g.Image.CPUs()), 1), g.Header.Format().MaxProcessors)
-}
-
-// countProcessors is how many entries the dump may count: up to the last
-// usable processor before the first null entry, since the engine rejects a
-// dump with a null entry and shows no registers of an unusable processor.
-func countProcessors(list []kdbg.Processor) int {
-	n := 0
-	for i, p := range list {
-		if errors.Is(p.Err, kdbg.ErrNullPRCB) {
-			break
-		}
-		if p.Err == nil {
-			n = i + 1
-		}
-	}
-	return n
 }
 
 // processorProblems joins what is wrong with each processor.
@@ -89,25 +63,6 @@ func processorProblems(list []kdbg.Processor) string {
 		}
 	}
 	return errors.Join(errs...).Error()
-}
-
-// lowerNumberProcessors writes the count that the engine accepts.
-func (g *finder) lowerNumberProcessors(claimed, n int, list []kdbg.Processor) {
-	was := g.Header.NumberProcessors
-	if int64(was) == int64(n) {
-		return
-	}
-	g.Header.NumberProcessors = uint32(n) //nolint:gosec // n <= winhdr.MaxProcessors
-	reason := fmt.Sprintf("only %d of %d KiProcessorBlock entries are usable, the engine rejects a dump that counts more", n, claimed)
-	g.because("NumberProcessors", reason)
-	g.Add(finding.ProcessorsFewer.At(HeaderOffset(g.Header.Offset("NumberProcessors")), "NumberProcessors %d is written as %d: %s", was, n, reason))
-	for _, p := range list[n:] {
-		if p.Err != nil {
-			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: %v", p.Index, p.Err))
-		} else {
-			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: it stands behind a null entry", p.Index))
-		}
-	}
 }
 
 // readSaved reads what memory holds of a processor's registers.

@@ -48,6 +48,7 @@ var rules = []rule{
 	{theMemory, "the modules", []finding.Kind{finding.ModuleList, finding.ModuleName}, (*subject).moduleList},
 	{theMemory, "the kernel's image", []finding.Kind{finding.KernelImage}, (*subject).kernelImage},
 	{theBlock, "KiProcessorBlock", []finding.Kind{finding.NoProcessors}, (*subject).processors},
+	{theBlock, "the kernel's own count of processors", []finding.Kind{finding.CPUsLacking}, (*subject).ownCount},
 	{theBlock, "the header's CONTEXT", []finding.Kind{finding.HeaderContextForeign}, (*subject).shown},
 	{theBlock, "each processor", []finding.Kind{finding.NoRegisters, finding.ContextOdd, finding.SpecialsOdd, finding.NoThread}, (*subject).registers},
 	{theMemory, "what the examination noticed", []finding.Kind{finding.HeaderOdd}, (*subject).examination},

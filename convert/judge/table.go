@@ -30,3 +30,21 @@ func (c *subject) ownTable() error {
 	}
 	return nil
 }
+
+// ownCount compares the header's count of processors with the kernel's own: debuggers
+// show no more than the header counts.
+func (c *subject) ownCount() error {
+	n, err := guest.KernelCount(c.Guest)
+	if err != nil || n <= c.h.NumberProcessors {
+		return nil //nolint:nilerr // without the kernel's the header's stands
+	}
+	list, err := c.kernel.Processors(int(min(n, uint32(c.h.Format().MaxProcessors)))) //nolint:gosec // a few thousand
+	if err != nil {
+		return nil //nolint:nilerr // that is KiProcessorBlock's rule
+	}
+	if usable := guest.CountProcessors(list); int64(usable) > int64(c.h.NumberProcessors) {
+		c.Add(finding.CPUsLacking.At(guest.HeaderOffset(c.h.Offset("NumberProcessors")),
+			"the header counts %d processors, the kernel %d", c.h.NumberProcessors, usable))
+	}
+	return nil
+}

@@ -50,6 +50,7 @@ type Guest struct {
 	poolNext uint64
 
 	initialProcess, buildNumber uint64 // nt!PsInitialSystemProcess, nt!NtBuildNumber
+	numberProcessors            uint64 // nt!KeNumberProcessors
 }
 
 // profile is what differs between the builds and is not in KDBG.

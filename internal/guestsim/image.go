@@ -114,13 +114,14 @@ func (g *Guest) section(at uint64, name string, rva, size, characteristics uint3
 
 // buildKernelImage writes nt's headers.
 func (g *Guest) buildKernelImage() {
-	g.Image(KernBase, ImageIdentity{
-		Size: g.ImageSize, Export: "ntoskrnl.exe", PDB: "ntkrnlmp.pdb",
-		Variables: []Variable{
-			{"NtBuildNumber", uint32(g.buildNumber - KernBase)},
-			{"PsInitialSystemProcess", uint32(g.initialProcess - KernBase)},
-			{"PsLoadedModuleList", uint32(g.PsLoadedModuleList - KernBase)},
-		},
-	})
+	variables := []Variable{
+		{"NtBuildNumber", uint32(g.buildNumber - KernBase)},
+		{"PsInitialSystemProcess", uint32(g.initialProcess - KernBase)},
+		{"PsLoadedModuleList", uint32(g.PsLoadedModuleList - KernBase)},
+	}
+	if g.Options.NumberProcessors != 0 {
+		variables = append([]Variable{{"KeNumberProcessors", uint32(g.numberProcessors - KernBase)}}, variables...)
+	}
+	g.Image(KernBase, ImageIdentity{Size: g.ImageSize, Export: "ntoskrnl.exe", PDB: "ntkrnlmp.pdb", Variables: variables})
 	g.share(KernBase, pageSize)
 }

@@ -36,7 +36,7 @@ func (g *Guest) placeKDBG() {
 	// Real addresses of these three are not known; any byte of the data will do.
 	vars := g.MmPfnDatabase&^(pageSize-1) + 0x10
 	g.WaitNever, g.WaitAlways, g.Flag = vars, vars+8, vars+0x15
-	g.KdVersionBlock, g.initialProcess, g.buildNumber = vars+0x240, vars+0x200, vars+0x208
+	g.KdVersionBlock, g.initialProcess, g.buildNumber, g.numberProcessors = vars+0x240, vars+0x200, vars+0x208, vars+0x210
 }
 
 // writeKDBG writes the block, encoded if asked for, and the driver's copy.
@@ -170,4 +170,10 @@ func (g *Guest) buildSharedUserData() {
 	g.put32(at+0x2d0, 0x110)
 	g.put32(at+0x2e8, uint32(pages(g.runs)))
 	g.put32(at+0x3c0, uint32(g.Options.CPUs))
+	if n := g.Options.NumberProcessors; n != 0 {
+		g.put32(at+0x26c, 5)
+		g.put32(at+0x270, 2)
+		g.put32(at+0x3c0, 0x5c3a) // whatever stands there
+		g.put(g.numberProcessors, []byte{n})
+	}
 }

@@ -31,6 +31,11 @@ type Options struct {
 	// build have it.
 	KDBGOffset uint64
 
+	// NumberProcessors makes the guest one of NT 5.2, where KUSER_SHARED_DATA counts no
+	// processors: the value of KeNumberProcessors, which the kernel's image then
+	// exports; 0 for a later one.
+	NumberProcessors uint8
+
 	// Odd lets KDBG, the bug check data, KiProcessorBlock, the Context pointers
 	// and the CONTEXT buffers straddle pages.
 	Odd bool
