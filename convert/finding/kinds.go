@@ -30,16 +30,19 @@ var (
 // Of the header.
 var (
 	NoHeader       = declare("WD201", SeverityInfo, "There is no Windows header note: the guest had no virtio-win fwcfg driver. Windows is looked for in memory.", "")
-	NotWindows     = declare("WD202", SeverityFail, "The note is not Windows': a Linux guest's, or unknown.", adviceLinux)
+	NotWindows     = declare("WD202", SeverityFail, "The note is a Linux guest's.", adviceLinux)
 	NoteSize       = declare("WD204", SeverityWarn, "The note is longer or shorter than a header, but holds every field.", "")
 	HeaderRepaired = declare("WD205", SeverityWarn, "A header field was wrong and was repaired.", "")
 	HeaderBad      = declare("WD206", SeverityFail, "A header field can't be repaired.", AdviceDumpAgain)
 	RunTableBad    = declare("WD207", SeverityFail, "No table of physical memory can be used: the kernel's own, the header's, and what the file holds leave out what debuggers need first.", AdviceDumpAgain)
 	DTBMasked      = declare("WD208", SeverityInfo, "Flag bits were removed from DirectoryTableBase.", "")
-	DTBReplaced    = declare("WD209", SeverityWarn, "The header's DirectoryTableBase was wrong; the CR3 of a vCPU that maps the kernel is used.", "")
+	DTBReplaced    = declare("WD209", SeverityWarn, "The header's DirectoryTableBase was wrong; the System process' is used, or the CR3 of a vCPU that maps the kernel.", "")
 	TimeUpdated    = declare("WD210", SeverityInfo, "Time and uptime were taken from KUSER_SHARED_DATA.", "")
 	TimeStale      = declare("WD211", SeverityInfo, "KUSER_SHARED_DATA is not readable: the times are those of the guest driver's start.", "")
 	FiveLevels     = declare("WD212", SeverityWarn, "The guest uses 5-level paging; debuggers that do not know it see no memory.", "Open it with a current WinDbg.")
+	NoteUseless    = declare("WD213", SeverityWarn, "The guest's note is no header, or not all of one. Windows is looked for in memory.", AdviceHeaderNote)
+	NoteStale      = declare("WD214", SeverityWarn, "The header in the guest's note leads nowhere, or to a kernel of an earlier boot. It is not believed; Windows is looked for in memory.", "")
+	NoteFills      = declare("WD215", SeverityInfo, "What the guest's memory does not say was taken from a note that is otherwise not believed.", "")
 	HeaderBuilt    = declare("WD220", SeverityInfo, "The header was built from the guest's memory.", "")
 
 	HeaderOdd            = declare("WD250", SeverityWarn, "A field of a dump's own header is wrong.", "")

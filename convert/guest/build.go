@@ -14,6 +14,7 @@ import (
 // MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
 // dumps of builds 9600 to 26100; ReactOS).
 const (
+	majorShift   = 28
 	majorFree    = 0xf
 	majorChecked = 0xc
 )
@@ -40,6 +41,8 @@ func (g *finder) buildHeader() error {
 	g.readSharedUserData()
 	g.buildFromSharedData()
 	g.buildVersion()
+	g.fillGaps()
+	g.noteVersion()
 	if err := g.buildRuns(); err != nil {
 		return err
 	}
@@ -62,30 +65,44 @@ func (g *finder) buildFromSharedData() {
 	}
 }
 
-// buildVersion finds the build: by the version block, else NtBuildLab, else
-// KUSER_SHARED_DATA, which has it since Windows 10.
+// buildVersion sets the build.
 func (g *finder) buildVersion() {
 	h := g.Header
-	h.MajorVersion, h.MinorVersion = majorFree, 0
+	h.MajorVersion, h.MinorVersion = g.version()
+	if h.MajorVersion == 0 {
+		h.MajorVersion = majorFree
+	}
+}
+
+// version finds the build: by the version block, else NtBuildLab, else
+// KUSER_SHARED_DATA, which has it since Windows 10. It is 0 where none is readable,
+// and major where that is not known.
+func (g *finder) version() (major, minor uint32) {
+	least := g.machine.Header.MinBuild
 	if v := g.versionBlock(); v != nil {
-		h.MajorVersion, h.MinorVersion = uint32(v.Major)&0xff, uint32(v.Minor)
+		major, minor = uint32(v.Major)&0xff, uint32(v.Minor)
 	} else if lab, err := g.Kernel.BuildLab(); err == nil {
-		h.MinorVersion = labBuild(lab)
+		major, minor = majorFree, labBuild(lab)
 		if strings.Contains(lab, "chk.") {
-			h.MajorVersion = majorChecked
+			major = majorChecked
 		}
 	}
-	if h.MinorVersion < h.Format().MinBuild && g.SharedUserData != nil {
-		h.MinorVersion = g.SharedUserData.NtBuildNumber & MaxBuild
+	if minor < least && g.SharedUserData != nil {
+		major, minor = g.SharedUserData.NtBuildNumber>>majorShift, g.SharedUserData.NtBuildNumber&MaxBuild
 	}
-	if h.MinorVersion < h.Format().MinBuild {
+	return major, minor
+}
+
+// noteVersion says that no build is known: then nothing else did.
+func (g *finder) noteVersion() {
+	if h := g.Header; h.MinorVersion < h.Format().MinBuild {
 		g.Add(finding.HeaderRepaired.WithAdvice("WinDbg may take the guest for an old one.").At("header offset 0xc", "the build number of the guest is not readable"))
 	}
 }
 
 // versionBlock asks each processor's KPCR for KdVersionBlock.
 func (g *finder) versionBlock() *kdbg.Version {
-	list, err := g.Kernel.Processors(min(int(g.Header.NumberProcessors), g.Header.Format().MaxProcessors))
+	list, err := g.Kernel.Processors(min(max(int(g.Header.NumberProcessors), 1), g.Header.Format().MaxProcessors))
 	if err != nil {
 		return nil
 	}
@@ -117,10 +134,14 @@ func labBuild(lab string) uint32 {
 // falls under what is said of missing memory.
 func (g *finder) buildRuns() error {
 	runs, err := g.kernelRuns()
-	if err == nil {
-		g.Runs = runs
-	} else if err = g.guessRuns(err); err != nil {
-		return err
+	if err != nil {
+		runs = g.asideRuns(err)
+	}
+	g.Runs = runs
+	if runs == nil {
+		if err := g.guessRuns(err); err != nil {
+			return err
+		}
 	}
 	g.recoverMemory()
 	var absent []physmem.Range

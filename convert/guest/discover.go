@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -65,7 +66,7 @@ type discovery struct {
 // the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
 func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.joinExtents()
-	d := &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
+	d := g.newDiscovery(ctx, opt)
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {
 		found, err := way()
 		if err != nil {
@@ -84,6 +85,10 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 		return g.unsupported(why)
 	}
 	return g.Refuse(why, nil)
+}
+
+func (g *finder) newDiscovery(ctx context.Context, opt *Options) *discovery {
+	return &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
 }
 
 // attempt notes why a way led nowhere.
@@ -202,7 +207,7 @@ func (d *discovery) settle() {
 	g.KDBGSource, g.Built = d.from, g.Header == nil
 	root, mode := uint64(d.kernel.Space.DTB), d.kernel.Space.Mode
 	how := "it is that of a process, the System process' could not be read"
-	if dtb, ok := d.systemDirectory(); ok {
+	if dtb, ok := systemDirectory(d.kernel, d.image, d.cache); ok {
 		how = "the System process' own"
 		root = dtb
 	}
@@ -215,21 +220,17 @@ func (d *discovery) settle() {
 	}
 }
 
-// systemDirectory is believed when it maps KDBG where the space in use does.
-func (d *discovery) systemDirectory() (uint64, bool) {
+// systemDirectory is the System process' root, which is believed when it maps KDBG
+// where the space in use does.
+func systemDirectory(k *kdbg.Kernel, image *peimage.Image, mem io.ReaderAt) (uint64, bool) {
 	var prcb vtop.VA
-	if list, err := d.kernel.Processors(1); err == nil {
+	if list, err := k.Processors(1); err == nil {
 		prcb = list[0].PRCB
 	}
-	dtb, err := d.kernel.SystemDirectory(d.image, prcb)
+	dtb, err := k.SystemDirectory(image, prcb)
 	if err != nil {
 		return 0, false
 	}
-	system := d.memory(d.machine, dtb, d.kernel.Space.Mode)
-	got, err := system.Space.Translate(d.kernel.VA)
-	if err != nil {
-		return 0, false
-	}
-	want, err := d.kernel.Space.Translate(d.kernel.VA)
-	return dtb, err == nil && got.PA == want.PA && confirm(system) == nil
+	system := vtop.NewSpace(mem, dtb, k.Space.Mode)
+	return dtb, sameBlock(k, system) && confirm(k.Layout.In(system)) == nil
 }

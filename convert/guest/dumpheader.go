@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"strings"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -21,9 +20,9 @@ func (g *finder) readDumpHeader(raw []byte) error {
 	}
 	g.takeHeader(h)
 	if h.MachineImageType != h.Format().Machine {
-		read := g.eachFormat(func(f *winhdr.Format) string { return fmt.Sprintf("%s (%#x)", f.Title, f.Machine) })
+		read := eachFormat(machine.Formats(g.machines), "and", func(f *winhdr.Format) string { return fmt.Sprintf("%s (%#x)", f.Title, f.Machine) })
 		return g.unsupported(finding.HeaderBad.WithAdvice("").At(HeaderOffset(h.Offset("MachineImageType")),
-			"the dump is of a machine of type %#x, only %s are read", h.MachineImageType, strings.Join(read, " and ")))
+			"the dump is of a machine of type %#x, only %s are read", h.MachineImageType, read))
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !ListsPages(h.DumpType, p.Field) {

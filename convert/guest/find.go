@@ -62,6 +62,10 @@ type finder struct {
 	// Header differs from it.
 	original *winhdr.Header
 	reasons  []report.Reason
+	// aside is the guest's header where it led nowhere: it is not believed, and may
+	// say what nothing else does. noted are the findings about it, by their index.
+	aside *winhdr.Header
+	noted span
 	// Runs is the header's table of physical memory: pages, ascending, disjoint,
 	// none empty.
 	Runs physmem.Runs

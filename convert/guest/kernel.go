@@ -13,19 +13,30 @@ import (
 	"windmp/vtop"
 )
 
-// findGuest finds the kernel: by the header, or, where there is none or the user
-// knows better, by searching.
+// findGuest finds the kernel: by the header, or, where there is none, it leads nowhere
+// or the user knows better, by searching.
 func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 	if g.Header != nil && !opt.Given() {
-		if err := g.findKernel(); err != nil {
-			return err
+		err := g.findKernel(ctx, opt)
+		switch {
+		case err == nil:
+			g.noteLevels()
+			g.readImage()
+			return nil
+		case g.isDumpFile():
+			return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %v", err), nil)
 		}
-		g.noteLevels()
-		g.readImage()
-		return nil
+		var nowhere leadsNowhere
+		if errors.As(err, &nowhere) {
+			err = errors.New(nowhere[0])
+		}
+		g.setAside(err.Error())
 	}
 	if err := g.discover(ctx, opt); err != nil {
 		return err
+	}
+	if g.Header != nil && !g.isDumpFile() && !g.ofKernel(g.Header) {
+		g.dropHeader("its lists are not those of the kernel that was found by the addresses given")
 	}
 	g.noteLevels()
 	g.readImage()
@@ -49,8 +60,9 @@ func (g *finder) settleFound() {
 
 // findKernel settles DirectoryTableBase and KDBG together: each is only
 // believed because the other confirms it. The header's DTB comes first, then
-// the CR3 of each vCPU.
-func (g *finder) findKernel() error {
+// those of the vCPUs. The error says why the header leads to no kernel, or that it
+// leads to one that the vCPUs do not run.
+func (g *finder) findKernel(ctx context.Context, opt *Options) error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, mode := range g.modes() {
@@ -59,6 +71,9 @@ func (g *finder) findKernel() error {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue
 			}
+			if err := g.contradicted(ctx, opt, kernel); err != nil {
+				return err
+			}
 			g.settleKernel(kernel)
 			g.KDBGSource = source
 			g.settleDTB(dtb, i == 0)
@@ -66,22 +81,77 @@ func (g *finder) findKernel() error {
 			return nil
 		}
 	}
-	return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %s", strings.Join(attempts, "; ")), nil)
+	return leadsNowhere(attempts[:min(len(attempts), reasonsShown)])
 }
 
+// leadsNowhere is why a header leads to no kernel: what was tried, the header's own
+// page tables first.
+type leadsNowhere []string
+
+// Error joins the attempts.
+func (e leadsNowhere) Error() string { return strings.Join(e, "; ") }
+
 // dtbCandidates lists physical addresses of top-level page tables, the most
-// trusted first, each once.
+// trusted first, each once: the header's, those of the vCPUs, and those of the kernel
+// behind shadow page tables.
 func (g *finder) dtbCandidates() []uint64 {
 	mode := g.mode()
-	list := []uint64{uint64(mode.Root(g.Header.DirectoryTableBase))}
-	seen := map[uint64]bool{list[0]: true, 0: true}
-	for _, c := range g.states() {
-		if dtb := uint64(mode.Root(c.Root)); !seen[dtb] {
+	var list []uint64
+	seen := map[uint64]bool{}
+	add := func(root uint64) {
+		if dtb := uint64(mode.Root(root)); !seen[dtb] && (dtb != 0 || len(list) == 0) {
 			seen[dtb] = true
 			list = append(list, dtb)
 		}
 	}
-	return list
+	add(g.Header.DirectoryTableBase)
+	states := g.states()
+	for i := range states {
+		add(states[i].Root)
+	}
+	for i := range states {
+		shadow := g.machine.Kernel.In(vtop.NewSpace(g.reader(), states[i].Root, mode))
+		for _, r := range shadow.KernelRoots(states[i].Kernel) {
+			add(r.DTB)
+		}
+	}
+	return list[:min(len(list), maxCPURoots)]
+}
+
+// contradicted is an error where the vCPUs run another kernel than the one that the
+// guest's note led to: that is of an earlier boot, of which memory still has all. It is
+// nil where a vCPU runs k, and where nothing tells what they run.
+func (g *finder) contradicted(ctx context.Context, opt *Options, k *kdbg.Kernel) error {
+	if g.isDumpFile() {
+		return nil
+	}
+	d := g.newDiscovery(ctx, opt)
+	for _, c := range d.vcpus() {
+		own := d.memory(c.machine, c.Root, c.Mode)
+		if sameBlock(k, own.Space) {
+			return nil
+		}
+		for _, r := range own.KernelRoots(c.Kernel) {
+			if sameBlock(k, d.memory(c.machine, r.DTB, c.Mode).Space) {
+				return nil
+			}
+		}
+	}
+	if found, err := d.fromCPUs(); err != nil || !found || sameBlock(k, d.kernel.Space) || sameBlock(d.kernel, k.Space) {
+		return nil //nolint:nilerr // there is no other kernel
+	}
+	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s: it is of an earlier boot",
+		vtop.VA(k.Data.KernBase), k.VA, d.via, vtop.VA(d.kernel.Data.KernBase), d.kernel.VA)
+}
+
+// sameBlock tells whether other page tables map a kernel's block where its own do.
+func sameBlock(k *kdbg.Kernel, other *vtop.Space) bool {
+	want, err := k.Space.Translate(k.VA)
+	if err != nil {
+		return false
+	}
+	got, err := other.Translate(k.VA)
+	return err == nil && got.PA == want.PA
 }
 
 // findKDBG tries the header's address, then the driver's copy, then decoding
@@ -110,7 +180,16 @@ func (g *finder) findKDBG(mem kdbg.Memory) (*kdbg.Kernel, report.KDBGSource, err
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
 	}
-	return nil, "", errors.Join(errs...)
+	return nil, "", joined(errs)
+}
+
+// joined are errors in one sentence.
+func joined(errs []error) error {
+	list := make([]string, 0, len(errs))
+	for _, err := range errs {
+		list = append(list, err.Error())
+	}
+	return errors.New(strings.Join(list, ", "))
 }
 
 // knownVA is 0, "unknown", for a header field that was never set or that can't
@@ -126,20 +205,39 @@ func (g *finder) knownVA(v uint64) vtop.VA {
 func (g *finder) settleKernel(k *kdbg.Kernel) { g.Kernel, g.Memory = k, k.Memory }
 
 // settleDTB writes the verified DTB into the header template and says what was
-// changed. The engine ignores flag bits, other readers do not.
+// changed: the System process' where that can be had, as the one that led to KDBG may
+// be that of a process which ends. The engine ignores flag bits, other readers do not.
+// A dump's own is left.
 func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	was := g.Header.DirectoryTableBase
-	if was == dtb {
-		return
+	wrong, right := "does not map the kernel", "a vCPU's CR3"
+	if fromHeader {
+		wrong = "is not the System process'"
+	}
+	if system, ok := g.systemDirectory(); ok && !g.isDumpFile() {
+		right = "the System process'"
+		if system != dtb {
+			g.settleKernel(g.Kernel.In(vtop.NewSpace(g.reader(), system, g.Memory.Space.Mode)))
+			dtb, fromHeader = system, false
+		}
 	}
 	g.Header.DirectoryTableBase = dtb
-	if fromHeader {
+	switch {
+	case was == dtb:
+	case fromHeader:
 		g.because("DirectoryTableBase", "PCID and flag bits removed: some readers take them for address bits")
 		g.Add(finding.DTBMasked.At("header offset 0x10", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb))
-		return
+	default:
+		g.because("DirectoryTableBase", "the header's "+wrong+"; "+right+" does")
+		g.Add(finding.DTBReplaced.At("header offset 0x10", "DirectoryTableBase %#x %s; %s %#x is used", was, wrong, right, dtb))
 	}
-	g.because("DirectoryTableBase", "the header's does not map the kernel; this vCPU's CR3 does")
-	g.Add(finding.DTBReplaced.At("header offset 0x10", "DirectoryTableBase %#x does not map the kernel; a vCPU's CR3 %#x does and is used", was, dtb))
+}
+
+// systemDirectory is the physical address of the System process' page tables.
+func (g *finder) systemDirectory() (uint64, bool) {
+	image, _ := g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
+	dtb, ok := systemDirectory(g.Kernel, image, g.reader())
+	return uint64(g.Memory.Space.Mode.Root(dtb)), ok
 }
 
 // settleKDBG points the header at the block that was believed.
@@ -187,6 +285,9 @@ func (g *finder) readKernel() error {
 	g.readBugCheck()
 	if !g.Built {
 		g.readSharedUserData()
+		if !g.isDumpFile() {
+			g.settleFields()
+		}
 	}
 	return nil
 }

@@ -6,18 +6,22 @@ import (
 	"windmp/vtop"
 )
 
-// behind is the finder as far as the header alone leads.
+// behind is the finder as far as the header alone leads, also one that was set aside
+// for leading to no KDBG: where the search found none either, it is all there is.
 func (g *finder) behind() *finder {
-	if g.Kernel != nil || g.Header == nil || g.Memory.Space != nil {
+	behind := *g
+	if g.Header == nil && g.aside != nil {
+		behind.takeHeader(g.aside.Clone())
+	}
+	if g.Kernel != nil || behind.Header == nil || g.Memory.Space != nil {
 		return g
 	}
-	behind := *g
-	behind.Memory = g.headerMemory()
+	behind.Memory = behind.headerMemory()
 	if k, err := behind.Memory.SharedUserData(); err == nil {
 		behind.SharedUserData = k
 	}
 	// What is wrong with the list is less than what the examination said.
-	behind.Modules, _ = behind.Memory.ModulesAt(vtop.VA(g.Header.PsLoadedModuleList))
+	behind.Modules, _ = behind.Memory.ModulesAt(vtop.VA(behind.Header.PsLoadedModuleList))
 	return &behind
 }
 
