@@ -23,7 +23,7 @@ import (
 func TestInfoHeaderOnly(t *testing.T) {
 	t.Parallel()
 	dmp := gunzip(t, samplePath("guest-bsod.win-dmp.gz"))[:0x3000]
-	for typ, what := range map[uint32]string{4: "triage", 8: "RDMP"} {
+	for typ, what := range map[uint32]string{4: "triage", 3: "header"} {
 		path := filepath.Join(t.TempDir(), "small.dmp")
 		binary.LittleEndian.PutUint32(dmp[0xf98:], typ)
 		require.NoError(t, os.WriteFile(path, dmp, 0o600))
@@ -49,4 +49,33 @@ func TestInfoHeaderOnly(t *testing.T) {
 	r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{})
 	require.Error(t, err)
 	assert.Nil(t, r.Dump)
+}
+
+// TestHeaderWithoutMemory: a dump that is cut behind its header still says what the
+// header says, and that it is cut comes first.
+func TestHeaderWithoutMemory(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"guest-bsod.win-dmp.gz": 0x2000, "x86-bsod-2cpu.win-dmp.gz": 0x1000} {
+		whole := gunzip(t, samplePath(name))
+		path := filepath.Join(t.TempDir(), "cut.dmp")
+		require.NoError(t, os.WriteFile(path, whole[:size], 0o600))
+		r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{})
+		var format *physmem.FormatError
+		require.ErrorAs(t, err, &format)
+		assert.Regexp(t, `^the file is cut: [\d.]+ of [\d.]+ MiB are missing; `, format.Error())
+		require.NotNil(t, r.System)
+		require.NotNil(t, r.Bug)
+		assert.True(t, r.Bug.Crashed)
+		assert.NotEmpty(t, r.System.SystemTime)
+		assert.Len(t, r.Memory.ListedRanges, 2)
+		assert.Equal(t, uint64(len(whole)-size), r.Memory.Listed)
+		assert.Equal(t, r.Memory.Listed, r.Memory.Missing)
+		for _, level := range []inspect.CheckLevel{inspect.CheckHeader, inspect.CheckQuick} {
+			c := checkOf(t, path, inspect.CheckOptions{Level: level})
+			assert.Equal(t, "FAIL", c.Verdict)
+			assert.Regexp(t, `^the file is cut: `, c.Reason)
+			require.NotNil(t, c.System)
+			assert.Equal(t, r.System, c.System)
+		}
+	}
 }

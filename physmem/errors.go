@@ -33,10 +33,18 @@ type FormatError struct {
 	Reason string // why it is wrong
 	Hint   string // what to do about it, may be empty
 	Err    error  // cause, may be nil
+	// Cut is set when it is because the file ends too early.
+	Cut *Cut
+	// DumpHeader is the header of a Windows crash dump whose memory is not there;
+	// nil for all other files.
+	DumpHeader []byte
 }
 
 func (e *FormatError) Error() string {
 	var b strings.Builder
+	if e.Cut != nil {
+		b.WriteString(e.Cut.String() + "; ")
+	}
 	fmt.Fprintf(&b, "%s: %s at file offset 0x%x", e.Format, e.Field, e.Offset)
 	if e.Got != "" {
 		b.WriteString(": got " + e.Got)
@@ -68,6 +76,9 @@ type UnsupportedError struct {
 	// read here: 0x2000 bytes, 0x1000 of a 32-bit one, less if the file has
 	// less. Nil for all other files.
 	DumpHeader []byte
+	// Encrypted is set where the file is one that would be read if it were not
+	// encrypted.
+	Encrypted bool
 }
 
 func (e *UnsupportedError) Error() string {

@@ -60,6 +60,26 @@ func (f ContextFlags) String() string {
 	return strings.Join(parts, "|")
 }
 
+// Attributes is Header64.Attributes: how Windows wrote the dump. Debuggers take no
+// notice of it.
+type Attributes uint32
+
+// Some of the attributes (DUMP_FILE_ATTRIBUTES of Microsoft mindumpdef.h).
+const (
+	// AttributeNoRoom: the file had less room than the dump needed.
+	AttributeNoRoom Attributes = 1 << 2
+	// AttributeOffline: neither Windows' crash nor its live-dump code wrote the file.
+	AttributeOffline Attributes = 1 << 5
+	// AttributeEncrypted: what follows the header is encrypted.
+	AttributeEncrypted Attributes = 1 << 8
+	// AttributeDecrypted: it was encrypted, and is decrypted.
+	AttributeDecrypted Attributes = 1 << 9
+)
+
+// Has reports whether all bits of want are set. Nothing is in a field that was never
+// set, which holds Fill.
+func (a Attributes) Has(want Attributes) bool { return a != Attributes(Fill) && a&want == want }
+
 // DumpType is Header64.DumpType: how the pages of the file are laid out.
 type DumpType uint32
 

@@ -40,7 +40,7 @@ type Header struct {
 	SuiteMask           uint32
 	WriterStatus        uint32 // 0: no trouble while writing
 	KdSecondaryVersion  uint8
-	Attributes          uint32
+	Attributes          Attributes
 	BootID              uint32
 
 	format *Format

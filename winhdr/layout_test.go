@@ -179,6 +179,7 @@ func TestLayout(t *testing.T) {
 		{XSaveFormat{}, 0x200, xsaveLayout},
 		{BitmapDump64{}, 0x38, bitmapLayout},
 		{SummaryDump64{}, 0x28, summaryLayout},
+		{RangeDump64{}, 0x30, rangeLayout},
 		{M128A{}, 0x10, []layoutRow{{"Low", 0, sdk}, {"High", 8, sdk}}},
 	})
 }

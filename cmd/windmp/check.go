@@ -186,7 +186,7 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 		said = c.Description + ", " + said
 	}
 	t.more("%s", said)
-	if s := c.System; s != nil && c.Verdict != "FAIL" {
+	if s := c.System; s != nil && (c.Verdict != "FAIL" || c.Dump != nil) {
 		t.more("%s build %d, %s, %s", systemName(s), s.Build, plural(s.Processors, "processor"), s.SystemTime)
 	}
 	if b := c.Bug; b != nil && b.Crashed {

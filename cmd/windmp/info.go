@@ -186,10 +186,19 @@ const memoryRows = 16
 
 func printMemory(t *text, m inspect.MemoryMap) {
 	t.row("memory", "%s in %s", ibytes(m.Held), plural(m.Count, "range"))
+	t.ranges(m.Ranges, m.Count)
+	if m.Missing > 0 {
+		t.more("%s of the %s that the guest lists are not in the file", ibytes(m.Missing), ibytes(m.Listed))
+	}
+	t.ranges(m.ListedRanges, len(m.ListedRanges))
+}
+
+// ranges prints some of count ranges of memory, and the holes between them.
+func (t *text) ranges(list []report.Range, count int) {
 	end := uint64(0)
-	for i, r := range m.Ranges {
+	for i, r := range list {
 		if i == memoryRows {
-			t.more("and %d more", m.Count-i)
+			t.more("and %d more", count-i)
 			break
 		}
 		if hole := uint64(r.PA) - end; hole > 0 {
@@ -197,9 +206,6 @@ func printMemory(t *text, m inspect.MemoryMap) {
 		}
 		end = uint64(r.PA) + r.Size
 		t.line("%*s%#012x-%#012x %10s", t.label+2, "", uint64(r.PA), end-1, ibytes(r.Size))
-	}
-	if m.Missing > 0 {
-		t.more("%s of the %s that the guest lists are not in the file", ibytes(m.Missing), ibytes(m.Listed))
 	}
 }
 

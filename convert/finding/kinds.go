@@ -19,12 +19,15 @@ var (
 	RawHole       = declare("WD105", SeverityInfo, "Raw memory is taken to leave out a hole below 4 GiB that machines usually have, because the guest's own table of memory agrees.", adviceHole)
 	RawHoleUnsure = declare("WD106", SeverityWarn, "Raw memory is taken to leave out a hole below 4 GiB that machines usually have, but the guest's own table of memory agrees only in part.", adviceHole)
 	PagesUnplaced = declare("WD107", SeverityUnknown, "A table entry of a dump makes no sense: where the pages behind it lie is not known.", "")
+	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged: they count as missing.", adviceCopyAgain)
 
-	Malformed     = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
-	NotRecognised = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")
-	NotExamined   = declare("WD152", SeverityUnknown, "A dump whose contents windmp does not read: Arm, small memory dump, newer WinDbg's types, an impossible bitmap.", "Open it in WinDbg.")
-	TrailingBytes = declare("WD153", SeverityInfo, "Bytes follow the last page; readers ignore them.", "")
-	HeaderOnly    = declare("WD154", SeverityInfo, "Of a dump whose contents windmp does not read, the header is shown.", "")
+	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
+	NotRecognised   = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")
+	NotExamined     = declare("WD152", SeverityUnknown, "A dump whose contents windmp does not read: Arm, small memory dump, an impossible bitmap.", "Open it in WinDbg.")
+	TrailingBytes   = declare("WD153", SeverityInfo, "Bytes follow the last page; readers ignore them.", "")
+	HeaderOnly      = declare("WD154", SeverityInfo, "Of a dump whose contents windmp does not read, the header is shown.", "")
+	EncryptedDump   = declare("WD155", SeverityFail, "The dump is encrypted: its header is plain, its memory is not.", "Decrypt it with KernelDumpDecrypt.exe of Microsoft's Debugging Tools and the key that it was encrypted for.")
+	EncryptedMemory = declare("WD156", SeverityFail, "The guest's memory is encrypted (SEV, TDX): it is noise throughout, and no host can read it.", "Have Windows write the dump.")
 )
 
 // Of the header.
@@ -56,6 +59,8 @@ var (
 	RunsLoseMemory       = declare("WD258", SeverityWarn, "The run table of a dump is wrong; debuggers may miss memory.", "")
 	RequiredSpaceWrong   = declare("WD259", SeverityWarn, "RequiredDumpSpace of a bitmap dump is not the file's size; debuggers may not read the last pages.", "")
 	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", AdviceDumpAgain)
+	NewerType            = declare("WD261", SeverityWarn, "The dump is of a type that newer WinDbg writes (8, 9, 10): older debuggers do not open it.", "Open it with a current WinDbg, or convert it to a full dump.")
+	OutOfRoom            = declare("WD262", SeverityWarn, "The header says that Windows ran out of room while it wrote the dump: memory may be missing.", "Give the page file or the dump file more room, or dump the guest from its host.")
 )
 
 // Of KDBG and the kernel.

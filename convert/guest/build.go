@@ -9,6 +9,7 @@ import (
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
+	"windmp/winhdr"
 )
 
 // MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
@@ -18,10 +19,6 @@ const (
 	majorFree    = 0xf
 	majorChecked = 0xc
 )
-
-// attributeOffline is DumpIsGeneratedOffline of DUMP_FILE_ATTRIBUTES (Microsoft
-// mindumpdef.h): neither Windows' crash nor its live-dump code wrote the file.
-const attributeOffline = 1 << 5
 
 // buildHeader makes the dump header that Windows would have made, from what lies
 // in its memory. What the plan sets for every dump, it sets for this one: bug check,
@@ -37,7 +34,7 @@ func (g *finder) buildHeader() error {
 	h.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 	h.PaeEnabled = g.machine.PaeEnabled(g.Memory.Space.Mode)
 	h.WriterStatus, h.KdSecondaryVersion = 0, 0
-	h.Attributes = attributeOffline
+	h.Attributes = winhdr.AttributeOffline
 	g.readSharedUserData()
 	g.buildFromSharedData()
 	g.buildVersion()

@@ -37,15 +37,10 @@ func (g *finder) readDumpHeader(raw []byte) error {
 func HeaderOffset(off int) string { return fmt.Sprintf("header offset %#x", off) }
 
 // ListsPages tells whether field is about the run table of a dump that has its
-// pages listed in a bitmap: there it has no meaning. DumpType is judged by the
+// pages listed behind the header: there it has no meaning. DumpType is judged by the
 // image that was opened by it.
 func ListsPages(t winhdr.DumpType, field string) bool {
-	switch t {
-	case winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel, winhdr.DumpTypeSummary:
-		return field == "DumpType" || aboutRuns(field)
-	default:
-		return false
-	}
+	return t.ListsPages() && (field == "DumpType" || aboutRuns(field))
 }
 
 // dumpRuns is the memory that the dump holds, in whole pages.

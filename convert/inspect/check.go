@@ -12,6 +12,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/judge"
+	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -250,6 +251,9 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	}
 	if v.Header != nil {
 		c.Dump = dumpReport(v.Header)
+	}
+	if g := headerOnly(err, machine.OrAll(c.opt.Guest.Machines)); g != nil {
+		c.System, c.Bug = systemOf(g), bugCheckOf(g)
 	}
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
 		return err

@@ -108,6 +108,9 @@ type MemoryMap struct {
 	// bytes.
 	Listed  uint64 `json:"listed"`
 	Missing uint64 `json:"missing"`
+	// ListedRanges are what the header of a dump lists of which there is nothing
+	// else.
+	ListedRanges []report.Range `json:"listed_ranges,omitempty"`
 }
 
 // ProcessInfo is a process.

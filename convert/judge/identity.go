@@ -94,8 +94,12 @@ func (c *subject) dumpType() error {
 			return c.unexamined("a small memory dump (triage): it holds one thread's stack, windmp does not examine it")
 		}
 	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		if h.Attributes.Has(winhdr.AttributeEncrypted) {
+			return nil // what follows the header is not to be known by what it begins with
+		}
 		if c.signedAt(int64(h.Size())+4, "RDMP") {
-			return c.unexamined("a dump of type %#x as newer WinDbg writes it; windmp does not read it, and older debuggers do not open it", uint32(h.DumpType))
+			c.Add(finding.NewerType.At(guest.HeaderOffset(h.Offset("DumpType")), "the dump is of type %#x (%s), which newer WinDbg writes and older debuggers do not open", uint32(h.DumpType), h.DumpType))
+			return nil
 		}
 	default:
 	}

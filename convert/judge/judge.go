@@ -215,11 +215,17 @@ func NotOpened(list *finding.List, err error) error {
 	var unknown *physmem.UnknownFormatError
 	switch {
 	case errors.As(err, &format):
-		list.Add(finding.Malformed.WithAdvice(format.Hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%v", err))
+		bare := *format // the hint is the finding's advice
+		bare.Hint = ""
+		list.Add(finding.Malformed.WithAdvice(format.Hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%v", &bare))
+	case errors.As(err, &unsupported) && unsupported.Encrypted:
+		list.Add(finding.EncryptedDump.At("", "%s", unsupported.What))
 	case errors.As(err, &unsupported):
-		list.Add(finding.NotRecognised.WithAdvice(unsupported.Hint).At("", "%v", err))
+		list.Add(finding.NotRecognised.WithAdvice(unsupported.Hint).At("", "the file is %s", unsupported.What))
 	case errors.As(err, &unknown):
-		list.Add(finding.NotRecognised.WithAdvice(unknown.Hint).At("", "%v", err))
+		bare := *unknown
+		bare.Hint = ""
+		list.Add(finding.NotRecognised.WithAdvice(unknown.Hint).At("", "%v", &bare))
 	}
 	return err
 }

@@ -72,7 +72,7 @@ func (c *subject) oddities() error {
 		kind := guest.OddityKind(o.Kind)
 		switch o.Kind {
 		case physmem.OddityTruncated:
-			continue // said below, with the amount
+			continue // the first that was said
 		case physmem.OddityBadSegment:
 			// Where the pages behind it lie is not known here; debuggers go on.
 			kind = finding.PagesUnplaced
@@ -83,11 +83,28 @@ func (c *subject) oddities() error {
 	return nil
 }
 
+// cut: the commonest fault of all is said before all others.
+func (c *subject) cut() error {
+	if said := c.im.Cut(); said != "" {
+		c.Add(finding.Truncated.At(fmt.Sprintf("file offset %#x", c.size()), "%s", said))
+	}
+	return nil
+}
+
+// room: Windows itself may have cut the dump.
+func (c *subject) room() error {
+	if c.h.Attributes.Has(winhdr.AttributeNoRoom) {
+		c.Add(finding.OutOfRoom.At(guest.HeaderOffset(c.h.Offset("Attributes")), "the header says that Windows ran out of room while it wrote the dump: memory may be missing"))
+	}
+	return nil
+}
+
 // pages compares where the pages should lie with the file.
 func (c *subject) pages() error {
-	if l, ok := c.pageList(); ok {
+	switch l, ok := c.pageList(); {
+	case ok:
 		c.checkEnd(c.checkPages(l))
-	} else {
+	case !c.h.DumpType.ListsPages():
 		c.checkEnd(c.checkRuns())
 	}
 	return nil
@@ -118,14 +135,9 @@ func (c *subject) checkRuns() uint64 {
 	return end
 }
 
-// checkEnd says what of the file is missing.
+// checkEnd says what of the file is too much.
 func (c *subject) checkEnd(end uint64) {
-	size := c.size()
-	switch {
-	case end > size:
-		c.Add(finding.Truncated.At(fmt.Sprintf("file offset %#x", size),
-			"the file is truncated: it has %d bytes, the header promises %d; %d are missing", size, end, end-size))
-	case end > 0 && size > end:
+	if size := c.size(); end > 0 && size > end {
 		c.Add(finding.TrailingBytes.At(fmt.Sprintf("file offset %#x", end), "%d bytes follow the last page; readers ignore them", size-end))
 	}
 }

@@ -30,13 +30,15 @@ var rules = []rule{
 	{theHeader, "the machine type", []finding.Kind{finding.HeaderBad, finding.NotExamined}, (*subject).machine},
 	{theHeader, "the root of the page tables", []finding.Kind{finding.HeaderBad}, (*subject).root},
 	{theHeader, "the number of processors", []finding.Kind{finding.HeaderBad}, (*subject).count},
-	{theHeader, "the dump type", []finding.Kind{finding.BadDumpType, finding.NotExamined}, (*subject).dumpType},
+	{theHeader, "the dump type", []finding.Kind{finding.BadDumpType, finding.NotExamined, finding.NewerType}, (*subject).dumpType},
 
+	{thePages, "whether the file is cut", []finding.Kind{finding.Truncated}, (*subject).cut},
+	{thePages, "how Windows wrote it", []finding.Kind{finding.OutOfRoom}, (*subject).room},
 	{thePages, "fields of the header", []finding.Kind{finding.HeaderOdd, finding.OtherReaders}, (*subject).fields},
 	{thePages, "the time", []finding.Kind{finding.HeaderTimeOdd}, (*subject).clock},
 	{thePages, "what other readers want", []finding.Kind{finding.OtherReaders}, (*subject).readers},
 	{thePages, "oddities of the container", []finding.Kind{finding.ContainerOdd, finding.PagesUnplaced, finding.NotesUnusable, finding.LoadsDisagree}, (*subject).oddities},
-	{thePages, "where the pages lie", []finding.Kind{finding.RunsOdd, finding.RunsLoseMemory, finding.RequiredSpaceOdd, finding.RequiredSpaceWrong, finding.RequiredSpaceNone, finding.OtherReaders, finding.Truncated, finding.TrailingBytes}, (*subject).pages},
+	{thePages, "where the pages lie", []finding.Kind{finding.RunsOdd, finding.RunsLoseMemory, finding.RequiredSpaceOdd, finding.RequiredSpaceWrong, finding.RequiredSpaceNone, finding.OtherReaders, finding.TrailingBytes}, (*subject).pages},
 	{thePages, "the size of the file", []finding.Kind{finding.TooLarge}, (*subject).fits},
 
 	{theMemory, "the paging mode", []finding.Kind{finding.FiveLevels}, (*subject).levels},

@@ -50,7 +50,7 @@ func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened,
 	if len(head) < flatHeaderSize {
 		return nil, &physmem.FormatError{
 			Format: physmem.FormatKdump, Field: "flattened header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: "0x1000 bytes of header", Hint: physmem.HintIncomplete,
+			Want: "0x1000 bytes of header", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: size},
 		}
 	}
 	be := binary.BigEndian

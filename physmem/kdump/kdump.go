@@ -168,7 +168,7 @@ func (f *kdumpFile) readHeaders() error {
 	case len(head) < int(unsafe.Sizeof(f.hdr)) || f.size < physmem.PageSize+uint64(unsafe.Sizeof(f.sub)):
 		return &physmem.FormatError{
 			Format: physmem.FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
-			Want: "a header and a sub header, 0x1068 bytes", Hint: physmem.HintIncomplete,
+			Want: "a header and a sub header, 0x1068 bytes", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.fileSize},
 		}
 	}
 	if err := f.checkMachine(head); err != nil {

@@ -37,7 +37,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 		return nil, &physmem.FormatError{
 			Format: physmem.FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.BitmapBlocks))), Field: "header: bitmaps",
 			Got: fmt.Sprintf("0x%x bytes at 0x%x", bytes, bitmapAt), Reason: fmt.Sprintf("the file ends at 0x%x", f.size),
-			Hint: physmem.HintIncomplete,
+			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.fileSize},
 		}
 	}
 	set, err := bitmap.Read(f.ctx, f.r, int64(bitmapAt), pages, bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
@@ -56,7 +56,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 	if m.present.Count() == 0 {
 		return nil, &physmem.FormatError{
 			Format: physmem.FormatKdump, Field: "pages", Offset: f.place(bitmapAt),
-			Reason: "none is in the file", Hint: physmem.HintIncomplete,
+			Reason: "none is in the file", Hint: physmem.HintIncomplete, Cut: f.cut(m),
 		}
 	}
 	return m, nil
@@ -92,9 +92,17 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 	if err := m.dropMissing(); err != nil {
 		return err
 	}
-	f.odd.Add(physmem.OddityTruncated, 0, "the dump is incomplete: %s; 0x%x of 0x%x pages are missing",
-		why, m.described.Count()-m.present.Count(), m.described.Count())
+	if lost := m.described.Count() - m.present.Count(); lost > 0 {
+		f.odd.Add(physmem.OddityTruncated, 0, "%s (%s; 0x%x of 0x%x pages)", f.cut(m), why, lost, m.described.Count())
+	} else {
+		f.odd.Add(physmem.OddityTruncated, 0, "the dump is incomplete, but no page of memory is missing: %s", why)
+	}
 	return nil
+}
+
+// cut says how much of the memory is missing.
+func (f *kdumpFile) cut(m *kdumpMemory) *physmem.Cut {
+	return &physmem.Cut{Size: m.present.Count() * physmem.PageSize, Whole: m.described.Count() * physmem.PageSize, What: "memory"}
 }
 
 // dataAt returns where the data of the pages begins: behind the descriptors.

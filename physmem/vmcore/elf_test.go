@@ -177,7 +177,7 @@ func TestErrorTexts(t *testing.T) {
 	b := twoBlocks(1)
 	b.mutate = func(h *elf.Header64) { h.Phoff = 1 << 40 }
 	_, err := physmemtest.Open(b.build())
-	require.EqualError(t, err, "elf: program headers at file offset 0x20: got 0x3 of 0x38 bytes at 0x10000000000: "+
+	require.EqualError(t, err, "the file is cut: it ends after 33 KiB; elf: program headers at file offset 0x20: got 0x3 of 0x38 bytes at 0x10000000000: "+
 		"the file ends at 0x84a3; the dump or its copy is incomplete; make it again")
 	b.mutate = func(h *elf.Header64) { h.Phnum = 0xffff }
 	_, err = physmemtest.Open(b.build())
@@ -207,8 +207,8 @@ func TestTruncatedMetadata(t *testing.T) {
 	require.Len(t, m.Oddities(), 1)
 	odd := m.Oddities()[0]
 	assert.Equal(t, physmem.OddityTruncated, odd.Kind)
-	assert.Contains(t, odd.Text, "memory of 0x2 program headers")
-	assert.Contains(t, odd.Text, "0x7fff bytes that they describe are missing")
+	assert.Contains(t, odd.Text, "the file is cut: 32 of 34 KiB are missing")
+	assert.Contains(t, odd.Text, "0x7fff bytes of 2 program headers")
 }
 
 // TestTruncatedNotes cuts a file whose notes come last: memory stays usable.

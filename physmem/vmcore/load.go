@@ -88,15 +88,18 @@ func (t *loadTable) insert(e physmem.Extent) {
 	t.list = append(t.list, e)
 }
 
+// noteCut says that a file of size bytes ends before its memory does.
+func (t *loadTable) noteCut(size uint64, odd *physmem.Oddities) {
+	if t.cut > 0 {
+		odd.Add(physmem.OddityTruncated, t.cutAt, "%s (it ends at file offset 0x%x, its memory would at 0x%x; 0x%x bytes of %s)",
+			physmem.Cut{Size: size, Whole: t.until}, size, t.until, t.lost, binio.Plural(t.cut, "program header"))
+	}
+}
+
 // extents returns the memory sorted and disjoint. Where program headers
 // overlap and agree on the place they are united. Where they do not, the one
 // that comes first in the file is believed.
 func (t *loadTable) extents(odd *physmem.Oddities) []physmem.Extent {
-	if t.cut > 0 {
-		odd.Add(physmem.OddityTruncated, t.cutAt,
-			"the file ends before the memory of 0x%x program headers, which goes up to file offset 0x%x; 0x%x bytes that they describe are missing",
-			t.cut, t.until, t.lost)
-	}
 	if !t.unsorted {
 		return t.list
 	}

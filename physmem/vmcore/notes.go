@@ -79,10 +79,10 @@ func (t *noteTable) read(r io.ReaderAt, size uint64, odd *physmem.Oddities) {
 		have := binio.Clip(s.off, s.size, size)
 		switch {
 		case !ok || have == 0:
-			odd.Add(physmem.OddityTruncated, 0, "the notes at file offset 0x%x are behind the end of the file (0x%x)", s.off, size)
+			odd.Add(physmem.OddityTruncated, 0, "%s (the notes at file offset 0x%x are behind its end at 0x%x)", notesCut(s, size), s.off, size)
 			continue
 		case have < s.size:
-			odd.Add(physmem.OddityTruncated, at, "the file ends in the notes: 0x%x of 0x%x bytes are there", have, s.size)
+			odd.Add(physmem.OddityTruncated, at, "%s (it ends in the notes: 0x%x of 0x%x bytes are there)", notesCut(s, size), have, s.size)
 		}
 		if have > left {
 			odd.Add(physmem.OddityLimit, at, "0x%x bytes of notes; 0x%x are read", have, left)
@@ -99,6 +99,15 @@ func (t *noteTable) read(r io.ReaderAt, size uint64, odd *physmem.Oddities) {
 	if t.tooMany > 0 {
 		odd.Add(physmem.OddityLimit, 0, "%d processor notes beyond the limit of %d of a kind are left out", t.tooMany, elfcore.MaxCPUs)
 	}
+}
+
+// notesCut says that a file of size bytes ends before its notes do.
+func notesCut(s noteSegment, size uint64) physmem.Cut {
+	end, ok := binio.Sum(s.off, s.size)
+	if !ok {
+		end = 0 // nobody knows
+	}
+	return physmem.Cut{Size: size, Whole: end}
 }
 
 // walk takes the notes in b, found at file offset at, the beginning of a

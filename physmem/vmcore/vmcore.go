@@ -50,6 +50,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	if err := f.walkProgramHeaders(); err != nil {
 		return nil, err
 	}
+	f.loads.noteCut(f.size, &f.odd)
 	f.notes.read(f.r, f.size, &f.odd)
 	if f.notes.ofProcess {
 		return nil, f.notes.refuseProcess()
@@ -85,7 +86,7 @@ func (f *elfFile) readHeader() error {
 		return &physmem.FormatError{
 			Format: physmem.FormatELF, Field: "ELF header",
 			Got: fmt.Sprintf("a file of 0x%x bytes", len(head)), Want: "0x40 bytes of header",
-			Hint: physmem.HintIncomplete,
+			Hint: physmem.HintIncomplete, Cut: f.cut(0),
 		}
 	}
 	if err := checkKind(head); err != nil {
@@ -208,7 +209,7 @@ func (f *elfFile) locateProgramHeaders() error {
 		return &physmem.FormatError{
 			Format: physmem.FormatELF, Offset: l.atPhoff, Field: "program headers",
 			Got:    fmt.Sprintf("0x%x of 0x%x bytes at 0x%x", count, l.progSize, off),
-			Reason: fmt.Sprintf("the file ends at 0x%x", f.size), Hint: physmem.HintIncomplete,
+			Reason: fmt.Sprintf("the file ends at 0x%x", f.size), Hint: physmem.HintIncomplete, Cut: f.cut(0),
 		}
 	}
 	f.progs = programHeaders{r: f.r, off: off, count: count, layout: l}
@@ -278,6 +279,9 @@ func (f *elfFile) walkProgramHeaders() error {
 	return err
 }
 
+// cut says that the file ends before end, 0 if that is not known.
+func (f *elfFile) cut(end uint64) *physmem.Cut { return &physmem.Cut{Size: f.size, Whole: end} }
+
 // noMemory is the error for a core none of whose program headers gives memory
 // that the file holds.
 func (f *elfFile) noMemory() error {
@@ -288,6 +292,7 @@ func (f *elfFile) noMemory() error {
 	}
 	if f.loads.cut > 0 {
 		e.Reason = fmt.Sprintf("all memory is behind the end of the file (0x%x)", f.size)
+		e.Cut = f.cut(f.loads.until)
 	}
 	return e
 }

@@ -45,7 +45,7 @@ func (f *dmpFile) secondAt() int64 { return int64(f.format.Size()) }
 func (f *dmpFile) pageList() (*winhdr.PageList, error) {
 	b := make([]byte, f.format.PageListSize(f.typ))
 	if n := uint64(len(b)); !binio.Within(f.headerSize(), n, f.size) {
-		return nil, f.noMemory(f.headerSize() + n)
+		return nil, f.noMemory(f.headerSize()+n, 0)
 	}
 	if err := binio.ReadFull(f.r, b, f.secondAt()); err != nil {
 		return nil, &physmem.ReadError{Offset: f.secondAt(), Err: err}
@@ -74,7 +74,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Offset: int64(l.BitsAt), Field: "bitmap header: size of the bitmap",
 			Got: fmt.Sprintf("0x%x bits", l.Bits), Reason: fmt.Sprintf("the file ends at 0x%x, before the bitmap does", f.size),
-			Hint: physmem.HintIncomplete,
+			Hint: physmem.HintIncomplete, Cut: f.cut(0), DumpHeader: f.raw,
 		}
 	case l.FirstPage < bitmapAt+bytes:
 		return &physmem.FormatError{
@@ -93,13 +93,22 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 	first, ok := binio.Int64(l.FirstPage)
 	have := binio.Clip(l.FirstPage, present.Count()*physmem.PageSize, f.size) / physmem.PageSize // at most 2^48
 	if !ok || have == 0 {
-		return f.noMemory(l.FirstPage)
+		return f.noMemory(l.FirstPage, pagesEnd(l.FirstPage, present.Count()))
 	}
 	c.Description += ", " + binio.Plural(present.Count(), "page")
-	f.checkEnd(l.FirstPage + present.Count()*physmem.PageSize)
+	f.checkEnd(pagesEnd(l.FirstPage, present.Count()))
 	if have < present.Count() {
 		present = bitmap.Of(present.First(have))
 	}
 	c.Memory = newPageFile(f.r, first, present)
 	return nil
+}
+
+// pagesEnd is the file offset at which pages end, 0 if that is none.
+func pagesEnd(first, count uint64) uint64 {
+	end, ok := binio.Sum(first, count*physmem.PageSize) // at most 2^48 of them
+	if !ok {
+		return 0
+	}
+	return end
 }

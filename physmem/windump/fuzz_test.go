@@ -15,7 +15,7 @@ import (
 // FuzzDMP opens damaged Windows dumps of all layouts.
 func FuzzDMP(f *testing.F) {
 	var files [][]byte
-	for _, typ := range []winhdr.DumpType{winhdr.DumpTypeFull, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeSummary} {
+	for _, typ := range []winhdr.DumpType{winhdr.DumpTypeFull, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeSummary, winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveComplete} {
 		for _, is32 := range []bool{false, true} {
 			d := dmp{typ: typ, runs: []run{{3, 2}, {0x40, 3}}, is32: is32}
 			files = append(files, d.build())

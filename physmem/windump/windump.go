@@ -26,6 +26,8 @@ type dmpFile struct {
 
 	raw []byte // the header
 	typ winhdr.DumpType
+	// attributes say how the dump was written.
+	attributes winhdr.Attributes
 	// table is the run table as it stands there.
 	table winhdr.RunTable
 
@@ -67,10 +69,12 @@ func (f *dmpFile) open() (*physmem.Container, error) {
 		err = f.openBitmap(c)
 	case winhdr.DumpTypeSummary:
 		err = f.openSummary(c)
+	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		err = f.openRanges(c)
 	default:
 		err = f.refuseType()
 	}
-	if err != nil {
+	if err = f.refuseEncrypted(c, err); err != nil {
 		return nil, err
 	}
 	if q := f.format.Qualifier; q != "" {
@@ -101,7 +105,7 @@ func (f *dmpFile) readHeader() error {
 	if uint64(len(head)) < f.headerSize() {
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Field: "dump header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize()), Hint: physmem.HintIncomplete,
+			Want: fmt.Sprintf("0x%x bytes of header", f.headerSize()), Hint: physmem.HintIncomplete, Cut: f.cut(0),
 		}
 	}
 	f.raw = slices.Clip(head[:f.headerSize()])
@@ -109,7 +113,7 @@ func (f *dmpFile) readHeader() error {
 	if err != nil {
 		return err
 	}
-	f.typ, f.table = h.DumpType, h.RunTable()
+	f.typ, f.table, f.attributes = h.DumpType, h.RunTable(), h.Attributes
 	if h.MachineImageType == f.format.Machine {
 		f.machine = physmem.Machine(f.format.Name)
 	}
@@ -134,15 +138,12 @@ func (f *dmpFile) refuseType() error {
 	case winhdr.DumpTypeTriage:
 		e.What = "a Windows triage dump (small memory dump): it holds one thread's stack, not the machine's memory"
 		e.Hint = "set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
-	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
-		e.What = fmt.Sprintf("a Windows dump of type 0x%x (%v, RDMP) as newer WinDbg writes it, which is not read here", uint32(t), t)
-		e.Hint = "open it in WinDbg as it is"
 	case winhdr.DumpTypeHeader:
 		e.What = "the header of a Windows crash dump alone, without memory"
 	default:
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Offset: f.offset("DumpType"), Field: "dump header: DumpType",
-			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5 or 0x6",
+			Got: fmt.Sprintf("0x%x", uint32(t)), Want: "0x1, 0x2, 0x5, 0x6, 0x8, 0x9 or 0xa",
 		}
 	}
 	return e
@@ -156,7 +157,7 @@ func (f *dmpFile) openFull(c *physmem.Container) error {
 		return err
 	}
 	if len(list) == 0 {
-		return f.noMemory(f.headerSize())
+		return f.noMemory(f.headerSize(), f.headerSize()+pages*physmem.PageSize)
 	}
 	c.Memory = extents.New(f.r, list)
 	c.Description = "full Windows crash dump, " + binio.Plural(pages, "page")
@@ -174,59 +175,41 @@ func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 	if uint64(len(f.table.Runs)) < uint64(f.table.Count) {
 		f.odd.Add(physmem.OddityLimit, f.offset("NumberOfRuns"), "the header claims 0x%x runs of memory and has room for %d, which are used", f.table.Count, len(f.table.Runs))
 	}
-	var pieces []extents.Piece
-	at := f.headerSize()
+	p := &placer{f: f, at: f.headerSize(), where: f.offset("NumberOfRuns"), what: "run"}
 	for i, run := range f.table.Runs {
-		if run.BasePage >= maxFrame || run.PageCount > maxFrame-run.BasePage {
-			f.odd.Add(physmem.OddityBadSegment, f.offset("NumberOfRuns"), "run %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of physical memory; it and all behind it are left out",
-				i, run.PageCount, run.BasePage)
+		if !p.place(i, run) {
 			break
 		}
-		size := run.PageCount * physmem.PageSize
-		if have := binio.Clip(at, size, f.size); have > 0 {
-			pieces = append(pieces, extents.Piece{Order: i, Extent: physmem.Extent{
-				Range: physmem.Range{Start: run.BasePage * physmem.PageSize, Size: have}, Offset: int64(at), //nolint:gosec // inside the file
-			}})
-		}
-		at += size // at most 86 times 2^52
-		pages += run.PageCount
 	}
-	if at == f.headerSize() {
+	if p.pages == 0 {
 		return nil, 0, &physmem.FormatError{
 			Format: physmem.FormatDMP, Offset: f.offset("NumberOfRuns"), Field: "dump header: PhysicalMemoryBlock",
 			Got: fmt.Sprintf("0x%x runs", f.table.Count), Reason: "none of them says what memory the file holds",
 		}
 	}
-	if pages != f.table.Pages {
-		f.odd.Add(physmem.OddityCount, f.offset("NumberOfRuns"), "the header counts 0x%x pages, its runs have 0x%x", f.table.Pages, pages)
+	if p.pages != f.table.Pages {
+		f.odd.Add(physmem.OddityCount, p.where, "the header counts 0x%x pages, its runs have 0x%x", f.table.Pages, p.pages)
 	}
-	f.checkEnd(at)
-	return f.resolve(pieces), pages, nil
+	f.checkEnd(p.at)
+	return p.resolve(), p.pages, nil
 }
 
 // checkEnd notes a file that ends before its memory does.
 func (f *dmpFile) checkEnd(end uint64) {
 	if end > f.size {
-		f.odd.Add(physmem.OddityTruncated, 0, "the file ends at 0x%x and its memory goes up to file offset 0x%x; 0x%x bytes are missing",
-			f.size, end, end-f.size)
+		f.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", f.cut(end), f.size, end)
 	}
 }
 
-// resolve sorts the runs. Pages that are in several of them are in the file
-// several times; the first one is believed.
-func (f *dmpFile) resolve(pieces []extents.Piece) []physmem.Extent {
-	list, clash := extents.Resolve(pieces)
-	if clash != nil {
-		f.odd.Add(physmem.OddityConflict, f.offset("NumberOfRuns"), "several runs of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first run is believed",
-			clash.PA, clash.Offsets[0], clash.Offsets[1])
-	}
-	return list
-}
+// cut says that the file ends before end, 0 if that is not known.
+func (f *dmpFile) cut(end uint64) *physmem.Cut { return &physmem.Cut{Size: f.size, Whole: end} }
 
-// noMemory is the error for a dump whose pages are all behind its end.
-func (f *dmpFile) noMemory(first uint64) error {
+// noMemory is the error for a dump whose pages are all behind its end: the first, and
+// the end of them, 0 if that is not known.
+func (f *dmpFile) noMemory(first, end uint64) error {
 	return &physmem.FormatError{
 		Format: physmem.FormatDMP, Field: "memory", Offset: int64(min(first, f.size)), //nolint:gosec // inside the file
 		Reason: fmt.Sprintf("the file ends at 0x%x, before its first page at 0x%x", f.size, first), Hint: physmem.HintIncomplete,
+		Cut: f.cut(end), DumpHeader: f.raw,
 	}
 }

@@ -25,6 +25,7 @@ type dmp struct {
 	runs   []run // as in the header; the pages of a bitmap
 	mutate func(h *header)
 	bitmap func(h *winhdr.BitmapDump64)
+	table  func(b []byte) // changes what ranges has written
 	// loose leaves FirstPage right behind the bitmap.
 	loose bool
 	is32  bool // a dump of a 32-bit system; mutate is not called
@@ -137,9 +138,39 @@ func (d *dmp) build() []byte {
 			BitmapSize: uint32(size), SizeOfBitMap: uint32(size), Pages: uint32(set),
 		}
 		file = append(append(file, h.Encode()[:summary]...), bitmap...)
+	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
+		file = append(file, d.ranges(behind, set)...)
 	default:
 	}
 	return append(file, d.pages()...)
+}
+
+// ranges is what stands behind the header of a dump that lists ranges, up to its first
+// page: written from the description in docs/formats.md, number by number.
+func (d *dmp) ranges(behind, set uint64) []byte {
+	le := binary.LittleEndian
+	table := make([]byte, 0x30)
+	for _, r := range d.runs {
+		table = le.AppendUint64(le.AppendUint64(table, r.BasePage), r.PageCount)
+	}
+	table = append(table, make([]byte, 16)...)
+	if !d.loose {
+		table = append(table, make([]byte, -len(table)&0xfff)...)
+	}
+	first := behind + uint64(len(table))
+	copy(table, "\x40\x00\x00\x00RDMPDUMP")
+	le.PutUint64(table[0x10:], first-behind-0x20)
+	le.PutUint64(table[0x18:], first)
+	if d.typ == winhdr.DumpTypeLiveComplete {
+		le.PutUint32(table[0x20:], uint32(len(d.runs)))
+		le.PutUint64(table[0x28:], set)
+	} else {
+		copy(table[0x20:], "nobody knows yet")
+	}
+	if d.table != nil {
+		d.table(table)
+	}
+	return table
 }
 
 func (d *dmp) open(tb testing.TB) *physmem.Image {
@@ -166,6 +197,10 @@ func TestDMP(t *testing.T) {
 		{dmp{typ: winhdr.DumpTypeFull, runs: someRuns, is32: true}, "32-bit full Windows crash dump, 169 pages"},
 		{dmp{typ: winhdr.DumpTypeBitmapFull, runs: someRuns, is32: true}, "32-bit bitmap Windows crash dump, all memory, 169 pages"},
 		{dmp{typ: winhdr.DumpTypeSummary, runs: someRuns, is32: true}, "32-bit summary Windows crash dump, kernel memory, 169 pages"},
+		{dmp{typ: winhdr.DumpTypeLiveKernel, runs: someRuns}, "WinDbg's kernel memory dump (.dump /k), 169 pages"},
+		{dmp{typ: winhdr.DumpTypeLiveKernelUser, runs: someRuns, loose: true}, "WinDbg's kernel and user memory dump (.dump /ka), 169 pages"},
+		{dmp{typ: winhdr.DumpTypeLiveComplete, runs: someRuns}, "WinDbg's complete memory dump (.dump /f), 169 pages"},
+		{dmp{typ: winhdr.DumpTypeLiveComplete, runs: someRuns, is32: true, loose: true}, "32-bit WinDbg's complete memory dump (.dump /f), 169 pages"},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			t.Parallel()
@@ -244,7 +279,7 @@ func TestDMPOddRuns(t *testing.T) {
 				h.PhysicalMemory.NumberOfPages = 5
 			}),
 			[]run{{1, 2}},
-			[]string{"truncated: the file ends at 0x4000 and its memory goes up to file offset 0x7000; 0x3000 bytes are missing (file offset 0x0)"},
+			[]string{"truncated: the file is cut: 12 of 28 KiB are missing (it ends at file offset 0x4000, its memory would at 0x7000) (file offset 0x0)"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +320,7 @@ func TestDMPCut(t *testing.T) {
 			require.Len(t, m.Oddities(), 1)
 			odd := m.Oddities()[0]
 			assert.Equal(t, physmem.OddityTruncated, odd.Kind)
-			assert.Contains(t, odd.Text, fmt.Sprintf("; 0x%x bytes are missing", len(file)-cut))
+			assert.Contains(t, odd.Text, fmt.Sprintf("(it ends at file offset 0x%x, its memory would at 0x%x)", cut, len(file)))
 			require.NoError(t, physmemtest.Test(m, m.Ranges(), fixture.PatternAt))
 		}
 	}
@@ -328,12 +363,9 @@ func TestDMPRefused(t *testing.T) {
 		return d.build()
 	}
 	for text, file := range map[string][]byte{
-		"a Windows triage dump":         typed(winhdr.DumpTypeTriage),
-		"type 0x8 (live kernel, RDMP)":  typed(winhdr.DumpTypeLiveKernel),
-		"type 0x9 (live kernel and":     typed(winhdr.DumpTypeLiveKernelUser),
-		"type 0xa (live complete, RDMP": typed(winhdr.DumpTypeLiveComplete),
-		"header of a Windows crash":     typed(winhdr.DumpTypeHeader),
-		"a Windows triage dump (small":  (&dmp{typ: winhdr.DumpTypeTriage, is32: true}).build(),
+		"a Windows triage dump":        typed(winhdr.DumpTypeTriage),
+		"header of a Windows crash":    typed(winhdr.DumpTypeHeader),
+		"a Windows triage dump (small": (&dmp{typ: winhdr.DumpTypeTriage, is32: true}).build(),
 	} {
 		_, err := physmemtest.Open(file)
 		var ue *physmem.UnsupportedError

@@ -1,0 +1,21 @@
+package binio
+
+import (
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Bytes is a number of bytes for people, "1.1 MiB".
+func Bytes(n uint64) string { return humanize.IBytes(n) }
+
+// PartOf is a part of a number of bytes for people: "1.1 of 4.0 MiB", or with two
+// units, "12 KiB of 4.0 MiB".
+func PartOf(part, whole uint64) string {
+	p, w := Bytes(part), Bytes(whole)
+	number, unit, _ := strings.Cut(p, " ")
+	if strings.HasSuffix(w, " "+unit) {
+		p = number
+	}
+	return p + " of " + w
+}
