@@ -107,12 +107,12 @@ func (m Memory) ReadUnverified(va vtop.VA) (*Kernel, error) {
 	if tag := binary.LittleEndian.Uint32(head[offOwnerTag:]); tag != OwnerTag {
 		return nil, wrongTag(va, tag)
 	}
-	return &Kernel{Memory: m, Block: &Block{VA: va, Raw: raw, Data: m.Layout.data(raw)}}, nil
+	return m.kernel(&Block{VA: va, Raw: raw, Data: m.Layout.data(raw)}), nil
 }
 
 // verified is the kernel of a block, if it may be believed.
 func (m Memory) verified(b *Block, e Expect) (*Kernel, error) {
-	k := &Kernel{Memory: m, Block: b}
+	k := m.kernel(b)
 	if err := k.Verify(e); err != nil {
 		return nil, err
 	}

@@ -239,3 +239,40 @@ func TestVerifyAgain(t *testing.T) {
 	other.Data.Header.OwnerTag = rand.Uint32()
 	require.ErrorIs(t, (&Kernel{b.Memory, &other}).Verify(expectOf(g)), ErrNotFound)
 }
+
+// TestSwizzleBits: what a block states of entries that are not present, and blocks
+// that state nothing.
+func TestSwizzleBits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		mode      *vtop.Mode
+		high, low uint8
+		bits      vtop.Entry
+	}{
+		{vtop.X64, 45, 4, 1 << 45},
+		{vtop.PAE, 35, 4, 1 << 35},
+		{vtop.LA57, 51, 9, 1 << 51},
+		{vtop.X86, 31, 4, 1 << 31},
+		{vtop.X86, 45, 4, 0},  // no entry has it
+		{vtop.X64, 0, 0, 0},   // from before the flaw was known
+		{vtop.X64, 11, 4, 0},  // no address bits
+		{vtop.X64, 52, 4, 0},  // as before
+		{vtop.X64, 255, 9, 0}, // no bit at all
+	} {
+		b := Block{Data: Data{L1tfHighPhysicalBitIndex: tt.high, L1tfSwizzleBitIndex: tt.low}}
+		assert.Equal(t, vtop.Swizzle{Bits: tt.bits, Unless: 1 << tt.low}, b.swizzle(tt.mode), "%s, %d", tt.mode.Name, tt.high)
+	}
+
+	g := guestsim.New(guestsim.Options{})
+	g.Write(g.KDBG+0x2c2, []byte{45, 4})
+	m := guestMemory(g)
+	k, err := m.Read(vtop.VA(g.KDBG), expectOf(g))
+	require.NoError(t, err)
+	want := vtop.Swizzle{Bits: 1 << 45, Unless: 1 << 4}
+	assert.Equal(t, want, k.Space.Swizzle)
+	assert.Equal(t, want, k.In(m.Space).Space.Swizzle, "through other page tables too")
+	assert.Zero(t, m.Space.Swizzle, "the space of others is not changed")
+	unverified, err := m.ReadUnverified(vtop.VA(g.KDBG))
+	require.NoError(t, err)
+	assert.Equal(t, want, unverified.Space.Swizzle)
+}

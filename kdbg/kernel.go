@@ -14,10 +14,27 @@ type Kernel struct {
 	*Block
 }
 
-// In returns the same kernel, seen through other page tables of its machine.
-func (k *Kernel) In(s *vtop.Space) *Kernel {
-	return &Kernel{Memory: k.Layout.In(s), Block: k.Block}
+// kernel is that of a block, in whose space entries of page tables that are not
+// present are read as the block states.
+func (m Memory) kernel(b *Block) *Kernel {
+	s := *m.Space
+	s.Swizzle = b.swizzle(s.Mode)
+	return &Kernel{Memory: m.Layout.In(&s), Block: b}
 }
+
+// swizzle is what the kernel does to entries of page tables that are not present.
+// Blocks from before the flaw was known have zeros there, and bit 0 is no part of an
+// address; nor has an entry of 32 bits the bit that is stated.
+func (b *Block) swizzle(m *vtop.Mode) vtop.Swizzle {
+	d := &b.Data
+	return vtop.Swizzle{
+		Bits:   vtop.Entry(1) << d.L1tfHighPhysicalBitIndex & m.Absent.Transition.Address,
+		Unless: vtop.Entry(1) << d.L1tfSwizzleBitIndex,
+	}
+}
+
+// In returns the same kernel, seen through other page tables of its machine.
+func (k *Kernel) In(s *vtop.Space) *Kernel { return k.Layout.In(s).kernel(k.Block) }
 
 // linked reports whether the block's list head refers to it: Windows keeps
 // KdpDebuggerDataListHead unencoded, and no copy of the block is linked.

@@ -22,14 +22,26 @@ package vtop
 // kept here with zeros above: the place in a paging file is then in bits 12-31,
 // and addresses end at bit 31.
 //
-// The address of a page in transition has not always all of its bits: on processors
-// with the L1 terminal fault flaw, Windows since 2018 sets a high address bit in
-// entries that are not present (bit 45 on a host with 46 address bits), so that
-// the processor can't follow them by speculation. Bit 4 (SwizzleBit) set says
-// that this entry is left as it was. Which bits are set is
-// MiState.Hardware.InvalidPteMask, found only with symbols; volatility3 (pull
-// request 475) and libvmi (pull request 1054) cut the address at 45 bits
-// instead. Here the address is taken as it stands. One with such a bit lies
-// above all memory, so that the page counts as not saved: a guess might return
-// a page that is not the right one.
+// All this is said of entries without their [Swizzle].
 type Entry uint64
+
+// Swizzle is what Windows since 2018 does to entries that are not present, on
+// processors with the L1 terminal fault flaw (CVE-2018-3620): it sets an address bit
+// above all memory in them, so that the processor can't follow them by speculation.
+// An entry that had this bit anyway is left as it was and marked instead
+// (_MMPTE_TRANSITION.SwizzleBit of ntoskrnl's public symbols). The kernel states both
+// bits in its debugger data block (wdbgexts.h). The zero value does nothing.
+type Swizzle struct {
+	// Bits are set in the entries, and are no part of what they say.
+	Bits Entry
+	// Unless is the mark of an entry that was left as it was.
+	Unless Entry
+}
+
+// undo is the entry as Windows means it.
+func (z Swizzle) undo(e Entry) Entry {
+	if e&z.Unless != 0 {
+		return e
+	}
+	return e &^ z.Bits
+}

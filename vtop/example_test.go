@@ -57,7 +57,7 @@ func ExampleSpace_Walk() {
 	space := vtop.NewSpace(newMemory(), 0x1000, vtop.X64)
 	steps, err := space.Walk(0xfffff80000001ff0)
 	for _, step := range steps {
-		fmt.Printf("level %d, at %v: %#x %v\n", step.Level, step.EntryPA, step.Entry, space.Mode.Flags(step.Level, step.Entry))
+		fmt.Printf("level %d, at %v: %#x %v\n", step.Level, step.EntryPA, step.Entry, space.Flags(step.Level, step.Entry))
 	}
 	fmt.Println(err)
 	// Output:

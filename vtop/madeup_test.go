@@ -82,8 +82,8 @@ func TestMadeUpMode(t *testing.T) {
 	steps, err := s.Walk(base + 0x2000)
 	require.NoError(t, err)
 	require.Len(t, steps, 3)
-	assert.Equal(t, []string{"valid", "dirty"}, odd.Flags(steps[2].Level, steps[2].Entry))
-	assert.Equal(t, []string{"transition"}, odd.Flags(1, 0x7002))
+	assert.Equal(t, []string{"valid", "dirty"}, s.Flags(steps[2].Level, steps[2].Entry))
+	assert.Equal(t, []string{"transition"}, s.Flags(1, 0x7002))
 
 	var pages []vtop.PA
 	assert.True(t, s.Mapped(0, ^vtop.VA(0), 1<<20, func(m vtop.Mapping) bool { pages = append(pages, m.PA); return true }))

@@ -129,26 +129,6 @@ func (m *Mode) Canonical(va VA) bool { return m.extend(va) == va }
 // IsKernel reports whether va is canonical and may be an address of the kernel.
 func (m *Mode) IsKernel(va VA) bool { return va >= m.KernelStart && m.Canonical(va) }
 
-// Flags names the set bits of an entry of a level, or Windows' form of one that is
-// not present: not-present, prototype, transition, pagefile or demand-zero.
-func (m *Mode) Flags(level int, e Entry) []string {
-	if !m.present(e) {
-		return []string{absentNames[m.absent(e)]}
-	}
-	names := []string{}
-	l := &m.Levels[level-1]
-	for _, f := range l.Flags {
-		if e&f.Bit != 0 && (!f.OfPage || l.Page.has(e)) {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
-
-var absentNames = map[FaultKind]string{
-	NotPresent: "not-present", Prototype: "prototype", TableTransition: "transition", Pagefile: "pagefile", DemandZero: "demand-zero",
-}
-
 // shift is the logarithm of what an entry of the level maps, in bytes.
 func (m *Mode) shift(level int) uint {
 	shift := pageShift

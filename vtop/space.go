@@ -18,6 +18,9 @@ type Space struct {
 	DTB PA
 	// Mode is the paging mode.
 	Mode *Mode
+	// Swizzle is what the guest does to entries that are not present, nothing where
+	// that is not known.
+	Swizzle Swizzle
 }
 
 // NewSpace returns the space of a mode whose root is in a register of the value
@@ -25,6 +28,35 @@ type Space struct {
 // the mode's RootMask count.
 func NewSpace(mem io.ReaderAt, root uint64, mode *Mode) *Space {
 	return &Space{Mem: mem, DTB: mode.Root(root), Mode: mode}
+}
+
+// At is another address space of the same guest, with its root in a register of the
+// value root.
+func (s *Space) At(root uint64) *Space {
+	other := *s
+	other.DTB = s.Mode.Root(root)
+	return &other
+}
+
+// Flags names the set bits of an entry of a level, or Windows' form of one that is
+// not present: not-present, prototype, transition, pagefile or demand-zero.
+func (s *Space) Flags(level int, e Entry) []string {
+	m := s.Mode
+	if !m.present(e) {
+		return []string{absentNames[m.absent(s.Swizzle.undo(e))]}
+	}
+	names := []string{}
+	l := &m.Levels[level-1]
+	for _, f := range l.Flags {
+		if e&f.Bit != 0 && (!f.OfPage || l.Page.has(e)) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+var absentNames = map[FaultKind]string{
+	NotPresent: "not-present", Prototype: "prototype", TableTransition: "transition", Pagefile: "pagefile", DemandZero: "demand-zero",
 }
 
 // Canonical reports whether va can be translated at all.

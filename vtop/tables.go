@@ -12,8 +12,9 @@ import (
 // that is entered is one level further down, so that tables that refer to each
 // other, or to themselves as Windows' topmost one does, are no danger.
 type tables struct {
-	mode   *Mode
-	unused uint    // bits of an address that the mode does not translate
+	mode    *Mode
+	swizzle Swizzle
+	unused  uint    // bits of an address that the mode does not translate
 	levels []table // of the mode, the page table first
 	// word is an entry that was read. What lies behind an entry of 4 bytes stays
 	// zero.
@@ -63,6 +64,7 @@ const (
 // use begins with the tables of a space. What is computed of its mode is kept, as
 // most walkers only ever see one.
 func (t *tables) use(s *Space) {
+	t.swizzle = s.Swizzle
 	if t.mode != s.Mode {
 		t.prepare(s.Mode)
 	}
@@ -147,7 +149,7 @@ func (t *tables) each(mem io.ReaderAt, level int, pa PA, first, last VA, v visit
 		}
 		to, pa := usual.to, PA(e&usual.address)
 		if !usual.is(e) {
-			to, pa = m.judge(n, e)
+			to, pa = t.judge(n, e)
 		}
 		switch to {
 		case toNothing:
@@ -202,11 +204,13 @@ func (t *tables) address(n *table, i int) VA {
 }
 
 // judge says what an entry of n refers to.
-func (m *Mode) judge(n *table, e Entry) (refers, PA) {
+func (t *tables) judge(n *table, e Entry) (refers, PA) {
+	m := t.mode
 	switch l := n.Level; {
 	case !m.present(e):
-		if n.level == 1 && m.Absent.Transition.has(e) {
-			return toTransition, m.Absent.Transition.address(e)
+		form := &m.Absent.Transition
+		if e = t.swizzle.undo(e); n.level == 1 && form.has(e) {
+			return toTransition, form.address(e)
 		}
 	case l.Page.valid(e):
 		return toPage, l.Page.address(e)
@@ -217,9 +221,9 @@ func (m *Mode) judge(n *table, e Entry) (refers, PA) {
 }
 
 // fault is why an entry refers to nothing.
-func (m *Mode) fault(e Entry) FaultKind {
-	if m.present(e) {
+func (t *tables) fault(e Entry) FaultKind {
+	if t.mode.present(e) {
 		return Malformed
 	}
-	return m.absent(e)
+	return t.mode.absent(t.swizzle.undo(e))
 }

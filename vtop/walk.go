@@ -23,14 +23,14 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 		}
 		to := n.usual.to
 		if pa = PA(e & n.usual.address); !n.usual.is(e) {
-			to, pa = t.mode.judge(n, e)
+			to, pa = t.judge(n, e)
 		}
 		switch to {
 		case toTable:
 		case toPage, toTransition:
 			return st.mapping(va, pa, n.shift, to), nil
 		case toNothing:
-			return Mapping{}, st.fault(va, s.Mode.fault(e), nil)
+			return Mapping{}, st.fault(va, t.fault(e), nil)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func Open(im *physmem.Image, opt Options) (*Opened, error) {
 	at := vtop.VA(f.Header.KdDebuggerDataBlock)
 	k, err := f.Memory.ReadUnverified(at)
 	if err == nil {
-		f.Kernel, o.List = k, vtop.VA(k.Data.PsLoadedModuleList)
+		f.Kernel, f.Memory, o.List = k, k.Memory, vtop.VA(k.Data.PsLoadedModuleList)
 	} else {
 		_, decoded := f.Memory.Decode(at, kdbg.Expect{})
 		o.BlockErr, o.Encoded = err, decoded == nil

@@ -129,20 +129,23 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	if mode == nil {
 		mode = g.Mode()
 	}
+	root, known := opt.DTB, g.Memory().Space
 	switch {
-	case opt.DTB != 0:
-		r.steps = vtop.NewSpace(r.image, opt.DTB, mode)
-		return nil
-	case err != nil && g.Memory().Space == nil:
+	case root != 0:
+	case err != nil && known == nil:
 		return err
 	case opt.HasPID:
-		dtb, name, err := processTable(g, opt.PID)
-		r.steps, r.Process = vtop.NewSpace(r.image, dtb, mode), name
-		return err
+		if root, r.Process, err = processTable(g, opt.PID); err != nil {
+			return err
+		}
 	default:
-		r.steps = vtop.NewSpace(r.image, uint64(g.Memory().Space.DTB), mode)
-		return nil
+		root = uint64(known.DTB)
 	}
+	r.steps = vtop.NewSpace(r.image, root, mode)
+	if known != nil {
+		r.steps.Swizzle = known.Swizzle
+	}
+	return nil
 }
 
 // processTable is the page tables' root of a process.
@@ -163,7 +166,7 @@ func (r *WalkReport) one(va vtop.VA, read int) AddressWalk {
 	w := AddressWalk{VA: report.Hex(va), Steps: []WalkStep{}, FileOffset: -1}
 	steps, err := r.steps.Walk(va)
 	for _, s := range steps {
-		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: r.steps.Mode.Levels[s.Level-1].Name, EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: r.steps.Mode.Flags(s.Level, s.Entry)})
+		w.Steps = append(w.Steps, WalkStep{Level: s.Level, Name: r.steps.Mode.Levels[s.Level-1].Name, EntryPA: report.Hex(s.EntryPA), Entry: report.Hex(s.Entry), Flags: r.steps.Flags(s.Level, s.Entry)})
 	}
 	if err == nil {
 		var m vtop.Mapping

@@ -63,7 +63,7 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 			continue
 		}
 		found[proc.PID] = true
-		vtop.NewSpace(g.Image(), proc.DirectoryTable, g.Memory().Space.Mode).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory().Space.Mode))
+		g.Memory().Space.At(proc.DirectoryTable).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory().Space.Mode))
 		p.Add(finding.KernelPages.WithAdvice("").At("", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name)))
 	}
 	for _, pid := range keep {
