@@ -17,6 +17,13 @@ const (
 	MaxBitmapBits = 1<<31 - 1
 )
 
+// bitsFor is how many bits a bitmap up to a page frame has.
+func bitsFor(end uint64) uint64 { return (end + bitmapAlign - 1) &^ (bitmapAlign - 1) }
+
+// BitmapHolds tells whether a bitmap can list pages up to the page frame end, which
+// is behind the last.
+func BitmapHolds(end uint64) bool { return bitsFor(end) <= MaxBitmapBits }
+
 // Bitmap is a crash dump that lists its pages one by one (DumpType 5 and 6): the
 // header, BITMAP_DUMP and the bitmap, and from the next page boundary on the
 // pages.
@@ -41,8 +48,8 @@ func NewBitmap(header []byte, typ winhdr.DumpType, pages Pages) (*Bitmap, error)
 	default:
 		return nil, fmt.Errorf("a dump of type %v has no bitmap", typ)
 	}
-	bits := (pages.end + bitmapAlign - 1) &^ (bitmapAlign - 1)
-	if bits > MaxBitmapBits {
+	bits := bitsFor(pages.end)
+	if !BitmapHolds(pages.end) {
 		return nil, &LimitError{Limit: LimitBitmap, Got: bits, Most: MaxBitmapBits}
 	}
 	used := uint64(len(header)) + winhdr.BitmapDumpSize64 + bits/8

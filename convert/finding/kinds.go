@@ -140,6 +140,7 @@ var (
 	PagesLacking   = declare("WD522", SeverityWarn, "A dump lacks pages that the kernel's own table of memory lists: memory was plugged in after its header was made, or the pages were left out.", "The dump has not got them: convert the guest's memory again, if there is a core of it.")
 	PagesUnlisted  = declare("WD523", SeverityInfo, "A dump lists pages that the kernel's own table of memory does not: memory that was unplugged, or zeros between two pieces.", "")
 	CPUsLacking    = declare("WD524", SeverityWarn, "A dump counts fewer processors than its kernel does.", "Debuggers do not show the others. Convert the guest's memory again, or the dump.")
+	RunsBridged    = declare("WD525", SeverityWarn, "Memory lies in more runs than a full dump lists, and beyond what a bitmap does: the nearest runs are one in the dump, with zeros between them.", "What is read between them is no memory of the guest.")
 )
 
 // Of the file as a whole.

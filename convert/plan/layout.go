@@ -15,11 +15,11 @@ import (
 func (p *Plan) Layout() dump.Layout { return p.layout }
 
 // Memory is the guest's memory as the output holds it: with the edits, and with
-// zeros for what is missing if so planned. It reads the guest's image.
+// zeros for what is missing if so planned, and between runs that were joined. It reads the guest's image.
 func (p *Plan) Memory() *overlay.Overlay {
 	var below overlay.Memory = p.guest.Image()
-	if p.memory.zeroed {
-		below = overlay.Fill(below, p.memory.missing)
+	if zeros := p.memory.zeros(); len(zeros) > 0 {
+		below = overlay.Fill(below, zeros)
 	}
 	edits := make([]overlay.Edit, 0, len(p.edits))
 	for i := range p.edits {

@@ -17,6 +17,10 @@ type memoryPlan struct {
 	kind winhdr.DumpType
 	// runs are the pages; of a kernel dump those it chooses from.
 	runs physmem.Runs
+	// listed are the runs that the output lists where these are not runs: with gaps
+	// between them, which hold zeros.
+	listed physmem.Runs
+	gaps   []physmem.Range
 	// kept is what a kernel dump holds of runs, nil for the other kinds.
 	kept    *pageset.Subset
 	missing []physmem.Range // what the header lists and the source lacks, ascending
@@ -88,8 +92,7 @@ func (p *Plan) dropMissing(what, where string) error {
 	return nil
 }
 
-// chooseType settles the type of dump. A full dump lists 42 runs at most; where
-// joining adjacent ones is not enough, a bitmap lists any number.
+// chooseType settles the type of dump.
 func (p *Plan) chooseType(want OutputType) error {
 	m := &p.memory
 	switch want {
@@ -102,20 +105,7 @@ func (p *Plan) chooseType(want OutputType) error {
 	case OutputAuto, OutputFull:
 		m.kind = winhdr.DumpTypeFull
 	}
-	if len(m.runs) <= p.header.Format().MaxRuns() {
-		return nil
-	}
-	if joined := m.runs.Join(); len(joined) <= p.header.Format().MaxRuns() {
-		m.runs = joined
-		return nil
-	}
-	if want == OutputFull {
-		return p.Refuse(finding.RunsDoNotFit.At("", "the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), p.header.Format().MaxRuns()), nil)
-	}
-	m.kind = winhdr.DumpTypeBitmapFull
-	p.Add(finding.TooManyRuns.At("",
-		"the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), p.header.Format().MaxRuns()))
-	return nil
+	return p.listPages(want == OutputFull)
 }
 
 // pages is the number of pages in the output.
@@ -123,14 +113,30 @@ func (m *memoryPlan) pages() uint64 {
 	if m.kept != nil {
 		return m.kept.Count()
 	}
-	return m.runs.Pages()
+	return m.table().Pages()
+}
+
+// table is what the output lists.
+func (m *memoryPlan) table() physmem.Runs {
+	if m.listed != nil {
+		return m.listed
+	}
+	return m.runs
+}
+
+// zeros are what the output holds as zeros, and the source not at all, ascending.
+func (m *memoryPlan) zeros() []physmem.Range {
+	if !m.zeroed {
+		return m.gaps
+	}
+	return physmem.Normalize(slices.Concat(m.missing, m.gaps))
 }
 
 // pageRuns yields the output's pages in the order of the file, which is that of
 // their addresses.
 func (m *memoryPlan) pageRuns() iter.Seq[physmem.Run] {
 	if m.kept == nil {
-		return slices.Values(m.runs)
+		return slices.Values(m.table())
 	}
 	return func(yield func(physmem.Run) bool) {
 		for first, behind := range m.kept.Runs() {

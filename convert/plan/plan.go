@@ -121,7 +121,7 @@ func (p *Plan) setRuns() error {
 	p.header.DumpType = p.memory.kind
 	runs := p.guest.Runs()
 	if p.memory.kind != winhdr.DumpTypeBitmapKernel {
-		runs = p.memory.runs
+		runs = p.memory.table()
 	}
 	return p.header.SetRuns(runs[:min(len(runs), p.header.Format().MaxRuns())])
 }

@@ -27,9 +27,9 @@ func Describe(r *report.Report, p *Plan) {
 	if p.memory.kind != 0 { // a dump, not a core
 		r.Output.DumpType = h.DumpType.String()
 	}
-	r.Output.Size, r.Output.Runs = p.Size(), len(p.memory.runs)
+	r.Output.Size, r.Output.Runs = p.Size(), len(p.memory.table())
 	r.Output.Pages = p.memory.pages()
-	r.Output.LeftOut = p.memory.runs.Pages() - p.memory.pages()
+	r.Output.LeftOut = p.memory.table().Pages() - p.memory.pages()
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
 	if p.guest.BugCheck() != nil {
 		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: guest.Crashed(p.guest)}
