@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"windmp/convert/finding"
 	"windmp/convert/report"
 )
 
@@ -58,6 +59,17 @@ func (a *app) say(line logLine) {
 	_, _ = fmt.Fprintln(a.stderr, printable("windmp: "+line.Message))
 	if line.Hint != "" {
 		_, _ = fmt.Fprintln(a.stderr, printable("hint: "+line.Hint))
+	}
+}
+
+// warnCut says on standard error that the file is cut: of commands whose output has no
+// room for findings.
+func (a *app) warnCut(list []finding.Finding) {
+	for _, f := range list {
+		if f.ID == finding.Truncated.ID() {
+			a.say(logLine{Level: levelWarn, Message: f.Message, Hint: f.Advice})
+			return
+		}
 	}
 }
 

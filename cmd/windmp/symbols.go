@@ -71,6 +71,7 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 	if r == nil || len(r.Modules) == 0 {
 		return nil
 	}
+	a.warnCut(r.Findings)
 	t := a.newText(0)
 	switch {
 	case f.manifest:

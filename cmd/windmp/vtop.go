@@ -71,6 +71,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 			if err != nil {
 				return nil
 			}
+			a.warnCut(r.Findings)
 			t := a.newText(0)
 			printVtop(t, r)
 			return a.print(t)

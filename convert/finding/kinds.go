@@ -5,6 +5,7 @@ const (
 	AdviceDumpAgain  = "Dump the guest again with all of its memory."
 	AdviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
+	adviceGaps      = "or accept a dump with gaps: zeros there, or the pages left out."
 	adviceCopyAgain = "Copy the file again, or dump again with enough space."
 	adviceLinux     = "Use crash or drgn for Linux guests."
 	adviceHole      = "If another hole is known, give it."
@@ -121,7 +122,7 @@ var (
 
 // Of memory.
 var (
-	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), or accept a dump with gaps: zeros there, or the pages left out.")
+	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), "+adviceGaps)
 	Recovered      = declare("WD502", SeverityInfo, "Memory that no PT_LOAD covers was found in the file by its layout.", "")
 	RecoveredVGA   = declare("WD503", SeverityWarn, "Memory below the VGA hole is in no PT_LOAD and was placed by the layout of a PC, which the file's size confirms.", "Dump with paging off to have no doubt.")
 	TooManyRuns    = declare("WD504", SeverityInfo, "More than 42 runs do not fit a full dump; a bitmap dump is written.", "")

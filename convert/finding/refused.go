@@ -2,6 +2,7 @@ package finding
 
 import (
 	"errors"
+	"strings"
 
 	"windmp/physmem"
 )
@@ -47,4 +48,18 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 		}
 	}
 	return failure
+}
+
+// NameCut names in a refusal, before all else, that the image's file is cut: whatever
+// else is missing may be so for that. Other errors are returned as they are.
+func NameCut(im *physmem.Image, err error) error {
+	var refused *RefusedError
+	cut, _, _ := strings.Cut(im.Cut(), " (") // the offsets stand in the finding
+	if cut != "" && errors.As(err, &refused) {
+		refused.Finding.Message = cut + "; " + refused.Finding.Message
+		if refused.Finding.Advice = adviceCopyAgain; refused.Finding.ID == Missing.ID() {
+			refused.Finding.Advice = "Copy the file again, or dump again with enough space, " + adviceGaps
+		}
+	}
+	return err
 }

@@ -10,7 +10,12 @@ import (
 // noteOddities turns what was odd about the container into findings.
 func (g *finder) noteOddities() {
 	for _, o := range g.Image.Oddities() {
-		g.Add(OddityKind(o.Kind).WithAdvice("").At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text))
+		where := fmt.Sprintf("file offset %#x", o.Offset)
+		if o.Kind == physmem.OddityTruncated {
+			g.Add(finding.Truncated.At(where, "%s", o.Text)) // says itself what it is
+			continue
+		}
+		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text))
 	}
 }
 

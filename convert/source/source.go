@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"windmp/convert/finding"
 	"windmp/convert/stage"
 	"windmp/internal/pack"
 	"windmp/physmem"
@@ -142,7 +143,7 @@ func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) 
 		return opening(err)
 	}
 	if err := f(im); err != nil {
-		return err
+		return finding.NameCut(im, err)
 	}
 	if err := im.ReadFailure(); err != nil {
 		return &stage.Error{Stage: stage.Read, Err: err}
