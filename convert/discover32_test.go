@@ -250,6 +250,13 @@ func TestWhyNot32(t *testing.T) {
 			b.write(kdbg32+0x10, make([]byte, 4))
 			b.write(copy32+0x10, make([]byte, 4))
 		}},
+		{"the kernel's first milliseconds", finding.NotBooted.ID(), "too early: the kernel \"ntoskrnl.exe\"", func(b *bare32) {
+			b.write(kuser32, make([]byte, 0x1000))
+		}},
+		{"the kernel's first milliseconds, no vCPUs", finding.NotBooted.ID(), "too early", func(b *bare32) {
+			b.write(kuser32, make([]byte, 0x1000))
+			b.cpus = nil
+		}},
 		{"no page tables", finding.KernelUnmapped.ID(), "no vCPU and no page table", func(b *bare32) {
 			root := b.cpu(0).CR3
 			clear(b.at(root)[:32])

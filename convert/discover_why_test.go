@@ -42,6 +42,12 @@ func runsIn(g *guestsim.Guest, base uint64, id guestsim.ImageIdentity) {
 // hide makes memory alone no way: no self-map, no KUSER_SHARED_DATA.
 func hide(g *guestsim.Guest) { g.Unmap(guestsim.SharedUserData) }
 
+// early is a guest whose kernel has not filled KUSER_SHARED_DATA, but for the time.
+func early(g *guestsim.Guest) {
+	g.Write(guestsim.SharedUserData, make([]byte, 0x1000))
+	g.Write64(guestsim.SharedUserData+8, 0x1234)
+}
+
 func TestWhyNot(t *testing.T) {
 	t.Parallel()
 	secure := guestsim.ImageIdentity{Size: 0x10000, Export: "securekernel.exe", PDB: "securekernel.pdb"}
@@ -138,6 +144,24 @@ func TestWhyNot(t *testing.T) {
 				runsIn(g, 0xfffff80720000000, guestsim.ImageIdentity{Size: 0x10000, Export: "hvix64.exe", PDB: "hvix64.pdb"})
 			},
 		},
+		{
+			name: "the kernel's first milliseconds", opt: guestsim.Options{CPUs: 2, Encoded: true}, want: finding.NotBooted.ID(), says: `too early: the kernel "ntoskrnl.exe"`,
+			poke: early,
+		},
+		{
+			name: "the kernel's first milliseconds, another build", opt: guestsim.Options{Build: 26100, LA57: true, Seed: 2}, want: finding.NotBooted.ID(), says: "too early",
+			poke: early,
+		},
+		{
+			name: "the kernel's first milliseconds, no notes", opt: guestsim.Options{File: noCPUs}, want: finding.NotBooted.ID(), says: "too early",
+			poke: early,
+		},
+		{name: "a page of zeros and no kernel", opt: guestsim.Options{File: noCPUs}, want: finding.NoKDBG.ID(), poke: func(g *guestsim.Guest) {
+			early(g)
+			g.Write(g.KDBG, make([]byte, len(g.Plain)))
+			g.Write(g.KDBGCopy, make([]byte, len(g.Plain)))
+			g.Write(guestsim.KernBase, make([]byte, 0x1000))
+		}},
 		{name: "nothing at all", opt: guestsim.Options{File: noCPUs}, want: finding.NoKDBG.ID(), poke: wipe},
 	}
 	for _, tt := range tests {

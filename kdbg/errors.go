@@ -41,6 +41,8 @@ var (
 	ErrCycle = errors.New("the list runs in a circle")
 	// ErrBadString: a string's length or characters can't be right.
 	ErrBadString = errors.New("malformed string")
+	// ErrNotSet: the memory was not filled yet. It is ErrImplausible as well.
+	ErrNotSet = errors.New("not set yet")
 	// ErrImplausible: the memory is not what its address promises.
 	ErrImplausible = errors.New("implausible contents")
 )

@@ -79,7 +79,7 @@ var _ [sharedUserDataSize]byte = [unsafe.Sizeof(sharedUserData{})]byte{}
 
 // SharedUserData reads KUSER_SHARED_DATA, whose place the layout says. The error
 // wraps a *vtop.FaultError, or is [ErrImplausible] when what lies there can't be that
-// page.
+// page, and [ErrNotSet] when the kernel has not come to fill it.
 func (m Memory) SharedUserData() (*SharedUserData, error) {
 	b, err := m.read(m.Layout.SharedUserData, sharedUserDataSize)
 	if err != nil {
@@ -107,6 +107,9 @@ func (m Memory) SharedUserData() (*SharedUserData, error) {
 const minMajorVersion, maxMajorVersion = 5, 20
 
 func (w *sharedUserData) check() error {
+	if w.NtMajorVersion == 0 && w.NtSystemRoot[0] == 0 {
+		return fmt.Errorf("KUSER_SHARED_DATA: %w: %w: version and system root are 0", ErrImplausible, ErrNotSet)
+	}
 	if v := w.NtMajorVersion; v < minMajorVersion || v > maxMajorVersion {
 		return fmt.Errorf("KUSER_SHARED_DATA: %w: NtMajorVersion at +%#x: got %#x, want %#x..%#x", ErrImplausible,
 			unsafe.Offsetof(w.NtMajorVersion), v, minMajorVersion, maxMajorVersion)

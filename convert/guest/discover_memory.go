@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -97,7 +98,11 @@ func (d *discovery) locate() error {
 // fromRootAlone tries the candidates in an address space, then looks for the
 // kernel's image in it: a block in scattered pages is no candidate.
 func (d *discovery) fromRootAlone(m *machine.Machine, mem kdbg.Memory, via string, hints ...vtop.VA) bool {
-	if !d.newRoot(mem.Space, true) || confirm(mem) != nil {
+	if !d.newRoot(mem.Space, true) {
+		return false
+	}
+	if err := confirm(mem); err != nil {
+		d.evidence.unset = d.evidence.unset || errors.Is(err, kdbg.ErrNotSet)
 		return false
 	}
 	d.placeMapped(m, mem.Space)

@@ -23,12 +23,15 @@ type evidence struct {
 	kernel *peimage.Image   // a kernel's image without a block
 	others []*peimage.Image // images that vCPUs run in
 	unread error            // page tables that the file lacks
+	early  *peimage.Image   // a kernel's image that a vCPU led to where KUSER_SHARED_DATA is not set yet
+	unset  bool             // some page tables lead to such a page
 }
 
 // see looks at where a vCPU is.
 func (e *evidence) see(mem kdbg.Memory, c vcpu) {
+	early := errors.Is(confirm(mem), kdbg.ErrNotSet)
 	_, err := mem.Space.Translate(mem.Layout.SharedUserData)
-	if err == nil {
+	if err == nil && !early {
 		return
 	}
 	var fault *vtop.FaultError
@@ -43,8 +46,12 @@ func (e *evidence) see(mem kdbg.Memory, c vcpu) {
 		hints = append(hints, handler)
 	}
 	for _, va := range hints {
-		if image, err := mem.FindImage(va); err == nil && !isKernel(mem, image) {
+		switch image, err := mem.FindImage(va); {
+		case err != nil:
+		case !isKernel(mem, image):
 			e.image(image)
+		case early:
+			e.early = image
 		}
 	}
 }
@@ -83,7 +90,7 @@ func (d *discovery) diagnose() finding.Finding {
 		}
 		d.evidence.see(d.memory(c.machine, c.Root, c.Mode), c)
 	}
-	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
+	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
 			return f
 		}
@@ -112,6 +119,21 @@ func (d *discovery) bootLoader() (finding.Finding, bool) {
 		return finding.Finding{}, false
 	}
 	return finding.NotBooted.At("VA "+im.Base.String(), "%s: a vCPU runs %s", what, imageName(im)), true
+}
+
+// tooEarly: the kernel is there, but it has not filled the page by which page tables
+// are known for its own.
+func (d *discovery) tooEarly() (finding.Finding, bool) {
+	im := d.evidence.early
+	if im == nil && (!d.evidence.unset || len(d.blocks) == 0) {
+		return finding.Finding{}, false
+	}
+	where, name := "", ""
+	if im != nil {
+		where, name = "VA "+im.Base.String(), " "+imageName(im)
+	}
+	return finding.NotBooted.WithAdvice("Dump the guest when it runs.").At(where,
+		"it is too early: the kernel%s has only just started, KUSER_SHARED_DATA is not set yet", name), true
 }
 
 func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
