@@ -181,6 +181,22 @@ func TestNoteOfNoUse(t *testing.T) {
 	}
 }
 
+// TestNoteOfKdump: the same in a kdump-compressed file, of the guest of another sample.
+func TestNoteOfKdump(t *testing.T) {
+	t.Parallel()
+	want, _, err := convertBytes(t, newNoted(t, gunzip(t, samplePath("live-2cpu.vmcore.gz"))).without(), convert.Options{})
+	require.NoError(t, err)
+	kdump := gunzip(t, samplePath("live-2cpu.kdump.gz"))
+	for _, s := range spoiltNotes {
+		n := newNoted(t, kdump)
+		s.spoil(n)
+		got, r, err := convertBytes(t, n.file, convert.Options{})
+		require.NoError(t, err, s.name)
+		equalButFor(t, want, got, []allowed{{"Comment", 0xfb0, 128}})
+		assert.Equal(t, "WARN", r.Verdict, s.name)
+	}
+}
+
 // TestStaleRoot: a note whose page tables are gone, while the vCPUs run on others or
 // on shadow ones, is right but for them: the System process' are written.
 func TestStaleRoot(t *testing.T) {
