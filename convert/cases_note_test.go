@@ -415,3 +415,17 @@ func TestNoteFields(t *testing.T) {
 		})
 	}
 }
+
+// TestNoteUnset: fields that Windows did not set are no fault of the note; what the
+// kernel says of them is written.
+func TestNoteUnset(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	want, with, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	copy(g.Header()[0x1040:], "PAGEPAGE") // ProductType, SuiteMask
+	got, r, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	equalButFor(t, want, got, nil)
+	assert.Equal(t, with.Verdict, r.Verdict)
+}

@@ -37,10 +37,7 @@ func (g *finder) decodeNote(n *physmem.Note) (*winhdr.Header, *finding.Finding) 
 	case len(n.Desc) < format.LeastSize:
 		return nil, useless(len(n.Desc), "the header in it ends after %#x bytes, expected %#x", len(n.Desc), format.Size())
 	}
-	h, err := format.Decode(g.sizeNote(n, format))
-	if err != nil {
-		return nil, useless(0, "%v", err)
-	}
+	h, _ := format.Decode(g.sizeNote(n, format)) // which has the right size
 	if other := winhdr.Unread(h.MachineImageType); other != "" {
 		return nil, useless(h.Offset("MachineImageType"), "the header in it is that of a %s guest", other)
 	}
@@ -156,8 +153,17 @@ func (g *finder) settleFields() {
 		settle(g, "PaeEnabled", &h.PaeEnabled, g.machine.PaeEnabled(g.Memory.Space.Mode))
 	}
 	if k := g.SharedUserData; k != nil {
+		fill(&h.ProductType, k.NtProductType)
+		fill(&h.SuiteMask, k.SuiteMask)
 		settle(g, "ProductType", &h.ProductType, k.NtProductType)
 		settle(g, "SuiteMask", &h.SuiteMask, k.SuiteMask)
+	}
+}
+
+// fill sets a field that Windows left as it was, which is no fault of it.
+func fill(at *uint32, kernel uint32) {
+	if *at == winhdr.SignaturePAGE {
+		*at = kernel
 	}
 }
 
