@@ -113,13 +113,13 @@ func TestSpoiltKernel32(t *testing.T) {
 				if !vcpus {
 					b.cpus = nil
 				}
-				page := make([]byte, 0x1000) // as far as the guest has headers
-				_, err := b.space.ReadVirtual(page, nt32)
-				require.NoError(t, err)
-				next := make([]byte, 0x1000)
-				_, err = b.space.ReadVirtual(next, nt32+0x1000)
-				require.NoError(t, err)
-				both := append(page, next...)
+				var both []byte // the guest has its export directory in the second page
+				for _, va := range []vtop.VA{nt32, nt32 + 0x1000} {
+					page := make([]byte, 0x1000)
+					_, err := b.space.ReadVirtual(page, va)
+					require.NoError(t, err)
+					both = append(both, page...)
+				}
 				s.page(both[:0x1800])
 				b.write(nt32, both[:0x1000])
 				b.write(nt32+0x1000, both[0x1000:])
