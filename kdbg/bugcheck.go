@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// BugCheck is nt!KiBugCheckData. Code is 0 in a guest that has not crashed.
+// BugCheck is nt!KiBugCheckData. It is zero for a guest that has not crashed.
 type BugCheck struct {
 	// Code is the lower half of the first word, CodeHigh its upper half, which
 	// the dump header keeps as padding; 0 where the word has 32 bits.
@@ -16,7 +16,7 @@ type BugCheck struct {
 }
 
 // BugCheck reads code and parameters at KDBG.KiBugcheckData, as KeBugCheckEx got
-// them. The error is a [BlockError], a [PointerError] or wraps a *vtop.FaultError.
+// them. Without a code the other words mean nothing, and Windows uses them. The error is a [BlockError], a [PointerError] or wraps a *vtop.FaultError.
 func (k *Kernel) BugCheck() (BugCheck, error) {
 	at, err := k.field("KiBugcheckData", unsafe.Offsetof(k.Data.KiBugcheckData), k.Data.KiBugcheckData)
 	if err != nil {
@@ -29,7 +29,9 @@ func (k *Kernel) BugCheck() (BugCheck, error) {
 		return BugCheck{}, fmt.Errorf("KiBugcheckData: %w", err)
 	}
 	code := k.Layout.pointer(raw, 0)
-	bc.Code, bc.CodeHigh = uint32(code&math.MaxUint32), uint32(code>>32)
+	if bc.Code, bc.CodeHigh = uint32(code&math.MaxUint32), uint32(code>>32); bc.Code == 0 {
+		return BugCheck{}, nil
+	}
 	for i := range bc.Parameters {
 		bc.Parameters[i] = k.Layout.pointer(raw, (1+i)*size)
 	}

@@ -28,6 +28,17 @@ var bugCheckNames = sync.OnceValue(func() map[uint32]string {
 // _M).
 const bugCheckMiniature = 0x10000000
 
+// BugCheckWord is a bug check code as the guest passed it on, by a header's field and
+// the padding behind it, which is the upper half of a word of 64 bits: a code that is
+// an NTSTATUS, such as 0xc000021a, arrives there with its sign extended. Any other
+// upper half is no part of the code, which has 32 bits.
+func BugCheckWord(code, pad uint32) uint64 {
+	if word := uint64(pad)<<32 | uint64(code); int64(word) == int64(int32(code)) { //nolint:gosec // the sign is the point
+		return word
+	}
+	return uint64(code)
+}
+
 // BugCheckName is the symbolic name of a bug check code, such as
 // "IRQL_NOT_LESS_OR_EQUAL"; empty for a code that Microsoft's lists do not
 // have, as drivers may invent their own.

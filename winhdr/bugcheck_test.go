@@ -61,3 +61,23 @@ func ExampleBugCheckName() {
 	// DRIVER_IRQL_NOT_LESS_OR_EQUAL
 	// address that was referenced
 }
+
+// TestBugCheckWord: the upper half of a word is part of a code as far as it is the
+// code's sign.
+func TestBugCheckWord(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		code, pad uint32
+		want      uint64
+	}{
+		{0xc000021a, 0xffffffff, 0xffffffff_c000021a},
+		{0xc000021a, 0, 0xc000021a},
+		{0xc000021a, winhdr.Fill, 0xc000021a},
+		{0x50, 0, 0x50},
+		{0x50, 0xffffffff, 0x50},
+		{0x50, winhdr.Fill, 0x50},
+		{0, 1, 0},
+	} {
+		assert.Equal(t, tt.want, winhdr.BugCheckWord(tt.code, tt.pad), "%#x, %#x", tt.code, tt.pad)
+	}
+}

@@ -91,8 +91,9 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	if r.System != nil {
 		name = r.System.Machine
 	}
+	t.machine = machineOf(name)
 	for _, c := range r.CPUs {
-		printCPU(t, machineOf(name), c)
+		printCPU(t, t.machine, c)
 	}
 	printMemory(t, r.Memory)
 	if r.Kernel != nil {
@@ -205,7 +206,7 @@ func (t *text) ranges(list []report.Range, count int) {
 			t.line("%*s%-36s %10s", t.label+2, "", "hole", ibytes(hole))
 		}
 		end = uint64(r.PA) + r.Size
-		t.line("%*s%#012x-%#012x %10s", t.label+2, "", uint64(r.PA), end-1, ibytes(r.Size))
+		t.line("%*s%-29s %10s", t.label+2, "", t.physical(r.PA)+"-"+t.physical(report.Hex(end-1)), ibytes(r.Size))
 	}
 }
 
@@ -216,7 +217,7 @@ func printModules(t *text, list []inspect.ImageReport) {
 	t.heading("%-18s %-10s %-22s %-9s PDB", "base", "size", "name", "timestamp")
 	for i := range list {
 		m := &list[i]
-		t.line("%#016x %#-10x %-22s %08x", uint64(m.Base), m.Size, clip(m.Name, 22), uint64(m.Timestamp))
+		t.line("%-*s %#-10x %-22s %08x", addressColumn, t.address(m.Base), m.Size, clip(m.Name, 22), uint64(m.Timestamp))
 		if m.PDB != nil {
 			t.line("  %s %s-%x", clip(m.PDB.Name, 36), m.PDB.GUID, m.PDB.Age)
 		} else {
@@ -231,7 +232,7 @@ func printProcesses(t *text, list []inspect.ProcessInfo) {
 	}
 	t.heading("%8s %8s  %-16s %-18s %-18s", "pid", "parent", "name", "cr3", "EPROCESS")
 	for _, p := range list {
-		t.line("%8d %8d  %-16s %-18s %#016x", p.PID, p.ParentPID, clip(p.Name, 16), fmt.Sprintf("%#x", uint64(p.Root)), uint64(p.EPROCESS))
+		t.line("%8d %8d  %-16s %-18s %s", p.PID, p.ParentPID, clip(p.Name, 16), fmt.Sprintf("%#x", uint64(p.Root)), t.address(p.EPROCESS))
 	}
 }
 
@@ -241,6 +242,6 @@ func printUnloaded(t *text, list []inspect.Unloaded) {
 	}
 	t.heading("%-18s %-18s %-20s unloaded", "start", "end", "name")
 	for _, u := range list {
-		t.line("%#016x %#016x %-20s %s", uint64(u.Start), uint64(u.End), clip(u.Name, 20), u.Time)
+		t.line("%-*s %-*s %-20s %s", addressColumn, t.address(u.Start), addressColumn, t.address(u.End), clip(u.Name, 20), u.Time)
 	}
 }

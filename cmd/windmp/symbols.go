@@ -89,9 +89,10 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 }
 
 func printSymbols(t *text, r *inspect.SymbolsReport) {
+	t.machine = r.Machine
 	for i := range r.Modules {
 		m := &r.Modules[i]
-		t.line("%#016x %s", uint64(m.Base), clip(m.Name, columns-19))
+		t.line("%s %s", t.address(m.Base), clip(m.Name, columns-19))
 		for _, key := range []string{m.PDBKey, m.ImageKey} {
 			if key != "" {
 				t.line("  %s", key)

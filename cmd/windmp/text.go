@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"golang.org/x/term"
 
 	"windmp/convert/finding"
+	"windmp/convert/machine"
+	"windmp/convert/report"
 )
 
 // columns is the width that text output keeps to.
@@ -23,7 +26,26 @@ type text struct {
 	bytes.Buffer
 	label int // width of the first column
 	color bool
+	// machine is whose addresses they are.
+	machine *machine.Machine
 }
+
+// addressColumn is the width of a column of addresses.
+const addressColumn = 18
+
+// address is an address of the guest.
+func (t *text) address(va report.Hex) string {
+	return fmt.Sprintf("%#0*x", t.guest().Digits(), uint64(va))
+}
+
+// physical is a physical address, which may have more digits than others.
+func (t *text) physical(pa report.Hex) string {
+	const digits = 12
+	return fmt.Sprintf("%#0*x", min(digits, t.guest().Digits()), uint64(pa))
+}
+
+// guest is the machine whose addresses are printed, the likeliest before it is known.
+func (t *text) guest() *machine.Machine { return cmp.Or(t.machine, machineOf("")) }
 
 // newText makes the text for standard output.
 func (a *app) newText(label int) *text {

@@ -110,28 +110,29 @@ func parseVA(s string) (uint64, error) {
 
 func printVtop(t *text, r *inspect.WalkReport) {
 	t.line("page tables at %#x, %d levels %s", uint64(r.DTB), r.Levels, r.Process)
+	t.machine = r.Machine
 	for i := range r.Walks {
 		w := &r.Walks[i]
-		t.heading("%#016x", uint64(w.VA))
+		t.heading("%s", t.address(w.VA))
 		for _, s := range w.Steps {
-			t.line("  %-6s at %#012x  %#016x  %s", s.Name, uint64(s.EntryPA), uint64(s.Entry), strings.Join(s.Flags, " "))
+			t.line("  %-6s at %s  %#016x  %s", s.Name, t.physical(s.EntryPA), uint64(s.Entry), strings.Join(s.Flags, " "))
 		}
 		if w.Mapped {
 			where := "not in the file byte by byte"
 			if w.FileOffset >= 0 {
 				where = fmt.Sprintf("file offset %#x", w.FileOffset)
 			}
-			t.line("  page      %#012x  %s page, %s", uint64(w.PA), ibytes(w.PageSize), where)
+			t.line("  page      %s  %s page, %s", t.physical(w.PA), ibytes(w.PageSize), where)
 		}
 		if w.Error != "" {
 			t.hang("", 2, cell(w.Error))
 		}
-		printHex(t, uint64(w.VA), w.Data)
+		printHex(t, w.VA, w.Data)
 	}
 }
 
 // printHex is a hex dump by virtual addresses.
-func printHex(t *text, va uint64, data []byte) {
+func printHex(t *text, va report.Hex, data []byte) {
 	for off := 0; off < len(data); off += 16 {
 		row := data[off:min(off+16, len(data))]
 		ascii := make([]byte, 0, len(row))
@@ -148,6 +149,6 @@ func printHex(t *text, va uint64, data []byte) {
 			groups = append(groups, digits[:n])
 			digits = digits[n:]
 		}
-		t.printf("  %016x  %-39s  %s\n", va+uint64(off), strings.Join(groups, " "), ascii)
+		t.printf("  %0*x  %-39s  %s\n", t.guest().Digits(), uint64(va)+uint64(off), strings.Join(groups, " "), ascii)
 	}
 }

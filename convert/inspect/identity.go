@@ -115,19 +115,22 @@ func unfilled(v uint32) uint32 {
 // bugCheckOf explains the bug check: that of a dump's header, which is what a
 // debugger shows, else that of the guest's memory; nil when neither is known.
 func bugCheckOf(g *guest.Guest) *report.BugCheckDetail {
-	var code uint32
+	var code, pad uint32
 	var parameters [4]uint64
 	source := "memory"
 	h, bc := g.Header(), g.BugCheck()
 	switch {
 	case h != nil && g.Origin().Dump:
-		code, parameters, source = h.BugCheckCode, h.BugCheckParameters, "header"
+		code, pad, parameters, source = h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters, "header"
 	case bc != nil:
-		code, parameters = bc.Code, bc.Parameters
+		code, pad, parameters = bc.Code, bc.CodeHigh, bc.Parameters
 	default:
 		return nil
 	}
-	d := &report.BugCheckDetail{Code: report.Hex(code), Source: source, Crashed: code != 0 && code != winhdr.BugCheckLiveSystemDump}
+	if code == 0 { // what else stands there is nothing of a bug check
+		parameters = [4]uint64{}
+	}
+	d := &report.BugCheckDetail{Code: report.Hex(winhdr.BugCheckWord(code, pad)), Source: source, Crashed: code != 0 && code != winhdr.BugCheckLiveSystemDump}
 	d.Name = winhdr.BugCheckName(code)
 	m, _ := winhdr.MeaningOf(code)
 	d.Summary = m.Summary

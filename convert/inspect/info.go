@@ -158,6 +158,7 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
 	r.Input = report.OfImage(r.Input.Path, g.Image())
 	g = guest.Behind(g)
+	r.found.Text = g.Machine().Text
 	r.System, r.Bug = systemOf(g), bugCheckOf(g)
 	r.Memory = memoryMap(g)
 	if g.Header() != nil && g.Origin().Dump {
@@ -219,7 +220,7 @@ func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
 	for _, p := range list {
 		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, Root: report.Hex(p.DirectoryTable), EPROCESS: report.Hex(p.EPROCESS), PEB: report.Hex(p.Peb)}
 		if p.Err != nil {
-			info.Error = p.Err.Error()
+			info.Error = g.Machine().Text(p.Err.Error())
 		}
 		out = append(out, info)
 	}
@@ -232,12 +233,12 @@ func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageRe
 	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
 	im, err := g.Memory().ReadImage(base)
 	if err != nil {
-		r.Error = err.Error()
+		r.Error = g.Machine().Text(err.Error())
 		return r
 	}
 	r.Size, r.Timestamp, r.FileVersion = im.Size, report.Hex(im.Timestamp), im.FileVersion
 	if im.PDB == nil {
-		r.Error = im.PDBErr.Error()
+		r.Error = g.Machine().Text(im.PDBErr.Error())
 		return r
 	}
 	r.PDB = &PDBReport{Name: im.PDB.Name, GUID: im.PDB.GUID, Age: im.PDB.Age}
@@ -247,7 +248,7 @@ func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageRe
 func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 	r := imageReport(g, m.Name, m.Base, m.Size)
 	if m.NameErr != nil && r.Error == "" {
-		r.Error = m.NameErr.Error()
+		r.Error = g.Machine().Text(m.NameErr.Error())
 	}
 	return r
 }

@@ -10,6 +10,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
@@ -35,6 +36,8 @@ type SymbolsReport struct {
 	// Modules has every loaded image, those too whose headers are not readable.
 	Modules  []SymbolModule    `json:"modules"`
 	Findings []finding.Finding `json:"findings"`
+	// Machine is the guest's, nil where the file could not be opened.
+	Machine *machine.Machine `json:"-"`
 }
 
 // SymbolModule is an image with its keys in a symbol store (dotnet/symstore,
@@ -85,9 +88,9 @@ func checkServer(server string) error {
 }
 
 func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
-	r.Input = report.OfImage(r.Input.Path, g.Image())
+	r.Input, r.Machine = report.OfImage(r.Input.Path, g.Image()), g.Machine()
 	unreadable := 0
-	var found finding.List
+	found := finding.List{Text: g.Machine().Text}
 	for _, loaded := range symbolModules(g, opt.KernelOnly) {
 		m := symbolModule(g, &loaded, opt.Server)
 		if !m.Readable {

@@ -46,8 +46,10 @@ type WalkReport struct {
 	Process  string            `json:"process,omitempty"`
 	Walks    []AddressWalk     `json:"walks"`
 	Findings []finding.Finding `json:"findings"`
-	steps    *vtop.Space       // that are walked
-	image    *physmem.Image
+	// Machine is the one whose page tables are walked, nil before that is known.
+	Machine *machine.Machine `json:"-"`
+	steps   *vtop.Space      // that are walked
+	image   *physmem.Image
 }
 
 // AddressWalk is the way of one address through the page tables.
@@ -99,7 +101,7 @@ func (o *WalkOptions) Validate() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
 		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
-	case o.Levels != 0 && modeWith(o.Levels, machine.OrAll(o.Guest.Machines)) == nil:
+	case o.Levels != 0 && !hasMode(o.Levels, machine.OrAll(o.Guest.Machines)):
 		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
 		return &stage.UsageError{Reason: "a directory table base and a process are two address spaces"}
@@ -125,9 +127,9 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	g, err := guest.Find(ctx, im, opt.Guest)
 	r.Findings = append(r.Findings, g.Findings()...)
 	r.image = g.Image() // with the holes that were found, not that which was opened
-	mode := modeWith(opt.Levels, append([]*machine.Machine{g.Machine()}, machine.OrAll(opt.Guest.Machines)...))
+	m, mode := modeWith(opt.Levels, append([]*machine.Machine{g.Machine()}, machine.OrAll(opt.Guest.Machines)...))
 	if mode == nil {
-		mode = g.Mode()
+		m, mode = g.Machine(), g.Mode()
 	}
 	root, known := opt.DTB, g.Memory().Space
 	switch {
@@ -141,7 +143,7 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	default:
 		root = uint64(known.DTB)
 	}
-	r.steps = vtop.NewSpace(r.image, root, mode)
+	r.Machine, r.steps = m, vtop.NewSpace(r.image, root, mode)
 	if known != nil {
 		r.steps.Swizzle = known.Swizzle
 	}
@@ -183,7 +185,7 @@ func (r *WalkReport) one(va vtop.VA, read int) AddressWalk {
 		w.Data, w.Bytes = buf[:n], fmt.Sprintf("%x", buf[:n])
 	}
 	if err != nil {
-		w.Error = err.Error()
+		w.Error = r.Machine.Text(err.Error())
 	}
 	return w
 }
@@ -196,14 +198,20 @@ func offsetOf(im *physmem.Image, pa uint64) int64 {
 	return -1
 }
 
-// modeWith is the first paging mode of machines that has so many levels, nil for none.
-func modeWith(levels int, machines []*machine.Machine) *vtop.Mode {
+func hasMode(levels int, machines []*machine.Machine) bool {
+	_, mode := modeWith(levels, machines)
+	return mode != nil
+}
+
+// modeWith is the first paging mode of machines that has so many levels, with its
+// machine; nil for none.
+func modeWith(levels int, machines []*machine.Machine) (*machine.Machine, *vtop.Mode) {
 	for _, m := range machines {
 		for _, mode := range m.Modes {
 			if len(mode.Levels) == levels {
-				return mode
+				return m, mode
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }

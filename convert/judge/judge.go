@@ -169,6 +169,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 		c.seen, err = guest.Open(c.im, guest.Options{Machines: c.opt.Machines})
 		c.Guest, c.mem = c.seen.Guest, c.seen.Memory()
 		c.kernel, c.modules = c.seen.Kernel(), c.seen.Modules()
+		c.Text = c.seen.Machine().Text
 		return true, err
 	case nothing, theBlock:
 	}

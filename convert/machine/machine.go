@@ -9,6 +9,8 @@
 package machine
 
 import (
+	"strings"
+
 	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/physmem"
@@ -32,6 +34,10 @@ type Machine struct {
 	// RootName and PointerName are what people call the register that holds the root
 	// of the page tables, and the instruction pointer.
 	RootName, PointerName string
+	// UpperHalf is what the text of an address begins with ([vtop.VA], [vtop.PA]) that
+	// has no more bits than the machine's pointers, if it is not to be
+	// written.
+	UpperHalf string
 	// Settles says that a vCPU that was recorded as one of this machine runs no
 	// other machine's kernel.
 	Settles bool
@@ -57,6 +63,17 @@ type Machine struct {
 
 // Name is the machine's name as reports have it, such as "x64".
 func (m *Machine) Name() string { return m.Header.Name }
+
+// Digits is how many hex digits an address of the machine has.
+func (m *Machine) Digits() int { return 2 * m.Kernel.PointerSize }
+
+// Text writes the addresses in a sentence as people know the machine's.
+func (m *Machine) Text(s string) string {
+	if m.UpperHalf == "" {
+		return s
+	}
+	return strings.ReplaceAll(s, m.UpperHalf, "")
+}
 
 // State is what a vCPU's registers say, in words that do not depend on the machine.
 type State struct {

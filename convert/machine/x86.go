@@ -13,7 +13,8 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86, Map: mapPC,
 	RootName: "CR3", PointerName: "eip",
-	Modes: modes32, PAE: vtop.PAE,
+	UpperHalf: "00000000`",
+	Modes:     modes32, PAE: vtop.PAE,
 	Likely:    likely32,
 	Lacking:   lackingX86,
 	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && x.Is32 && !longMode(x) },

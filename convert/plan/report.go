@@ -32,7 +32,7 @@ func Describe(r *report.Report, p *Plan) {
 	r.Output.LeftOut = p.memory.table().Pages() - p.memory.pages()
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
 	if p.guest.BugCheck() != nil {
-		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(h.BugCheckCode), Crashed: guest.Crashed(p.guest)}
+		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(winhdr.BugCheckWord(h.BugCheckCode, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}
 		for i, v := range h.BugCheckParameters {
 			r.Guest.BugCheck.Parameters[i] = report.Hex(v)
 		}
