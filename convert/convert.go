@@ -37,13 +37,15 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 		err = write.Check(in, out, opt.Write.Force)
 	}
 	if err == nil {
-		err = run(ctx, r, &opt, func(p *plan.Plan) error {
-			leftovers, err := WriteFile(ctx, p, out, opt.Write)
-			for _, name := range leftovers {
-				r.Findings = append(r.Findings, leftover(name))
-			}
+		var leftovers []string
+		err = run(ctx, r, &opt, output{write: func(p *plan.Plan) error {
+			names, err := WriteFile(ctx, p, out, opt.Write)
+			leftovers = append(leftovers, names...)
 			return err
-		})
+		}})
+		for _, name := range leftovers {
+			r.Findings = append(r.Findings, leftover(name))
+		}
 	}
 	r.Finish(err)
 	return r, err
@@ -58,39 +60,70 @@ func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.R
 		err = &stage.UsageError{Reason: "there is nothing to write the dump to", Hint: "name a file"}
 	}
 	if err == nil {
-		err = run(ctx, r, &opt, func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) })
+		err = run(ctx, r, &opt, output{once: true, write: func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) }})
 	}
 	r.Finish(err)
 	return r, err
 }
 
-// run is the pipeline: open, find, plan, judge, write.
-func run(ctx context.Context, r *report.Report, opt *Options, write func(*plan.Plan) error) error {
+// output is where the dump goes.
+type output struct {
+	write func(*plan.Plan) error
+	// once is set where what is written can't be taken back.
+	once bool
+}
+
+// run is the pipeline, from the open on. A container that compresses memory may have
+// pages that can't be decoded, which only reading tells: when one was met, all of them
+// are looked for, and the image without them is converted, where they are missing.
+func run(ctx context.Context, r *report.Report, opt *Options, to output) error {
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
 	return source.With(ctx, source.File(r.Input.Path), opt.Source, func(im *physmem.Image) error {
-		r.DescribeImage(im)
-		g, err := guest.Find(ctx, im, opt.Guest)
-		r.DescribeImage(g.Image())
-		guest.Describe(r, g)
+		write := to.write
+		// Where gaps are accepted, all of them must be known before a stream begins.
+		if !to.once || opt.Plan.Missing == "" || opt.Plan.Missing == report.MissingFail {
+			before := *r
+			err := convertImage(ctx, r, opt, im, write)
+			if err == nil || !im.MetDamage() || ctx.Err() != nil {
+				return err
+			}
+			*r = before
+			if to.once {
+				write = func(*plan.Plan) error { return err }
+			}
+		}
+		sound, err := im.Sound(ctx)
 		if err != nil {
-			return err
+			return &stage.Error{Stage: stage.Read, Err: err}
 		}
-		stage.Enter(opt.Progress, stage.Plan)
-		p, err := plan.New(g, opt.Plan)
-		plan.Describe(r, p)
-		if err == nil {
-			err = judged(ctx, r, p, opt)
-		}
-		if err == nil {
-			err = p.Readable()
-		}
-		if err != nil || opt.DryRun {
-			return err
-		}
-		err = write(p)
-		r.Output.Written = err == nil
-		return err
+		return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, write))
 	})
+}
+
+// convertImage is the pipeline behind the open: find, plan, judge, write.
+func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, write func(*plan.Plan) error) error {
+	r.DescribeImage(im)
+	g, err := guest.Find(ctx, im, opt.Guest)
+	r.DescribeImage(g.Image())
+	guest.Describe(r, g)
+	if err != nil {
+		return err
+	}
+	stage.Enter(opt.Progress, stage.Plan)
+	p, err := plan.New(g, opt.Plan)
+	plan.Describe(r, p)
+	if err == nil {
+		err = judged(ctx, r, p, opt)
+	}
+	if err == nil {
+		err = p.Readable()
+	}
+	if err != nil || opt.DryRun {
+		return err
+	}
+	err = write(p)
+	r.Output.Written = err == nil
+	return err
 }
 
 // judged adds to the report what a check will say of the dump, and refuses one that

@@ -16,7 +16,7 @@ func Write(ctx context.Context, p *plan.Plan, w io.Writer, opt write.Options) er
 	if err := p.Readable(); err != nil {
 		return err
 	}
-	return write.Stream(ctx, w, output(p, &opt), opt)
+	return write.Stream(ctx, w, writing(p, &opt), opt)
 }
 
 // WriteFile writes what a plan decided to the file of that name, as [write.File]
@@ -26,12 +26,12 @@ func WriteFile(ctx context.Context, p *plan.Plan, name string, opt write.Options
 	if err := p.Readable(); err != nil {
 		return nil, err
 	}
-	return write.File(ctx, name, output(p, &opt), opt)
+	return write.File(ctx, name, writing(p, &opt), opt)
 }
 
-// output is what the plan decided. A compressed source is inflated by its readers,
+// writing is what the plan decided. A compressed source is inflated by its readers,
 // so there is one for each processor, unless opt says how many.
-func output(p *plan.Plan, opt *write.Options) write.Output {
+func writing(p *plan.Plan, opt *write.Options) write.Output {
 	im := p.Guest().Image()
 	if opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
 		opt.Workers = max(write.DefaultWorkers, runtime.GOMAXPROCS(0))

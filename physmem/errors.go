@@ -144,6 +144,8 @@ func (e *NotInImageError) Is(target error) bool { return target == ErrNotInImage
 type ReadError struct {
 	Offset int64 // file offset of the failed read
 	Err    error // the reader's error; io.ErrUnexpectedEOF if the file has become shorter
+	// Damaged is set where the file was read, and what is there can't be decoded.
+	Damaged bool
 }
 
 func (e *ReadError) Error() string {

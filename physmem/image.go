@@ -1,6 +1,7 @@
 package physmem
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+
+	"windmp/internal/binio"
 )
 
 // Format names a container of guest memory.
@@ -37,12 +40,13 @@ type Image struct {
 	closer    io.Closer
 	container Container
 	failure   *atomic.Pointer[ReadError] // of all views of the file
+	damage    *atomic.Bool               // the same: a damaged page was met
 }
 
 // NewImage returns the image of a container that an opener of a format found in
 // src, which stays the caller's to close.
 func NewImage(format Format, src Source, c *Container) *Image {
-	return &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError])}
+	return &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError]), damage: new(atomic.Bool)}
 }
 
 // WithCloser returns the image with what its Close closes.
@@ -54,7 +58,7 @@ func (m *Image) WithCloser(c io.Closer) *Image {
 
 // view returns another view of the same file, which is m's to close.
 func (m *Image) view(c *Container) *Image {
-	return &Image{format: m.format, size: m.size, container: *c, failure: m.failure}
+	return &Image{format: m.format, size: m.size, container: *c, failure: m.failure, damage: m.damage}
 }
 
 // withMemory returns a view with other memory.
@@ -112,9 +116,40 @@ func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 func (m *Image) remember(err error) {
 	var read *ReadError
 	var system syscall.Errno
-	if errors.As(err, &read) && errors.As(read.Err, &system) {
+	switch {
+	case !errors.As(err, &read):
+	case read.Damaged:
+		m.damage.Store(true)
+	case errors.As(read.Err, &system):
 		m.failure.CompareAndSwap(nil, read)
 	}
+}
+
+// MetDamage reports whether a read by ReadAt, of this image or of any other view of the
+// file, met a page that can't be decoded. [Image.Sound] finds them all.
+func (m *Image) MetDamage() bool { return m.damage.Load() }
+
+// Sound returns a view without the pages that can't be decoded, with an oddity that
+// counts them; m itself if there are none. Of a container that compresses memory it
+// reads all of that. The error is that of ctx, or what the system says of the file.
+func (m *Image) Sound(ctx context.Context) (*Image, error) {
+	s, ok := m.container.Memory.(Sieve)
+	if !ok {
+		return m, nil
+	}
+	mem, damaged, first, err := s.Sound(ctx)
+	if err != nil || mem == nil {
+		return m, err
+	}
+	c := m.container
+	c.Memory = mem
+	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
+		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s are damaged and count as missing (the first: %v)",
+			binio.Bytes(damaged*PageSize), binio.Plural(damaged, "page"), first),
+	})
+	view := m.view(&c)
+	view.damage = new(atomic.Bool)
+	return view, nil
 }
 
 // ReadFailure returns the first error with which the system refused a read of the

@@ -1,6 +1,7 @@
 package physmem
 
 import (
+	"context"
 	"io"
 	"iter"
 )
@@ -63,6 +64,14 @@ type Placer interface {
 	Adopt(list []Candidate) (Memory, []Range)
 	// Mappings goes through the page mappings that the container lists.
 	Mappings() iter.Seq2[Mapping, error]
+}
+
+// A Sieve is a [Memory] of which only reading tells whether its pages are damaged.
+type Sieve interface {
+	// Sound returns the memory without the pages that can't be decoded, how many
+	// those are, and the first error; the Memory is nil if there are none. The error
+	// is one of reading the file, or that of ctx.
+	Sound(ctx context.Context) (m Memory, damaged uint64, first, err error)
 }
 
 // A HoleTaker is a [Memory] of a container that does not say where the holes

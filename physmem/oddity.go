@@ -47,6 +47,9 @@ const (
 	// OddityForced means that the file looks like another format than that
 	// which it was opened as, by option.
 	OddityForced
+	// OddityDamaged means that the data of pages can't be decoded; see
+	// [Image.Sound].
+	OddityDamaged
 )
 
 var oddityNames = map[OddityKind]string{
@@ -59,6 +62,7 @@ var oddityNames = map[OddityKind]string{
 	OddityLimit:         "limit",
 	OddityCount:         "count",
 	OddityForced:        "forced",
+	OddityDamaged:       "damaged",
 }
 
 // String returns the short name of the kind, which does not change.
@@ -113,7 +117,7 @@ func (o *Oddities) Relocate(place func(off int64) int64) {
 // All returns the oddities, each kind that was cut short followed by a count.
 func (o *Oddities) All() []Oddity {
 	out := o.list
-	for k := OddityTruncated; k <= OddityForced; k++ {
+	for k := OddityTruncated; k <= OddityDamaged; k++ {
 		if more := o.count[k] - maxOdditiesPerKind; more > 0 {
 			out = append(out, Oddity{Kind: k, Text: fmt.Sprintf("and %d more like these", more)})
 		}

@@ -50,16 +50,29 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	return failure
 }
 
-// NameCut names in a refusal, before all else, that the image's file is cut: whatever
-// else is missing may be so for that. Other errors are returned as they are.
-func NameCut(im *physmem.Image, err error) error {
+// NameDamage names in a refusal, before all else, that the image's file is cut or
+// damaged: whatever else is missing may be so for that. Other errors are returned as
+// they are.
+func NameDamage(im *physmem.Image, err error) error {
 	var refused *RefusedError
-	cut, _, _ := strings.Cut(im.Cut(), " (") // the offsets stand in the finding
-	if cut != "" && errors.As(err, &refused) {
-		refused.Finding.Message = cut + "; " + refused.Finding.Message
-		if refused.Finding.Advice = adviceCopyAgain; refused.Finding.ID == Missing.ID() {
-			refused.Finding.Advice = "Copy the file again, or dump again with enough space, " + adviceGaps
+	if !errors.As(err, &refused) {
+		return err
+	}
+	f := &refused.Finding
+	for _, o := range im.Oddities() {
+		if o.Kind != physmem.OddityTruncated && o.Kind != physmem.OddityDamaged {
+			continue
 		}
+		said, _, _ := strings.Cut(o.Text, " (") // the offsets stand in the finding
+		if strings.HasPrefix(f.Message, said) {
+			return err // by a view of the same file
+		}
+		f.Message = said + "; " + f.Message
+		f.Advice = adviceCopyAgain
+		if f.ID == Missing.ID() {
+			f.Advice = "Copy the file again, or dump again with enough space, " + adviceGaps
+		}
+		return err
 	}
 	return err
 }

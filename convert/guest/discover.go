@@ -81,7 +81,7 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 		}
 	}
 	why := d.diagnose()
-	if why.ID == finding.OtherSystem.ID() {
+	if why.ID == finding.OtherSystem.ID() || why.ID == finding.EncryptedMemory.ID() {
 		return g.unsupported(why)
 	}
 	return g.Refuse(why, nil)

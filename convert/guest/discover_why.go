@@ -90,7 +90,7 @@ func (d *discovery) diagnose() finding.Finding {
 		}
 		d.evidence.see(d.memory(c.machine, c.Root, c.Mode), c)
 	}
-	for _, ask := range []func() (finding.Finding, bool){d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
+	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
 			return f
 		}

@@ -11,9 +11,14 @@ import (
 func (g *finder) noteOddities() {
 	for _, o := range g.Image.Oddities() {
 		where := fmt.Sprintf("file offset %#x", o.Offset)
-		if o.Kind == physmem.OddityTruncated {
+		switch o.Kind {
+		case physmem.OddityTruncated:
 			g.Add(finding.Truncated.At(where, "%s", o.Text)) // says itself what it is
 			continue
+		case physmem.OddityDamaged:
+			g.Add(finding.DamagedPages.At("", "%s", o.Text)) // the same
+			continue
+		default:
 		}
 		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text))
 	}
@@ -25,6 +30,8 @@ func OddityKind(k physmem.OddityKind) finding.Kind {
 	switch k {
 	case physmem.OddityTruncated:
 		return finding.Truncated
+	case physmem.OddityDamaged:
+		return finding.DamagedPages
 	case physmem.OddityConflict:
 		return finding.LoadsDisagree
 	case physmem.OddityNoteSkipped, physmem.OddityNoteDuplicate, physmem.OddityCPU:

@@ -274,7 +274,7 @@ func (c *fileChecker) checkCore(ctx context.Context) error {
 		return judge.NotOpened(&c.List, err)
 	}
 	c.Kind, c.Format, c.Description = kindCore, string(im.Format()), im.Describe()
-	return finding.NameCut(im, c.BlameDisk(im, c.checkImage(ctx, im)))
+	return finding.NameDamage(im, c.BlameDisk(im, c.checkImage(ctx, im)))
 }
 
 // checkImage looks for the guest, and plans its dump.

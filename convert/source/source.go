@@ -143,7 +143,7 @@ func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) 
 		return opening(err)
 	}
 	if err := f(im); err != nil {
-		return finding.NameCut(im, err)
+		return finding.NameDamage(im, err)
 	}
 	if err := im.ReadFailure(); err != nil {
 		return &stage.Error{Stage: stage.Read, Err: err}

@@ -39,13 +39,14 @@ func IsNoise(b []byte) bool {
 		count[c]++
 	}
 	// Pearson's chi-squared: of random bytes it is 255 on average with a standard
-	// deviation of 23, whatever their number; this is six of these above it.
-	const most = 391
+	// deviation of 23, whatever their number; these are six of these around it. A
+	// counter is too even.
+	const least, most = 120, 391
 	expected := float64(len(b)) / float64(len(count))
 	sum := 0.0
 	for _, n := range count {
 		d := float64(n) - expected
 		sum += d * d / expected
 	}
-	return sum < most
+	return sum > least && sum < most
 }

@@ -43,7 +43,7 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Equal(t, uint32(1), h.ProductType)
 	assert.Equal(t, uint32(0x110), h.SuiteMask)
 	assert.Zero(t, h.KdSecondaryVersion)
-	assert.Equal(t, winhdr.Fill, h.Attributes)
+	assert.EqualValues(t, winhdr.Fill, h.Attributes)
 	assert.Empty(t, h.Check())
 
 	runs, problems := h.Runs()

@@ -184,5 +184,5 @@ func (m *kdumpMemory) implausible(d pageDesc) error {
 
 // bad is the error for a page whose data cannot be used.
 func (m *kdumpMemory) bad(d pageDesc, err error) error {
-	return &physmem.ReadError{Offset: m.place(d.off), Err: fmt.Errorf("%s: page data: %w", physmem.FormatKdump, err)}
+	return &physmem.ReadError{Offset: m.place(d.off), Damaged: true, Err: fmt.Errorf("%s: page data: %w", physmem.FormatKdump, err)}
 }

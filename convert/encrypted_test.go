@@ -1,0 +1,83 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/source"
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// TestEncryptedGuest: memory that is noise throughout is that of an encrypted guest, in
+// every container, with a note or without it; pages that it never touched, or shares
+// with its host, may be plain.
+func TestEncryptedGuest(t *testing.T) {
+	t.Parallel()
+	noise := rand.NewChaCha8([32]byte{3})
+	for _, name := range []string{"guest-bsod.vmcore", "x86-bsod-2cpu.vmcore.gz", "shadow-user-2cpu.vmcore.gz"} {
+		core := gunzipOr(t, name)
+		im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
+		require.NoError(t, err)
+		file := bytes.Clone(core)
+		var memory []byte
+		for e := range im.Extents(0) {
+			part := file[e.Offset:][:e.Size]
+			for at := 0; at < len(part); at += physmem.PageSize {
+				page := part[at:min(at+physmem.PageSize, len(part))]
+				if at/physmem.PageSize%8 != 7 || allZero(page) && at/physmem.PageSize%3 == 0 { // the rest was never touched
+					_, _ = noise.Read(page)
+				} else {
+					clear(page)
+				}
+			}
+			memory = append(memory, part...)
+		}
+		for format, content := range map[physmem.Format][]byte{"": file, physmem.FormatRaw: memory} {
+			path := filepath.Join(t.TempDir(), "encrypted")
+			require.NoError(t, os.WriteFile(path, content, 0o600))
+			options := source.Options{Input: open.Options{Format: format}}
+			_, err = convert.File(context.Background(), path, path+".dmp", convert.Options{Source: options})
+			var refused *finding.RefusedError
+			require.ErrorAs(t, err, &refused, name)
+			assert.Equal(t, finding.EncryptedMemory.ID(), refused.Finding.ID, "%s: %v", name, err)
+			assert.True(t, refused.Unsupported)
+			c := checkOf(t, path, inspect.CheckOptions{Source: options})
+			assert.Equal(t, "FAIL", c.Verdict)
+			assert.Contains(t, worseThanInfo(c), finding.EncryptedMemory.ID())
+		}
+	}
+	// What can't be found for another reason is not encrypted.
+	core := gunzipOr(t, "guest-bsod.vmcore")
+	for i := range core[0x3000:] {
+		core[0x3000+i] = byte(i >> 4)
+	}
+	path := filepath.Join(t.TempDir(), "broken")
+	require.NoError(t, os.WriteFile(path, core, 0o600))
+	_, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
+	var refused *finding.RefusedError
+	require.True(t, errors.As(err, &refused))
+	assert.NotEqual(t, finding.EncryptedMemory.ID(), refused.Finding.ID)
+}
+
+// gunzipOr reads a sample, packed or not.
+func gunzipOr(t *testing.T, name string) []byte {
+	t.Helper()
+	if filepath.Ext(name) == ".gz" {
+		return gunzip(t, samplePath(name))
+	}
+	b, err := os.ReadFile(samplePath(name))
+	require.NoError(t, err)
+	return b
+}
