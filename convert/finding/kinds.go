@@ -142,6 +142,7 @@ var (
 	PagesUnlisted  = declare("WD523", SeverityInfo, "A dump lists pages that the kernel's own table of memory does not: memory that was unplugged, or zeros between two pieces.", "")
 	CPUsLacking    = declare("WD524", SeverityWarn, "A dump counts fewer processors than its kernel does.", "Debuggers do not show the others. Convert the guest's memory again, or the dump.")
 	RunsBridged    = declare("WD525", SeverityWarn, "Memory lies in more runs than a full dump lists, and beyond what a bitmap does: the nearest runs are one in the dump, with zeros between them.", "What is read between them is no memory of the guest.")
+	RawHoleListed  = declare("WD526", SeverityInfo, "Raw memory is taken to leave out what the guest's own table of memory leaves out: all of that table is there with it.", adviceHole)
 )
 
 // Of the file as a whole.

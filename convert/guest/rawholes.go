@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -12,16 +13,20 @@ import (
 
 // examineRaw examines raw memory whose holes nobody knows: as one piece, and
 // where that does not lead to a guest whose own table of memory is all there,
-// with the holes that machines usually have. The one with which the least is
-// missing is taken; after an error it is the one of the file as one piece.
+// with the holes that this table has, and those that machines usually have. The one
+// with which the least is missing is taken; after an error it is the one of the file as
+// one piece.
 func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, error) {
 	whole, wholeErr := examine(ctx, im, opt)
 	best, least := whole, missingOf(whole, wholeErr)
 	if least == 0 {
 		return whole, wholeErr
 	}
+	if g := byTable(ctx, im, opt, whole, wholeErr); g != nil {
+		return g, nil
+	}
 	var taken *machine.Hole
-	for _, hole := range machine.Holes(uint64(im.FileSize()), machine.OrAll(opt.Machines)) { //nolint:gosec // a size
+	for _, hole := range knownHoles(im, &opt) {
 		if ctx.Err() != nil {
 			return whole, context.Cause(ctx)
 		}
@@ -37,6 +42,11 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, e
 			break
 		}
 	}
+	if least > 0 {
+		if g := bySearch(ctx, im, opt, best, least); g != nil {
+			return g, nil
+		}
+	}
 	if taken == nil {
 		var refused *finding.RefusedError
 		if errors.As(wholeErr, &refused) {
@@ -44,21 +54,32 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, e
 		}
 		return whole, wholeErr
 	}
-	best.addHole(taken, least)
+	best.addHole(taken, best.lacking())
 	return best, nil
 }
 
-// missingOf is how many bytes of its own table of memory a guest lacks; all
-// there can be when it was not found.
+// What missingOf says of a guest that was not found, and of one whose own table of
+// memory can't be read: nobody knows how much is missing.
+const (
+	notFound = math.MaxUint64
+	noTable  = notFound - 1
+)
+
+// missingOf is how many bytes of its own table of memory a guest lacks.
 func missingOf(g *finder, err error) uint64 {
 	if err != nil {
-		return ^uint64(0)
+		return notFound
 	}
-	var n uint64
+	if _, err := g.kernelRuns(); err != nil {
+		return noTable
+	}
+	return g.lacking()
+}
+
+// lacking is how many bytes of the guest's memory are not in the source.
+func (g *finder) lacking() (n uint64) {
 	for _, run := range g.Runs {
-		n += RangesSize(g.Image.Missing(physmem.Range{
-			Start: run.BasePage * physmem.PageSize, Size: run.PageCount * physmem.PageSize,
-		}))
+		n += RangesSize(g.Image.Missing(run.Range()))
 	}
 	return n
 }
