@@ -3,7 +3,6 @@ package convert_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -67,7 +66,7 @@ func TestEncryptedGuest(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, core, 0o600))
 	_, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
 	var refused *finding.RefusedError
-	require.True(t, errors.As(err, &refused))
+	require.ErrorAs(t, err, &refused)
 	assert.NotEqual(t, finding.EncryptedMemory.ID(), refused.Finding.ID)
 }
 

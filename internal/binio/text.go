@@ -44,7 +44,7 @@ func IsNoise(b []byte) bool {
 	const least, most = 120, 391
 	expected := float64(len(b)) / float64(len(count))
 	sum := 0.0
-	for _, n := range count {
+	for _, n := range &count {
 		d := float64(n) - expected
 		sum += d * d / expected
 	}

@@ -35,7 +35,7 @@ func (p *probe) isAFF4() bool {
 	}
 	size := binio.Uint64(p.src.Size())
 	n := min(size, tail)
-	return bytes.Contains(p.read(size-n, int(n)), []byte(urn)) //nolint:gosec // at most tail
+	return bytes.Contains(p.read(size-n, int(n)), []byte(urn))
 }
 
 // maxQcowSnapshots bounds the snapshots that are looked at (QEMU block/qcow2.h,

@@ -143,7 +143,7 @@ func (p *placer) place(i int, run physmem.Run) bool {
 	size := run.PageCount * physmem.PageSize
 	if have := binio.Clip(p.at, size, f.size); have > 0 {
 		p.pieces = append(p.pieces, extents.Piece{Order: i, Extent: physmem.Extent{
-			Range: physmem.Range{Start: run.BasePage * physmem.PageSize, Size: have}, Offset: int64(p.at), //nolint:gosec // inside the file
+			Range: physmem.Range{Start: run.BasePage * physmem.PageSize, Size: have}, Offset: int64(p.at),
 		}})
 	}
 	p.at += size // at most 2^63 and 2^52

@@ -74,7 +74,8 @@ func (f *dmpFile) open() (*physmem.Container, error) {
 	default:
 		err = f.refuseType()
 	}
-	if err = f.refuseEncrypted(c, err); err != nil {
+	err = f.refuseEncrypted(c, err)
+	if err != nil {
 		return nil, err
 	}
 	if q := f.format.Qualifier; q != "" {
