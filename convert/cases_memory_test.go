@@ -3,7 +3,6 @@ package convert_test
 import (
 	"bytes"
 	"encoding/binary"
-
 	"slices"
 	"testing"
 

@@ -58,7 +58,9 @@ func TestRawTable(t *testing.T) {
 		{"a part at the end is not listed", ranges{r(0, 16*mib), r(4*gib, mib)}, ranges{r(0x1000, 0x9e000), r(mib, 15*mib), r(4*gib, mib-0x4000)}, true},
 		{"high", ranges{r(0, 24*mib), r(64*gib, 2*mib)}, ranges{r(0x1000, 24*mib-0x3000), r(64*gib, 2*mib)}, false},
 		{
-			"two", ranges{r(0, 16*mib), r(4*gib, mib), r(16*gib, mib)}, ranges{r(0x1000, 15*mib), r(4*gib, mib), r(16*gib, mib)},
+			"two",
+			ranges{r(0, 16*mib), r(4*gib, mib), r(16*gib, mib)},
+			ranges{r(0x1000, 15*mib), r(4*gib, mib), r(16*gib, mib)},
 			false,
 		},
 	} {

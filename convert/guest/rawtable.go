@@ -170,9 +170,8 @@ func bestOf(ctx context.Context, im *physmem.Image, opt Options, list []supposed
 		if missingOf(g, err) > 0 {
 			continue
 		}
-		if n := g.soundness(); n > sound || n == sound && s.firm && !taken.firm {
-			sound = n
-		} else {
+		n := g.soundness()
+		if n < sound || n == sound && (taken.firm || !s.firm) {
 			continue
 		}
 		if before == nil && best == nil {
@@ -180,7 +179,7 @@ func bestOf(ctx context.Context, im *physmem.Image, opt Options, list []supposed
 		} else if before == nil {
 			g.foundAs(best)
 		}
-		best, taken = g, s
+		best, taken, sound = g, s, n
 	}
 	if best == nil {
 		return nil

@@ -243,7 +243,7 @@ func (g *finder) needed() []neededPart {
 	k := g.Kernel
 	list := []neededPart{
 		{"KDBG", k.VA},
-		{"the end of KDBG", k.VA + vtop.VA(max(len(k.Raw), 1)-1)}, //nolint:gosec // not negative
+		{"the end of KDBG", k.VA + vtop.VA(max(len(k.Raw), 1)-1)},
 		{"the head of the module list", vtop.VA(k.Data.PsLoadedModuleList)},
 		{"KiProcessorBlock", vtop.VA(k.Data.KiProcessorBlock)},
 		{"KUSER_SHARED_DATA", g.machine.Kernel.SharedUserData},
