@@ -22,6 +22,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/physmem/extents"
 	"windmp/physmem/open"
@@ -154,7 +155,7 @@ var third = &machine.Machine{
 		Loader:         kdbg.LoaderLayout{DllBase: 0x10, EntryPoint: 0x18, SizeOfImage: 0x20, FullDllName: 0x28, BaseDllName: 0x38},
 		Processor: kdbg.ProcessorLayout{
 			Self: 8, CurrentPrcb: 0x10, Prcb: 0x40, Number: 0x18,
-			SpecialRegisters: func(*kdbg.Data) uint16 { return 0x100 },
+			SpecialRegisters: func(*wire.Data) uint16 { return 0x100 },
 		},
 		Specials: kdbg.SpecialsLayout{
 			Size: 16,
@@ -288,8 +289,8 @@ func guest3(crash []uint64) memory3 {
 	// KDBG, and what it names.
 	const list, modules, processes, array, bugcheck, pfn, thread, process, memory = pa3Variables, pa3Variables + 0x100, pa3Variables + 0x200,
 		pa3Variables + 0x300, pa3Variables + 0x400, pa3Variables + 0x500, pa3Variables + 0x600, pa3Variables + 0x800, pa3Variables + 0x900
-	var d kdbg.Data
-	d.Header = kdbg.DataHeader{List: kdbg.ListEntry64{Flink: va3(list), Blink: va3(list)}, OwnerTag: kdbg.OwnerTag, Size: 0x390}
+	var d wire.Data
+	d.Header = wire.DataHeader{List: wire.ListEntry64{Flink: va3(list), Blink: va3(list)}, OwnerTag: wire.OwnerTag, Size: 0x390}
 	d.KernBase, d.MmPageSize = va3(pa3Kernel), physmem.PageSize
 	d.PsLoadedModuleList, d.PsActiveProcessHead = va3(modules), va3(processes)
 	d.KiProcessorBlock, d.KiBugcheckData, d.MmPfnDatabase = va3(array), va3(bugcheck), va3(pfn)

@@ -5,22 +5,12 @@ import (
 	"math"
 	"reflect"
 
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
 )
 
 const (
-	// OwnerTag is "KDBG", KDBG_TAG of wdbgexts.h.
-	OwnerTag uint32 = 0x4742444b
-
-	// MinSize is the smallest Size of a block, bytes: the layout of Windows 2000,
-	// to which everything later was appended.
-	MinSize = 0x208
-	// MaxSize is the largest Size that is believed, bytes. The largest known is
-	// 0x3a8; the rest is room for what future builds append.
-	MaxSize = 0x800
-
-	wordSize = 8
 	// headSize is the part of a block that says what and how long it is, listSize
 	// what of it is before the tag.
 	headSize = 0x18
@@ -39,7 +29,7 @@ type Block struct {
 	// with pointers of 32 bits are brought into the same form: only the lower halves
 	// of its qwords count, as for QEMU (dump/win_dump.c), and the list in front is a
 	// LIST_ENTRY of 8 bytes.
-	Data Data
+	Data wire.Data
 	// Encoded says that the block is encoded in memory.
 	Encoded bool
 	// Rotation and Constant decode it: word = bswap64(rol64(memory, Rotation)) ^
@@ -70,11 +60,11 @@ func (m Memory) Read(va vtop.VA, e Expect) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tag := binary.LittleEndian.Uint32(head[offOwnerTag:]); tag != OwnerTag {
+	if tag := binary.LittleEndian.Uint32(head[wire.OffOwnerTag:]); tag != wire.OwnerTag {
 		return nil, wrongTag(va, tag)
 	}
-	size := binary.LittleEndian.Uint32(head[offSize:])
-	if !validSize(size) {
+	size := binary.LittleEndian.Uint32(head[wire.OffSize:])
+	if !wire.ValidSize(size) {
 		return nil, wrongSize(va, size)
 	}
 	raw, err := m.readBlock(va, size)
@@ -96,7 +86,7 @@ func (m Memory) ReadUnverified(va vtop.VA) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := binary.LittleEndian.Uint32(head[offSize:])
+	size := binary.LittleEndian.Uint32(head[wire.OffSize:])
 	if size < headSize || size > pageSize {
 		return nil, wrongSize(va, size)
 	}
@@ -104,7 +94,7 @@ func (m Memory) ReadUnverified(va vtop.VA) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tag := binary.LittleEndian.Uint32(head[offOwnerTag:]); tag != OwnerTag {
+	if tag := binary.LittleEndian.Uint32(head[wire.OffOwnerTag:]); tag != wire.OwnerTag {
 		return nil, wrongTag(va, tag)
 	}
 	return m.kernel(&Block{VA: va, Raw: raw, Data: m.Layout.data(raw)}), nil
@@ -119,10 +109,6 @@ func (m Memory) verified(b *Block, e Expect) (*Kernel, error) {
 	return k, nil
 }
 
-func validSize(n uint32) bool {
-	return n >= MinSize && n <= MaxSize && n%wordSize == 0
-}
-
 // readBlock reads the first n bytes of the block at va. The caller has checked that n
 // is at most a page.
 func (m Memory) readBlock(va vtop.VA, n uint32) ([]byte, error) {
@@ -135,8 +121,8 @@ func (m Memory) readBlock(va vtop.VA, n uint32) ([]byte, error) {
 }
 
 // data decodes a plain block.
-func (l *Layout) data(raw []byte) Data {
-	d := decodeData(raw)
+func (l *Layout) data(raw []byte) wire.Data {
+	d := wire.Decode(raw)
 	if mask := uint64(l.last()); mask != math.MaxUint64 {
 		fields := reflect.ValueOf(&d).Elem()
 		for i := range fields.NumField() {
@@ -145,7 +131,7 @@ func (l *Layout) data(raw []byte) Data {
 			}
 		}
 	}
-	d.Header.List = ListEntry64{Flink: l.pointer(raw, 0), Blink: l.pointer(raw, l.PointerSize)}
+	d.Header.List = wire.ListEntry64{Flink: l.pointer(raw, 0), Blink: l.pointer(raw, l.PointerSize)}
 	if l.Complete != nil {
 		l.Complete(&d, len(raw))
 	}

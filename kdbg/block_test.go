@@ -11,6 +11,7 @@ import (
 
 	"windmp/internal/guestsim"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -38,7 +39,7 @@ func TestReadPlainAndEncoded(t *testing.T) {
 				g := guestsim.New(opt)
 				b := guestKernel(t, g)
 				assert.Equal(t, g.Plain, b.Raw)
-				assert.Equal(t, decodeData(g.Plain), b.Data)
+				assert.Equal(t, wire.Decode(g.Plain), b.Data)
 				assert.Equal(t, encoded, b.Encoded)
 				assert.Equal(t, vtop.VA(g.KDBG), b.VA)
 				if encoded {
@@ -233,7 +234,7 @@ func TestVerifyAgain(t *testing.T) {
 	b := guestKernel(t, g)
 	require.NoError(t, b.Verify(expectOf(g)))
 	cut := *b.Block
-	cut.Raw = b.Raw[:MinSize]
+	cut.Raw = b.Raw[:wire.MinSize]
 	require.ErrorIs(t, (&Kernel{b.Memory, &cut}).Verify(expectOf(g)), ErrNotFound)
 	other := *b.Block
 	other.Data.Header.OwnerTag = rand.Uint32()
@@ -259,7 +260,7 @@ func TestSwizzleBits(t *testing.T) {
 		{vtop.X64, 52, 4, 0},  // as before
 		{vtop.X64, 255, 9, 0}, // no bit at all
 	} {
-		b := Block{Data: Data{L1tfHighPhysicalBitIndex: tt.high, L1tfSwizzleBitIndex: tt.low}}
+		b := Block{Data: wire.Data{L1tfHighPhysicalBitIndex: tt.high, L1tfSwizzleBitIndex: tt.low}}
 		assert.Equal(t, vtop.Swizzle{Bits: tt.bits, Unless: 1 << tt.low}, b.swizzle(tt.mode), "%s, %d", tt.mode.Name, tt.high)
 	}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 )
 
 // flatten lists a struct's leaf fields by their path, with offset and size.
@@ -37,7 +38,7 @@ func fieldsOf(v any) map[string][2]uint64 {
 // TestDataLayout holds Data against the field table, in both directions.
 func TestDataLayout(t *testing.T) {
 	t.Parallel()
-	fields := fieldsOf(Data{})
+	fields := fieldsOf(wire.Data{})
 	for _, row := range guestsim.KDBGFields() {
 		name := row.Name
 		if row.Offset < headSize {
@@ -53,7 +54,7 @@ func TestDataLayout(t *testing.T) {
 		"L1tfHighPhysicalBitIndex": {0x2c2, 1}, // wdbgexts.h; not in the table
 		"L1tfSwizzleBitIndex":      {0x2c3, 1},
 	}, fields)
-	assert.Equal(t, dataSize, binary.Size(Data{}))
+	assert.Equal(t, 0x3a8, binary.Size(wire.Data{}))
 }
 
 // TestRealBlocks decodes the blocks of real dumps and looks at every field.
@@ -61,7 +62,7 @@ func TestRealBlocks(t *testing.T) {
 	t.Parallel()
 	const base = 0xfffff8031f400000
 	for _, build := range guestsim.Builds {
-		d := reflect.ValueOf(decodeData(guestsim.KDBGBlock(build, base)))
+		d := reflect.ValueOf(wire.Decode(guestsim.KDBGBlock(build, base)))
 		for _, row := range guestsim.KDBGFields() {
 			want, _ := row.Value(build, base)
 			v := d

@@ -2,7 +2,6 @@ package kdbg
 
 import (
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -40,21 +40,8 @@ func TestDecodeAllKeys(t *testing.T) {
 func resized(block []byte, size uint32) []byte {
 	out := make([]byte, size)
 	copy(out, block)
-	binary.LittleEndian.PutUint32(out[offSize:], size)
+	binary.LittleEndian.PutUint32(out[wire.OffSize:], size)
 	return out
-}
-
-// TestOnlyOneRotationFits is solve's proof by trial: no difference of a tag with
-// any size and the page size is a rotation of another.
-func TestOnlyOneRotationFits(t *testing.T) {
-	t.Parallel()
-	for size := uint32(MinSize); size <= MaxSize; size += 8 {
-		diff := bits.ReverseBytes64((uint64(size)<<32 | uint64(OwnerTag)) ^ pageSize)
-		for d := 1; d < 64; d++ {
-			w := bits.ReverseBytes64(bits.RotateLeft64(diff, d)) ^ pageSize
-			require.False(t, w&math.MaxUint32 == uint64(OwnerTag) && validSize(sizeOf(w)), "size %#x, rotation by %d gives %#x", size, d, w)
-		}
-	}
 }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -121,17 +108,6 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		if _, err := m.Decode(flatVA+0xb20, Expect{}); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSolve(b *testing.B) {
-	plain := guestsim.KDBGBlock(19041, guestsim.KernBase)
-	block := guestsim.Encode(plain, 63, 42, guestsim.KernBase+0x1234)
-	tag, size := binary.LittleEndian.Uint64(block[offOwnerTag:]), binary.LittleEndian.Uint64(block[offMmPageSize:])
-	for b.Loop() {
-		if _, ok := solve(tag, size); !ok {
-			b.Fatal("not solved")
 		}
 	}
 }

@@ -1,5 +1,5 @@
 // Package kdbg reads what a Windows kernel says of itself: its debugger data block,
-// KDDEBUGGER_DATA64, and what hangs off it: processors, loaded modules, processes, bug
+// KDDEBUGGER_DATA64 (package wire has its layout), and what hangs off it: processors, loaded modules, processes, bug
 // check data, build string, physical memory.
 //
 // The block ("KDBG") is a table of addresses and offsets that Windows keeps for

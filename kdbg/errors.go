@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -65,14 +66,14 @@ func (e *BlockError) Unwrap() error { return e.Err }
 func wrongTag(va vtop.VA, got uint32) error {
 	return &BlockError{
 		VA: va, Field: "OwnerTag", Err: ErrNotFound,
-		text: fmt.Sprintf("OwnerTag at %v: got %#x, want %#x (\"KDBG\")", va+vtop.VA(offOwnerTag), got, OwnerTag),
+		text: fmt.Sprintf("OwnerTag at %v: got %#x, want %#x (\"KDBG\")", va+vtop.VA(wire.OffOwnerTag), got, wire.OwnerTag),
 	}
 }
 
 func wrongSize(va vtop.VA, got uint32) error {
 	return &BlockError{
 		VA: va, Field: "Size", Err: ErrNotFound,
-		text: fmt.Sprintf("Size at %v: got %#x, want a multiple of 8 in %#x..%#x", va+vtop.VA(offSize), got, MinSize, MaxSize),
+		text: fmt.Sprintf("Size at %v: got %#x, want a multiple of 8 in %#x..%#x", va+vtop.VA(wire.OffSize), got, wire.MinSize, wire.MaxSize),
 	}
 }
 
@@ -82,7 +83,7 @@ func notEncoded(va vtop.VA, tag, size uint64) error {
 	return &BlockError{
 		VA: va, Err: ErrNotFound,
 		text: fmt.Sprintf("no encoded block at %v: none of the 64 rotations makes the qwords %#x at +%#x and %#x at +%#x a \"KDBG\" tag with a size and a page size of 0x1000",
-			va, tag, offOwnerTag, size, offMmPageSize),
+			va, tag, wire.OffOwnerTag, size, wire.OffMmPageSize),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"windmp/internal/guestsim"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -124,12 +125,12 @@ func TestFindFlag(t *testing.T) {
 			change := bits.ReverseBytes64(g.Flag ^ other)
 			g.Write64(g.WaitAlways+0x20, g.Options.WaitAlways^change)
 			_, err = b.EncodedFlag(im)
-			require.ErrorIs(t, err, ErrAmbiguous)
+			require.ErrorIs(t, err, wire.ErrAmbiguous)
 
 			g.Write(g.Flag, []byte{0})
 			g.Write(other, []byte{0})
 			_, err = b.EncodedFlag(im)
-			require.ErrorIs(t, err, ErrNotFound)
+			require.ErrorIs(t, err, wire.ErrNoFlag)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -35,8 +36,8 @@ func checkBlock(t *testing.T, e Expect, b *Kernel, err error) {
 		return
 	}
 	assert.Len(t, b.Raw, int(b.Data.Header.Size))
-	assert.True(t, validSize(b.Data.Header.Size))
-	assert.Equal(t, decodeData(b.Raw), b.Data)
+	assert.True(t, wire.ValidSize(b.Data.Header.Size))
+	assert.Equal(t, wire.Decode(b.Raw), b.Data)
 	assert.NoError(t, b.Verify(e))
 }
 
@@ -53,7 +54,7 @@ func addBlocks(f *testing.F, encoded bool) {
 				block = guestsim.Encode(block, guestsim.DefaultWaitNever+uint64(offset), guestsim.DefaultWaitAlways, guestsim.KernBase+0x1000)
 			}
 			f.Add(block, offset)
-			f.Add(block[:MinSize], offset)
+			f.Add(block[:wire.MinSize], offset)
 		}
 	}
 	f.Add([]byte{}, uint16(0))
@@ -63,7 +64,7 @@ func fuzzBlock(f *testing.F, read func(Memory, vtop.VA, Expect) (*Kernel, error)
 	f.Helper()
 	e := Expect{PsLoadedModuleList: guestsim.KernBase + 0xc2a2d0}
 	f.Fuzz(func(t *testing.T, block []byte, offset uint16) {
-		block = block[:min(len(block), MaxSize)]
+		block = block[:min(len(block), wire.MaxSize)]
 		m := flat(block, uint64(offset&0xfff))
 		c := &counted{r: m.Space.Mem}
 		m.Space.Mem = c

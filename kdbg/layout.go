@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -35,7 +36,7 @@ type Layout struct {
 	StopReach vtop.VA
 	// Complete sets fields that debuggers assume where a block of so many bytes ends
 	// before them; nil if they assume none.
-	Complete func(d *Data, size int)
+	Complete func(d *wire.Data, size int)
 
 	Loader    LoaderLayout
 	Processor ProcessorLayout
@@ -75,7 +76,7 @@ type ProcessorLayout struct {
 	// SpecialRegisters is where ProcessorState.SpecialRegisters lies in KPRCB,
 	// by what a block states; 0 if that does not tell. A function that is nil never
 	// knows.
-	SpecialRegisters func(*Data) uint16
+	SpecialRegisters func(*wire.Data) uint16
 
 	// PCRSelector is the selector of the segment whose base is the KPCR, 0 where no
 	// descriptor leads to it.
@@ -105,7 +106,8 @@ type TablesLayout struct {
 	// decodes one of that size, or of 8 bytes.
 	SystemSize int
 	Segment    func(descriptor []byte) Segment
-	// KernelCode is the selector of the kernel's code.
+	// KernelCode is the selector of the kernel's code, which debuggers look up in the
+	// table of segments.
 	KernelCode uint16
 }
 

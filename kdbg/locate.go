@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -29,7 +30,7 @@ const (
 	maxLocators = 8
 	// locateSpan is what must lie in one piece of memory for a block to be seen:
 	// all up to MmPageSize.
-	locateSpan = int(offMmPageSize) + wordSize
+	locateSpan = int(wire.OffMmPageSize) + wire.WordSize
 )
 
 // Candidate is a place that looks like a debugger data block. It is believed only
@@ -87,10 +88,10 @@ func locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s sear
 // feed cuts ranges into windows that overlap by what a block needs.
 func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Range) error {
 	for _, r := range ranges {
-		start := (r.Start + wordSize - 1) &^ (wordSize - 1)
+		start := (r.Start + wire.WordSize - 1) &^ (wire.WordSize - 1)
 		for end := r.Start + r.Size; start < end && end-start >= uint64(locateSpan); start += locateWindow {
 			select {
-			case windows <- physmem.Range{Start: start, Size: min(end-start, locateWindow+uint64(locateSpan)-wordSize)}:
+			case windows <- physmem.Range{Start: start, Size: min(end-start, locateWindow+uint64(locateSpan)-wire.WordSize)}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -180,12 +181,12 @@ func (s search) in(buf []byte, at uint64) []Candidate {
 	le := binary.LittleEndian
 	last := len(buf) - locateSpan
 	prev := le.Uint64(buf)
-	for off := 0; off <= last; off += wordSize {
-		next := le.Uint64(buf[off+wordSize:])
+	for off := 0; off <= last; off += wire.WordSize {
+		next := le.Uint64(buf[off+wire.WordSize:])
 		if next == prev && prev != 0 || s.anyLinks {
 			found = s.encoded(found, buf[off:], at+uint64(off))
 		}
-		if le.Uint32(buf[off+int(offOwnerTag):]) == OwnerTag {
+		if le.Uint32(buf[off+int(wire.OffOwnerTag):]) == wire.OwnerTag {
 			found = s.plain(found, buf[off:], at+uint64(off))
 		}
 		prev = next
@@ -196,25 +197,25 @@ func (s search) in(buf []byte, at uint64) []Candidate {
 // A tag with a size, against MmPageSize: how many bits of the two differ. A size is
 // a multiple of 8 up to 0x800, so that it has one to eight bits set.
 var (
-	fewestBits = bits.OnesCount64(uint64(OwnerTag)^pageSize) + 1
+	fewestBits = bits.OnesCount64(uint64(wire.OwnerTag)^pageSize) + 1
 	mostBits   = fewestBits + 7
 )
 
 // encoded decodes what may be the start of an encoded block.
 func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 	le := binary.LittleEndian
-	tag, page := le.Uint64(b[offOwnerTag:]), le.Uint64(b[offMmPageSize:])
+	tag, page := le.Uint64(b[wire.OffOwnerTag:]), le.Uint64(b[wire.OffMmPageSize:])
 	// Neither rotation nor byte order changes how many bits differ: this leaves
 	// little of other memory for solve.
 	if n := bits.OnesCount64(tag ^ page); n < fewestBits || n > mostBits {
 		return found
 	}
-	c, ok := solve(tag, page)
+	c, ok := wire.Solve(tag, page)
 	if !ok {
 		return found
 	}
 	plain := bytes.Clone(b[:locateSpan])
-	c.decode(plain)
+	c.Decode(plain)
 	for _, l := range s.layouts {
 		if c, ok := l.candidate(plain); ok && l.Encodes {
 			c.At, c.Encoded = at, true
@@ -238,11 +239,11 @@ func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
 // with pointers of 32 bits, what is behind the list entry is zero, and the upper halves
 // of addresses are zero or repeat bit 31.
 func (l *Layout) candidate(b []byte) (Candidate, bool) {
-	var d Data
+	var d wire.Data
 	le := binary.LittleEndian
-	size := le.Uint32(b[offSize:])
+	size := le.Uint32(b[wire.OffSize:])
 	base, ok := l.kernelIn(b, unsafe.Offsetof(d.KernBase))
-	if !ok || !validSize(size) || le.Uint64(b[offMmPageSize:]) != pageSize || base%pageSize != 0 || !zero(b[2*l.PointerSize:listSize]) {
+	if !ok || !wire.ValidSize(size) || le.Uint64(b[wire.OffMmPageSize:]) != pageSize || base%pageSize != 0 || !zero(b[2*l.PointerSize:listSize]) {
 		return Candidate{}, false
 	}
 	for _, offset := range []uintptr{unsafe.Offsetof(d.PsLoadedModuleList), unsafe.Offsetof(d.PsActiveProcessHead)} {

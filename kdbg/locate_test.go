@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -99,7 +100,7 @@ func TestLocateEncodings(t *testing.T) {
 		never := rng.Uint64()&^63 | uint64(i%64)
 		block := make([]byte, 0x208+8*rng.IntN(0x7f0/8-0x208/8))
 		copy(block, plain)
-		binary.LittleEndian.PutUint32(block[offSize:], uint32(len(block)))
+		binary.LittleEndian.PutUint32(block[wire.OffSize:], uint32(len(block)))
 		enc := guestsim.Encode(block, never, rng.Uint64(), guestsim.KernBase+rng.Uint64()%0x1000000)
 		at := 8 * rng.IntN((len(buf)-len(enc))/8)
 		if i%3 == 0 {
@@ -176,7 +177,7 @@ func TestLocateFalse(t *testing.T) {
 		"half a block": func(b []byte) { copy(b[size-locateSpan+8:], guestsim.KDBGBlock(19041, guestsim.KernBase)) },
 		"a block of another page size": func(b []byte) {
 			copy(b[0x500:], guestsim.KDBGBlock(19041, guestsim.KernBase))
-			le.PutUint64(b[0x500+int(offMmPageSize):], 0x2000)
+			le.PutUint64(b[0x500+int(wire.OffMmPageSize):], 0x2000)
 		},
 	}
 	for name, fill := range tests {

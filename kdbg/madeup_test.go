@@ -10,6 +10,7 @@ import (
 
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -25,7 +26,7 @@ var madeUp = &kdbg.Layout{
 	Loader:         kdbg.LoaderLayout{DllBase: 0x10, EntryPoint: 0x18, SizeOfImage: 0x20, FullDllName: 0x28, BaseDllName: 0x38},
 	Processor: kdbg.ProcessorLayout{
 		Self: 0x8, CurrentPrcb: 0x10, Prcb: 0x40,
-		SpecialRegisters: func(*kdbg.Data) uint16 { return 0x100 },
+		SpecialRegisters: func(*wire.Data) uint16 { return 0x100 },
 	},
 	Specials: kdbg.SpecialsLayout{
 		Size: 16,
@@ -80,7 +81,7 @@ func TestMadeUpMachine(t *testing.T) {
 	)
 	m, space := newFlatMemory()
 	m.put(base, 0x5a4d)
-	m.put(block, head+0x80, head+0x80, 0x390<<32|uint64(kdbg.OwnerTag), base)
+	m.put(block, head+0x80, head+0x80, 0x390<<32|uint64(wire.OwnerTag), base)
 	m.put(head+0x80, block)
 	m.put(block+0x48, head, base+0x800)
 	m.put(block+0x138, 0x1000)

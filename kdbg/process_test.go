@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -84,7 +85,7 @@ func TestProcessesOfBrokenLists(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{})
 			tt.change(g, addProcess(g, 0, 8, 4, "a.exe"))
-			b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: decodeData(g.Plain)}}
+			b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: wire.Decode(g.Plain)}}
 			list, err := b.Processes()
 			if tt.is == nil {
 				require.NoError(t, err)
@@ -155,7 +156,7 @@ func FuzzLists(f *testing.F) {
 		g := guestsim.New(guestsim.Options{})
 		unloadedRing(g, "a.sys")
 		last := addProcess(g, 0, 8, 4, "a.exe")
-		b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: decodeData(g.Plain)}}
+		b := &Kernel{Memory: guestMemory(g), Block: &Block{Raw: g.Plain, Data: wire.Decode(g.Plain)}}
 		at := []uint64{g.EProcess, last, g.PsActiveProcessHead, extraBase + 0x100000}[where%4]
 		if uint64(offset)+8 > 0xa00 || where%4 == 2 {
 			offset = 0

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -68,7 +69,7 @@ func TestBuildLab(t *testing.T) {
 		require.ErrorIs(t, err, tt.is, tt.name)
 		assert.Equal(t, tt.want, lab, tt.name)
 	}
-	_, err = (&Kernel{b.Memory, &Block{Raw: make([]byte, MinSize)}}).BuildLab()
+	_, err = (&Kernel{b.Memory, &Block{Raw: make([]byte, wire.MinSize)}}).BuildLab()
 	require.ErrorIs(t, err, ErrAbsentField)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -92,7 +93,7 @@ func (k *Kernel) CheckSegment(s Specials, p *Processor) error {
 	}
 	pcr, err := k.describedPCR(s.CodeTable().Base)
 	switch got := k.Data.GdtR0Pcr; {
-	case k.Has(offGdtR0Pcr, 2) && got != want:
+	case k.Has(wire.OffGdtR0Pcr, 2) && got != want:
 		return fmt.Errorf("KDBG.GdtR0Pcr is %#x, expected %#x", got, want)
 	case err == nil && pcr != p.PCR:
 		return fmt.Errorf("got %v, want %v", pcr, p.PCR)

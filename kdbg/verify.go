@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -27,14 +28,14 @@ func (k *Kernel) Verify(e Expect) error {
 
 func (k *Kernel) verifySelf() error {
 	d := &k.Data
-	if d.Header.OwnerTag != OwnerTag {
+	if d.Header.OwnerTag != wire.OwnerTag {
 		return wrongTag(k.VA, d.Header.OwnerTag)
 	}
-	if n := d.Header.Size; !validSize(n) || uint64(n) != uint64(len(k.Raw)) {
+	if n := d.Header.Size; !wire.ValidSize(n) || uint64(n) != uint64(len(k.Raw)) {
 		return wrongSize(k.VA, n)
 	}
 	if d.MmPageSize != pageSize {
-		return k.mismatch("MmPageSize", offMmPageSize, d.MmPageSize, "0x1000")
+		return k.mismatch("MmPageSize", wire.OffMmPageSize, d.MmPageSize, "0x1000")
 	}
 	if base := vtop.VA(d.KernBase); base%pageSize != 0 || !k.IsKernel(base) {
 		return k.mismatch("KernBase", unsafe.Offsetof(d.KernBase), d.KernBase, "a page in the kernel's half of the address space")

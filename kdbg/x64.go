@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -29,7 +30,7 @@ var X64 = &Layout{
 		Number: 0x24, IdleThread: 0x18,
 		// KPCR.GdtBase, TssBase and IdtBase (WDK, wdm.h).
 		Held:             []HeldAddress{{0x0, gdtBase}, {0x8, tssBase}, {0x38, idtBase}},
-		SpecialRegisters: func(d *Data) uint16 { return d.OffsetPrcbProcStateSpecialReg },
+		SpecialRegisters: func(d *wire.Data) uint16 { return d.OffsetPrcbProcStateSpecialReg },
 		Hint:             savedSystemCall,
 		// 1507 to 1909, 2004 and later, the newest, Windows 7 with updates (also
 		// QEMU contrib/elf2dmp and public disassemblies).
@@ -86,7 +87,7 @@ func stubDirectory64(code []byte) (vtop.VA, bool) {
 		}
 		code = code[at+len(movRspGS):]
 		offset := vtop.VA(binary.LittleEndian.Uint32(code))
-		if bytes.Contains(code[imm:min(len(code), imm+loadWithin)], movCR3Rsp) && offset%wordSize == 0 && offset < maxPCR {
+		if bytes.Contains(code[imm:min(len(code), imm+loadWithin)], movCR3Rsp) && offset%wire.WordSize == 0 && offset < maxPCR {
 			return offset, true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
 
@@ -59,12 +60,12 @@ const (
 	contextSize32 = 0x2cc
 	// maxSizeXP is the largest Size of Windows XP, bytes: its block ends before the
 	// offsets in structures.
-	maxSizeXP = int(unsafe.Offsetof(Data{}.OffsetKThreadNextProcessor))
+	maxSizeXP = int(unsafe.Offsetof(wire.Data{}.OffsetKThreadNextProcessor))
 )
 
 // completeXP sets the offsets that debuggers assume where a block has none: those of
 // XP.
-func completeXP(d *Data, size int) {
+func completeXP(d *wire.Data, size int) {
 	if size > maxSizeXP {
 		return
 	}
@@ -76,7 +77,7 @@ func completeXP(d *Data, size int) {
 
 // specialRegisters32: debuggers do not ask OffsetPrcbProcStateSpecialReg, which XP's
 // and the first blocks of Server 2003 do not have: the structure follows ContextFrame.
-func specialRegisters32(d *Data) uint16 {
+func specialRegisters32(d *wire.Data) uint16 {
 	if d.OffsetPrcbProcStateContext == 0 {
 		return 0
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/qemutest"
+	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/vtop"
@@ -35,7 +36,7 @@ func newKernel32() *kernel32 {
 	phys(0x1000+4*0x3ff, 0x2000|0x63)
 	phys(0x2000+4*0x1f0, 0x3000|0x63)
 
-	k.put32(kdbg32, nt32+0x161b98, nt32+0x161b9c, 0, 0, OwnerTag, 0x340)
+	k.put32(kdbg32, nt32+0x161b98, nt32+0x161b9c, 0, 0, wire.OwnerTag, 0x340)
 	k.put64(kdbg32+0x18, nt32)
 	k.put64(kdbg32+0x48, loaded32)
 	k.put64(kdbg32+0x50, nt32+0x146df8)
@@ -93,7 +94,7 @@ func TestKernel32(t *testing.T) {
 	m := k.memory()
 	b, err := m.Read(kdbg32, Expect{PsLoadedModuleList: loaded32, PsActiveProcessHead: nt32 + 0x146df8})
 	require.NoError(t, err)
-	assert.Equal(t, ListEntry64{nt32 + 0x161b98, nt32 + 0x161b9c}, b.Data.Header.List)
+	assert.Equal(t, wire.ListEntry64{Flink: nt32 + 0x161b98, Blink: nt32 + 0x161b9c}, b.Data.Header.List)
 	assert.Equal(t, uint64(bug32), b.Data.KiBugcheckData, "the lower half counts")
 	assert.Len(t, b.Raw, 0x340)
 

@@ -45,9 +45,6 @@ type Format struct {
 	// KernelStart is the lowest kernel address, in the widest address space that
 	// the machine has.
 	KernelStart uint64
-	// KernelCode is the selector of the kernel's code segment. Debuggers look it
-	// up in the GDT.
-	KernelCode uint16
 	// TableBase is the physical address that DirectoryTableBase has, without what
 	// else is in that register.
 	TableBase func(h *Header) uint64

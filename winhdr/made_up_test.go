@@ -76,7 +76,7 @@ var madeUp = &winhdr.Format{
 	Machine: madeUpMachine, ValidDump: 0x3155_444d,
 	Header: winhdr.WireOf[madeUpHeader](), LeastSize: 100, Padding: []string{"Room"},
 	MaxProcessors: 8, MinBuild: 0, PFNLimit: 0x100, PFNReason: "it is made up",
-	PointerSize: 8, KernelStart: 0xf000, KernelCode: 8,
+	PointerSize: 8, KernelStart: 0xf000,
 	TableBase: func(h *winhdr.Header) uint64 { return h.DirectoryTableBase &^ 7 },
 	Registers: winhdr.WireOf[madeUpContext](),
 	DecodeContext: func(b []byte) (winhdr.Context, error) {

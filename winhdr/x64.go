@@ -23,9 +23,9 @@ var X64 = &Format{
 	MinBuild: 3790,
 	PFNLimit: pfnLimit64, PFNReason: "physical addresses having 52 bits",
 	PointerSize: 8,
-	KernelStart: kernelStart, KernelCode: kernelCS,
-	TableBase: tableBase64,
-	Registers: WireOf[Context64](), DecodeContext: decodeContext64,
+	KernelStart: kernelStart,
+	TableBase:   tableBase64,
+	Registers:   WireOf[Context64](), DecodeContext: decodeContext64,
 }
 
 const (

@@ -17,9 +17,9 @@ var X86 = &Format{
 	MinBuild: 2195,
 	PFNLimit: pfnLimit32, PFNReason: "page frame numbers having 32 bits",
 	PointerSize: 4,
-	KernelStart: uint64(kernelStart32), KernelCode: uint16(kernelCS32),
-	TableBase: tableBase32,
-	Registers: WireOf[Context32](), DecodeContext: decodeContext32,
+	KernelStart: uint64(kernelStart32),
+	TableBase:   tableBase32,
+	Registers:   WireOf[Context32](), DecodeContext: decodeContext32,
 }
 
 const (

@@ -143,16 +143,13 @@ func bugCheckOf(g *guest.Guest) *report.BugCheckDetail {
 // symbolName names an address by the image it lies in, as in "nt+0x1234"; empty
 // when it is in none.
 func symbolName(modules []kdbg.Module, va vtop.VA) string {
-	for i := range modules {
-		m := &modules[i]
-		if va < m.Base || uint64(va-m.Base) >= uint64(m.Size) {
-			continue
-		}
-		name := m.Name
-		if i == 0 {
-			name = "nt"
-		}
-		return fmt.Sprintf("%s+%#x", name, uint64(va-m.Base))
+	i := kdbg.ModuleAt(modules, va)
+	if i < 0 {
+		return ""
 	}
-	return ""
+	name := modules[i].Name
+	if i == 0 {
+		name = "nt"
+	}
+	return fmt.Sprintf("%s+%#x", name, uint64(va-modules[i].Base))
 }

@@ -7,6 +7,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -112,7 +113,7 @@ func validSaved(g *guest.Guest, proc *guest.Processor) error {
 	if err := c.PlausibleSaved(); err != nil {
 		return err
 	}
-	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && !inModule(g, vtop.VA(c.IP())) {
+	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && kdbg.ModuleAt(g.Modules(), vtop.VA(c.IP())) < 0 {
 		return fmt.Errorf("the instruction pointer %s is in no loaded image: %w", vtop.VA(c.IP()), err)
 	}
 	if err := mappedFor(g, proc, vtop.VA(c.SP())); err != nil {
@@ -139,16 +140,6 @@ func mappedFor(g *guest.Guest, proc *guest.Processor, va vtop.VA) error {
 		return nil
 	}
 	return err
-}
-
-// inModule tells whether va lies in a loaded image.
-func inModule(g *guest.Guest, va vtop.VA) bool {
-	for _, m := range g.Modules() {
-		if va >= m.Base && uint64(va-m.Base) < uint64(m.Size) {
-			return true
-		}
-	}
-	return false
 }
 
 // reportLackingRegisters says once what the state of the vCPUs that are shown

@@ -1,4 +1,4 @@
-package kdbg
+package wire
 
 import (
 	"encoding/binary"
@@ -10,7 +10,7 @@ import (
 	"windmp/vtop"
 )
 
-// maxFlagData bounds the kernel data that [Kernel.EncodedFlag] looks at, bytes. Build 26100
+// maxFlagData bounds the kernel data that [Code.Flag] looks at, bytes. Build 26100
 // has about 3 MiB.
 const maxFlagData = 16 << 20
 
@@ -18,11 +18,16 @@ const maxFlagData = 16 << 20
 // overlap.
 const maxFlagPages = peimage.MaxSize / pageSize
 
-// ErrAmbiguous says that more than one answer fits.
-var ErrAmbiguous = errors.New("more than one address fits")
+// What is wrong with a search for the flag.
+var (
+	// ErrNoFlag: nothing fits.
+	ErrNoFlag = errors.New("no byte of the kernel's image fits")
+	// ErrAmbiguous: more than one address fits.
+	ErrAmbiguous = errors.New("more than one address fits")
+)
 
-// EncodedFlag returns the address of KdpDataBlockEncoded, the byte that tells Windows
-// that the block is encoded, which it must be; im is the kernel's image. Its address A
+// Flag returns the address of KdpDataBlockEncoded, the byte that tells Windows that the
+// block of this code is encoded; im is the kernel's image. Its address A
 // is part of the code: the block's constant is
 //
 //	bswap64(rol64(KiWaitNever, k) ^ A) ^ KiWaitAlways
@@ -30,10 +35,10 @@ var ErrAmbiguous = errors.New("more than one address fits")
 // with the rotation k being KiWaitNever mod 64. Both keys lie in the kernel's
 // data, and so does A, where there must be a 1. Of all pairs of qwords that
 // leaves one: among 2^36 pairs, a wrong one falls into the data with a chance of
-// 1 in 16, and then hardly on a byte that is 1. Errors: [ErrNotFound],
+// 1 in 16, and then hardly on a byte that is 1. Errors: [ErrNoFlag],
 // [ErrAmbiguous].
-func (k *Kernel) EncodedFlag(im *peimage.Image) (vtop.VA, error) {
-	data := readData(k.Space, im)
+func (c Code) Flag(s *vtop.Space, im *peimage.Image) (vtop.VA, error) {
+	data := readData(s, im)
 	// Addresses in the image have one or two values in their upper bits.
 	const shift = 26
 	upper := []uint64{uint64(im.Base) >> shift}
@@ -43,15 +48,15 @@ func (k *Kernel) EncodedFlag(im *peimage.Image) (vtop.VA, error) {
 	never := map[uint64][]uint64{}
 	seen := map[uint64]bool{}
 	data.each(func(v uint64) {
-		if v&63 == uint64(k.Rotation) && !seen[v] {
+		if v&63 == uint64(c.Rotation) && !seen[v] {
 			seen[v] = true
-			v = bits.RotateLeft64(v, int(k.Rotation))
+			v = bits.RotateLeft64(v, c.Rotation)
 			never[v>>shift] = append(never[v>>shift], v)
 		}
 	})
 	found := map[vtop.VA]bool{}
 	data.each(func(always uint64) {
-		x := bits.ReverseBytes64(k.Constant ^ always)
+		x := bits.ReverseBytes64(c.Constant ^ always)
 		for _, u := range upper {
 			for _, v := range never[x>>shift^u] {
 				if at := vtop.VA(v ^ x); data.byteAt(at) == 1 && len(found) < 2 {
@@ -66,10 +71,8 @@ func (k *Kernel) EncodedFlag(im *peimage.Image) (vtop.VA, error) {
 	for at := range found {
 		return at, nil
 	}
-	return 0, fmt.Errorf("KdpDataBlockEncoded: %w of the kernel's image fits", errNothing)
+	return 0, fmt.Errorf("KdpDataBlockEncoded: %w", ErrNoFlag)
 }
-
-var errNothing = fmt.Errorf("%w: no byte", ErrNotFound)
 
 // imageData is the readable part of an image's data: pages by their address, and
 // the addresses in the order they were read.
@@ -115,7 +118,7 @@ func (d *imageData) each(visit func(uint64)) {
 	var prev uint64
 	for i, at := range d.order {
 		page := d.pages[at]
-		for off := 0; off < pageSize; off += wordSize {
+		for off := 0; off < pageSize; off += WordSize {
 			v := binary.LittleEndian.Uint64(page[off:])
 			if v != prev || i == 0 && off == 0 {
 				visit(v)

@@ -1,8 +1,12 @@
-package kdbg
+// Package wire is KDDEBUGGER_DATA64 as it lies in memory: its layout, how Windows
+// encodes it, and where the kernel notes that it did.
+package wire
 
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"windmp/physmem"
 )
 
 // ListEntry64 is LIST_ENTRY64: two VAs.
@@ -19,7 +23,7 @@ type DataHeader struct {
 
 // Data is KDDEBUGGER_DATA64 up to its last known field, 0x3a8 bytes, with the
 // names of Microsoft's wdbgexts.h (Windows SDK). The layout is the same on all
-// builds, newer ones only append: [Block.Has] says what one has. Most qwords are
+// builds, newer ones only append: its Size says what one has. Most qwords are
 // addresses of kernel variables, to be dereferenced; the comments say where it is
 // otherwise, and each field's offset. The names and offsets of the last fields
 // are from win32metadata.
@@ -200,16 +204,38 @@ const dataSize = 0x3a8
 
 var _ [dataSize]byte = [unsafe.Sizeof(Data{})]byte{}
 
-// Offsets that the code needs, from the one declaration of the layout.
 const (
-	offOwnerTag   = unsafe.Offsetof(Data{}.Header) + unsafe.Offsetof(DataHeader{}.OwnerTag)
-	offSize       = unsafe.Offsetof(Data{}.Header) + unsafe.Offsetof(DataHeader{}.Size)
-	offMmPageSize = unsafe.Offsetof(Data{}.MmPageSize)
-	offGdtR0Pcr   = unsafe.Offsetof(Data{}.GdtR0Pcr)
+	// OwnerTag is "KDBG", KDBG_TAG of wdbgexts.h.
+	OwnerTag uint32 = 0x4742444b
+
+	// MinSize is the smallest Size of a block, bytes: the layout of Windows 2000,
+	// to which everything later was appended.
+	MinSize = 0x208
+	// MaxSize is the largest Size that is believed, bytes. The largest known is
+	// 0x3a8; the rest is room for what future builds append.
+	MaxSize = 0x800
+	// WordSize is the size of what a block is encoded in, bytes.
+	WordSize = 8
+
+	// pageSize is the only MmPageSize.
+	pageSize = physmem.PageSize
 )
 
-// decodeData decodes what raw holds of the layout; the rest stays zero.
-func decodeData(raw []byte) Data {
+// Offsets in a block that readers need before it is decoded, bytes.
+const (
+	OffOwnerTag   = unsafe.Offsetof(Data{}.Header) + unsafe.Offsetof(DataHeader{}.OwnerTag)
+	OffSize       = unsafe.Offsetof(Data{}.Header) + unsafe.Offsetof(DataHeader{}.Size)
+	OffMmPageSize = unsafe.Offsetof(Data{}.MmPageSize)
+	OffGdtR0Pcr   = unsafe.Offsetof(Data{}.GdtR0Pcr)
+)
+
+// ValidSize reports whether n can be the Size of a block.
+func ValidSize(n uint32) bool {
+	return n >= MinSize && n <= MaxSize && n%WordSize == 0
+}
+
+// Decode decodes what raw, a plain block, holds of the layout; the rest stays zero.
+func Decode(raw []byte) Data {
 	var wire [dataSize]byte
 	copy(wire[:], raw)
 	var d Data
