@@ -81,6 +81,9 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	t.row("file", "%s, %s", r.Input.Path, ibytes(r.Input.Size))
 	t.more("%s", r.Input.Description)
+	if said := damageOf(r.Findings); said != "" {
+		t.row("damage", "%s", said)
+	}
 	if d := r.Dump; d != nil && d.Comment != "" {
 		t.row("comment", "%s", d.Comment)
 	}

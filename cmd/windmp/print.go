@@ -35,6 +35,9 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 		_, _ = tw.Write([]byte(name + "\t" + printable(fmt.Sprintf(format, args...)) + "\n")) // into memory
 	}
 	row("input", "%s: %s, %s", r.Input.Path, r.Input.Description, ibytes(r.Input.Size))
+	if said := damageOf(r.Findings); said != "" {
+		row("damage", "%s", said)
+	}
 	row("guest", "%s", guestText(r.Guest))
 	if bc := r.Guest.BugCheck; bc != nil {
 		row("bug check", "%s", bugCheckText(bc))
@@ -117,6 +120,18 @@ func printPlan(w *bytes.Buffer, r *report.Report) {
 	for _, e := range r.Edits {
 		fmt.Fprintf(w, "  VA %#x PA %#x %#x bytes: %s\n", uint64(e.VA), uint64(e.PA), e.Size, printable(e.Reason))
 	}
+}
+
+// damageOf is what the findings say of a file that is cut or damaged, in short: it
+// stands before what else there is to say. Empty for a sound file.
+func damageOf(list []finding.Finding) string {
+	for _, f := range list {
+		if f.ID == finding.Truncated.ID() || f.ID == finding.DamagedPages.ID() {
+			said, _, _ := strings.Cut(f.Message, " (") // the finding has the offsets
+			return said
+		}
+	}
+	return ""
 }
 
 // printFindings prints what is worse than info in full, and counts the rest.

@@ -90,11 +90,14 @@ func TestRangesRefused(t *testing.T) {
 	for _, typ := range rangeTypes {
 		good := dmp{typ: typ, runs: []run{{2, 3}}}
 		file := good.build()
+		put := func(at int, v uint64) func(b []byte) {
+			return func(b []byte) { binary.LittleEndian.PutUint64(b[at:], v) }
+		}
 		for want, change := range map[string]func(b []byte){
-			`header of the ranges: signatures at file offset 0x2000: got 0x504d4446 0x504d5544, want "RDMP" and "DUMP"`: func(b []byte) { b[0x2004] = 'F' },
-			"header of the ranges: FirstPage at file offset 0x2000: got 0x1000, want 0x2030 or more":                    func(b []byte) { binary.LittleEndian.PutUint64(b[0x2018:], 0x1000) },
-			"the file is cut: it ends after 24 KiB":                                                                     func(b []byte) { binary.LittleEndian.PutUint64(b[0x2018:], 1<<63) },
-			"table of ranges at file offset 0x2000: got 0 ranges: none of them says what memory the file holds":         func(b []byte) { clear(b[0x2020:0x3000]) },
+			`signatures at file offset 0x2000: got 0x504d4446 0x504d5544, want "RDMP" and "DUMP"`: func(b []byte) { b[0x2004] = 'F' },
+			"FirstPage at file offset 0x2000: got 0x1000, want 0x2030 or more":                    put(0x2018, 0x1000),
+			"the file is cut: it ends after 24 KiB":                                               put(0x2018, 1<<63),
+			"got 0 ranges: none of them says what memory the file holds":                          func(b []byte) { clear(b[0x2020:0x3000]) },
 		} {
 			b := append([]byte{}, file...)
 			change(b)
