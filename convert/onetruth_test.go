@@ -188,7 +188,7 @@ func (s *truth) holds(t *testing.T, what string) bool {
 		return false
 	}
 	f := checkBytes(out.data.Bytes(), inspect.CheckQuick)
-	assert.NoError(t, f.Err)
+	require.NoError(t, f.Err)
 	assert.NotEqual(t, "FAIL", f.Verdict, "converted with %+v (%s): %s, after %s", opt.Plan, r.Verdict, f.Reason, what)
 	rank := map[string]int{"OK": 0, "WARN": 1, "UNKNOWN": 2, "FAIL": 3}
 	assert.GreaterOrEqual(t, rank[r.Verdict], rank[f.Verdict], "converted with %+v as %s, checked as %s: %s, after %s", opt.Plan, r.Verdict, f.Verdict, f.Reason, what)
