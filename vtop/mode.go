@@ -186,8 +186,11 @@ func (m *Mode) absent(e Entry) FaultKind {
 }
 
 // decode is the entry that b begins with.
-func (m *Mode) decode(b []byte) Entry {
-	if m.EntrySize == 4 {
+func (m *Mode) decode(b []byte) Entry { return decode(b, m.EntrySize) }
+
+// decode is an entry of size bytes, with which b begins.
+func decode(b []byte, size int) Entry {
+	if size == 4 {
 		return Entry(binary.LittleEndian.Uint32(b))
 	}
 	return Entry(binary.LittleEndian.Uint64(b))

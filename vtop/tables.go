@@ -12,9 +12,9 @@ import (
 // that is entered is one level further down, so that tables that refer to each
 // other, or to themselves as Windows' topmost one does, are no danger.
 type tables struct {
-	mode    *Mode
-	swizzle Swizzle
-	unused  uint    // bits of an address that the mode does not translate
+	mode   *Mode
+	size   int     // of an entry, in bytes
+	unused uint    // bits of an address that the mode does not translate
 	levels []table // of the mode, the page table first
 	// word is an entry that was read. What lies behind an entry of 4 bytes stays
 	// zero.
@@ -25,11 +25,11 @@ type tables struct {
 
 // table is the page table of a level that is being looked at.
 type table struct {
+	usual usual
+	shift uint // the logarithm of what an entry maps, in bytes
+	mask  int  // of an index
+	level int
 	*Level
-	usual   usual
-	level   int
-	shift   uint   // the logarithm of what an entry maps, in bytes
-	mask    int    // of an index
 	entries []byte // those that map the range
 	at      PA     // of entries
 	va      VA     // what the first of entries maps
@@ -64,14 +64,13 @@ const (
 // use begins with the tables of a space. What is computed of its mode is kept, as
 // most walkers only ever see one.
 func (t *tables) use(s *Space) {
-	t.swizzle = s.Swizzle
 	if t.mode != s.Mode {
 		t.prepare(s.Mode)
 	}
 }
 
 func (t *tables) prepare(m *Mode) {
-	t.mode = m
+	t.mode, t.size = m, m.EntrySize
 	t.unused = uint(64 - m.AddressBits())
 	t.word = [8]byte{}
 	t.levels = make([]table, len(m.Levels))
@@ -103,7 +102,7 @@ func (t *tables) extend(va VA) VA {
 
 // load reads the entry at pa.
 func (t *tables) load(mem io.ReaderAt, pa PA) (Entry, error) {
-	b := t.word[:t.mode.EntrySize]
+	b := t.word[:t.size]
 	if n, err := mem.ReadAt(b, int64(pa)); n != len(b) { //nolint:gosec // a PA has at most 52 bits
 		return 0, short(err)
 	}
@@ -115,68 +114,63 @@ func (n *table) index(va VA) int { return int(va>>(n.shift&63)) & n.mask } //nol
 // is reports whether an entry is of the form.
 func (u *usual) is(e Entry) bool { return e&u.mask == u.value }
 
-// visitor is told what tables refer to.
-type visitor interface {
-	// pages is told of the pages to which entries of n refer, in order, and reports
-	// whether to go on.
-	pages(n *table, list []page) bool
-	// enter decides whether to look into a table, to which an entry of n refers.
-	enter(n *table, pa PA) bool
-	// unreadable is called for a table that can't be read.
-	unreadable(pa PA, level int, err error)
-}
-
 // each goes through the entries of the table at pa that map the addresses from
 // first to last, which must be canonical, depth first and so in the order of
-// addresses, and tells v of each that refers to something. It reports whether all
-// were looked at.
-func (t *tables) each(mem io.ReaderAt, level int, pa PA, first, last VA, v visitor) bool {
+// addresses, and tells v of each that refers to something. Where pages is not nil, it
+// is told of the pages instead: of several entries of n at once, in order, and reports
+// whether to go on. It reports whether all were looked at.
+func (t *tables) each(s *Space, level int, pa PA, first, last VA, v Visitor, pages func(n *table, list []page) bool) bool {
 	n := &t.levels[level-1]
-	if err := t.read(mem, n, pa, first, last); err != nil {
-		v.unreadable(pa, level, err)
+	if err := t.read(s.Mem, n, pa, first, last); err != nil {
+		v.Unreadable(pa, level, err)
 		return true
 	}
-	m, size, entries, usual, found, left := t.mode, t.mode.EntrySize, n.entries, n.usual, 0, t.left
+	size, entries, usual, found, left := t.size, n.entries, n.usual, 0, t.left
 	for i := 0; len(entries) >= size; i++ {
 		if left--; left < 0 {
-			v.pages(n, t.pages[:found])
+			if found > 0 {
+				pages(n, t.pages[:found])
+			}
 			return false
 		}
-		e := m.decode(entries)
+		e := decode(entries, size)
 		entries = entries[size:]
 		if e == 0 { // as most entries of most tables are
 			continue
 		}
 		to, pa := usual.to, PA(e&usual.address)
 		if !usual.is(e) {
-			to, pa = t.judge(n, e)
+			to, pa = s.judge(n, e)
 		}
-		switch to {
-		case toNothing:
+		if to == toNothing {
 			continue
-		case toPage, toTransition:
+		}
+		if to != toTable && pages == nil {
+			v.Page(pa, 1<<(n.shift&63))
+			continue
+		}
+		if to != toTable {
 			t.pages[found] = page{entry: e, pa: pa, i: int32(i), to: to} //nolint:gosec // an index
 			if found++; found < len(t.pages) {
 				continue
 			}
-		case toTable:
 		}
-		if found > 0 && !v.pages(n, t.pages[:found]) {
+		if found > 0 && !pages(n, t.pages[:found]) {
 			return false
 		}
 		found = 0
-		if to != toTable || !v.enter(n, pa) {
+		if to != toTable || !v.Table(pa, level-1) {
 			continue
 		}
 		va := t.address(n, i)
 		t.left = left
-		if !t.each(mem, level-1, pa, max(first, va), min(last, va|(1<<n.shift-1)), v) {
+		if !t.each(s, level-1, pa, max(first, va), min(last, va|(1<<n.shift-1)), v, pages) {
 			return false
 		}
 		left = t.left
 	}
 	t.left = left
-	return found == 0 || v.pages(n, t.pages[:found])
+	return found == 0 || pages(n, t.pages[:found])
 }
 
 // read makes n the entries of the table at pa that map the addresses from first to
@@ -204,12 +198,12 @@ func (t *tables) address(n *table, i int) VA {
 }
 
 // judge says what an entry of n refers to.
-func (t *tables) judge(n *table, e Entry) (refers, PA) {
-	m := t.mode
+func (s *Space) judge(n *table, e Entry) (refers, PA) {
+	m := s.Mode
 	switch l := n.Level; {
 	case !m.present(e):
 		form := &m.Absent.Transition
-		if e = t.swizzle.undo(e); n.level == 1 && form.has(e) {
+		if e = s.Swizzle.undo(e); n.level == 1 && form.has(e) {
 			return toTransition, form.address(e)
 		}
 	case l.Page.valid(e):
@@ -221,9 +215,9 @@ func (t *tables) judge(n *table, e Entry) (refers, PA) {
 }
 
 // fault is why an entry refers to nothing.
-func (t *tables) fault(e Entry) FaultKind {
-	if t.mode.present(e) {
+func (s *Space) fault(e Entry) FaultKind {
+	if s.Mode.present(e) {
 		return Malformed
 	}
-	return t.mode.absent(t.swizzle.undo(e))
+	return s.Mode.absent(s.Swizzle.undo(e))
 }

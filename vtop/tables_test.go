@@ -124,7 +124,7 @@ func TestUsual(t *testing.T) {
 				continue
 			}
 			usual++
-			to, pa := tb.judge(n, e)
+			to, pa := (&Space{Mode: m}).judge(n, e)
 			require.Equal(t, n.usual.to, to, "%s, level %d, entry %#x", m.Name, n.level, e)
 			require.Equal(t, PA(e&n.usual.address), pa)
 		}

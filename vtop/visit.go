@@ -46,22 +46,8 @@ func (s *Space) Visit(half Half, v Visitor) {
 	defer w.giveBack()
 	w.tables.use(s)
 	w.tables.left = math.MaxInt
-	w.tables.each(s.Mem, level, s.DTB, first, last, everything{v})
+	w.tables.each(s, level, s.DTB, first, last, v, nil)
 }
-
-// everything tells a Visitor all.
-type everything struct{ v Visitor }
-
-func (a everything) pages(n *table, list []page) bool {
-	for i := range list {
-		a.v.Page(list[i].pa, 1<<(n.shift&63))
-	}
-	return true
-}
-
-func (a everything) enter(n *table, pa PA) bool { return a.v.Table(pa, n.level-1) }
-
-func (a everything) unreadable(pa PA, level int, err error) { a.v.Unreadable(pa, level, err) }
 
 // Mapped visits the pages that the address space maps in [from, to], ascending,
 // until visit returns false or limit entries of page tables were looked at; it
@@ -77,30 +63,24 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	t := &w.tables
 	t.use(s)
 	t.left = limit
-	return t.each(s.Mem, len(t.levels), s.DTB, from, to, &present{t, visit})
-}
-
-// present tells a function of the pages that are present.
-type present struct {
-	tables *tables
-	visit  func(Mapping) bool
-}
-
-func (a *present) pages(n *table, list []page) bool {
-	size := a.tables.mode.EntrySize
-	for i := range list {
-		p := &list[i]
-		if p.to != toPage {
-			continue
+	return t.each(s, len(t.levels), s.DTB, from, to, intoAll{}, func(n *table, list []page) bool {
+		for i := range list {
+			p := &list[i]
+			if p.to != toPage {
+				continue
+			}
+			st := Step{Level: n.level, EntryPA: n.at + PA(int(p.i)*t.size), Entry: p.entry} //nolint:gosec // inside the table
+			if !visit(st.mapping(t.address(n, int(p.i)), p.pa, n.shift, p.to)) {
+				return false
+			}
 		}
-		st := Step{Level: n.level, EntryPA: n.at + PA(int(p.i)*size), Entry: p.entry} //nolint:gosec // inside the table
-		if !a.visit(st.mapping(a.tables.address(n, int(p.i)), p.pa, n.shift, p.to)) {
-			return false
-		}
-	}
-	return true
+		return true
+	})
 }
 
-func (a *present) enter(*table, PA) bool { return true }
+// intoAll goes into every table.
+type intoAll struct{}
 
-func (a *present) unreadable(PA, int, error) {}
+func (intoAll) Table(PA, int) bool        { return true }
+func (intoAll) Page(PA, uint64)           {}
+func (intoAll) Unreadable(PA, int, error) {}

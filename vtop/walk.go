@@ -9,7 +9,7 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 	if t.extend(va) != va {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
-	pa, size := s.DTB, t.mode.EntrySize
+	pa, size := s.DTB, t.size
 	for level := len(t.levels); ; level-- {
 		n := &t.levels[level-1]
 		at := pa + PA(n.index(va)*size) //nolint:gosec // inside the table
@@ -23,14 +23,14 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 		}
 		to := n.usual.to
 		if pa = PA(e & n.usual.address); !n.usual.is(e) {
-			to, pa = t.judge(n, e)
+			to, pa = s.judge(n, e)
 		}
 		switch to {
 		case toTable:
 		case toPage, toTransition:
 			return st.mapping(va, pa, n.shift, to), nil
 		case toNothing:
-			return Mapping{}, st.fault(va, t.fault(e), nil)
+			return Mapping{}, st.fault(va, s.fault(e), nil)
 		}
 	}
 }
