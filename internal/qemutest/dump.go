@@ -1,9 +1,12 @@
 package qemutest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // ELFOptions are the choices of QEMU's dump-guest-memory in the ELF format.
@@ -54,4 +57,60 @@ func (vm *VM) ReadPhysical(pa uint64, n int) ([]byte, error) {
 	}
 	_ = os.Remove(path)
 	return data, err
+}
+
+// MigrateOptions are the choices of QEMU's migration to a file.
+type MigrateOptions struct {
+	// Capabilities are set before, such as "xbzrle" and "compress".
+	Capabilities []string
+	// Parameters are set before, by the names of migrate-set-parameters.
+	Parameters map[string]any
+	// Running lets the guest run until the last round; it is stopped afterwards.
+	Running bool
+}
+
+// Migrate writes the machine's migration stream, as libvirt and others save a guest. The
+// path must not have what a shell takes for its own. The machine stays stopped, and can be
+// dumped afterwards.
+func (vm *VM) Migrate(path string, o MigrateOptions) error {
+	if strings.ContainsAny(path, " '\"\\$") {
+		return fmt.Errorf("a path that a shell would not take as it is: %s", path)
+	}
+	var capabilities []map[string]any
+	for _, name := range o.Capabilities {
+		capabilities = append(capabilities, map[string]any{"capability": name, "state": true})
+	}
+	if len(capabilities) > 0 {
+		if err := vm.qmp.run("migrate-set-capabilities", map[string]any{"capabilities": capabilities}, nil); err != nil {
+			return err
+		}
+	}
+	if len(o.Parameters) > 0 {
+		if err := vm.qmp.run("migrate-set-parameters", o.Parameters, nil); err != nil {
+			return err
+		}
+	}
+	if o.Running {
+		if err := vm.qmp.run("cont", nil, nil); err != nil {
+			return err
+		}
+	}
+	if err := vm.qmp.run("migrate", map[string]any{"uri": "exec:cat > " + path}, nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
+	defer cancel()
+	return vm.waitUntil(ctx, "the migration to end", func() (bool, error) {
+		var state struct {
+			Status string `json:"status"`
+			Error  string `json:"error-desc"`
+		}
+		if err := vm.qmp.run("query-migrate", nil, &state); err != nil {
+			return false, err
+		}
+		if state.Status == "failed" {
+			return false, errors.New("the migration failed: " + state.Error)
+		}
+		return state.Status == "completed", nil
+	})
 }

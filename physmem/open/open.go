@@ -12,6 +12,7 @@ import (
 
 	"windmp/physmem"
 	"windmp/physmem/kdump"
+	"windmp/physmem/migration"
 	"windmp/physmem/raw"
 	"windmp/physmem/vmcore"
 	"windmp/physmem/windump"
@@ -21,7 +22,7 @@ import (
 // tried. One that has no signature, such as raw memory, must not be in it: it
 // would claim everything.
 func openers() []physmem.Opener {
-	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener()}
+	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener()}
 }
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,

@@ -83,8 +83,6 @@ func TestUnrecognised(t *testing.T) {
 		"KDMV":                           "a VMDK disk image",
 		at(0x40, "\x7f\x10\xda\xbe"):     "a VDI disk image",
 		"MDMP\x93\xa7":                   "a Windows minidump of a process",
-		"LibvirtQemudSave":               "a libvirt save file",
-		"QEVM\x00\x00\x00\x03":           "migration stream",
 		"MZ\x90\x00":                     "a Windows program",
 		"\xd2\xbe\xd2\xbe\x08\x00":       "vmss2core",
 		"hibr\x00":                       "a Windows hibernation file",

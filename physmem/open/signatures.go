@@ -56,9 +56,6 @@ var signatures = []signature{
 	{bytes: "EVF\t\r\n\xff\x00", what: "an EWF image (.E01)", hint: hintEWF},
 	{bytes: "EVF2\r\n\x81\x00", what: "an EWF image (.Ex01)", hint: hintEWF},
 	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + rawIsRead},
-	{bytes: "QEVM", what: "QEMU's migration stream (virsh save, savevm)", hint: hintRestore},
-	{bytes: "LibvirtQemudSave", what: "a libvirt save file", hint: hintRestore},
-	{bytes: "LibvirtQemudPart", what: "an unfinished libvirt save file", hint: "dump the guest's memory with virsh dump --memory-only"},
 	{
 		bytes: "QFI\xfb", fits: (*probe).hasSavedState, what: "a qcow2 disk image with a snapshot that holds the guest's memory",
 		hint: "go back to that snapshot and dump the guest's memory with virsh dump --memory-only",
@@ -122,5 +119,8 @@ var ownSignatures = []signature{
 	{bytes: "PAGEDU64", what: "a Windows crash dump"},
 	{bytes: "PAGEDUMP", what: "a Windows crash dump of a 32-bit system"},
 	{bytes: "KDUMP   ", what: "a kdump-compressed dump"},
+	{bytes: "QEVM", what: "QEMU's migration stream"},
+	{bytes: "LibvirtQemudSave", what: "a libvirt save file"},
+	{bytes: "LibvirtQemudPart", what: "an unfinished libvirt save file"},
 	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
 }

@@ -190,8 +190,7 @@ func TestNamedSamples(t *testing.T) {
 	for name, want := range map[string]string{
 		"hyperv-openvmm-writer.vmrs.gz": "a Hyper-V saved state",
 		"libvirt-internal.qcow2.gz":     "a snapshot that holds the guest's memory",
-		"libvirt-save-xz":               "a libvirt save file",
-		"qemu-host-pc2.mig.gz":          "QEMU's migration stream",
+		"libvirt-save-xz":               "a libvirt save file whose stream is packed with xz",
 		"xen-4.17-dump-core.gz":         "a Xen core",
 		"xen-4.17-xl-save.gz":           "a saved Xen guest (xl save)",
 	} {

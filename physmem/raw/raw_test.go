@@ -141,7 +141,7 @@ func TestOptions(t *testing.T) {
 		opt  open.Options
 		want string
 	}{
-		{open.Options{Format: "vmem"}, `format: "vmem" is not one of elf, dmp, kdump, raw`},
+		{open.Options{Format: "vmem"}, `format: "vmem" is not one of elf, dmp, kdump, `},
 		{open.Options{Holes: []physmem.Range{{Start: 0x1000, Size: 0x1000}}}, "holes: only raw memory has holes that are given; its format is raw"},
 		{open.Options{Format: physmem.FormatELF, Holes: make([]physmem.Range, 1)}, "holes: only raw memory"},
 		{raw(physmem.Range{Start: 0x1000}), "holes: 0x0 bytes from 0x1000 are no range of physical memory"},

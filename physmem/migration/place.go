@@ -1,0 +1,256 @@
+package migration
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"windmp/internal/binio"
+	"windmp/physmem"
+)
+
+// Places of a PC's memory.
+const (
+	mib   = 1 << 20
+	gib   = 1 << 30
+	end4G = 4 * gib
+)
+
+// A split says how much of the board's memory, which is one stretch in the blocks, is
+// below its hole and how much from 4 GiB on, bytes.
+type split struct{ low, high uint64 }
+
+// Bytes of the CMOS in which the board leaves the sizes of memory for its firmware (QEMU
+// hw/i386/pc.c, pc_cmos_init; Bochs' rombios.c reads them): for all machine types, and
+// whatever max-ram-below-4g is.
+const (
+	cmosSize     = 128
+	cmosExtended = 0x30 // memory from 1 MiB on, KiB, 63 MiB at most
+	cmosAbove16M = 0x34 // memory from 16 MiB on, 64 KiB
+	cmosHigh     = 0x5b // memory from 4 GiB on, 64 KiB, three bytes
+	cmosGrain    = 64 << 10
+)
+
+// splitOf returns what the CMOS says.
+func splitOf(cmos []byte) split {
+	var s split
+	if n := uint64(cmos[cmosAbove16M]) | uint64(cmos[cmosAbove16M+1])<<8; n > 0 {
+		s.low = 16*mib + n*cmosGrain
+	} else {
+		s.low = mib + (uint64(cmos[cmosExtended])|uint64(cmos[cmosExtended+1])<<8)<<10
+	}
+	s.high = (uint64(cmos[cmosHigh]) | uint64(cmos[cmosHigh+1])<<8 | uint64(cmos[cmosHigh+2])<<16) * cmosGrain
+	return s
+}
+
+// fits returns the split with all of the board's bytes: the CMOS counts in 64 KiB.
+func (s split) fits(board uint64) (split, bool) {
+	if board < s.low+s.high || board-s.low-s.high >= cmosGrain {
+		return s, false
+	}
+	s.low = board - s.high
+	return s, true
+}
+
+// machineSplit is where machine types have the hole if nobody says otherwise (QEMU
+// hw/i386/pc_piix.c and pc_q35.c): from so much memory on, so much is low.
+var machineSplits = []struct {
+	machine   *regexp.Regexp
+	from, low uint64
+}{
+	{regexp.MustCompile(`^pc-q35-`), 0xb0000000, 0x80000000},
+	{regexp.MustCompile(`^pc-i440fx-|^pc-1\.|^pc-0\.|^$`), 0xe0000000, 0xc0000000},
+}
+
+// guess is the split of a machine type for a board of so many bytes: for streams that
+// end before the CMOS.
+func guess(machine string, board uint64) (split, bool) {
+	for _, m := range machineSplits {
+		if !m.machine.MatchString(machine) {
+			continue
+		}
+		if board < m.from {
+			return split{low: board}, true
+		}
+		return split{low: m.low, high: board - m.low}, true
+	}
+	return split{}, false
+}
+
+// isDevice reports whether a block is known not to be memory of the board: video memory,
+// firmware, tables, option ROMs. Blocks of devices have their path in front.
+func isDevice(name string) bool {
+	return strings.HasPrefix(name, "/rom@") || strings.HasSuffix(name, ".rom") || strings.HasSuffix(name, "vram") ||
+		strings.Contains(name, ":") || strings.HasPrefix(name, "system.flash") || name == "pc.bios" || name == "pc.rom" || name == "isa-bios"
+}
+
+// ramBlocks returns the blocks that may be memory, in the order of the stream, which is
+// by size and not by address.
+func ramBlocks(all []*block) []*block {
+	return slices.DeleteFunc(slices.Clone(all), func(b *block) bool { return isDevice(b.name) })
+}
+
+// nodeName is how libvirt calls the memory of a NUMA node.
+var nodeName = regexp.MustCompile(`^/?(?:objects/)?ram-node(\d+)$`)
+
+// boardName is what QEMU calls the board's memory if nobody says otherwise.
+const boardName = "pc.ram"
+
+// A board is the memory on a machine's board: blocks that lie end to end, cut once.
+type board struct {
+	blocks []*block
+	split  split
+}
+
+// size is that of some blocks, in bytes.
+func size(list []*block) uint64 {
+	var n uint64
+	for _, b := range list {
+		n += b.size
+	}
+	return n
+}
+
+// boards returns the choices of blocks for the board's memory, the likely ones first:
+// the one that is called so, the nodes of a NUMA machine in their order, any single one.
+func boards(list []*block) [][]*block {
+	var out [][]*block
+	nodes := map[int]*block{}
+	for _, b := range list {
+		if b.name == boardName {
+			out = append(out, []*block{b})
+		}
+		if m := nodeName.FindStringSubmatch(b.name); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			nodes[n] = b
+		}
+	}
+	if len(nodes) > 0 {
+		var numbers []int
+		for n := range nodes {
+			numbers = append(numbers, n)
+		}
+		slices.Sort(numbers)
+		var all []*block
+		for _, n := range numbers {
+			all = append(all, nodes[n])
+		}
+		out = append(out, all)
+	}
+	for _, b := range list {
+		out = append(out, []*block{b})
+	}
+	return out
+}
+
+// placeBoard says where the board's memory is, and returns the blocks that are none of
+// it. Without a CMOS, the machine's type says it, and the oddity that it is supposed.
+func (s *stream) placeBoard(cmos []byte) (board, []*block, error) {
+	list := ramBlocks(s.ram.blocks)
+	for _, choice := range boards(list) {
+		var where split
+		ok := false
+		if cmos != nil {
+			where, ok = splitOf(cmos).fits(size(choice))
+		} else if where, ok = guess(s.machine, size(choice)); ok {
+			s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where memory lies, since it ends before the machine's devices; it is placed as the type of the machine has it (%s below 4 GiB)", binio.Bytes(where.low))
+		}
+		if ok {
+			rest := slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return slices.Contains(choice, b) })
+			return board{blocks: choice, split: where}, rest, nil
+		}
+	}
+	return board{}, nil, s.unplaced(list, cmos)
+}
+
+// unplaced is the error for memory whose place can't be told.
+func (s *stream) unplaced(list []*block, cmos []byte) error {
+	names := make([]string, 0, len(list))
+	for _, b := range list {
+		if len(names) == 8 {
+			names = append(names, "and more")
+			break
+		}
+		names = append(names, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
+	}
+	what := "a migration stream of a machine whose memory can't be placed: it does not say where memory lies"
+	if cmos != nil {
+		have := splitOf(cmos)
+		what = fmt.Sprintf("a migration stream of a machine whose memory can't be placed: its CMOS has %s below 4 GiB and %s above", binio.Bytes(have.low), binio.Bytes(have.high))
+	}
+	if len(names) > 0 {
+		what += ", its blocks are " + strings.Join(names, ", ")
+	}
+	return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: what}
+}
+
+// places returns where the board's blocks are, ascending.
+func (b *board) places() []place {
+	var out []place
+	at := uint64(0) // of the stretch
+	for _, x := range b.blocks {
+		for first := uint64(0); first < x.size; {
+			pa, left := at, b.split.low-at
+			if at >= b.split.low {
+				pa, left = end4G+at-b.split.low, b.split.low+b.split.high-at
+			}
+			n := min(x.size-first, left)
+			if n == 0 {
+				return out // the board has less
+			}
+			out = append(out, place{Range: physmem.Range{Start: pa, Size: n}, block: x, first: first / pageSize})
+			first, at = first+n, at+n
+		}
+	}
+	return out
+}
+
+// placeDIMMs adds memory that is not on the board. libvirt says where it is; a single one
+// is at the next GiB, from 4 GiB on, where QEMU begins its window for such (hw/i386/pc.c,
+// pc_memory_init). Others are left out.
+func (s *stream) placeDIMMs(list []place, rest []*block, known map[uint64]uint64) []place {
+	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
+	var end uint64 = end4G
+	for _, p := range list {
+		end = max(end, p.End())
+	}
+	var left []string
+	for _, b := range rest {
+		var pa uint64
+		switch at, ok := dimmAt(known, b, rest); {
+		case ok:
+			pa = at
+		case len(rest) == 1 && len(known) == 0:
+			pa = (end + gib - 1) &^ (gib - 1)
+		default:
+			left = append(left, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
+			continue
+		}
+		x := physmem.Range{Start: pa, Size: b.size}
+		if slices.ContainsFunc(list, func(p place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
+			left = append(left, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
+			continue
+		}
+		list = append(list, place{Range: x, block: b})
+	}
+	if len(left) > 0 {
+		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", strings.Join(left, ", "))
+	}
+	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
+	return list
+}
+
+// dimmAt returns the address of a DIMM by its size, if it is the only one of that size in
+// the list of blocks, and libvirt names one of it.
+func dimmAt(known map[uint64]uint64, b *block, all []*block) (uint64, bool) {
+	for _, x := range all {
+		if x != b && x.size == b.size {
+			return 0, false
+		}
+	}
+	pa, ok := known[b.size]
+	return pa, ok
+}
