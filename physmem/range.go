@@ -57,6 +57,14 @@ func (e Extent) Part(pa, size uint64) Extent {
 	return e
 }
 
+// TotalSize is the sum of the sizes of ranges, in bytes.
+func TotalSize(ranges []Range) (n uint64) {
+	for _, r := range ranges {
+		n += r.Size
+	}
+	return n
+}
+
 // Normalize returns the ranges sorted, united where they touch or overlap,
 // with empty and wrapping ones left out.
 func Normalize(ranges []Range) []Range {

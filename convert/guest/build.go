@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"windmp/convert/finding"
+	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
@@ -182,7 +183,7 @@ func (g *finder) findFlag() {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable"))
 		return
 	}
-	at, err := g.Kernel.In(newPageCache(g.reader()).space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
+	at, err := g.Kernel.In(search.NewCache(g.View).Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
 	if err != nil {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err))
 		return

@@ -2,26 +2,18 @@ package guest
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"windmp/convert/machine"
+	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
-// The images of Windows' hypervisor and of what runs beside Windows above it
-// (virtualization-based security), without their suffix.
-var (
-	hypervisors   = []string{"hvix64", "hvax64", "hvaa64", "hvloader"}
-	secureKernels = []string{"securekernel", "securekernella57"}
-)
-
 // elsewhere says, as far as can be told, what a vCPU did instead of running this guest,
 // as a predicate; false for one that may run it. With look, it looks for the image that
 // the vCPU ran in.
-func (g *finder) elsewhere(s *machine.State, cache *pageCache, look bool) (string, bool) {
+func (g *finder) elsewhere(s *machine.State, cache *search.Cache, look bool) (string, bool) {
 	if !s.HasSystem {
 		return "", false
 	}
@@ -31,7 +23,7 @@ func (g *finder) elsewhere(s *machine.State, cache *pageCache, look bool) (strin
 		}
 		return fmt.Sprintf("ran without paging, at %s", s.Kernel.IP), true
 	}
-	space := cache.space(s.Root, s.Mode)
+	space := cache.Space(s.Root, s.Mode)
 	if g.mapsThisKernel(space) {
 		return "", false
 	}
@@ -58,7 +50,7 @@ func (g *finder) mapsThisKernel(space *vtop.Space) bool {
 	kernel := g.Memory.Space
 	witnesses := []vtop.VA{g.Kernel.VA}
 	for i := range g.Processors {
-		if r := g.Processors[i].Specials; r != nil && len(witnesses) <= maxSeen {
+		if r := g.Processors[i].Specials; r != nil && len(witnesses) <= maxForeign {
 			witnesses = append(witnesses, r.CodeTable().Base)
 		}
 	}
@@ -74,27 +66,14 @@ func (g *finder) mapsThisKernel(space *vtop.Space) bool {
 
 // imageRole says what a vCPU ran, by the image that it ran in.
 func imageRole(mem kdbg.Memory, im *peimage.Image) string {
-	switch name := imageName(im); {
-	case imageIs(im, hypervisors):
+	switch name := search.ImageName(im); {
+	case search.IsHypervisor(im):
 		return fmt.Sprintf("ran the hypervisor, %s (virtualization-based security or Hyper-V)", name)
-	case imageIs(im, secureKernels):
+	case search.IsSecureKernel(im):
 		return fmt.Sprintf("ran the secure kernel, %s (virtualization-based security)", name)
-	case isKernel(mem, im):
+	case search.IsKernel(mem, im):
 		return fmt.Sprintf("ran another Windows, of which the kernel is at %s: a nested guest, or one of before", im.Base)
 	default:
 		return fmt.Sprintf("ran %s on page tables that are not this Windows'", name)
 	}
-}
-
-// imageIs tells whether an image has one of these names: that of its exports or of its
-// symbols, without the suffix.
-func imageIs(im *peimage.Image, names []string) bool {
-	list := []string{im.Name}
-	if im.PDB != nil {
-		list = append(list, im.PDB.Name)
-	}
-	return slices.ContainsFunc(list, func(n string) bool {
-		stem, _, _ := strings.Cut(strings.ToLower(n), ".")
-		return slices.Contains(names, stem)
-	})
 }

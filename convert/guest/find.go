@@ -6,6 +6,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/report"
+	"windmp/convert/search"
 	"windmp/convert/stage"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
@@ -51,7 +52,8 @@ func OfHeader(h *winhdr.Header, machines ...*machine.Machine) *Guest {
 
 // finder is a guest while it is being found.
 type finder struct {
-	Image *physmem.Image
+	// View is the image, and what was placed in it.
+	*search.View
 	// unplaced is the image as the container describes it.
 	unplaced *physmem.Image
 
@@ -82,9 +84,8 @@ type finder struct {
 	SharedUserData *kdbg.SharedUserData
 	Processors     []Processor
 
-	Built     bool    // there is no header of the guest's own
-	Flag      vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not
-	Recovered uint64  // bytes placed outside PT_LOADs
+	Built bool    // there is no header of the guest's own
+	Flag  vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not
 	// machine is the guest's, before it is known the likeliest; machines are those
 	// that it may be.
 	machine  *machine.Machine
@@ -97,7 +98,7 @@ type finder struct {
 // described.
 func newFinder(im *physmem.Image, machines []*machine.Machine) *finder {
 	machines = machine.OrAll(machines)
-	g := &finder{Image: im, unplaced: im, machines: machines, machine: machines[0]}
+	g := &finder{View: &search.View{Image: im}, unplaced: im, machines: machines, machine: machines[0]}
 	if im != nil {
 		g.machine = g.recordedMachine()
 	}

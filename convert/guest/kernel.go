@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
@@ -66,13 +67,15 @@ func (g *finder) findKernel(ctx context.Context, opt *Options) error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, mode := range g.modes() {
-			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.reader(), dtb, mode)))
+			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.View, dtb, mode)))
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue
 			}
-			if err := g.contradicted(ctx, opt, kernel); err != nil {
-				return err
+			if !g.isDumpFile() {
+				if err := search.Contradicts(ctx, g.known(), opt.search(), kernel); err != nil {
+					return err
+				}
 			}
 			g.settleKernel(kernel)
 			g.KDBGSource = source
@@ -110,48 +113,12 @@ func (g *finder) dtbCandidates() []uint64 {
 		add(states[i].Root)
 	}
 	for i := range states {
-		shadow := g.machine.Kernel.In(vtop.NewSpace(g.reader(), states[i].Root, mode))
+		shadow := g.machine.Kernel.In(vtop.NewSpace(g.View, states[i].Root, mode))
 		for _, r := range shadow.KernelRoots(states[i].Kernel) {
 			add(r.DTB)
 		}
 	}
-	return list[:min(len(list), maxCPURoots)]
-}
-
-// contradicted is an error where the vCPUs run another kernel than the one that the
-// guest's note led to: that is of an earlier boot, of which memory still has all. It is
-// nil where a vCPU runs k, and where nothing tells what they run.
-func (g *finder) contradicted(ctx context.Context, opt *Options, k *kdbg.Kernel) error {
-	if g.isDumpFile() {
-		return nil
-	}
-	d := g.newDiscovery(ctx, opt)
-	for _, c := range d.vcpus() {
-		own := d.memory(c.machine, c.Root, c.Mode)
-		if sameBlock(k, own.Space) {
-			return nil
-		}
-		for _, r := range own.KernelRoots(c.Kernel) {
-			if sameBlock(k, d.memory(c.machine, r.DTB, c.Mode).Space) {
-				return nil
-			}
-		}
-	}
-	if found, err := d.fromCPUs(); err != nil || !found || sameBlock(k, d.kernel.Space) || sameBlock(d.kernel, k.Space) {
-		return nil //nolint:nilerr // there is no other kernel
-	}
-	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s: it is of an earlier boot",
-		vtop.VA(k.Data.KernBase), k.VA, d.via, vtop.VA(d.kernel.Data.KernBase), d.kernel.VA)
-}
-
-// sameBlock tells whether other page tables map a kernel's block where its own do.
-func sameBlock(k *kdbg.Kernel, other *vtop.Space) bool {
-	want, err := k.Space.Translate(k.VA)
-	if err != nil {
-		return false
-	}
-	got, err := other.Translate(k.VA)
-	return err == nil && got.PA == want.PA
+	return list[:min(len(list), search.MaxCPURoots)]
 }
 
 // findKDBG tries the header's address, then the driver's copy, then decoding
@@ -217,7 +184,7 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	if system, ok := g.systemDirectory(); ok && !g.isDumpFile() {
 		right = "the System process'"
 		if system != dtb {
-			g.settleKernel(g.Kernel.In(vtop.NewSpace(g.reader(), system, g.Memory.Space.Mode)))
+			g.settleKernel(g.Kernel.In(vtop.NewSpace(g.View, system, g.Memory.Space.Mode)))
 			dtb, fromHeader = system, false
 		}
 	}
@@ -236,7 +203,7 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 // systemDirectory is the physical address of the System process' page tables.
 func (g *finder) systemDirectory() (uint64, bool) {
 	image, _ := g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
-	dtb, ok := systemDirectory(g.Kernel, image, g.reader())
+	dtb, ok := search.SystemDirectory(g.Kernel, image, g.View)
 	return uint64(g.Memory.Space.Mode.Root(dtb)), ok
 }
 

@@ -6,9 +6,13 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/vtop"
 )
+
+// maxForeign bounds the vCPUs of which it is said one by one what else they did.
+const maxForeign = 16
 
 // pairVCPUs gives each processor the vCPU that proves to run it. Where a vCPU stands
 // in the source proves nothing: any may be in a hypervisor, another guest, firmware or
@@ -25,7 +29,7 @@ func (g *finder) pairVCPUs() {
 	var left []int // vCPUs without a processor
 	reordered := false
 	owners := g.Memory.Owners(g.bare())
-	cache := newPageCache(g.reader())
+	cache := search.NewCache(g.View)
 	for j := range cpus {
 		i, ok := owners.Of(cpus[j].Kernel, g.runsHere(&cpus[j], cache))
 		if !ok || cpus[j].Context == nil || g.Processors[i].State != nil {
@@ -94,15 +98,15 @@ func (g *finder) bare() []kdbg.Processor {
 // whether the vCPU's own page tables have there what the kernel's have. Firmware, and
 // a hypervisor that a guest exits to, find some registers as Windows left them, but
 // not by its page tables. Without system registers there is nothing to doubt by.
-func (g *finder) runsHere(s *machine.State, cache *pageCache) func(va vtop.VA) bool {
+func (g *finder) runsHere(s *machine.State, cache *search.Cache) func(va vtop.VA) bool {
 	if !s.HasSystem {
 		return func(vtop.VA) bool { return true }
 	}
 	if !s.Paged {
 		return func(vtop.VA) bool { return false }
 	}
-	own := cache.space(s.Root, s.Mode)
-	kernel := cache.space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)
+	own := cache.Space(s.Root, s.Mode)
+	kernel := cache.Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)
 	return func(va vtop.VA) bool {
 		got, err := own.Translate(va)
 		if tableAbsent(err) {
@@ -122,7 +126,7 @@ func tableAbsent(err error) bool {
 
 // reportUnpaired says what the vCPUs did that are no processor's, and which processors
 // have none.
-func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *pageCache) {
+func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *search.Cache) {
 	for i := range g.Processors {
 		p := &g.Processors[i]
 		p.Foreign = p.State == nil && p.Err == nil && len(left) > 0
@@ -147,22 +151,22 @@ func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *pageCac
 // reportElsewhere says of each vCPU that is left what it did instead of running this
 // guest, and returns how many did something else. A machine may have more vCPUs than
 // its Windows uses: where no processor lacks one, they are not missed.
-func (g *finder) reportElsewhere(cpus []machine.State, left []int, cache *pageCache) (outside int) {
+func (g *finder) reportElsewhere(cpus []machine.State, left []int, cache *search.Cache) (outside int) {
 	kind := finding.VCPUSpare
 	if slices.ContainsFunc(g.Processors, func(p Processor) bool { return p.Foreign }) {
 		kind = finding.VCPUForeign
 	}
 	for _, j := range left {
-		what, known := g.elsewhere(&cpus[j], cache, outside < maxSeen)
+		what, known := g.elsewhere(&cpus[j], cache, outside < maxForeign)
 		if !known {
 			continue
 		}
-		if outside++; outside <= maxSeen {
+		if outside++; outside <= maxForeign {
 			g.Add(kind.At("", "vCPU %d %s: nothing of its registers is in the dump", j, what))
 		}
 	}
-	if outside > maxSeen {
-		g.Add(kind.At("", "so it is with %d further vCPUs", outside-maxSeen))
+	if outside > maxForeign {
+		g.Add(kind.At("", "so it is with %d further vCPUs", outside-maxForeign))
 	}
 	return outside
 }

@@ -79,7 +79,7 @@ func missingOf(g *finder, err error) uint64 {
 // lacking is how many bytes of the guest's memory are not in the source.
 func (g *finder) lacking() (n uint64) {
 	for _, run := range g.Runs {
-		n += RangesSize(g.Image.Missing(run.Range()))
+		n += physmem.TotalSize(g.Image.Missing(run.Range()))
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -137,7 +138,7 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 		return byTable(ctx, im, opt, found, nil)
 	}
 	size := uint64(im.FileSize()) //nolint:gosec // a size
-	tables, err := kdbg.LocateRuns(ctx, im, DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
+	tables, err := kdbg.LocateRuns(ctx, im, search.DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
 	if err != nil {
 		return nil
 	}
@@ -237,7 +238,7 @@ func (g *finder) soundness() (n int) {
 		}
 	}
 	for i := range g.Modules {
-		count(beginsImage(g.Memory.Space, g.Modules[i].Base))
+		count(search.BeginsImage(g.Memory.Space, g.Modules[i].Base))
 	}
 	for i := range g.Processors {
 		p := &g.Processors[i]

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"windmp/convert/finding"
-	"windmp/convert/guest"
 	"windmp/physmem"
 )
 
@@ -57,7 +56,7 @@ const badPagesNamed = 4
 // readPages reads all memory through the image.
 func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 	buf := make([]byte, readBlock)
-	c.opt.Source.Count.Grow(int64(guest.RangesSize(im.Ranges()))) //nolint:gosec // what a file holds
+	c.opt.Source.Count.Grow(int64(physmem.TotalSize(im.Ranges()))) //nolint:gosec // what a file holds
 	bad := uint64(0)
 	var first []error
 	for _, r := range im.Ranges() {

@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"windmp/physmem"

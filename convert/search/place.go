@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"slices"
@@ -15,9 +15,9 @@ const undescribed = 1 << 20
 // joinExtents places what lies in the file between two extents of the same RAM
 // block: memory that no PT_LOAD names when the guest was dumped with paging on.
 // Within a block, file offset less address is constant.
-func (g *finder) joinExtents() {
+func (v *View) joinExtents() {
 	var between []physmem.Range
-	list := slices.Collect(g.Image.Extents(0))
+	list := slices.Collect(v.Image.Extents(0))
 	for i := 1; i < len(list); i++ {
 		a, b := list[i-1], list[i]
 		if a.End() < b.Start && a.Offset+int64(b.Start-a.Start) == b.Offset { //nolint:gosec // addresses below 2^52
@@ -25,7 +25,7 @@ func (g *finder) joinExtents() {
 		}
 	}
 	if len(between) > 0 {
-		g.Recovered += RangesSize(g.place(between))
+		v.place(between)
 	}
 }
 
@@ -33,8 +33,8 @@ func (g *finder) joinExtents() {
 // tables: in a region without holes, what lies between two pages that the kernel
 // maps is RAM. It does something once, and for files with undescribed memory only.
 func (d *discovery) placeMapped(m *machine.Machine, space *vtop.Space) {
-	held := RangesSize(d.g.Image.Ranges())
-	if d.placed || !d.g.Image.Located() || held+undescribed > uint64(d.g.Image.FileSize()) { //nolint:gosec // a size
+	held := physmem.TotalSize(d.view.Image.Ranges())
+	if d.placed || !d.view.Image.Located() || held+undescribed > uint64(d.view.Image.FileSize()) { //nolint:gosec // a size
 		return
 	}
 	ram := mappedRAM(m.Map.RAM, space)
@@ -42,12 +42,7 @@ func (d *discovery) placeMapped(m *machine.Machine, space *vtop.Space) {
 		return
 	}
 	d.placed = true
-	d.g.Recovered += RangesSize(d.g.place(ram))
-	guessed := RangesSize(d.g.adoptLow(m, ram))
-	d.g.Recovered += guessed
-	if guessed > 0 {
-		d.g.Recovered += RangesSize(d.g.place(ram))
-	}
+	d.view.Proved(m, ram)
 }
 
 // mappedRAM is, for each region, the range from the lowest to the highest page

@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func (d *discovery) fromMemory() (bool, error) {
 
 // fromMemoryOf is fromMemory for a guest on one machine.
 func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
-	ranges := DataRanges(d.g.Image)
+	ranges := DataRanges(d.view.Image)
 	for _, stub := range vtop.LowStubs(d.cache, ranges, m.Modes) {
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
 		if d.fromRootAlone(m, d.memory(m, stub.Root, stub.Mode), via, stub.SystemCall, stub.Target) {
@@ -51,7 +51,7 @@ func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
 		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
 		return len(d.tried) < maxRoots && !d.fromRootAlone(m, d.memory(m, uint64(r.DTB), r.Mode), via)
 	})
-	return d.kernel != nil, err
+	return d.found.Kernel != nil, err
 }
 
 // must are addresses that the kernel's page tables map.
@@ -74,8 +74,8 @@ func (d *discovery) must(m *machine.Machine) []vtop.VA {
 
 // counted is all memory, for a search whose progress is reported.
 func (d *discovery) counted() io.ReaderAt {
-	held := RangesSize(d.g.Image.Ranges())
-	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.g.reader()) //nolint:gosec // what a file holds
+	held := physmem.TotalSize(d.view.Image.Ranges())
+	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.view) //nolint:gosec // what a file holds
 }
 
 // locate searches all memory for debugger data blocks, once.
@@ -85,7 +85,7 @@ func (d *discovery) locate() error {
 	}
 	d.located = true
 	var err error
-	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), DataRanges(d.g.Image), machine.Layouts(d.g.machines)...)
+	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}
@@ -123,7 +123,7 @@ func (d *discovery) fromBlocks(m *machine.Machine, mem kdbg.Memory, via string, 
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]
-		if c.Layout != mem.Layout || d.places >= maxPlaces || !mapsPage(mem.Space, c.KernBase) || beginsImage(mem.Space, c.KernBase) != image {
+		if c.Layout != mem.Layout || d.places >= maxPlaces || !mapsPage(mem.Space, c.KernBase) || BeginsImage(mem.Space, c.KernBase) != image {
 			continue
 		}
 		d.places++
@@ -169,13 +169,13 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 				return false
 			}
 			va := m.VA + vtop.VA(off)
-			if !beginsImage(mem.Space, va) {
+			if !BeginsImage(mem.Space, va) {
 				continue
 			}
 			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
 				return false
 			}
-			if image, err := mem.ReadImage(va); err == nil && isKernel(mem, image) {
+			if image, err := mem.ReadImage(va); err == nil && IsKernel(mem, image) {
 				found = image
 			}
 		}
@@ -184,8 +184,8 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 	return found
 }
 
-// beginsImage tells whether the memory at va begins like an image: "MZ".
-func beginsImage(space *vtop.Space, va vtop.VA) bool {
+// BeginsImage tells whether the memory at va begins like an image: "MZ".
+func BeginsImage(space *vtop.Space, va vtop.VA) bool {
 	magic, err := space.Uint16(va)
 	return err == nil && magic == 0x5a4d
 }

@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"io"
@@ -15,22 +15,23 @@ const (
 	cachedPages = 1024
 )
 
-// pageCache answers small reads of physical memory from whole pages. The search for
+// A Cache answers small reads of physical memory from whole pages. The search for
 // a kernel walks the same page tables thousands of times. It may be used by several
 // goroutines.
-type pageCache struct {
+type Cache struct {
 	mem io.ReaderAt
 
 	mu    sync.Mutex
 	pages map[int64][]byte
 }
 
-func newPageCache(mem io.ReaderAt) *pageCache {
-	return &pageCache{mem: mem, pages: map[int64][]byte{}}
+// NewCache is an empty cache of mem, guest-physical memory.
+func NewCache(mem io.ReaderAt) *Cache {
+	return &Cache{mem: mem, pages: map[int64][]byte{}}
 }
 
 // ReadAt is mem's, but for how often it reads.
-func (c *pageCache) ReadAt(p []byte, off int64) (int, error) {
+func (c *Cache) ReadAt(p []byte, off int64) (int, error) {
 	const page = 0x1000
 	at := off & (page - 1)
 	if off < 0 || len(p) > smallRead || at+int64(len(p)) > page {
@@ -52,7 +53,7 @@ func (c *pageCache) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, b[at:]), nil
 }
 
-// space is an address space whose page tables are read through the cache.
-func (c *pageCache) space(root uint64, mode *vtop.Mode) *vtop.Space {
+// Space is an address space whose page tables are read through the cache.
+func (c *Cache) Space(root uint64, mode *vtop.Mode) *vtop.Space {
 	return vtop.NewSpace(c, root, mode)
 }

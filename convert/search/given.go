@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, d.g.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.g.mode().Root(d.opt.DTB))),
+		return nil, d.known.Findings.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.known.Modes(d.known.Machine)[0].Root(d.opt.DTB))),
 			"the given root %#x can't be the kernel's page tables: %v", d.opt.DTB, why), why)
 	}
 	return list, nil
@@ -91,7 +91,7 @@ func (d *discovery) spacesOfCPUs() []place {
 	}
 	for _, m := range d.candidates() {
 		must := []vtop.VA{m.Kernel.SharedUserData}
-		_ = vtop.FindRoots(d.ctx, d.g.reader(), DataRanges(d.g.Image), m.Modes, must, func(r vtop.Root) bool {
+		_ = vtop.FindRoots(d.ctx, d.view, DataRanges(d.view.Image), m.Modes, must, func(r vtop.Root) bool {
 			return !add(m, d.memory(m, uint64(r.DTB), r.Mode))
 		})
 	}
@@ -128,22 +128,22 @@ func (d *discovery) givenBlock(p place, base vtop.VA, image *peimage.Image, via 
 		image = d.imageWithoutHint(p)
 		return image != nil && d.blockIn(p.machine, p.Memory, image, via), nil
 	case image != nil:
-		if found := d.blockIn(p.machine, p.Memory, image, via); !found && !isKernel(p.Memory, image) {
-			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, imageName(image))
+		if found := d.blockIn(p.machine, p.Memory, image, via); !found && !IsKernel(p.Memory, image) {
+			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, ImageName(image))
 		}
-		return d.kernel != nil, nil
+		return d.found.Kernel != nil, nil
 	}
 	_, err := p.ReadImage(base)
-	if p.IsKernel(base) && d.blockNear(p.machine, p.Memory, []vtop.VA{base}, via) && vtop.VA(d.kernel.Data.KernBase) == base {
+	if p.IsKernel(base) && d.blockNear(p.machine, p.Memory, []vtop.VA{base}, via) && vtop.VA(d.found.Kernel.Data.KernBase) == base {
 		return true, nil
 	}
-	d.kernel = nil
+	d.found.Kernel = nil
 	return false, err
 }
 
 // imageWithoutHint finds the kernel in a space of which nothing else is known.
 func (d *discovery) imageWithoutHint(p place) *peimage.Image {
-	cpus := d.g.Image.CPUs()
+	cpus := d.view.Image.CPUs()
 	for i := range cpus {
 		if image, err := d.kernelAt(p.Memory, p.Hints(p.machine.State(&cpus[i]).Kernel)); err == nil {
 			return image
@@ -179,5 +179,5 @@ func (d *discovery) refuseGiven(why error) error {
 	if why == nil {
 		why = fmt.Errorf("no kernel with a KDBG was found by it: %s", d.reasons())
 	}
-	return d.g.Refuse(finding.GivenWrong.At("", "%s can't be right: %v", strings.Join(what, ", "), why), why)
+	return d.known.Findings.Refuse(finding.GivenWrong.At("", "%s can't be right: %v", strings.Join(what, ", "), why), why)
 }

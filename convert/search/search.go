@@ -1,4 +1,8 @@
-package guest
+// Package search finds Windows in memory that no header leads to: the kernel, its
+// debugger data block and its page tables, from what the user says, from the vCPUs,
+// then from memory alone. Each is believed through the other. Where it finds none, it
+// says why.
+package search
 
 import (
 	"context"
@@ -9,6 +13,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
@@ -18,10 +23,10 @@ const (
 	// maxRoots bounds the page-table roots that are tried. A guest has one or two
 	// for each process.
 	maxRoots = 8192
-	// maxCPURoots bounds the page tables of vCPUs that are tried, maxImageScans the
+	// MaxCPURoots bounds the page tables of vCPUs that are tried, maxImageScans the
 	// images that are searched for KDBG, and maxSearches the address spaces that are
 	// searched for the kernel's image: a file made to waste time has many of each.
-	maxCPURoots   = 256
+	MaxCPURoots   = 256
 	maxImageScans = 32
 	maxSearches   = 16
 	// maxImages bounds the images whose headers are read in these searches. A guest
@@ -35,13 +40,54 @@ const (
 	reasonsShown = 6
 )
 
-// discovery is the search for the kernel of a guest that left no header. Each way
-// is believed only when another structure confirms it.
+// Options are what the user knows of the guest: the physical address of the kernel's
+// page tables (a CR3 value), and the virtual addresses of the kernel's image and of
+// KDDEBUGGER_DATA64. 0 is not known.
+type Options struct {
+	DTB, KernelBase, KDBG uint64
+	// Progress is called as that of a conversion.
+	Progress func(stage.Progress)
+}
+
+// Given tells whether an address of the guest is given.
+func (o *Options) Given() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
+
+// Known is what is known of a guest before the search.
+type Known struct {
+	// View is where it is looked for.
+	View *View
+	// Machines are those that the guest may be of, Machine the likeliest of them;
+	// Settled says that it is certain.
+	Machines []*machine.Machine
+	Machine  *machine.Machine
+	Settled  bool
+	// Modes are the paging modes that the kernel's page tables may have on a machine,
+	// the likeliest first.
+	Modes func(m *machine.Machine) []*vtop.Mode
+	// Findings takes why there is none.
+	Findings *finding.List
+}
+
+// Found is a kernel that was found.
+type Found struct {
+	Machine *machine.Machine
+	// Kernel is read through a cache, by the page tables that led to it, which may be
+	// a process'.
+	Kernel *kdbg.Kernel
+	// Image is nil where the headers of the kernel's image are not readable.
+	Image *peimage.Image
+	// Via says by which way it was found, Source what led to the block.
+	Via    string
+	Source report.KDBGSource
+}
+
+// discovery is one search. Each way is believed only when another structure confirms it.
 type discovery struct {
-	g     *finder
+	known *Known
+	view  *View
 	ctx   context.Context //nolint:containedctx // lives as long as one call
 	opt   *Options
-	cache *pageCache
+	cache *Cache
 
 	tried    map[triedRoot]bool
 	located  bool
@@ -54,41 +100,68 @@ type discovery struct {
 	attempts []string
 	evidence evidence
 
-	// What was found.
-	machine *machine.Machine
-	kernel  *kdbg.Kernel // through the cache
-	image   *peimage.Image
-	via     string
-	from    report.KDBGSource
+	found Found
 }
 
-// discover finds Windows' kernel and its page tables: from what the user says, from
-// the CPUs, then from memory alone. It sets Space, KDBG and Kernel.
-func (g *finder) discover(ctx context.Context, opt *Options) error {
-	g.joinExtents()
-	d := g.newDiscovery(ctx, opt)
+// Find finds Windows' kernel and its page tables. The error is a
+// [*finding.RefusedError] that says why there is none, or why ctx ended.
+func Find(ctx context.Context, known Known, opt Options) (*Found, error) {
+	known.View.joinExtents()
+	d := newDiscovery(ctx, &known, &opt)
 	for _, way := range []func() (bool, error){d.given, d.fromCPUs, d.fromMemory} {
 		found, err := way()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if found {
-			d.settle()
-			return nil
+			return &d.found, nil
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 	why := d.diagnose()
-	if why.ID == finding.OtherSystem.ID() || why.ID == finding.EncryptedMemory.ID() {
-		return g.unsupported(why)
-	}
-	return g.Refuse(why, nil)
+	refused := known.Findings.Refuse(why, nil)
+	refused.Unsupported = why.ID == finding.OtherSystem.ID() || why.ID == finding.EncryptedMemory.ID()
+	return nil, refused
 }
 
-func (g *finder) newDiscovery(ctx context.Context, opt *Options) *discovery {
-	return &discovery{g: g, ctx: ctx, opt: opt, cache: newPageCache(g.reader()), tried: map[triedRoot]bool{}}
+// Contradicts is an error where the vCPUs run another kernel than k, to which the
+// guest's note led: that is of an earlier boot, of which memory still has all. It is nil
+// where a vCPU runs k, and where nothing tells what they run.
+func Contradicts(ctx context.Context, known Known, opt Options, k *kdbg.Kernel) error {
+	d := newDiscovery(ctx, &known, &opt)
+	for _, c := range d.vcpus() {
+		own := d.memory(c.machine, c.Root, c.Mode)
+		if sameBlock(k, own.Space) {
+			return nil
+		}
+		for _, r := range own.KernelRoots(c.Kernel) {
+			if sameBlock(k, d.memory(c.machine, r.DTB, c.Mode).Space) {
+				return nil
+			}
+		}
+	}
+	other := &d.found
+	if found, err := d.fromCPUs(); err != nil || !found || sameBlock(k, other.Kernel.Space) || sameBlock(other.Kernel, k.Space) {
+		return nil //nolint:nilerr // there is no other kernel
+	}
+	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s: it is of an earlier boot",
+		vtop.VA(k.Data.KernBase), k.VA, other.Via, vtop.VA(other.Kernel.Data.KernBase), other.Kernel.VA)
+}
+
+// sameBlock tells whether other page tables map a kernel's block where its own do.
+func sameBlock(k *kdbg.Kernel, other *vtop.Space) bool {
+	want, err := k.Space.Translate(k.VA)
+	if err != nil {
+		return false
+	}
+	got, err := other.Translate(k.VA)
+	return err == nil && got.PA == want.PA
+}
+
+func newDiscovery(ctx context.Context, known *Known, opt *Options) *discovery {
+	return &discovery{known: known, view: known.View, ctx: ctx, opt: opt, cache: NewCache(known.View), tried: map[triedRoot]bool{}}
 }
 
 // attempt notes why a way led nowhere.
@@ -108,9 +181,9 @@ type vcpu struct {
 // vcpus are those with an address space.
 func (d *discovery) vcpus() []vcpu {
 	var list []vcpu
-	cpus := d.g.Image.CPUs()
+	cpus := d.view.Image.CPUs()
 	for i := range cpus {
-		m := machine.Of(&cpus[i], d.g.machines)
+		m := machine.Of(&cpus[i], d.known.Machines)
 		if m == nil {
 			continue
 		}
@@ -123,7 +196,7 @@ func (d *discovery) vcpus() []vcpu {
 
 // memory is the kernel's memory behind a root.
 func (d *discovery) memory(m *machine.Machine, root uint64, mode *vtop.Mode) kdbg.Memory {
-	return m.Kernel.In(d.cache.space(root, mode))
+	return m.Kernel.In(d.cache.Space(root, mode))
 }
 
 // fromCPUs follows each vCPU's root, or the kernel's page tables behind it.
@@ -150,7 +223,7 @@ func (d *discovery) fromCPUs() (bool, error) {
 
 // fromRoot looks for the kernel in one address space, starting from a vCPU.
 func (d *discovery) fromRoot(c vcpu, mem kdbg.Memory, via string) bool {
-	if len(d.tried) >= maxCPURoots || !d.newRoot(mem.Space, false) {
+	if len(d.tried) >= MaxCPURoots || !d.newRoot(mem.Space, false) {
 		return false
 	}
 	if err := confirm(mem); err != nil {
@@ -196,33 +269,12 @@ func confirm(mem kdbg.Memory) error {
 }
 
 func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.Kernel, from report.KDBGSource, via string) {
-	d.machine, d.image, d.kernel, d.from, d.via = m, image, kernel, from, via
+	d.found = Found{Machine: m, Kernel: kernel, Image: image, Via: via, Source: from}
 }
 
-// settle hands over what was found, with the System process' page tables where
-// these can be had: those of another process go away with it.
-func (d *discovery) settle() {
-	g := d.g
-	g.machine = d.machine
-	g.KDBGSource, g.Built = d.from, g.Header == nil
-	root, mode := uint64(d.kernel.Space.DTB), d.kernel.Space.Mode
-	how := "it is that of a process, the System process' could not be read"
-	if dtb, ok := systemDirectory(d.kernel, d.image, d.cache); ok {
-		how = "the System process' own"
-		root = dtb
-	}
-	g.settleKernel(d.kernel.In(vtop.NewSpace(g.reader(), root, mode)))
-	b := g.Kernel.Block
-	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
-		d.via, kernelIdentity(d.image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))
-	if b.Encoded {
-		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant))
-	}
-}
-
-// systemDirectory is the System process' root, which is believed when it maps KDBG
+// SystemDirectory is the System process' root, which is believed when it maps KDBG
 // where the space in use does.
-func systemDirectory(k *kdbg.Kernel, image *peimage.Image, mem io.ReaderAt) (uint64, bool) {
+func SystemDirectory(k *kdbg.Kernel, image *peimage.Image, mem io.ReaderAt) (uint64, bool) {
 	var prcb vtop.VA
 	if list, err := k.Processors(1); err == nil {
 		prcb = list[0].PRCB

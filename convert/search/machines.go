@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"slices"
@@ -15,24 +15,24 @@ import (
 func (d *discovery) candidates() []*machine.Machine {
 	for _, va := range []uint64{d.opt.KernelBase, d.opt.KDBG} {
 		if va != 0 {
-			return machine.Narrowest(vtop.VA(va), d.g.machines)
+			return machine.Narrowest(vtop.VA(va), d.known.Machines)
 		}
 	}
-	if d.g.Header != nil {
-		return []*machine.Machine{d.g.machine}
+	if d.known.Settled {
+		return []*machine.Machine{d.known.Machine}
 	}
-	cpus := d.g.Image.CPUs()
+	cpus := d.view.Image.CPUs()
 	for i := range cpus {
-		m := machine.Of(&cpus[i], d.g.machines)
+		m := machine.Of(&cpus[i], d.known.Machines)
 		if m != nil && m.Settles && m.State(&cpus[i]).HasSystem {
 			return []*machine.Machine{m}
 		}
 	}
-	first := d.g.machine
+	first := d.known.Machine
 	if len(d.blocks) > 0 {
 		first = d.firstWithBlock()
 	}
-	list := slices.Clone(d.g.machines)
+	list := slices.Clone(d.known.Machines)
 	slices.SortStableFunc(list, func(a, b *machine.Machine) int {
 		switch {
 		case a == first && b != first:
@@ -47,7 +47,7 @@ func (d *discovery) candidates() []*machine.Machine {
 
 // firstWithBlock is the first machine of which there is a candidate for KDBG.
 func (d *discovery) firstWithBlock() *machine.Machine {
-	for _, m := range d.g.machines {
+	for _, m := range d.known.Machines {
 		if slices.ContainsFunc(d.blocks, func(c kdbg.Candidate) bool { return c.Layout == m.Kernel }) {
 			return m
 		}
@@ -57,10 +57,7 @@ func (d *discovery) firstWithBlock() *machine.Machine {
 
 // modesOf are the paging modes of a machine to try, the likelier first.
 func (d *discovery) modesOf(m *machine.Machine) []*vtop.Mode {
-	list := slices.Clone(m.Likely(d.g.Header, d.g.isDumpFile(), d.g.Image.CPUs()))
-	if m == d.g.machine {
-		list = slices.Clone(d.g.modes())
-	}
+	list := slices.Clone(d.known.Modes(m))
 	for _, mode := range m.Modes {
 		if !slices.Contains(list, mode) {
 			list = append(list, mode)

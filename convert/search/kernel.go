@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"errors"
@@ -25,20 +25,20 @@ func (d *discovery) kernelAt(mem kdbg.Memory, hints []vtop.VA) (*peimage.Image, 
 		image, err = mem.FindImage(va)
 		switch {
 		case err != nil:
-		case isKernel(mem, image):
+		case IsKernel(mem, image):
 			return image, nil
 		default:
 			d.evidence.image(image)
-			err = fmt.Errorf("the image at %s is %s, not the kernel", image.Base, imageName(image))
+			err = fmt.Errorf("the image at %s is %s, not the kernel", image.Base, ImageName(image))
 		}
 	}
 	return nil, err
 }
 
-// isKernel knows the kernel by the name that it exports, or by its symbols where the
+// IsKernel knows the kernel by the name that it exports, or by its symbols where the
 // export directory is not in memory; and by what only the kernel exports, as it may
 // have any name.
-func isKernel(mem kdbg.Memory, im *peimage.Image) bool {
+func IsKernel(mem kdbg.Memory, im *peimage.Image) bool {
 	if im.NameErr != nil {
 		return im.PDB != nil && strings.HasPrefix(strings.ToLower(im.PDB.Name), "ntk")
 	}
@@ -49,8 +49,8 @@ func isKernel(mem kdbg.Memory, im *peimage.Image) bool {
 	return err == nil
 }
 
-// imageName is an image's name for a sentence.
-func imageName(im *peimage.Image) string {
+// ImageName is an image's name for a sentence.
+func ImageName(im *peimage.Image) string {
 	switch {
 	case im.Name != "":
 		return finding.Quote(im.Name)
@@ -102,13 +102,13 @@ func (d *discovery) blockNear(m *machine.Machine, mem kdbg.Memory, hints []vtop.
 	return false
 }
 
-// kernelIdentity is what the image says of itself: name, file version, and the
+// KernelIdentity is what the image says of itself: name, file version, and the
 // key of its symbols.
-func kernelIdentity(im *peimage.Image) string {
+func KernelIdentity(im *peimage.Image) string {
 	if im == nil {
 		return "(its headers are not readable)"
 	}
-	text := imageName(im)
+	text := ImageName(im)
 	if im.FileVersion != "" {
 		text += " " + im.FileVersion
 	}
@@ -116,11 +116,4 @@ func kernelIdentity(im *peimage.Image) string {
 		text += fmt.Sprintf(" (symbols %s %s%X)", finding.Quote(im.PDB.Name), im.PDB.GUID, im.PDB.Age)
 	}
 	return text
-}
-
-func codeWord(b *kdbg.Block) string {
-	if b.Encoded {
-		return "encoded"
-	}
-	return "plain"
 }

@@ -1,4 +1,4 @@
-package guest
+package search
 
 import (
 	"bytes"
@@ -48,7 +48,7 @@ func (e *evidence) see(mem kdbg.Memory, c vcpu) {
 	for _, va := range hints {
 		switch image, err := mem.FindImage(va); {
 		case err != nil:
-		case !isKernel(mem, image):
+		case !IsKernel(mem, image):
 			e.image(image)
 		case early:
 			e.early = image
@@ -106,7 +106,7 @@ func (d *discovery) secureKernel() (finding.Finding, bool) {
 		return finding.Finding{}, false
 	}
 	return finding.SecureKernel.At("VA "+im.Base.String(),
-		"the vCPUs were stopped in %s, whose page tables are not those of Windows' kernel (virtualization-based security), and these were not found in memory", imageName(im)), true
+		"the vCPUs were stopped in %s, whose page tables are not those of Windows' kernel (virtualization-based security), and these were not found in memory", ImageName(im)), true
 }
 
 func (d *discovery) bootLoader() (finding.Finding, bool) {
@@ -118,7 +118,7 @@ func (d *discovery) bootLoader() (finding.Finding, bool) {
 	if im == nil {
 		return finding.Finding{}, false
 	}
-	return finding.NotBooted.At("VA "+im.Base.String(), "%s: a vCPU runs %s", what, imageName(im)), true
+	return finding.NotBooted.At("VA "+im.Base.String(), "%s: a vCPU runs %s", what, ImageName(im)), true
 }
 
 // tooEarly: the kernel is there, but it has not filled the page by which page tables
@@ -130,7 +130,7 @@ func (d *discovery) tooEarly() (finding.Finding, bool) {
 	}
 	where, name := "", ""
 	if im != nil {
-		where, name = "VA "+im.Base.String(), " "+imageName(im)
+		where, name = "VA "+im.Base.String(), " "+ImageName(im)
 	}
 	return finding.NotBooted.WithAdvice("Dump the guest when it runs.").At(where,
 		"it is too early: the kernel%s has only just started, KUSER_SHARED_DATA is not set yet", name), true
@@ -142,7 +142,7 @@ func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
 		return finding.Finding{}, false
 	}
 	return finding.NotBooted.WithAdvice("Dump the guest with all of its memory, when it runs.").At("VA "+im.Base.String(),
-		"the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", imageName(im), d.reasons()), true
+		"the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", ImageName(im), d.reasons()), true
 }
 
 // blockWithoutTables: the memory is Windows', but no page tables lead to it.
@@ -168,10 +168,10 @@ func (d *discovery) tablesMissing() (finding.Finding, bool) {
 
 // firmware: no vCPU has left the page tables, or lack of them, of firmware.
 func (d *discovery) firmware() (finding.Finding, bool) {
-	cpus := d.g.Image.CPUs()
+	cpus := d.view.Image.CPUs()
 	unpaged, flat := 0, 0
 	for i := range cpus {
-		m := machine.Of(&cpus[i], d.g.machines)
+		m := machine.Of(&cpus[i], d.known.Machines)
 		if m == nil {
 			continue
 		}
@@ -181,7 +181,7 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 		case !s.Paged:
 			unpaged++
 		default:
-			space := d.cache.space(s.Root, s.Mode)
+			space := d.cache.Space(s.Root, s.Mode)
 			if t, err := space.Translate(s.Kernel.IP); err == nil && uint64(t.PA) == uint64(s.Kernel.IP) {
 				flat++
 			}
@@ -198,9 +198,9 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 func (d *discovery) otherSystem() (finding.Finding, bool) {
 	const window = 2 << 20
 	buf := make([]byte, window)
-	for _, r := range DataRanges(d.g.Image) {
+	for _, r := range DataRanges(d.view.Image) {
 		for at := r.Start; at < r.End() && d.ctx.Err() == nil; at += window - bannerSpan {
-			n, _ := d.g.Image.ReadAt(buf[:min(r.End()-at, window)], int64(at)) //nolint:gosec // below 2^52
+			n, _ := d.view.Image.ReadAt(buf[:min(r.End()-at, window)], int64(at)) //nolint:gosec // below 2^52
 			if release, off, ok := linuxBanner(buf[:n]); ok {
 				return finding.OtherSystem.At(fmt.Sprintf("PA %#x", at+uint64(off)), //nolint:gosec // an index
 					"this is no Windows guest: its memory holds the banner of Linux %s", finding.Quote(release)), true

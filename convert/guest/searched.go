@@ -1,0 +1,69 @@
+package guest
+
+import (
+	"context"
+
+	"windmp/convert/finding"
+	"windmp/convert/machine"
+	"windmp/convert/search"
+	"windmp/kdbg"
+	"windmp/vtop"
+)
+
+// reasonsShown bounds the attempts that an error lists.
+const reasonsShown = 6
+
+// known is what a search starts from.
+func (g *finder) known() search.Known {
+	return search.Known{
+		View: g.View, Machines: g.machines, Machine: g.machine, Settled: g.Header != nil,
+		Modes: g.modesOf, Findings: &g.List,
+	}
+}
+
+// search are the options as the search takes them.
+func (o *Options) search() search.Options {
+	return search.Options{DTB: o.DTB, KernelBase: o.KernelBase, KDBG: o.KDBG, Progress: o.Progress}
+}
+
+// modesOf are the paging modes that a machine's page tables may have, the likelier
+// first.
+func (g *finder) modesOf(m *machine.Machine) []*vtop.Mode {
+	if m == g.machine {
+		return g.modes()
+	}
+	return m.Likely(g.Header, g.isDumpFile(), g.Image.CPUs())
+}
+
+// discover finds the kernel and its page tables without the header, and takes them,
+// with the System process' page tables where these can be had: those of another
+// process go away with it.
+func (g *finder) discover(ctx context.Context, opt *Options) error {
+	found, err := search.Find(ctx, g.known(), opt.search())
+	if err != nil {
+		return err
+	}
+	g.machine = found.Machine
+	g.KDBGSource, g.Built = found.Source, g.Header == nil
+	root, mode := uint64(found.Kernel.Space.DTB), found.Kernel.Space.Mode
+	how := "it is that of a process, the System process' could not be read"
+	if dtb, ok := search.SystemDirectory(found.Kernel, found.Image, search.NewCache(g.View)); ok {
+		how = "the System process' own"
+		root = dtb
+	}
+	g.settleKernel(found.Kernel.In(vtop.NewSpace(g.View, root, mode)))
+	b := g.Kernel.Block
+	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
+		found.Via, search.KernelIdentity(found.Image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))
+	if b.Encoded {
+		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant))
+	}
+	return nil
+}
+
+func codeWord(b *kdbg.Block) string {
+	if b.Encoded {
+		return "encoded"
+	}
+	return "plain"
+}
