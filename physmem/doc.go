@@ -3,7 +3,7 @@
 // state of its processors.
 //
 // Package physmem/open opens a file. Each family of formats is a folder of its own
-// with an [Opener]: vmcore, kdump, migration, windump, raw. An opener looks at a
+// with an [Opener]: vmcore, kdump, migration, windump, vmware, raw. An opener looks at a
 // [Source] and
 // says [NotMine], or gives a [Container]; the [Image] made of it never changes.
 //
@@ -35,6 +35,8 @@
 //	        flattened or not
 //	migration  QEMU migrate, virsh save, virsh dump     QEMU migration/savevm.c, ram.c, vmstate.c,
 //	        without --memory-only, snapshots            target/i386/machine.c, libvirt qemu_saveimage.h
+//	vmware  VMware suspend and snapshot files (.vmss,     VMware's reader in crash, vmware_vmss.c;
+//	        .vmsn), with memory in them or in a .vmem     illumos' mdb_vmss.c; Volatility's vmware.py
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //

@@ -25,6 +25,8 @@ const (
 	FormatRaw   Format = "raw"   // physical memory as it is; never recognised
 	// FormatMigration is QEMU's migration stream, with libvirt's header or without.
 	FormatMigration Format = "migration"
+	// FormatVMware is VMware's state files, and memory beside them.
+	FormatVMware Format = "vmware"
 )
 
 // Machine names a kind of machine, as a container tells it: empty if it does not.
@@ -293,7 +295,14 @@ func (m *Image) Mappings() iter.Seq2[Mapping, error] {
 	return func(func(Mapping, error) bool) {}
 }
 
-// WithHoles returns a view of the raw memory m with other holes, on the same file,
+// TakesHoles reports whether the file does not say where its memory has holes, so that
+// [Image.WithHoles] may: raw memory, and VMware's without its state.
+func (m *Image) TakesHoles() bool {
+	_, ok := m.container.Memory.(HoleTaker)
+	return ok
+}
+
+// WithHoles returns a view of the memory m, which says nothing of holes, with others, on the same file,
 // which stays m's to close. The error is an *OptionError if the holes are none
 // (see [CheckHoles]) or m is of another format.
 func (m *Image) WithHoles(holes []Range) (*Image, error) {

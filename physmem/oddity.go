@@ -50,6 +50,15 @@ const (
 	// OddityDamaged means that the data of pages can't be decoded; see
 	// [Image.Sound].
 	OddityDamaged
+	// OddityTorn means that the machine may have run on while its memory was saved,
+	// or after it: pages are of different moments.
+	OddityTorn
+	// OddityUntried means that no file that the real program wrote was tried with what
+	// reads it here.
+	OddityUntried
+
+	// lastOddity is the last kind.
+	lastOddity = OddityUntried
 )
 
 var oddityNames = map[OddityKind]string{
@@ -62,6 +71,8 @@ var oddityNames = map[OddityKind]string{
 	OddityLimit:         "limit",
 	OddityCount:         "count",
 	OddityForced:        "forced",
+	OddityTorn:          "torn",
+	OddityUntried:       "untried",
 	OddityDamaged:       "damaged",
 }
 
@@ -117,7 +128,7 @@ func (o *Oddities) Relocate(place func(off int64) int64) {
 // All returns the oddities, each kind that was cut short followed by a count.
 func (o *Oddities) All() []Oddity {
 	out := o.list
-	for k := OddityTruncated; k <= OddityDamaged; k++ {
+	for k := OddityTruncated; k <= lastOddity; k++ {
 		if more := o.count[k] - maxOdditiesPerKind; more > 0 {
 			out = append(out, Oddity{Kind: k, Text: fmt.Sprintf("and %d more like these", more)})
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"windmp/internal/binio"
 )
@@ -29,6 +30,15 @@ func (r Range) Contains(pa uint64) bool { return pa >= r.Start && pa-r.Start < r
 
 // String returns the range as its first address and the one behind its last.
 func (r Range) String() string { return fmt.Sprintf("[0x%x, 0x%x)", r.Start, r.End()) }
+
+// JoinRanges returns ranges as a list for people.
+func JoinRanges(list []Range) string {
+	s := make([]string, 0, len(list))
+	for _, r := range list {
+		s = append(s, r.String())
+	}
+	return strings.Join(s, ", ")
+}
 
 // Span returns the range between two addresses.
 func Span(start, end uint64) Range { return Range{Start: start, Size: end - start} }

@@ -21,6 +21,8 @@ var (
 	RawHoleUnsure = declare("WD106", SeverityWarn, "Raw memory is taken to leave out a hole below 4 GiB that machines usually have, but the guest's own table of memory agrees only in part.", adviceHole)
 	PagesUnplaced = declare("WD107", SeverityUnknown, "A table entry of a dump makes no sense: where the pages behind it lie is not known.", "")
 	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged: they count as missing.", adviceCopyAgain)
+	TornMemory    = declare("WD116", SeverityWarn, "The machine may have run while its memory was saved, or after it: pages are of different moments.", "Suspend the machine, or take a snapshot with its memory, and take the files of that.")
+	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions; none that its real program wrote was tried.", "Compare what info says with what is known of the machine.")
 
 	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
 	NotRecognised   = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")

@@ -146,7 +146,7 @@ func (g *finder) buildRuns() error {
 	for _, r := range g.Runs {
 		absent = append(absent, g.Image.Missing(r.Range())...)
 	}
-	if len(absent) == 0 || g.Image.Format() == physmem.FormatRaw {
+	if len(absent) == 0 || g.Image.TakesHoles() {
 		return nil
 	}
 	listed := g.Runs.Pages()

@@ -25,7 +25,7 @@ import (
 // its own structures confirm.
 func Find(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
 	search := examine
-	if im.Format() == physmem.FormatRaw && len(im.Ranges()) == 1 {
+	if im.TakesHoles() && len(im.Ranges()) == 1 {
 		search = examineRaw
 	}
 	f, err := search(ctx, im, opt)

@@ -18,6 +18,9 @@ func (g *finder) noteOddities() {
 		case physmem.OddityDamaged:
 			g.Add(finding.DamagedPages.At("", "%s", o.Text)) // the same
 			continue
+		case physmem.OddityTorn, physmem.OddityUntried:
+			g.Add(OddityKind(o.Kind).At("", "%s", o.Text)) // of the file as a whole
+			continue
 		default:
 		}
 		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text))
@@ -36,6 +39,10 @@ func OddityKind(k physmem.OddityKind) finding.Kind {
 		return finding.LoadsDisagree
 	case physmem.OddityNoteSkipped, physmem.OddityNoteDuplicate, physmem.OddityCPU:
 		return finding.NotesUnusable
+	case physmem.OddityTorn:
+		return finding.TornMemory
+	case physmem.OddityUntried:
+		return finding.FormatUntried
 	case physmem.OddityBadSegment, physmem.OddityLimit:
 		return finding.ContainerOdd
 	default:

@@ -15,6 +15,7 @@ import (
 	"windmp/physmem/migration"
 	"windmp/physmem/raw"
 	"windmp/physmem/vmcore"
+	"windmp/physmem/vmware"
 	"windmp/physmem/windump"
 )
 
@@ -22,7 +23,7 @@ import (
 // tried. One that has no signature, such as raw memory, must not be in it: it
 // would claim everything.
 func openers() []physmem.Opener {
-	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener()}
+	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), vmware.Opener()}
 }
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,

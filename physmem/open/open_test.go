@@ -84,7 +84,6 @@ func TestUnrecognised(t *testing.T) {
 		at(0x40, "\x7f\x10\xda\xbe"):     "a VDI disk image",
 		"MDMP\x93\xa7":                   "a Windows minidump of a process",
 		"MZ\x90\x00":                     "a Windows program",
-		"\xd2\xbe\xd2\xbe\x08\x00":       "vmss2core",
 		"hibr\x00":                       "a Windows hibernation file",
 		"vhdxfile":                       "a VHDX disk image",
 		"\x7fELF\x02\x01\x01\x00cut off": "", // malformed, see below

@@ -24,7 +24,6 @@ const (
 	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
 	hintRestore    = "restore the guest and dump its memory with virsh dump --memory-only"
 	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
-	hintVMware     = "its memory is in the .vmem file of the same name: " + rawIsRead + "; where there is none, make a dump with VMware's vmss2core"
 	hintXen        = "restore the guest and have Windows write the dump: xl trigger NAME nmi makes it crash"
 	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
 	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
@@ -34,7 +33,6 @@ const (
 
 // The names that several signatures share.
 const (
-	whatVMware     = "a VMware snapshot or suspend file"
 	whatHibernated = "a Windows hibernation file"
 	whatXenSave    = "a saved Xen guest"
 )
@@ -77,12 +75,6 @@ var signatures = []signature{
 	{bytes: "WAKE", what: whatHibernated + " that Windows has resumed from", hint: hintHibernated},
 	{bytes: "rstr", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
 	{bytes: "RSTR", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
-	{bytes: "\xd0\xbe\xd2\xbe", what: whatVMware, hint: hintVMware},
-	{bytes: "\xd0\xbe\xd0\xbe", what: whatVMware, hint: hintVMware},
-	{bytes: "\xd2\xbe\xd2\xbe", what: whatVMware, hint: hintVMware},
-	{bytes: "\xd3\xbe\xd3\xbe", what: whatVMware, hint: hintVMware},
-	{bytes: "\xd1\xba\xd1\xba", what: whatVMware, hint: hintVMware},
-	{bytes: "\xd2\xba\xd2\xba", what: whatVMware, hint: hintVMware},
 	{
 		bytes: "\x14\x20\x28\x01", what: "a Hyper-V saved state (.vmrs), or settings of a machine in the same form (.vmcx)",
 		hint: "open the .vmrs in WinDbg, which reads saved states, and write a full dump there with .dump /f",
@@ -122,5 +114,11 @@ var ownSignatures = []signature{
 	{bytes: "QEVM", what: "QEMU's migration stream"},
 	{bytes: "LibvirtQemudSave", what: "a libvirt save file"},
 	{bytes: "LibvirtQemudPart", what: "an unfinished libvirt save file"},
+	{bytes: "\xd0\xbe\xd2\xbe", what: "a VMware state"},
+	{bytes: "\xd0\xbe\xd0\xbe", what: "a VMware state"},
+	{bytes: "\xd2\xbe\xd2\xbe", what: "a VMware state"},
+	{bytes: "\xd3\xbe\xd3\xbe", what: "a VMware state"},
+	{bytes: "\xd1\xba\xd1\xba", what: "a VMware state"},
+	{bytes: "\xd2\xba\xd2\xba", what: "a VMware state"},
 	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
 }

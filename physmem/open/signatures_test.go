@@ -31,18 +31,11 @@ func placed(n int, at map[int]string) string {
 // TestSignatures: what people have in place of memory is named, with a way to a dump.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	vmware := []string{"a VMware snapshot or suspend file", ".vmem", "raw is given as its format"}
 	hibernated := []string{"a Windows hibernation file", "Hibr2Bin"}
 	xen := []string{"a saved Xen guest", "xl trigger NAME nmi"}
 	gpt := []string{"a disk image with a GPT", "a disk holds no memory"}
 	for file, want := range map[string][]string{
 		"\x7fVirtualBox SavedState V2.0\n":      {"a VirtualBox saved state", "dumpvmcore"},
-		"\xd0\xbe\xd2\xbe\x08\x00\x00\x00":      vmware,
-		"\xd0\xbe\xd0\xbe\x08\x00\x00\x00":      vmware,
-		"\xd2\xbe\xd2\xbe\x08\x00\x00\x00":      vmware,
-		"\xd3\xbe\xd3\xbe\x08\x00\x00\x00":      vmware,
-		"\xd1\xba\xd1\xba\x08\x00\x00\x00":      vmware,
-		"\xd2\xba\xd2\xba\x08\x00\x00\x00":      vmware,
 		"\x14\x20\x28\x01\xaa\xbb":              {"a Hyper-V saved state", "WinDbg"},
 		"Xen saved domain, xl format\n \x00 \r": xen,
 		"LibxlFmt\x00\x00\x00\x02":              xen,

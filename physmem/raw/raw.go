@@ -5,7 +5,6 @@ package raw
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -56,47 +55,14 @@ func (m *memory) WithHoles(holes []physmem.Range) (*physmem.Container, error) {
 // container lays the file out around holes.
 func (f *rawFile) container(holes []physmem.Range) (*physmem.Container, error) {
 	holes = physmem.Normalize(holes)
-	list, used := layAround(f.size, holes)
+	list, used := extents.Around(f.size, holes)
 	if end := list[len(list)-1].End(); end > physmem.MaxAddress {
-		return nil, &physmem.FormatError{
-			Format: physmem.FormatRaw, Field: "file size", Got: fmt.Sprintf("memory up to 0x%x", end),
-			Reason: "above the 52 bits of x86 physical memory",
-		}
+		return nil, extents.AboveMemory(physmem.FormatRaw, end)
 	}
 	c := &physmem.Container{Memory: &memory{extents.New(f.src, list), f}, Oddities: f.odd.All()}
 	c.Description = fmt.Sprintf("raw memory of 0x%x bytes", f.size)
 	if len(used) > 0 {
-		c.Description += ", without " + joinRanges(used)
+		c.Description += ", without " + physmem.JoinRanges(used)
 	}
 	return c, nil
-}
-
-// layAround lays size bytes around sorted, disjoint holes, and returns the
-// holes that lie below the end of memory.
-func layAround(size uint64, holes []physmem.Range) (list []physmem.Extent, used []physmem.Range) {
-	var at, off uint64 // physical address and file offset
-	for i := 0; off < size; i++ {
-		n := size - off
-		if i < len(holes) {
-			n = min(n, holes[i].Start-at)
-		}
-		if n > 0 {
-			start, _ := binio.Int64(off) // below size, an int64
-			list = append(list, physmem.Extent{Range: physmem.Range{Start: at, Size: n}, Offset: start})
-		}
-		at, off = at+n, off+n
-		if i < len(holes) && off < size {
-			used = append(used, holes[i])
-			at = holes[i].End()
-		}
-	}
-	return list, used
-}
-
-func joinRanges(list []physmem.Range) string {
-	s := make([]string, 0, len(list))
-	for _, r := range list {
-		s = append(s, r.String())
-	}
-	return strings.Join(s, ", ")
 }

@@ -1,0 +1,246 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/report"
+	"windmp/internal/coretest"
+	"windmp/internal/guestsim"
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// vmwareFiles writes a guest as VMware would, and returns the folder and the names of
+// the state and of the memory.
+func vmwareFiles(t *testing.T, v coretest.VMware, m *physmem.Image) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	state, memory := v.Write(t, m, m.CPUs())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Win-Snapshot1.vmsn"), state, 0o400))
+	if memory != nil {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win-Snapshot1.vmem"), memory, 0o400))
+	}
+	return dir
+}
+
+// convertFile converts a file.
+func convertFile(t *testing.T, in string) ([]byte, *report.Report) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out.dmp")
+	r, err := convert.File(context.Background(), in, out, convert.Options{})
+	require.NoError(t, err)
+	dmp, err := os.ReadFile(out)
+	require.NoError(t, err)
+	return dmp, r
+}
+
+// withoutHostNote is a core without the note that the guest left with its host, which
+// VMware has no place for.
+func withoutHostNote(core []byte) []byte {
+	return bytes.ReplaceAll(core, []byte("VMCOREINFO\x00"), []byte("nothing***\x00"))
+}
+
+// vmwareShapes are the ways in which VMware's products keep a guest.
+var vmwareShapes = []struct {
+	name string
+	v    coretest.VMware
+}{
+	{"memory beside", coretest.VMware{}},
+	{"memory beside, registers in blocks", coretest.VMware{Blocks: true, RBPFirst: true}},
+	{"memory inside", coretest.VMware{Embedded: true, Padding: 0xf37}},
+	{"memory inside, no regions", coretest.VMware{Embedded: true, NoRegions: true, Blocks: true}},
+	{"old lengths", coretest.VMware{Magic: 0xbed2bed0, Embedded: true, Padding: 5}},
+	{"the oldest magic", coretest.VMware{Magic: 0xbed0bed0}},
+	{"partial", coretest.VMware{Magic: 0xbed3bed3, Blocks: true}},
+	{"no regions", coretest.VMware{NoRegions: true}},
+	{"three regions, out of order", coretest.VMware{Regions: []physmem.Range{{Start: 0x200000, Size: 0x200000}, {Start: 0x100000, Size: 0x100000}, {Size: 0x100000}}}},
+}
+
+// TestVMwareSource: the dump of a guest in VMware's files is, in every byte, that of the
+// same guest in QEMU's core without the guest's note, registers included.
+func TestVMwareSource(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "bsod-4cpu-q35.vmcore.gz", "encoded-2cpu.vmcore.gz", "shadow-user-2cpu.vmcore.gz",
+		"swapcpu-3cpu.vmcore.gz", "la57-1cpu.vmcore.gz", "odd-runs-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-live-2cpu.vmcore.gz",
+	} {
+		t.Run(s, func(t *testing.T) {
+			t.Parallel()
+			core, err := os.ReadFile(sample(t, s))
+			require.NoError(t, err)
+			core = withoutHostNote(core)
+			path := filepath.Join(t.TempDir(), "core")
+			require.NoError(t, os.WriteFile(path, core, 0o400))
+			want, with := convertFile(t, path)
+			m := imageOf(t, core)
+			for _, shape := range vmwareShapes {
+				if testing.Short() && shape.v.Embedded && s != "live-2cpu.vmcore.gz" {
+					continue
+				}
+				v := shape.v
+				v.Narrow = physmem.X86Of(m.CPUs()[0]).Is32
+				if len(v.Regions) > 0 {
+					end := coretest.VMwareRegions(m)[0].Size
+					v.Regions = []physmem.Range{{Start: 0x200000, Size: end - 0x200000}, {Start: 0x100000, Size: 0x100000}, {Size: 0x100000}}
+				}
+				dir := vmwareFiles(t, v, m)
+				names := []string{"Win-Snapshot1.vmsn", "Win-Snapshot1.vmem"}
+				if v.Embedded {
+					names = names[:1]
+				}
+				for _, name := range names {
+					got, r := convertFile(t, filepath.Join(dir, name))
+					what := shape.name + ", " + name
+					assert.Equal(t, "vmware", r.Input.Format, what)
+					assert.Contains(t, r.Input.Description, "VMware ESX 4.1.0", what)
+					equalButFor(t, want, got, []allowed{{"Comment, which names the source", commentAt(v.Narrow), 128}})
+					assert.NotNil(t, findingOf(r, finding.FormatUntried.ID()), what)
+					assert.Equal(t, worse(with), worse(r), what)
+				}
+			}
+		})
+	}
+}
+
+// commentAt is where a dump's header has its comment.
+func commentAt(is32 bool) int64 {
+	if is32 {
+		return 0x820
+	}
+	return 0xfb0
+}
+
+// worse are the findings that are no mere information.
+func worse(r *report.Report) []string {
+	var list []string
+	for _, f := range r.Findings {
+		if f.Severity != finding.SeverityInfo {
+			list = append(list, f.ID+" "+f.Message)
+		}
+	}
+	return list
+}
+
+// vmwareFolder is a folder of large files that take no space.
+type vmwareFolder struct {
+	io.ReaderAt
+	name string
+	size int64
+	all  map[string]vmwareFolder
+}
+
+func (f vmwareFolder) Size() int64  { return f.size }
+func (f vmwareFolder) Name() string { return f.name }
+
+func (f vmwareFolder) OpenSibling(name string) (physmem.Source, error) {
+	x, ok := f.all[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	x.name, x.all = name, f.all
+	return x, nil
+}
+
+// TestVMwareHigh: memory above 4 GiB is where the state's regions have it; without the
+// state the hole is found, as that of raw memory.
+func TestVMwareHigh(t *testing.T) {
+	t.Parallel()
+	const gib, mib = 1 << 30, 1 << 20
+	ram := []guestsim.Range{{Start: 0, Size: 3 * gib}, {Start: 4 * gib, Size: 600 * mib}}
+	g := guestsim.New(guestsim.Options{CPUs: 2, RAM: ram, Runs: []guestsim.Range{{Start: 0x1000, Size: 3*gib - 0x1000}, {Start: 4 * gib, Size: 600 * mib}}})
+	want := []physmem.Range{{Size: 3 * gib}, {Start: 4 * gib, Size: 600 * mib}}
+	cpus := imageOf(t, guestsim.New(guestsim.Options{CPUs: 2}).ELF())
+	state, _ := coretest.VMware{StateOnly: true, Regions: want}.Write(t, cpus, cpus.CPUs())
+	file := rawFile{g, false}
+	folder := map[string]vmwareFolder{
+		"win.vmem":   {ReaderAt: file, size: file.size()},
+		"win.vmss":   {ReaderAt: bytes.NewReader(state), size: int64(len(state))},
+		"other.vmem": {ReaderAt: file, size: file.size()},
+	}
+	for _, name := range []string{"win.vmem", "win.vmss", "other.vmem"} {
+		src, err := vmwareFolder{all: folder}.OpenSibling(name)
+		require.NoError(t, err)
+		im, err := open.Source(t.Context(), src, open.Options{})
+		require.NoError(t, err)
+		got, err := guest.Find(t.Context(), im, guest.Options{DTB: g.DTB})
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Image().Ranges(), name)
+		var ids []string
+		for _, f := range got.Findings() {
+			ids = append(ids, f.ID)
+		}
+		if name == "other.vmem" {
+			assert.Subset(t, ids, []string{finding.RawHole.ID(), finding.TornMemory.ID(), finding.NoVCPUState.ID()})
+			continue
+		}
+		assert.NotContains(t, ids, finding.RawHole.ID())
+		assert.NotContains(t, ids, finding.TornMemory.ID())
+		assert.Len(t, im.CPUs(), 2)
+	}
+}
+
+// TestVMwareWithoutState: a .vmem alone is converted, and said to be without registers
+// and of a machine that may have run.
+func TestVMwareWithoutState(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "Win.vmem")
+	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	_, memory := coretest.VMware{}.Write(t, imageOf(t, core), nil)
+	require.NoError(t, os.WriteFile(path, memory, 0o400))
+	_, r := convertFile(t, path)
+	torn := findingOf(r, finding.TornMemory.ID())
+	require.NotNil(t, torn)
+	assert.Contains(t, torn.Message, "neither Win.vmss nor Win.vmsn is beside it")
+	assert.NotNil(t, findingOf(r, finding.NoVCPUState.ID()))
+}
+
+// TestVMwareRanOn: memory that is later than its state is a finding.
+func TestVMwareRanOn(t *testing.T) {
+	t.Parallel()
+	m := imageOf(t, guestsim.New(guestsim.Options{CPUs: 2}).ELF())
+	dir := vmwareFiles(t, coretest.VMware{Magic: 0xbad1bad1}, m)
+	for _, name := range []string{"Win-Snapshot1.vmsn", "Win-Snapshot1.vmem"} {
+		_, r := convertFile(t, filepath.Join(dir, name))
+		require.NotNil(t, findingOf(r, finding.TornMemory.ID()))
+		assert.Contains(t, findingOf(r, finding.TornMemory.ID()).Message, "from which the machine was resumed")
+	}
+	dir = vmwareFiles(t, coretest.VMware{Magic: 0xbad1bad1, Embedded: true}, m)
+	_, r := convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
+	assert.Nil(t, findingOf(r, finding.TornMemory.ID()), "its own memory is of its moment")
+
+	dir = vmwareFiles(t, coretest.VMware{}, m)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "Win-Snapshot1.vmem.lck"), 0o700))
+	_, r = convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
+	require.NotNil(t, findingOf(r, finding.TornMemory.ID()))
+	assert.Contains(t, findingOf(r, finding.TornMemory.ID()).Message, "Win-Snapshot1.vmem.lck is there")
+}
+
+// TestVMwareDebugRegisters: they are in the dump.
+func TestVMwareDebugRegisters(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2})
+	m := imageOf(t, g.ELF())
+	cpus := coretest.WithAll(m.CPUs())
+	state, _ := coretest.VMware{Embedded: true}.Write(t, m, cpus)
+	dmp, _, err := convertBytes(t, state, convert.Options{})
+	require.NoError(t, err)
+	for i := range g.Processors {
+		d, got := physmem.X86Of(cpus[i]).Debug, contextAt(t, dmp, g, i)
+		assert.Equal(t, []uint64{d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7}, []uint64{got.Dr0, got.Dr1, got.Dr2, got.Dr3, got.Dr6, got.Dr7})
+	}
+	assert.True(t, slices.ContainsFunc(cpus, func(c physmem.CPU) bool { return physmem.X86Of(c).FX != nil }))
+}
