@@ -40,5 +40,5 @@ func (m Memory) Decode(va vtop.VA, e Expect) (*Kernel, error) {
 // that the block is encoded, which it must be; im is the kernel's image. Errors are
 // those of [wire.Code.Flag].
 func (k *Kernel) EncodedFlag(im *peimage.Image) (vtop.VA, error) {
-	return wire.Code{Rotation: int(k.Rotation), Constant: k.Constant}.Flag(k.Space, im) //nolint:gosec // 0 to 63
+	return wire.Code{Rotation: int(k.Rotation), Constant: k.Constant}.Flag(k.Space, im)
 }

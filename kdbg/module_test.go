@@ -166,8 +166,11 @@ func BenchmarkModules(b *testing.B) {
 func TestModuleAt(t *testing.T) {
 	t.Parallel()
 	list := []Module{
-		{Base: 0x80400000, Size: 0x1000}, {Base: 0xf8000000, Size: 0x2000}, {Base: 0xf8001000, Size: 0x4000},
-		{Base: 0xffffffff_ffff_f000, Size: 0x2000}, {Base: 0x90000000},
+		{Base: 0x80400000, Size: 0x1000},
+		{Base: 0xf8000000, Size: 0x2000},
+		{Base: 0xf8001000, Size: 0x4000},
+		{Base: 0xffffffff_ffff_f000, Size: 0x2000},
+		{Base: 0x90000000},
 	}
 	for va, want := range map[vtop.VA]int{
 		0x80400000: 0, 0x80400fff: 0, 0x80401000: -1, 0x803fffff: -1, 0xf8001000: 1, 0xf8002000: 2, 0xf8004fff: 2, 0xf8005000: -1,

@@ -150,7 +150,7 @@ func (t *tables) each(s *Space, level int, pa PA, first, last VA, v Visitor, pag
 			continue
 		}
 		if to != toTable {
-			t.pages[found] = page{entry: e, pa: pa, i: int32(i), to: to} //nolint:gosec // an index
+			t.pages[found] = page{entry: e, pa: pa, i: int32(i), to: to}
 			if found++; found < len(t.pages) {
 				continue
 			}

@@ -48,7 +48,7 @@ func (c Code) Flag(s *vtop.Space, im *peimage.Image) (vtop.VA, error) {
 	never := map[uint64][]uint64{}
 	seen := map[uint64]bool{}
 	data.each(func(v uint64) {
-		if v&63 == uint64(c.Rotation) && !seen[v] {
+		if v&63 == uint64(c.Rotation) && !seen[v] { //nolint:gosec // 0 to 63
 			seen[v] = true
 			v = bits.RotateLeft64(v, c.Rotation)
 			never[v>>shift] = append(never[v>>shift], v)
