@@ -139,11 +139,15 @@ func isLocked(beside physmem.Source, name string) bool {
 	return err == nil || errors.As(err, &folder)
 }
 
-// memory is a .vmem file without its state. It is a [physmem.HoleTaker].
+// memory is memory of which nothing says where it has holes: a .vmem file without its
+// state, or with one that ends too early. It is a [physmem.HoleTaker].
 type memory struct {
 	*extents.Memory
-	src physmem.Source
-	odd []physmem.Oddity
+	// of is what is known beside the memory.
+	of   physmem.Container
+	src  physmem.Source
+	at   uint64 // offset of the memory in src
+	size uint64
 }
 
 // alone opens a .vmem file without its state.
@@ -155,20 +159,24 @@ func alone(src physmem.Source, odd *physmem.Oddities) (*physmem.Container, error
 		odd.Add(physmem.OddityTorn, 0, "neither %s nor %s is beside it: there are no registers, and nothing says that the machine stood still, so that pages may be of different moments",
 			renamed(src.Name(), endSuspended), renamed(src.Name(), endSnapshot))
 	}
-	m := &memory{src: src, odd: odd.All()}
-	return m.WithHoles(nil)
+	size := binio.Uint64(src.Size())
+	of := physmem.Container{Description: fmt.Sprintf("VMware memory of 0x%x bytes without its state", size), Oddities: odd.All()}
+	return (&memory{of: of, src: src, size: size}).WithHoles(nil)
 }
 
 // WithHoles implements [physmem.HoleTaker].
 func (m *memory) WithHoles(holes []physmem.Range) (*physmem.Container, error) {
-	list, used := extents.Around(binio.Uint64(m.src.Size()), physmem.Normalize(holes))
+	list, used := extents.Around(m.size, physmem.Normalize(holes))
 	if end := list[len(list)-1].End(); end > physmem.MaxAddress {
 		return nil, extents.AboveMemory(physmem.FormatVMware, end)
 	}
-	c := &physmem.Container{Memory: &memory{Memory: extents.New(m.src, list), src: m.src, odd: m.odd}, Oddities: m.odd}
-	c.Description = fmt.Sprintf("VMware memory of 0x%x bytes without its state", m.src.Size())
+	for i := range list {
+		list[i].Offset += int64(m.at) //nolint:gosec // inside the file
+	}
+	c := m.of
+	c.Memory = &memory{Memory: extents.New(m.src, list), of: m.of, src: m.src, at: m.at, size: m.size}
 	if len(used) > 0 {
 		c.Description += ", without " + physmem.JoinRanges(used)
 	}
-	return c, nil
+	return &c, nil
 }

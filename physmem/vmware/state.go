@@ -19,6 +19,8 @@ type state struct {
 	regions     []region
 	regionCount uint64
 	hasCount    bool
+	// memoryRead says that the group of the memory was read to its end.
+	memoryRead bool
 	// memory is the block of memory that is in the file, nil if there is none.
 	memory *tag
 	cpus   []*processor
@@ -62,12 +64,15 @@ func readState(ctx context.Context, src physmem.Source) (*state, error) {
 	return s, nil
 }
 
+// groupMemory is the name of the group of the memory.
+const groupMemory = "memory"
+
 // taker is what takes the tags of a group, nil if nothing in it is wanted.
 func (s *state) taker(name string) func(*tag) {
 	switch name {
 	case "Checkpoint":
 		return s.takeCheckpoint
-	case "memory":
+	case groupMemory:
 		return s.takeMemory
 	case "cpu":
 		return s.takeCPU
@@ -95,6 +100,7 @@ func (s *state) readGroup(ctx context.Context, scan *scanner, g group, left *int
 		case err != nil:
 			return err
 		case t == nil:
+			s.memoryRead = s.memoryRead || g.name == groupMemory
 			return nil
 		}
 		take(t)

@@ -236,7 +236,7 @@ func (s *state) readGroups(src *scanner) ([]group, error) {
 		at := src.at
 		b, err := src.next(groupSize)
 		if err != nil {
-			return nil, s.cutIn("table of groups", at, err)
+			return list, s.cutIn("table of groups", at, err)
 		}
 		g := group{name: text(b[:groupName]), at: binary.LittleEndian.Uint64(b[groupName:])}
 		switch {
@@ -266,16 +266,15 @@ func (s *state) misplaced(g group, at uint64) {
 	s.odd.Add(kind, off, "group %q is at 0x%x, where no group can be; it is left out", g.name, g.at)
 }
 
-// cutIn is the error for a structure that the file ends in.
+// cutIn notes a structure that the file ends in: what is before it is used. Another error
+// is returned.
 func (s *state) cutIn(what string, at uint64, err error) error {
 	if !errors.Is(err, errEnd) {
 		return err
 	}
 	off, _ := binio.Int64(at)
-	return &physmem.FormatError{
-		Format: physmem.FormatVMware, Offset: off, Field: what, Err: err,
-		Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: s.size},
-	}
+	s.odd.Add(physmem.OddityTruncated, off, "%s (in the %s)", physmem.Cut{Size: s.size}, what)
+	return nil
 }
 
 // text is what a field of fixed size holds up to its first NUL, if it can be shown.

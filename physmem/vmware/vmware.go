@@ -126,7 +126,7 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 	if err != nil {
 		return nil, err
 	}
-	c := &physmem.Container{Memory: extents.New(mem, list), MemoryFile: sibling}
+	c := physmem.Container{Memory: extents.New(mem, list), MemoryFile: sibling}
 	c.CPUs = s.registers()
 	if len(c.CPUs) > 0 {
 		c.Machine = c.CPUs[0].Registers.Machine()
@@ -134,7 +134,10 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 	s.odd.Add(physmem.OddityUntried, 0, "%s", untried)
 	c.Description = s.describe(list, sibling, len(c.CPUs))
 	c.Oddities = s.odd.All()
-	return c, nil
+	if !s.memoryRead && len(s.regions) == 0 {
+		return (&memory{of: c, src: mem, at: at, size: size}).WithHoles(nil)
+	}
+	return &c, nil
 }
 
 // untried is what every file of VMware's is said to be.

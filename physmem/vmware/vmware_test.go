@@ -287,19 +287,38 @@ func TestCut(t *testing.T) {
 	t.Parallel()
 	for _, v := range []coretest.VMware{{Regions: ranges, Embedded: true}, {Regions: ranges, Blocks: true}} {
 		state, memory := v.Write(t, guest(), cpus())
-		for n := range len(state) {
+		for n := 0; n < len(state); n += 1 + min(16, n/0x100) {
 			m, err := pair(state[:n], memory).image(t.Context(), "win.vmss")
 			if err != nil {
 				require.Nil(t, m)
 				continue
 			}
 			require.NotEmpty(t, m.Cut(), "cut to 0x%x", n)
-			if n%0x101 == 0 {
-				for _, r := range m.Ranges() {
-					require.NoError(t, physmemtest.Test(m, m.Ranges(), nil), "%v", r)
-				}
+			if memory == nil {
+				fixture.CheckImage(t, m, state[:n])
+			} else {
+				fixture.CheckImage(t, m, memory)
 			}
 		}
+	}
+}
+
+// TestCutBeforeMemory: a state that ends before it says where the memory lies leaves the
+// holes to be found; its registers are kept.
+func TestCutBeforeMemory(t *testing.T) {
+	t.Parallel()
+	state, memory := coretest.VMware{Regions: ranges}.Write(t, guest(), cpus())
+	cut := bytes.Index(state, []byte("align_mask")) - 2
+	for _, name := range []string{"win.vmss", "win.vmem"} {
+		m, err := pair(state[:cut], memory).image(t.Context(), name)
+		require.NoError(t, err)
+		require.True(t, m.TakesHoles())
+		assert.Len(t, m.CPUs(), 2)
+		m, err = m.WithHoles([]physmem.Range{{Start: 0x5000, Size: 0x100000000 - 0x5000}})
+		require.NoError(t, err)
+		assert.Len(t, m.CPUs(), 2)
+		assert.NotEmpty(t, m.Cut())
+		require.NoError(t, physmemtest.Test(m, ranges, fixture.PatternAt))
 	}
 }
 
