@@ -120,13 +120,13 @@ func byTable(ctx context.Context, im *physmem.Image, opt Options, found *finder,
 	if missingOf(found, err) >= noTable {
 		return nil
 	}
-	list := holesOfTable(found.Runs, RangesSize(im.Ranges()), knownHoles(im, &opt))
+	list := holesOfTable(found.Runs, physmem.TotalSize(im.Ranges()), knownHoles(im, &opt))
 	return bestOf(ctx, im, opt, list, found)
 }
 
 // knownHoles are those that a file's size allows.
 func knownHoles(im *physmem.Image, opt *Options) []machine.Hole {
-	return machine.Holes(RangesSize(im.Ranges()), machine.OrAll(opt.Machines))
+	return machine.Holes(physmem.TotalSize(im.Ranges()), machine.OrAll(opt.Machines))
 }
 
 // bySearch looks for the guest with the holes of the tables of memory that lie in the
@@ -137,7 +137,7 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 	if missing < noTable {
 		return byTable(ctx, im, opt, found, nil)
 	}
-	size := RangesSize(im.Ranges())
+	size := physmem.TotalSize(im.Ranges())
 	tables, err := kdbg.LocateRuns(ctx, im, search.DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
 	if err != nil {
 		return nil
