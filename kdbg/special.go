@@ -36,11 +36,13 @@ type SpecialEdit struct {
 // not known: such registers are not written.
 type SpecialValues struct {
 	Cr0, Cr2, Cr3, Cr4 uint64
-	Gdtr, Idtr         Table
-	Tr, Ldtr           uint16 // selectors
-	Debug              *DebugRegisters
-	MxCsr              *uint32
-	MSR                *SystemMSRs
+	// NoTables says that Gdtr, Idtr, Tr and Ldtr are not known.
+	NoTables   bool
+	Gdtr, Idtr Table
+	Tr, Ldtr   uint16 // selectors
+	Debug      *DebugRegisters
+	MxCsr      *uint32
+	MSR        *SystemMSRs
 }
 
 // DebugRegisters are the debug registers.
@@ -84,12 +86,14 @@ func tableRegister(t Table, size int) []byte {
 
 // commonEdits are those of x64 and x86, with registers of size bytes.
 func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) []SpecialEdit {
-	return []SpecialEdit{
-		{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"},
-		{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
-		{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
-		{vtop.VA(tr), binary.LittleEndian.AppendUint16(nil, r.Tr), "TR"},
+	list := []SpecialEdit{{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"}}
+	if r.NoTables {
+		return list
 	}
+	return append(list,
+		SpecialEdit{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
+		SpecialEdit{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
+		SpecialEdit{vtop.VA(tr), binary.LittleEndian.AppendUint16(nil, r.Tr), "TR"})
 }
 
 // edit is that of the debug registers.

@@ -22,6 +22,7 @@ const (
 	FormatELF   Format = "elf"   // ELF core of a machine, "vmcore"
 	FormatDMP   Format = "dmp"   // Windows crash dump
 	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
+	FormatXen   Format = "xen"   // core or saved state of Xen's tools
 	FormatRaw   Format = "raw"   // physical memory as it is; never recognised
 	// FormatMigration is QEMU's migration stream, with libvirt's header or without.
 	FormatMigration Format = "migration"

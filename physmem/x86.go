@@ -36,6 +36,10 @@ type X86 struct {
 	// only the selectors and the bases of FS and GS are known.
 	HasSystem          bool
 	CR0, CR2, CR3, CR4 uint64
+	// NoTables is set when, with HasSystem, the file has the control registers, and
+	// neither the descriptor tables nor the hidden parts of segment registers but the
+	// bases of FS and GS: Xen's cores.
+	NoTables bool
 
 	// KernelGSBase is IA32_KERNEL_GS_BASE, which SWAPGS exchanges with the
 	// base of GS. Files of older writers lack it.

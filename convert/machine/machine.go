@@ -77,9 +77,9 @@ func (m *Machine) Text(s string) string {
 
 // State is what a vCPU's registers say, in words that do not depend on the machine.
 type State struct {
-	// HasSystem is set when the container recorded the control registers and the
-	// descriptor tables. Without it Root, Mode, Paged, Kernel's tables and Specials
-	// mean nothing.
+	// HasSystem is set when the container recorded the control registers. Without it
+	// Root, Mode, Paged, Kernel's tables and Specials mean nothing. A container may lack
+	// the descriptor tables all the same: Kernel's are 0 then.
 	HasSystem bool
 	// Root is the register that holds the root of the page tables, flags included;
 	// Mode is the paging mode by which the vCPU used it.

@@ -81,6 +81,8 @@ func unpagedX86(c *physmem.X86) string {
 	switch {
 	case c.CR0&cr0PE == 0 && c.CS.Base == resetBase && c.Rip == resetIP:
 		return "was at the reset vector"
+	case c.CR0&cr0PE == 0 && c.NoTables:
+		return fmt.Sprintf("was in real mode or system management mode (SMM), or at the reset vector, at %#x of a segment that the source does not say", c.Rip)
 	case c.CR0&cr0PE == 0:
 		return fmt.Sprintf("was in real mode or system management mode (SMM), at %#x in the segment at %#x", c.Rip, c.CS.Base)
 	case c.CR0&cr0PG == 0:
@@ -121,7 +123,8 @@ func specialsX86(c *physmem.X86) kdbg.Specials {
 	}
 	v := &kdbg.SpecialValues{
 		Cr0: c.CR0, Cr2: c.CR2, Cr3: c.CR3, Cr4: c.CR4,
-		Gdtr: table(c.GDT), Idtr: table(c.IDT), Tr: c.TR.Selector, Ldtr: c.LDT.Selector,
+		NoTables: c.NoTables,
+		Gdtr:     table(c.GDT), Idtr: table(c.IDT), Tr: c.TR.Selector, Ldtr: c.LDT.Selector,
 	}
 	if d := c.Debug; d != nil {
 		v.Debug = &kdbg.DebugRegisters{Dr0: d.Dr0, Dr1: d.Dr1, Dr2: d.Dr2, Dr3: d.Dr3, Dr6: d.Dr6, Dr7: d.Dr7}

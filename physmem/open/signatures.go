@@ -24,7 +24,6 @@ const (
 	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
 	hintRestore    = "restore the guest and dump its memory with virsh dump --memory-only"
 	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
-	hintXen        = "restore the guest and have Windows write the dump: xl trigger NAME nmi makes it crash"
 	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
 	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
 
@@ -41,7 +40,7 @@ const (
 // Sources: makedumpfile's and QEMU's dump headers (QEMU dump/dump.h), the dump
 // signatures of Microsoft's debuggers, VirtualBox SSM.cpp, VMware's own reader in
 // crash (vmware_vmss.h) with Volatility's list of further magics, openvmm's
-// hvs_file/FORMAT.md, Xen's docs/specs of both migration streams, LiME's and AVML's
+// hvs_file/FORMAT.md, LiME's and AVML's
 // README, libewf's documentation, the AFF4 standard, MemProcFS (hibernation files),
 // Proxmox' vma_spec.txt, and for the rest the formats' own specifications (RFC 1952,
 // RFC 8878, the xz file format, PKWARE APPNOTE, [MS-CAB], UEFI chapter 5, ECMA-119,
@@ -79,10 +78,6 @@ var signatures = []signature{
 		bytes: "\x14\x20\x28\x01", what: "a Hyper-V saved state (.vmrs), or settings of a machine in the same form (.vmcx)",
 		hint: "open the .vmrs in WinDbg, which reads saved states, and write a full dump there with .dump /f",
 	},
-	{bytes: "Xen saved domain", what: whatXenSave + " (xl save)", hint: hintXen},
-	{bytes: "LibxlFmt", what: whatXenSave + " (libxl stream)", hint: hintXen},
-	{bytes: "\xff\xff\xff\xff\xff\xff\xff\xffXENF", what: whatXenSave + " (libxc stream)", hint: hintXen},
-	{bytes: "XenSavedDom", what: whatXenSave + " (XenServer, XCP-ng)", hint: hintXen},
 	{bytes: "\xfd7zXZ\x00", what: "xz-compressed data", hint: hintDecompress},
 	{bytes: "\x1f\x8b", what: "gzip-compressed data", hint: hintDecompress},
 	{bytes: "\x28\xb5\x2f\xfd", what: "zstd-compressed data", hint: hintDecompress},
@@ -120,5 +115,9 @@ var ownSignatures = []signature{
 	{bytes: "\xd3\xbe\xd3\xbe", what: "a VMware state"},
 	{bytes: "\xd1\xba\xd1\xba", what: "a VMware state"},
 	{bytes: "\xd2\xba\xd2\xba", what: "a VMware state"},
+	{bytes: "Xen saved domain", what: whatXenSave},
+	{bytes: "LibxlFmt", what: whatXenSave},
+	{bytes: "\xff\xff\xff\xff\xff\xff\xff\xffXENF", what: whatXenSave},
+	{bytes: "XenSavedDom", what: whatXenSave},
 	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
 }

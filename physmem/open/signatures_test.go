@@ -32,15 +32,10 @@ func placed(n int, at map[int]string) string {
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	hibernated := []string{"a Windows hibernation file", "Hibr2Bin"}
-	xen := []string{"a saved Xen guest", "xl trigger NAME nmi"}
 	gpt := []string{"a disk image with a GPT", "a disk holds no memory"}
 	for file, want := range map[string][]string{
 		"\x7fVirtualBox SavedState V2.0\n":      {"a VirtualBox saved state", "dumpvmcore"},
 		"\x14\x20\x28\x01\xaa\xbb":              {"a Hyper-V saved state", "WinDbg"},
-		"Xen saved domain, xl format\n \x00 \r": xen,
-		"LibxlFmt\x00\x00\x00\x02":              xen,
-		strings.Repeat("\xff", 8) + "XENF":      xen,
-		"XenSavedDomain\n":                      xen,
 		"AVML\x02\x00\x00\x00":                  {"an AVML memory dump"},
 		"EMiL\x01\x00\x00\x00":                  {"a LiME memory dump"},
 		"EVF\t\r\n\xff\x00\x01":                 {"an EWF image", "ewfexport -f raw"},
@@ -184,8 +179,6 @@ func TestNamedSamples(t *testing.T) {
 		"hyperv-openvmm-writer.vmrs.gz": "a Hyper-V saved state",
 		"libvirt-internal.qcow2.gz":     "a snapshot that holds the guest's memory",
 		"libvirt-save-xz":               "a libvirt save file whose stream is packed with xz",
-		"xen-4.17-dump-core.gz":         "a Xen core",
-		"xen-4.17-xl-save.gz":           "a saved Xen guest (xl save)",
 	} {
 		b, err := os.ReadFile(filepath.Join(folder, name))
 		require.NoError(t, err)

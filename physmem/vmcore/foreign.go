@@ -2,59 +2,10 @@ package vmcore
 
 import (
 	"bytes"
-	"debug/elf"
 	"strings"
 
-	"windmp/internal/binio"
 	"windmp/physmem"
 )
-
-// xenPages is the section of a Xen core that holds the guest's pages; such a core has
-// no program headers (Xen docs/misc/dump-core-format.txt).
-const xenPages = ".xen_pages"
-
-// Caps of what is looked at to recognise a Xen core, which has seven sections.
-const (
-	maxSections     = 64
-	maxSectionNames = 0x1000
-)
-
-// isXen reports whether a core without program headers is one of Xen's.
-func (f *elfFile) isXen() bool {
-	l, h := f.layout, &f.hdr
-	count := uint64(h.Shnum)
-	if uint64(h.Shentsize) != l.sectionSize || count > maxSections || uint64(h.Shstrndx) >= count ||
-		!binio.Within(h.Shoff, count*l.sectionSize, f.size) {
-		return false
-	}
-	var names elf.Section64
-	if f.section(uint64(h.Shstrndx), &names) != nil {
-		return false
-	}
-	table, err := binio.ReadBytes(f.r, names.Off, names.Size, maxSectionNames)
-	if err != nil {
-		return false
-	}
-	for i := range count {
-		var s elf.Section64
-		if f.section(i, &s) != nil {
-			return false
-		}
-		if uint64(s.Name) < uint64(len(table)) && bytes.HasPrefix(table[s.Name:], []byte(xenPages+"\x00")) {
-			return true
-		}
-	}
-	return false
-}
-
-// refuseXen names a Xen core.
-func refuseXen() error {
-	return &physmem.UnsupportedError{
-		Format: physmem.FormatELF,
-		What:   "a Xen core (xl dump-core)",
-		Hint:   "have Windows write the dump: xl trigger NAME nmi makes it crash",
-	}
-}
 
 // takeProcess takes the name of a process from a note about it: prpsinfo has the
 // first 15 bytes of the program's name (elf.h of Linux, elf_prpsinfo.pr_fname), the

@@ -187,8 +187,8 @@ func (f *elfFile) locateProgramHeaders() error {
 		count = n
 	}
 	switch {
-	case count == 0 && f.isXen():
-		return refuseXen()
+	case count == 0 && f.hdr.Shnum > 0:
+		return physmem.NotMine("a core with sections, and without program headers")
 	case count == 0:
 		return &physmem.FormatError{
 			Format: physmem.FormatELF, Offset: l.atPhnum, Field: "ELF header: e_phnum",

@@ -1,0 +1,67 @@
+// Package xen opens what Xen's tools write of a guest: the core of xl dump-core, which
+// XenServer and XCP-ng write too, and the saved state of xl save. What is x86 in them
+// stands in the files x86_*.go.
+//
+// A core is an ELF file without program headers: the pages lie in one section, their
+// numbers in another. A saved state is a stream of records, those with pages, in which
+// a later page replaces an earlier one, and one with the state of the machine. Both
+// are indexed by runs of pages; the guest's memory is read where it lies.
+package xen
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"windmp/internal/binio"
+	"windmp/physmem"
+)
+
+// Opener returns the opener of Xen's files.
+func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatXen, Open: open} }
+
+func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+	f := &file{ctx: ctx, r: src, size: binio.Uint64(src.Size())}
+	const longest = 64
+	head := make([]byte, min(f.size, longest))
+	if err := binio.ReadFull(src, head, 0); err != nil {
+		return nil, &physmem.ReadError{Err: err}
+	}
+	for _, w := range wrappings {
+		if bytes.HasPrefix(head, []byte(w.magic)) {
+			return (&savedState{file: f, kind: w.kind}).open(w.enter)
+		}
+	}
+	return (&core{file: f}).open(head)
+}
+
+// file is what is opened.
+type file struct {
+	ctx  context.Context // of opening
+	r    io.ReaderAt
+	size uint64
+	odd  physmem.Oddities
+}
+
+// read returns n bytes at off, which must lie in the file.
+func (f *file) read(off, n, limit uint64) ([]byte, error) {
+	b, err := binio.ReadBytes(f.r, off, n, limit)
+	if err != nil {
+		return nil, &physmem.ReadError{Offset: int64(off), Err: err} //nolint:gosec // inside the file
+	}
+	return b, nil
+}
+
+// cut says that the file ends before end, 0 if that is not known.
+func (f *file) cut(end uint64) *physmem.Cut { return &physmem.Cut{Size: f.size, Whole: end} }
+
+// unsupported names a file of Xen's that is not read.
+func unsupported(what, hint string) error {
+	return &physmem.UnsupportedError{Format: physmem.FormatXen, What: what, Hint: hint}
+}
+
+// Ways to a dump where a file is of no use.
+const (
+	hintCrash = "have Windows write the dump: xl trigger NAME nmi makes it crash"
+	hintDump  = "restore the guest and dump its memory with xl dump-core"
+)
