@@ -27,7 +27,6 @@ func checkOf(t *testing.T, path string, opt inspect.CheckOptions) *inspect.FileC
 func TestCasesNamed(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string][]string{
-		"X01.bin": {"a Xen core"},
 		"X03.bin": {"VMware", ".vmem", "raw memory is read if raw is given as its format"},
 		"X04.bin": {"Hyper-V saved state", "WinDbg"},
 		"X07.bin": {"EWF", "ewfexport"},

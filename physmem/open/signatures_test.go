@@ -34,12 +34,12 @@ func TestSignatures(t *testing.T) {
 	hibernated := []string{"a Windows hibernation file", "Hibr2Bin"}
 	gpt := []string{"a disk image with a GPT", "a disk holds no memory"}
 	for file, want := range map[string][]string{
-		"\x7fVirtualBox SavedState V2.0\n":      {"a VirtualBox saved state", "dumpvmcore"},
-		"\x14\x20\x28\x01\xaa\xbb":              {"a Hyper-V saved state", "WinDbg"},
-		"AVML\x02\x00\x00\x00":                  {"an AVML memory dump"},
-		"EMiL\x01\x00\x00\x00":                  {"a LiME memory dump"},
-		"EVF\t\r\n\xff\x00\x01":                 {"an EWF image", "ewfexport -f raw"},
-		"EVF2\r\n\x81\x00\x02":                  {"an EWF image", "ewfexport -f raw"},
+		"\x7fVirtualBox SavedState V2.0\n": {"a VirtualBox saved state", "dumpvmcore"},
+		"\x14\x20\x28\x01\xaa\xbb":         {"a Hyper-V saved state", "WinDbg"},
+		"AVML\x02\x00\x00\x00":             {"an AVML memory dump"},
+		"EMiL\x01\x00\x00\x00":             {"a LiME memory dump"},
+		"EVF\t\r\n\xff\x00\x01":            {"an EWF image", "ewfexport -f raw"},
+		"EVF2\r\n\x81\x00\x02":             {"an EWF image", "ewfexport -f raw"},
 		placed(0x60, map[int]string{0: "PK\x03\x04", 30: "container.description"}):                  {"an AFF4 image"},
 		placed(0x2000, map[int]string{0: "PK\x03\x04", 0x1f00: "PK\x05\x06", 0x1f16: "aff4://f3b"}): {"an AFF4 image"},
 		placed(0x2000, map[int]string{0: "PK\x03\x04", 30: "memory.dmp", 0x1f00: "PK\x05\x06"}):     {"a zip archive"},

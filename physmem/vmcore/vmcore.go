@@ -175,6 +175,10 @@ func machineName(m elf.Machine) string {
 	return fmt.Sprintf("machine 0x%x", uint16(m))
 }
 
+// maxSections are as many sections as a vmcore has: the one that is none, and names
+// (QEMU dump/dump.c). Xen keeps memory in sections.
+const maxSections = 2
+
 // locateProgramHeaders sets progs, having checked that the whole
 // table lies in the file.
 func (f *elfFile) locateProgramHeaders() error {
@@ -187,7 +191,7 @@ func (f *elfFile) locateProgramHeaders() error {
 		count = n
 	}
 	switch {
-	case count == 0 && f.hdr.Shnum > 0:
+	case count == 0 && f.hdr.Shnum > maxSections:
 		return physmem.NotMine("a core with sections, and without program headers")
 	case count == 0:
 		return &physmem.FormatError{
