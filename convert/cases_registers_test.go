@@ -234,7 +234,21 @@ func TestPairing(t *testing.T) {
 			poke: func(g *guestsim.Guest) { g.VCPUs[0].GS.Base = g.Processors[1].PCR },
 		},
 		{
-			name: "Windows' page tables, no register proves the processor", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, also: "nothing says which processor",
+			name: "a register of another time against all of them", opt: guestsim.Options{CPUs: 2}, vcpus: []int{-1, 1}, also: "1 of 2 vCPUs in the source can't be matched",
+			poke: func(g *guestsim.Guest) {
+				v := &g.VCPUs[0]
+				v.GS.Base, v.KernelGSBase, v.GDT.Base, v.IDT.Base, v.TR.Base = 0, g.Processors[1].PCR, 0, 0, 0
+			},
+		},
+		{
+			name: "two with the registers of one", opt: guestsim.Options{CPUs: 3}, vcpus: []int{-1, -1, 2}, also: "vCPU 0 and vCPU 1 have the registers of processor 1 alike",
+			poke: func(g *guestsim.Guest) {
+				v, other := &g.VCPUs[0], &g.VCPUs[1]
+				v.GS.Base, v.KernelGSBase, v.GDT.Base, v.IDT.Base, v.TR.Base = other.GS.Base, other.KernelGSBase, other.GDT.Base, other.IDT.Base, other.TR.Base
+			},
+		},
+		{
+			name: "Windows' page tables, no register proves the processor", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, also: "1 of 2 vCPUs in the source can't be matched",
 			poke: func(g *guestsim.Guest) {
 				v := &g.VCPUs[1]
 				v.GS.Base, v.KernelGSBase, v.GDT.Base, v.IDT.Base, v.TR.Base = 0, 0, 0, 0, 0

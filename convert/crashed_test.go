@@ -170,7 +170,6 @@ func TestCrashedProcessor(t *testing.T) {
 			rip(g, 3, ex)
 			arguments(g, 3, 0xd1, code[1], code[2], code[3])
 		}, 3, "KeBugCheckEx"},
-		{"two at once", guestsim.Options{CPUs: 4}, func(g *guestsim.Guest) { rip(g, 1, ex); rip(g, 3, ex) }, -1, ""},
 		{"the place outweighs the arguments", guestsim.Options{CPUs: 3}, func(g *guestsim.Guest) {
 			arguments(g, 1, 0xd1, code[1], code[2], code[3])
 			rip(g, 2, plain)

@@ -68,10 +68,10 @@ func (o *Owners) add(c claim, index int) {
 }
 
 // Of returns the place in the list of the processor that a vCPU with the registers r
-// runs: that of which most addresses are in them; false if no register speaks for any,
-// or as much for one as for another. Of the registers count those for which believe is
-// true; it is asked for the address.
-func (o *Owners) Of(r Registers, believe func(va vtop.VA) bool) (int, bool) {
+// runs: that of which most addresses are in them, and how many these are; 0 if no
+// register speaks for any, or as much for one as for another. Of the registers count
+// those for which believe is true; it is asked for the address.
+func (o *Owners) Of(r Registers, believe func(va vtop.VA) bool) (index, proofs int) {
 	votes := map[int]int{}
 	vote := func(held int, list ...vtop.VA) {
 		for _, va := range list {
@@ -86,14 +86,17 @@ func (o *Owners) Of(r Registers, believe func(va vtop.VA) bool) (int, bool) {
 	for k, h := range o.memory.Layout.Processor.Held {
 		vote(k, h.Register(r))
 	}
-	best, most, second := 0, 0, 0
+	second := 0
 	for i, n := range votes {
 		switch {
-		case n > most:
-			best, most, second = i, n, most
+		case n > proofs:
+			index, proofs, second = i, n, proofs
 		case n > second:
 			second = n
 		}
 	}
-	return best, most > second
+	if proofs == second {
+		return 0, 0
+	}
+	return index, proofs
 }

@@ -106,7 +106,7 @@ func (c *Context64) checkSelectors() error {
 		}
 	case userCS:
 		if c.SegSs != userSS {
-			want = "0x2b, as SegCs is 0x33"
+			want = "0x2b, as SegCs is of user mode"
 		}
 	default:
 		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")

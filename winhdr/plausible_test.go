@@ -80,7 +80,7 @@ func TestPlausible(t *testing.T) {
 		},
 		{
 			"user code, null stack segment", set(userContext(), func(c *Context64) { c.SegSs = 0 }),
-			"SegSs at 0x42: got 0x0, want 0x2b, as SegCs is 0x33", "",
+			"SegSs at 0x42: got 0x0, want 0x2b, as SegCs is of user mode", "",
 		},
 		{
 			"flags bit 1", set(kernelContext(), func(c *Context64) { c.EFlags = 0x200 }),

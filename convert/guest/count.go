@@ -76,9 +76,11 @@ func (g *finder) settleCount(claimed, n int, list []kdbg.Processor) {
 	g.because("NumberProcessors", reason)
 	g.Add(finding.ProcessorsFewer.At(HeaderOffset(g.Header.Offset("NumberProcessors")), "NumberProcessors %d is written as %d: %s", was, n, reason))
 	for _, p := range list[n:] {
-		if p.Err != nil {
+		switch {
+		case errors.Is(p.Err, kdbg.ErrNullPRCB): // there is none: the count says it
+		case p.Err != nil:
 			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: %v", p.Index, p.Err))
-		} else {
+		default:
 			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: it stands behind a null entry", p.Index))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/search"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
 )
@@ -26,24 +27,52 @@ func (g *finder) pairVCPUs() {
 		g.Add(finding.NoVCPUState.At("", "the source holds no vCPU registers"))
 		return
 	}
-	var left []int // vCPUs without a processor
-	reordered := false
-	owners := g.Memory.Owners(g.bare())
 	cache := search.NewCache(g.View)
-	for j := range cpus {
-		i, ok := owners.Of(cpus[j].Kernel, g.runsHere(&cpus[j], cache))
-		if !ok || cpus[j].Context == nil || g.Processors[i].State != nil {
-			left = append(left, j)
-			continue
-		}
-		p := &g.Processors[i]
-		p.VCPU, p.State = j, &cpus[j]
-		reordered = reordered || i != j
-	}
+	left, reordered := g.pairProved(cpus, cache)
 	if reordered {
 		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR or by the descriptor tables"))
 	}
 	g.reportUnpaired(cpus, g.pairInOrder(cpus, left), cache)
+}
+
+// pairProved gives each processor the vCPU that proves most to run it, and returns the
+// vCPUs that are left. A register may be left of another time, such as the base that
+// SWAPGS would bring, so that a vCPU with all of them is believed before one with some.
+// Of two that prove as much, one lies, and nothing says which.
+func (g *finder) pairProved(cpus []machine.State, cache *search.Cache) (left []int, reordered bool) {
+	owners := g.Memory.Owners(g.bare())
+	best := make([]struct{ vcpu, proofs, tied int }, len(g.Processors))
+	for j := range cpus {
+		i, proofs := owners.Of(cpus[j].Kernel, g.runsHere(&cpus[j], cache))
+		if proofs == 0 || cpus[j].Context == nil {
+			continue
+		}
+		switch b := &best[i]; {
+		case proofs > b.proofs:
+			b.vcpu, b.proofs, b.tied = j, proofs, 0
+		case proofs == b.proofs:
+			b.tied = j
+		}
+	}
+	paired := map[int]bool{}
+	for i, b := range best {
+		switch {
+		case b.proofs == 0:
+		case b.tied > 0:
+			g.Add(finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved.").At("VA "+g.Processors[i].PRCB.String(),
+				"vCPU %d and vCPU %d have the registers of processor %d alike: neither is taken for it", b.vcpu, b.tied, i))
+		default:
+			g.Processors[i].VCPU, g.Processors[i].State = b.vcpu, &cpus[b.vcpu]
+			paired[b.vcpu] = true
+			reordered = reordered || i != b.vcpu
+		}
+	}
+	for j := range cpus {
+		if !paired[j] {
+			left = append(left, j)
+		}
+	}
+	return left, reordered
 }
 
 // pairInOrder pairs the vCPUs of a source that carries no system registers at all, in
@@ -134,8 +163,7 @@ func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *search.
 	outside := g.reportElsewhere(cpus, left, cache)
 	if n := len(left) - outside; n > 0 {
 		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
-			"the source has %d vCPUs, the dump counts %d processors: %d vCPUs are left out, of which nothing says which processor they run",
-			len(cpus), len(g.Processors), n))
+			"%d of %s in the source can't be matched with any of the processors that the dump counts (%d)", n, binio.Plural(len(cpus), "vCPU"), len(g.Processors)))
 	}
 	if len(left) == len(cpus) && outside > 0 {
 		g.Add(finding.NoneInWindows.At("", "none of the %d vCPUs is known to run this Windows: the memory may be what is left of it after a reset", len(cpus)))

@@ -97,6 +97,9 @@ func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, s
 		return true, "it is not known whether the guest had crashed: the vCPU's state is what was running"
 	case !guest.Crashed(g):
 		return true, "the guest was live: its saved context is stale"
+	case proc.State.HasSystem && !proc.State.InKernel:
+		// Windows stops processors in its own code, where they stay.
+		return true, "the bug check had not stopped it yet, its vCPU ran code of a process: its saved context is stale"
 	}
 	if err := validSaved(g, &proc); err != nil {
 		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)

@@ -24,7 +24,12 @@ func (p *Plan) showFirst() {
 	if p.shown == nil || !guest.Crashed(p.guest) {
 		return
 	}
-	c, how := p.crashed()
+	c, how, alike := p.crashed()
+	if len(alike) > 1 {
+		p.shown = alike[0]
+		p.Add(finding.ShownFirst.At("", "%d processors stopped as if each had raised the bug check; processor %d is shown first", len(alike), p.shown.Index))
+		return
+	}
 	if c == nil {
 		p.Add(finding.ShownFirst.At("", "which processor raised the bug check is not known; processor %d is shown first", p.shown.Index))
 		return
@@ -54,10 +59,11 @@ const sure = 16
 
 // crashed recognises the processor that raised the bug check: by where its saved
 // instruction pointer is, else by the arguments of the call; and the only one there is.
-// It is nil where none is known, or one as well as another. how says by what.
-func (p *Plan) crashed() (c *CPU, how string) {
+// It is nil where none is known. how says by what. Where there is as much to say for
+// several, as after an NMI that all got, they are in alike.
+func (p *Plan) crashed() (c *CPU, how string, alike []*CPU) {
 	points := p.guest.Kernel().StopPoints(p.guest.Origin().Image)
-	most, tied := 0, false
+	most := 0
 	for i := range p.cpus {
 		cpu := &p.cpus[i]
 		if cpu.Context == nil || cpu.Saved == nil || cpu.Saved.PlausibleSaved() != nil {
@@ -67,19 +73,15 @@ func (p *Plan) crashed() (c *CPU, how string) {
 		switch {
 		case n == 0:
 		case n > most:
-			c, how, most, tied = cpu, at, n, false
+			c, how, most, alike = cpu, at, n, []*CPU{cpu}
 		case n == most:
-			tied = true
+			alike = append(alike, cpu)
 		}
 	}
-	switch {
-	case tied:
-		return nil, ""
-	case c == nil && len(p.cpus) == 1:
-		return p.shown, ": it is the only one"
-	default:
-		return c, how
+	if c == nil && len(p.cpus) == 1 {
+		return p.shown, ": it is the only one", nil
 	}
+	return c, how, alike
 }
 
 // stopped says how much speaks for a saved CONTEXT being that of the processor that
