@@ -7,7 +7,6 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/search"
-	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
 )
@@ -163,7 +162,7 @@ func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *search.
 	outside := g.reportElsewhere(cpus, left, cache)
 	if n := len(left) - outside; n > 0 {
 		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
-			"%d of %s in the source can't be matched with any of the processors that the dump counts (%d)", n, binio.Plural(len(cpus), "vCPU"), len(g.Processors)))
+			"%d of %d vCPUs in the source can't be matched with any of the processors that the dump counts (%d)", n, len(cpus), len(g.Processors)))
 	}
 	if len(left) == len(cpus) && outside > 0 {
 		g.Add(finding.NoneInWindows.At("", "none of the %d vCPUs is known to run this Windows: the memory may be what is left of it after a reset", len(cpus)))
