@@ -123,3 +123,76 @@ func TestQEMUStream(t *testing.T) {
 		})
 	}
 }
+
+// TestQEMUStreamShapes converts streams that were made in other ways than by default.
+func TestQEMUStreamShapes(t *testing.T) {
+	qemutest.Require(t)
+	c := qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"live"}}
+	for name, o := range map[string]qemutest.MigrateOptions{
+		"compress": {Capabilities: []string{"compress"}},
+		"running":  {Running: true},
+		"xbzrle":   {Capabilities: []string{"xbzrle"}, Running: true},
+		"uuid":     {Capabilities: []string{"validate-uuid"}},
+		"events":   {Capabilities: []string{"events"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := save(t, c, o)
+			witnessStream(t, s, "live")
+			sameAsELF(t, s)
+		})
+	}
+}
+
+// TestQEMUSnapshot converts the memory of snapshots in qcow2 images of all shapes.
+func TestQEMUSnapshot(t *testing.T) {
+	qemutest.Require(t)
+	for name, image := range map[string]struct {
+		size    int
+		options map[string]any
+	}{
+		"64 KiB":        {1 << 30, nil},
+		"4 KiB":         {3<<20 + 512, map[string]any{"cluster-size": 4096}},
+		"2 MiB":         {64 << 20, map[string]any{"cluster-size": 2 << 20}},
+		"512 bytes":     {1 << 20, map[string]any{"cluster-size": 512}},
+		"extended L2":   {1<<30 + 1536, map[string]any{"cluster-size": 128 << 10, "extended-l2": true}},
+		"version 2":     {1 << 28, map[string]any{"version": "v2"}},
+		"metadata":      {1 << 24, map[string]any{"preallocation": "metadata"}},
+		"an empty disk": {0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vm := qemutest.Start(t, qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"bsod"}})
+			dir := t.TempDir()
+			s := saved{elf: filepath.Join(dir, "vmcore"), stream: filepath.Join(dir, "disk.qcow2")}
+			win := filepath.Join(dir, "win.dmp")
+			require.NoError(t, vm.DumpELF(s.elf, qemutest.ELFOptions{}))
+			require.NoError(t, vm.DumpWin(win))
+			require.NoError(t, vm.SaveSnapshot(s.stream, image.size, image.options, "before"))
+			var err error
+			s.win, err = os.ReadFile(win)
+			require.NoError(t, err)
+			witnessStream(t, s, "bsod")
+		})
+	}
+}
+
+// TestQEMUSnapshots: of several, one has to be named.
+func TestQEMUSnapshots(t *testing.T) {
+	qemutest.Require(t)
+	t.Parallel()
+	vm := qemutest.Start(t, qemutest.Config{Variant: []string{"bsod"}})
+	path := filepath.Join(t.TempDir(), "disk.qcow2")
+	require.NoError(t, vm.SaveSnapshot(path, 1<<20, nil, "one", "the other"))
+	_, err := open.File(t.Context(), path, open.Options{})
+	require.ErrorContains(t, err, `"one" (id 1) of `)
+	require.ErrorContains(t, err, `"the other" (id 2) of `)
+	for _, name := range []string{"the other", "2"} {
+		im, err := open.File(t.Context(), path, open.Options{Snapshot: name})
+		require.NoError(t, err)
+		assert.Contains(t, im.Describe(), `snapshot "the other" of `)
+		require.NoError(t, im.Close())
+	}
+	_, err = open.File(t.Context(), path, open.Options{Snapshot: "none"})
+	require.ErrorContains(t, err, `no memory of a snapshot "none"`)
+}

@@ -37,6 +37,8 @@
 //	        without --memory-only, snapshots            target/i386/machine.c, libvirt qemu_saveimage.h
 //	vmware  VMware suspend and snapshot files (.vmss,     VMware's reader in crash, vmware_vmss.c;
 //	        .vmsn), with memory in them or in a .vmem     illumos' mdb_vmss.c; Volatility's vmware.py
+//	qcow2   snapshots with memory: savevm, virsh         QEMU docs/interop/qcow2.txt
+//	        snapshot-create
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //

@@ -123,6 +123,24 @@ func (e *UnknownFormatError) Error() string {
 // Is matches ErrUnknownFormat.
 func (e *UnknownFormatError) Is(target error) bool { return target == ErrUnknownFormat }
 
+// A SnapshotError says that a file holds the memory of several snapshots, and which is
+// meant was not said, or is not there.
+type SnapshotError struct {
+	Name      string   // that was asked for, empty if none was
+	Snapshots []string // that there are, in words
+}
+
+func (e *SnapshotError) Error() string {
+	list := strings.Join(e.Snapshots, ", ")
+	if e.Name == "" {
+		return "the file holds the memory of several snapshots, name one of them: " + list
+	}
+	return fmt.Sprintf("the file holds no memory of a snapshot %q, but of %s", e.Name, list)
+}
+
+// Is matches ErrUnsupported.
+func (e *SnapshotError) Is(target error) bool { return target == ErrUnsupported }
+
 // A NotInImageError says that the file does not hold the memory at PA. It says
 // nothing about the guest: the guest may well have memory there.
 type NotInImageError struct {

@@ -28,6 +28,8 @@ const (
 	FormatMigration Format = "migration"
 	// FormatVMware is VMware's state files, and memory beside them.
 	FormatVMware Format = "vmware"
+	// FormatQcow2 is a disk image with a snapshot that holds memory.
+	FormatQcow2 Format = "qcow2"
 )
 
 // Machine names a kind of machine, as a container tells it: empty if it does not.

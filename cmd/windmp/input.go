@@ -15,18 +15,20 @@ import (
 // inputFlags are the flags of every command that opens an image, for what the
 // file itself does not say.
 type inputFlags struct {
-	format string
-	holes  holes
+	format   string
+	snapshot string
+	holes    holes
 }
 
 func (f *inputFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
+	fs.StringVar(&f.snapshot, "snapshot", "", "name or id of the snapshot, of a qcow2 image that holds the memory of several")
 	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END; repeatable (default: what the guest's structures confirm)")
 }
 
 // options turns the flags into options; the error is a *convert.UsageError.
 func (f *inputFlags) options() (open.Options, error) {
-	opt := open.Options{Format: physmem.Format(f.format), Holes: f.holes}
+	opt := open.Options{Format: physmem.Format(f.format), Holes: f.holes, Snapshot: f.snapshot}
 	if f.format == "auto" {
 		opt.Format = ""
 	}

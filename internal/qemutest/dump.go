@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -113,4 +114,68 @@ func (vm *VM) Migrate(path string, o MigrateOptions) error {
 		}
 		return state.Status == "completed", nil
 	})
+}
+
+// SaveSnapshot makes a qcow2 image and saves the machine's state in it, under a name. The
+// image has a disk of that size; its options are those of blockdev-create, such as
+// "cluster-size" and "extended-l2". Several names make as many snapshots.
+func (vm *VM) SaveSnapshot(path string, size int, options map[string]any, names ...string) error {
+	vm.files++
+	file, disk := "file"+strconv.Itoa(vm.files), "disk"+strconv.Itoa(vm.files)
+	if err := vm.job("blockdev-create", map[string]any{"options": map[string]any{"driver": "file", "filename": path, "size": 0}}); err != nil {
+		return err
+	}
+	if err := vm.qmp.run("blockdev-add", map[string]any{"driver": "file", "filename": path, "node-name": file}, nil); err != nil {
+		return err
+	}
+	image := map[string]any{"driver": "qcow2", "file": file, "size": size}
+	maps.Copy(image, options)
+	if err := vm.job("blockdev-create", map[string]any{"options": image}); err != nil {
+		return err
+	}
+	if err := vm.qmp.run("blockdev-add", map[string]any{"driver": "qcow2", "file": file, "node-name": disk}, nil); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := vm.job("snapshot-save", map[string]any{"tag": name, "vmstate": disk, "devices": []string{disk}}); err != nil {
+			return err
+		}
+	}
+	return vm.qmp.run("blockdev-del", map[string]any{"node-name": disk}, nil)
+}
+
+// job runs a command that starts a job, and waits until it has ended.
+func (vm *VM) job(command string, arguments map[string]any) error {
+	vm.files++
+	id := "job" + strconv.Itoa(vm.files)
+	arguments["job-id"] = id
+	if err := vm.qmp.run(command, arguments, nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
+	defer cancel()
+	var failure error
+	err := vm.waitUntil(ctx, command, func() (bool, error) {
+		var jobs []struct {
+			ID     string `json:"id"`
+			Status string `json:"status"`
+			Error  string `json:"error"`
+		}
+		if err := vm.qmp.run("query-jobs", nil, &jobs); err != nil {
+			return false, err
+		}
+		for _, j := range jobs {
+			if j.ID == id && j.Status == "concluded" {
+				if j.Error != "" {
+					failure = fmt.Errorf("%s: %s", command, j.Error)
+				}
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(failure, vm.qmp.run("job-dismiss", map[string]any{"id": id}, nil))
 }

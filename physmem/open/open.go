@@ -13,6 +13,7 @@ import (
 	"windmp/physmem"
 	"windmp/physmem/kdump"
 	"windmp/physmem/migration"
+	"windmp/physmem/qcow2"
 	"windmp/physmem/raw"
 	"windmp/physmem/vmcore"
 	"windmp/physmem/vmware"
@@ -88,6 +89,9 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 			return nil, context.Cause(ctx)
 		}
 		c, err := o.Open(ctx, src)
+		if err == nil && opt.Snapshot != "" && o.Format != physmem.FormatQcow2 {
+			return nil, &physmem.OptionError{Option: "snapshot", Reason: fmt.Sprintf("a file of format %s has no snapshots", o.Format)}
+		}
 		if err == nil {
 			return physmem.NewImage(o.Format, src, c), nil
 		}
@@ -102,7 +106,7 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 
 // openers returns the openers of the formats that the options allow.
 func (o Options) openers() []physmem.Opener {
-	list := slices.Concat(o.Openers, openers())
+	list := slices.Concat(o.Openers, openers(o.Snapshot))
 	if o.Format == "" {
 		return list
 	}

@@ -79,7 +79,7 @@ func TestUnrecognised(t *testing.T) {
 		"\xfd7zXZ\x00":                   "xz-compressed data; decompress it first",
 		"PK\x03\x04":                     "a zip archive; unpack it first",
 		at(0x101, "ustar\x00"):           "a tar archive; unpack it first",
-		"QFI\xfb\x00\x00\x00\x03":        "a qcow2 disk image; a disk holds no memory",
+		"QFI\xfb\x00\x00\x00\x03":        "a qcow2 disk image without the memory of a snapshot; a disk holds no memory",
 		"KDMV":                           "a VMDK disk image",
 		at(0x40, "\x7f\x10\xda\xbe"):     "a VDI disk image",
 		"MDMP\x93\xa7":                   "a Windows minidump of a process",

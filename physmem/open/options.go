@@ -18,6 +18,9 @@ type Options struct {
 	// follows in the file is the memory behind the hole. Bounds are multiples of
 	// physmem.PageSize; holes behind the end of memory mean nothing.
 	Holes []physmem.Range
+	// Snapshot is the name, or the id, of a snapshot in a file that may hold the memory of
+	// several; empty if the file is to have one.
+	Snapshot string
 	// Openers are further formats, which are tried before those of this package.
 	Openers []physmem.Opener
 }
@@ -44,7 +47,7 @@ func Formats() []physmem.Format { return Options{}.formats() }
 
 func (o Options) formats() []physmem.Format {
 	var list []physmem.Format
-	for _, x := range slices.Concat(o.Openers, openers()) {
+	for _, x := range slices.Concat(o.Openers, openers(o.Snapshot)) {
 		if !slices.Contains(list, x.Format) {
 			list = append(list, x.Format)
 		}

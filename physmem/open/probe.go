@@ -38,41 +38,6 @@ func (p *probe) isAFF4() bool {
 	return bytes.Contains(p.read(size-n, int(n)), []byte(urn))
 }
 
-// maxQcowSnapshots bounds the snapshots that are looked at (QEMU block/qcow2.h,
-// QCOW_MAX_SNAPSHOTS).
-const maxQcowSnapshots = 65536
-
-// hasSavedState reports whether one of the snapshots of a qcow2 image holds memory:
-// its vm_state_size is not 0 (QEMU docs/interop/qcow2.txt, which is big-endian).
-func (p *probe) hasSavedState() bool {
-	const (
-		header, entry     = 72, 40
-		countAt, tableAt  = 60, 64
-		idLen, nameLen    = 12, 14
-		stateAt, extraLen = 32, 36
-		largeState        = 8 // of the extra data, which begins with the same in 64 bits
-	)
-	be := binary.BigEndian
-	h := p.read(0, header)
-	if h == nil {
-		return false
-	}
-	at := be.Uint64(h[tableAt:])
-	for range min(be.Uint32(h[countAt:]), maxQcowSnapshots) {
-		e := p.read(at, entry+largeState)
-		if e == nil {
-			return false
-		}
-		extra := be.Uint32(e[extraLen:])
-		if be.Uint32(e[stateAt:]) != 0 || extra >= largeState && be.Uint64(e[entry:]) != 0 {
-			return true
-		}
-		size := entry + uint64(extra) + uint64(be.Uint16(e[idLen:])) + uint64(be.Uint16(e[nameLen:]))
-		at += (size + 7) &^ 7 // a wrapped one reads what is no entry, and ends
-	}
-	return false
-}
-
 const (
 	// bootMark is where a boot sector has its mark, partitions where an MBR has four
 	// entries of 16 bytes (UEFI 2.10, 5.2.1): the first byte is the boot indicator,

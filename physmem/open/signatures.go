@@ -22,7 +22,6 @@ const (
 	hintDecompress = "decompress it first"
 	hintUnpack     = "unpack it first"
 	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
-	hintRestore    = "restore the guest and dump its memory with virsh dump --memory-only"
 	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
 	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
 	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
@@ -53,11 +52,7 @@ var signatures = []signature{
 	{bytes: "EVF\t\r\n\xff\x00", what: "an EWF image (.E01)", hint: hintEWF},
 	{bytes: "EVF2\r\n\x81\x00", what: "an EWF image (.Ex01)", hint: hintEWF},
 	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + rawIsRead},
-	{
-		bytes: "QFI\xfb", fits: (*probe).hasSavedState, what: "a qcow2 disk image with a snapshot that holds the guest's memory",
-		hint: "go back to that snapshot and dump the guest's memory with virsh dump --memory-only",
-	},
-	{bytes: "QFI\xfb", what: "a qcow2 disk image", hint: hintDisk},
+	{bytes: "QFI\xfb", what: "a qcow2 disk image without the memory of a snapshot", hint: hintDisk},
 	{bytes: "KDMV", what: "a VMDK disk image", hint: hintDisk},
 	{bytes: "# Disk DescriptorFile", what: "a VMDK disk descriptor", hint: hintDisk},
 	{bytes: "vhdxfile", what: "a VHDX disk image", hint: hintDisk},

@@ -78,63 +78,6 @@ func TestLookAlikes(t *testing.T) {
 	}
 }
 
-// qcow2 is the header of an image with snapshots, and their table. Each state is the
-// size of the memory in one: below 2^32 in the old field, else in the extra data.
-func qcow2(extra uint32, states ...uint64) []byte {
-	const table = 0x10000
-	be := binary.BigEndian
-	b := make([]byte, table)
-	copy(b, "QFI\xfb\x00\x00\x00\x03")
-	be.PutUint32(b[60:], uint32(len(states)))
-	be.PutUint64(b[64:], table)
-	for i, state := range states {
-		e := make([]byte, 40+extra)
-		id, name := "1", strings.Repeat("s", i+3)
-		be.PutUint16(e[12:], uint16(len(id)))
-		be.PutUint16(e[14:], uint16(len(name)))
-		be.PutUint32(e[36:], extra)
-		if state>>32 == 0 {
-			be.PutUint32(e[32:], uint32(state))
-		}
-		if extra >= 8 {
-			be.PutUint64(e[40:], state)
-		}
-		e = append(append(e, id...), name...)
-		b = append(b, append(e, make([]byte, -len(e)&7)...)...)
-	}
-	return append(b, make([]byte, 0x1000)...)
-}
-
-// TestQcow2: a snapshot with memory is another thing than a disk.
-func TestQcow2(t *testing.T) {
-	t.Parallel()
-	const with, without = "a qcow2 disk image with a snapshot that holds the guest's memory; go back to that snapshot", "a qcow2 disk image; a disk holds no memory"
-	for _, c := range []struct {
-		file []byte
-		want string
-	}{
-		{qcow2(0), without},
-		{qcow2(24, 0, 0), without},
-		{qcow2(0, 0x4321), with},
-		{qcow2(24, 0, 0, 0x1_0000_0000), with},
-		{qcow2(16, 0, 0x765432), with},
-		{qcow2(24, 0, 0x1000)[:0x10020], without}, // cut in the table
-		{qcow2(24)[:0x40], without},
-	} {
-		_, err := physmemtest.Open(c.file)
-		require.ErrorIs(t, err, physmem.ErrUnsupported)
-		assert.Contains(t, err.Error(), c.want)
-	}
-	// A table that leads nowhere, or to itself for ever.
-	hostile := qcow2(24, 0)
-	binary.BigEndian.PutUint32(hostile[60:], 0xffffffff)
-	_, err := physmemtest.Open(hostile)
-	assert.Contains(t, err.Error(), without)
-	binary.BigEndian.PutUint64(hostile[64:], 0xfffffffffffffff0)
-	_, err = physmemtest.Open(hostile)
-	assert.Contains(t, err.Error(), without)
-}
-
 // TestInterruptTable: memory that begins as a PC's is no riddle.
 func TestInterruptTable(t *testing.T) {
 	t.Parallel()
@@ -177,7 +120,6 @@ func TestNamedSamples(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"hyperv-openvmm-writer.vmrs.gz": "a Hyper-V saved state",
-		"libvirt-internal.qcow2.gz":     "a snapshot that holds the guest's memory",
 		"libvirt-save-xz":               "a libvirt save file whose stream is packed with xz",
 	} {
 		b, err := os.ReadFile(filepath.Join(folder, name))
