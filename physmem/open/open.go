@@ -23,9 +23,9 @@ import (
 
 // openers returns the formats that are recognised, in the order in which they are
 // tried. One that has no signature, such as raw memory, must not be in it: it
-// would claim everything.
-func openers() []physmem.Opener {
-	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), vmware.Opener(), xen.Opener()}
+// would claim everything. The snapshot is [Options.Snapshot].
+func openers(snapshot string) []physmem.Opener {
+	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), qcow2.Opener(snapshot), vmware.Opener(), xen.Opener()}
 }
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,
