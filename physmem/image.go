@@ -30,6 +30,8 @@ const (
 	FormatVMware Format = "vmware"
 	// FormatQcow2 is a disk image with a snapshot that holds memory.
 	FormatQcow2 Format = "qcow2"
+	// FormatHyperV is a saved state of Hyper-V, .vmrs.
+	FormatHyperV Format = "hyper-v"
 )
 
 // Machine names a kind of machine, as a container tells it: empty if it does not.

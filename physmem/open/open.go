@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"windmp/physmem"
+	"windmp/physmem/hyperv"
 	"windmp/physmem/kdump"
 	"windmp/physmem/migration"
 	"windmp/physmem/qcow2"
@@ -25,7 +26,10 @@ import (
 // tried. One that has no signature, such as raw memory, must not be in it: it
 // would claim everything. The snapshot is [Options.Snapshot].
 func openers(snapshot string) []physmem.Opener {
-	return []physmem.Opener{vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), qcow2.Opener(snapshot), vmware.Opener(), xen.Opener()}
+	return []physmem.Opener{
+		vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), qcow2.Opener(snapshot), vmware.Opener(), xen.Opener(),
+		hyperv.Opener(),
+	}
 }
 
 // File opens a memory image, read-only; mode 0400, which QEMU gives its dumps,

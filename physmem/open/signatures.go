@@ -69,10 +69,6 @@ var signatures = []signature{
 	{bytes: "WAKE", what: whatHibernated + " that Windows has resumed from", hint: hintHibernated},
 	{bytes: "rstr", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
 	{bytes: "RSTR", what: whatHibernated + " that Windows was resuming from", hint: hintHibernated},
-	{
-		bytes: "\x14\x20\x28\x01", what: "a Hyper-V saved state (.vmrs), or settings of a machine in the same form (.vmcx)",
-		hint: "open the .vmrs in WinDbg, which reads saved states, and write a full dump there with .dump /f",
-	},
 	{bytes: "\xfd7zXZ\x00", what: "xz-compressed data", hint: hintDecompress},
 	{bytes: "\x1f\x8b", what: "gzip-compressed data", hint: hintDecompress},
 	{bytes: "\x28\xb5\x2f\xfd", what: "zstd-compressed data", hint: hintDecompress},
@@ -115,4 +111,5 @@ var ownSignatures = []signature{
 	{bytes: "\xff\xff\xff\xff\xff\xff\xff\xffXENF", what: whatXenSave},
 	{bytes: "XenSavedDom", what: whatXenSave},
 	{bytes: "makedumpfile\x00", what: "a kdump-compressed dump in makedumpfile's flattened format"},
+	{bytes: "\x14\x20\x28\x01", what: "a Hyper-V saved state"},
 }
