@@ -39,6 +39,8 @@
 //	        .vmsn), with memory in them or in a .vmem     illumos' mdb_vmss.c; Volatility's vmware.py
 //	qcow2   snapshots with memory: savevm, virsh         QEMU docs/interop/qcow2.txt
 //	        snapshot-create
+//	hyper-v Hyper-V's saved machines and checkpoints,     Microsoft openvmm: support/hvs_file/FORMAT.md,
+//	        .vmrs                                         vmm_core/hyperv_dump, hvdef save_restore.rs
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //
