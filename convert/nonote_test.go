@@ -67,6 +67,10 @@ var withoutNote = []struct {
 		poke: func(g *guestsim.Guest) { g.VCPUs[0].IDT.Base, g.VCPUs[0].Rip = 0, 0 },
 	},
 	{
+		name: "no IDT, in user mode on shadow page tables of a new build", opt: guestsim.Options{Shadow: true, UserMode: []int{0}, StubOffset: 0x6f58}, via: "offset in the entry stub",
+		poke: func(g *guestsim.Guest) { g.VCPUs[0].IDT.Base = 0 },
+	},
+	{
 		name: "vCPUs without a trace of the kernel", opt: guestsim.Options{Encoded: true}, via: "self-map",
 		poke: func(g *guestsim.Guest) {
 			v := &g.VCPUs[0]

@@ -81,6 +81,9 @@ type ProcessorLayout struct {
 	// PCRSelector is the selector of the segment whose base is the KPCR, 0 where no
 	// descriptor leads to it.
 	PCRSelector uint16
+	// IDT is where KPCR names the interrupt descriptor table; 0 on machines that have
+	// none.
+	IDT vtop.VA
 	// Hint is an address in the kernel's image to which a KPCR leads before the
 	// block is known, 0 for none. A function that is nil knows none.
 	Hint func(m Memory, pcr vtop.VA) vtop.VA

@@ -71,14 +71,16 @@ func (m Memory) CheckPCR(pcr vtop.VA) error {
 // right.
 func (m Memory) Hints(r Registers) []vtop.VA {
 	var list []vtop.VA
+	pcr := m.PCR(r)
+	idt := m.idt(r, pcr)
 	for _, vector := range m.Layout.Tables.Vectors {
-		if va, err := m.Gate(r.IDT, vector); err == nil {
+		if va, err := m.Gate(idt, vector); err == nil {
 			list = append(list, va)
 		}
 	}
 	list = append(list, r.SystemCall)
 	if hint := m.Layout.Processor.Hint; hint != nil {
-		list = append(list, hint(m, m.PCR(r)))
+		list = append(list, hint(m, pcr))
 	}
 	kernel := list[:0]
 	for _, va := range append(list, r.IP) {
@@ -87,6 +89,19 @@ func (m Memory) Hints(r Registers) []vtop.VA {
 		}
 	}
 	return kernel
+}
+
+// idt is the IDT of a vCPU: its register's, or, of a source without it, the one that the
+// KPCR names.
+func (m Memory) idt(r Registers, pcr vtop.VA) vtop.VA {
+	at := m.Layout.Processor.IDT
+	if r.IDT != 0 || at == 0 || m.CheckPCR(pcr) != nil {
+		return r.IDT
+	}
+	if va, err := m.Pointer(pcr + at); err == nil && m.IsKernel(va) {
+		return va
+	}
+	return 0
 }
 
 const (
@@ -116,7 +131,7 @@ func (m Memory) KernelRoots(r Registers) []ShadowRoot {
 	var list []ShadowRoot
 	for _, pcr := range append([]vtop.VA{r.PCR}, r.Alternates...) {
 		if m.CheckPCR(pcr) == nil {
-			list = m.kernelRoots(r.IDT, pcr, list)
+			list = m.kernelRoots(m.idt(r, pcr), pcr, list)
 		}
 	}
 	return list

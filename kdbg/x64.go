@@ -30,6 +30,7 @@ var X64 = &Layout{
 		Number: 0x24, IdleThread: 0x18,
 		// KPCR.GdtBase, TssBase and IdtBase (WDK, wdm.h).
 		Held:             []HeldAddress{{0x0, gdtBase}, {0x8, tssBase}, {0x38, idtBase}},
+		IDT:              0x38,
 		SpecialRegisters: func(d *wire.Data) uint16 { return d.OffsetPrcbProcStateSpecialReg },
 		Hint:             savedSystemCall,
 		// 1507 to 1909, 2004 and later, the newest, Windows 7 with updates (also

@@ -35,6 +35,7 @@ var X86 = &Layout{
 		Number: 0x3cc, IdleThread: 0x0c, // since Windows 7
 		// KPCR.IDT, GDT and TSS (WDK, ntddk.h).
 		Held:             []HeldAddress{{0x38, idtBase}, {0x3c, gdtBase}, {0x40, tssBase}},
+		IDT:              0x38,
 		ByteNumber:       prcbNumberXP,
 		SpecialRegisters: specialRegisters32,
 		PCRSelector:      0x30, // KDBG states it as GdtR0Pcr; alike in all builds

@@ -257,6 +257,7 @@ func (s *savedState) fromXenops() error {
 		headLegacy = 0xf2
 		headEnd    = 0xffff
 	)
+	s.odd.Add(physmem.OddityUntried, 0, "the headers of XenServer's and XCP-ng's saved states are read by xenopsd's source; no file that they wrote was tried, and what lies behind is the stream of xl save")
 	off := uint64(len(magicXenops))
 	for range maxRecords {
 		b, err := s.header("header of xenopsd", off, size)
