@@ -111,13 +111,22 @@ func (e *UnknownFormatError) Error() string {
 	if e.Looks != "" {
 		s += ": it looks like " + e.Looks
 	}
-	for _, t := range e.Tried {
+	for _, t := range e.tellingly() {
 		s += fmt.Sprintf("; not %s: %s", t.Format, t.Reason)
 	}
 	if e.Hint != "" {
 		s += "; " + e.Hint
 	}
 	return s
+}
+
+// tellingly is what is worth reading of what was tried: nothing where it is known what
+// the file looks like.
+func (e *UnknownFormatError) tellingly() []Refusal {
+	if e.Looks != "" {
+		return nil
+	}
+	return e.Tried
 }
 
 // Is matches ErrUnknownFormat.

@@ -50,6 +50,8 @@ func targetError(err error) error {
 	}
 	hint := "name a file"
 	switch {
+	case errors.Is(err, atomicfile.ErrFolder):
+		hint = "name a file in it"
 	case errors.Is(err, atomicfile.ErrNotRegular):
 		hint = "write to - to stream the dump"
 	case errors.Is(err, atomicfile.ErrDanglingLink):

@@ -26,11 +26,13 @@ import (
 // fileMode is the mode of every file: what is written may hold secrets.
 const fileMode = 0o600
 
-// Why a name can't be written to. A [*TargetError] wraps the last four.
+// Why a name can't be written to. A [*TargetError] wraps the last five.
 var (
 	// ErrExists: a file has the name, and was not to be replaced.
 	ErrExists = errors.New("output exists")
-	// ErrNotRegular: what has the name is a folder, a device, a pipe.
+	// ErrFolder: a folder has the name.
+	ErrFolder = errors.New("is a folder")
+	// ErrNotRegular: what has the name is a device, a pipe.
 	ErrNotRegular = errors.New("is not a regular file")
 	// ErrDanglingLink: whoever made the link chooses what appears there; cp refuses it too.
 	ErrDanglingLink = errors.New("is a symbolic link to a file that does not exist")
@@ -71,6 +73,8 @@ func Check(name string, replace bool) error {
 		return nil
 	case err != nil:
 		return err
+	case st.IsDir():
+		return &TargetError{Path: name, Err: ErrFolder}
 	case !st.Mode().IsRegular():
 		return &TargetError{Path: name, Err: ErrNotRegular}
 	case !replace:

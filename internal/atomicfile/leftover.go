@@ -34,12 +34,21 @@ var (
 	errNoLock = errors.New("locks can't be trusted on this file system")
 )
 
+// noFolderError is about a folder that is not there. It is [fs.ErrNotExist].
+type noFolderError string
+
+func (e noFolderError) Error() string { return "the folder " + quote(string(e)) + " does not exist" }
+func (e noFolderError) Unwrap() error { return fs.ErrNotExist }
+
 // createTemp creates an unfinished file of the name base in dir, mode 0600, and
 // removes those that dead runs left of the same name. Their names are returned.
 func createTemp(dir, base string) (*File, []string, error) {
 	removed := removeLeftovers(dir, base)
 	for range tempTries {
 		f, err := os.CreateTemp(dir, tempPrefix(base)+"*"+tempSuffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, removed, noFolderError(dir)
+		}
 		if err != nil {
 			return nil, removed, err
 		}

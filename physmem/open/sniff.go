@@ -20,7 +20,8 @@ func head(src physmem.Source, n int64) ([]byte, error) {
 // farther in, memory may hold anything.
 const firstSize = 0x200
 
-// hintMemory is the way with a file that looks like nothing but memory.
+// hintMemory is the way with a file that looks like nothing but memory: a PC with UEFI
+// may have anything at address 0.
 const hintMemory = rawIsRead + "; an ELF dump of the guest also has its registers"
 
 // unrecognised returns the error for a file that no opener wanted.
@@ -35,14 +36,14 @@ func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
 	if s, ok := signatureOf(&probe{head: b, src: src}); ok {
 		return &physmem.UnsupportedError{What: s.what, Hint: s.hint}
 	}
-	e := &physmem.UnknownFormatError{Tried: tried}
+	e := &physmem.UnknownFormatError{Hint: hintMemory, Tried: tried}
 	switch first := b[:min(len(b), firstSize)]; {
 	case binio.IsZero(first):
-		e.Looks, e.Hint = "zeros, or raw memory", hintMemory
+		e.Looks = "zeros, or raw memory"
 	case binio.IsText(first):
-		e.Looks = "text"
+		e.Looks, e.Hint = "text", ""
 	case hasInterruptTable(b):
-		e.Looks, e.Hint = "raw memory: it begins with the interrupt table of a BIOS", hintMemory
+		e.Looks = "raw memory: it begins with the interrupt table of a BIOS"
 	case binio.IsNoise(b):
 		e.Looks = "noise: encrypted or compressed data, or memory of an encrypted guest (SEV, TDX)"
 		e.Hint = "decrypt or unpack it first; an encrypted guest's memory only the guest can read: have Windows write the dump"
