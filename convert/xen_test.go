@@ -28,7 +28,7 @@ func xenForms(t *testing.T, m *physmem.Image, cpus []physmem.CPU) map[string][]b
 	x := coretest.NewXen(t, m, cpus)
 	forms := map[string][]byte{"xl save": x.Save(), "XenServer": x.Xenops(), "xl dump-core": x.Core()}
 	if !testing.Short() {
-		forms["libxl"], forms["libxc"] = x.Libxl(), x.Libxc()
+		forms["libxl"], forms["libxc"], forms["libvirt"] = x.Libxl(), x.Libxc(), x.Libvirt()
 		slices.Reverse(x.Pages)
 		forms["xl dump-core, pages in reverse"] = x.Core()
 	}
@@ -137,8 +137,8 @@ func TestXenRegisters(t *testing.T) {
 				}
 				equalButFor(t, want, got, list)
 				assert.Nil(t, findingOf(r, finding.RegistersLacking.ID()), form)
-				if form == "XenServer" {
-					assert.NotNil(t, findingOf(r, finding.FormatUntried.ID()), "no file of XenServer's was tried")
+				if form == "XenServer" || form == "libvirt" {
+					assert.NotNil(t, findingOf(r, finding.FormatUntried.ID()), "no such file was tried")
 				} else {
 					assert.Nil(t, findingOf(r, finding.FormatUntried.ID()), form)
 				}

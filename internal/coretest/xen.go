@@ -147,6 +147,15 @@ func (x *Xen) Save() []byte {
 	return append(append(b, config...), x.Libxl()...)
 }
 
+// Libvirt returns what virsh save writes (libvirt src/libxl/libxl_conf.h).
+func (x *Xen) Libvirt() []byte {
+	const xml = "<domain type='xen'><name>win11</name></domain>\x00"
+	b := []byte("libvirt-xml\n \x00 \r")
+	b = le.AppendUint32(le.AppendUint32(b, 2), uint32(len(xml)))
+	b = append(append(b, make([]byte, 40)...), xml...)
+	return append(b, x.Libxl()...)
+}
+
 // Libxl returns libxl's stream.
 func (x *Xen) Libxl() []byte {
 	b := append([]byte("LibxlFmt"), 0, 0, 0, 2, 0, 0, 0, 0)

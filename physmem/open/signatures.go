@@ -111,6 +111,7 @@ var ownSignatures = []signature{
 	{bytes: "\xd1\xba\xd1\xba", what: "a VMware state"},
 	{bytes: "\xd2\xba\xd2\xba", what: "a VMware state"},
 	{bytes: "Xen saved domain", what: whatXenSave},
+	{bytes: "libvirt-xml\n \x00 \r", what: whatXenSave},
 	{bytes: "LibxlFmt", what: whatXenSave},
 	{bytes: "\xff\xff\xff\xff\xff\xff\xff\xffXENF", what: whatXenSave},
 	{bytes: "XenSavedDom", what: whatXenSave},

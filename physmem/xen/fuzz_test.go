@@ -13,7 +13,7 @@ import (
 // FuzzXen opens damaged cores and saved states.
 func FuzzXen(f *testing.F) {
 	g := guest()
-	files := [][]byte{g.Core(), g.Save(), g.Libxc(), g.Xenops()}
+	files := [][]byte{g.Core(), g.Save(), g.Libxc(), g.Xenops(), g.Libvirt()}
 	for i, file := range files {
 		f.Add([]byte{}, uint32(0), uint8(i))
 		f.Add([]byte{}, uint32(len(file)/2), uint8(i))

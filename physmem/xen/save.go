@@ -33,6 +33,7 @@ var wrappings = []struct {
 	enter       func(s *savedState) error
 }{
 	{magicXL, "saved Xen guest (xl save)", (*savedState).fromXL},
+	{magicLibvirt, "saved Xen guest (virsh save)", (*savedState).fromLibvirt},
 	{magicLibxl, "saved Xen guest (libxl stream)", func(s *savedState) error { return s.fromLibxl(0) }},
 	{magicLibxc, "saved Xen guest (libxc stream)", func(s *savedState) error { return s.fromLibxc(0) }},
 	{magicXenops, "saved Xen guest (XenServer, XCP-ng)", (*savedState).fromXenops},
@@ -43,6 +44,9 @@ const (
 	// magicXL begins what xl save writes (Xen tools/xl/xl.h, SAVEFILE_MAGIC and struct
 	// save_file_header).
 	magicXL = "Xen saved domain, xl format\n \x00 \r"
+	// magicLibvirt begins what virsh save writes of a guest of Xen's (libvirt
+	// src/libxl/libxl_conf.h, LIBXL_SAVE_MAGIC and struct _libxlSavefileHeader).
+	magicLibvirt = "libvirt-xml\n \x00 \r"
 	// magicLibxl begins libxl's stream (docs/specs/libxl-migration-stream.pandoc).
 	magicLibxl = "LibxlFmt"
 	// magicLibxc begins libxc's stream (docs/specs/libxc-migration-stream.pandoc).
@@ -154,6 +158,31 @@ func (s *savedState) fromXL() error {
 	}
 	if mandatory&flagJSON != 0 && length > jsonCount {
 		s.name = s.nameOf(size+jsonCount, length-jsonCount)
+	}
+	return s.fromLibxl(size + length)
+}
+
+// fromLibvirt reads libvirt's header: version, and the bytes of the XML behind it.
+func (s *savedState) fromLibvirt() error {
+	const (
+		size    = 64
+		version = 2 // 1 has the stream of before Xen 4.6
+	)
+	s.odd.Add(physmem.OddityUntried, 0, "libvirt's header of a saved Xen guest is read by libvirt's source; no file that it wrote was tried, and what lies behind is the stream of xl save")
+	b, err := s.header("header of libvirt", 0, size)
+	if err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	switch v := le.Uint32(b[0x10:]); {
+	case v == 1:
+		return refuseLegacy()
+	case v != version:
+		return unsupported(fmt.Sprintf("a guest of Xen saved by libvirt with a header of version %d; version %d is read", v, version), hintDump)
+	}
+	length := uint64(le.Uint32(b[0x14:]))
+	if length > s.size-size {
+		return s.endsIn("configuration of the guest", s.size)
 	}
 	return s.fromLibxl(size + length)
 }

@@ -81,7 +81,7 @@ func oddities(m *physmem.Image) []physmem.OddityKind {
 
 // forms are the files of a guest, by their kinds.
 func forms(g *coretest.Xen) map[string][]byte {
-	return map[string][]byte{"core": g.Core(), "save": g.Save(), "libxl": g.Libxl(), "libxc": g.Libxc(), "xenops": g.Xenops()}
+	return map[string][]byte{"core": g.Core(), "save": g.Save(), "libxl": g.Libxl(), "libxc": g.Libxc(), "libvirt": g.Libvirt(), "xenops": g.Xenops()}
 }
 
 // TestForms: memory and registers are read of all that Xen's tools write.
@@ -360,7 +360,7 @@ const stateSize = 8 + 24 + 2*(8+1032) + 8 + 8 + 2*(8+240) + 8
 // TestRefusedSave: what is no saved state of a Windows guest is named.
 func TestRefusedSave(t *testing.T) {
 	t.Parallel()
-	save, libxc, xenops := guest().Save(), guest().Libxc(), guest().Xenops()
+	save, libxc, xenops, libvirt := guest().Save(), guest().Libxc(), guest().Xenops(), guest().Libvirt()
 	libxl := bytes.Index(save, []byte("LibxlFmt"))
 	stream := bytes.Index(save, []byte("XENF")) - 8
 	pages := bytes.Index(libxc, page(0, 0).Data) - 8*12 - 16
@@ -396,6 +396,10 @@ func TestRefusedSave(t *testing.T) {
 		{"a record without a count", libxc, put32(pages+4, 4), "record of pages"},
 		{"a type of page that is none", libxc, put64(pages+16+8*4, 6<<60), "a type that is known"},
 		{"a page that can't be", libxc, put64(pages+16+8*4, 1<<40), "below the 52 bits"},
+		{"libvirt, legacy", libvirt, put32(0x10, 1), "Xen 4.5 or older"},
+		{"libvirt, another version", libvirt, put32(0x10, 3), "libvirt with a header of version 3"},
+		{"libvirt, a long configuration", libvirt, put32(0x14, 1<<31), "xen: configuration of the guest"},
+		{"libvirt, a short configuration", libvirt, put32(0x14, 8), "xen: header of libxl's stream"},
 		{"xenops, legacy", xenops, func(b []byte) { copy(b, "XenSavedDomain\n") }, "Xen 4.5 or older"},
 		{"xenops, legacy libxc", xenops, put64(15, 0xf2), "Xen 4.5 or older"},
 		{"xenops, ended", xenops, put64(15, 0xffff), "got the last one, want one of memory before it"},
