@@ -11,6 +11,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/internal/pack"
 	"windmp/physmem"
+	"windmp/physmem/migration"
 	"windmp/physmem/open"
 )
 
@@ -83,8 +84,14 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
 		return nil //nolint:nilerr // a block device is not packed; what is wrong with it, reading says
 	}
-	how := pack.Recognise(s.file)
+	how, at := pack.Recognise(s.file), int64(0)
 	if how == pack.None {
+		// What libvirt saves has a header in front of what it packed.
+		var name string
+		name, at = migration.Packing(s.file)
+		how = pack.Method(name)
+	}
+	if !pack.Unpacks(how) {
 		return nil
 	}
 	m := opt.Count
@@ -94,7 +101,7 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 	} else {
 		m.Grow(s.file.Size())
 	}
-	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), 0, s.file.Size()), opt.TempDir)
+	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), opt.TempDir)
 	if err != nil {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}

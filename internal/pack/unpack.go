@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/tar"
 	"bytes"
+	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
@@ -16,11 +17,16 @@ import (
 	"windmp/physmem/open"
 )
 
-// Magic numbers of what is unpacked (RFC 1952, RFC 8878, POSIX ustar).
+// Magic numbers of what is unpacked (RFC 1952, RFC 8878, the xz file format, bzip2's
+// decompress.c, POSIX ustar).
 var (
-	magicGzip = []byte{0x1f, 0x8b}
-	magicZstd = []byte{0x28, 0xb5, 0x2f, 0xfd}
-	magicTar  = []byte("ustar")
+	magicGzip  = []byte{0x1f, 0x8b}
+	magicZstd  = []byte{0x28, 0xb5, 0x2f, 0xfd}
+	magicXz    = []byte("\xfd7zXZ\x00")
+	magicBzip2 = []byte("BZh")
+	// blockBzip2 is behind the digit of the level.
+	blockBzip2 = []byte("1AY&SY")
+	magicTar   = []byte("ustar")
 )
 
 const (
@@ -44,17 +50,24 @@ const (
 
 // Recognise tells how a file is packed by its first bytes.
 func Recognise(r io.ReaderAt) Method {
-	var head [4]byte
+	var head [10]byte
 	n, _ := r.ReadAt(head[:], 0) // a short or unreadable file is for others to judge
 	switch {
 	case bytes.HasPrefix(head[:n], magicGzip):
 		return Gzip
 	case bytes.HasPrefix(head[:n], magicZstd):
 		return Zstd
+	case bytes.HasPrefix(head[:n], magicXz):
+		return Xz
+	case bytes.HasPrefix(head[:n], magicBzip2) && bytes.HasSuffix(head[:n], blockBzip2):
+		return Bzip2
 	default:
 		return None
 	}
 }
+
+// Unpacks reports whether [Unpack] knows a way of packing.
+func Unpacks(how Method) bool { return how == Gzip || how == Zstd || how == Xz || how == Bzip2 }
 
 // Unpack unpacks a stream, packed as [Recognise] says of its beginning, with or
 // without a tar in it as virtctl hands it out, into a temporary file of the folder
@@ -86,8 +99,15 @@ func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, er
 }
 
 func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
-	if how == Gzip {
+	switch how {
+	case Gzip:
 		return gzip.NewReader(f)
+	case Xz:
+		z, err := newXz(f)
+		return io.NopCloser(z), err
+	case Bzip2:
+		return io.NopCloser(bzip2.NewReader(f)), nil
+	case None, Zstd, Zip:
 	}
 	d, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderLowmem(true))
 	if err != nil {

@@ -1,0 +1,146 @@
+package pack_test
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/ulikunitz/xz"
+
+	"windmp/internal/pack"
+)
+
+// mixed is data that packs, data that does not, and zeros.
+func mixed() []byte {
+	b := content()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range 300_000 {
+		b[i] = byte(rnd.Uint32())
+	}
+	return b
+}
+
+// asXz is content packed by another implementation's writer.
+func asXz(tb testing.TB, c xz.WriterConfig, content []byte) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	w, err := c.NewWriter(&out)
+	require.NoError(tb, err)
+	_, err = w.Write(content)
+	require.NoError(tb, err)
+	require.NoError(tb, w.Close())
+	return out.Bytes()
+}
+
+// unpacked is what comes out of packed data.
+func unpacked(t *testing.T, packed []byte) ([]byte, error) {
+	t.Helper()
+	how := pack.Recognise(bytes.NewReader(packed))
+	require.True(t, pack.Unpacks(how))
+	f, err := pack.Unpack(t.Context(), how, bytes.NewReader(packed), t.TempDir())
+	if err != nil {
+		require.Nil(t, f)
+		return nil, err
+	}
+	defer f.Close()
+	got := make([]byte, f.Size())
+	_, err = f.ReadAt(got, 0)
+	require.NoError(t, err)
+	return got, nil
+}
+
+// TestXz: all checks, blocks, streams one behind the other, with padding.
+func TestXz(t *testing.T) {
+	t.Parallel()
+	want := mixed()
+	for name, c := range map[string]xz.WriterConfig{
+		"crc64": {}, "crc32": {CheckSum: xz.CRC32}, "sha256": {CheckSum: xz.SHA256}, "none": {NoCheckSum: true}, "blocks": {BlockSize: 1_000_003},
+	} {
+		got, err := unpacked(t, asXz(t, c, want))
+		require.NoError(t, err, name)
+		assert.True(t, bytes.Equal(want, got), name)
+	}
+	half := len(want) / 2
+	two := append(asXz(t, xz.WriterConfig{}, want[:half]), make([]byte, 8)...)
+	got, err := unpacked(t, append(two, asXz(t, xz.WriterConfig{}, want[half:])...))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, got))
+}
+
+// TestOtherPackers: what the usual programs pack comes out.
+func TestOtherPackers(t *testing.T) {
+	t.Parallel()
+	want := mixed()
+	for _, command := range [][]string{
+		{"xz", "-0"}, {"xz", "-9e"}, {"xz", "-T2", "--block-size=1MiB", "--check=crc32"}, {"bzip2", "-1"}, {"zstd", "-19"}, {"gzip", "-1"},
+	} {
+		program, err := exec.LookPath(command[0])
+		if err != nil {
+			t.Logf("DID NOT RUN: %s is missing", command[0])
+			continue
+		}
+		c := exec.Command(program, append(command[1:], "-c")...)
+		c.Stdin = bytes.NewReader(want)
+		packed, err := c.Output()
+		require.NoError(t, err, command)
+		got, err := unpacked(t, packed)
+		require.NoError(t, err, command)
+		assert.True(t, bytes.Equal(want, got), command)
+	}
+}
+
+// TestXzMemory: a dictionary larger than any that xz makes is refused before it is
+// allocated, in any block.
+func TestXzMemory(t *testing.T) {
+	t.Parallel()
+	large := asXz(t, xz.WriterConfig{DictCap: 65 << 20}, make([]byte, 1<<20))
+	_, err := unpacked(t, large)
+	require.ErrorContains(t, err, "xz with a dictionary of 0x6000000 bytes, at most 0x4000000 are read")
+	_, err = unpacked(t, append(asXz(t, xz.WriterConfig{}, make([]byte, 1<<20)), large...))
+	require.ErrorContains(t, err, "dictionary of 0x6000000 bytes")
+}
+
+// TestXzCut: what is cut is an error, wherever.
+func TestXzCut(t *testing.T) {
+	t.Parallel()
+	whole := asXz(t, xz.WriterConfig{BlockSize: 100_000}, mixed()[:400_000])
+	for n := 12; n < len(whole); n += 7919 {
+		_, err := unpacked(t, whole[:n])
+		require.Error(t, err)
+	}
+	for _, n := range []int{1, 4, 12, 13, 20} {
+		_, err := unpacked(t, whole[:len(whole)-n])
+		require.Error(t, err, n)
+	}
+}
+
+// FuzzXz unpacks damaged xz: it ends, within bounds, and never as something else than
+// what the decoder alone makes of it.
+func FuzzXz(f *testing.F) {
+	f.Add(asXz(f, xz.WriterConfig{}, []byte("some text, and more of it")))
+	f.Add(asXz(f, xz.WriterConfig{BlockSize: 10}, []byte("some text, and more of it")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if pack.Recognise(bytes.NewReader(b)) != pack.Xz {
+			return
+		}
+		u, err := pack.Unpack(t.Context(), pack.Xz, bytes.NewReader(b), os.TempDir())
+		if err != nil {
+			require.Nil(t, u)
+			return
+		}
+		defer u.Close()
+		z, err := xz.NewReader(bytes.NewReader(b))
+		require.NoError(t, err)
+		want, err := io.ReadAll(z)
+		require.NoError(t, err)
+		got := make([]byte, u.Size())
+		_, err = u.ReadAt(got, 0)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
