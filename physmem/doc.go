@@ -3,9 +3,9 @@
 // state of its processors.
 //
 // Package physmem/open opens a file. Each family of formats is a folder of its own
-// with an [Opener]: vmcore, kdump, migration, windump, vmware, raw. An opener looks at a
-// [Source] and
-// says [NotMine], or gives a [Container]; the [Image] made of it never changes.
+// with an [Opener]: vmcore, kdump, migration, windump, vmware, qcow2, hyperv, xen, raw.
+// An opener looks at a [Source] and says [NotMine], or gives a [Container]; the [Image]
+// made of it never changes.
 //
 // # Units and address spaces
 //
@@ -41,6 +41,8 @@
 //	        snapshot-create
 //	hyper-v Hyper-V's saved machines and checkpoints,     Microsoft openvmm: support/hvs_file/FORMAT.md,
 //	        .vmrs                                         vmm_core/hyperv_dump, hvdef save_restore.rs
+//	xen     xl dump-core, xl save, virsh save and dump    Xen docs/misc/dump-core-format.txt, docs/specs,
+//	        of a Xen guest, XCP-ng's suspended guests     public/arch-x86/xen.h and hvm/save.h
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //

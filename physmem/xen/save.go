@@ -52,7 +52,7 @@ const (
 	// magicLibxc begins libxc's stream (docs/specs/libxc-migration-stream.pandoc).
 	magicLibxc = "\xff\xff\xff\xff\xff\xff\xff\xffXENF"
 	// magicXenops begins what xenopsd of XenServer and XCP-ng writes, the other one what
-	// it wrote before XenServer 7 (its design document "Suspend image framing format",
+	// it wrote before (its design document "Suspend image framing format",
 	// xc/suspend_image.ml).
 	magicXenops    = "XenSavedDomv2-\n"
 	magicXenopsOld = "XenSavedDomain\n"

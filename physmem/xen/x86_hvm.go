@@ -21,7 +21,7 @@ const (
 	maxStateRecs = 1 << 20
 )
 
-// hvmCPU is struct hvm_hw_cpu up to what Xen 4.10 and older end with.
+// hvmCPU is struct hvm_hw_cpu up to where older versions of Xen end it.
 type hvmCPU struct {
 	FX                                            [physmem.FXSize]byte
 	Rax, Rbx, Rcx, Rdx, Rbp, Rsi, Rdi, Rsp        uint64
