@@ -3,6 +3,7 @@ package convert_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +21,7 @@ import (
 	"windmp/convert/report"
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
+	"windmp/internal/qemutest"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -227,6 +230,57 @@ func TestVMwareRanOn(t *testing.T) {
 	_, r = convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
 	require.NotNil(t, findingOf(r, finding.TornMemory.ID()))
 	assert.Contains(t, findingOf(r, finding.TornMemory.ID()).Message, "Win-Snapshot1.vmem.lck is there")
+}
+
+// TestVMwareSamples: guests that real QEMU dumped, with memory above 4 GiB.
+func TestVMwareSamples(t *testing.T) {
+	folder := os.Getenv("WINDMP_SAMPLES")
+	if folder == "" {
+		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
+	}
+	for _, name := range []string{"qemu-host-pc2", "qemu-host-q35hi", "qemu-host-numa"} {
+		f, err := os.Open(filepath.Join(folder, name+".elf.gz"))
+		require.NoError(t, err)
+		z, err := gzip.NewReader(f)
+		require.NoError(t, err)
+		core, err := io.ReadAll(z)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		core = withoutHostNote(core)
+		path := filepath.Join(t.TempDir(), "core")
+		require.NoError(t, os.WriteFile(path, core, 0o400))
+		want, _ := convertFile(t, path)
+		for _, v := range []coretest.VMware{{}, {Blocks: true, Embedded: true, Padding: 77}} {
+			got, r := convertFile(t, filepath.Join(vmwareFiles(t, v, imageOf(t, core)), "Win-Snapshot1.vmsn"))
+			equalButFor(t, want, got, []allowed{{"Comment, which names the source", commentAt(false), 128}})
+			assert.Empty(t, worse(r), name)
+		}
+	}
+}
+
+var updateVMware = flag.Bool("update-vmware", false, "write testdata/live-2cpu.vmss.gz anew")
+
+// TestVMwareSample: the sample in testdata is what the writer makes of QEMU's.
+func TestVMwareSample(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	m := imageOf(t, core)
+	state, _ := coretest.VMware{Embedded: true, Padding: 0xf03}.Write(t, m, m.CPUs())
+	path, err := qemutest.Testdata("live-2cpu.vmss.gz")
+	require.NoError(t, err)
+	if *updateVMware {
+		var b bytes.Buffer
+		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		require.NoError(t, err)
+		_, err = z.Write(state)
+		require.NoError(t, err)
+		require.NoError(t, z.Close())
+		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
+	}
+	got, err := os.ReadFile(sample(t, "live-2cpu.vmss.gz"))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(state, got), "go test ./convert -run VMwareSample -update-vmware")
 }
 
 // TestVMwareDebugRegisters: they are in the dump.

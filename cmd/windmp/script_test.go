@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
+	"windmp/physmem/physmemtest"
 )
 
 func TestMain(m *testing.M) {
@@ -49,13 +52,14 @@ func samplesDir() (string, error) {
 
 // mkguest FILE [word...] writes a synthetic guest's vmcore, mode 0400 as QEMU
 // makes it, or with raw its memory and nothing else. Words: cpus=N crashed
-// encoded paging nonote user linux evil raw.
+// encoded paging nonote user linux evil raw. With vmware FILE is the state as VMware
+// keeps it, and the memory is beside it in a .vmem.
 func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: mkguest FILE [word...]")
 	}
 	var opt guestsim.Options
-	linux, raw := false, false
+	linux, raw, vmware := false, false, false
 	for _, word := range args[1:] {
 		name, value, _ := strings.Cut(word, "=")
 		switch name {
@@ -77,6 +81,8 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 			linux = true
 		case "raw":
 			raw = true
+		case "vmware":
+			vmware = true
 		default:
 			ts.Fatalf("mkguest: unknown word %s", word)
 		}
@@ -92,7 +98,24 @@ func mkguest(ts *testscript.TestScript, neg bool, args []string) {
 			file = append(file, g.ReadPhys(b.Start, int(b.Size))...)
 		}
 	}
+	if vmware {
+		file = mkVMware(ts, file, args[0])
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o400))
+}
+
+// mkVMware writes the memory of a core as VMware would, and returns the state.
+func mkVMware(ts *testscript.TestScript, core []byte, name string) []byte {
+	m, err := physmemtest.Open(core)
+	ts.Check(err)
+	regions := m.Ranges()
+	for i := range regions {
+		regions[i].Size = (regions[i].Size + 0xfff) &^ 0xfff
+	}
+	state, memory, err := coretest.VMware{Regions: regions}.Files(m, m.CPUs())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(strings.TrimSuffix(name, path.Ext(name))+".vmem"), memory, 0o400))
+	return state
 }
 
 // exitCodeIs N COMMAND... runs a command and checks its exit code; stdout and

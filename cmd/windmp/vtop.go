@@ -121,6 +121,9 @@ func printVtop(t *text, r *inspect.WalkReport) {
 			where := "not in the file byte by byte"
 			if w.FileOffset >= 0 {
 				where = fmt.Sprintf("file offset %#x", w.FileOffset)
+				if r.Input.MemoryFile != "" {
+					where = fmt.Sprintf("offset %#x in %s", w.FileOffset, cell(r.Input.MemoryFile))
+				}
 			}
 			t.line("  page      %s  %s page, %s", t.physical(w.PA), ibytes(w.PageSize), where)
 		}

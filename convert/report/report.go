@@ -157,6 +157,9 @@ type Input struct {
 	// Description is the container in words.
 	Description string `json:"description,omitempty"`
 	VCPUs       int    `json:"vcpus"`
+	// MemoryFile is the name of the file beside it that holds the memory, and that
+	// offsets of memory are those of; empty where that is the input itself.
+	MemoryFile string `json:"memory_file,omitempty"`
 }
 
 // Output describes the dump.
@@ -276,6 +279,7 @@ func (r *Report) DescribeImage(im *physmem.Image) {
 	r.Input.Format = string(im.Format())
 	r.Input.Description = im.Describe()
 	r.Input.VCPUs = len(im.CPUs())
+	r.Input.MemoryFile = im.MemoryFile()
 }
 
 // Finish sets verdict and error.
@@ -328,7 +332,7 @@ func OfError(err error) *Error {
 
 // OfImage describes an opened image.
 func OfImage(path string, im *physmem.Image) Input {
-	return Input{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs())}
+	return Input{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs()), MemoryFile: im.MemoryFile()}
 }
 
 // TicksPerSecond converts Windows' 100 ns.

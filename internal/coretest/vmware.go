@@ -51,8 +51,8 @@ func VMwareRegions(m *physmem.Image) []physmem.Range {
 		}
 	}
 	list = append(list, physmem.Range{Size: (end + 0xfff) &^ 0xfff})
-	if ranges := m.Ranges(); ranges[len(ranges)-1].Start >= high {
-		last := (ranges[len(ranges)-1].End() + 0xfff) &^ 0xfff
+	ranges := m.Ranges()
+	if last := (ranges[len(ranges)-1].End() + 0xfff) &^ 0xfff; last > high {
 		list = append(list, physmem.Range{Start: high, Size: last - high})
 	}
 	return list
@@ -99,6 +99,15 @@ func u64le(v uint64) []byte { return le.AppendUint64(nil, v) }
 // Write returns the state file and the memory's, which is nil if it is embedded.
 func (v VMware) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) (state, memory []byte) {
 	tb.Helper()
+	state, memory, err := v.Files(m, cpus)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return state, memory
+}
+
+// Files is [VMware.Write] for those that are no tests.
+func (v VMware) Files(m *physmem.Image, cpus []physmem.CPU) (state, memory []byte, err error) {
 	if v.Magic == 0 {
 		v.Magic = 0xbed2bed2
 	}
@@ -115,9 +124,14 @@ func (v VMware) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) (stat
 		list = vmTag(list, "regionPageNum", u32le(size>>12), uint32(i))
 		list = vmTag(list, "regionSize", u32le(r.Size>>12), uint32(i))
 		size += r.Size
-		if !v.StateOnly {
-			memory = append(memory, vmPages(m, r)...)
+		if v.StateOnly {
+			continue
 		}
+		pages, err := vmPages(m, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		memory = append(memory, pages...)
 	}
 	narrow := v.Magic&15 == 0
 	groups := []vmGroup{
@@ -142,7 +156,7 @@ func (v VMware) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) (stat
 		memory = nil
 	}
 	mem = vmTag(mem, "memoryHotAdd", []byte{0})
-	return vmFile(v.Magic, append(groups, vmGroup{"memory", mem})), memory
+	return vmFile(v.Magic, append(groups, vmGroup{"memory", mem})), memory, nil
 }
 
 type vmGroup struct {
@@ -172,12 +186,14 @@ func vmFile(magic uint32, groups []vmGroup) []byte {
 
 // vmPages is a region's memory, zeros where the image has none, as of the video memory
 // that VMware keeps RAM below.
-func vmPages(m *physmem.Image, r physmem.Range) []byte {
+func vmPages(m *physmem.Image, r physmem.Range) ([]byte, error) {
 	b := make([]byte, r.Size)
 	for _, x := range physmem.Within(m.Ranges(), r) {
-		_, _ = m.ReadAt(b[x.Start-r.Start:][:x.Size], int64(x.Start))
+		if _, err := m.ReadAt(b[x.Start-r.Start:][:x.Size], int64(x.Start)); err != nil {
+			return nil, err
+		}
 	}
-	return b
+	return b, nil
 }
 
 func (v VMware) checkpoint(narrow bool, size uint64) []byte {

@@ -160,7 +160,7 @@ func alone(src physmem.Source, odd *physmem.Oddities) (*physmem.Container, error
 			renamed(src.Name(), endSuspended), renamed(src.Name(), endSnapshot))
 	}
 	size := binio.Uint64(src.Size())
-	of := physmem.Container{Description: fmt.Sprintf("VMware memory of 0x%x bytes without its state", size), Oddities: odd.All()}
+	of := physmem.Container{Description: fmt.Sprintf("VMware memory of 0x%x bytes without its state; %s", size, untriedShort), Oddities: odd.All()}
 	return (&memory{of: of, src: src, size: size}).WithHoles(nil)
 }
 
@@ -176,7 +176,7 @@ func (m *memory) WithHoles(holes []physmem.Range) (*physmem.Container, error) {
 	c := m.of
 	c.Memory = &memory{Memory: extents.New(m.src, list), of: m.of, src: m.src, at: m.at, size: m.size}
 	if len(used) > 0 {
-		c.Description += ", without " + physmem.JoinRanges(used)
+		c.Description += "; without " + physmem.JoinRanges(used)
 	}
 	return &c, nil
 }

@@ -143,6 +143,9 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 // untried is what every file of VMware's is said to be.
 const untried = "VMware's files are read by published descriptions; none that VMware's own products wrote was tried"
 
+// untriedShort is the same in a description.
+const untriedShort = "no file of VMware's own was tried"
+
 // describe says in one line what was opened.
 func (s *state) describe(list []physmem.Extent, sibling string, cpus int) string {
 	d := "VMware state"
@@ -156,7 +159,7 @@ func (s *state) describe(list []physmem.Extent, sibling string, cpus int) string
 	case s.memory == nil:
 		where = "memory in the .vmem, state in " + s.name
 	}
-	return fmt.Sprintf("%s, %s, %s, %s", d, where, binio.Plural(len(extents.Unite(list)), "range"), binio.Plural(cpus, "CPU"))
+	return fmt.Sprintf("%s, %s, %s, %s; %s", d, where, binio.Plural(len(extents.Unite(list)), "range"), binio.Plural(cpus, "CPU"), untriedShort)
 }
 
 // refuseForeign names a file that only its name says to be a state.

@@ -232,7 +232,7 @@ func TestAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, physmemtest.Test(m, ranges, fixture.PatternAt))
 		assert.Equal(t, c.want, fixture.Kinds(m))
-		assert.Contains(t, m.Describe(), "VMware memory of 0x8000 bytes without its state, without [0x5000, 0x100000000)")
+		assert.Contains(t, m.Describe(), "VMware memory of 0x8000 bytes without its state; no file of VMware's own was tried; without [0x5000, 0x100000000)")
 	}
 	// A garbage .vmss does not hide a good .vmsn; names keep the case of their endings.
 	d := folder{"a.vmem": bytes.NewReader(memory), "a.vmss": bytes.NewReader([]byte("garbage")), "a.vmsn": bytes.NewReader(state)}
