@@ -117,11 +117,11 @@ func makeCPUTags() map[string]func(p *processor, t *tag) {
 		m[name] = func(p *processor, t *tag) { of(p).take(t, place) }
 	}
 	for i, name := range generalNames {
-		at(name, uint32(i), func(p *processor) *words { return &p.wide }) //nolint:gosec // below regCount
+		at(name, uint32(i), func(p *processor) *words { return &p.wide })
 	}
 	for i, name := range generalNames32 {
 		if name != "" {
-			at(name, uint32(i), func(p *processor) *words { return &p.narrow }) //nolint:gosec // below regCount
+			at(name, uint32(i), func(p *processor) *words { return &p.narrow })
 		}
 	}
 	// Of the flags the file of a running machine has one, of any machine the other, or both.
@@ -164,7 +164,7 @@ func (w *words) takeAll(t *tag) {
 		return
 	}
 	for i := range len(t.value) / 8 {
-		w.set(uint32(i), binary.LittleEndian.Uint64(t.value[8*i:])) //nolint:gosec // at most maxValue
+		w.set(uint32(i), binary.LittleEndian.Uint64(t.value[8*i:]))
 	}
 }
 
@@ -236,7 +236,7 @@ func (s *state) general(number int, p *processor) {
 		}
 		v[regRSP], v[regRBP] = v[sp], v[regRSP+regRBP-sp]
 		for i := range v {
-			p.wide.set(uint32(i), v[i]) //nolint:gosec // below regRIP
+			p.wide.set(uint32(i), v[i])
 		}
 	}
 	var missing []string
@@ -244,7 +244,7 @@ func (s *state) general(number int, p *processor) {
 		if name == "" {
 			continue
 		}
-		if _, ok := of(uint32(i), &p.wide, &p.narrow); !ok && i != regRIP { //nolint:gosec // below regCount
+		if _, ok := of(uint32(i), &p.wide, &p.narrow); !ok && i != regRIP {
 			missing = append(missing, generalNames[i])
 		}
 	}
