@@ -85,8 +85,8 @@ var (
 	GivenWrong     = declare("WD326", SeverityFail, "An address that was given, of the page tables, the kernel or KDBG, can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
 
-	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", AdviceDumpAgain)
-	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it.")
+	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", "Convert the dump: if its memory has the right ones, they are found. Else dump the guest again with all of its memory.")
+	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it. Convert the dump: if its memory has the block, it is found.")
 	BlockEncoded     = declare("WD352", SeverityWarn, "KDBG is still encoded; debuggers do not decode it.", "Convert the guest's memory again; windmp writes the block decoded.")
 	BlockOdd         = declare("WD353", SeverityWarn, "KDBG contradicts the header, the kernel's image, or itself.", "")
 	SharedUnread     = declare("WD354", SeverityWarn, "KUSER_SHARED_DATA is not readable.", "")

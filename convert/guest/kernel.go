@@ -25,13 +25,9 @@ func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 			g.readImage()
 			return nil
 		case g.isDumpFile():
-			return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %v", err), nil)
+			return g.findBeyond(ctx, opt, err)
 		}
-		var nowhere leadsNowhere
-		if errors.As(err, &nowhere) {
-			err = errors.New(nowhere[0])
-		}
-		g.setAside(err.Error())
+		g.setAside(firstReason(err))
 	}
 	if err := g.discover(ctx, opt); err != nil {
 		return err
@@ -44,15 +40,48 @@ func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 	if g.Header == nil {
 		return g.buildHeader()
 	}
-	g.settleFound()
+	g.settleFound("found by the addresses given")
 	return nil
 }
 
-// settleFound writes what was found by the user's word into the guest's header.
-func (g *finder) settleFound() {
+// findBeyond looks for the kernel of a dump whose header leads to none, as that of a
+// program that left its fields unset: the dump's memory tells. One that is cut lacks
+// what it would be found by, or it would not have come to this.
+func (g *finder) findBeyond(ctx context.Context, opt *Options, why error) error {
+	said := len(g.All)
+	err := errors.New(g.Image.Cut())
+	if err.Error() == "" {
+		err = g.discover(ctx, opt)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		g.All = g.All[:said]
+		return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %v", why), nil)
+	}
+	g.noteLevels()
+	g.readImage()
+	g.settleFound("found in memory")
+	g.Add(finding.HeaderRepaired.At(HeaderOffset(g.Header.Offset("KdDebuggerDataBlock")),
+		"the dump's header leads to no kernel, which was found in its memory: %s", firstReason(why)))
+	return nil
+}
+
+// firstReason is why a header leads nowhere by its own page tables.
+func firstReason(err error) string {
+	var nowhere leadsNowhere
+	if errors.As(err, &nowhere) {
+		return nowhere[0]
+	}
+	return err.Error()
+}
+
+// settleFound writes what was found otherwise than by it into the guest's header.
+func (g *finder) settleFound(how string) {
 	h := g.Header
 	if dtb := uint64(g.Memory.Space.DTB); h.DirectoryTableBase != dtb {
-		g.because("DirectoryTableBase", "found by the addresses given")
+		g.because("DirectoryTableBase", how)
 		h.DirectoryTableBase = dtb
 	}
 	h.PsLoadedModuleList, h.PsActiveProcessHead = g.Kernel.Data.PsLoadedModuleList, g.Kernel.Data.PsActiveProcessHead
