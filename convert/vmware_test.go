@@ -23,6 +23,7 @@ import (
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/extents"
 	"windmp/physmem/open"
 )
 
@@ -230,6 +231,41 @@ func TestVMwareRanOn(t *testing.T) {
 	_, r = convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
 	require.NotNil(t, findingOf(r, finding.TornMemory.ID()))
 	assert.Contains(t, findingOf(r, finding.TornMemory.ID()).Message, "Win-Snapshot1.vmem.lck is there")
+}
+
+// TestVMwareMoments: where memory has another process current than that whose page tables
+// the vCPU used, the two files are of different moments.
+func TestVMwareMoments(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	m := imageOf(t, core)
+	cpus := m.CPUs()
+	other := *physmem.X86Of(cpus[1])
+	old := other.CR3 &^ 0xfff
+	for _, embedded := range []bool{false, true} {
+		_, memory := coretest.VMware{}.Write(t, m, cpus)
+		free := bytes.Index(memory[0x100000:], make([]byte, 0x2000)) + 0x100fff
+		free &^= 0xfff
+		copy(memory[free:], memory[old:old+0x1000])
+		view := physmem.NewImage("test", physmem.NewSource("", bytes.NewReader(nil), 0), &physmem.Container{
+			Memory: extents.New(bytes.NewReader(memory), []physmem.Extent{{Range: physmem.Range{Size: uint64(len(memory))}}}),
+		})
+		other.CR3 = uint64(free)
+		cpus[1].Registers = &other
+		state, memory := coretest.VMware{Embedded: embedded}.Write(t, view, cpus)
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win.vmss"), state, 0o400))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win.vmem"), memory, 0o400))
+		_, r := convertFile(t, filepath.Join(dir, "Win.vmss"))
+		torn := findingOf(r, finding.TornMemory.ID())
+		if embedded {
+			assert.Nil(t, torn)
+			continue
+		}
+		require.NotNil(t, torn)
+		assert.Contains(t, torn.Message, "processor 1 used the page tables at")
+	}
 }
 
 // TestVMwareSamples: guests that real QEMU dumped, with memory above 4 GiB.

@@ -181,6 +181,10 @@ func (m *Image) Ranges() []Range { return slices.Clone(m.container.Memory.Ranges
 // speak of; empty if that is the file itself.
 func (m *Image) MemoryFile() string { return m.container.MemoryFile }
 
+// Apart reports whether memory and processors come from two files, so that they may be
+// of different moments.
+func (m *Image) Apart() bool { return m.container.Apart }
+
 // Missing returns the parts of r that the file does not hold, ascending.
 func (m *Image) Missing(r Range) []Range { return Subtract(r, m.container.Memory.Ranges()) }
 

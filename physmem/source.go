@@ -68,6 +68,9 @@ type Container struct {
 	// MemoryFile is the name of the sibling that the extents of Memory lie in; empty
 	// if that is the file itself.
 	MemoryFile string
+	// Apart says that memory and processors come from two files, so that they may be of
+	// different moments.
+	Apart bool
 	// CPUs are the processors in the order of the file.
 	CPUs []CPU
 	// GuestNote is what the guest left with its host, nil if there is nothing.

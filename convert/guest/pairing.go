@@ -32,6 +32,7 @@ func (g *finder) pairVCPUs() {
 		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR or by the descriptor tables"))
 	}
 	g.reportUnpaired(cpus, g.pairInOrder(cpus, left), cache)
+	g.checkMoments(cache)
 }
 
 // pairProved gives each processor the vCPU that proves most to run it, and returns the

@@ -126,7 +126,7 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 	if err != nil {
 		return nil, err
 	}
-	c := physmem.Container{Memory: extents.New(mem, list), MemoryFile: sibling}
+	c := physmem.Container{Memory: extents.New(mem, list), MemoryFile: sibling, Apart: s.memory == nil}
 	c.CPUs = s.registers()
 	if len(c.CPUs) > 0 {
 		c.Machine = c.CPUs[0].Registers.Machine()

@@ -1,0 +1,33 @@
+package guest
+
+import (
+	"windmp/convert/finding"
+	"windmp/convert/search"
+)
+
+// checkMoments holds the registers of a source that has them and the memory in two files
+// against each other: a processor in the kernel uses the page tables of the process
+// that is current in memory, but for the few instructions of a switch between two, and
+// of an entry that still has a process' shadow tables, which do not map the kernel.
+// Where it does not, memory is of a later moment, or of another machine's file.
+func (g *finder) checkMoments(cache *search.Cache) {
+	if !g.Image.Apart() {
+		return
+	}
+	for i := range g.Processors {
+		p := &g.Processors[i]
+		if p.State == nil || !p.State.HasSystem || !p.State.Paged || !p.State.InKernel {
+			continue
+		}
+		current, err := g.Kernel.CurrentProcess(p.PRCB)
+		if err != nil {
+			continue
+		}
+		used, want := p.State.Mode.Root(p.State.Root), p.State.Mode.Root(current.DirectoryTable)
+		if _, err := cache.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
+			g.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
+				"processor %d used the page tables at %#x, and the process that is current in memory has others, at %#x: memory and registers are of different moments", p.Index, uint64(used), uint64(want)))
+			return // of one it is enough
+		}
+	}
+}
