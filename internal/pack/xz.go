@@ -180,7 +180,7 @@ func (g *xzGuard) chunk() error {
 
 // blockEnd passes over padding and the check.
 func (g *xzGuard) blockEnd() error {
-	_, err := g.take(int(-g.size&3) + int(g.check)) //nolint:gosec // at most 67
+	_, err := g.take(int(-g.size&3) + int(g.check))
 	g.next = g.block
 	return err
 }
@@ -221,7 +221,7 @@ func (g *xzGuard) record() error {
 		_, err := g.number()
 		return err
 	}
-	_, err := g.take(int(-g.index&3) + crc + footer) //nolint:gosec // at most 19
+	_, err := g.take(int(-g.index&3) + crc + footer)
 	g.next = g.padding
 	return err
 }

@@ -237,7 +237,12 @@ func (w *writer) cpu(instance int) {
 
 // withLibvirt puts libvirt's header in front.
 func withLibvirt(magic string, format int, stream []byte) []byte {
-	xml := append([]byte("<domain type='kvm'><name>x</name></domain>"), make([]byte, 100)...)
+	return withXML(magic, format, "<domain type='kvm'><name>x</name></domain>", stream)
+}
+
+// withXML is withLibvirt with a domain's XML.
+func withXML(magic string, format int, domain string, stream []byte) []byte {
+	xml := append([]byte(domain), make([]byte, 100)...)
 	h := make([]byte, 0x5c)
 	copy(h, magic)
 	for i, v := range []int{2, len(xml), 1, format} {

@@ -65,14 +65,6 @@ func (c *cursor) fill(n int) error {
 	return nil
 }
 
-// rest returns what the window has from the position on, at least one byte.
-func (c *cursor) rest() ([]byte, error) {
-	if _, err := c.peek(1); err != nil {
-		return nil, err
-	}
-	return c.win[c.pos-c.base:], nil
-}
-
 // take returns the next n bytes, which are valid until the next call.
 func (c *cursor) take(n int) ([]byte, error) {
 	b, err := c.peek(n)
@@ -95,14 +87,6 @@ func (c *cursor) u8() (byte, error) {
 		return 0, err
 	}
 	return b[0], nil
-}
-
-func (c *cursor) u16() (uint16, error) {
-	b, err := c.take(2)
-	if err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint16(b), nil
 }
 
 func (c *cursor) u32() (uint32, error) {
@@ -137,16 +121,16 @@ func (c *cursor) find(pattern []byte, end uint64) (uint64, bool, error) {
 	start := c.pos
 	defer func() { c.pos = start }()
 	for {
-		b, err := c.peek(len(pattern))
+		_, err := c.peek(len(pattern))
 		if errors.Is(err, errCut) {
 			return 0, false, nil
 		}
 		if err != nil {
 			return 0, false, err
 		}
-		b = c.win[c.pos-c.base:]
+		b := c.win[c.pos-c.base:]
 		if i := bytes.Index(b, pattern); i >= 0 {
-			at := c.pos + uint64(i) //nolint:gosec // not negative
+			at := c.pos + uint64(i)
 			return at, at < end, nil
 		}
 		if c.pos += uint64(len(b) - len(pattern) + 1); c.pos >= end { //nolint:gosec // it has as many

@@ -17,6 +17,9 @@ const (
 	maxDescription = 64 << 20
 	// maxDescriptions caps the places that look like one.
 	maxDescriptions = 16
+	// maxStarts caps the devices of a description that may be the first one behind
+	// memory: a name and an instance are there once.
+	maxStarts = 4
 )
 
 // walkDevices reads the devices, which come behind memory. The description at the end
@@ -90,10 +93,15 @@ func (s *stream) walkBy(list []described, start, end uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	tries := 0
 	for i, d := range list {
+		if tries == maxStarts {
+			break
+		}
 		if d.name != first.name || d.instance != uint64(first.instance) {
 			continue
 		}
+		tries++
 		s.c.pos, s.devices = start, nil
 		if ok, err := s.walkExactly(list[i:], end); ok || err != nil {
 			return ok, err

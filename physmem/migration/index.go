@@ -227,7 +227,7 @@ func (x *index) spread(c *chunk) {
 	for i := range uint16(chunkPages) {
 		places[i] = c.locate(i)
 	}
-	x.bytes += placesCost - uint64(cap(c.stretches))*stretchCost //nolint:gosec // it counts them
+	x.bytes += placesCost - uint64(cap(c.stretches))*stretchCost
 	c.stretches, c.places = nil, places
 }
 
@@ -251,6 +251,6 @@ func (x *index) change(b *block, page, at uint64) bool {
 	}
 	x.changes = append(x.changes, change{at: at, before: before})
 	x.bytes += changeCost
-	x.set(b, page, changed, uint64(len(x.changes)-1))
+	x.set(b, page, changed, uint64(len(x.changes)-1)) //nolint:gosec // it has one
 	return true
 }

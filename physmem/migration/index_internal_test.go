@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
 )
 
 // TestIndex compares the index with a list of all pages, over rounds as a running guest
@@ -108,4 +110,23 @@ func TestChanges(t *testing.T) {
 	for _, bad := range [][]byte{{0}, {0, 1}, {0x80}, {0x80, 0x80, 1}, {0xff, 0x7f, 1, 1}, {0xff, 0x1f, 2, 1, 2}} {
 		require.ErrorIs(t, applyChanges(page, bad), errXBZRLE, "%x", bad)
 	}
+}
+
+// TestHugeBoard: QEMU puts memory of AMD machines that reaches 1 TiB elsewhere.
+func TestHugeBoard(t *testing.T) {
+	t.Parallel()
+	cmos := make([]byte, cmosSize)
+	const low, high = 2 * gib, 1100 * gib
+	n := low/cmosGrain - 16*mib/cmosGrain
+	cmos[cmosAbove16M], cmos[cmosAbove16M+1] = byte(n&0xff), byte(n>>8)
+	h := high / cmosGrain
+	cmos[cmosHigh], cmos[cmosHigh+1], cmos[cmosHigh+2] = byte(h&0xff), byte(h>>8&0xff), byte(h>>16)
+	s := &stream{odd: new(physmem.Oddities)}
+	s.ram.blocks = []*block{{name: boardName, size: low + high}}
+	b, rest, err := s.placeBoard(cmos)
+	require.NoError(t, err)
+	require.Empty(t, rest)
+	require.Equal(t, split{low: low, high: high}, b.split)
+	require.Len(t, s.odd.All(), 1)
+	require.Contains(t, s.odd.All()[0].Text, "with an AMD processor")
 }

@@ -3,7 +3,9 @@ package migration
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/xml"
 	"fmt"
+	"strconv"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -37,6 +39,8 @@ type saved struct {
 	stream  uint64 // file offset
 	running bool   // the guest ran when it was saved
 	partial bool   // the save did not finish
+	// dimms are the addresses of DIMMs by the names of their blocks.
+	dimms map[string]uint64
 }
 
 // Packing returns how libvirt packed the stream in a save file, "gzip", "bzip2", "xz",
@@ -76,7 +80,44 @@ func readLibvirt(c *cursor) (*saved, error) {
 	case !binio.Within(s.stream, 1, c.size):
 		return nil, errCut
 	}
+	text, err := c.peek(int(min(s.stream-libvirtHeaderSize, maxXML)))
+	if err != nil {
+		return nil, err
+	}
+	s.dimms = dimmsOf(text)
 	return s, nil
+}
+
+// maxXML caps what is read of the domain's XML, which has some tens of KiB.
+const maxXML = windowSize
+
+// domain is what is read of libvirt's XML: where DIMMs are (libvirt docs/formatdomain,
+// "Memory devices"). Nothing in the stream says that.
+type domain struct {
+	Memory []struct {
+		Model   string `xml:"model,attr"`
+		Address struct {
+			Slot string `xml:"slot,attr"`
+			Base string `xml:"base,attr"`
+		} `xml:"address"`
+	} `xml:"devices>memory"`
+}
+
+// dimmsOf returns the addresses of DIMMs by the names of their blocks: libvirt calls the
+// backend of the one in slot 0 memdimm0 (src/qemu/qemu_command.c).
+func dimmsOf(text []byte) map[string]uint64 {
+	text, _, _ = bytes.Cut(text, []byte{0})
+	var d domain
+	if xml.Unmarshal(text, &d) != nil {
+		return nil
+	}
+	out := make(map[string]uint64)
+	for _, m := range d.Memory {
+		if base, err := strconv.ParseUint(m.Address.Base, 0, 64); err == nil && m.Model == "dimm" {
+			out["memdimm"+m.Address.Slot] = base
+		}
+	}
+	return out
 }
 
 // decodeLibvirt decodes the header, whose numbers are in the order of the host that

@@ -144,11 +144,11 @@ func (m *memory) batch(k *reader, p []byte, at *place, pa uint64) (int, error) {
 	count := (within + uint64(len(p)) + pageSize - 1) / pageSize
 	list := k.located[:count]
 	for i := range list {
-		list[i] = at.block.locate(first + uint64(i)) //nolint:gosec // not negative
+		list[i] = at.block.locate(first + uint64(i))
 	}
 	n := 0
 	for len(list) > 0 {
-		pages, size := 1, min(len(p)-n, pageSize-int(within)) //nolint:gosec // below a page
+		pages, size := 1, min(len(p)-n, pageSize-int(within))
 		var err error
 		switch list[0].kind() {
 		case zero:
@@ -291,7 +291,7 @@ func (m *memory) unpack(k *reader, page []byte, at uint64) error {
 		return err
 	}
 	n := uint64(binary.BigEndian.Uint32(b))
-	if n > uint64(len(b)-length) {
+	if n > uint64(len(b)-length) { //nolint:gosec // a file that was read so far has the length
 		return damaged(at, errPageSize)
 	}
 	k.src.Reset(b[length:][:n])

@@ -58,7 +58,11 @@ func (f *file) open() (*physmem.Container, error) {
 	if err = f.forgive(s, err); err != nil {
 		return nil, f.explain(err)
 	}
-	mem, err := s.memory()
+	var dimms map[string]uint64
+	if f.saved != nil {
+		dimms = f.saved.dimms
+	}
+	mem, err := s.memory(dimms)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +132,9 @@ func (f *file) describe(s *stream) string {
 	return out
 }
 
-// memory places the blocks.
-func (s *stream) memory() (*memory, error) {
+// memory places the blocks. Of DIMMs it may be known where they are, by the names of their
+// blocks.
+func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
 	sent := func(b *block) bool { return !b.isEmpty() }
 	list := ramBlocks(s.ram.blocks)
 	if !contains(list, sent) {
@@ -147,7 +152,7 @@ func (s *stream) memory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := s.placeDIMMs(b.places(), rest, nil)
+	places := s.placeDIMMs(b.places(), rest, dimms)
 	m, ok := newMemory(s.c.r, s.c.size, places, s.ram.index.changes)
 	if !ok {
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream whose memory has more than %d holes", maxHoles)}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -204,15 +205,23 @@ func TestPlaces(t *testing.T) {
 	}{
 		"one MiB and more": {low: 3 * mib, blocks: []blockSize{{name: "pc.ram", size: 3 * mib}}, ranges: []physmem.Range{span(0, 3*mib)}, first: []uint64{0}},
 		"16 MiB":           {low: 16 * mib, blocks: []blockSize{{name: "pc.ram", size: 16 * mib}}, ranges: []physmem.Range{span(0, 16*mib)}, first: []uint64{0}},
-		"above 4 GiB": {low: 20 * mib, high: 12 * mib, blocks: []blockSize{{name: "pc.ram", size: 32 * mib}},
-			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+12*mib)}, first: []uint64{0}},
-		"another name": {low: 20 * mib, blocks: []blockSize{{name: "mem0", size: 20 * mib}, {name: "0000:00:02.0/vga.vram", size: 20 * mib}},
-			ranges: []physmem.Range{span(0, 20*mib)}, first: []uint64{0}},
-		"NUMA, the larger node first": {low: 20 * mib, high: 12 * mib,
+		"above 4 GiB": {
+			low: 20 * mib, high: 12 * mib, blocks: []blockSize{{name: "pc.ram", size: 32 * mib}},
+			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+12*mib)}, first: []uint64{0},
+		},
+		"another name": {
+			low: 20 * mib, blocks: []blockSize{{name: "mem0", size: 20 * mib}, {name: "0000:00:02.0/vga.vram", size: 20 * mib}},
+			ranges: []physmem.Range{span(0, 20*mib)}, first: []uint64{0},
+		},
+		"NUMA, the larger node first": {
+			low: 20 * mib, high: 12 * mib,
 			blocks: []blockSize{{name: "ram-node1", size: 24 * mib}, {name: "ram-node0", size: 8 * mib}},
-			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+12*mib)}, first: []uint64{8 * mib, 0}},
-		"a DIMM": {low: 20 * mib, high: 4 * mib, blocks: []blockSize{{name: "pc.ram", size: 24 * mib}, {name: "dimm0", size: 8 * mib}},
-			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+4*mib), span(end4G+1<<30, end4G+1<<30+8*mib)}, first: []uint64{0, end4G + 1<<30}},
+			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+12*mib)}, first: []uint64{8 * mib, 0},
+		},
+		"a DIMM": {
+			low: 20 * mib, high: 4 * mib, blocks: []blockSize{{name: "pc.ram", size: 24 * mib}, {name: "dimm0", size: 8 * mib}},
+			ranges: []physmem.Range{span(0, 20*mib), span(end4G, end4G+4*mib), span(end4G+1<<30, end4G+1<<30+8*mib)}, first: []uint64{0, end4G + 1<<30},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -229,12 +238,36 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestDIMMs: libvirt says where DIMMs are.
+func TestDIMMs(t *testing.T) {
+	t.Parallel()
+	const end4G = 4 << 30
+	stream := guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "pc.ram", size: 20 * mib}, blockSize{name: "/objects/memdimm0", size: 4 * mib},
+		blockSize{name: "memdimm1", size: 4 * mib})
+	xml := `<domain type='kvm'><devices><disk/><memory model='dimm'><target><size unit='KiB'>4096</size></target>
+<address type='dimm' slot='0' base='0x140000000'/></memory><memory model='dimm'><address type='dimm' slot='1' base='0x100000000'/></memory></devices></domain>`
+	m := openAll(t, withXML("LibvirtQemudSave", 0, xml, stream))
+	assert.Empty(t, m.Oddities())
+	assert.Equal(t, []physmem.Range{physmem.Span(0, 20*mib), physmem.Span(end4G, end4G+4*mib), physmem.Span(end4G+1<<30, end4G+1<<30+4*mib)}, m.Ranges())
+	for i, pa := range []int64{0, end4G + 1<<30, end4G} {
+		b := make([]byte, 4096)
+		_, err := m.ReadAt(b, pa)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(content(i, 7), b), i)
+	}
+	for _, bad := range []string{"", "no XML", strings.ReplaceAll(xml, "0x1", "0xz"), strings.ReplaceAll(xml, "0x140000000", "0x100000")} {
+		m := openAll(t, withXML("LibvirtQemudSave", 0, bad, stream))
+		require.Len(t, m.Oddities(), 1)
+		assert.Contains(t, m.Oddities()[0].Text, "is left out")
+	}
+}
+
 // TestUnplaced: what can't be placed is named.
 func TestUnplaced(t *testing.T) {
 	t.Parallel()
 	_, err := physmemtest.Open(guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "a", size: 12 * mib}, blockSize{name: "b", size: 4 * mib}))
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
-	assert.ErrorContains(t, err, `20 MiB below 4 GiB and 0 B above, its blocks are "a" of 12 MiB, "b" of 4.0 MiB`)
+	require.ErrorContains(t, err, `20 MiB below 4 GiB and 0 B above, its blocks are "a" of 12 MiB, "b" of 4.0 MiB`)
 
 	m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "pc.ram", size: 20 * mib}, blockSize{name: "d0", size: 4 * mib}, blockSize{name: "d1", size: 2 * mib}))
 	require.Len(t, m.Oddities(), 1)

@@ -3,6 +3,7 @@ package migration
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +18,9 @@ const (
 	mib   = 1 << 20
 	gib   = 1 << 30
 	end4G = 4 * gib
+	// hyperTransport is where the range begins that AMD's processors keep for themselves
+	// (QEMU hw/i386/pc.c, AMD_HT_START).
+	hyperTransport = 0xfd_0000_0000
 )
 
 // A split says how much of the board's memory, which is one stretch in the blocks, is
@@ -32,6 +36,7 @@ const (
 	cmosAbove16M = 0x34 // memory from 16 MiB on, 64 KiB
 	cmosHigh     = 0x5b // memory from 4 GiB on, 64 KiB, three bytes
 	cmosGrain    = 64 << 10
+	cmosWraps    = cmosGrain << 24
 )
 
 // splitOf returns what the CMOS says.
@@ -46,11 +51,13 @@ func splitOf(cmos []byte) split {
 	return s
 }
 
-// fits returns the split with all of the board's bytes: the CMOS counts in 64 KiB.
+// fits returns the split with all of the board's bytes: the CMOS counts in 64 KiB, and
+// starts again at 1 TiB.
 func (s split) fits(board uint64) (split, bool) {
-	if board < s.low+s.high || board-s.low-s.high >= cmosGrain {
+	if board < s.low+s.high || (board-s.low-s.high)%cmosWraps >= cmosGrain {
 		return s, false
 	}
+	s.high += (board - s.low - s.high) / cmosWraps * cmosWraps
 	s.low = board - s.high
 	return s, true
 }
@@ -129,12 +136,8 @@ func boards(list []*block) [][]*block {
 		}
 	}
 	if len(nodes) > 0 {
-		var numbers []int
-		for n := range nodes {
-			numbers = append(numbers, n)
-		}
-		slices.Sort(numbers)
-		var all []*block
+		numbers := slices.Sorted(maps.Keys(nodes))
+		all := make([]*block, 0, len(numbers))
 		for _, n := range numbers {
 			all = append(all, nodes[n])
 		}
@@ -159,6 +162,9 @@ func (s *stream) placeBoard(cmos []byte) (board, []*block, error) {
 			s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where memory lies, since it ends before the machine's devices; it is placed as the type of the machine has it (%s below 4 GiB)", binio.Bytes(where.low))
 		}
 		if ok {
+			if end4G+where.high > hyperTransport {
+				s.odd.Add(physmem.OddityLimit, 0, "%s of memory above 4 GiB are taken to begin there; with an AMD processor QEMU lets them begin at 1 TiB (machine types 7.1 and later), which the stream does not say", binio.Bytes(where.high))
+			}
 			rest := slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return slices.Contains(choice, b) })
 			return board{blocks: choice, split: where}, rest, nil
 		}
@@ -211,7 +217,7 @@ func (b *board) places() []place {
 // placeDIMMs adds memory that is not on the board. libvirt says where it is; a single one
 // is at the next GiB, from 4 GiB on, where QEMU begins its window for such (hw/i386/pc.c,
 // pc_memory_init). Others are left out.
-func (s *stream) placeDIMMs(list []place, rest []*block, known map[uint64]uint64) []place {
+func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64) []place {
 	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
 	var end uint64 = end4G
 	for _, p := range list {
@@ -220,7 +226,7 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[uint64]uint64
 	var left []string
 	for _, b := range rest {
 		var pa uint64
-		switch at, ok := dimmAt(known, b, rest); {
+		switch at, ok := known[dimmName(b.name)]; {
 		case ok:
 			pa = at
 		case len(rest) == 1 && len(known) == 0:
@@ -243,14 +249,9 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[uint64]uint64
 	return list
 }
 
-// dimmAt returns the address of a DIMM by its size, if it is the only one of that size in
-// the list of blocks, and libvirt names one of it.
-func dimmAt(known map[uint64]uint64, b *block, all []*block) (uint64, bool) {
-	for _, x := range all {
-		if x != b && x.size == b.size {
-			return 0, false
-		}
-	}
-	pa, ok := known[b.size]
-	return pa, ok
-}
+// objects is in front of the names of blocks where machine types before 4.0 ask for
+// canonical paths.
+const objects = "/objects/"
+
+// dimmName is the name of a DIMM's backend.
+func dimmName(block string) string { return strings.TrimPrefix(block, objects) }

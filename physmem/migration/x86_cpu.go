@@ -144,7 +144,7 @@ func (v *cpuState) fxsave() []byte {
 	le := binary.LittleEndian
 	le.PutUint16(fx, v.ControlWord)
 	le.PutUint16(fx[fxStatus:], v.StatusWord)
-	fx[fxTag] = byte(v.Tag)
+	fx[fxTag] = byte(v.Tag & 0xff)
 	le.PutUint32(fx[fxMXCSR:], v.MXCSR)
 	le.PutUint32(fx[fxMask:], mxcsrMask)
 	for i, st := range v.ST {

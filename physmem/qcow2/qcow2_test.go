@@ -225,7 +225,7 @@ func TestChoice(t *testing.T) {
 		var several *physmem.SnapshotError
 		require.ErrorAs(t, err, &several)
 		assert.Len(t, several.Snapshots, 2)
-		assert.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, want)
 	}
 	raw := stream()
 	_, err := physmemtest.OpenReader(bytes.NewReader(raw), int64(len(raw)), open.Options{Snapshot: "a"})
