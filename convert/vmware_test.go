@@ -268,6 +268,38 @@ func TestVMwareMoments(t *testing.T) {
 	}
 }
 
+// TestVMwarePacked: what is unpacked has the neighbours and the name of the file that it
+// was in.
+func TestVMwarePacked(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	m := imageOf(t, core)
+	state, memory := coretest.VMware{}.Write(t, m, m.CPUs())
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write(data)
+		require.NoError(t, err)
+		require.NoError(t, z.Close())
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o400))
+		return path
+	}
+	alone := write("Alone.vmem.gz", memory)
+	_, r := convertFile(t, alone)
+	assert.NotNil(t, findingOf(r, finding.NoVCPUState.ID()))
+	packed := write("Win.vmss.gz", state)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Win.vmem"), memory, 0o400))
+	_, r = convertFile(t, packed)
+	assert.Equal(t, 2, r.Input.VCPUs)
+	packed = write("Other.vmem.gz", memory)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Other.vmsn"), state, 0o400))
+	_, r = convertFile(t, packed)
+	assert.Equal(t, 2, r.Input.VCPUs)
+}
+
 // TestVMwareSamples: guests that real QEMU dumped, with memory above 4 GiB.
 func TestVMwareSamples(t *testing.T) {
 	folder := os.Getenv("WINDMP_SAMPLES")

@@ -106,7 +106,7 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}
 	s.closers = append(s.closers, t)
-	s.Source = physmem.NewSource("", t, t.Size())
+	s.Source = unpacked{physmem.NewSource("", t, t.Size()), s.file}
 	return nil
 }
 
