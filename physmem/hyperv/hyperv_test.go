@@ -48,11 +48,14 @@ func (m memory) ReadAt(p []byte, pa int64) (int, error) {
 	return len(p), nil
 }
 
-// guest is an image with two stretches of memory, the second one of half a RAM block
-// more than whole ones, and two processors.
-func guest(t testing.TB) (*physmem.Image, memory, []physmem.CPU) {
+// guest is an image with two processors and the given memory, or two stretches of it,
+// the second one of half a RAM block more than whole ones.
+func guest(t testing.TB, ranges ...physmem.Range) (*physmem.Image, memory, []physmem.CPU) {
 	t.Helper()
-	m := memory{[]physmem.Range{{Start: 0, Size: 2 << 20}, {Start: 1 << 32, Size: 3 << 19}}}
+	m := memory{ranges}
+	if len(ranges) == 0 {
+		m.ranges = []physmem.Range{{Start: 0, Size: 2 << 20}, {Start: 1 << 32, Size: 3 << 19}}
+	}
 	im := physmem.NewImage("test", physmem.NewSource("", bytes.NewReader(nil), 0), &physmem.Container{Memory: m})
 	cpus := make([]physmem.CPU, 2)
 	for i := range cpus {
