@@ -10,6 +10,10 @@ import (
 	"windmp/physmem/extents"
 )
 
+// maxPieces caps the pieces that memory blocks and missing RAM blocks cut memory into;
+// a machine's memory is a few.
+const maxPieces = 1 << 18
+
 // isPacked reports whether a block is compressed. A plain one that the file's end cuts
 // has whole pages left.
 func (r ramBlock) isPacked() bool { return r.size < blockSize && !r.cut }
@@ -49,14 +53,15 @@ func (s *savedState) noMemory() error {
 func (s *savedState) pieces() []extents.Piece {
 	var out []extents.Piece
 	looked, lost := 0, uint64(0)
+blocks:
 	for i, m := range s.blocks {
 		first, end := m.FirstPage*physmem.PageSize, (m.FirstPage+m.Pages)*physmem.PageSize
 		have := uint64(0)
 		j, _ := slices.BinarySearchFunc(s.ram, first/blockSize, func(r ramBlock, n uint64) int { return cmp.Compare(uint64(r.number), n) })
 		for ; j < len(s.ram) && s.ram[j].start() < end; j++ {
-			if looked++; looked > 2*maxRAMBlocks {
-				s.odd.Add(physmem.OddityLimit, place(m.at), "memory blocks that overlap; those from %d on are left out", m.number)
-				return out
+			if looked++; looked > 2*maxRAMBlocks || len(out) > maxPieces {
+				s.odd.Add(physmem.OddityLimit, place(m.at), "memory blocks that overlap, or with too many gaps; what is from block %d on is left out", m.number)
+				break blocks
 			}
 			from, to := max(first, s.ram[j].start()), min(end, s.ram[j].end())
 			if from >= to {
