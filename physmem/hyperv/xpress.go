@@ -33,11 +33,11 @@ func expand(dst, src []byte) error {
 		}
 		left--
 		if flags&(1<<left) == 0 {
-			b, ok := x.next(1)
-			if !ok {
+			if x.at == len(src) {
 				return errXpress
 			}
-			dst[n] = b[0]
+			dst[n] = src[x.at]
+			x.at++
 			n++
 			continue
 		}
@@ -45,10 +45,10 @@ func expand(dst, src []byte) error {
 		if !ok || distance > n || length > len(dst)-n {
 			return errXpress
 		}
-		// A match may go on into what it makes itself.
-		for ; length > 0; length-- {
-			dst[n] = dst[n-distance]
-			n++
+		// A match may go on into what it makes itself: a part at a time, of which each
+		// doubles what there is to copy from.
+		for from, end := n-distance, n+length; n < end; {
+			n += copy(dst[n:end], dst[from:n])
 		}
 	}
 	return nil
