@@ -189,3 +189,33 @@ func TestXenLook(t *testing.T) {
 		assert.Equal(t, "OK", checkOf(t, path, inspect.CheckOptions{}).Verdict, form)
 	}
 }
+
+// TestXenVCPUElsewhere: a core does not say in which segment a vCPU in real mode was, and
+// nothing of its registers is taken for Windows'.
+func TestXenVCPUElsewhere(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 2, File: guestsim.FileOptions{NoGuestNote: true}})
+	qemu := imageOf(t, g.ELF())
+	cpus := reset(qemu.CPUs())
+	x := *physmem.X86Of(cpus[1])
+	x.CR0, x.CR3, x.Rip, x.CS = 0x10, 0, 0xfff0, physmem.Segment{Selector: 0xf000, Base: 0xffff0000, Flags: 0x9b00}
+	x.GS, x.KernelGSBase = physmem.Segment{}, 0
+	cpus[1].Registers = &x
+	for form, file := range xenForms(t, qemu, cpus) {
+		got, r, err := convertBytes(t, file, convert.Options{})
+		require.NoError(t, err, form)
+		f := findingOf(r, finding.VCPUForeign.ID())
+		require.NotNil(t, f, form)
+		if isXenCore(form) {
+			assert.Contains(t, f.Message, "vCPU 1 was in real mode or system management mode (SMM), or at the reset vector, at 0xfff0 of a segment that the source does not say")
+		} else {
+			assert.Contains(t, f.Message, "vCPU 1 was at the reset vector")
+		}
+		assert.Equal(t, report.FromForeign, r.Processors[1].Contexts, form)
+		kept := g.Processors[1].Context
+		saved := at(t, got, g, kept, 0x4d0)
+		for off := uint64(0); off < 0x4d0; off += 8 {
+			require.Equal(t, g.Read64(kept+off), u64(saved, int(off)), "%s, CONTEXT at %#x", form, off)
+		}
+	}
+}

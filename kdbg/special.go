@@ -86,14 +86,16 @@ func tableRegister(t Table, size int) []byte {
 
 // commonEdits are those of x64 and x86, with registers of size bytes.
 func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) []SpecialEdit {
-	list := []SpecialEdit{{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"}}
+	registers := SpecialEdit{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"}
 	if r.NoTables {
-		return list
+		return []SpecialEdit{registers}
 	}
-	return append(list,
-		SpecialEdit{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
-		SpecialEdit{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
-		SpecialEdit{vtop.VA(tr), binary.LittleEndian.AppendUint16(nil, r.Tr), "TR"})
+	return []SpecialEdit{
+		registers,
+		{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
+		{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
+		{vtop.VA(tr), binary.LittleEndian.AppendUint16(nil, r.Tr), "TR"},
+	}
 }
 
 // edit is that of the debug registers.

@@ -63,7 +63,9 @@ func (x *Xen) Core() []byte {
 	version[0], version[1], version[2] = 4, 17, 0x352e // ".5"
 	notes = append(notes, note(0x2000002, version...)...)
 	notes = append(notes, note(0x2000003, 1)...)
-	var cpus, pages, frames []byte
+	cpus := make([]byte, 0, 0x1430*len(x.CPUs))
+	pages := make([]byte, 0, xenPage*(len(x.Pages)+x.Unused))
+	frames := make([]byte, 0, 8*(len(x.Pages)+x.Unused))
 	for i := range x.CPUs {
 		cpus = append(cpus, xenContext(physmem.X86Of(x.CPUs[i]))...)
 	}

@@ -22,7 +22,7 @@ type window struct {
 // at returns n bytes, at most windowSize, at off, which must lie in the file: they are
 // the caller's until the next call.
 func (w *window) at(off uint64, n int) ([]byte, error) {
-	if off < w.off || off-w.off > uint64(len(w.buf)) || uint64(n) > uint64(len(w.buf))-(off-w.off) {
+	if off < w.off || off-w.off > uint64(len(w.buf)) || uint64(n) > uint64(len(w.buf))-(off-w.off) { //nolint:gosec // a constant, or at most windowSize
 		w.buf = w.room[:binio.Clip(off, windowSize, w.file.size)]
 		w.off = off
 		if n > len(w.buf) {
