@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 )
 
 // TestDumpWithoutWay: the header of a dump leads to no kernel, as that of a program
@@ -57,5 +59,27 @@ func TestDumpWithoutWay(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(lost, again), "the source is never changed")
 		})
+	}
+}
+
+// TestCutPacked: that a packed file is cut is said like of any other, by every command.
+func TestCutPacked(t *testing.T) {
+	t.Parallel()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(guestsim.New(guestsim.Options{}).ELF())
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	for _, n := range []int{5, 20, packed.Len() / 2, packed.Len() - 1} {
+		path := filepath.Join(t.TempDir(), "core.gz")
+		require.NoError(t, os.WriteFile(path, packed.Bytes()[:n], 0o600))
+		_, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
+		var format *physmem.FormatError
+		require.ErrorAs(t, err, &format)
+		assert.Contains(t, err.Error(), "unpack: the file is cut: it ends after ")
+		c := checkOf(t, path, inspect.CheckOptions{})
+		assert.Equal(t, "FAIL", c.Verdict)
+		require.NotEmpty(t, c.Findings)
+		assert.Contains(t, c.Findings[0].Message, "the file is cut")
 	}
 }

@@ -65,3 +65,20 @@ func TestAllStoppedAlike(t *testing.T) {
 	assert.True(t, r.Processors[1].ShownFirst)
 	assert.Contains(t, findingOf(r, finding.ShownFirst.ID()).Message, "2 processors stopped as if each had raised the bug check")
 }
+
+// TestLoneProcessors: a container with registers of two of forty processors says so in
+// a few sentences.
+func TestLoneProcessors(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{CPUs: 40, BugCheck: crash})
+	g.VCPUs = g.VCPUs[:2]
+	_, r, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	said := 0
+	for _, f := range r.Findings {
+		if f.ID == finding.VCPUUnmatched.ID() {
+			said++
+		}
+	}
+	assert.Equal(t, 17, said)
+}

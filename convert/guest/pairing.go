@@ -168,11 +168,21 @@ func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *search.
 	if len(left) == len(cpus) && outside > 0 {
 		g.Add(finding.NoneInWindows.At("", "none of the %d vCPUs is known to run this Windows: the memory may be what is left of it after a reset", len(cpus)))
 	}
+	g.reportLone()
+}
+
+// reportLone says which processors have no vCPU, where no vCPU is left that may be one.
+func (g *finder) reportLone() {
+	kind, lone := finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved."), 0
 	for i := range g.Processors {
 		if p := &g.Processors[i]; p.State == nil && p.Err == nil && !p.Foreign {
-			g.Add(finding.VCPUUnmatched.WithAdvice("It keeps the registers that Windows last saved.").At("VA "+p.PRCB.String(),
-				"processor %d has no vCPU in the source", p.Index))
+			if lone++; lone <= maxForeign {
+				g.Add(kind.At("VA "+p.PRCB.String(), "processor %d has no vCPU in the source", p.Index))
+			}
 		}
+	}
+	if lone > maxForeign {
+		g.Add(kind.At("", "so it is with %d further processors", lone-maxForeign))
 	}
 }
 

@@ -202,11 +202,7 @@ func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileChec
 func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 	c.Size = in.Size()
 	if c.src, err = source.Open(ctx, in, c.opt.Source); err != nil {
-		var unsupported *physmem.UnsupportedError
-		if errors.As(err, &unsupported) { // no file that can be read at any offset
-			return judge.NotOpened(&c.List, err)
-		}
-		return err
+		return judge.NotOpened(&c.List, err) // no file that can be read at any offset, or one that is cut
 	}
 	defer func() { err = errors.Join(err, c.src.Close()) }()
 	c.Size = c.src.File().Size()

@@ -102,6 +102,13 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 		m.Grow(s.file.Size())
 	}
 	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), opt.TempDir)
+	if errors.Is(err, pack.ErrCut) {
+		size := s.file.Size()
+		err = &physmem.FormatError{
+			Format: physmem.Format(how), Offset: size, Field: "packed data", Reason: "it ends too early",
+			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
+		}
+	}
 	if err != nil {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}

@@ -73,16 +73,17 @@ func Unpacks(how Method) bool { return how == Gzip || how == Zstd || how == Xz |
 // without a tar in it as virtctl hands it out, into a temporary file of the folder
 // dir (that for temporary files if it is empty). Of a tar it takes the first file
 // that is large enough to be a core. An error says how the stream is packed; it is
-// a wrapped [*atomicfile.SpaceError] when the folder's file system fills up.
+// a wrapped [*atomicfile.SpaceError] when the folder's file system fills up, and [ErrCut]
+// when the stream ends too early.
 func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, error) {
 	content, err := newUnpacker(how, r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", how, err)
+		return nil, fmt.Errorf("%s: %w", how, early(err))
 	}
 	defer content.Close() //nolint:errcheck // only read
 	core, err := coreIn(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", how, err)
+		return nil, fmt.Errorf("%s: %w", how, asCut(err))
 	}
 	unnamed, err := atomicfile.CreateUnnamed(dir, unpackedName)
 	if err != nil {
@@ -90,12 +91,20 @@ func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, er
 	}
 	t := &File{file: unnamed}
 	if err := t.fill(ctx, core); err != nil {
-		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, err), t.Close())
+		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, asCut(err)), t.Close())
 	}
 	if t.data, err = open.NewFile(unnamed.File); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
+}
+
+// early is asCut of where packed data begins: there, the end itself is early.
+func early(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrCut
+	}
+	return asCut(err)
 }
 
 func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
@@ -121,7 +130,10 @@ func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
 func coreIn(r io.Reader) (io.Reader, error) {
 	head := make([]byte, tarBlock)
 	n, err := io.ReadFull(r, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if n == 0 && errors.Is(err, io.EOF) {
+		return r, nil // nothing was packed
+	}
+	if err != nil && (!errors.Is(err, io.ErrUnexpectedEOF) || !ended(r)) {
 		return nil, err
 	}
 	whole := io.MultiReader(bytes.NewReader(head[:n]), r)

@@ -33,11 +33,13 @@ func (z xzReader) Read(p []byte) (int, error) {
 	return n, asCut(err)
 }
 
-var errXzCut = errors.New("the data is cut")
+// ErrCut: packed data ends before its end.
+var ErrCut = errors.New("the data is cut")
 
+// asCut names the error of a reader whose data ends early.
 func asCut(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errXzCut
+		return ErrCut
 	}
 	return err
 }
