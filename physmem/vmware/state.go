@@ -114,9 +114,9 @@ func (s *state) takeCheckpoint(t *tag) {
 	v, ok := t.number()
 	switch t.name {
 	case "ProductName":
-		s.productName = text(t.value)
+		s.productName = label(t.value)
 	case "VersionNumber":
-		s.productVersion = text(t.value)
+		s.productVersion = label(t.value)
 	case "Platform":
 		s.platform = v
 	case "memSize":
@@ -125,6 +125,12 @@ func (s *state) takeCheckpoint(t *tag) {
 		}
 	}
 }
+
+// maxLabel is how much of a text is shown.
+const maxLabel = 64
+
+// label is a text of the file for people, empty if it can't be shown.
+func label(b []byte) string { return text(b[:min(len(b), maxLabel)]) }
 
 // product is who saved the state.
 func (s *state) product() string {
