@@ -3,7 +3,9 @@ package convert_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -265,6 +267,64 @@ func TestVMwareMoments(t *testing.T) {
 		}
 		require.NotNil(t, torn)
 		assert.Contains(t, torn.Message, "processor 1 used the page tables at")
+	}
+}
+
+// volatility are the SHA-256 sums, range by range, of the memory that Volatility 3 (2.11.0)
+// read from the writer's files of samples, in one region or in three.
+var volatility = []struct {
+	sample string
+	three  bool
+	sums   []string
+}{
+	{"live-2cpu.vmcore.gz", false, []string{
+		"0139198261f6fd8fc11dfbb2c0b8e650531abcb1e03d8afbf623db49e6d90717",
+	}},
+	{"live-2cpu.vmcore.gz", true, []string{
+		"567d9cb8f61dc1c2588366999abc1a481b9e4d24644f2e6815202c7985365503",
+		"92f519ce2707fc307e0fecac75e9a6d99af3ab509c908401fbd5dfe315d31025",
+		"ca025d497fe55463ec5fb9b195a3b3947e81a4bfdd431833409c7393ba35e3b0",
+	}},
+	{"bsod-4cpu-q35.vmcore.gz", false, []string{
+		"b451cfe487421d5076ad6380797bc8389fd2033a7fb8067b0923f1741bbafe21",
+	}},
+	{"bsod-4cpu-q35.vmcore.gz", true, []string{
+		"e56a8719755bd28b9124072183e6a6d362225b6c45dccb5f1214b9851ef53b0b",
+		"043fb5cd1fe7c9bd85261335b25f3b2dbd21c7e7e4df58aa40684157b14287a2",
+		"e8b710417d1d09bc6d87dbd48b46c564a353d80cf58fcfe9bfeef64532efba9c",
+	}},
+	{"x86-bsod-2cpu.vmcore.gz", false, []string{
+		"9c1bd9e1e75a2085d5e3d29519a8e8b01dc0bfeecd1c23200ccc1528da8a2ce3",
+	}},
+	{"x86-bsod-2cpu.vmcore.gz", true, []string{
+		"46b6473fed8ab20e662be062648606c9671ec544c10e5ee7c38c821876f57ee5",
+		"5e7112650b90d3985dc72637a093b35143e2cc14f30d2858f419d505c8fb6631",
+		"501cb2b272c8fcfd1aef0b8aad39bb395633653da39e6003e972c837c24f5d96",
+	}},
+}
+
+// TestVMwareVolatility: windmp reads from the same files the memory that Volatility did.
+func TestVMwareVolatility(t *testing.T) {
+	t.Parallel()
+	for _, want := range volatility {
+		core, err := os.ReadFile(sample(t, want.sample))
+		require.NoError(t, err)
+		var v coretest.VMware
+		if want.three {
+			const mib = 1 << 20
+			v.Regions = []physmem.Range{{Size: mib}, {Start: mib + mib/2, Size: mib}, {Start: 3 * mib, Size: mib}}
+		}
+		m, err := open.File(t.Context(), filepath.Join(vmwareFiles(t, v, imageOf(t, core)), "Win-Snapshot1.vmem"), open.Options{})
+		require.NoError(t, err)
+		var got []string
+		for _, r := range m.Ranges() {
+			b := make([]byte, r.Size)
+			_, err := m.ReadAt(b, int64(r.Start))
+			require.NoError(t, err)
+			got = append(got, fmt.Sprintf("%x", sha256.Sum256(b)))
+		}
+		require.NoError(t, m.Close())
+		assert.Equal(t, want.sums, got, want.sample)
 	}
 }
 
