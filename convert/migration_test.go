@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert"
 	"windmp/convert/report"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
@@ -195,4 +196,30 @@ func TestQEMUSnapshots(t *testing.T) {
 	}
 	_, err = open.File(t.Context(), path, open.Options{Snapshot: "none"})
 	require.ErrorContains(t, err, `no memory of a snapshot "none"`)
+}
+
+// TestSavedSamples converts what libvirt and other QEMUs saved.
+func TestSavedSamples(t *testing.T) {
+	t.Parallel()
+	folder := os.Getenv("WINDMP_SAMPLES")
+	if folder == "" {
+		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
+	}
+	for name, want := range map[string]string{
+		"libvirt-save-xz":           "libvirt save file, QEMU migration stream, machine pc-i440fx-7.2",
+		"libvirt-dump-gzip":         "QEMU migration stream, machine pc-q35-7.2",
+		"libvirt-internal.qcow2.gz": `qcow2 image, snapshot "snap1" of 2026-11-27 13:11:36, QEMU migration stream, machine pc-i440fx-10.0`,
+		"qemu-trixie-mapped.mig.gz": "QEMU migration stream (mapped-ram), machine pc-q35-10.0",
+		"qemu-sid-pc2.mig.gz":       "QEMU migration stream, machine pc-i440fx-11.1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out := filepath.Join(t.TempDir(), "out.dmp")
+			r, err := convert.File(t.Context(), filepath.Join(folder, name), out, convert.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, want, r.Input.Description)
+			assert.Equal(t, "OK", r.Verdict)
+			assert.EqualValues(t, 2, r.Guest.NumberProcessors)
+		})
+	}
 }

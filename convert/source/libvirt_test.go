@@ -55,7 +55,9 @@ func TestLibvirt(t *testing.T) {
 		got := make([]byte, s.Size())
 		_, err = s.ReadAt(got, 0)
 		require.NoError(t, err)
-		assert.True(t, bytes.Equal(stream, got), packing)
+		assert.True(t, bytes.Equal(stream, got[0x5c+100:]), packing)
+		assert.Equal(t, "LibvirtQemudSave", string(got[:16]))
+		assert.Zero(t, binary.LittleEndian.Uint32(got[0x1c:]))
 		require.NoError(t, s.Close())
 	}
 	// lzop is nobody's here, and what is not packed stays where it is.

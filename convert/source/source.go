@@ -84,11 +84,11 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
 		return nil //nolint:nilerr // a block device is not packed; what is wrong with it, reading says
 	}
-	how, at := pack.Recognise(s.file), int64(0)
+	how, at, head := pack.Recognise(s.file), int64(0), []byte(nil)
 	if how == pack.None {
 		// What libvirt saves has a header in front of what it packed.
 		var name string
-		name, at = migration.Packing(s.file)
+		name, at, head = migration.Packing(s.file)
 		how = pack.Method(name)
 	}
 	if !pack.Unpacks(how) {
@@ -101,7 +101,7 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 	} else {
 		m.Grow(s.file.Size())
 	}
-	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), opt.TempDir)
+	t, err := pack.UnpackBehind(ctx, head, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), opt.TempDir)
 	if errors.Is(err, pack.ErrCut) {
 		size := s.file.Size()
 		err = &physmem.FormatError{

@@ -76,6 +76,12 @@ func Unpacks(how Method) bool { return how == Gzip || how == Zstd || how == Xz |
 // a wrapped [*atomicfile.SpaceError] when the folder's file system fills up, and [ErrCut]
 // when the stream ends too early.
 func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, error) {
+	return UnpackBehind(ctx, nil, how, r, dir)
+}
+
+// UnpackBehind is Unpack with bytes that the file is to have in front of what is
+// unpacked.
+func UnpackBehind(ctx context.Context, head []byte, how Method, r io.Reader, dir string) (*File, error) {
 	content, err := newUnpacker(how, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, early(err))
@@ -90,7 +96,7 @@ func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, er
 		return nil, err
 	}
 	t := &File{file: unnamed}
-	if err := t.fill(ctx, core); err != nil {
+	if err := t.fill(ctx, io.MultiReader(bytes.NewReader(head), core)); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, asCut(err)), t.Close())
 	}
 	if t.data, err = open.NewFile(unnamed.File); err != nil {

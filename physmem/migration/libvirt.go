@@ -44,14 +44,20 @@ type saved struct {
 }
 
 // Packing returns how libvirt packed the stream in a save file, "gzip", "bzip2", "xz",
-// "lzop" or "zstd", and at which file offset it begins; empty for all other files.
-func Packing(src physmem.Source) (name string, at int64) {
+// "lzop" or "zstd", at which file offset it begins, and what stands in front of it, as it
+// would if the stream were not packed; empty for all other files.
+func Packing(src physmem.Source) (name string, at int64, head []byte) {
 	h := make([]byte, libvirtHeaderSize)
 	if binio.ReadFull(src, h, 0) != nil || !isLibvirt(h) {
-		return "", 0
+		return "", 0, nil
 	}
 	s, packing := decodeLibvirt(h)
-	return libvirtPackings[packing], int64(s.stream) //nolint:gosec // 32 bits and some
+	head, err := binio.ReadBytes(src, 0, s.stream, libvirtHeaderSize+maxXML)
+	if err != nil {
+		return "", 0, nil
+	}
+	clear(head[libvirtPackingAt:][:4])                     // libvirtRaw
+	return libvirtPackings[packing], int64(s.stream), head //nolint:gosec // 32 bits and some
 }
 
 // isLibvirt reports whether a file begins with libvirt's header.

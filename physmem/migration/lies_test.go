@@ -166,3 +166,23 @@ func TestGuestNote(t *testing.T) {
 		assert.NotEmpty(t, m.Oddities(), bad)
 	}
 }
+
+// TestScattered: a stream whose pages lie in more places than are kept is refused, with
+// bounded memory, long before its end.
+func TestScattered(t *testing.T) {
+	t.Parallel()
+	var w writer
+	const chunks = 900_000
+	w.begin("pc-q35-9.0")
+	w.start(blockSize{name: "pc.ram", size: chunks << 21})
+	w.u8(3)
+	w.u32(ramID)
+	w.zero("pc.ram", 0)
+	b := w.Bytes()
+	for i := range uint64(chunks) { // one page of each 2 MiB, zeros
+		b = append(binary.BigEndian.AppendUint64(b, i<<21|0x22), 0)
+	}
+	_, err := physmemtest.Open(b)
+	require.ErrorIs(t, err, physmem.ErrUnsupported)
+	assert.ErrorContains(t, err, "in more places than are kept (0x90000") //nolint:testifylint // the last one
+}
