@@ -53,7 +53,6 @@ func TestHuge(t *testing.T) {
 	}
 	im, _, cpus := guest(t, physmem.Range{Size: 0x1000})
 	file := coretest.HyperV{Keys: keys}.Write(t, im, cpus)
-	keys = nil
 	before := heap()
 	m, err := physmemtest.Open(file)
 	require.NoError(t, err)

@@ -28,12 +28,12 @@ type memory struct{ ranges []physmem.Range }
 
 // at is the byte at an address.
 func (m memory) at(pa uint64) byte {
-	switch page := pa / physmem.PageSize; {
-	case page%4 == 1:
+	switch pa / physmem.PageSize % 4 {
+	case 1:
 		return 0
-	case page%4 == 2:
+	case 2:
 		return byte(pa % 8)
-	case page%4 == 3:
+	case 3:
 		return byte(pa / 64)
 	}
 	return fixture.PatternAt(pa)
@@ -50,8 +50,8 @@ func (m memory) ReadAt(p []byte, pa int64) (int, error) {
 
 // guest is an image with two processors and the given memory, or two stretches of it,
 // the second one of half a RAM block more than whole ones.
-func guest(t testing.TB, ranges ...physmem.Range) (*physmem.Image, memory, []physmem.CPU) {
-	t.Helper()
+func guest(tb testing.TB, ranges ...physmem.Range) (*physmem.Image, memory, []physmem.CPU) {
+	tb.Helper()
 	m := memory{ranges}
 	if len(ranges) == 0 {
 		m.ranges = []physmem.Range{{Start: 0, Size: 2 << 20}, {Start: 1 << 32, Size: 3 << 19}}

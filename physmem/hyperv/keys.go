@@ -154,10 +154,10 @@ func (t *keyTree) each(tables []keyPlace, visit func(table keyPlace, at uint32, 
 				break
 			}
 			if e.Size < keyEntrySize || uint64(e.Size) > uint64(len(b)-at) { //nolint:gosec // a length
-				t.say(physmem.OddityBadSegment, table.off+uint64(at), "a key of 0x%x bytes does not fit its table; it and what follows in the table are left out", e.Size) //nolint:gosec // a length
+				t.say(physmem.OddityBadSegment, table.off+uint64(at), "a key of 0x%x bytes does not fit its table; it and what follows in the table are left out", e.Size)
 				break
 			}
-			if err := visit(table, uint32(at), e, b[at:at+int(e.Size)]); err != nil { //nolint:gosec // at most maxKeyTable
+			if err := visit(table, uint32(at), e, b[at:at+int(e.Size)]); err != nil {
 				return err
 			}
 		}
@@ -223,8 +223,8 @@ func (t *keyTree) locate(k *key, e keyEntry, b []byte) bool {
 		return false
 	}
 	value := b[inEntry:]
-	k.off = k.at + uint64(inEntry) //nolint:gosec // a length
-	size := uint64(0)              // in the entry
+	k.off = k.at + uint64(inEntry)
+	size := uint64(0) // in the entry
 	switch {
 	case e.Flags&keyInFile != 0:
 		size = pointer
@@ -249,7 +249,7 @@ func (t *keyTree) locate(k *key, e keyEntry, b []byte) bool {
 	if size > uint64(len(value)) {
 		return false
 	}
-	if want := sum(b[:inEntry+int(size)], entryChecksum); want != e.Checksum { //nolint:gosec // inside the entry
+	if want := sum(b[:inEntry+int(size)], entryChecksum); want != e.Checksum {
 		t.odd.Add(physmem.OddityBadSegment, place(k.at), "key %s/%s has checksum 0x%x, its bytes give 0x%x; it is used all the same", k.dir, k.name, e.Checksum, want)
 	}
 	return true
@@ -280,7 +280,7 @@ func (f *file) text(k key, limit uint64) (string, error) {
 	var s strings.Builder
 	for ; len(b) >= 2; b = b[2:] {
 		if c := binary.LittleEndian.Uint16(b); c >= ' ' && c <= '~' {
-			s.WriteByte(byte(c)) //nolint:gosec // printable ASCII
+			s.WriteByte(byte(c))
 		}
 	}
 	return s.String(), nil

@@ -34,7 +34,8 @@ type logEntry struct {
 }
 
 const (
-	logSignature = 0x01110003
+	logSignature  = 0x01110003
+	logHeaderSize = 34
 	// maxLogEntries caps the changes that are looked at; openvmm's log has room for
 	// 145.
 	maxLogEntries = 1 << 16
@@ -53,7 +54,7 @@ func (f *file) checkLog() error {
 	if at == 0 || f.hdr.LogSize == 0 {
 		return nil
 	}
-	b := make([]byte, binary.Size(h))
+	b := make([]byte, logHeaderSize)
 	if !binio.Within(at, max(f.hdr.LogSize, uint64(len(b))), f.size) {
 		f.lacks(at, max(f.hdr.LogSize, uint64(len(b))))
 	}
@@ -93,7 +94,7 @@ func (f *file) pending(what string) error {
 func (f *file) compareLog(n uint32) error {
 	var e logEntry
 	b := make([]byte, binary.Size(e))
-	at := f.hdr.LogOffset + uint64(binary.Size(logHeader{}))
+	at := f.hdr.LogOffset + logHeaderSize
 	left := f.hdr.LogSize // what is compared in all
 	for i := range n {
 		why := fmt.Sprintf("change %d of %d in its replay log", i+1, n)

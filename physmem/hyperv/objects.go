@@ -116,7 +116,7 @@ func (w *objectWalk) table() error {
 	w.at, w.seen[at] = 0, true
 	var t objectTable
 	var e objectEntry
-	head, size := uint64(binary.Size(t)), uint64(binary.Size(e))
+	const head, size = 8, 18
 	if !binio.Within(at, head, w.size) {
 		w.lacks(at, head)
 		return w.tableLost(at, "it is behind the end of the file")
@@ -141,7 +141,7 @@ func (w *objectWalk) table() error {
 	}
 	w.entries += n
 	at += head
-	r := bufio.NewReaderSize(io.NewSectionReader(w.r, place(at), place(n*size)), int(min(n*size, tablePiece))) //nolint:gosec // at most tablePiece
+	r := bufio.NewReaderSize(io.NewSectionReader(w.r, place(at), place(n*size)), int(min(n*size, tablePiece)))
 	for i := range n {
 		if i%tablePiece == 0 && w.ctx.Err() != nil {
 			return w.ended()

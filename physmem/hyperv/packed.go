@@ -120,7 +120,7 @@ func (s *ramSpace) ReadAt(p []byte, off int64) (int, error) {
 	for n < len(p) {
 		r := s.ram[blockAt(s.ram, off)]
 		within := binio.Uint64(off) - r.start()
-		part := p[n:][:min(uint64(len(p)-n), r.end()-r.start()-within)] //nolint:gosec // a length
+		part := p[n:][:min(uint64(len(p)-n), r.end()-r.start()-within)]
 		got, err := s.readBlock(r, part, within)
 		n += got
 		off += int64(got)

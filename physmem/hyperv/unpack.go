@@ -41,7 +41,8 @@ var errRecord = errors.New("the records of the compressed block are damaged")
 // returns which pages it could not make, and the first reason.
 func unpack(dst, src []byte) (pageMarks, error) {
 	r := blockReader{src: src, dst: dst}
-	for r.out < len(dst) && r.record() {
+	for more := true; more && r.out < len(dst); {
+		more = r.record()
 	}
 	if r.out < len(dst) {
 		r.damaged(len(dst)-r.out, fmt.Errorf("%w: they end after 0x%x of 0x%x bytes", errRecord, r.out, len(dst)))
