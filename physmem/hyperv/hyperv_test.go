@@ -118,11 +118,11 @@ func assertRegisters(t *testing.T, want, got []physmem.CPU) {
 // TestDescribe: what the file tells of the machine is said.
 func TestDescribe(t *testing.T) {
 	t.Parallel()
-	im, _, cpus := guest(t)
+	im, _, cpus := guest(t, physmem.Range{Size: 0x6000})
 	for want, how := range map[string]coretest.HyperV{
-		"Hyper-V saved state (Normal) of VM version 10.0, 4 RAM blocks, 2 CPUs":              {},
-		"Hyper-V saved state (Snapshot) of VM version 9.2, compressed, 4 RAM blocks, 2 CPUs": {Pack: true, Keys: map[string]any{"savedstate/type": "Snapshot", "savedstate/VmVersion": int64(0x902)}},
-		"Hyper-V saved state of VM version 10.0, 4 RAM blocks, 2 CPUs; the guest said that it is Windows NT 10.0, build 19041": {
+		"Hyper-V saved state (Normal) of VM version 10.0, 1 RAM block, 2 CPUs":              {},
+		"Hyper-V saved state (Snapshot) of VM version 9.2, compressed, 1 RAM block, 2 CPUs": {Pack: true, Keys: map[string]any{"savedstate/type": "Snapshot", "savedstate/VmVersion": int64(0x902)}},
+		"Hyper-V saved state of VM version 10.0, 1 RAM block, 2 CPUs; the guest said that it is Windows NT 10.0, build 19041": {
 			OSID: 0x0001_040a_0000_4a61, Keys: map[string]any{"savedstate/type": nil, "savedstate/VmVersion": nil},
 		},
 	} {
@@ -135,7 +135,7 @@ func TestDescribe(t *testing.T) {
 // TestRefused: what is no saved state with memory is named.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	im, _, cpus := guest(t)
+	im, _, cpus := guest(t, physmem.Range{Size: 0x6000})
 	none := map[string]any{"savedstate/RamMemoryBlock0": nil, "savedstate/RamMemoryBlock1": nil}
 	with := func(more map[string]any) map[string]any {
 		out := map[string]any{}
@@ -322,7 +322,7 @@ func TestFailingReads(t *testing.T) {
 // else.
 func TestProcessors(t *testing.T) {
 	t.Parallel()
-	im, mem, cpus := guest(t)
+	im, mem, cpus := guest(t, physmem.Range{Size: 0x6000})
 	for name, state := range map[string]any{
 		"none":      nil,
 		"empty":     []byte{},
