@@ -33,7 +33,7 @@ func (z xzReader) Read(p []byte) (int, error) {
 	return n, asCut(err)
 }
 
-// ErrCut: packed data ends before its end.
+// ErrCut says that packed data ends before its end.
 var ErrCut = errors.New("the data is cut")
 
 // asCut names the error of a reader whose data ends early.
