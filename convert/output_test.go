@@ -34,7 +34,9 @@ func TestOutputIsRefused(t *testing.T) {
 		t.Logf("NOT RUN with a symbolic link: %v", linkErr)
 	}
 
-	for _, out := range append(same, dir) {
+	// A dump must not look like a packed file that it is not.
+	notPacked := []string{filepath.Join(dir, "x.dmp.bz2"), filepath.Join(dir, "x.dmp.XZ"), filepath.Join(dir, "x.7z")}
+	for _, out := range append(append(same, notPacked...), dir) {
 		var usage *stage.UsageError
 		_, err := convert.File(context.Background(), core, out, convert.Options{Write: write.Options{Force: true}})
 		require.ErrorAs(t, err, &usage, out)

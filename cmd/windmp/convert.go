@@ -35,8 +35,8 @@ type convertFlags struct {
 	input                 inputFlags
 }
 
-const convertLong = `Convert reads the saved memory of an x64 Windows virtual machine and writes a
-crash dump that WinDbg opens.
+const convertLong = `Convert reads the saved memory of a Windows virtual machine, x64 or 32-bit, and
+writes a crash dump that WinDbg opens.
 
 IN is a memory dump of the machine by its host. Where it carries the Windows
 header note (-device vmcoreinfo and the virtio-win fwcfg driver in the guest),

@@ -30,6 +30,12 @@ func Check(in, out string, force bool) error {
 }
 
 func checkOutput(in, out string, force bool) error {
+	if ext := pack.Unwritten(out); ext != "" {
+		return &stage.UsageError{
+			Reason: "the name " + strconv.QuoteToASCII(out) + " asks for a packing that is not written (" + ext + ")",
+			Hint:   "name the output .dmp, or .zst, .gz or .zip behind it to have it packed",
+		}
+	}
 	if dst, err := os.Stat(out); err == nil {
 		src, err := os.Stat(in)
 		if err != nil {

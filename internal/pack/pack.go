@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,18 @@ func MethodOf(name string) Method {
 	default:
 		return None
 	}
+}
+
+// unwritten are the endings of packed files that are not written.
+var unwritten = []string{".xz", ".bz2", ".7z", ".rar", ".lz4", ".lzo", ".tar", ".tgz", ".cab"}
+
+// Unwritten is the ending of a name that asks for a packing that is not written, empty
+// for any other: a dump must not look like what it is not.
+func Unwritten(name string) string {
+	if ext := strings.ToLower(filepath.Ext(name)); slices.Contains(unwritten, ext) {
+		return ext
+	}
+	return ""
 }
 
 const (
