@@ -70,7 +70,7 @@ func TestPackedInput(t *testing.T) {
 	require.NoError(t, err)
 	for name, b := range map[string][]byte{
 		"gz": gzipped(t, elf), "zst": zstandard(t, elf),
-		"tar.gz": gzipped(t, tarred(t, elf)), "tar.zst": zstandard(t, tarred(t, elf)),
+		"tar": tarred(t, elf), "tar.gz": gzipped(t, tarred(t, elf)), "tar.zst": zstandard(t, tarred(t, elf)),
 	} {
 		got, err := convertBytes(name, b)
 		require.NoError(t, err, name)
@@ -80,5 +80,5 @@ func TestPackedInput(t *testing.T) {
 		require.Error(t, err, "a packed file that breaks off is no core: %s", name)
 	}
 	_, err = convertBytes("empty.tar.gz", gzipped(t, tarred(t, []byte("no core"))))
-	require.ErrorContains(t, err, "holds no file")
+	require.ErrorContains(t, err, "without a memory image that is known")
 }

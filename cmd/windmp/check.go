@@ -56,7 +56,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&f.level, "level", string(inspect.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
-	fs.StringVar(&f.maxSize, "max-size", "", "fail what is larger, such as 1GB or 512MiB")
+	fs.StringVar(&f.maxSize, "max-size", "", "fail what is larger, such as 1GB or 512MiB, and unpack no more")
 	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")

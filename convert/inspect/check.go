@@ -44,7 +44,7 @@ func ParseCheckLevel(s string) (CheckLevel, error) {
 type CheckOptions struct {
 	Level CheckLevel
 	// MaxSize is the most bytes that the receiver of the dump takes, 0 for no
-	// limit.
+	// limit. No more is written to the disk of a packed file.
 	MaxSize int64
 	// Jobs is how many files are checked at the same time, 0 for two.
 	Jobs int
@@ -153,6 +153,7 @@ func Check(ctx context.Context, opt CheckOptions, inputs ...source.Input) (*Chec
 	}
 	m := opt.meter(inputs)
 	opt.Source.Count, opt.Source.Progress, opt.Guest.Progress = m, nil, nil
+	opt.Source.MaxUnpacked = opt.MaxSize
 	var group errgroup.Group
 	group.SetLimit(cmp.Or(opt.Jobs, DefaultCheckJobs))
 	for i, in := range inputs {
@@ -202,7 +203,9 @@ func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileChec
 func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 	c.Size = in.Size()
 	if c.src, err = source.Open(ctx, in, c.opt.Source); err != nil {
-		return judge.NotOpened(&c.List, err) // no file that can be read at any offset, or one that is cut
+		// No file that can be read at any offset, one that is cut, or a packed one without
+		// memory.
+		return judge.NotOpened(&c.List, err)
 	}
 	defer func() { err = errors.Join(err, c.src.Close()) }()
 	c.Size = c.src.File().Size()

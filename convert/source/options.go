@@ -13,6 +13,9 @@ type Options struct {
 	// TempDir is where a packed file is unpacked to; empty means the system's
 	// folder for temporary files.
 	TempDir string
+	// MaxUnpacked is the most bytes that are written there, without holes; 0 for no
+	// limit.
+	MaxUnpacked int64
 	// Progress, when set, is called when a stage begins, about ten times a second
 	// while a file is unpacked, and at its end.
 	Progress func(stage.Progress)

@@ -55,8 +55,8 @@ type Source struct {
 }
 
 // Open opens an input. The error is a usage error ([*stage.UsageError]) where the
-// options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], or
-// what the system says.
+// options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], one
+// of [open.Source] where a packed file holds no memory image, or what the system says.
 func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 		name, at, head = migration.Packing(s.file)
 		how = pack.Method(name)
 	}
-	if !pack.Unpacks(how) {
+	if !pack.Unpacks(how) || open.IsAFF4(s.file) {
 		return nil
 	}
 	m := opt.Count
@@ -101,7 +101,9 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 	} else {
 		m.Grow(s.file.Size())
 	}
-	t, err := pack.UnpackBehind(ctx, head, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), opt.TempDir)
+	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), pack.Options{
+		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: head,
+	})
 	if errors.Is(err, pack.ErrCut) {
 		size := s.file.Size()
 		err = &physmem.FormatError{
@@ -109,7 +111,10 @@ func (s *Source) unpack(ctx context.Context, opt *Options) error {
 			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
+		return fmt.Errorf("%s: %w", s.in.path, err)
+	case err != nil:
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}
 	s.closers = append(s.closers, t)

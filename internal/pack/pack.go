@@ -1,5 +1,6 @@
 // Package pack packs what is written and unpacks what is to be read: gzip, zstd, zip
-// on the way out, gzip, zstd, xz and bzip2 with or without a tar in them on the way in.
+// on the way out; gzip, zstd, xz and bzip2 with or without a tar in them, zip and tar on
+// the way in.
 package pack
 
 import (
@@ -26,9 +27,10 @@ const (
 	Gzip Method = "gzip"
 	Zip  Method = "zip"
 
-	// Xz and Bzip2 are unpacked and never written.
+	// These are unpacked and never written.
 	Xz    Method = "xz"
 	Bzip2 Method = "bzip2"
+	Tar   Method = "tar"
 )
 
 // MethodOf is the packing that a file's name asks for: .zst, .gz, .zip.
@@ -79,7 +81,7 @@ func NewWriter(w io.Writer, name string) (io.WriteCloser, error) {
 		return newGzip(w)
 	case Zip:
 		return newZip(w, strings.TrimSuffix(filepath.Base(name), filepath.Ext(name)))
-	case None, Xz, Bzip2:
+	case None, Xz, Bzip2, Tar:
 	}
 	return nopCloser{w}, nil
 }

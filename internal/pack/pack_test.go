@@ -13,9 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/pack"
+	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 const mib = 1 << 20
+
+// raw takes anything as memory.
+var raw = open.Options{Format: physmem.FormatRaw}
+
+// section is all of a file.
+func section(r *bytes.Reader) *io.SectionReader { return io.NewSectionReader(r, 0, r.Size()) }
 
 // content is 1 MiB of data, 8 MiB of zeros and a little data.
 func content() []byte {
@@ -54,12 +62,18 @@ func tarred(t *testing.T, content []byte) []byte {
 func TestUnpack(t *testing.T) {
 	t.Parallel()
 	want := content()
-	for name, in := range map[string][]byte{"a.gz": want, "a.zst": want, "a.tar.gz": tarred(t, want), "a.tar.zst": tarred(t, want)} {
+	for name, in := range map[string][]byte{
+		"a.gz": want, "a.zst": want, "a.zip": want, "a.tar.gz": tarred(t, want), "a.tar.zst": tarred(t, want), "a.tar": tarred(t, want),
+	} {
 		dir := t.TempDir()
 		r := packed(t, name, in)
 		how := pack.Recognise(r)
-		assert.Equal(t, pack.MethodOf(name), how)
-		f, err := pack.Unpack(t.Context(), how, r, dir)
+		if name == "a.tar" {
+			assert.Equal(t, pack.Tar, how)
+		} else {
+			assert.Equal(t, pack.MethodOf(name), how)
+		}
+		f, err := pack.Unpack(t.Context(), how, section(r), pack.Options{Dir: dir, Input: raw})
 		require.NoError(t, err, name)
 		assert.Equal(t, int64(len(want)), f.Size())
 		got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
@@ -84,17 +98,17 @@ func TestUnpackFails(t *testing.T) {
 	cancel()
 	for name, tc := range map[string]struct {
 		ctx  context.Context //nolint:containedctx // a table's row
-		r    io.Reader
+		r    *io.SectionReader
 		says string
 	}{
-		"cut":              {t.Context(), io.NewSectionReader(whole, 0, whole.Size()/2), "unpacking gzip data: the data is cut"},
+		"cut":              {t.Context(), io.NewSectionReader(whole, 0, whole.Size()/2), "gzip: the data is cut"},
 		"cut at the start": {t.Context(), io.NewSectionReader(whole, 0, 5), "gzip: the data is cut"},
-		"no core":          {t.Context(), packed(t, "a.gz", tarred(t, []byte("small"))), "gzip: the tar holds no file"},
+		"no core":          {t.Context(), section(packed(t, "a.gz", tarred(t, []byte("small")))), `gzip: the file is a tar archive without a memory image that is known; it holds "x", "x"`},
 		"given up":         {given, io.NewSectionReader(whole, 0, whole.Size()), "context canceled"},
-		"no gzip":          {t.Context(), bytes.NewReader(make([]byte, 100)), "gzip: "},
+		"no gzip":          {t.Context(), section(bytes.NewReader(make([]byte, 100))), "gzip: "},
 	} {
 		dir := t.TempDir()
-		_, err := pack.Unpack(tc.ctx, pack.Gzip, tc.r, dir)
+		_, err := pack.Unpack(tc.ctx, pack.Gzip, tc.r, pack.Options{Dir: dir, Input: raw})
 		require.ErrorContains(t, err, tc.says, name)
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)

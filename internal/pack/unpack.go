@@ -1,13 +1,13 @@
 package pack
 
 import (
-	"archive/tar"
 	"bytes"
 	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -18,7 +18,7 @@ import (
 )
 
 // Magic numbers of what is unpacked (RFC 1952, RFC 8878, the xz file format, bzip2's
-// decompress.c, POSIX ustar).
+// decompress.c, POSIX ustar, PKWARE APPNOTE).
 var (
 	magicGzip  = []byte{0x1f, 0x8b}
 	magicZstd  = []byte{0x28, 0xb5, 0x2f, 0xfd}
@@ -27,12 +27,13 @@ var (
 	// blockBzip2 is behind the digit of the level.
 	blockBzip2 = []byte("1AY&SY")
 	magicTar   = []byte("ustar")
+	magicZip   = []byte("PK\x03\x04")
 )
 
 const (
 	tarMagicOffset = 257
 	tarBlock       = 512
-	// leastCore is smaller than any core: what is smaller in an archive is a
+	// leastCore is smaller than any raw memory: what is smaller in an archive is a
 	// note beside it.
 	leastCore = 64 << 10
 	// spaceEvery is how many bytes are unpacked between two looks at the free
@@ -50,59 +51,73 @@ const (
 
 // Recognise tells how a file is packed by its first bytes.
 func Recognise(r io.ReaderAt) Method {
-	var head [10]byte
-	n, _ := r.ReadAt(head[:], 0) // a short or unreadable file is for others to judge
+	head := make([]byte, tarBlock)
+	n, _ := r.ReadAt(head, 0) // a short or unreadable file is for others to judge
+	head = head[:n]
 	switch {
-	case bytes.HasPrefix(head[:n], magicGzip):
+	case bytes.HasPrefix(head, magicGzip):
 		return Gzip
-	case bytes.HasPrefix(head[:n], magicZstd):
+	case bytes.HasPrefix(head, magicZstd):
 		return Zstd
-	case bytes.HasPrefix(head[:n], magicXz):
+	case bytes.HasPrefix(head, magicXz):
 		return Xz
-	case bytes.HasPrefix(head[:n], magicBzip2) && bytes.HasSuffix(head[:n], blockBzip2):
+	case bytes.HasPrefix(head, magicBzip2) && bytes.Index(head, blockBzip2) == len(magicBzip2)+1:
 		return Bzip2
+	case bytes.HasPrefix(head, magicZip):
+		return Zip
+	case isTar(head):
+		return Tar
 	default:
 		return None
 	}
 }
 
 // Unpacks reports whether [Unpack] knows a way of packing.
-func Unpacks(how Method) bool { return how == Gzip || how == Zstd || how == Xz || how == Bzip2 }
-
-// Unpack unpacks a stream, packed as [Recognise] says of its beginning, with or
-// without a tar in it as virtctl hands it out, into a temporary file of the folder
-// dir (that for temporary files if it is empty). Of a tar it takes the first file
-// that is large enough to be a core. An error says how the stream is packed; it is
-// a wrapped [*atomicfile.SpaceError] when the folder's file system fills up, and [ErrCut]
-// when the stream ends too early.
-func Unpack(ctx context.Context, how Method, r io.Reader, dir string) (*File, error) {
-	return UnpackBehind(ctx, nil, how, r, dir)
+func Unpacks(how Method) bool {
+	return slices.Contains([]Method{Gzip, Zstd, Xz, Bzip2, Zip, Tar}, how)
 }
 
-// UnpackBehind is Unpack with bytes that the file is to have in front of what is
-// unpacked.
-func UnpackBehind(ctx context.Context, head []byte, how Method, r io.Reader, dir string) (*File, error) {
-	content, err := newUnpacker(how, r)
+// Options say what is unpacked, and where to.
+type Options struct {
+	// Dir is the folder of the temporary file, that for temporary files if it is
+	// empty.
+	Dir string
+	// Limit is the most bytes that are written to it, without holes; 0 for no limit.
+	Limit int64
+	// Front is what the file is to have in front of what is unpacked.
+	Front []byte
+	// Beside has the name and the neighbours of what is unpacked; nil for none.
+	Beside physmem.Source
+	// Input says what the file must be that is unpacked. Where raw memory is asked
+	// for, anything is.
+	Input open.Options
+}
+
+// A LimitError says that more is packed in a file than may be written to the disk.
+type LimitError struct{ Limit int64 } // bytes
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("what is packed takes more than the limit of %d bytes", e.Limit)
+}
+
+// Unpack unpacks a file, packed as [Recognise] says of its beginning, into a temporary
+// file: the stream, or of an archive in or around it the one member that
+// [open.Beginning] does not refuse. Nothing is written of what it refuses.
+//
+// An error says how the file is packed. It is a wrapped one of Beginning for what holds
+// no memory image, [ErrCut] where it ends too early, a wrapped [*LimitError], and a wrapped
+// [*atomicfile.SpaceError] when the folder's file system fills up.
+func Unpack(ctx context.Context, how Method, r *io.SectionReader, opt Options) (*File, error) {
+	c, err := newContents(how, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, early(err))
 	}
-	defer content.Close() //nolint:errcheck // only read
-	core, err := coreIn(content)
+	defer c.close()
+	f, err := (&picker{opt: &opt}).pick(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, asCut(err))
 	}
-	unnamed, err := atomicfile.CreateUnnamed(dir, unpackedName)
-	if err != nil {
-		return nil, err
-	}
-	t := &File{file: unnamed}
-	if err := t.fill(ctx, io.MultiReader(bytes.NewReader(head), core)); err != nil {
-		return nil, errors.Join(fmt.Errorf("unpacking %s data: %w", how, asCut(err)), t.Close())
-	}
-	if t.data, err = open.NewFile(unnamed.File); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
-	return t, nil
+	return f, nil
 }
 
 // early is asCut of where packed data begins: there, the end itself is early.
@@ -113,7 +128,24 @@ func early(err error) error {
 	return asCut(err)
 }
 
-func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
+// newFile is a temporary file with what is in r.
+func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
+	unnamed, err := atomicfile.CreateUnnamed(opt.Dir, unpackedName)
+	if err != nil {
+		return nil, err
+	}
+	t := &File{file: unnamed}
+	if err := t.fill(ctx, io.MultiReader(bytes.NewReader(opt.Front), r), opt.Limit); err != nil {
+		return nil, errors.Join(fmt.Errorf("unpacking: %w", err), t.Close())
+	}
+	if t.data, err = open.NewFile(unnamed.File); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// newStream unpacks a stream.
+func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
 	switch how {
 	case Gzip:
 		return gzip.NewReader(f)
@@ -122,6 +154,8 @@ func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
 		return io.NopCloser(z), err
 	case Bzip2:
 		return io.NopCloser(bzip2.NewReader(f)), nil
+	case Tar:
+		return io.NopCloser(f), nil
 	case None, Zstd, Zip:
 	}
 	d, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderLowmem(true))
@@ -129,36 +163,6 @@ func newUnpacker(how Method, f io.Reader) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
-}
-
-// coreIn is the stream itself, or when it is a tar its first file that is large
-// enough to be a core.
-func coreIn(r io.Reader) (io.Reader, error) {
-	head := make([]byte, tarBlock)
-	n, err := io.ReadFull(r, head)
-	if n == 0 && errors.Is(err, io.EOF) {
-		return r, nil // nothing was packed
-	}
-	if err != nil && (!errors.Is(err, io.ErrUnexpectedEOF) || !ended(r)) {
-		return nil, err
-	}
-	whole := io.MultiReader(bytes.NewReader(head[:n]), r)
-	if n < tarBlock || !bytes.HasPrefix(head[tarMagicOffset:], magicTar) {
-		return whole, nil
-	}
-	t := tar.NewReader(whole)
-	for {
-		entry, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("the tar holds no file of %#x bytes or more", leastCore)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("tar: %w", err)
-		}
-		if entry.Typeflag == tar.TypeReg && entry.Size >= leastCore {
-			return t, nil
-		}
-	}
 }
 
 // unpackedName stands in the names of the temporary files.
@@ -187,9 +191,10 @@ func (t *File) NextData(off int64) int64 { return t.data.NextData(off) }
 // Close closes and removes the file.
 func (t *File) Close() error { return t.file.Close() }
 
-// fill copies r into the file, leaving holes for zeros.
-func (t *File) fill(ctx context.Context, r io.Reader) error {
-	w := atomicfile.NewHoleWriter(t.file, grain)
+// fill copies r into the file, leaving holes for zeros. It writes at most limit bytes,
+// if that is not 0.
+func (t *File) fill(ctx context.Context, r io.Reader, limit int64) error {
+	w := atomicfile.NewHoleWriter(&limitedWriter{t.file, limit, 0}, grain)
 	buf := make([]byte, block)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -212,6 +217,20 @@ func (t *File) fill(ctx context.Context, r io.Reader) error {
 			return err
 		}
 	}
+}
+
+// A limitedWriter refuses to write more than the limit, if that is not 0.
+type limitedWriter struct {
+	w              io.WriterAt
+	limit, written int64
+}
+
+// WriteAt implements io.WriterAt.
+func (l *limitedWriter) WriteAt(p []byte, off int64) (int, error) {
+	if l.written += int64(len(p)); l.limit > 0 && l.written > l.limit {
+		return 0, &LimitError{l.limit}
+	}
+	return l.w.WriteAt(p, off)
 }
 
 // ended tells a short last block from packed data that breaks off.

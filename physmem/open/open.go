@@ -87,25 +87,35 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 	if opt.Format == physmem.FormatRaw && src.Size() <= 0 {
 		return nil, unrecognised(src, nil)
 	}
+	m, tried, err := claimed(ctx, src, opt)
+	if m == nil && err == nil {
+		return nil, unrecognised(src, tried)
+	}
+	return m, err
+}
+
+// claimed returns the image of the opener that claims a file, or its error. Without
+// either, all of them were tried.
+func claimed(ctx context.Context, src physmem.Source, opt Options) (*physmem.Image, []physmem.Refusal, error) {
 	var tried []physmem.Refusal
 	for _, o := range opt.openers() {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, nil, context.Cause(ctx)
 		}
 		c, err := o.Open(ctx, src)
 		if err == nil && opt.Snapshot != "" && o.Format != physmem.FormatQcow2 {
-			return nil, &physmem.OptionError{Option: "snapshot", Reason: fmt.Sprintf("a file of format %s has no snapshots", o.Format)}
+			return nil, nil, &physmem.OptionError{Option: "snapshot", Reason: fmt.Sprintf("a file of format %s has no snapshots", o.Format)}
 		}
 		if err == nil {
-			return physmem.NewImage(o.Format, src, c), nil
+			return physmem.NewImage(o.Format, src, c), nil, nil
 		}
 		reason, ok := physmem.WhyNotMine(err)
 		if !ok {
-			return nil, err
+			return nil, nil, err
 		}
 		tried = append(tried, physmem.Refusal{Format: o.Format, Reason: reason})
 	}
-	return nil, unrecognised(src, tried)
+	return nil, tried, nil
 }
 
 // openers returns the openers of the formats that the options allow.
