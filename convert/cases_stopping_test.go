@@ -82,3 +82,17 @@ func TestLoneProcessors(t *testing.T) {
 	}
 	assert.Equal(t, 17, said)
 }
+
+// TestTimeOfNoMoment: a time whose halves do not belong together is not said to be the
+// guest's.
+func TestTimeOfNoMoment(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	g.Write32(guestsim.SharedUserData+0x1c, 0x01db0000) // High2Time
+	dmp, r, err := convertSim(t, g, convert.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, u64(g.Header(), 0xfa8), u64(dmp, 0xfa8))
+	assert.Equal(t, uint64(guestsim.InterruptTime), u64(dmp, 0x1030))
+	assert.Equal(t, "the uptime is taken from KUSER_SHARED_DATA", findingOf(r, finding.TimeUpdated.ID()).Message)
+	assert.Contains(t, findingOf(r, finding.TimeStale.ID()).Message, "no system time")
+}

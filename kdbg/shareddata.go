@@ -11,8 +11,7 @@ import (
 // Volatility's profiles).
 type SharedUserData struct {
 	// InterruptTime is the time since boot, SystemTime that since 1601 in UTC,
-	// in 100 ns. Each is 0 if the guest was writing it at that moment: then
-	// its two copies of the upper half differ.
+	// in 100 ns. Each is 0 if its two copies of the upper half are of different times.
 	InterruptTime, SystemTime uint64
 	// TickCount is in clock ticks since boot, 0 as above.
 	TickCount uint64
@@ -40,11 +39,20 @@ type systemTime struct {
 	LowPart, High1Time, High2Time uint32
 }
 
+// value is the time. Where the guest was writing it, that is of the moment at which the
+// upper half grew: a small lower half is of after it, a large one of before. It is 0
+// where the halves are those of no one moment.
 func (t systemTime) value() uint64 {
+	high := t.High1Time
 	if t.High1Time != t.High2Time {
-		return 0
+		if t.High2Time-t.High1Time != 1 {
+			return 0
+		}
+		if t.LowPart>>31 == 0 {
+			high = t.High2Time
+		}
 	}
-	return uint64(t.High1Time)<<32 | uint64(t.LowPart)
+	return uint64(high)<<32 | uint64(t.LowPart)
 }
 
 // sharedUserData is KUSER_SHARED_DATA up to the last field wanted.

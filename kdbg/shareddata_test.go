@@ -94,15 +94,28 @@ func TestReadSharedUserData(t *testing.T) {
 	assert.NotZero(t, d.NumberOfPhysicalPages)
 }
 
-// TestSharedUserDataTorn: a time that the guest was writing is not known.
+// TestSharedUserDataTorn: a time that the guest was writing.
 func TestSharedUserDataTorn(t *testing.T) {
 	t.Parallel()
-	g := guestsim.New(guestsim.Options{})
-	g.Write32(guestsim.SharedUserData+0x14+8, 0x01db3f2f)
-	d, err := guestMemory(g).SharedUserData()
-	require.NoError(t, err)
-	assert.Zero(t, d.SystemTime)
-	assert.Equal(t, uint64(guestsim.InterruptTime), d.InterruptTime)
+	const at = guestsim.SharedUserData + 0x14
+	for name, tt := range map[string]struct {
+		low, high1, high2 uint32
+		want              uint64
+	}{
+		"the lower half is new":       {0x12, 0x01db3f2e, 0x01db3f2f, 0x01db3f2f00000012},
+		"the lower half is still old": {0xfffffff0, 0x01db3f2e, 0x01db3f2f, 0x01db3f2efffffff0},
+		"of no one moment":            {0x12, 0x01db3f2f, 0x01db3f2e, 0},
+		"of other times":              {0x12, 0x01db3f2e, 0x01db4000, 0},
+	} {
+		g := guestsim.New(guestsim.Options{})
+		g.Write32(at, tt.low)
+		g.Write32(at+4, tt.high1)
+		g.Write32(at+8, tt.high2)
+		d, err := guestMemory(g).SharedUserData()
+		require.NoError(t, err, name)
+		assert.Equal(t, tt.want, d.SystemTime, name)
+		assert.Equal(t, uint64(guestsim.InterruptTime), d.InterruptTime, name)
+	}
 }
 
 func TestSharedUserDataRefused(t *testing.T) {

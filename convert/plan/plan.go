@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
@@ -194,7 +195,7 @@ func (p *Plan) patchBugCheck() {
 }
 
 // patchTimes replaces the driver's times, taken at its start, by the guest's. A
-// time that the guest was just writing reads as 0.
+// time that can't be told reads as 0.
 func (p *Plan) patchTimes() {
 	h, k := p.header, p.guest.SharedUserData()
 	if k == nil {
@@ -203,16 +204,26 @@ func (p *Plan) patchTimes() {
 	if _, err := winhdr.Time(h.SystemTime); err == nil && p.finished() && h.SystemTime >= k.SystemTime {
 		return
 	}
-	const reason = "from KUSER_SHARED_DATA: the guest driver's is from its start"
-	if k.SystemTime != 0 {
-		p.because("SystemTime", reason)
-		h.SystemTime = k.SystemTime
+	where := "VA " + p.guest.Machine().Kernel.SharedUserData.String()
+	var taken []string
+	take := func(field, name string, at *uint64, guest uint64) {
+		if guest == 0 {
+			p.Add(finding.TimeStale.At(where, "KUSER_SHARED_DATA has no %s (its halves are of different times, or 0): the header's stays", name))
+			return
+		}
+		p.because(field, "from KUSER_SHARED_DATA: the guest driver's is from its start")
+		*at = guest
+		taken = append(taken, name)
 	}
-	if k.InterruptTime != 0 {
-		p.because("SystemUpTime", reason)
-		h.SystemUpTime = k.InterruptTime
+	take("SystemTime", "system time", &h.SystemTime, k.SystemTime)
+	take("SystemUpTime", "uptime", &h.SystemUpTime, k.InterruptTime)
+	switch len(taken) {
+	case 0:
+	case 1:
+		p.Add(finding.TimeUpdated.At(where, "the %s is taken from KUSER_SHARED_DATA", taken[0]))
+	default:
+		p.Add(finding.TimeUpdated.At(where, "%s are taken from KUSER_SHARED_DATA", strings.Join(taken, " and ")))
 	}
-	p.Add(finding.TimeUpdated.At("VA "+p.guest.Machine().Kernel.SharedUserData.String(), "system time and uptime are taken from KUSER_SHARED_DATA"))
 }
 
 // patchBuild repairs an implausible build number: the engine was seen to take
