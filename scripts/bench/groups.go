@@ -66,8 +66,10 @@ func groups(s *settings, self string) []group {
 	onDisk := []racer{
 		{name: "cp", args: cp},
 		convert(s, "windmp", "cp", "--no-sync", "--sparse=never"),
+		convert(s, "windmp auto", "cp", "--no-sync"),
 		{name: "cp+sync", args: synced(`cp --sparse=never --reflink=never "$1" "$2"`)},
 		convert(s, "windmp+sync", "cp+sync", "--sparse=never"),
+		convert(s, "windmp auto+sync", "cp+sync"),
 	}
 	list := []group{
 		{
@@ -93,7 +95,7 @@ func groups(s *settings, self string) []group {
 		{
 			name: "used memory", about: "an ELF vmcore to a dump, in memory, right after a cp whose copy was deleted", mkbig: image,
 			data: s.gib, space: 2*s.gib + 1, verify: "windmp", before: cp,
-			racers: []racer{{name: "cp", args: cp}, convert(s, "windmp", "cp", "--no-sync", "--sparse=never")},
+			racers: []racer{{name: "cp", args: cp}, convert(s, "windmp", "cp", "--no-sync", "--sparse=never"), convert(s, "windmp auto", "cp", "--no-sync")},
 		},
 		{
 			name: "kdump", about: "a kdump-compressed file (zlib) to a dump, in memory", mkbig: append([]string{"-kdump"}, image...),
