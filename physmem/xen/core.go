@@ -109,7 +109,7 @@ func (c *core) takeHeader(magic, pages, pageSize uint64, at int64) error {
 			Got: fmt.Sprintf("0x%x", pageSize), Want: fmt.Sprintf("0x%x", physmem.PageSize),
 		}
 	case magic != magicHVM:
-		c.odd.Add(physmem.OddityNoteSkipped, at, "the header note has magic 0x%x, and not 0x%x as that of a hardware virtual machine", magic, magicHVM)
+		c.odd.Add(physmem.OddityNoteSkipped, at, "the header note has magic 0x%x, and not 0x%x as that of a hardware virtual machine", magic, uint64(magicHVM))
 	}
 	c.claimed, c.counted = pages, true
 	return nil
