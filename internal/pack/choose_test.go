@@ -265,9 +265,9 @@ func TestZipLies(t *testing.T) {
 	binary.LittleEndian.PutUint64(record[32:], 1<<40)
 	locator := make([]byte, 20)
 	copy(locator, "PK\x06\x07")
-	const size = 1 << 46
+	const size int64 = 1 << 46
 	tail := append(append(record, locator...), whole[end:]...)
-	binary.LittleEndian.PutUint64(tail[56+8:], uint64(size-len(tail)))
+	binary.LittleEndian.PutUint64(tail[56+8:], uint64(size)-uint64(len(tail)))
 	binary.LittleEndian.PutUint32(tail[56+16:], 1)
 	copy(tail[56+20+8:], []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	_, err = pack.Unpack(t.Context(), pack.Zip, io.NewSectionReader(&tailReader{tail, size}, 0, size), opt)

@@ -64,7 +64,7 @@ const ramID = 2
 // A blockSize is an entry of the list of blocks.
 type blockSize struct {
 	name string
-	size int
+	size int64
 	more []byte // what capabilities add
 }
 
@@ -76,15 +76,15 @@ func (w *writer) start(blocks ...blockSize) {
 	w.name("ram")
 	w.u32(0)
 	w.u32(4)
-	sum := 0
+	sum := int64(0)
 	for _, b := range blocks {
 		sum += b.size
 	}
-	w.u64(sum | 4)
+	w.be(uint64(sum | 4))
 	for _, b := range blocks {
 		w.mark()
 		w.name(b.name)
-		w.u64(b.size)
+		w.be(uint64(b.size))
 		w.Write(b.more)
 	}
 	w.u64(0x10)

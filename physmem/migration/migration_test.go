@@ -181,7 +181,7 @@ func guest(machine string, low, high int, blocks ...blockSize) []byte {
 	w.part(true, func() {
 		for n, b := range blocks {
 			for i := range b.size >> 12 {
-				w.zero(b.name, i)
+				w.zero(b.name, int(i))
 			}
 			w.page(b.name, 0, content(n, 7)) // the first page says which block it is
 		}

@@ -146,7 +146,7 @@ func TestNumbers(t *testing.T) {
 			x := physmem.X86Of(c)
 			assert.True(t, x.Is32)
 			assert.Nil(t, x.FX, "the FPU was never used")
-			assert.EqualValues(t, 0x80600000, x.KernelFS())
+			assert.EqualValues(t, uint32(0x80600000), x.KernelFS())
 		}
 	}
 	// One that was reset beside one that runs a 64-bit kernel is no 32-bit one.
