@@ -3,6 +3,7 @@ package finding
 // Advice that several kinds share, and places that know better than their kind.
 const (
 	AdviceDumpAgain  = "Dump the guest again with all of its memory."
+	AdviceConvert    = "Convert the dump: if its memory has the right ones, they are found. Else dump the guest again with all of its memory."
 	AdviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
 	adviceGaps      = "or accept a dump with gaps: zeros there, or the pages left out."
@@ -85,7 +86,7 @@ var (
 	GivenWrong     = declare("WD326", SeverityFail, "An address that was given, of the page tables, the kernel or KDBG, can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located for certain.", "")
 
-	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", "Convert the dump: if its memory has the right ones, they are found. Else dump the guest again with all of its memory.")
+	NoTables         = declare("WD350", SeverityFail, "The header's page tables map none of the kernel's structures.", AdviceConvert)
 	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it. Convert the dump: if its memory has the block, it is found.")
 	BlockEncoded     = declare("WD352", SeverityWarn, "KDBG is still encoded; debuggers do not decode it.", "Convert the guest's memory again; windmp writes the block decoded.")
 	BlockOdd         = declare("WD353", SeverityWarn, "KDBG contradicts the header, the kernel's image, or itself.", "")

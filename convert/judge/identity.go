@@ -69,7 +69,7 @@ func (c *subject) machine() error {
 // root: a debugger rejects a dump without page tables.
 func (c *subject) root() error {
 	if h := c.h; h.DirectoryTableBase == 0 {
-		return c.refuse(finding.HeaderBad, h.Offset("DirectoryTableBase"), "DirectoryTableBase is 0: debuggers reject the dump")
+		return c.refuse(finding.HeaderBad.WithAdvice(finding.AdviceConvert), h.Offset("DirectoryTableBase"), "DirectoryTableBase is 0, so that there are no page tables: debuggers reject the dump")
 	}
 	return nil
 }

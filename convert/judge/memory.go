@@ -130,7 +130,7 @@ func (c *subject) processors() error {
 	for _, p := range list {
 		var fault *vtop.FaultError
 		if errors.Is(p.Err, kdbg.ErrNullPRCB) || p.PRCB == 0 && errors.As(p.Err, &fault) {
-			return c.Refuse(finding.NoProcessors.WithAdvice("NumberProcessors in the header must not be higher than the number of processors.").At(where,
+			return c.Refuse(finding.NoProcessors.WithAdvice("NumberProcessors in the header must not be higher than the number of processors. Convert the dump, which counts them.").At(where,
 				"processor %d of %d: %v: debuggers reject the dump", p.Index, c.h.NumberProcessors, p.Err), nil)
 		}
 	}
