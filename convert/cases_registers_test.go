@@ -241,6 +241,10 @@ func TestPairing(t *testing.T) {
 			},
 		},
 		{
+			name: "one vCPU twice in the source", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, 1}, also: "1 of 3 vCPUs in the source can't be matched",
+			poke: func(g *guestsim.Guest) { g.VCPUs = append(g.VCPUs, g.VCPUs[1]) },
+		},
+		{
 			name: "two with the registers of one", opt: guestsim.Options{CPUs: 3}, vcpus: []int{-1, -1, 2}, also: "vCPU 0 and vCPU 1 have the registers of processor 1 alike",
 			poke: func(g *guestsim.Guest) {
 				v, other := &g.VCPUs[0], &g.VCPUs[1]

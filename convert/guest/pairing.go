@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -50,8 +51,8 @@ func (g *finder) pairProved(cpus []machine.State, cache *search.Cache) (left []i
 		switch b := &best[i]; {
 		case proofs > b.proofs:
 			b.vcpu, b.proofs, b.tied = j, proofs, 0
-		case proofs == b.proofs:
-			b.tied = j
+		case proofs == b.proofs && !bytes.Equal(cpus[j].Context.Encode(), cpus[b.vcpu].Context.Encode()):
+			b.tied = j // and not the same one twice
 		}
 	}
 	paired := map[int]bool{}
