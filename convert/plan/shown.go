@@ -73,7 +73,7 @@ func (p *Plan) crashed() (c *CPU, how string, alike []*CPU) {
 		switch {
 		case n == 0:
 		case n > most:
-			c, how, most, alike = cpu, at, n, []*CPU{cpu}
+			c, how, most, alike = cpu, at, n, append(alike[:0], cpu)
 		case n == most:
 			alike = append(alike, cpu)
 		}

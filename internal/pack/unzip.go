@@ -66,7 +66,7 @@ func newZipContents(r *io.SectionReader) (*contents, error) {
 			return nil, fmt.Errorf("%s: %w", quote(f.Name), err)
 		}
 		opened = m
-		return &member{name: f.Name, size: int64(min(f.UncompressedSize64, 1<<62)), r: m}, nil //nolint:gosec // bounded
+		return &member{name: f.Name, size: int64(min(f.UncompressedSize64, 1<<62)), r: m}, nil
 	}
 	return c, nil
 }

@@ -25,7 +25,7 @@ const (
 func newGiant(pages int64) *giant {
 	var w, end writer
 	w.begin("pc-q35-9.0")
-	w.start(blockSize{name: "pc.ram", size: int64(pages) << 12})
+	w.start(blockSize{name: "pc.ram", size: pages << 12})
 	w.u8(3)
 	w.u32(ramID)
 	w.page("pc.ram", 0, make([]byte, 4096))
