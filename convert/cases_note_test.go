@@ -160,7 +160,10 @@ func TestNoteOfNoUse(t *testing.T) {
 	for name, core := range notedCores(t) {
 		want, _, err := convertBytes(t, newNoted(t, core).without(), convert.Options{})
 		require.NoError(t, err, name)
-		for _, s := range spoiltNotes {
+		for i, s := range spoiltNotes {
+			if underRace && i%5 > 0 {
+				continue
+			}
 			t.Run(name+" "+s.name, func(t *testing.T) {
 				t.Parallel()
 				n := newNoted(t, core)

@@ -71,7 +71,7 @@ func TestJudgedAsChecked(t *testing.T) {
 	}
 	require.Greater(t, len(sources), 80)
 	for name, path := range sources {
-		if testing.Short() && strings.HasSuffix(path, ".gz") && len(name)%3 > 0 {
+		if few := testing.Short() || underRace; few && len(name)%5 > 0 {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
