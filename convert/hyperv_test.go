@@ -1,9 +1,7 @@
 package convert_test
 
 import (
-	"compress/gzip"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -158,21 +156,8 @@ const hypervSample = "hyperv-openvmm-writer.vmrs.gz"
 // becomes a dump.
 func TestHyperVOpenVMM(t *testing.T) {
 	t.Parallel()
-	folder := os.Getenv("WINDMP_SAMPLES")
-	if folder == "" {
-		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
-	}
 	path := filepath.Join(t.TempDir(), "guest.vmrs")
-	in, err := os.Open(filepath.Join(folder, hypervSample))
-	require.NoError(t, err)
-	defer in.Close()
-	z, err := gzip.NewReader(in)
-	require.NoError(t, err)
-	out, err := os.Create(path)
-	require.NoError(t, err)
-	_, err = io.Copy(out, z)
-	require.NoError(t, err)
-	require.NoError(t, out.Close())
+	require.NoError(t, os.WriteFile(path, coretest.Sample(t, hypervSample), 0o600))
 	checkRoad(t, path)
 	r, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
 	require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/report"
+	"windmp/internal/coretest"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -201,10 +202,7 @@ func TestQEMUSnapshots(t *testing.T) {
 // TestSavedSamples converts what libvirt and other QEMUs saved.
 func TestSavedSamples(t *testing.T) {
 	t.Parallel()
-	folder := os.Getenv("WINDMP_SAMPLES")
-	if folder == "" {
-		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
-	}
+	folder := coretest.Samples(t)
 	for name, want := range map[string]string{
 		"libvirt-save-xz":           "libvirt save file, QEMU migration stream, machine pc-i440fx-7.2",
 		"libvirt-dump-gzip":         "QEMU migration stream, machine pc-q35-7.2",

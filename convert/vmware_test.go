@@ -362,19 +362,8 @@ func TestVMwarePacked(t *testing.T) {
 
 // TestVMwareSamples: guests that real QEMU dumped, with memory above 4 GiB.
 func TestVMwareSamples(t *testing.T) {
-	folder := os.Getenv("WINDMP_SAMPLES")
-	if folder == "" {
-		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
-	}
 	for _, name := range []string{"qemu-host-pc2", "qemu-host-q35hi", "qemu-host-numa"} {
-		f, err := os.Open(filepath.Join(folder, name+".elf.gz"))
-		require.NoError(t, err)
-		z, err := gzip.NewReader(f)
-		require.NoError(t, err)
-		core, err := io.ReadAll(z)
-		require.NoError(t, err)
-		require.NoError(t, f.Close())
-		core = withoutHostNote(core)
+		core := withoutHostNote(coretest.Sample(t, name+".elf.gz"))
 		path := filepath.Join(t.TempDir(), "core")
 		require.NoError(t, os.WriteFile(path, core, 0o400))
 		want, _ := convertFile(t, path)

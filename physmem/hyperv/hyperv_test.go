@@ -2,13 +2,9 @@ package hyperv_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -347,18 +343,7 @@ func TestProcessors(t *testing.T) {
 // TestOpenVMM: a file that Microsoft's own writer made of the test guest.
 func TestOpenVMM(t *testing.T) {
 	t.Parallel()
-	folder := os.Getenv("WINDMP_SAMPLES")
-	if folder == "" {
-		t.Skip("DID NOT RUN: WINDMP_SAMPLES names no folder with files of real producers")
-	}
-	f, err := os.Open(filepath.Join(folder, "hyperv-openvmm-writer.vmrs.gz"))
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	file, err := io.ReadAll(z)
-	require.NoError(t, err)
-	m, err := physmemtest.Open(file)
+	m, err := physmemtest.Open(coretest.Sample(t, "hyperv-openvmm-writer.vmrs.gz"))
 	require.NoError(t, err)
 	require.NoError(t, physmemtest.Test(m, []physmem.Range{{Size: 64 << 20}, {Start: 1 << 32, Size: 32 << 20}}, nil))
 	assert.Equal(t, []physmem.OddityKind{physmem.OddityUntried}, fixture.Kinds(m), "%v", m.Oddities())

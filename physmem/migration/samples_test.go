@@ -2,47 +2,24 @@ package migration_test
 
 import (
 	"bytes"
-	"compress/gzip"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/physmem/physmemtest"
 )
 
-// samplesVariable names the folder with files of real producers. They are not in the
-// repository.
-const samplesVariable = "WINDMP_SAMPLES"
-
-// sampleFile returns a file of a real producer, unpacked.
-func sampleFile(t *testing.T, folder, name string) []byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join(folder, name+".gz"))
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return b
-}
-
 // TestSamples compares streams of real QEMUs with the ELF of the same stopped guest.
 func TestSamples(t *testing.T) {
-	folder := os.Getenv(samplesVariable)
-	if folder == "" {
-		t.Skipf("DID NOT RUN: %s names no folder with files of real producers", samplesVariable)
-	}
+	coretest.Samples(t)
 	for _, name := range []string{"qemu-host-pc2", "qemu-host-q35hi", "qemu-host-numa", "qemu-host-compress", "qemu-host-xg", "qemu-sid-pc2", "qemu-trixie-mapped"} {
 		t.Run(name, func(t *testing.T) {
-			got, err := physmemtest.Open(sampleFile(t, folder, name+".mig"))
+			got, err := physmemtest.Open(coretest.Sample(t, name+".mig.gz"))
 			require.NoError(t, err)
-			want, err := physmemtest.Open(sampleFile(t, folder, name+".elf"))
+			want, err := physmemtest.Open(coretest.Sample(t, name+".elf.gz"))
 			require.NoError(t, err)
 			assert.Equal(t, physmem.FormatMigration, got.Format())
 			assert.Empty(t, got.Oddities())

@@ -2,18 +2,14 @@ package open_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
@@ -118,22 +114,11 @@ func TestNoise(t *testing.T) {
 // TestNamedSamples names files of real producers.
 func TestNamedSamples(t *testing.T) {
 	t.Parallel()
-	folder := os.Getenv("WINDMP_SAMPLES")
-	if folder == "" {
-		t.Skip("NOT TESTED: WINDMP_SAMPLES names no folder with files of real producers")
-	}
 	for name, want := range map[string]string{
 		"libvirt-save-xz": "a libvirt save file whose stream is packed with xz",
 	} {
-		b, err := os.ReadFile(filepath.Join(folder, name))
-		require.NoError(t, err)
-		if strings.HasSuffix(name, ".gz") {
-			z, err := gzip.NewReader(bytes.NewReader(b))
-			require.NoError(t, err)
-			b, err = io.ReadAll(z)
-			require.NoError(t, err)
-		}
-		_, err = physmemtest.OpenReader(bytes.NewReader(b), int64(len(b)), open.Options{})
+		b := coretest.Sample(t, name)
+		_, err := physmemtest.OpenReader(bytes.NewReader(b), int64(len(b)), open.Options{})
 		require.ErrorIs(t, err, physmem.ErrUnsupported, name)
 		assert.Contains(t, err.Error(), want, name)
 	}

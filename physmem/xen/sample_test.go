@@ -3,10 +3,6 @@ package xen_test
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,37 +11,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/coretest"
 	"windmp/physmem"
 )
-
-// samplesVariable names the folder with files of real producers, which are not in the
-// repository.
-const samplesVariable = "WINDMP_SAMPLES"
-
-// sample reads one of them. Without the folder the test says that it did not run.
-func sample(t *testing.T, name string) []byte {
-	t.Helper()
-	folder := os.Getenv(samplesVariable)
-	if folder == "" {
-		t.Skipf("DID NOT RUN: %s names no folder with files of real producers", samplesVariable)
-	}
-	b, err := os.ReadFile(filepath.Join(folder, name))
-	require.NoError(t, err)
-	if strings.HasSuffix(name, ".gz") {
-		z, err := gzip.NewReader(bytes.NewReader(b))
-		require.NoError(t, err)
-		b, err = io.ReadAll(z)
-		require.NoError(t, err)
-	}
-	return b
-}
 
 // TestSamples: a core and a saved state that Xen 4.17 wrote of the same paused guest. It
 // has tagged its pages from 2 to 24 MiB with their own address and set all registers to
 // values of their own.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	core, save := openXen(t, sample(t, "xen-4.17-dump-core.gz")), openXen(t, sample(t, "xen-4.17-xl-save.gz"))
+	core, save := openXen(t, coretest.Sample(t, "xen-4.17-dump-core.gz")), openXen(t, coretest.Sample(t, "xen-4.17-xl-save.gz"))
 	assert.Equal(t, "Xen core (xl dump-core) of Xen 4.17.5, 6128 pages, 1 CPU", core.Describe())
 	assert.Equal(t, `saved Xen guest (xl save) "w" of Xen 4.17, 10252 pages, 1 CPU`, save.Describe())
 	for _, m := range []*physmem.Image{core, save} {
@@ -136,7 +111,7 @@ func toolsSay(t *testing.T) map[string]uint64 {
 	}
 	pair := regexp.MustCompile(`(shadow gs|PAT|[a-z][a-z0-9]*) +(0x[0-9a-f]+)`)
 	segment := regexp.MustCompile(`([a-z]{2,4}) +(?:(0x)?([0-9a-f]{4}))? +\( *(0x)?([0-9a-f]+) \+ +(?:0x)?([0-9a-f]+)(?: / +(?:0x)?([0-9a-f]+))?\)`)
-	lines := bufio.NewScanner(bytes.NewReader(sample(t, "xen-4.17-hvmctx.txt")))
+	lines := bufio.NewScanner(bytes.NewReader(coretest.Sample(t, "xen-4.17-hvmctx.txt")))
 	for lines.Scan() {
 		if m := segment.FindStringSubmatch(lines.Text()); m != nil {
 			name := m[1]
@@ -154,7 +129,7 @@ func toolsSay(t *testing.T) map[string]uint64 {
 			number(m[1], m[2])
 		}
 	}
-	context := string(sample(t, "xen-4.17-xenctx.txt"))
+	context := string(coretest.Sample(t, "xen-4.17-xenctx.txt"))
 	assert.Contains(t, context, "gs: 002b @ ffff800000120000/000000d4f2d0b000", "xenctx agrees")
 	return out
 }
