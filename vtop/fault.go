@@ -110,6 +110,12 @@ func (e *FaultError) Is(target error) bool {
 	return target == ErrNotMapped && e.Kind != TableUnreadable && e.Kind != PageUnreadable
 }
 
+// Faulted tells whether err is a [*FaultError] of a kind, wrapped or not.
+func Faulted(err error, kind FaultKind) bool {
+	var fault *FaultError
+	return errors.As(err, &fault) && fault.Kind == kind
+}
+
 // Unwrap returns Err.
 func (e *FaultError) Unwrap() error { return e.Err }
 

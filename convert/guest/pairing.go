@@ -2,7 +2,6 @@ package guest
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	"windmp/convert/finding"
@@ -149,10 +148,7 @@ func (g *finder) runsHere(s *machine.State, cache *search.Cache) func(va vtop.VA
 
 // tableAbsent tells whether a page table is not in the source, so that nothing is known
 // of what it maps.
-func tableAbsent(err error) bool {
-	var fault *vtop.FaultError
-	return errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable
-}
+func tableAbsent(err error) bool { return vtop.Faulted(err, vtop.TableUnreadable) }
 
 // reportUnpaired says what the vCPUs did that are no processor's, and which processors
 // have none.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 
 	"windmp/convert/finding"
@@ -138,8 +137,7 @@ func mappedFor(g *guest.Guest, proc *guest.Processor, va vtop.VA) error {
 			return nil
 		}
 	}
-	var fault *vtop.FaultError
-	if errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable {
+	if vtop.Faulted(err, vtop.TableUnreadable) {
 		return nil
 	}
 	return err

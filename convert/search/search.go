@@ -6,7 +6,6 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -261,8 +260,7 @@ func (d *discovery) newRoot(space *vtop.Space, alone bool) bool {
 // it. That its page is not in the file is no contradiction.
 func confirm(mem kdbg.Memory) error {
 	_, err := mem.SharedUserData()
-	var fault *vtop.FaultError
-	if errors.As(err, &fault) && fault.Kind == vtop.PageUnreadable {
+	if vtop.Faulted(err, vtop.PageUnreadable) {
 		return nil
 	}
 	return err

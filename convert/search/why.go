@@ -34,8 +34,7 @@ func (e *evidence) see(mem kdbg.Memory, c vcpu) {
 	if err == nil && !early {
 		return
 	}
-	var fault *vtop.FaultError
-	if errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable {
+	if vtop.Faulted(err, vtop.TableUnreadable) {
 		e.unread = err
 	}
 	var hints []vtop.VA
