@@ -188,6 +188,14 @@ func (m *Image) Apart() bool { return m.container.Apart }
 // Missing returns the parts of r that the file does not hold, ascending.
 func (m *Image) Missing(r Range) []Range { return Subtract(r, m.container.Memory.Ranges()) }
 
+// MissingOf returns the parts of runs that the file does not hold, in their order.
+func (m *Image) MissingOf(runs Runs) (list []Range) {
+	for _, r := range runs {
+		list = append(list, m.Missing(r.Range())...)
+	}
+	return list
+}
+
 // Extents yields where in the file the memory from guest physical address pa on
 // is, ascending by address and disjoint; the first one begins at pa if memory is
 // there. There is none in a container that compresses memory.

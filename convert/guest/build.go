@@ -9,7 +9,6 @@ import (
 	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
-	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -142,10 +141,7 @@ func (g *finder) buildRuns() error {
 		}
 	}
 	g.recoverMemory()
-	var absent []physmem.Range
-	for _, r := range g.Runs {
-		absent = append(absent, g.Image.Missing(r.Range())...)
-	}
+	absent := g.Image.MissingOf(g.Runs)
 	if len(absent) == 0 || g.Image.TakesHoles() {
 		return nil
 	}

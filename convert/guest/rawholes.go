@@ -77,12 +77,7 @@ func missingOf(g *finder, err error) uint64 {
 }
 
 // lacking is how many bytes of the guest's memory are not in the source.
-func (g *finder) lacking() (n uint64) {
-	for _, run := range g.Runs {
-		n += physmem.TotalSize(g.Image.Missing(run.Range()))
-	}
-	return n
-}
+func (g *finder) lacking() uint64 { return physmem.TotalSize(g.Image.MissingOf(g.Runs)) }
 
 // addHole says which hole was supposed, and how sure that is.
 func (g *finder) addHole(hole *machine.Hole, missing uint64) {

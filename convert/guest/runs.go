@@ -136,10 +136,7 @@ func (g *finder) cutUnknown(noted physmem.Runs) error {
 	if noted == nil {
 		return nil
 	}
-	var absent []physmem.Range
-	for _, r := range g.Runs.Without(noted.Ranges()) {
-		absent = append(absent, g.Image.Missing(r.Range())...)
-	}
+	absent := g.Image.MissingOf(g.Runs.Without(noted.Ranges()))
 	if len(absent) == 0 {
 		return nil
 	}

@@ -264,12 +264,8 @@ func memoryMap(g *guest.Guest) MemoryMap {
 			m.Ranges = append(m.Ranges, report.Range{PA: report.Hex(x.Start), Size: x.Size})
 		}
 	}
-	for _, r := range g.Runs() {
-		m.Listed += r.PageCount * physmem.PageSize
-		for _, x := range g.Image().Missing(r.Range()) {
-			m.Missing += x.Size
-		}
-	}
+	m.Listed = g.Runs().Pages() * physmem.PageSize
+	m.Missing = physmem.TotalSize(g.Image().MissingOf(g.Runs()))
 	return m
 }
 

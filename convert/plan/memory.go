@@ -56,12 +56,8 @@ func (p *Plan) planMemory(opt Options) error {
 func (p *Plan) listMemory() {
 	m := &p.memory
 	m.runs = p.guest.Runs()
-	for _, r := range m.runs {
-		m.missing = append(m.missing, p.guest.Image().Missing(r.Range())...)
-	}
-	for _, x := range m.missing {
-		m.absent += x.Size
-	}
+	m.missing = p.guest.Image().MissingOf(m.runs)
+	m.absent = physmem.TotalSize(m.missing)
 }
 
 // settleMissing refuses, zeroes or drops.
