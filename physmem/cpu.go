@@ -19,3 +19,12 @@ type Registers interface {
 	// Machine returns the machine that they are of.
 	Machine() Machine
 }
+
+// MachineOf is the machine of processors: what the first of them is, as QEMU has it;
+// empty if there are none.
+func MachineOf(cpus []CPU) Machine {
+	if len(cpus) == 0 {
+		return ""
+	}
+	return cpus[0].Registers.Machine()
+}

@@ -229,7 +229,7 @@ func (m *machineState) decode() {
 		}
 		m.cpus = append(m.cpus, physmem.CPU{Index: len(m.cpus), ID: v.index, NoteOffset: v.at, Registers: r})
 	}
-	m.machine = machineOf(m.cpus)
+	m.machine = physmem.MachineOf(m.cpus)
 }
 
 // guest says what the guest told Hyper-V that it is; empty if it did not, or in a way

@@ -216,12 +216,3 @@ func canonical(va uint64) bool {
 	const shift = 64 - 57
 	return uint64(int64(va<<shift)>>shift) == va //nolint:gosec // the sign is what counts
 }
-
-// machineOf returns the machine of processors: what the first of them is, as QEMU has
-// it.
-func machineOf(cpus []physmem.CPU) physmem.Machine {
-	if len(cpus) == 0 {
-		return ""
-	}
-	return cpus[0].Registers.Machine()
-}

@@ -78,9 +78,7 @@ func (s *stream) processors(c *physmem.Container) error {
 	for i := range c.CPUs {
 		c.CPUs[i].Index = i
 	}
-	if len(c.CPUs) > 0 {
-		c.Machine = c.CPUs[0].Registers.Machine()
-	}
+	c.Machine = physmem.MachineOf(c.CPUs)
 	return nil
 }
 

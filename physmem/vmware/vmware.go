@@ -128,9 +128,7 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 	}
 	c := physmem.Container{Memory: extents.New(mem, list), MemoryFile: sibling, Apart: s.memory == nil}
 	c.CPUs = s.registers()
-	if len(c.CPUs) > 0 {
-		c.Machine = c.CPUs[0].Registers.Machine()
-	}
+	c.Machine = physmem.MachineOf(c.CPUs)
 	s.odd.Add(physmem.OddityUntried, 0, "%s", untried)
 	c.Description = s.describe(list, sibling, len(c.CPUs))
 	c.Oddities = s.odd.All()

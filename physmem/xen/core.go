@@ -62,7 +62,7 @@ func (c *core) open(head []byte) (*physmem.Container, error) {
 			x.clash.PA, x.clash.Offsets[0], x.clash.Offsets[1])
 	}
 	cpus := c.cpus()
-	out := &physmem.Container{Memory: extents.New(c.r, list), CPUs: cpus, Machine: machineOf(cpus)}
+	out := &physmem.Container{Memory: extents.New(c.r, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
 	out.Description = describe("Xen core (xl dump-core)", c.version, x.pages, len(cpus))
 	out.Oddities = c.odd.All()
 	return out, nil

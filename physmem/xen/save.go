@@ -85,7 +85,7 @@ func (s *savedState) open(enter func(*savedState) error) (*physmem.Container, er
 	if len(cpus) == 0 {
 		s.odd.Add(physmem.OddityCPU, 0, "the stream holds no registers")
 	}
-	c := &physmem.Container{Memory: extents.New(s.r, list), CPUs: cpus, Machine: machineOf(cpus)}
+	c := &physmem.Container{Memory: extents.New(s.r, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
 	what := s.kind
 	if s.name != "" {
 		what += fmt.Sprintf(" %q", s.name)

@@ -94,11 +94,3 @@ func as32(cpus []physmem.CPU) {
 		physmem.X86Of(c).Is32 = true
 	}
 }
-
-// machineOf is the machine of the processors, empty if there are none.
-func machineOf(cpus []physmem.CPU) physmem.Machine {
-	if len(cpus) == 0 {
-		return ""
-	}
-	return cpus[0].Registers.Machine()
-}
