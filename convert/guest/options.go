@@ -29,4 +29,7 @@ func (o *Options) Validate() error {
 }
 
 // Given tells whether an address of the guest is given.
-func (o *Options) Given() bool { return o.DTB != 0 || o.KernelBase != 0 || o.KDBG != 0 }
+func (o *Options) Given() bool {
+	known := o.search()
+	return known.Given()
+}
