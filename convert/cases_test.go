@@ -1,9 +1,11 @@
 package convert_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"windmp/internal/atomicfile"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
@@ -30,40 +32,9 @@ func caseFile(t *testing.T, name string) string {
 	path := filepath.Join(t.TempDir(), name)
 	out, err := os.Create(path)
 	require.NoError(t, err)
-	sparse := &holes{f: out}
-	_, err = r.WriteTo(sparse)
+	n, err := r.WriteTo(io.NewOffsetWriter(atomicfile.NewHoleWriter(out, atomicfile.MaxGrain), 0))
 	require.NoError(t, err)
-	require.NoError(t, out.Truncate(sparse.at))
+	require.NoError(t, out.Truncate(n)) // some cases are gigabytes of zeros
 	require.NoError(t, out.Close())
 	return path
-}
-
-// holes is a writer that leaves out what is zero: some cases are gigabytes of it.
-type holes struct {
-	f  *os.File
-	at int64 // where the next byte belongs
-}
-
-func (h *holes) Write(p []byte) (int, error) {
-	const grain = 64 << 10
-	for done := 0; done < len(p); {
-		piece := p[done:min(done+grain, len(p))]
-		if !allZero(piece) {
-			if _, err := h.f.WriteAt(piece, h.at); err != nil {
-				return done, err
-			}
-		}
-		done += len(piece)
-		h.at += int64(len(piece))
-	}
-	return len(p), nil
-}
-
-func allZero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
 }

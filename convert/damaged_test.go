@@ -15,6 +15,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -143,7 +144,7 @@ func checkDamaged(t *testing.T, path string, good *physmem.Image, damaged map[ui
 				require.ErrorIs(t, err, physmem.ErrNotInImage)
 			default:
 				require.NoError(t, err)
-				require.True(t, allZero(b))
+				require.True(t, binio.IsZero(b))
 			}
 		}
 	}

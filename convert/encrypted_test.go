@@ -15,6 +15,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/source"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -35,7 +36,7 @@ func TestEncryptedGuest(t *testing.T) {
 			part := file[e.Offset:][:e.Size]
 			for at := 0; at < len(part); at += physmem.PageSize {
 				page := part[at:min(at+physmem.PageSize, len(part))]
-				if at/physmem.PageSize%8 != 7 || allZero(page) && at/physmem.PageSize%3 == 0 { // the rest was never touched
+				if at/physmem.PageSize%8 != 7 || binio.IsZero(page) && at/physmem.PageSize%3 == 0 { // the rest was never touched
 					_, _ = noise.Read(page)
 				} else {
 					clear(page)
