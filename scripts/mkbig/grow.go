@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
 
+	"windmp/convert/guest"
 	"windmp/physmem"
+	"windmp/physmem/open"
+	"windmp/vtop"
 	"windmp/winhdr"
 )
 
@@ -20,8 +24,9 @@ const (
 	alignment = 1 << 30
 )
 
-// grow returns core with a program header more, and unless noNote is set a run more
-// in its Windows header, for size bytes of memory that the caller appends to it.
+// grow returns core with a program header more, and a run more in the kernel's table
+// of memory and, unless noNote is set, in its Windows header, for size bytes of memory
+// that the caller appends to it.
 // The core is taken for a good one: this is a tool for measurements.
 func grow(core []byte, size uint64, noNote bool) ([]byte, error) {
 	var hdr elf.Header64
@@ -39,12 +44,15 @@ func grow(core []byte, size uint64, noNote bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("section headers: %w", err)
 	}
-	start := behind(progs)
+	run := physmem.Run{BasePage: behind(progs) / physmem.PageSize, PageCount: size / physmem.PageSize}
 	out := bytes.Clone(core)
 	if !noNote {
-		if err := addRun(out, start, size); err != nil {
+		if err := addRun(out, run); err != nil {
 			return nil, err
 		}
+	}
+	if err := addKernelRun(out, run); err != nil {
+		return nil, err
 	}
 
 	// Everything behind the table moves by one entry.
@@ -64,7 +72,7 @@ func grow(core []byte, size uint64, noNote bool) ([]byte, error) {
 	}
 	progs = append(progs, elf.Prog64{
 		Type: uint32(elf.PT_LOAD), Off: uint64(len(out)),
-		Vaddr: start, Paddr: start, Filesz: size, Memsz: size,
+		Vaddr: run.Range().Start, Paddr: run.Range().Start, Filesz: size, Memsz: size,
 	})
 	hdr.Phnum++
 	hdr.Shoff = moved(hdr.Shoff)
@@ -99,7 +107,7 @@ func behind(progs []elf.Prog64) uint64 {
 }
 
 // addRun lists one run more in core's Windows header.
-func addRun(core []byte, start, size uint64) error {
+func addRun(core []byte, run physmem.Run) error {
 	at := bytes.Index(core, []byte("PAGEDU64"))
 	if at < 0 {
 		return errors.New("no Windows header note")
@@ -112,10 +120,47 @@ func addRun(core []byte, start, size uint64) error {
 	if runs == nil {
 		return fmt.Errorf("run table: %v", problems)
 	}
-	run := physmem.Run{BasePage: start / physmem.PageSize, PageCount: size / physmem.PageSize}
 	if err := h.SetRuns(append(runs, run)); err != nil {
 		return err
 	}
 	copy(core[at:], h.Encode())
 	return nil
+}
+
+// addKernelRun lists one run more in *MmPhysicalMemoryBlock, which decides what memory
+// the guest has: a ULONG and the sum of the pages, then the runs, all of them as wide
+// as pointers (Microsoft ntddk.h, PHYSICAL_MEMORY_DESCRIPTOR). What lies behind the
+// table in its page is lost.
+func addKernelRun(core []byte, run physmem.Run) error {
+	im, err := open.Source(context.Background(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
+	if err != nil {
+		return err
+	}
+	g, err := guest.Find(context.Background(), im, guest.Options{})
+	if err != nil {
+		return err
+	}
+	at, err := g.Kernel().Pointer(vtop.VA(g.Kernel().Data.MmPhysicalMemoryBlock))
+	if err != nil {
+		return err
+	}
+	place, err := g.Memory().Space.Translate(at)
+	if err != nil {
+		return err
+	}
+	off, ok := im.FileOffset(uint64(place.PA))
+	if !ok {
+		return errors.New("the kernel's table of memory is not in the core")
+	}
+	const wide = 8
+	table := core[off:][:physmem.PageSize-uint64(place.PA)%physmem.PageSize]
+	n := binary.LittleEndian.Uint32(table)
+	end := uint64(len(table)) / (2 * wide)
+	if uint64(n)+2 > end {
+		return fmt.Errorf("the kernel's table of memory has %d runs, its page has no room for one more", n)
+	}
+	binary.LittleEndian.PutUint32(table, n+1)
+	binary.LittleEndian.PutUint64(table[wide:], binary.LittleEndian.Uint64(table[wide:])+run.PageCount)
+	_, err = binary.Encode(table[(n+1)*2*wide:], binary.LittleEndian, run)
+	return err
 }
