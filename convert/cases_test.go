@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
 	"windmp/internal/atomicfile"
 
 	"github.com/klauspost/compress/zstd"
