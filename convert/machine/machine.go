@@ -13,6 +13,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/kdbg"
+	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -25,6 +26,8 @@ type Machine struct {
 	Header *winhdr.Format
 	// Kernel is how the kernel lays out its structures.
 	Kernel *kdbg.Layout
+	// Unwind is how its stacks are walked.
+	Unwind *unwind.Method
 	// Modes are the paging modes that the kernel may use, the likeliest first.
 	Modes []*vtop.Mode
 	// Likely are those of Modes that the kernel's page tables may have, the

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"windmp/kdbg"
+	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -11,7 +12,7 @@ var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
 
 // X64 is the machine of 64-bit Windows.
 var X64 = &Machine{
-	Header: winhdr.X64, Kernel: kdbg.X64, Core: elfX64, Map: mapPC,
+	Header: winhdr.X64, Kernel: kdbg.X64, Unwind: unwind.X64, Core: elfX64, Map: mapPC,
 	RootName: "CR3", PointerName: "rip", Settles: true,
 	Modes:     modes64,
 	Likely:    likely64,

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"windmp/kdbg"
+	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -11,7 +12,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
-	Header: winhdr.X86, Kernel: kdbg.X86, Core: elfX86, Map: mapPC,
+	Header: winhdr.X86, Kernel: kdbg.X86, Unwind: unwind.X86, Core: elfX86, Map: mapPC,
 	RootName: "CR3", PointerName: "eip",
 	UpperHalf: "00000000`",
 	Modes:     modes32, PAE: vtop.PAE,

@@ -21,7 +21,7 @@ import (
 var descriptions = []string{
 	"convert/machine/x*.go",
 	"internal/elfcore/elfcore.go", // QEMU's note of an x86 processor
-	"kdbg/special.go", "kdbg/x*.go",
+	"kdbg/special.go", "kdbg/x*.go", "kdbg/unwind/x*.go",
 	"physmem/hyperv/x86_*.go", "physmem/migration/x86_*.go", "physmem/vmcore/x86_*.go", "physmem/vmware/x86.go", "physmem/x86.go", "physmem/xen/x86_*.go",
 	"vtop/lowstub.go", "vtop/x86.go",
 	"winhdr/context32.go", "winhdr/context64.go", "winhdr/flags.go",

@@ -1,0 +1,117 @@
+package unwind
+
+import (
+	"windmp/kdbg/peimage"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Frame is the state of a processor at an instruction.
+type Frame struct {
+	// PC and SP are the instruction pointer and the stack pointer.
+	PC, SP vtop.VA
+	// Registers are the general registers in the processor's own numbering (x64: rax
+	// rcx rdx rbx rsp rbp rsi rdi r8 to r15; x86: the first eight of them). That of the
+	// stack pointer is SP.
+	Registers [16]uint64
+	// Known has bit i set where Registers[i] is known.
+	Known uint16
+	// Exact is set where PC is an instruction that was about to run (a saved state, a
+	// machine frame), and not a return address.
+	Exact bool
+	// User is set where the processor was in user mode.
+	User bool
+}
+
+// Has reports whether register i is known.
+func (f *Frame) Has(i int) bool { return f.Known>>i&1 != 0 }
+
+// set makes register i known.
+func (f *Frame) set(i int, v uint64) {
+	f.Registers[i] = v
+	f.Known |= 1 << i
+}
+
+// How says by what a caller was found.
+type How string
+
+// The ways to a caller.
+const (
+	// Unwind is by the unwind data of the function.
+	Unwind How = "unwind"
+	// Leaf is for a function without unwind data: it has not moved the stack pointer.
+	Leaf How = "leaf"
+	// Epilogue is by carrying out the rest of the function's epilogue.
+	Epilogue How = "epilogue"
+	// MachineFrame is by what the processor pushed at an interrupt or exception.
+	MachineFrame How = "machine-frame"
+	// FramePointer is by the chain of frame pointers.
+	FramePointer How = "frame-pointer"
+	// Scan is no unwinding: the next word on the stack that may be a return address.
+	Scan How = "scan"
+)
+
+// Span is a piece of memory.
+type Span struct {
+	VA   vtop.VA
+	Size uint32 // bytes
+}
+
+// Limits are the lowest and, exclusively, the highest address of a stack. High is 0
+// where they are not known: any mapped memory of the kernel may be the stack then.
+type Limits struct{ Low, High vtop.VA }
+
+// Holds reports whether an address may be on the stack.
+func (l Limits) Holds(va vtop.VA) bool { return l.High == 0 || va >= l.Low && va < l.High }
+
+// Step is the way from a frame to its caller.
+type Step struct {
+	Caller Frame
+	How    How
+	// Switched is set where the caller is on another stack.
+	Switched bool
+	// NoCode is set where the instructions at the frame's PC are not in memory. It was
+	// taken to be in its function's body, and not in an epilogue.
+	NoCode bool
+	// Read is what was used of images, not of the stack: the headers, the entry in the
+	// exception directory, unwind data, code.
+	Read []Span
+}
+
+// Images tells in which image an address lies.
+type Images interface {
+	At(pc vtop.VA) (*Image, bool)
+}
+
+// Method is how the stacks of one machine are walked; [X64] and [X86] are those. It
+// is not changed once in use.
+type Method struct {
+	// Format is that of the machine's images.
+	Format peimage.Format
+	// Trap is the layout of KTRAP_FRAME.
+	Trap TrapLayout
+
+	pointer      vtop.VA // size of one, bytes
+	stackPointer int     // the number of its register
+	fromContext  func(winhdr.Context) (Frame, bool)
+	step         func(*walk, Frame) (Step, error)
+}
+
+// Frame is the state that a CONTEXT saved; false if that is of another machine.
+func (m *Method) Frame(c winhdr.Context) (Frame, bool) { return m.fromContext(c) }
+
+// Step finds the caller of a frame. stack are the limits of the stack that f is on.
+// The error is a [StopError]. A scan is never among its steps: that is [Method.Scan].
+func (m *Method) Step(s *vtop.Space, im Images, f Frame, stack Limits) (Step, error) {
+	w := &walk{m: m, space: s, images: im, stack: stack}
+	return w.next(f)
+}
+
+// walk is one step's view of memory.
+type walk struct {
+	m      *Method
+	space  *vtop.Space
+	images Images
+	stack  Limits
+	read   []Span
+}
