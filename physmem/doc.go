@@ -43,6 +43,7 @@
 //	        .vmrs                                         vmm_core/hyperv_dump, hvdef save_restore.rs
 //	xen     xl dump-core, xl save, virsh save and dump    Xen docs/misc/dump-core-format.txt, docs/specs,
 //	        of a Xen guest, XCP-ng's suspended guests     public/arch-x86/xen.h and hvm/save.h
+//	lime    LiME, AVML without compression, PCILeech     LiME src/lime.h
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //

@@ -23,6 +23,7 @@ const (
 	FormatDMP   Format = "dmp"   // Windows crash dump
 	FormatKdump Format = "kdump" // kdump-compressed dump, flattened or not
 	FormatXen   Format = "xen"   // core or saved state of Xen's tools
+	FormatLiME  Format = "lime"  // LiME's ranges of memory
 	FormatRaw   Format = "raw"   // physical memory as it is; never recognised
 	// FormatMigration is QEMU's migration stream, with libvirt's header or without.
 	FormatMigration Format = "migration"

@@ -13,6 +13,7 @@ import (
 	"windmp/physmem"
 	"windmp/physmem/hyperv"
 	"windmp/physmem/kdump"
+	"windmp/physmem/lime"
 	"windmp/physmem/migration"
 	"windmp/physmem/qcow2"
 	"windmp/physmem/raw"
@@ -28,7 +29,7 @@ import (
 func openers(snapshot string) []physmem.Opener {
 	return []physmem.Opener{
 		vmcore.Opener(), windump.Opener(), kdump.Opener(), migration.Opener(), qcow2.Opener(snapshot), vmware.Opener(), xen.Opener(),
-		hyperv.Opener(),
+		hyperv.Opener(), lime.Opener(),
 	}
 }
 

@@ -73,7 +73,6 @@ func TestUnrecognised(t *testing.T) {
 	t.Parallel()
 	at := func(off int, s string) string { return strings.Repeat("\x00", off) + s }
 	for head, want := range map[string]string{
-		"EMiL\x01\x00":                   "a LiME memory dump",
 		"\x1f\x8b\x08":                   "gzip-compressed data; decompress it first",
 		"\x28\xb5\x2f\xfd":               "zstd-compressed data; decompress it first",
 		"\xfd7zXZ\x00":                   "xz-compressed data; decompress it first",

@@ -47,7 +47,6 @@ const (
 var signatures = []signature{
 	{bytes: "DISKDUMP", what: "a diskdump dump, which is Linux'"},
 	{bytes: "MDMP", what: "a Windows minidump of a process, not memory of a machine"},
-	{bytes: "EMiL", what: "a LiME memory dump", hint: hintForeign},
 	{bytes: "AVML", what: "an AVML memory dump", hint: hintForeign},
 	{bytes: "EVF\t\r\n\xff\x00", what: "an EWF image (.E01)", hint: hintEWF},
 	{bytes: "EVF2\r\n\x81\x00", what: "an EWF image (.Ex01)", hint: hintEWF},
@@ -102,6 +101,7 @@ var ownSignatures = []signature{
 	{bytes: "PAGEDUMP", what: "a Windows crash dump of a 32-bit system"},
 	{bytes: "KDUMP   ", what: "a kdump-compressed dump"},
 	{bytes: "QEVM", what: "QEMU's migration stream"},
+	{bytes: "EMiL", what: "a LiME memory image"},
 	{bytes: "LibvirtQemudSave", what: "a libvirt save file"},
 	{bytes: "LibvirtQemudPart", what: "an unfinished libvirt save file"},
 	{bytes: "\xd0\xbe\xd2\xbe", what: "a VMware state"},

@@ -33,7 +33,6 @@ func TestSignatures(t *testing.T) {
 		"\x7fVirtualBox SavedState V2.0\n": {"a VirtualBox saved state", "dumpvmcore"},
 		"\x14\x20\x28\x01\xaa\xbb":         {"a Hyper-V saved state", "WinDbg"},
 		"AVML\x02\x00\x00\x00":             {"an AVML memory dump"},
-		"EMiL\x01\x00\x00\x00":             {"a LiME memory dump"},
 		"EVF\t\r\n\xff\x00\x01":            {"an EWF image", "ewfexport -f raw"},
 		"EVF2\r\n\x81\x00\x02":             {"an EWF image", "ewfexport -f raw"},
 		"LVF\t\r\n\xff\x00\x01":            {"an EWF archive of files", ""},

@@ -188,6 +188,8 @@ func (t *noteTable) append(list []physmem.Note, n physmem.Note) []physmem.Note {
 // writer names the program that wrote the file, as far as its notes tell.
 func (t *noteTable) writer() string {
 	switch {
+	case t.isCloud():
+		return "Cloud Hypervisor"
 	case len(t.qemu) > 0:
 		return "QEMU"
 	case t.filler:

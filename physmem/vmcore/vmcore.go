@@ -27,6 +27,7 @@ type elfFile struct {
 	progs  programHeaders
 
 	machine *machine
+	moved   uint64 // bytes by which memory lies farther back than the headers say
 	notes   noteTable
 	loads   loadTable
 	odd     physmem.Oddities
@@ -267,6 +268,7 @@ func (f *elfFile) section(i uint64, sh *elf.Section64) error {
 func (f *elfFile) walkProgramHeaders() error {
 	stopped := false
 	err := f.progs.each(func(p *elf.Prog64, at int64) bool {
+		f.moveUncounted(p, at)
 		switch elf.ProgType(p.Type) {
 		case elf.PT_NOTE:
 			f.notes.segment(p.Off, p.Filesz, at, &f.odd)

@@ -85,6 +85,9 @@ func (t *noteTable) decodeCPUs(is32 bool, odd *physmem.Oddities) []physmem.CPU {
 		}
 		if core != nil {
 			core.fill(&c, &x)
+			if t.isCloud() {
+				c.ID = uint32(i)
+			}
 			c.NoteOffset = t.prstatus[i].Offset
 		}
 		if qemu != nil {
