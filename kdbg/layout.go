@@ -48,6 +48,8 @@ type Layout struct {
 // LoaderLayout is where the fields of KLDR_DATA_TABLE_ENTRY lie. Its list entry is the
 // first of them.
 type LoaderLayout struct {
+	// ExceptionTable and ExceptionTableSize are 0 where the loader keeps no such thing.
+	ExceptionTable, ExceptionTableSize                         int
 	DllBase, EntryPoint, SizeOfImage, FullDllName, BaseDllName int
 }
 

@@ -27,6 +27,10 @@ type Module struct {
 	// Base and EntryPoint are addresses, Size is SizeOfImage in bytes.
 	Base, EntryPoint vtop.VA
 	Size             uint32
+	// Functions is where the loader says that the image's exception directory lies,
+	// FunctionsSize its size in bytes; 0 where there is none.
+	Functions     vtop.VA
+	FunctionsSize uint32
 	// Name is BaseDllName, FullName is FullDllName, as the guest has them:
 	// control characters are kept, invalid UTF-16 becomes U+FFFD.
 	Name, FullName string
@@ -109,7 +113,8 @@ func (m Memory) firstModule(head vtop.VA) (*loaderEntry, error) {
 // LDR_DATA_TABLE_ENTRY.
 type loaderEntry struct {
 	flink, base, entryPoint vtop.VA
-	size                    uint32
+	size, functionsSize     uint32
+	functions               vtop.VA
 	fullName, baseName      unicodeString
 }
 
@@ -119,15 +124,19 @@ func (m Memory) loaderEntry(at vtop.VA) (*loaderEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loader entry at %v: %w", at, err)
 	}
-	return &loaderEntry{
+	e := &loaderEntry{
 		flink: vtop.VA(l.pointer(b, 0)), base: vtop.VA(l.pointer(b, o.DllBase)), entryPoint: vtop.VA(l.pointer(b, o.EntryPoint)),
 		size:     binary.LittleEndian.Uint32(b[o.SizeOfImage:]),
 		fullName: l.unicodeString(b, o.FullDllName), baseName: l.unicodeString(b, o.BaseDllName),
-	}, nil
+	}
+	if o.ExceptionTable != 0 {
+		e.functions, e.functionsSize = vtop.VA(l.pointer(b, o.ExceptionTable)), binary.LittleEndian.Uint32(b[o.ExceptionTableSize:])
+	}
+	return e, nil
 }
 
 func (e *loaderEntry) module(m Memory, at vtop.VA) Module {
-	out := Module{Entry: at, Base: e.base, EntryPoint: e.entryPoint, Size: e.size}
+	out := Module{Entry: at, Base: e.base, EntryPoint: e.entryPoint, Size: e.size, Functions: e.functions, FunctionsSize: e.functionsSize}
 	if out.Name, out.NameErr = e.baseName.read(m); out.NameErr != nil {
 		out.NameErr = fmt.Errorf("BaseDllName: %w", out.NameErr)
 	}

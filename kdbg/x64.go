@@ -23,7 +23,7 @@ var X64 = &Layout{
 	Image:          peimage.X64,
 	Encodes:        true,
 	// Alike in all builds (also kdmp-parser).
-	Loader:  LoaderLayout{DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
+	Loader:  LoaderLayout{ExceptionTable: 0x10, ExceptionTableSize: 0x18, DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
 	Process: ProcessLayout{ApcProcess: 0xb8, DirectoryTable: 0x28, NameFromPeb: []int{0x50, 0x58, 0x60, -0x50, -0x58}},
 	Processor: ProcessorLayout{
 		Self: 0x18, CurrentPrcb: 0x20, Prcb: 0x180, Version: 0x108,

@@ -24,7 +24,7 @@ var X86 = &Layout{
 	// The return address of the call that saves the CONTEXT: public debugger logs have
 	// nt!KeBugCheckEx+0x1b (XP) and +0x1e (7).
 	StopReach: 0x20,
-	Loader:    LoaderLayout{DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
+	Loader:    LoaderLayout{ExceptionTable: 0x08, ExceptionTableSize: 0x0c, DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
 	Process: ProcessLayout{
 		ApcProcess:     0x44, // of XP; later blocks state it
 		DirectoryTable: 0x18,

@@ -16,9 +16,11 @@ type Directory struct {
 // Headers are what an image's headers say of its parts. No part is read for them.
 type Headers struct {
 	Base vtop.VA
-	// Size is SizeOfImage, HeaderSize SizeOfHeaders, bytes.
-	Size, HeaderSize uint32
-	Sections         []Section
+	// Size is SizeOfImage, bytes.
+	Size uint32
+	// Length is how far the headers reach, the list of sections included, bytes.
+	Length   uint32
+	Sections []Section
 	// Functions is the exception directory (".pdata"), Exports the export directory;
 	// zero where the image has none or where it would not lie in the image.
 	Functions, Exports Directory
@@ -35,14 +37,32 @@ func ReadHeaders(s *vtop.Space, base vtop.VA, f Format) (*Headers, error) {
 	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
 	im := &Image{Base: base, Size: size}
 	im.readSections(v, nt)
-	h := &Headers{Base: base, Size: size, Sections: im.Sections}
-	h.Functions = v.within(nt, pe.IMAGE_DIRECTORY_ENTRY_EXCEPTION)
-	h.Exports = v.within(nt, pe.IMAGE_DIRECTORY_ENTRY_EXPORT)
-	return h, nil
+	return &Headers{
+		Base: base, Size: size, Sections: im.Sections, Length: v.headerLength(nt),
+		Functions: v.inside(nt, pe.IMAGE_DIRECTORY_ENTRY_EXCEPTION),
+		Exports:   v.inside(nt, pe.IMAGE_DIRECTORY_ENTRY_EXPORT),
+	}, nil
 }
 
-// within is a data directory that lies in the image.
-func (v *imageView) within(nt *gope.IMAGE_NT_HEADERS, index int64) Directory {
+// Section is the section in which an RVA lies, nil for none.
+func (h *Headers) Section(rva uint32) *Section {
+	for i := range h.Sections {
+		if x := &h.Sections[i]; rva >= x.RVA && rva-x.RVA < x.Size {
+			return x
+		}
+	}
+	return nil
+}
+
+// headerLength is where the list of sections ends.
+func (v *imageView) headerLength(nt *gope.IMAGE_NT_HEADERS) uint32 {
+	sections := min(int64(nt.FileHeader().NumberOfSections()), maxSections)
+	end := nt.OptionalHeader().Offset + int64(nt.FileHeader().SizeOfOptionalHeader()) + sections*sectionHeaderSize
+	return uint32(min(end, v.size)) //nolint:gosec // within an image
+}
+
+// inside is a data directory that lies in the image.
+func (v *imageView) inside(nt *gope.IMAGE_NT_HEADERS, index int64) Directory {
 	rva, size, err := v.directory(nt, index)
 	if err != nil || rva < 0 || rva > v.size || int64(size) > v.size-rva {
 		return Directory{}

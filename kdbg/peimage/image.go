@@ -20,6 +20,9 @@ const (
 	maxDebugEntries = 32
 	maxImageName    = 260
 
+	// sectionHeaderSize is the size of IMAGE_SECTION_HEADER, bytes.
+	sectionHeaderSize = int64(unsafe.Sizeof(pe.SectionHeader32{}))
+
 	debugCodeView  = 2          // IMAGE_DEBUG_TYPE_CODEVIEW
 	rsdsSignature  = 0x53445352 // "RSDS"
 	rsdsHeader     = 24         // up to the name
@@ -68,6 +71,9 @@ type Section struct {
 
 // Writable reports whether the section is data that changes.
 func (s *Section) Writable() bool { return s.Flags&pe.IMAGE_SCN_MEM_WRITE != 0 }
+
+// Executable reports whether the section is code.
+func (s *Section) Executable() bool { return s.Flags&pe.IMAGE_SCN_MEM_EXECUTE != 0 }
 
 // PDB identifies the symbols of an image: a CodeView record of type RSDS.
 type PDB struct {
@@ -133,10 +139,9 @@ func (v *imageView) part() error {
 func (im *Image) readSections(v *imageView, nt *gope.IMAGE_NT_HEADERS) {
 	offset := nt.OptionalHeader().Offset + int64(nt.FileHeader().SizeOfOptionalHeader())
 	n := min(int(nt.FileHeader().NumberOfSections()), maxSections)
-	const length = int64(unsafe.Sizeof(pe.SectionHeader32{}))
 	for i := range int64(n) {
-		var raw [length]byte
-		if _, err := v.ReadAt(raw[:], offset+i*length); err != nil || v.err != nil {
+		var raw [sectionHeaderSize]byte
+		if _, err := v.ReadAt(raw[:], offset+i*sectionHeaderSize); err != nil || v.err != nil {
 			break
 		}
 		var h pe.SectionHeader32

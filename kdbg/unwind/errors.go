@@ -1,8 +1,10 @@
 package unwind
 
 import (
+	"errors"
 	"fmt"
 
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -58,3 +60,12 @@ func (e *StopError) Error() string {
 
 // Unwrap returns Err.
 func (e *StopError) Unwrap() error { return e.Err }
+
+// isFault reports whether memory could not be read.
+func isFault(err error) bool {
+	var fault *vtop.FaultError
+	return errors.As(err, &fault)
+}
+
+// isNone reports whether an image has no such part.
+func isNone(err error) bool { return errors.Is(err, peimage.ErrNoSuchPart) }

@@ -1,15 +1,80 @@
 package unwind
 
-import "windmp/vtop"
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
 
-// TrapLayout is where KTRAP_FRAME keeps the state of the interrupted code.
+	"windmp/vtop"
+)
+
+// TrapLayout is where KTRAP_FRAME keeps the state of interrupted code.
 type TrapLayout struct {
 	// Size is the structure's, bytes.
-	Size vtop.VA
+	Size int
+	// PC, Code (the selector), Flags and SP are where the processor pushed them.
+	PC, Code, Flags, SP int
+	// SPBehind is set where an interrupt in the kernel pushes no stack pointer: SP is
+	// then the first word behind the structure's part in use.
+	SPBehind bool
+	// Registers are those that are saved in it at any interrupt.
+	Registers []TrapRegister
+	// KernelCode and UserCode are Windows' code selectors.
+	KernelCode uint16
+	UserCode   []uint16
 }
 
-// TrapFrame is the state that a KTRAP_FRAME saved. Registers that it does not hold are
-// not known. The error is a [StopError] where it is not in memory or can't be one.
+// TrapRegister is where a register is saved.
+type TrapRegister struct{ Number, Offset int }
+
+// flagAlways is bit 1 of the flags, which is always set (Intel SDM vol. 1, 3.4.3).
+const flagAlways = 1 << 1
+
+// TrapFrame is the state that the KTRAP_FRAME at an address saved. Registers that it
+// does not hold are not known. The error is a [StopError]: [NoStack] where it is not in
+// memory, [NoFrame] where it can't be one.
 func (m *Method) TrapFrame(s *vtop.Space, at vtop.VA) (Frame, error) {
-	return Frame{}, &StopError{Reason: NoStack, At: at}
+	b := make([]byte, m.Trap.Size)
+	if _, err := s.ReadVirtual(b, at); err != nil {
+		return Frame{}, &StopError{Reason: NoStack, At: at, Detail: "trap frame", Err: err}
+	}
+	f, ok := m.trapFrame(b, at)
+	if !ok {
+		return Frame{}, &StopError{Reason: NoFrame, At: at, Detail: fmt.Sprintf("no trap frame: code selector %#x, flags %#x",
+			m.word(b, m.Trap.Code), m.word(b, m.Trap.Flags))}
+	}
+	return f, nil
+}
+
+// trapFrame decodes one that lies at an address.
+func (m *Method) trapFrame(b []byte, at vtop.VA) (Frame, bool) {
+	t := &m.Trap
+	cs := uint16(m.word(b, t.Code) & 0xffff) //nolint:gosec // masked
+	user := slices.Contains(t.UserCode, cs)
+	if !user && cs != t.KernelCode || m.word(b, t.Flags)&flagAlways == 0 {
+		return Frame{}, false
+	}
+	f := Frame{PC: vtop.VA(m.word(b, t.PC)), Exact: true, User: user}
+	sp := m.word(b, t.SP)
+	if t.SPBehind && !user {
+		sp = uint64(at) + uint64(t.SP) //nolint:gosec // an offset
+	}
+	m.setSP(&f, vtop.VA(sp))
+	for _, r := range t.Registers {
+		f.set(r.Number, m.word(b, r.Offset))
+	}
+	return f, true
+}
+
+// word is the word of the machine's size that b has at an offset.
+func (m *Method) word(b []byte, off int) uint64 {
+	var v [8]byte
+	copy(v[:m.pointer], b[off:])
+	return binary.LittleEndian.Uint64(v[:])
+}
+
+// setSP sets the stack pointer, in both places.
+func (m *Method) setSP(f *Frame, sp vtop.VA) {
+	f.SP = sp
+	f.set(m.stackPointer, uint64(sp))
 }

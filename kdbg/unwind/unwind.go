@@ -23,6 +23,15 @@ type Frame struct {
 	User bool
 }
 
+// frameOf is the state of a processor whose registers are all known, in their order.
+func frameOf(pc uint64, cs uint16, registers ...uint64) Frame {
+	f := Frame{PC: vtop.VA(pc), Exact: true, User: cs&3 != 0}
+	for i, v := range registers {
+		f.set(i, v)
+	}
+	return f
+}
+
 // Has reports whether register i is known.
 func (f *Frame) Has(i int) bool { return f.Known>>i&1 != 0 }
 
@@ -51,11 +60,27 @@ const (
 	Scan How = "scan"
 )
 
-// Span is a piece of memory.
+// Span is a piece of an image.
 type Span struct {
 	VA   vtop.VA
 	Size uint32 // bytes
+	Part Part
 }
+
+// Part says what of an image a span is.
+type Part string
+
+// The parts of an image that a walk uses.
+const (
+	// Headers are the image's.
+	Headers Part = "headers"
+	// Entry is a function's entry in the exception directory.
+	Entry Part = "function entry"
+	// UnwindData is what a function's entry leads to.
+	UnwindData Part = "unwind data"
+	// Code is that from the frame's PC on.
+	Code Part = "code"
+)
 
 // Limits are the lowest and, exclusively, the highest address of a stack. High is 0
 // where they are not known: any mapped memory of the kernel may be the stack then.
@@ -91,27 +116,37 @@ type Method struct {
 	// Trap is the layout of KTRAP_FRAME.
 	Trap TrapLayout
 
-	pointer      vtop.VA // size of one, bytes
-	stackPointer int     // the number of its register
+	pointer      int    // the size of one, bytes
+	stackPointer int    // the number of its register
+	framePointer int    // the number of the register that leads the chain of frames, 0 without one
+	saved        uint16 // the registers that a function gives back as they were
 	fromContext  func(winhdr.Context) (Frame, bool)
 	step         func(*walk, Frame) (Step, error)
 }
 
 // Frame is the state that a CONTEXT saved; false if that is of another machine.
-func (m *Method) Frame(c winhdr.Context) (Frame, bool) { return m.fromContext(c) }
+func (m *Method) Frame(c winhdr.Context) (Frame, bool) {
+	f, ok := m.fromContext(c)
+	if ok {
+		f.SP = vtop.VA(f.Registers[m.stackPointer])
+	}
+	return f, ok
+}
 
 // Step finds the caller of a frame. stack are the limits of the stack that f is on.
 // The error is a [StopError]. A scan is never among its steps: that is [Method.Scan].
 func (m *Method) Step(s *vtop.Space, im Images, f Frame, stack Limits) (Step, error) {
+	if f.User {
+		return Step{}, &StopError{Reason: UserMode, PC: f.PC, At: f.PC}
+	}
 	w := &walk{m: m, space: s, images: im, stack: stack}
-	return w.next(f)
-}
-
-// walk is one step's view of memory.
-type walk struct {
-	m      *Method
-	space  *vtop.Space
-	images Images
-	stack  Limits
-	read   []Span
+	if err := w.enter(f); err != nil {
+		return Step{}, err
+	}
+	step, err := m.step(w, f)
+	if err != nil {
+		return Step{}, err
+	}
+	step.Read = w.read
+	return step, w.leave(f, &step)
 }

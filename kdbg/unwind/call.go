@@ -1,0 +1,83 @@
+package unwind
+
+import (
+	"encoding/binary"
+
+	"windmp/vtop"
+)
+
+// longestCall is the longest form of a call that is looked for, bytes: FF /2 with SIB and
+// disp32.
+const longestCall = 7
+
+// returnCheck says whether a word may be a return address.
+type returnCheck int
+
+const (
+	noReturn  returnCheck = iota
+	maybe                 // the code before it is not in memory
+	behindOne             // right behind a call
+)
+
+// checkReturn looks whether an address is in code, and right behind a call: one of an
+// address in an image, or an indirect one.
+func (w *walk) checkReturn(va vtop.VA) returnCheck {
+	im, ok := w.images.At(va)
+	if !ok || !im.Holds(va) || va-im.Base < longestCall {
+		return noReturn
+	}
+	if h, err := im.Headers(w.space, w.m.Format); err == nil {
+		s := h.Section(uint32(va - im.Base)) //nolint:gosec // below Size
+		if s == nil || !s.Executable() {
+			return noReturn
+		}
+	}
+	var b [longestCall]byte
+	if _, err := w.space.ReadVirtual(b[:], va-longestCall); err != nil {
+		return maybe
+	}
+	if w.directCall(b[:], va) || indirectCall(b[:]) {
+		return behindOne
+	}
+	return noReturn
+}
+
+// directCall looks for E8 rel32 before va, to an address in an image.
+func (w *walk) directCall(b []byte, va vtop.VA) bool {
+	if b[longestCall-5] != 0xe8 {
+		return false
+	}
+	rel := int32(binary.LittleEndian.Uint32(b[longestCall-4:])) //nolint:gosec // it is signed
+	to := (va + vtop.VA(int64(rel))) & w.m.highest()            //nolint:gosec // wraps as the processor does
+	_, ok := w.images.At(to)
+	return ok
+}
+
+// indirectCall looks for FF /2 at the end of b: through a register or memory (Intel SDM
+// vol. 2, CALL and table 2-2).
+func indirectCall(b []byte) bool {
+	for n := 2; n <= longestCall; n++ {
+		at := b[len(b)-n:]
+		if at[0] == 0xff && at[1]>>3&7 == 2 && callLength(at) == n {
+			return true
+		}
+	}
+	return false
+}
+
+// callLength is the length of an instruction of an opcode byte, ModRM and what that
+// wants.
+func callLength(b []byte) int {
+	mod, rm := b[1]>>6, b[1]&7
+	n := 2
+	if mod != 3 && rm == 4 {
+		n++ // SIB
+	}
+	switch {
+	case mod == 1:
+		return n + 1
+	case mod == 2, mod == 0 && rm == 5, mod == 0 && rm == 4 && len(b) > 2 && b[2]&7 == 5:
+		return n + 4
+	}
+	return n
+}
