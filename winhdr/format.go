@@ -32,6 +32,8 @@ type Format struct {
 	Padding []string
 	// SummarySize is the size of SUMMARY_DUMP, see [SummaryDump64].
 	SummarySize int
+	// Triage are the records of triage dumps; nil if none are known.
+	Triage *TriageFormat
 
 	// MaxProcessors is the greatest NumberProcessors that can be, MinBuild the
 	// least build number.

@@ -15,6 +15,7 @@ var X64 = &Format{
 	LeastSize:   int(unsafe.Offsetof(header64{}.Reserved)),
 	Padding:     []string{"NumberOfRunsPad", "DumpTypePad"},
 	SummarySize: SummaryDumpSize64,
+	Triage:      triage64,
 	// The greatest that Microsoft's debugger engine accepts (observed with
 	// 10.0.10240).
 	MaxProcessors: 0x500,
@@ -128,4 +129,109 @@ var (
 	_ = [1]byte{}[unsafe.Sizeof(header64{})-0x2000]
 	_ = [1]byte{}[unsafe.Sizeof(descriptor64{})-688]
 	_ = [1]byte{}[unsafe.Sizeof(exception64{})-0x98]
+)
+
+// triage64 is what a triage dump has behind a 64-bit header.
+var triage64 = &TriageFormat{
+	Record: WireOf[triageDump64](), MM: WireOf[triageMM64](),
+	UnloadedHead: WireOf[unloadedHead64](), Unloaded: WireOf[unloadedDriver64](), Driver: WireOf[driverEntry64](),
+}
+
+// triageDump64 is TRIAGE_DUMP64 (Microsoft mindumpdef.h; Ghidra and rizin read the
+// same). Offsets are in bytes from the start of the file.
+type triageDump64 struct {
+	ServicePackBuild      uint32
+	SizeOfDump            uint32
+	ValidOffset           uint32
+	ContextOffset         uint32
+	ExceptionOffset       uint32
+	MmOffset              uint32
+	UnloadedDriversOffset uint32
+	PrcbOffset            uint32
+	ProcessOffset         uint32
+	ThreadOffset          uint32
+	CallStackOffset       uint32
+	SizeOfCallStack       uint32
+	DriverListOffset      uint32
+	DriverCount           uint32
+	StringPoolOffset      uint32
+	StringPoolSize        uint32
+	BrokenDriverOffset    uint32
+	TriageOptions         uint32
+	TopOfStack            uint64
+	BStoreOffset          uint32 // of the IA64, as the next two
+	SizeOfBStore          uint32
+	LimitOfBStore         uint64
+	DataPageAddress       uint64
+	DataPageOffset        uint32
+	DataPageSize          uint32
+	DebuggerDataOffset    uint32
+	DebuggerDataSize      uint32
+	DataBlocksOffset      uint32
+	DataBlocksCount       uint32
+}
+
+// triageMM64 is DUMP_MM_STORAGE64: what the memory manager says in numbers.
+type triageMM64 struct {
+	Version               uint32
+	Size                  uint32
+	SpecialPoolTag        uint32
+	TriageActionTaken     uint32
+	VerifyDriverLevel     uint32
+	KernelVerifier        uint32
+	MaximumNonPagedPool   uint64
+	AllocatedNonPagedPool uint64
+	PagedPoolMaximum      uint64
+	PagedPoolAllocated    uint64
+	CommittedPages        uint64
+	CommittedPagesPeak    uint64
+	CommitLimitMaximum    uint64
+}
+
+// unloadedHead64 stands before the unloaded drivers.
+type unloadedHead64 struct {
+	Count uint64
+}
+
+// unloadedDriver64 is DUMP_UNLOADED_DRIVERS64.
+type unloadedDriver64 struct {
+	Length        uint16 // of the name in bytes, this and the next three are UNICODE_STRING64
+	MaximumLength uint16
+	LengthPad     uint32
+	Buffer        uint64
+	DriverName    [unloadedNameUnits]uint16
+	StartAddress  uint64
+	EndAddress    uint64
+}
+
+// driverEntry64 is DUMP_DRIVER_ENTRY64: where the name is, and from 8 on
+// KLDR_DATA_TABLE_ENTRY up to its member PatchInformation.
+type driverEntry64 struct {
+	NameOffset         uint32
+	NameOffsetPad      uint32
+	InLoadOrderLinks   [2]uint64
+	ExceptionTable     uint64
+	ExceptionTableSize uint64 // 32 bits and their padding
+	GpValue            uint64
+	NonPagedDebugInfo  uint64
+	DllBase            uint64
+	EntryPoint         uint64
+	SizeOfImage        uint32
+	SizeOfImagePad     uint32
+	FullDllName        [2]uint64
+	BaseDllName        [2]uint64
+	Flags              uint32
+	LoadCount          uint32
+	SectionPointer     uint64
+	CheckSum           uint32
+	CheckSumPad        uint32
+	TimeDateStamp      uint32 // over LoadedImports
+	LoadedImportsPad   uint32
+}
+
+var (
+	_ = [1]byte{}[unsafe.Sizeof(triageDump64{})-0x80]
+	_ = [1]byte{}[unsafe.Sizeof(triageMM64{})-0x50]
+	_ = [1]byte{}[unsafe.Sizeof(unloadedDriver64{})-56]
+	_ = [1]byte{}[unsafe.Sizeof(driverEntry64{})-0x90]
 )

@@ -11,6 +11,7 @@ var X86 = &Format{
 	LeastSize: int(unsafe.Offsetof(header32{}.Reserved3)),
 	// RTL_BITMAP has a pointer of 4 bytes, and no padding (Ghidra).
 	SummarySize: SummaryDumpSize64 - 8,
+	Triage:      triage32,
 	// A KAFFINITY has a bit for each (Microsoft wdm.h, MAXIMUM_PROCESSORS).
 	MaxProcessors: 32,
 	// Windows 2000, the first whose header has KdDebuggerDataBlock.
@@ -120,4 +121,100 @@ var (
 	_ = [1]byte{}[unsafe.Sizeof(header32{})-0x1000]
 	_ = [1]byte{}[unsafe.Sizeof(descriptor32{})-696]
 	_ = [1]byte{}[unsafe.Sizeof(exception32{})-0x50]
+)
+
+// triage32 is what a triage dump has behind a 32-bit header.
+var triage32 = &TriageFormat{
+	Record: WireOf[triageDump32](), MM: WireOf[triageMM32](),
+	UnloadedHead: WireOf[unloadedHead32](), Unloaded: WireOf[unloadedDriver32](), Driver: WireOf[driverEntry32](),
+}
+
+// triageDump32 is TRIAGE_DUMP32; see triageDump64.
+type triageDump32 struct {
+	ServicePackBuild      uint32
+	SizeOfDump            uint32
+	ValidOffset           uint32
+	ContextOffset         uint32
+	ExceptionOffset       uint32
+	MmOffset              uint32
+	UnloadedDriversOffset uint32
+	PrcbOffset            uint32
+	ProcessOffset         uint32
+	ThreadOffset          uint32
+	CallStackOffset       uint32
+	SizeOfCallStack       uint32
+	DriverListOffset      uint32
+	DriverCount           uint32
+	StringPoolOffset      uint32
+	StringPoolSize        uint32
+	BrokenDriverOffset    uint32
+	TriageOptions         uint32
+	TopOfStack            uint32
+	DataPageAddress       uint32
+	DataPageOffset        uint32
+	DataPageSize          uint32
+	DebuggerDataOffset    uint32
+	DebuggerDataSize      uint32
+	DataBlocksOffset      uint32
+	DataBlocksCount       uint32
+}
+
+// triageMM32 is DUMP_MM_STORAGE32; see triageMM64.
+type triageMM32 struct {
+	Version               uint32
+	Size                  uint32
+	SpecialPoolTag        uint32
+	TriageActionTaken     uint32
+	VerifyDriverLevel     uint32
+	KernelVerifier        uint32
+	MaximumNonPagedPool   uint32
+	AllocatedNonPagedPool uint32
+	PagedPoolMaximum      uint32
+	PagedPoolAllocated    uint32
+	CommittedPages        uint32
+	CommittedPagesPeak    uint32
+	CommitLimitMaximum    uint32
+}
+
+// unloadedHead32 stands before the unloaded drivers.
+type unloadedHead32 struct {
+	Count    uint32
+	CountPad uint32
+}
+
+// unloadedDriver32 is DUMP_UNLOADED_DRIVERS32.
+type unloadedDriver32 struct {
+	Length        uint16 // of the name in bytes, this and the next two are UNICODE_STRING32
+	MaximumLength uint16
+	Buffer        uint32
+	DriverName    [unloadedNameUnits]uint16
+	StartAddress  uint32
+	EndAddress    uint32
+}
+
+// driverEntry32 is DUMP_DRIVER_ENTRY32; see driverEntry64.
+type driverEntry32 struct {
+	NameOffset         uint32
+	InLoadOrderLinks   [2]uint32
+	ExceptionTable     uint32
+	ExceptionTableSize uint32
+	GpValue            uint32
+	NonPagedDebugInfo  uint32
+	DllBase            uint32
+	EntryPoint         uint32
+	SizeOfImage        uint32
+	FullDllName        [2]uint32
+	BaseDllName        [2]uint32
+	Flags              uint32
+	LoadCount          uint32
+	SectionPointer     uint32
+	CheckSum           uint32
+	TimeDateStamp      uint32 // over LoadedImports
+}
+
+var (
+	_ = [1]byte{}[unsafe.Sizeof(triageDump32{})-0x68]
+	_ = [1]byte{}[unsafe.Sizeof(triageMM32{})-0x34]
+	_ = [1]byte{}[unsafe.Sizeof(unloadedDriver32{})-40]
+	_ = [1]byte{}[unsafe.Sizeof(driverEntry32{})-0x4c]
 )
