@@ -31,17 +31,22 @@ var compilerFlags = []string{
 // does -short: to compile and boot a guest takes over a second.
 func Require(tb testing.TB) {
 	tb.Helper()
+	requireTools(tb, qemuBinary, compiler)
+}
+
+func requireTools(tb testing.TB, tools ...string) {
+	tb.Helper()
 	if testing.Testing() && testing.Short() {
 		tb.Skip("-short: NOT comparing with real QEMU")
 	}
 	if os.Getenv(requireVariable) == "never" {
 		tb.Skipf("%s=never: NOT comparing with real QEMU", requireVariable)
 	}
-	for _, tool := range []string{qemuBinary, compiler} {
+	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err == nil {
 			continue
 		}
-		const advice = "%s is missing: NOT comparing with real QEMU (Debian: apt-get install qemu-system-x86 gcc)"
+		const advice = "%s is missing: NOT comparing with real QEMU (Debian: scripts/deps installs it)"
 		if os.Getenv(requireVariable) == "1" {
 			tb.Fatalf(advice, tool)
 		}
@@ -49,34 +54,72 @@ func Require(tb testing.TB) {
 	}
 }
 
-// guestImage is the guest's flat multiboot image, compiled at the first call;
-// guestImage32 that of the 32-bit guest.
-var (
-	guestImage   = sync.OnceValues(func() ([]byte, error) { return buildGuest("guest", "-m64", "-mno-red-zone") })
-	guestImage32 = sync.OnceValues(func() ([]byte, error) { return buildGuest("guest32", "-m32") })
-)
+// guestKind is one of the guests: where its source is, and how it is compiled.
+type guestKind struct {
+	folder string   // under testdata
+	flags  []string // of gcc
+	images *imageSet
+	made   func() ([]byte, error) // at the first call
+}
 
-// buildGuest compiles what is in a folder under testdata.
-func buildGuest(folder string, machine ...string) ([]byte, error) {
-	source, err := Testdata(folder)
-	if err != nil {
-		return nil, err
+// tools are the programs that are needed to make it and run it.
+func (k *guestKind) tools() []string {
+	if k.images != nil {
+		return []string{qemuBinary, compiler, k.images.compiler}
 	}
-	var files []string
-	for _, pattern := range []string{"*.S", "*.c"} {
-		found, err := filepath.Glob(filepath.Join(source, pattern))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, found...)
-	}
+	return []string{qemuBinary, compiler}
+}
+
+// The guests, by [Config.Guest32] and [Config.Images].
+var guestKinds = map[bool]map[bool]*guestKind{
+	false: {
+		false: newKind("guest", nil, "-m64", "-mno-red-zone"),
+		true:  newKind("guest", &images64, "-m64", "-mno-red-zone"),
+	},
+	true: {
+		false: newKind("guest32", nil, "-m32"),
+		true:  newKind("guest32", &images32, "-m32"),
+	},
+}
+
+func newKind(folder string, images *imageSet, flags ...string) *guestKind {
+	k := &guestKind{folder: folder, images: images, flags: flags}
+	k.made = sync.OnceValues(k.build)
+	return k
+}
+
+// build compiles the guest's flat multiboot image, with the images in it if there are some.
+func (k *guestKind) build() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "windmp-guest")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	source, err := Testdata(k.folder)
+	if err != nil {
+		return nil, err
+	}
 	image := filepath.Join(dir, "guest.bin")
-	args := slices.Concat([]string{"-T", filepath.Join(source, "guest.lds"), "-o", image}, compilerFlags, machine, files)
+	args := slices.Concat([]string{"-T", filepath.Join(source, "guest.lds"), "-o", image}, compilerFlags, k.flags)
+	patterns := []string{filepath.Join(source, "*.S"), filepath.Join(source, "*.c")}
+	if k.images != nil {
+		if err := k.images.build(dir); err != nil {
+			return nil, err
+		}
+		args = append(args, "-DIMAGES=1", "-I"+source, "-Wa,-I"+dir)
+		loader, err := Testdata("images", "guest", "*.[Sc]")
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, loader)
+	}
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, files...)
+	}
 	output, err := exec.Command(compiler, args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("compiling the guest in %s: %w\n%s", source, err, output)

@@ -21,6 +21,7 @@ type Sample struct {
 	ELF    ELFOptions // how the vmcore was dumped
 	Plain  bool       // the vmcore is committed uncompressed, to be converted as it is
 	Kdump  bool       // a kdump-compressed dump is committed as well
+	NoWin  bool       // without QEMU's Windows dump
 }
 
 // ramOnly leaves out the block of the BIOS below 4 GiB, whose bytes are not ours.
@@ -71,6 +72,19 @@ func Samples() []Sample {
 		{Name: "x86-live-2cpu-paging", Guest: "x86-live-2cpu", Config: quiet32("live"), ELF: ramOnly(true), Kdump: true},
 		{Name: "x86-nopae-2cpu", Guest: "x86-nopae-2cpu", Config: quiet32("nopae odd bsod"), ELF: ramOnly(false)},
 		{Name: "x86-nopae-live-2cpu", Guest: "x86-nopae-live-2cpu", Config: quiet32("nopae"), ELF: ramOnly(false)},
+	}
+}
+
+// ImageSamples lists the committed vmcores of guests whose images ran and crashed. They
+// are there for their stacks, which the guest lists itself: see testdata/images/README.md.
+func ImageSamples() []Sample {
+	trap := quiet("pc", 2, "crash=0xd1 swapcpu")
+	trap.Images = true
+	thread := quiet32("crash=0x7e")
+	thread.Images = true
+	return []Sample{
+		{Name: "stack-trap-2cpu", Guest: "stack-trap-2cpu", Config: trap, ELF: ramOnly(false), NoWin: true},
+		{Name: "stack-x86-2cpu", Guest: "stack-x86-2cpu", Config: thread, ELF: ramOnly(false), NoWin: true},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,14 +17,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "make the samples under testdata again, with QEMU")
+var (
+	update      = flag.Bool("update", false, "make the samples under testdata again, with QEMU")
+	updateStack = flag.Bool("update-stack", false, "make those whose images crashed again, with QEMU and mingw-w64")
+)
 
 // sumsBlock is the list of checksums in testdata/README.md, in the format of sha256sum.
 var sumsBlock = regexp.MustCompile("(?s)```sha256\n(.*?)```")
 
 func TestSamples(t *testing.T) {
 	if *update {
-		makeSamples(t)
+		makeSamples(t, Samples())
+	}
+	if *updateStack {
+		makeSamples(t, ImageSamples())
 	}
 	readme := readSample(t, "README.md")
 	listed := map[string]string{}
@@ -34,11 +41,13 @@ func TestSamples(t *testing.T) {
 		require.Len(t, fields, 2)
 		listed[fields[1]] = fields[0]
 	}
-	for _, s := range Samples() {
+	for _, s := range slices.Concat(Samples(), ImageSamples()) {
 		t.Run(s.Name, func(t *testing.T) {
-			for _, name := range []string{s.CoreFile(), s.WinFile()} {
-				assert.Equal(t, listed[name], checksum(t, name), name)
+			assert.Equal(t, listed[s.CoreFile()], checksum(t, s.CoreFile()), s.CoreFile())
+			if s.NoWin {
+				return
 			}
+			assert.Equal(t, listed[s.WinFile()], checksum(t, s.WinFile()), s.WinFile())
 			if s.Kdump {
 				assert.Equal(t, listed[s.KdumpFile()], checksum(t, s.KdumpFile()), s.KdumpFile())
 			}
@@ -69,18 +78,20 @@ func checksum(t *testing.T, name string) string {
 
 // makeSamples boots each guest once, dumps it in all the ways listed, and renews the
 // checksums in the README.
-func makeSamples(t *testing.T) {
+func makeSamples(t *testing.T, samples []Sample) {
 	t.Helper()
 	machines := map[string]*VM{}
 	var sums []string
-	for _, s := range Samples() {
+	for _, s := range samples {
 		vm := machines[s.Guest]
 		if vm == nil {
 			vm = Start(t, s.Config)
 			machines[s.Guest] = vm
-			path := filepath.Join(t.TempDir(), "win")
-			require.NoError(t, vm.DumpWin(path))
-			sums = append(sums, writeSample(t, s.WinFile(), readFile(t, path)))
+			if !s.NoWin {
+				path := filepath.Join(t.TempDir(), "win")
+				require.NoError(t, vm.DumpWin(path))
+				sums = append(sums, writeSample(t, s.WinFile(), readFile(t, path)))
+			}
 		}
 		path := filepath.Join(t.TempDir(), "elf")
 		require.NoError(t, vm.DumpELF(path, s.ELF))
@@ -98,8 +109,22 @@ func makeSamples(t *testing.T) {
 	require.NoError(t, err)
 	readme, err := os.ReadFile(path)
 	require.NoError(t, err)
-	block := "```sha256\n" + strings.Join(sums, "") + "```"
+	block := "```sha256\n" + renewed(string(sumsBlock.FindSubmatch(readme)[1]), sums) + "```"
 	require.NoError(t, os.WriteFile(path, sumsBlock.ReplaceAllLiteral(readme, []byte(block)), 0o600))
+}
+
+// renewed is a list of checksums with new lines in place of those for the same files.
+func renewed(list string, lines []string) string {
+	for _, line := range lines {
+		name := strings.Fields(line)[1]
+		old := regexp.MustCompile(`(?m)^[0-9a-f]{64}  ` + regexp.QuoteMeta(name) + `\n`)
+		if place := old.FindStringIndex(list); place != nil {
+			list = list[:place[0]] + line + list[place[1]:]
+		} else {
+			list += line
+		}
+	}
+	return list
 }
 
 func readFile(t *testing.T, path string) []byte {

@@ -26,6 +26,7 @@ type Config struct {
 	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
 	Variant       []string // words for the guest, see testdata/guest/README.md
 	Guest32       bool     // the 32-bit guest; its words are in testdata/guest32/README.md
+	Images        bool     // with the images of testdata/images, which run and crash
 	Extra         []string // further QEMU arguments
 }
 
@@ -47,12 +48,9 @@ type VM struct {
 // machine is gone when the test ends.
 func Start(tb testing.TB, config Config) *VM {
 	tb.Helper()
-	Require(tb)
-	build := guestImage
-	if config.Guest32 {
-		build = guestImage32
-	}
-	image, err := build()
+	kind := guestKinds[config.Guest32][config.Images]
+	requireTools(tb, kind.tools()...)
+	image, err := kind.made()
 	if err != nil {
 		tb.Fatal(err)
 	}

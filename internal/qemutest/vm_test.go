@@ -41,7 +41,7 @@ func TestUnknownWord(t *testing.T) {
 	t.Parallel()
 	Require(t)
 	vm := &VM{dir: t.TempDir(), ended: make(chan error, 1)}
-	image, err := guestImage()
+	image, err := guestKinds[false][false].made()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(vm.path("guest.bin"), image, 0o600))
 	err = vm.boot(Config{Variant: []string{"bsod", "nosuchword"}})

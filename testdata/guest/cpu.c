@@ -28,7 +28,14 @@ u32 number_of(u32 cpu)
 }
 
 static u64 stack_top(u32 number) { return STACKS(number) + STACK_SIZE; }
-static u32 crash_number(void) { return opt.crashcpu == NOT_GIVEN ? 0 : (u32)opt.crashcpu; }
+
+/* The processor that crashes; with the images that of the first vCPU, which runs them. */
+static u32 crash_number(void)
+{
+	if (IMAGES)
+		return number_of(0);
+	return opt.crashcpu == NOT_GIVEN ? 0 : (u32)opt.crashcpu;
+}
 
 /* SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: code, address, exception record, context record. */
 void bugcheck_data(u64 *five)
@@ -124,13 +131,19 @@ static void special_put(u32 number)
 	put64(s + 0xd8, 3);			/* Xcr0 */
 }
 
+/* Where an exception leads to in the images' kernel. */
+static u64 image_handler(u64 v)
+{
+	return core_function(v == 1 ? "KiDebugTrapOrFault" : v == 14 ? "KiPageFault" : "KiTrap");
+}
+
 static void tables_put(u32 number)
 {
 	u64 idt = map_new(TABLES(number), 3 * PAGE, P_DATA), tss = idt + TSS_AT, gdt = idt + GDT_AT;
 
 	map_shadow(idt, 3 * PAGE);
 	for (u64 v = 0; v < 256; v++) {
-		u64 target = NT + NT_TRAPS + 16 * v, gate = v == 3 ? 0xee00 : 0x8e00;
+		u64 target = IMAGES ? image_handler(v) : NT + NT_TRAPS + 16 * v, gate = v == 3 ? 0xee00 : 0x8e00;
 
 		put64(idt + 16 * v, (target & 0xffff) | 0x10 << 16 | gate << 32 | (target >> 16 & 0xffff) << 48);
 		put64(idt + 16 * v + 8, target >> 32);
@@ -191,7 +204,7 @@ void cpu_build(u32 number)
 	put64(prcb + build->context, opt.noctx && number == cpu_total - 1 ? 0 : context_of(number));
 	special_put(number);
 	memset((void *)context_of(number), 0xa5, CONTEXT_SIZE);	/* live: nothing was saved */
-	if (opt.bsod)
+	if (opt.bsod || (IMAGES && number != crash_number()))
 		saved_context(number);
 }
 

@@ -5,6 +5,10 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#ifndef IMAGES
+#define IMAGES		0	/* 1: runs the images of testdata/images */
+#endif
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -21,7 +25,12 @@ typedef unsigned long long u64;
  * Virtual addresses. The image bases are where a real Windows 10 could have put them;
  * the rest are regions far apart, so that each has its own page tables.
  */
+#if IMAGES
+#define NT		nt_base			/* the images can be moved (testdata/images) */
+extern u64 nt_base;
+#else
 #define NT		0xfffff80041c00000ull	/* ntoskrnl.exe */
+#endif
 #define NT_SIZE		0x01046000u
 #define HAL		0xfffff80041b60000ull	/* hal.dll */
 #define HAL_SIZE	0x6000u
@@ -29,6 +38,8 @@ typedef unsigned long long u64;
 #define DRV1_SIZE	0xf000u
 #define DRV2		0xfffff80045e40000ull	/* testdrv.sys, the one that crashes */
 #define DRV2_SIZE	0x8000u
+#define GIZMO		0xfffff80046100000ull	/* gizmo.sys, sprocket.sys of testdata/images */
+#define SPROCKET	0xfffff80046180000ull
 #define TABLES(i)	(0xfffff80043f00000ull + (i) * 0x4000ull)	/* IDT, TSS, GDT of a CPU */
 #define POOL		0xffffa50000200000ull	/* nonpaged pool: one 2 MiB page */
 #define POOL_PA		0x200000ull
@@ -84,12 +95,17 @@ typedef unsigned long long u64;
 #define TIME_DRIVER	(TIME_BOOT + 300000000ull)	/* 30 s after boot: in the header */
 #define TIME_NOW	(TIME_BOOT + 72000000000ull)	/* two hours: in KUSER_SHARED_DATA */
 
+#define STAMP_CORE	0x8d0e7b2au	/* Windows stamps are hashes, no times */
+
 struct options {
 	u64 bsod, live, encoded, badcopy, nocopy, unmapped, noncanon, kdbgcut;
 	u64 badsig, badvalid, baddtb, nobug, noprocblk, noprcb, noctx, nonote;
 	u64 shadow, pcid, odd, swbits, mapall, map1g, noselfmap, badrun, la57;
 	u64 swapcpu, user, transition;
 	u64 ncpu, descsz, size, runs, crashcpu, build, key;	/* word=NUMBER; ~0 when not given */
+#if IMAGES
+	u64 crash, at, slide;
+#endif
 };
 #define NOT_GIVEN	(~0ull)
 extern struct options opt;
@@ -171,6 +187,13 @@ void bugcheck_data(u64 *five);
 void header_publish(u32 cpus);
 u32 fwcfg_cpus(void);
 void fwcfg_vmcoreinfo(u64 note, u32 size);
+
+/* load.c of testdata/images */
+void images_place(void);
+void images_load(void);
+u64 image_base(u32 i);
+u32 image_size(u32 i), image_stamp(u32 i);
+u64 core_function(const char *name);
 
 /* boot.S, park.S */
 extern u64 boot_pml4[512], boot_pml5[512];

@@ -76,6 +76,12 @@ void cpu_park(u32 cpu)
 	frame[17] = user ? 0x206 : flags[cpu];
 	frame[18] = user ? USER_STACK + 0xe40 : rsp;
 	frame[19] = user ? 0x2b : 0x18;
+	if (IMAGES && cpu == 0) {
+		/* As if something had called it, with 0 for the return address. */
+		frame[15] = core_function("KiStartSystemThread");
+		frame[17] = 0x002;
+		frame[18] = STACKS(number) + STACK_SIZE - 0x58;
+	}
 	((void (*)(u64, u64))(NT + NT_PARK))(cr3 | (opt.pcid ? 2 : 0), (u64)frame);
 	__builtin_unreachable();
 }

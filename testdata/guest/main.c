@@ -42,6 +42,9 @@ static const struct word {
 	FLAG(la57), FLAG(swapcpu), FLAG(user), FLAG(transition),
 	NUMBER(ncpu), NUMBER(descsz), NUMBER(size), NUMBER(runs), NUMBER(crashcpu),
 	NUMBER(build), NUMBER(key),
+#if IMAGES
+	NUMBER(crash), NUMBER(at), NUMBER(slide),
+#endif
 };
 
 static const char *number_parse(const char *s, u64 *v)
@@ -114,6 +117,8 @@ void guest_main(const struct multiboot *info)
 	if (opt.la57 && !boot_la57)
 		die("la57: this CPU model has no 5-level paging");
 	build_choose();
+	if (IMAGES)
+		images_place();
 	cpus = fwcfg_cpus();
 	if (cpus < 1 || cpus > MAX_CPUS)
 		die("1 to 8 CPUs are supported");
@@ -131,6 +136,6 @@ void guest_main(const struct multiboot *info)
 	say_hex(system_dtb());
 	say(" kdbg=");
 	say_hex(kdbg_address());
-	say("\nREADY\n");
+	say(IMAGES ? "\n" : "\nREADY\n");	/* the images say it when they have crashed */
 	cpu_park(0);
 }

@@ -1,7 +1,6 @@
 /* The loaded images: PE headers, the kernel's pages, and the list of modules. */
 #include "guest.h"
 
-#define STAMP_NT	0x8d0e7b2au	/* Windows stamps are hashes, no times */
 #define STAMP_HAL	0x4a2b91c3u
 #define STAMP_DRV1	0x6123ab40u
 #define STAMP_DRV2	0x6140cc10u
@@ -182,8 +181,10 @@ static void code_build(void)
 	memcpy((void *)(NT + NT_PARK), park, (unsigned long)(park_end - park));
 	for (u32 i = 0; i < MAX_CPUS; i++)
 		memcpy((void *)(NT + NT_IDLE + 16 * i), rest_kernel, (unsigned long)(rest_kernel_end - rest_kernel));
-	map_new(NT + NT_BUGCHECK, 0x40, P_CODE | 2);
-	memset((void *)(NT + NT_BUGCHECK), 0x90, 0x40);
+	if (!IMAGES) {
+		map_new(NT + NT_BUGCHECK, 0x40, P_CODE | 2);
+		memset((void *)(NT + NT_BUGCHECK), 0x90, 0x40);
+	}
 	/* The page that every IDT gate leads to: 16 bytes a vector, "hlt; jmp $-1". */
 	map_new(NT + NT_TRAPS, PAGE, P_CODE | 2);
 	for (u32 i = 0; i < 256; i++)
@@ -203,18 +204,26 @@ void nt_build(void)
 		map_new(NT + data_pages[i], PAGE, P_DATA);
 	map_new(NT + NT_RDATA, PAGE, P_DATA);
 	map_new(PAGED, PAGE, P_DATA);
-	pe_build(NT, NT_SIZE, nt_sections, COUNT(nt_sections), 0x200000, NT_RDATA + 0x800, "ntkrnlmp.pdb", STAMP_NT);
-	exports_build();
+	if (IMAGES) {
+		images_load();
+	} else {
+		pe_build(NT, NT_SIZE, nt_sections, COUNT(nt_sections), 0x200000, NT_RDATA + 0x800, "ntkrnlmp.pdb", STAMP_CORE);
+		exports_build();
+	}
 	code_build();
 	driver_build(HAL, HAL_SIZE, "hal.pdb", STAMP_HAL);
 	driver_build(DRV1, DRV1_SIZE, "fwcfg.pdb", STAMP_DRV1);
 	driver_build(DRV2, DRV2_SIZE, "testdrv.pdb", STAMP_DRV2);
 	put64(head, head);
 	put64(head + 8, head);
-	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntoskrnl.exe", "ntoskrnl.exe", STAMP_NT);
+	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntoskrnl.exe", "ntoskrnl.exe", STAMP_CORE);
 	module_add(HAL, HAL_SIZE, "\\SystemRoot\\system32\\hal.dll", "hal.dll", STAMP_HAL);
 	module_add(DRV1, DRV1_SIZE, "\\SystemRoot\\System32\\drivers\\fwcfg.sys", "fwcfg.sys", STAMP_DRV1);
 	module_add(DRV2, DRV2_SIZE, "\\SystemRoot\\System32\\drivers\\testdrv.sys", "testdrv.sys", STAMP_DRV2);
+	if (IMAGES) {
+		module_add(image_base(1), image_size(1), "\\SystemRoot\\System32\\drivers\\gizmo.sys", "gizmo.sys", image_stamp(1));
+		module_add(image_base(2), image_size(2), "\\SystemRoot\\System32\\drivers\\sprocket.sys", "sprocket.sys", image_stamp(2));
+	}
 	if (opt.transition) {
 		/*
 		 * Trimmed from the working set, not yet written out: P = 0, transition bit 11

@@ -21,7 +21,8 @@ static u32 context_of(u32 cpu)
 
 static u32 stack_top(u32 cpu) { return STACKS(cpu) + STACK_SIZE; }
 
-u32 crash_cpu(void) { return opt.crashcpu == NOT_GIVEN ? 0 : opt.crashcpu; }
+/* With the images the first CPU runs them. */
+u32 crash_cpu(void) { return IMAGES || opt.crashcpu == NOT_GIVEN ? 0 : opt.crashcpu; }
 
 /* Offsets of CONTEXT (Microsoft winnt.h, x86). */
 static void context_put(u32 c, u32 cpu, u32 eip, u32 esp, u32 eflags)
@@ -88,13 +89,19 @@ static void descriptor_put(u32 gdt, u32 selector, u32 base, u32 limit, u32 flags
 	put32(gdt + selector + 4, (base & 0xff000000) | flags | (limit & 0xf0000) | (base >> 16 & 0xff));
 }
 
+/* Where an exception leads to in the images' kernel. */
+static u32 image_handler(u32 v)
+{
+	return core_function(v == 1 ? "KiDebugTrapOrFault" : v == 14 ? "KiPageFault" : "KiTrap");
+}
+
 static void tables_put(u32 cpu)
 {
 	u32 idt = TABLES(cpu), gdt = idt + GDT_AT, tss = idt + TSS_AT;
 
 	map_new(idt, 2 * PAGE, 1);
 	for (u32 v = 0; v < 256; v++) {
-		u32 target = NT + NT_TRAPS + 16 * v;
+		u32 target = IMAGES ? image_handler(v) : NT + NT_TRAPS + 16 * v;
 
 		put32(idt + 8 * v, 0x08 << 16 | (target & 0xffff));
 		put32(idt + 8 * v + 4, (target & 0xffff0000) | (v == 3 ? 0xee00 : 0x8e00));
@@ -138,7 +145,7 @@ void cpu_build(u32 cpu)
 	for (u32 i = 0; i < CONTEXT_SIZE + 4; i += 4)
 		put32(c + i, 0xa5a5a5a5);	/* live: nothing was saved */
 	special_put(cpu);
-	if (opt.bsod)
+	if (opt.bsod || (IMAGES && cpu != crash_cpu()))
 		saved_context(cpu);
 }
 
@@ -181,6 +188,10 @@ void cpu_park(u32 cpu)
 	put32(frame + 32, NT + NT_IDLE + 16 * cpu);
 	put32(frame + 36, 0x08);
 	put32(frame + 40, flags[cpu]);
+	if (IMAGES && cpu == crash_cpu()) {	/* as if something had called it, with 0 for the return address */
+		put32(frame + 32, core_function("KiStartSystemThread"));
+		put32(frame + 40, 0x002);
+	}
 	load_others(cpu);
 	enter(opt.nopae ? 0x6d8 : 0x6f8, boot_root, kernel_root, frame);
 }

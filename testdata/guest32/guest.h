@@ -5,6 +5,10 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#ifndef IMAGES
+#define IMAGES		0	/* 1: runs the images of testdata/images */
+#endif
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -15,12 +19,20 @@ typedef unsigned long long u64;
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* Virtual addresses, regions far apart. */
+#if IMAGES
+#define NT		nt_base		/* the images can be moved (testdata/images) */
+extern u32 nt_base;
+#else
 #define NT		0x82a00000u	/* ntoskrnl.exe */
+#endif
 #define NT_SIZE		0x00412000u
 #define HAL		0x82e12000u
 #define HAL_SIZE	0x00037000u
 #define DRV		0x8b4e0000u	/* testdrv.sys, the one that crashes */
 #define DRV_SIZE	0x00008000u
+#define GIZMO		0x8b600000u	/* gizmo.sys, sprocket.sys of testdata/images */
+#define SPROCKET	0x8b680000u
+#define STAMP_CORE	0x4ce78a09u
 #define POOL		0x84f40000u	/* nonpaged pool */
 #define POOL_SIZE	0x4000u
 #define DECODED		0x85312340u	/* the driver's copy of KDBG */
@@ -28,7 +40,7 @@ typedef unsigned long long u64;
 #define PCRS(i)		(0x80780000u + (i) * 0x8000u)
 #define TABLES(i)	(0x80b90000u + (i) * 0x4000u)	/* IDT, GDT, TSS of a CPU */
 #define STACKS(i)	(0x8c100000u + (i) * 0x8000u)
-#define STACK_SIZE	0x3000u
+#define STACK_SIZE	(IMAGES ? 0x6000u : 0x3000u)
 #define KUSER		0xffdf0000u
 #define NOWHERE		0x9f300000u	/* never mapped */
 
@@ -65,6 +77,9 @@ struct options {
 	u32 live, bsod, nopae, odd, badcopy, unmapped, badsig, badvalid, baddtb;
 	u32 nobug, noprocblk, noprcb, noctx, nonote;
 	u32 build, crashcpu, ncpu, descsz;
+#if IMAGES
+	u32 crash, at, slide;
+#endif
 };
 extern struct options opt;
 
@@ -125,6 +140,12 @@ u32 pcr_of(u32 cpu);
 u32 state_of(u32 cpu);
 u32 crash_cpu(void);
 void header_publish(void);
+
+/* load.c of testdata/images */
+void images_place(void);
+void images_load(void);
+u32 image_base(u32 i), image_size(u32 i), image_stamp(u32 i);
+u32 core_function(const char *name);
 
 /* boot.S */
 extern char image_start[], image_end[], ap_start[], ap_start_end[];

@@ -188,12 +188,16 @@ static void unicode_put(u32 va, const char *s)
 		put16(text + 2 * i, (u8)s[i]);
 }
 
-/* A KLDR_DATA_TABLE_ENTRY, offsets of x86, at the end of PsLoadedModuleList. */
+/*
+ * A KLDR_DATA_TABLE_ENTRY, offsets of x86, at the end of PsLoadedModuleList. Without the
+ * name of a pdb the image itself is there already.
+ */
 static void module_add(u32 base, u32 size, const char *path, const char *name, u32 stamp, const char *pdb)
 {
 	u32 head = NT + NT_LOADED, e = pool_alloc(0x60), last = get32(head + 4);
 
-	image_build(base, size, pdb, stamp);
+	if (pdb)
+		image_build(base, size, pdb, stamp);
 	put32(e, head);
 	put32(e + 4, last);
 	put32(last, e);
@@ -214,10 +218,16 @@ static void modules_build(void)
 	map_new(head, 8, 1);
 	put32(head, head);
 	put32(head + 4, head);
-	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntkrnlpa.exe", "ntoskrnl.exe", 0x4ce78a09, "ntkrpamp.pdb");
+	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntkrnlpa.exe", "ntoskrnl.exe", STAMP_CORE, IMAGES ? 0 : "ntkrpamp.pdb");
 	module_add(HAL, HAL_SIZE, "\\SystemRoot\\system32\\halmacpi.dll", "hal.dll", 0x4ce788d2, "halmacpi.pdb");
 	module_add(DRV, DRV_SIZE, "\\SystemRoot\\System32\\drivers\\testdrv.sys", "testdrv.sys", 0x4ce7ab12, "testdrv.pdb");
-	exports_build();
+	if (!IMAGES) {
+		exports_build();
+		return;
+	}
+	images_load();
+	module_add(image_base(1), image_size(1), "\\SystemRoot\\System32\\drivers\\gizmo.sys", "gizmo.sys", image_stamp(1), 0);
+	module_add(image_base(2), image_size(2), "\\SystemRoot\\System32\\drivers\\sprocket.sys", "sprocket.sys", image_stamp(2), 0);
 }
 
 static void put_time(u32 va, u64 t)

@@ -59,6 +59,9 @@ static const struct word {
 	FLAG(badsig), FLAG(badvalid), FLAG(baddtb), FLAG(nobug), FLAG(noprocblk),
 	FLAG(noprcb), FLAG(noctx), FLAG(nonote),
 	NUMBER(build), NUMBER(crashcpu), NUMBER(ncpu), NUMBER(descsz),
+#if IMAGES
+	NUMBER(crash), NUMBER(at), NUMBER(slide),
+#endif
 };
 
 static const char *number_parse(const char *s, u32 *v)
@@ -123,7 +126,8 @@ static void code_build(void)
 {
 	map_new(NT + NT_PARK, PAGE, 0);
 	map_new(NT + NT_TRAPS, PAGE, 0);
-	map_new(NT + NT_BUGCHECK, 0x200, 0);
+	if (!IMAGES)
+		map_new(NT + NT_BUGCHECK, 0x200, 0);
 	map_new(DRV + 0x1000, PAGE, 0);
 	copy_code(NT_PARK, park, park_end);
 	for (u32 i = 0; i < MAX_CPUS; i++)
@@ -180,6 +184,8 @@ void guest_main(const u32 *multiboot)
 {
 	options_parse((const char *)multiboot[4]);	/* memory_init overwrites it */
 	build_choose();
+	if (IMAGES)
+		images_place();
 	memory_init(multiboot[12], multiboot[11]);
 	cpu_total = cpu_count();
 	if (cpu_total > MAX_CPUS)
@@ -197,6 +203,7 @@ void guest_main(const u32 *multiboot)
 		while (cpu_here[i] != 2)
 			__asm__ volatile("pause");
 	}
-	say("READY\n");
+	if (!IMAGES)	/* the images say it when they have crashed */
+		say("READY\n");
 	cpu_park(0);
 }
