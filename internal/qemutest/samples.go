@@ -80,10 +80,15 @@ func Samples() []Sample {
 func ImageSamples() []Sample {
 	trap := quiet("pc", 2, "crash=0xd1 swapcpu")
 	trap.Images = true
+	// The same crash, elsewhere, on a processor with 5-level paging.
+	moved := quiet("pc", 1, "crash=0xd1 slide=5 la57")
+	moved.Images = true
+	moved.CPUModel = "qemu64,+la57"
 	thread := quiet32("crash=0x7e")
 	thread.Images = true
 	return []Sample{
 		{Name: "stack-trap-2cpu", Guest: "stack-trap-2cpu", Config: trap, ELF: ramOnly(false), NoWin: true},
+		{Name: "stack-moved-1cpu", Guest: "stack-moved-1cpu", Config: moved, ELF: ramOnly(false), NoWin: true},
 		{Name: "stack-x86-2cpu", Guest: "stack-x86-2cpu", Config: thread, ELF: ramOnly(false), NoWin: true},
 	}
 }

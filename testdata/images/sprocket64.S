@@ -78,14 +78,14 @@ split_end:
 split_rare:
 	mov	%rsi, 0x40(%rsp)
 split_rare_1:
-	mov	%r14, 0x48(%rsp)
+	mov	%r13, 0x48(%rsp)	/* the frame register of a function further up */
 split_rare_2:
 	mov	$0x1111, %esi
-	mov	$0x2222, %r14d
+	mov	$0x2222, %r13d
 	mov	%rbx, %rcx
 	call	sprocket_entry
 	mov	0x40(%rsp), %rsi
-	mov	0x48(%rsp), %r14
+	mov	0x48(%rsp), %r13
 	jmp	split_back
 split_rare_end:
 	.fill	0x20, 1, 0xcc
@@ -112,7 +112,7 @@ split_info:
 	.byte	split_1 - sprocket_split, 0x30		/* PUSH_NONVOL rbx */
 split_rare_info:
 	.byte	0x21, split_rare_2 - split_rare, 4, 0	/* chained */
-	.byte	split_rare_2 - split_rare, 0xe4		/* SAVE_NONVOL r14 */
+	.byte	split_rare_2 - split_rare, 0xd4		/* SAVE_NONVOL r13 */
 	.short	0x48 / 8
 	.byte	split_rare_1 - split_rare, 0x64		/* SAVE_NONVOL rsi */
 	.short	0x40 / 8
