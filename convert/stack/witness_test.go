@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -154,5 +152,3 @@ func TestWitness(t *testing.T) {
 		})
 	}
 }
-var _ = filepath.Join
-var _ = strings.Fields
