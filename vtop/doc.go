@@ -6,7 +6,8 @@
 // [Mode] is all of that in one value, and [X86], [PAE], [X64] and [LA57] are those of
 // this package. A [Space] is a mode, a root and guest-physical memory, which can be
 // any io.ReaderAt whose offset is the physical address: an image of a machine, a
-// dump, or a test's few pages. [FindRoots] searches memory for roots.
+// dump, or a test's few pages. [FindRoots] searches memory for roots. [FlatX64] and
+// [FlatX86] are for memory that is kept by virtual address, without page tables.
 //
 // # Units
 //

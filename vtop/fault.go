@@ -41,7 +41,8 @@ const (
 	// why. Whether the guest maps the address is not known.
 	TableUnreadable
 	// PageUnreadable means that the guest maps the address, but its memory
-	// could not be read, Err says why.
+	// could not be read, Err says why. In a mode without levels it is not known
+	// whether the guest maps it.
 	PageUnreadable
 )
 
@@ -91,6 +92,8 @@ type FaultError struct {
 // Error names the address, the kind, and the entry.
 func (e *FaultError) Error() string {
 	switch {
+	case e.Kind == PageUnreadable && e.Level == 0: // kept by virtual address
+		return fmt.Sprintf("virtual address %v: %v", e.VA, e.Err)
 	case e.Kind == PageUnreadable:
 		return fmt.Sprintf("virtual address %v: %v: physical address %v: %v", e.VA, e.Kind, e.PA, e.Err)
 	case e.Kind == TableUnreadable:

@@ -27,6 +27,10 @@ type Mode struct {
 	// Levels[n-1], the topmost one is the last. Their Bits and the 12 of an
 	// offset in a page are the bits of a virtual address that are translated.
 	Levels []Level
+	// FlatBits is set for a mode without Levels, of memory that is kept by virtual
+	// address, as Windows' triage dumps have it: these lower bits of a canonical
+	// address are where [Space].Mem has it, and nothing is known of page tables.
+	FlatBits int
 	// SignExtended says what the bits above these must be in a canonical
 	// address: the copies of the highest one, otherwise zeros.
 	SignExtended bool
@@ -116,8 +120,17 @@ type Absent struct {
 
 // AddressBits is how many bits of a virtual address are translated.
 func (m *Mode) AddressBits() int {
+	if m.flat() {
+		return m.FlatBits
+	}
 	return int(m.shift(len(m.Levels))) + m.top().Bits
 }
+
+// flat tells whether memory is kept by virtual address.
+func (m *Mode) flat() bool { return len(m.Levels) == 0 }
+
+// Flat is where [Space].Mem has a canonical address in a mode without Levels.
+func (m *Mode) Flat(va VA) PA { return PA(va) & (1<<m.AddressBits() - 1) }
 
 // Root is the physical address of the topmost table, by the value of the register
 // that holds it.

@@ -31,8 +31,11 @@ type Visitor interface {
 
 // Visit goes through all tables that map one half of the address space and tells
 // v of them and of the pages. Entries that are not present and malformed ones
-// are passed over.
+// are passed over. A mode without levels has no tables.
 func (s *Space) Visit(half Half, v Visitor) {
+	if s.Mode.flat() {
+		return
+	}
 	first, last := VA(0), s.Mode.KernelStart-1
 	if half == KernelHalf {
 		first, last = last+1, ^VA(0)
@@ -52,10 +55,10 @@ func (s *Space) Visit(half Half, v Visitor) {
 // Mapped visits the pages that the address space maps in [from, to], ascending,
 // until visit returns false or limit entries of page tables were looked at; it
 // reports whether all was visited. Tables that can't be read are passed over, as
-// are pages in transition.
+// are pages in transition. A mode without levels does not tell what is mapped.
 func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	from, to, ok := s.Mode.clip(from, to)
-	if !ok {
+	if !ok || s.Mode.flat() {
 		return true
 	}
 	w := borrow()

@@ -9,6 +9,9 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 	if t.extend(va) != va {
 		return Mapping{}, &FaultError{VA: va, Kind: NonCanonical}
 	}
+	if s.Mode.flat() {
+		return Mapping{VA: va, PA: s.Mode.Flat(va), PageSize: pageSize}, nil
+	}
 	pa, size := s.DTB, t.size
 	for level := len(t.levels); ; level-- {
 		n := &t.levels[level-1]

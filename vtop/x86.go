@@ -161,3 +161,19 @@ var X86 = &Mode{
 	Present: bitP, Absent: absentIn(address32, address32),
 	SelfMap: &SelfMap{First: 0x300, Last: 0x300, Mask: address32 | 0x83, Value: 3},
 }
+
+// FlatX64 and FlatX86 are for memory that is kept by virtual address, which says
+// nothing of page tables: see [Mode].FlatBits. That of x64 has room for addresses of
+// five levels.
+var (
+	FlatX64 = &Mode{
+		Name: "x64, by virtual address", PointerSize: 8, EntrySize: 8, FlatBits: 57,
+		SignExtended: true, KernelStart: LA57.KernelStart,
+		RootMask: LA57.RootMask,
+	}
+	FlatX86 = &Mode{
+		Name: "x86, by virtual address", PointerSize: 4, EntrySize: 4, FlatBits: 32,
+		KernelStart: kernelStart32,
+		RootMask:    PAE.RootMask,
+	}
+)

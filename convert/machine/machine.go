@@ -30,6 +30,8 @@ type Machine struct {
 	Unwind *unwind.Method
 	// Modes are the paging modes that the kernel may use, the likeliest first.
 	Modes []*vtop.Mode
+	// Flat is the mode of memory that is kept by virtual address, as in triage dumps.
+	Flat *vtop.Mode
 	// Likely are those of Modes that the kernel's page tables may have, the
 	// likeliest first, by the dump header and the vCPUs. h is nil where there is
 	// none; dump says that it is the header of a dump, as debuggers read it.

@@ -15,6 +15,7 @@ var X64 = &Machine{
 	Header: winhdr.X64, Kernel: kdbg.X64, Unwind: unwind.X64, Core: elfX64, Map: mapPC,
 	RootName: "CR3", PointerName: "rip", Settles: true,
 	Modes:     modes64,
+	Flat:      vtop.FlatX64,
 	Likely:    likely64,
 	Lacking:   lackingX86,
 	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && (!x.Is32 || longMode(x)) },

@@ -16,6 +16,7 @@ var X86 = &Machine{
 	RootName: "CR3", PointerName: "eip",
 	UpperHalf: "00000000`",
 	Modes:     modes32, PAE: vtop.PAE,
+	Flat:      vtop.FlatX86,
 	Likely:    likely32,
 	Lacking:   lackingX86,
 	Owns:      func(c *physmem.CPU) bool { x := physmem.X86Of(*c); return x != nil && x.Is32 && !longMode(x) },
