@@ -13,7 +13,7 @@ type Reason string
 
 // The reasons.
 const (
-	// AtEnd: the return address is 0, as at the bottom of a thread's stack.
+	// AtEnd: the frame's return address is 0, as that of a thread's first function is.
 	AtEnd Reason = "end of the stack"
 	// NoModule: the address is in no image.
 	NoModule Reason = "in no module"

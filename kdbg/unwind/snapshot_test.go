@@ -202,7 +202,11 @@ func (s *snapshots) check(t *testing.T) (hows map[How]int, astray map[string]int
 		f := x.State.frame()
 		for k := 0; k < len(x.Frames) || !found; k++ {
 			where := fmt.Sprintf("snapshot %d, %s, frame %d at %v", i, x.Name, k, f.PC)
-			step, ok := s.step(t, m.space(), images, f, x, where)
+			next := uint64(1)
+			if wine {
+				next = x.Frames[k][0]
+			}
+			step, ok := s.step(t, m.space(), images, f, x, next, where)
 			if !ok {
 				break
 			}
@@ -231,8 +235,9 @@ var stepped = []string{
 	"push", "frame register", "frame register r13", "saved", "far", "tail", "indirect tail", "chained", "version 2", "indirect entry", "leaf",
 }
 
-// step makes a step; false at the end that is expected.
-func (s *snapshots) step(t *testing.T, space *vtop.Space, images *List, f Frame, x *snapshot, where string) (Step, bool) {
+// step makes a step; false at the end that is expected, for one where the return address
+// is 0.
+func (s *snapshots) step(t *testing.T, space *vtop.Space, images *List, f Frame, x *snapshot, next uint64, where string) (Step, bool) {
 	t.Helper()
 	step, err := X64.Step(space, images, f, x.Stack)
 	if f.PC == 0 {
@@ -242,6 +247,10 @@ func (s *snapshots) step(t *testing.T, space *vtop.Space, images *List, f Frame,
 	if f.User {
 		require.Equal(t, UserMode, stopOf(err).Reason, where)
 		assert.Equal(t, "machine frame, user", x.Name)
+		return step, false
+	}
+	if next == 0 {
+		require.Equal(t, AtEnd, stopOf(err).Reason, where)
 		return step, false
 	}
 	require.NoError(t, err, where)

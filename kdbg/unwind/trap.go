@@ -39,9 +39,9 @@ func (m *Method) TrapFrame(s *vtop.Space, at vtop.VA) (Frame, error) {
 		return Frame{}, &StopError{Reason: NoStack, At: at, Detail: "trap frame", Err: err}
 	}
 	f, ok := m.trapFrame(b, at)
-	if !ok {
-		return Frame{}, &StopError{Reason: NoFrame, At: at, Detail: fmt.Sprintf("no trap frame: code selector %#x, flags %#x",
-			m.word(b, m.Trap.Code), m.word(b, m.Trap.Flags))}
+	if !ok || !s.Canonical(f.PC) || !s.Canonical(f.SP) || !f.User && !s.Mode.IsKernel(f.SP) {
+		return Frame{}, &StopError{Reason: NoFrame, At: at, Detail: fmt.Sprintf("no trap frame: code selector %#x, flags %#x, instruction %#x, stack %#x",
+			m.word(b, m.Trap.Code), m.word(b, m.Trap.Flags), m.word(b, m.Trap.PC), m.word(b, m.Trap.SP))}
 	}
 	return f, nil
 }

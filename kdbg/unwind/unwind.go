@@ -122,6 +122,7 @@ type Method struct {
 	saved        uint16 // the registers that a function gives back as they were
 	fromContext  func(winhdr.Context) (Frame, bool)
 	step         func(*walk, Frame) (Step, error)
+	function     func(*walk) (begin, end vtop.VA, ok bool) // of pc; may be nil
 }
 
 // Frame is the state that a CONTEXT saved; false if that is of another machine.
@@ -134,19 +135,40 @@ func (m *Method) Frame(c winhdr.Context) (Frame, bool) {
 }
 
 // Step finds the caller of a frame. stack are the limits of the stack that f is on.
-// The error is a [StopError]. A scan is never among its steps: that is [Method.Scan].
+// The error is a [StopError], with which Step.Read is what was used until then. A scan is
+// never among its steps: that is [Method.Scan].
 func (m *Method) Step(s *vtop.Space, im Images, f Frame, stack Limits) (Step, error) {
-	if f.User {
-		return Step{}, &StopError{Reason: UserMode, PC: f.PC, At: f.PC}
-	}
 	w := &walk{m: m, space: s, images: im, stack: stack}
+	step, err := w.next(f)
+	if err != nil {
+		return Step{Read: w.read}, err
+	}
+	step.Read = w.read
+	return step, nil
+}
+
+// next makes a step, and looks where it has led.
+func (w *walk) next(f Frame) (Step, error) {
 	if err := w.enter(f); err != nil {
 		return Step{}, err
 	}
-	step, err := m.step(w, f)
+	step, err := w.m.step(w, f)
 	if err != nil {
 		return Step{}, err
 	}
-	step.Read = w.read
 	return step, w.leave(f, &step)
+}
+
+// Function is where the function begins and ends, exclusively, to which an address
+// belongs: its main part, if it is in several. It is false where no unwind data in memory
+// tells, and on machines that have none.
+func (m *Method) Function(s *vtop.Space, im Images, pc vtop.VA) (begin, end vtop.VA, ok bool) {
+	if m.function == nil {
+		return 0, 0, false
+	}
+	w := &walk{m: m, space: s, images: im}
+	if err := w.enter(Frame{PC: pc, Exact: true}); err != nil {
+		return 0, 0, false
+	}
+	return m.function(w)
 }

@@ -26,7 +26,10 @@ type walk struct {
 // enter looks where the frame's instruction is.
 func (w *walk) enter(f Frame) error {
 	w.pc = f.PC
-	if f.PC == 0 && !f.Exact {
+	switch {
+	case f.User:
+		return w.stop(UserMode, f.PC, "", nil)
+	case f.PC == 0 && !f.Exact:
 		return w.stop(AtEnd, f.PC, "", nil)
 	}
 	im, ok := w.images.At(f.PC)
@@ -37,12 +40,15 @@ func (w *walk) enter(f Frame) error {
 	return nil
 }
 
-// leave looks where the step has led. The stack pointer rises; it goes elsewhere only
+// leave looks where the step has led. A return address of 0 is the end of a stack. The stack pointer rises; it goes elsewhere only
 // from a frame register or a machine frame, and then to mapped memory of the kernel.
 func (w *walk) leave(f Frame, step *Step) error {
 	c := &step.Caller
-	if c.User {
+	switch {
+	case c.User:
 		return nil
+	case c.PC == 0 && !c.Exact:
+		return w.stop(AtEnd, w.pc, "", nil)
 	}
 	rises := c.SP > f.SP
 	inside := w.stack.High == 0 || w.stack.Holds(c.SP) || c.SP == w.stack.High

@@ -22,6 +22,8 @@ type Trace struct {
 	// Steps lead from the first frame to the last one. What comes behind a scan is as
 	// good as the scan.
 	Steps []Step
+	// Read is what was used of images at the last frame, see Step.Read.
+	Read []Span
 	// Stop says why it ended; never nil.
 	Stop *StopError
 }
@@ -47,13 +49,14 @@ func (m *Method) Walk(s *vtop.Space, im Images, f Frame, stack Limits) Trace {
 			switches++
 		}
 		if stop := stopOf(err); stop != nil {
-			t.Stop = stop
+			t.Stop, t.Read = stop, step.Read
 			if !slices.Contains(guess, stop.Reason) {
 				return t
 			}
 			if step, err = m.Scan(s, im, f, stack); err != nil {
 				return t
 			}
+			step.Read, t.Read = t.Read, nil
 		}
 		if switches > MaxSwitches || len(t.Steps) == MaxFrames {
 			t.Stop = &StopError{Reason: TooMany, PC: f.PC, At: f.SP}

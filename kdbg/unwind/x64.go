@@ -11,7 +11,7 @@ import (
 var X64 = &Method{
 	Format: peimage.X64, Trap: trap64,
 	pointer: 8, stackPointer: rsp, saved: nonvolatile64,
-	fromContext: frame64, step: (*walk).step64,
+	fromContext: frame64, step: (*walk).step64, function: (*walk).function64,
 }
 
 // Registers of x64 that are named here.

@@ -91,6 +91,20 @@ func (w *walk) step64(f Frame) (Step, error) {
 	return step, err
 }
 
+// function64 is where the main part of the function of the PC lies.
+func (w *walk) function64() (begin, end vtop.VA, ok bool) {
+	u := &unwinder64{walk: w}
+	if u.findTable() != nil {
+		return 0, 0, false
+	}
+	fn, at, err := u.table.Find(w.space, w.rva)
+	if err != nil || at == 0 {
+		return 0, 0, false
+	}
+	fn, err = u.primary(fn)
+	return u.table.Base + vtop.VA(fn.Begin), u.table.Base + vtop.VA(fn.End), err == nil
+}
+
 // findTable takes the exception directory of the headers, or of the loader where they
 // are not in memory.
 func (u *unwinder64) findTable() error {
