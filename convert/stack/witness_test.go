@@ -33,19 +33,28 @@ func (p place) String() string { return fmt.Sprintf("%v sp %v", p.pc, p.sp) }
 type crashed struct {
 	guest *guest.Guest
 	list  []place // the guest's own, the innermost first
+	// raised is the processor that crashed.
+	raised stack.Raised
 }
 
 // openCrashed finds the guest in a vmcore, with its list.
 func openCrashed(t *testing.T, core []byte) *crashed {
+	t.Helper()
+	c := &crashed{guest: findGuest(t, core)}
+	c.readList(t)
+	c.raised = stack.RaisedBy(c.guest)
+	require.GreaterOrEqual(t, c.raised.Index, 0, c.raised.How)
+	return c
+}
+
+func findGuest(t *testing.T, core []byte) *guest.Guest {
 	t.Helper()
 	im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, im.Close()) })
 	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
-	c := &crashed{guest: g}
-	c.readList(t)
-	return c
+	return g
 }
 
 // readList reads GuestFrames of testdata/images/core.c.
@@ -102,10 +111,8 @@ func (c *crashed) images() *unwind.List {
 // walk goes from what KeBugCheckEx saved to the thread's first frame.
 func (c *crashed) walk(t *testing.T) unwind.Trace {
 	t.Helper()
-	raised := stack.RaisedBy(c.guest)
-	require.GreaterOrEqual(t, raised.Index, 0, raised.How)
 	method := c.guest.Machine().Unwind
-	f, ok := method.Frame(c.guest.Processors()[raised.Index].Saved)
+	f, ok := method.Frame(c.guest.Processors()[c.raised.Index].Saved)
 	require.True(t, ok)
 	assert.Equal(t, c.list[0], place{f.PC, f.SP})
 	return method.Walk(c.guest.Memory().Space, c.images(), f, unwind.Limits{})
