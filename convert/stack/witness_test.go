@@ -150,10 +150,6 @@ func TestWitness(t *testing.T) {
 			t.Parallel()
 			c := openCrashed(t, s.Core(t))
 			trace := c.walk(t)
-			for i, s := range trace.Steps {
-				t.Logf("%2d %-14s %v %v", i, s.How, s.Caller.PC, s.Caller.SP)
-			}
-			t.Log(trace.Stop)
 			assert.Equal(t, c.list[1:], places(trace))
 			assert.Equal(t, unwind.AtEnd, trace.Stop.Reason)
 		})
