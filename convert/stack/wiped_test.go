@@ -98,3 +98,16 @@ func TestWiped(t *testing.T) {
 		})
 	}
 }
+
+// TestWipedHeaders: where headers are gone, what the loader noted leads to unwind data.
+func TestWipedHeaders(t *testing.T) {
+	t.Parallel()
+	core := sampleGuest(t, "stack-trap-2cpu")
+	c := openCrashed(t, core)
+	wiped := bytes.Clone(core)
+	for _, module := range []string{"ntoskrnl.exe", "gizmo.sys", "sprocket.sys"} {
+		wipes["no headers"](t, c, wiped, c.module(t, module))
+	}
+	w := &crashed{guest: findGuest(t, wiped), list: c.list, raised: c.raised, loader: true}
+	assert.Equal(t, c.list[1:], places(w.walk(t)))
+}

@@ -35,6 +35,8 @@ type crashed struct {
 	list  []place // the guest's own, the innermost first
 	// raised is the processor that crashed.
 	raised stack.Raised
+	// loader lets the walk know where the loader says that exception directories are.
+	loader bool
 }
 
 // openCrashed finds the guest in a vmcore, with its list.
@@ -99,11 +101,15 @@ func (c *crashed) module(t *testing.T, name string) kdbg.Module {
 	return kdbg.Module{}
 }
 
-// images are the guest's modules.
+// images are the guest's modules, with what the loader says of them if that is wanted.
 func (c *crashed) images() *unwind.List {
 	var list []*unwind.Image
 	for _, m := range c.guest.Modules() {
-		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size})
+		im := &unwind.Image{Base: m.Base, Size: m.Size}
+		if c.loader {
+			im.Functions = unwind.Span{VA: m.Functions, Size: m.FunctionsSize}
+		}
+		list = append(list, im)
 	}
 	return unwind.NewList(list)
 }
@@ -118,14 +124,10 @@ func (c *crashed) walk(t *testing.T) unwind.Trace {
 	return method.Walk(c.guest.Memory().Space, c.images(), f, unwind.Limits{})
 }
 
-// places are the frames of a walk but for the first, and without the return address 0
-// at which it ends.
+// places are the frames of a walk but for the first.
 func places(t unwind.Trace) []place {
 	var list []place
 	for _, s := range t.Steps {
-		if s.Caller.PC == 0 {
-			break
-		}
 		list = append(list, place{s.Caller.PC, s.Caller.SP})
 	}
 	return list
