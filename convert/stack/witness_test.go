@@ -33,30 +33,19 @@ func (p place) String() string { return fmt.Sprintf("%v sp %v", p.pc, p.sp) }
 type crashed struct {
 	guest *guest.Guest
 	list  []place // the guest's own, the innermost first
-	// raised is the processor that crashed.
-	raised stack.Raised
-	// loader lets the walk know where the loader says that exception directories are.
-	loader bool
 }
 
 // openCrashed finds the guest in a vmcore, with its list.
 func openCrashed(t *testing.T, core []byte) *crashed {
-	t.Helper()
-	c := &crashed{guest: findGuest(t, core)}
-	c.readList(t)
-	c.raised = stack.RaisedBy(c.guest)
-	require.GreaterOrEqual(t, c.raised.Index, 0, c.raised.How)
-	return c
-}
-
-func findGuest(t *testing.T, core []byte) *guest.Guest {
 	t.Helper()
 	im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, im.Close()) })
 	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
-	return g
+	c := &crashed{guest: g}
+	c.readList(t)
+	return c
 }
 
 // readList reads GuestFrames of testdata/images/core.c.
@@ -101,15 +90,11 @@ func (c *crashed) module(t *testing.T, name string) kdbg.Module {
 	return kdbg.Module{}
 }
 
-// images are the guest's modules, with what the loader says of them if that is wanted.
+// images are the guest's modules.
 func (c *crashed) images() *unwind.List {
 	var list []*unwind.Image
 	for _, m := range c.guest.Modules() {
-		im := &unwind.Image{Base: m.Base, Size: m.Size}
-		if c.loader {
-			im.Functions = unwind.Span{VA: m.Functions, Size: m.FunctionsSize}
-		}
-		list = append(list, im)
+		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size})
 	}
 	return unwind.NewList(list)
 }
@@ -117,17 +102,23 @@ func (c *crashed) images() *unwind.List {
 // walk goes from what KeBugCheckEx saved to the thread's first frame.
 func (c *crashed) walk(t *testing.T) unwind.Trace {
 	t.Helper()
+	raised := stack.RaisedBy(c.guest)
+	require.GreaterOrEqual(t, raised.Index, 0, raised.How)
 	method := c.guest.Machine().Unwind
-	f, ok := method.Frame(c.guest.Processors()[c.raised.Index].Saved)
+	f, ok := method.Frame(c.guest.Processors()[raised.Index].Saved)
 	require.True(t, ok)
 	assert.Equal(t, c.list[0], place{f.PC, f.SP})
 	return method.Walk(c.guest.Memory().Space, c.images(), f, unwind.Limits{})
 }
 
-// places are the frames of a walk but for the first.
+// places are the frames of a walk but for the first, and without the return address 0
+// at which it ends.
 func places(t unwind.Trace) []place {
 	var list []place
 	for _, s := range t.Steps {
+		if s.Caller.PC == 0 {
+			break
+		}
 		list = append(list, place{s.Caller.PC, s.Caller.SP})
 	}
 	return list
@@ -152,6 +143,10 @@ func TestWitness(t *testing.T) {
 			t.Parallel()
 			c := openCrashed(t, s.Core(t))
 			trace := c.walk(t)
+			for i, s := range trace.Steps {
+				t.Logf("%2d %-14s %v %v", i, s.How, s.Caller.PC, s.Caller.SP)
+			}
+			t.Log(trace.Stop)
 			assert.Equal(t, c.list[1:], places(trace))
 			assert.Equal(t, unwind.AtEnd, trace.Stop.Reason)
 		})

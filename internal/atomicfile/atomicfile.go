@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // fileMode is the mode of every file: what is written may hold secrets.
@@ -55,8 +56,15 @@ func (e *TargetError) Error() string { return fmt.Sprintf("%s %v", quote(e.Path)
 // Unwrap gives the reason.
 func (e *TargetError) Unwrap() error { return e.Err }
 
-// quote makes a name safe to print.
-func quote(s string) string { return strconv.QuoteToASCII(s) }
+// quote makes a name safe to print: what a terminal would not show as it is, is
+// escaped. Where a backslash divides folders it is none of an escape.
+func quote(s string) string {
+	q := strconv.Quote(s)
+	if filepath.Separator == '\\' {
+		q = strings.ReplaceAll(q, `\\`, `\`)
+	}
+	return q
+}
 
 // Check says before any work what would stand in the way of a file of that name
 // after it: [ErrExists] without replace, a [*TargetError], or what the system says.
