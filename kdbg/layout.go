@@ -34,6 +34,9 @@ type Layout struct {
 	// StopReach is how far behind the entry of KeBugCheckEx the instruction pointer is
 	// that the kernel saves there, in bytes; 0 for the first instruction.
 	StopReach vtop.VA
+	// StopCode is how KeBugCheckEx begins, nil where the instruction pointer that it
+	// saves is not that of its first instruction.
+	StopCode []byte
 	// Complete sets fields that debuggers assume where a block of so many bytes ends
 	// before them; nil if they assume none.
 	Complete func(d *wire.Data, size int)
@@ -60,6 +63,20 @@ type ProcessLayout struct {
 	ApcProcess, DirectoryTable vtop.VA
 	// NameFromPeb are the distances of ImageFileName from Peb that builds have had.
 	NameFromPeb []int
+	// Switch is what lies where KTHREAD.KernelStack of a thread points that does not
+	// run.
+	Switch SwitchLayout
+}
+
+// SwitchLayout is of KSWITCH_FRAME: what a thread left on its stack when another took
+// its processor. All are zero where it is not known.
+type SwitchLayout struct {
+	// Return is where the thread goes on; the stack pointer is then behind the Size
+	// bytes of the structure.
+	Return, Size vtop.VA
+	// FramePointer is where the frame pointer was saved, FrameRegister its number.
+	FramePointer  vtop.VA
+	FrameRegister int
 }
 
 // ProcessorLayout is of KPCR and of the KPRCB in it.

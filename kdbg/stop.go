@@ -1,6 +1,8 @@
 package kdbg
 
 import (
+	"bytes"
+
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
@@ -43,3 +45,14 @@ func (k *Kernel) StopPoints(image *peimage.Image) []StopPoint {
 
 // Holds tells whether an instruction pointer is at the place.
 func (s *StopPoint) Holds(ip vtop.VA) bool { return ip >= s.First && ip <= s.Last }
+
+// Stops tells by the code there whether an instruction is the first of KeBugCheckEx,
+// where the kernel's exports do not tell.
+func (l *Layout) Stops(s *vtop.Space, ip vtop.VA) bool {
+	if len(l.StopCode) == 0 {
+		return false
+	}
+	code := make([]byte, len(l.StopCode))
+	_, err := s.ReadVirtual(code, ip)
+	return err == nil && bytes.Equal(code, l.StopCode)
+}

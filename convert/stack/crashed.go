@@ -95,7 +95,7 @@ func argumentsOf(g *guest.Guest, c winhdr.Context) int {
 	}
 	most := 0
 	call := 1 + len(g.BugCheck().Parameters)
-	for stack := stackWords(g, c.SP()); len(stack) >= call; stack = stack[1:] {
+	for stack := stackWords(g, c.SP(), argumentsSearched); len(stack) >= call; stack = stack[1:] {
 		most = max(most, sharedArguments(g, stack[:call]))
 	}
 	return most
@@ -142,10 +142,10 @@ func calledCode(code uint32) uint32 {
 // KeBugCheckEx, in bytes: the frames of the functions that save the CONTEXT.
 const argumentsSearched = 0x400
 
-// stackWords are the pointers on a stack from sp up, where no register passes
-// arguments (stdcall).
-func stackWords(g *guest.Guest, sp uint64) []uint64 {
-	stack := make([]byte, argumentsSearched)
+// stackWords are the pointers in so many bytes of a stack from sp up, as far as they are
+// mapped.
+func stackWords(g *guest.Guest, sp uint64, length int) []uint64 {
+	stack := make([]byte, length)
 	n, _ := g.Memory().Space.ReadVirtual(stack, vtop.VA(sp)) // what of it is mapped
 	size := g.Machine().Kernel.PointerSize
 	list := make([]uint64, 0, n/size)

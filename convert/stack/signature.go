@@ -1,0 +1,185 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+
+	"windmp/convert/guest"
+	"windmp/convert/report"
+	"windmp/kdbg"
+	"windmp/kdbg/unwind"
+	"windmp/vtop"
+)
+
+// Chosen says how the module of a signature was chosen.
+type Chosen string
+
+// The ways.
+const (
+	// ByParameter: a parameter of the bug check names the driver.
+	ByParameter Chosen = "parameter"
+	// ByInstruction: the instruction is in it, or its call of KeBugCheckEx.
+	ByInstruction Chosen = "instruction"
+	// ByFrame: it is the first on the stack that is not Windows' own.
+	ByFrame Chosen = "frame"
+	// ByScan is the same of addresses that were seen on the stack, which may be none of
+	// calls.
+	ByScan Chosen = "scan"
+	// ByKernel: nothing but the kernel was found.
+	ByKernel Chosen = "kernel"
+)
+
+// Signature is by what equal crashes are known.
+type Signature struct {
+	Code, Exception uint32
+	Place           Place
+	// Timestamp and Size are the module's, 0 where not known.
+	Timestamp, Size uint32
+	Chosen          Chosen
+	MayBeVictim     bool
+}
+
+// Sign is the signature of a crash by the stack of what crashed; nil for a guest that
+// did not, or of which nothing is known.
+func (w *Walker) Sign(s *Stack) *Signature {
+	if s == nil || !guest.Crashed(w.guest) {
+		return nil
+	}
+	bc := w.guest.BugCheck()
+	m := meaningOf(bc.Code)
+	g := &Signature{Code: calledCode(bc.Code)}
+	if m.exception {
+		g.Exception = uint32(bc.Parameters[0] & 0xffffffff)
+	}
+	at, chosen := w.blamed(s, bc, m)
+	if chosen == "" {
+		return nil
+	}
+	g.Place, g.Chosen = w.place(at), chosen
+	g.MayBeVictim = m.victim || m.victimInCore && w.rankAt(s.happened(w)) == core
+	w.identify(g)
+	return g
+}
+
+// happened is the instruction at which it happened: that which a parameter names, the
+// one that was interrupted, or the call of KeBugCheckEx; 0 where the stack does not tell.
+func (s *Stack) happened(w *Walker) vtop.VA {
+	switch list := s.instructions(w); {
+	case s.Instruction != 0:
+		return s.Instruction
+	case len(list) > 0 && list[0].How != How(unwind.Scan):
+		return list[0].PC
+	default:
+		return 0
+	}
+}
+
+// instructions are the frames without the one in KeBugCheckEx itself, where the stack
+// begins there.
+func (s *Stack) instructions(w *Walker) []Frame {
+	if len(s.Frames) > 0 && s.Start.Source == FromSaved && w.stopped(s.Frames[0].PC) {
+		return s.Frames[1:]
+	}
+	return s.Frames
+}
+
+// stopped tells whether an address is where Windows stops with a bug check: by the
+// exports, else by the module.
+func (w *Walker) stopped(pc vtop.VA) bool {
+	for _, at := range w.points {
+		if at.Holds(pc) {
+			return true
+		}
+	}
+	return kdbg.ModuleAt(w.modules, pc) == 0
+}
+
+// blamed is the address whose module the signature names, by the rule of
+// docs/signature.md; empty where the stack has none.
+func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen) {
+	if m.driver != 0 {
+		if va := vtop.VA(bc.Parameters[m.driver-1]); kdbg.ModuleAt(w.modules, va) > 0 {
+			return va, ByParameter
+		}
+	}
+	at, frames := s.happened(w), s.instructions(w)
+	if at != 0 && w.rankAt(at) != core && w.place(at).Module >= 0 {
+		return at, ByInstruction
+	}
+	for _, most := range []rank{other, system} {
+		for i := range frames {
+			pc := frames[i].PC
+			if w.rankAt(pc) > most || w.place(pc).Module < 0 {
+				continue
+			}
+			if frames[i].How == How(unwind.Scan) {
+				return pc, ByScan
+			}
+			return pc, ByFrame
+		}
+	}
+	switch {
+	case at != 0:
+		return at, ByKernel
+	case len(frames) > 0:
+		return frames[0].PC, ByKernel
+	case len(s.Frames) > 0:
+		return s.Frames[0].PC, ByKernel
+	default:
+		return 0, ""
+	}
+}
+
+// identify reads what identifies the module's version.
+func (w *Walker) identify(g *Signature) {
+	if g.Place.Module < 0 {
+		return
+	}
+	m := &w.modules[g.Place.Module]
+	g.Size = m.Size
+	if h, err := w.headers(m.Base); err == nil {
+		g.Timestamp, g.Size = h.Timestamp, h.Size
+	}
+}
+
+// reasons are the ways in words.
+var reasons = map[Chosen]string{
+	ByParameter:   "a parameter of the bug check points into it",
+	ByInstruction: "it happened at an instruction of it",
+	ByFrame:       "it is the first on the stack that is not Windows' own",
+	ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may be none of a call",
+	ByKernel:      "nothing but the kernel is on the stack",
+}
+
+// String is the whole signature in a word. Addresses are relative, so that equal crashes
+// have equal ones wherever the modules were loaded.
+func (g *Signature) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%#x", g.Code)
+	if g.Exception != 0 {
+		fmt.Fprintf(&b, "_%08x", g.Exception)
+	}
+	b.WriteString("!")
+	if g.Place.Module < 0 {
+		b.WriteString("none") // an address in no module is another in each boot
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%s+%#x", strings.ToLower(g.Place.Name), g.Place.RVA)
+	return b.String()
+}
+
+// Report is the signature for reports.
+func (g *Signature) Report() *report.Signature {
+	if g == nil {
+		return nil
+	}
+	r := &report.Signature{
+		Text: g.String(), Code: report.Hex(g.Code), Exception: report.Hex(g.Exception),
+		Timestamp: report.Hex(g.Timestamp), Size: g.Size,
+		Chosen: string(g.Chosen), Reason: reasons[g.Chosen], MayBeVictim: g.MayBeVictim,
+	}
+	if g.Place.Module >= 0 {
+		r.Module, r.RVA = g.Place.File, report.Hex(g.Place.RVA)
+	}
+	return r
+}

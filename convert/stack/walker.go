@@ -1,0 +1,192 @@
+package stack
+
+import (
+	"windmp/convert/guest"
+	"windmp/kdbg"
+	"windmp/kdbg/unwind"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// CPU is a processor and the registers by which its stack is walked.
+type CPU struct {
+	// Index is the processor's place in [guest.Guest.Processors].
+	Index int
+	// Context is its state, nil where none is known. Live says that it is a vCPU's, of
+	// which Windows has saved nothing.
+	Context winhdr.Context
+	Live    bool
+}
+
+// Walker walks the stacks of a guest. What it reads of images is kept. It is for one
+// goroutine.
+type Walker struct {
+	guest   *guest.Guest
+	method  *unwind.Method
+	modules []kdbg.Module
+	kernel  *view
+	points  []kdbg.StopPoint
+}
+
+// view is memory by some page tables, and the images in it.
+type view struct {
+	space  *vtop.Space
+	images *unwind.List
+}
+
+// New returns a walker for a guest whose memory is known; false for another.
+func New(g *guest.Guest) (*Walker, bool) {
+	if g.Memory().Space == nil || g.Machine().Unwind == nil {
+		return nil, false
+	}
+	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), points: stopPoints(g)}
+	w.addKernel()
+	w.kernel = w.in(g.Memory().Space)
+	return w, true
+}
+
+// addKernel puts the kernel first in the list where the loader's does not have it.
+func (w *Walker) addKernel() {
+	k := w.guest.Kernel()
+	if k == nil || len(w.modules) > 0 && uint64(w.modules[0].Base) == k.Data.KernBase {
+		return
+	}
+	base := vtop.VA(k.Data.KernBase)
+	if size, err := w.guest.Memory().ImageSize(base); err == nil {
+		w.modules = append([]kdbg.Module{{Base: base, Size: size, Name: kernelName}}, w.modules...)
+	}
+}
+
+// in is the guest's memory as page tables show it.
+func (w *Walker) in(s *vtop.Space) *view {
+	list := make([]*unwind.Image, 0, len(w.modules))
+	for i := range w.modules {
+		m := &w.modules[i]
+		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size})
+	}
+	return &view{space: s, images: unwind.NewList(list)}
+}
+
+// of is memory as a processor saw it: by the page tables of the process that it was in,
+// which have the modules of a session, where they have the kernel and the stack too.
+func (w *Walker) of(cpu int, sp vtop.VA) *view {
+	k, processors := w.guest.Kernel(), w.guest.Processors()
+	if k == nil || cpu < 0 || cpu >= len(processors) {
+		return w.kernel
+	}
+	current, err := k.CurrentProcess(processors[cpu].PRCB)
+	own := w.kernel.space.At(current.DirectoryTable)
+	if err != nil || own.DTB == w.kernel.space.DTB {
+		return w.kernel
+	}
+	for _, va := range []vtop.VA{k.VA, sp} {
+		ours, err := w.kernel.space.Translate(va)
+		theirs, other := own.Translate(va)
+		if err != nil || other != nil || ours.PA != theirs.PA {
+			return w.kernel
+		}
+	}
+	return w.in(own)
+}
+
+// limits are those of the stack of a processor's current thread, where sp lies on it;
+// otherwise they are not known.
+func (w *Walker) limits(cpu int, sp vtop.VA) unwind.Limits {
+	k, processors := w.guest.Kernel(), w.guest.Processors()
+	if k == nil || cpu < 0 || cpu >= len(processors) {
+		return unwind.Limits{}
+	}
+	current, _ := k.CurrentProcess(processors[cpu].PRCB) // the process does not matter
+	return w.threadLimits(current.Thread, sp)
+}
+
+// threadLimits are those of a thread's stack.
+func (w *Walker) threadLimits(thread, sp vtop.VA) unwind.Limits {
+	k := w.guest.Kernel()
+	if thread == 0 || k.Data.OffsetKThreadStackLimit == 0 {
+		return unwind.Limits{}
+	}
+	low, err := k.Pointer(thread + vtop.VA(k.Data.OffsetKThreadStackLimit))
+	high, other := k.Pointer(thread + vtop.VA(k.Data.OffsetKThreadStackBase))
+	if l := (unwind.Limits{Low: low, High: high}); err == nil && other == nil && high != 0 && l.Holds(sp) {
+		return l
+	}
+	return unwind.Limits{}
+}
+
+// state is where a walk begins.
+type state struct {
+	unwind.Frame
+	// cpu is the processor, -1 for none; thread the one whose stack it is, 0 for the
+	// processor's current one.
+	cpu    int
+	thread vtop.VA
+	how    How
+	// called is set at the first instruction of KeBugCheckEx or KeBugCheck.
+	called bool
+}
+
+// walk lists the frames of a stack from a state on.
+func (w *Walker) walk(from state) trace {
+	v, limits := w.of(from.cpu, from.SP), w.limits(from.cpu, from.SP)
+	if from.thread != 0 {
+		limits = w.threadLimits(from.thread, from.SP)
+	}
+	t := trace{view: v, frames: []Frame{{Frame: from.Frame, How: from.how}}}
+	f := from.Frame
+	if step, ok := w.entered(v, &from); ok && w.unread(v, f, limits) {
+		t.add(step)
+		f = step.Caller
+	}
+	rest := w.method.Walk(v.space, v.images, f, limits)
+	for _, step := range rest.Steps {
+		t.add(step)
+	}
+	t.stop = rest.Stop
+	return t
+}
+
+// trace are the frames of a walk, before they have names.
+type trace struct {
+	view   *view
+	frames []Frame
+	stop   *unwind.StopError
+}
+
+// add appends the frame that a step led to.
+func (t *trace) add(step unwind.Step) {
+	t.frames = append(t.frames, Frame{Frame: step.Caller, How: How(step.How), Read: step.Read})
+}
+
+// unread tells whether there is no unwind data for a frame.
+func (w *Walker) unread(v *view, f unwind.Frame, limits unwind.Limits) bool {
+	_, err := w.method.Step(v.space, v.images, f, limits)
+	return err != nil
+}
+
+// entered is the step out of KeBugCheckEx, whose first instruction Windows saves:
+// the return address still lies where the stack pointer is. It needs no unwind data.
+func (w *Walker) entered(v *view, s *state) (unwind.Step, bool) {
+	f := s.Frame
+	if !s.called && !w.atEntry(v, f) {
+		return unwind.Step{}, false
+	}
+	caller, err := v.space.Pointer(f.SP)
+	if _, ok := v.images.At(caller); err != nil || !ok {
+		return unwind.Step{}, false
+	}
+	next := f
+	next.PC, next.SP, next.Exact = caller, f.SP+vtop.VA(v.space.PointerSize()), false //nolint:gosec // 4 or 8
+	return unwind.Step{Caller: next, How: unwind.How(Entry)}, true
+}
+
+// atEntry tells whether a frame is at the first instruction of KeBugCheckEx or
+// KeBugCheck: by the kernel's exports, or by the code.
+func (w *Walker) atEntry(v *view, f unwind.Frame) bool {
+	for _, at := range w.points {
+		if at.First == at.Last && at.First == f.PC {
+			return true
+		}
+	}
+	return w.guest.Kernel() != nil && w.guest.Kernel().Layout.Stops(v.space, f.PC)
+}
