@@ -23,6 +23,8 @@ type StopPoint struct {
 	First, Last vtop.VA
 	// Rank is the higher, the surer the place says it.
 	Rank int
+	// Exported says that Name is the kernel's export that First is.
+	Exported bool
 }
 
 // StopPoints are these places: the exports of the kernel's image, as
@@ -33,7 +35,7 @@ func (k *Kernel) StopPoints(image *peimage.Image) []StopPoint {
 	if image != nil {
 		for _, name := range stopFunctions {
 			if va, err := image.Export(k.Space, name); err == nil {
-				list = append(list, StopPoint{Name: name, First: va, Last: va + k.Layout.StopReach, Rank: 2})
+				list = append(list, StopPoint{Name: name, First: va, Last: va + k.Layout.StopReach, Rank: 2, Exported: true})
 			}
 		}
 	}

@@ -14,6 +14,16 @@ type Stack struct {
 	// Stop says why there are no more frames.
 	Complete bool   `json:"complete"`
 	Stop     string `json:"stop"`
+	// Seen are addresses in modules that lie on the stack behind the last frame, where
+	// neither unwind data nor code is in memory to tell what they are: they may be no
+	// frames.
+	Seen []SeenAddress `json:"seen,omitempty"`
+}
+
+// SeenAddress is an address that lies on a stack.
+type SeenAddress struct {
+	Address Hex    `json:"address"`
+	Place   string `json:"place"`
 }
 
 // StackStart is where the frames of a stack begin, and why.

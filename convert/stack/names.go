@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
 
@@ -62,4 +63,59 @@ func (w *Walker) rankAt(va vtop.VA) rank {
 	default:
 		return rankOf(w.modules[i].Name)
 	}
+}
+
+// name is where an address lies, with the export that its function is.
+func (w *Walker) name(v *view, va vtop.VA) Place {
+	p := w.place(va)
+	if p.Module < 0 {
+		return p
+	}
+	for _, at := range w.points {
+		if at.Exported && at.Holds(va) {
+			p.Export, p.Offset = at.Name, uint64(va-at.First)
+			return p
+		}
+	}
+	im, ok := v.images.At(va)
+	if !ok || im.Base != w.modules[p.Module].Base {
+		return p
+	}
+	h, err := im.Headers(v.space, w.method.Format)
+	if err != nil {
+		return p
+	}
+	exports := w.exportsOf(v, h)
+	rva := uint32(p.RVA & 0xffffffff) // below the image's size
+	if x, ok := exports.Nearest(v.space, rva); ok && belongs(v, h, rva, x.RVA) {
+		p.Export, p.Offset = x.Name, uint64(rva-x.RVA)
+	}
+	return p
+}
+
+// exportsOf are an image's exports, read once; empty where they are not readable.
+func (w *Walker) exportsOf(v *view, h *peimage.Headers) *peimage.Exports {
+	if e := w.exports[h.Base]; e != nil {
+		return e
+	}
+	e, err := h.ReadExports(v.space)
+	if err != nil {
+		e = new(peimage.Exports)
+	}
+	w.exports[h.Base] = e
+	return e
+}
+
+// belongs tells whether an address is known to be of the function that begins at an
+// export: it is that address, or the unwind data has a function from there to beyond it.
+func belongs(v *view, h *peimage.Headers, rva, export uint32) bool {
+	if rva == export {
+		return true
+	}
+	table, err := h.FunctionTable()
+	if err != nil {
+		return false
+	}
+	f, at, err := table.Find(v.space, rva)
+	return err == nil && at != 0 && f.Begin == export
 }

@@ -7,6 +7,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/kdbg/unwind"
 	"windmp/vtop"
 )
@@ -56,15 +57,15 @@ func (w *Walker) Sign(s *Stack) *Signature {
 		return nil
 	}
 	g.Place, g.Chosen = w.place(at), chosen
-	g.MayBeVictim = m.victim || m.victimInCore && w.rankAt(s.happened(w)) == core
-	w.identify(g)
+	g.MayBeVictim = m.victim || m.victimInCore && w.rankAt(s.happened()) == core
+	w.identify(g, s.view)
 	return g
 }
 
 // happened is the instruction at which it happened: that which a parameter names, the
 // one that was interrupted, or the call of KeBugCheckEx; 0 where the stack does not tell.
-func (s *Stack) happened(w *Walker) vtop.VA {
-	switch list := s.instructions(w); {
+func (s *Stack) happened() vtop.VA {
+	switch list := s.instructions(); {
 	case s.Instruction != 0:
 		return s.Instruction
 	case len(list) > 0 && list[0].How != How(unwind.Scan):
@@ -76,22 +77,11 @@ func (s *Stack) happened(w *Walker) vtop.VA {
 
 // instructions are the frames without the one in KeBugCheckEx itself, where the stack
 // begins there.
-func (s *Stack) instructions(w *Walker) []Frame {
-	if len(s.Frames) > 0 && s.Start.Source == FromSaved && w.stopped(s.Frames[0].PC) {
+func (s *Stack) instructions() []Frame {
+	if s.stopped && len(s.Handlers) == 0 && len(s.Frames) > 0 {
 		return s.Frames[1:]
 	}
 	return s.Frames
-}
-
-// stopped tells whether an address is where Windows stops with a bug check: by the
-// exports, else by the module.
-func (w *Walker) stopped(pc vtop.VA) bool {
-	for _, at := range w.points {
-		if at.Holds(pc) {
-			return true
-		}
-	}
-	return kdbg.ModuleAt(w.modules, pc) == 0
 }
 
 // blamed is the address whose module the signature names, by the rule of
@@ -102,7 +92,7 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 			return va, ByParameter
 		}
 	}
-	at, frames := s.happened(w), s.instructions(w)
+	at, frames := s.happened(), s.instructions()
 	if at != 0 && w.rankAt(at) != core && w.place(at).Module >= 0 {
 		return at, ByInstruction
 	}
@@ -116,6 +106,11 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 				return pc, ByScan
 			}
 			return pc, ByFrame
+		}
+		for _, pc := range s.Seen {
+			if w.rankAt(pc) <= most {
+				return pc, ByScan
+			}
 		}
 	}
 	switch {
@@ -131,14 +126,14 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 }
 
 // identify reads what identifies the module's version.
-func (w *Walker) identify(g *Signature) {
+func (w *Walker) identify(g *Signature, v *view) {
 	if g.Place.Module < 0 {
 		return
 	}
 	m := &w.modules[g.Place.Module]
 	g.Size = m.Size
-	if h, err := w.headers(m.Base); err == nil {
-		g.Timestamp, g.Size = h.Timestamp, h.Size
+	if im, err := peimage.Read(v.space, m.Base, w.guest.Machine().Kernel.Image); err == nil {
+		g.Timestamp, g.Size = im.Timestamp, im.Size
 	}
 }
 

@@ -3,6 +3,7 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"windmp/convert/guest"
 	"windmp/kdbg"
@@ -49,8 +50,13 @@ type Stack struct {
 	Handlers []Frame
 	// Stop says why there are no more frames.
 	Stop *unwind.StopError
+	// Seen are addresses in modules that lie on the stack behind the last frame, where
+	// neither unwind data nor code is in memory: they may be no frames.
+	Seen []vtop.VA
 
 	view *view
+	// stopped is set where the first of all frames is in KeBugCheckEx or KeBugCheck.
+	stopped bool
 }
 
 // Complete tells whether the walk came to the end of the stack, or to user mode.
@@ -77,13 +83,20 @@ func (w *Walker) CPU(c CPU) (*Stack, bool) {
 	if c.Live {
 		start.Source = FromVCPU
 	}
-	return w.from(state{Frame: f, cpu: c.Index, how: Context, called: w.called(c)}, start), true
+	called := w.called(c)
+	s := w.from(state{Frame: f, cpu: c.Index, how: Context, called: called}, start)
+	s.stopped = called || w.atEntry(s.view, f) || slices.ContainsFunc(w.points, func(at kdbg.StopPoint) bool { return at.Holds(f.PC) })
+	return s, true
 }
 
 // from walks from a state on.
 func (w *Walker) from(s state, start Start) *Stack {
 	t := w.walk(s)
-	return &Stack{Processor: s.cpu, Start: start, Frames: t.frames, Stop: t.stop, view: t.view}
+	out := &Stack{Processor: s.cpu, Start: start, Frames: t.frames, Stop: t.stop, view: t.view}
+	if !out.Complete() {
+		out.Seen = w.seen(t.view, t.frames[len(t.frames)-1].SP)
+	}
+	return out
 }
 
 // At is the stack from a CONTEXT in memory on.

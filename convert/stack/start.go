@@ -210,7 +210,7 @@ func (c *crash) onStack(sp vtop.VA) (state, Start, bool) {
 		if word != uint64(ip) {
 			continue
 		}
-		trap := sp + vtop.VA(i*c.kernel.space.PointerSize()) - c.method.Trap.PC //nolint:gosec // below stackSearched
+		trap := sp + vtop.VA(i*c.kernel.space.PointerSize()) - vtop.VA(c.method.Trap.PC) //nolint:gosec // below stackSearched
 		f, err := c.trapAt(trap)
 		if err == nil && f.PC == ip && (f.User || f.SP > sp) {
 			return state{Frame: f, cpu: c.shown.Index, how: Trap}, Start{Source: FromStack, Parameter: n, VA: trap}, true

@@ -3,7 +3,9 @@ package stack
 import (
 	"windmp/convert/guest"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
 	"windmp/kdbg/unwind"
+	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -26,6 +28,7 @@ type Walker struct {
 	modules []kdbg.Module
 	kernel  *view
 	points  []kdbg.StopPoint
+	exports map[vtop.VA]*peimage.Exports // of the images by base
 }
 
 // view is memory by some page tables, and the images in it.
@@ -39,7 +42,7 @@ func New(g *guest.Guest) (*Walker, bool) {
 	if g.Memory().Space == nil || g.Machine().Unwind == nil {
 		return nil, false
 	}
-	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), points: stopPoints(g)}
+	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
 	w.addKernel()
 	w.kernel = w.in(g.Memory().Space)
 	return w, true
@@ -62,7 +65,7 @@ func (w *Walker) in(s *vtop.Space) *view {
 	list := make([]*unwind.Image, 0, len(w.modules))
 	for i := range w.modules {
 		m := &w.modules[i]
-		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size})
+		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size, Functions: unwind.Span{VA: m.Functions, Size: m.FunctionsSize}})
 	}
 	return &view{space: s, images: unwind.NewList(list)}
 }
@@ -190,3 +193,27 @@ func (w *Walker) atEntry(v *view, f unwind.Frame) bool {
 	}
 	return w.guest.Kernel() != nil && w.guest.Kernel().Layout.Stops(v.space, f.PC)
 }
+
+// maxSeen bounds the addresses that are listed as seen on a stack.
+const maxSeen = 64
+
+// seen are the words on a stack from sp up that lie in a module, whose code is not in
+// memory to tell whether it had been a call's. Many are none: old ones, and addresses
+// of data.
+func (w *Walker) seen(v *view, sp vtop.VA) []vtop.VA {
+	var list []vtop.VA
+	for _, word := range stackWords(w.guest, uint64(sp), stackSearched) {
+		va := vtop.VA(word)
+		if len(list) == maxSeen || kdbg.ModuleAt(w.modules, va) < 0 || va%physmem.PageSize == 0 {
+			continue
+		}
+		var call [longestCall]byte
+		if _, err := v.space.ReadVirtual(call[:], va-longestCall); err != nil {
+			list = append(list, va)
+		}
+	}
+	return list
+}
+
+// longestCall is the length of the longest instruction that calls, in bytes.
+const longestCall = 7
