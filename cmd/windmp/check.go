@@ -192,6 +192,9 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 	if b := c.Bug; b != nil && b.Crashed {
 		t.more("bug check %#x %s", uint64(b.Code), b.Name)
 	}
+	if s := c.Signature; s != nil {
+		t.more("signature %s", s.Text)
+	}
 	if o := c.Output; o != nil {
 		t.more("converts to a %s dump of %s", o.DumpType, ibytes(o.Size))
 	}

@@ -89,6 +89,7 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	}
 	printSystem(t, r.System)
 	printBugCheck(t, r.Bug)
+	printSignature(t, r.Signature)
 	printKernel(t, r.Kernel)
 	name := ""
 	if r.System != nil {
@@ -101,6 +102,9 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	printMemory(t, r.Memory)
 	if r.Kernel != nil {
 		t.row("modules", "%d loaded, %d remembered as unloaded", r.ModuleCount, len(r.Unloaded))
+	}
+	if r.Stack != nil {
+		printStack(t, r.Stack)
 	}
 	printModules(t, r.Modules)
 	printProcesses(t, r.Processes)

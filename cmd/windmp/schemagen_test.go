@@ -29,6 +29,7 @@ func documents() map[string]reflect.Type {
 		convertSchema: reflect.TypeFor[document](),
 		checkSchema:   reflect.TypeFor[checkDocument](),
 		infoSchema:    reflect.TypeFor[infoDocument](),
+		stackSchema:   reflect.TypeFor[stackDocument](),
 		symbolsSchema: reflect.TypeFor[symbolsDocument](),
 		vtopSchema:    reflect.TypeFor[vtopDocument](),
 		versionSchema: reflect.TypeFor[versionDocument](),

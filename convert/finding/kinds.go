@@ -117,6 +117,9 @@ var (
 	VCPUUnproved  = declare("WD414", SeverityWarn, "The source carries no system registers, so that nothing proves which processors its vCPUs run: they are taken in its order.", "Dump the guest in a format that has the control registers, such as QEMU's.")
 	VCPUSpare     = declare("WD415", SeverityInfo, "A vCPU that this Windows does not use, or not any more, did something else; no processor lacks one.", "")
 
+	NoStack      = declare("WD420", SeverityInfo, "No stack can be walked: nothing is known of a processor's registers, or of the kernel's memory.", "")
+	StackScanned = declare("WD421", SeverityInfo, "Frames of a stack were found by a scan, because unwind data is not in memory: they may be none.", "")
+
 	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")
 	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT are not readable, or lead elsewhere.", "Debuggers can't look up the code segment, nor the program counter.")

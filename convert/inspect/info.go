@@ -36,9 +36,13 @@ type InfoReport struct {
 	Dump   *DumpReport            `json:"dump,omitempty"`
 	System *report.System         `json:"system,omitempty"`
 	Bug    *report.BugCheckDetail `json:"bug_check,omitempty"`
-	Kernel *ImageReport           `json:"kernel,omitempty"`
-	CPUs   []CPUInfo              `json:"processors"`
-	Memory MemoryMap              `json:"memory"`
+	// Signature is by what equal crashes are known, Stack are the frames of what crashed,
+	// or of the processor that is shown first.
+	Signature *report.Signature `json:"signature,omitempty"`
+	Stack     *report.Stack     `json:"stack,omitempty"`
+	Kernel    *ImageReport      `json:"kernel,omitempty"`
+	CPUs      []CPUInfo         `json:"processors"`
+	Memory    MemoryMap         `json:"memory"`
 	// ModuleCount counts the loaded images; Modules lists them when asked for.
 	ModuleCount int               `json:"module_count"`
 	Modules     []ImageReport     `json:"modules,omitempty"`
@@ -176,6 +180,9 @@ func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
 		r.describeLists(g, opt)
 	}
 	r.CPUs = append(r.CPUs, cpuInfo(g)...)
+	if c := newCrash(g); c != nil {
+		r.Signature, r.Stack = c.signature, c.walker.Report(c.main)
+	}
 	r.Findings = append(append(r.Findings, g.Findings()...), r.found.All...)
 }
 

@@ -203,6 +203,9 @@ type Guest struct {
 	Modules             int        `json:"modules"`
 	NumberProcessors    uint32     `json:"number_processors"`
 	BugCheck            *BugCheck  `json:"bug_check,omitempty"`
+	// Signature is by what equal crashes are known; absent of a guest that did not
+	// crash.
+	Signature *Signature `json:"signature,omitempty"`
 	// SystemTime is RFC 3339, UTC.
 	SystemTime string `json:"system_time,omitempty"`
 	// UpTime is in seconds.

@@ -209,3 +209,8 @@ func (w *Walker) called(c CPU) bool {
 	}
 	return calledCode(uint32(args[0]&0xffffffff)) == calledCode(bc.Code) && kdbg.ModuleAt(w.modules, vtop.VA(c.Context.IP())) == 0
 }
+
+// Scanned tells whether frames were found by a scan, which may be none.
+func (s *Stack) Scanned() bool {
+	return slices.ContainsFunc(s.All(), func(f Frame) bool { return f.How == How(unwind.Scan) })
+}

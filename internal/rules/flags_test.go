@@ -14,7 +14,7 @@ import (
 
 var (
 	// flag is how a command line has it, or a command of ours.
-	flag = regexp.MustCompile(`(^|[\s"'(=,])--[a-z%]|\bwindmp (convert|check|info|symbols|vtop)\b`)
+	flag = regexp.MustCompile(`(^|[\s"'(=,])--[a-z%]|\bwindmp (convert|check|info|stack|symbols|vtop)\b`)
 	// others are programs whose flags a library may speak of.
 	others = regexp.MustCompile(`\b(virsh|makedumpfile|VBoxManage)\b`)
 )

@@ -1,0 +1,227 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/machine"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stack"
+	"windmp/convert/stage"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/vtop"
+)
+
+// StackOptions choose the stacks. The zero value is that of what crashed, else of the
+// processor that debuggers show first.
+type StackOptions struct {
+	// CPU is a processor, when HasCPU is set; All are all of them, the crashed one from
+	// where the crash was on.
+	CPU    int
+	HasCPU bool
+	All    bool
+	// Context and Trap are addresses of a CONTEXT or a KTRAP_FRAME from which to walk,
+	// 0 for none.
+	Context, Trap uint64
+	// Source and Guest are as those of [InfoOptions].
+	Source source.Options
+	Guest  guest.Options
+}
+
+// Validate returns a [*stage.UsageError] if the options make no sense for any file.
+func (o *StackOptions) Validate() error {
+	chosen := 0
+	for _, is := range []bool{o.HasCPU, o.All, o.Context != 0, o.Trap != 0} {
+		if is {
+			chosen++
+		}
+	}
+	switch {
+	case chosen > 1:
+		return &stage.UsageError{Reason: "a processor, all of them, a context and a trap frame are four different stacks"}
+	case o.HasCPU && o.CPU < 0:
+		return &stage.UsageError{Reason: fmt.Sprintf("%d is no processor", o.CPU)}
+	}
+	return cmp.Or(o.Source.Validate(), o.Guest.Validate())
+}
+
+// StackReport says what code ran, and what called it.
+type StackReport struct {
+	Input report.Input           `json:"input"`
+	Error *report.Error          `json:"error,omitempty"`
+	Bug   *report.BugCheckDetail `json:"bug_check,omitempty"`
+	// Signature is by what equal crashes are known; absent of a guest that did not
+	// crash.
+	Signature *report.Signature `json:"signature,omitempty"`
+	Stacks    []report.Stack    `json:"stacks"`
+	// Modules are those of the frames, with the keys of their symbols.
+	Modules  []SymbolModule    `json:"modules"`
+	Findings []finding.Finding `json:"findings"`
+	// Machine is the guest's, nil where the file could not be opened.
+	Machine *machine.Machine `json:"-"`
+}
+
+// Stack walks stacks of a file. The report is never nil, and the errors are those of
+// [Info].
+func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport, error) {
+	r := &StackReport{Input: report.Input{Path: in.Path()}, Stacks: []report.Stack{}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+	err := opt.Validate()
+	if err == nil {
+		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
+			g, err := guest.Find(ctx, im, opt.Guest)
+			r.Input, r.Machine = report.OfImage(r.Input.Path, g.Image()), g.Machine()
+			r.Findings = append(r.Findings, g.Findings()...)
+			if err == nil {
+				err = r.describe(g, opt)
+			}
+			return err
+		})
+	}
+	r.Error = report.OfError(err)
+	return r, err
+}
+
+func (r *StackReport) describe(g *guest.Guest, opt StackOptions) error {
+	r.Bug = bugCheckOf(g)
+	found := finding.List{Text: g.Machine().Text}
+	defer func() { r.Findings = append(r.Findings, found.All...) }()
+	c := newCrash(g)
+	if c == nil {
+		found.Add(finding.NoStack.At("", "no stack can be walked: the kernel's memory is not known"))
+		return nil
+	}
+	r.Signature = c.signature
+	list, err := c.chosen(opt)
+	for _, s := range list {
+		r.Stacks = append(r.Stacks, *c.walker.Report(s))
+	}
+	r.Modules = append(r.Modules, c.modulesOf(list)...)
+	c.complain(&found, list)
+	return err
+}
+
+// crashed is what a guest's processors did, and what crashed.
+type crashed struct {
+	guest     *guest.Guest
+	walker    *stack.Walker
+	cpus      []stack.CPU
+	shown     int
+	main      *stack.Stack // nil where nothing is known of the processor
+	signature *report.Signature
+}
+
+// newCrash walks the stack of what crashed, or of the processor that is shown first; nil
+// for a guest whose memory is not known.
+func newCrash(g *guest.Guest) *crashed {
+	w, ok := stack.New(g)
+	if !ok {
+		return nil
+	}
+	c := &crashed{guest: g, walker: w}
+	c.cpus, c.shown = plan.Stacks(g)
+	c.main, _ = w.Crash(c.cpus, c.shown)
+	c.signature = w.Sign(c.main).Report()
+	return c
+}
+
+// chosen are the stacks that were asked for.
+func (c *crashed) chosen(opt StackOptions) ([]*stack.Stack, error) {
+	var s *stack.Stack
+	var err error
+	switch {
+	case opt.Context != 0:
+		s, err = c.walker.At(vtop.VA(opt.Context))
+	case opt.Trap != 0:
+		s, err = c.walker.AtTrap(vtop.VA(opt.Trap))
+	case opt.HasCPU:
+		return c.ofCPU(opt.CPU)
+	case opt.All:
+		return c.all(), nil
+	default:
+		s = c.main
+	}
+	switch {
+	case err != nil:
+		return nil, &stage.UsageError{Reason: c.guest.Machine().Text(err.Error())}
+	case s == nil:
+		return nil, nil
+	default:
+		return []*stack.Stack{s}, nil
+	}
+}
+
+// ofCPU is the stack of a processor.
+func (c *crashed) ofCPU(index int) ([]*stack.Stack, error) {
+	for i := range c.cpus {
+		if c.cpus[i].Index != index {
+			continue
+		}
+		if s, ok := c.of(i); ok {
+			return []*stack.Stack{s}, nil
+		}
+		return nil, &stage.UsageError{Reason: fmt.Sprintf("nothing is known of the registers of processor %d", index)}
+	}
+	return nil, &stage.UsageError{Reason: fmt.Sprintf("there is no processor %d, there are %d", index, len(c.cpus))}
+}
+
+// of is the stack of a processor in the list: of the crashed one from where the crash
+// was on.
+func (c *crashed) of(i int) (*stack.Stack, bool) {
+	if c.main != nil && i == c.shown && c.main.Processor == c.cpus[i].Index {
+		return c.main, true
+	}
+	return c.walker.CPU(c.cpus[i])
+}
+
+// all are the stacks of all processors, and that of what crashed first.
+func (c *crashed) all() []*stack.Stack {
+	var list []*stack.Stack
+	if c.main != nil {
+		list = append(list, c.main)
+	}
+	for i := range c.cpus {
+		if s, ok := c.of(i); ok && s != c.main {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// modulesOf are the modules of frames, each once.
+func (c *crashed) modulesOf(list []*stack.Stack) []SymbolModule {
+	modules := c.guest.Modules()
+	seen := map[int]bool{}
+	var out []SymbolModule
+	for _, s := range list {
+		for _, f := range s.All() {
+			i := kdbg.ModuleAt(modules, f.PC)
+			if i >= 0 && !seen[i] {
+				seen[i] = true
+				out = append(out, symbolModule(c.guest, &modules[i], ""))
+			}
+		}
+	}
+	return out
+}
+
+// complain says what stopped the walks.
+func (c *crashed) complain(found *finding.List, list []*stack.Stack) {
+	if len(list) == 0 {
+		found.Add(finding.NoStack.At("", "no stack can be walked: nothing is known of the processor's registers"))
+	}
+	scanned := 0
+	for _, s := range list {
+		if s.Scanned() {
+			scanned++
+		}
+	}
+	if scanned > 0 {
+		found.Add(finding.StackScanned.At("", "of %d stacks, %d have frames that were found by a scan: they may be none", len(list), scanned))
+	}
+}
