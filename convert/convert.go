@@ -112,6 +112,7 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 	stage.Enter(opt.Progress, stage.Plan)
 	p, err := plan.New(g, opt.Plan)
 	plan.Describe(r, p)
+	r.Guest.Signature = p.Signature()
 	if err == nil {
 		err = judged(ctx, r, p, opt)
 	}

@@ -29,7 +29,7 @@ var X64 = &Layout{
 		0x4c, 0x89, 0x44, 0x24, 0x18, 0x4c, 0x89, 0x4c, 0x24, 0x20, 0x9c,
 	},
 	// Alike in all builds (also kdmp-parser).
-	Loader:  LoaderLayout{ExceptionTable: 0x10, ExceptionTableSize: 0x18, DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
+	Loader: LoaderLayout{ExceptionTable: 0x10, ExceptionTableSize: 0x18, DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
 	Process: ProcessLayout{
 		ApcProcess: 0xb8, DirectoryTable: 0x28, NameFromPeb: []int{0x50, 0x58, 0x60, -0x50, -0x58},
 		// KSWITCH_FRAME of ntoskrnl's public symbols, alike since Vista.

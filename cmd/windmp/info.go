@@ -103,7 +103,7 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	if r.Kernel != nil {
 		t.row("modules", "%d loaded, %d remembered as unloaded", r.ModuleCount, len(r.Unloaded))
 	}
-	if r.Stack != nil {
+	if r.Stack != nil && r.Signature != nil { // of a guest that runs, stack shows it
 		printStack(t, r.Stack)
 	}
 	printModules(t, r.Modules)

@@ -42,6 +42,9 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 	if bc := r.Guest.BugCheck; bc != nil {
 		row("bug check", "%s", bugCheckText(bc))
 	}
+	if s := r.Guest.Signature; s != nil {
+		row("signature", "%s", s.Text)
+	}
 	for _, c := range r.Processors {
 		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(r.Guest.Machine, c))
 	}

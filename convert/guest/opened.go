@@ -1,9 +1,11 @@
 package guest
 
 import (
+	"windmp/convert/finding"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
+	"windmp/winhdr"
 )
 
 // Opened is the guest of a Windows dump as a debugger takes it: through the page
@@ -44,4 +46,29 @@ func Open(im *physmem.Image, opt Options) (*Opened, error) {
 	}
 	f.Modules, o.ListErr = f.Memory.ModulesAt(o.List)
 	return o, nil
+}
+
+// WithProcessors is the guest of a dump that was opened, with what its memory holds of
+// the processors, and the bug check: that in memory, else the header's. It is g where
+// its Kernel is not known. Nothing is verified, and nothing said of what can't be read.
+func WithProcessors(g *Guest) *Guest {
+	if g.f.Kernel == nil || g.f.Header == nil {
+		return g
+	}
+	f := *g.f
+	f.List = finding.List{Text: f.Text}
+	list, _ := f.Kernel.Processors(int(min(f.Header.NumberProcessors, kdbg.MaxProcessors)))
+	f.Processors = nil
+	for _, p := range list {
+		f.Processors = append(f.Processors, f.readSaved(p))
+	}
+	if image, err := f.Memory.ReadImage(vtop.VA(f.Kernel.Data.KernBase)); err == nil {
+		f.KernelImage = image
+	}
+	if bc, err := f.Kernel.BugCheck(); err == nil && bc.Code != 0 {
+		f.BugCheck = &bc
+	} else if h := f.Header; h.BugCheckCode != 0 && h.BugCheckCode != winhdr.Fill && h.BugCheckCode != winhdr.BugCheckLiveSystemDump {
+		f.BugCheck = &kdbg.BugCheck{Code: h.BugCheckCode, CodeHigh: h.BugCheckCodePad, Parameters: h.BugCheckParameters}
+	}
+	return &Guest{f: &f}
 }

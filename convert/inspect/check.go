@@ -250,6 +250,7 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	c.Description = v.Description
 	if v.Guest != nil {
 		c.System, c.Bug = systemOf(v.Guest), bugCheckOf(v.Guest)
+		c.Signature = signatureOf(v.Guest)
 	}
 	if v.Header != nil {
 		c.Dump = dumpReport(v.Header)
@@ -294,6 +295,7 @@ func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	}
 	p, err := plan.New(g, plan.Options{})
 	c.All = append(c.All, p.Findings()...)
+	c.Signature = p.Signature()
 	if p.Size() > 0 {
 		c.Output = planned(p)
 		judge.TooLarge(&c.List, p.Size(), c.opt.MaxSize, "the dump made of it")

@@ -225,3 +225,11 @@ func (c *crashed) complain(found *finding.List, list []*stack.Stack) {
 		found.Add(finding.StackScanned.At("", "of %d stacks, %d have frames that were found by a scan: they may be none", len(list), scanned))
 	}
 }
+
+// signatureOf is by what crashes equal to that of a dump are known; nil for one of which
+// only the header is read, and for one of a guest that did not crash.
+func signatureOf(g *guest.Guest) *report.Signature {
+	g = guest.WithProcessors(g)
+	cpus, shown := plan.Stacks(g)
+	return stack.SignatureOf(g, cpus, shown)
+}

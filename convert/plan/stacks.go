@@ -14,16 +14,20 @@ func Stacks(g *guest.Guest) (cpus []stack.CPU, shown int) {
 	return stacksOf(list), shown
 }
 
-// Stacks are the processors with the registers that the dump shows, and which is shown
-// first, -1 for none.
-func (p *Plan) Stacks() (cpus []stack.CPU, shown int) {
-	shown = -1
+// Signature is by what crashes equal to the guest's are known; nil for a guest that did
+// not crash.
+func (p *Plan) Signature() *report.Signature {
+	if len(p.cpus) == 0 { // a core shows what its source does
+		cpus, shown := Stacks(p.guest)
+		return stack.SignatureOf(p.guest, cpus, shown)
+	}
+	shown := -1
 	for i := range p.cpus {
 		if p.shown == &p.cpus[i] {
 			shown = i
 		}
 	}
-	return stacksOf(p.cpus), shown
+	return stack.SignatureOf(p.guest, stacksOf(p.cpus), shown)
 }
 
 func stacksOf(list []CPU) []stack.CPU {

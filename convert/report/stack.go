@@ -60,7 +60,7 @@ type StackFrame struct {
 	Offset Hex    `json:"offset,omitempty"`
 	// Place is the address as debuggers write it, as in nt!KeBugCheckEx+0x0.
 	Place string `json:"place"`
-	// How says by what the frame was found: context, trap-frame, switch-frame, entry,
+	// How says by what the frame was found: context, registers, trap-frame, switch-frame, entry,
 	// unwind, leaf, epilogue, machine-frame, frame-pointer; scan for an address that was
 	// seen on the stack and may be none of a call.
 	How string `json:"how"`

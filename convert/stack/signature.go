@@ -62,6 +62,17 @@ func (w *Walker) Sign(s *Stack) *Signature {
 	return g
 }
 
+// SignatureOf is by what crashes equal to a guest's are known, for reports; nil for one
+// that did not crash. shown is the processor that debuggers show first, an index in cpus.
+func SignatureOf(g *guest.Guest, cpus []CPU, shown int) *report.Signature {
+	w, ok := New(g)
+	if !ok || !guest.Crashed(g) {
+		return nil
+	}
+	s, _ := w.Crash(cpus, shown)
+	return w.Sign(s).Report()
+}
+
 // happened is the instruction at which it happened: that which a parameter names, the
 // one that was interrupted, or the call of KeBugCheckEx; 0 where the stack does not tell.
 func (s *Stack) happened() vtop.VA {

@@ -16,10 +16,12 @@ type How string
 
 // How the first frame of a list was found, and one that no unwinding leads to.
 const (
-	// Context is a CONTEXT, Trap a KTRAP_FRAME, Switch a KSWITCH_FRAME.
-	Context How = "context"
-	Trap    How = "trap-frame"
-	Switch  How = "switch-frame"
+	// Context is a CONTEXT, Registers are a vCPU's, Trap a KTRAP_FRAME, Switch a
+	// KSWITCH_FRAME.
+	Context   How = "context"
+	Registers How = "registers"
+	Trap      How = "trap-frame"
+	Switch    How = "switch-frame"
 	// Entry is for the caller of KeBugCheckEx, whose registers were saved at its first
 	// instruction: the return address is on top of the stack.
 	Entry How = "entry"
@@ -79,12 +81,12 @@ func (w *Walker) CPU(c CPU) (*Stack, bool) {
 	if !ok {
 		return nil, false
 	}
-	start := Start{Source: FromSaved}
+	start, how := Start{Source: FromSaved}, Context
 	if c.Live {
-		start.Source = FromVCPU
+		start.Source, how = FromVCPU, Registers
 	}
 	called := w.called(c)
-	s := w.from(state{Frame: f, cpu: c.Index, how: Context, called: called}, start)
+	s := w.from(state{Frame: f, cpu: c.Index, how: how, called: called}, start)
 	s.stopped = called || w.atEntry(s.view, f) || slices.ContainsFunc(w.points, func(at kdbg.StopPoint) bool { return at.Holds(f.PC) })
 	return s, true
 }
