@@ -61,7 +61,7 @@ func TestStopPoints(t *testing.T) {
 	g.Image(guestsim.KernBase, guestsim.ImageIdentity{Size: g.ImageSize, Export: "ntoskrnl.exe", Variables: []guestsim.Variable{{Name: "KeBugCheckEx", RVA: 0x5000}}})
 	im, err := k.ReadImage(guestsim.KernBase)
 	require.NoError(t, err)
-	ex := StopPoint{Name: "KeBugCheckEx", First: guestsim.KernBase + 0x5000, Last: guestsim.KernBase + 0x5000, Rank: 2}
+	ex := StopPoint{Name: "KeBugCheckEx", First: guestsim.KernBase + 0x5000, Last: guestsim.KernBase + 0x5000, Rank: 2, Exported: true}
 	assert.Equal(t, []StopPoint{ex, broken}, k.StopPoints(im))
 	assert.True(t, ex.Holds(ex.First))
 	assert.False(t, ex.Holds(ex.First+1))
