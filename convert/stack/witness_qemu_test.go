@@ -19,8 +19,6 @@ var crashes = []qemutest.Config{
 	{Variant: []string{"crash=0x50"}},
 	{Variant: []string{"crash=0xe2", "la57", "slide=5"}, CPUModel: "qemu64,+la57"},
 	{Variant: []string{"crash=0x7e", "at=1"}},
-	{Variant: []string{"crash=0x7e", "at=2"}},
-	{Variant: []string{"crash=0x7e", "at=3"}},
 	{Variant: []string{"crash=0x7e", "at=4"}},
 	{Variant: []string{"crash=0x7e", "at=5"}},
 	{Variant: []string{"crash=0x7e", "at=6"}},

@@ -107,7 +107,8 @@ func (c *crashed) walk(t *testing.T) unwind.Trace {
 	method := c.guest.Machine().Unwind
 	f, ok := method.Frame(c.guest.Processors()[raised.Index].Saved)
 	require.True(t, ok)
-	assert.Equal(t, c.list[0], place{f.PC, f.SP})
+	start := place{f.PC, f.SP}
+	assert.Equal(t, c.list[0], start)
 	return method.Walk(c.guest.Memory().Space, c.images(), f, unwind.Limits{})
 }
 
