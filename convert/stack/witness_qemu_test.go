@@ -3,6 +3,7 @@ package stack_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/qemutest"
+	"windmp/kdbg/unwind"
 )
 
 // crashes are guests whose images crash in other ways than those of the samples.
@@ -23,6 +25,7 @@ var crashes = []qemutest.Config{
 	{Variant: []string{"crash=0x7e", "at=5"}},
 	{Variant: []string{"crash=0x7e", "at=6"}},
 	{Variant: []string{"crash=0x7e", "at=7"}},
+	{Variant: []string{"crash=0x7e", "other"}},
 	{Guest32: true, Variant: []string{"crash=0xd1"}},
 	{Guest32: true, Variant: []string{"crash=0x50"}},
 	{Guest32: true, Variant: []string{"crash=0x7e", "at=1"}},
@@ -42,18 +45,36 @@ func TestWitnessQEMU(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			vm := qemutest.Start(t, config)
-			path := filepath.Join(t.TempDir(), "core")
-			require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
-			core, err := os.ReadFile(path)
-			require.NoError(t, err)
-			c := openCrashed(t, core)
+			c := crashNow(t, config)
 			trace := c.walk(t)
-			for i, s := range trace.Steps {
-				t.Logf("%2d %-14s %v %v", i, s.How, s.Caller.PC, s.Caller.SP)
-			}
-			t.Log(trace.Stop)
 			assert.Equal(t, c.list[1:], places(trace))
 		})
 	}
+}
+
+// TestWitnessOtherStack32: on 32-bit x86 a frame pointer that leads to a stack further
+// down is not followed, since chains of frame pointers that do not rise end nowhere. All
+// frames up to there are the guest's, and what comes behind is said to be a scan's.
+func TestWitnessOtherStack32(t *testing.T) {
+	t.Parallel()
+	qemutest.Require(t)
+	c := crashNow(t, qemutest.Config{Guest32: true, Images: true, Variant: []string{"crash=0xd1", "other"}})
+	trace := c.walk(t)
+	exact := slices.IndexFunc(trace.Steps, func(s unwind.Step) bool { return s.How == unwind.Scan })
+	require.Equal(t, len(c.list)-3, exact)
+	assert.Equal(t, c.list[1:][:exact], places(trace)[:exact])
+	for _, s := range trace.Steps[exact:] {
+		assert.Equal(t, unwind.Scan, s.How)
+	}
+}
+
+// crashNow boots a guest and finds it in its vmcore.
+func crashNow(t *testing.T, config qemutest.Config) *crashed {
+	t.Helper()
+	vm := qemutest.Start(t, config)
+	path := filepath.Join(t.TempDir(), "core")
+	require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
+	core, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return openCrashed(t, core)
 }

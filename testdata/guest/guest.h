@@ -49,6 +49,7 @@ extern u64 nt_base;
 #define PCRS(i)		(0xffffb98000180000ull + (i) * 0x10000ull)
 #define STACKS(i)	(0xffffb98010010000ull + (i) * 0x10000ull)
 #define STACK_SIZE	0x6000ull
+#define OTHER_STACK	0xffffb98010200000ull	/* variant other */
 #define ALL_RAM		0xffff9b0000000000ull	/* variant mapall */
 #define ONE_GIB		0xffff9c0000000000ull	/* variant map1g */
 #define USER_CODE	0x7ff612340000ull
@@ -104,7 +105,7 @@ struct options {
 	u64 swapcpu, user, transition;
 	u64 ncpu, descsz, size, runs, crashcpu, build, key;	/* word=NUMBER; ~0 when not given */
 #if IMAGES
-	u64 crash, at, slide;
+	u64 crash, at, slide, other;
 #endif
 };
 #define NOT_GIVEN	(~0ull)
@@ -193,6 +194,7 @@ void images_place(void);
 void images_load(void);
 u64 image_base(u32 i);
 u32 image_size(u32 i), image_stamp(u32 i);
+u64 image_functions(u32 i, u32 *size);
 u64 core_function(const char *name);
 
 /* boot.S, park.S */

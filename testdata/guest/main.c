@@ -43,7 +43,7 @@ static const struct word {
 	NUMBER(ncpu), NUMBER(descsz), NUMBER(size), NUMBER(runs), NUMBER(crashcpu),
 	NUMBER(build), NUMBER(key),
 #if IMAGES
-	NUMBER(crash), NUMBER(at), NUMBER(slide),
+	NUMBER(crash), NUMBER(at), NUMBER(slide), FLAG(other),
 #endif
 };
 

@@ -166,6 +166,16 @@ static void module_add(u64 base, u32 size, const char *path, const char *name, u
 	put32(e + 0x9c, stamp);
 }
 
+/* The last module's ExceptionTable and ExceptionTableSize. */
+static void functions_put(u32 image)
+{
+	u64 e = get64(NT + NT_LOADED + 8);
+	u32 size;
+
+	put64(e + 0x10, image_functions(image, &size));
+	put32(e + 0x18, size);
+}
+
 /* A driver: a page of nops, so that a Rip in it disassembles, with the debug directory behind. */
 static void driver_build(u64 base, u32 size, const char *pdb, u32 stamp)
 {
@@ -217,12 +227,16 @@ void nt_build(void)
 	put64(head, head);
 	put64(head + 8, head);
 	module_add(NT, NT_SIZE, "\\SystemRoot\\system32\\ntoskrnl.exe", "ntoskrnl.exe", STAMP_CORE);
+	if (IMAGES)
+		functions_put(0);
 	module_add(HAL, HAL_SIZE, "\\SystemRoot\\system32\\hal.dll", "hal.dll", STAMP_HAL);
 	module_add(DRV1, DRV1_SIZE, "\\SystemRoot\\System32\\drivers\\fwcfg.sys", "fwcfg.sys", STAMP_DRV1);
 	module_add(DRV2, DRV2_SIZE, "\\SystemRoot\\System32\\drivers\\testdrv.sys", "testdrv.sys", STAMP_DRV2);
 	if (IMAGES) {
 		module_add(image_base(1), image_size(1), "\\SystemRoot\\System32\\drivers\\gizmo.sys", "gizmo.sys", image_stamp(1));
+		functions_put(1);
 		module_add(image_base(2), image_size(2), "\\SystemRoot\\System32\\drivers\\sprocket.sys", "sprocket.sys", image_stamp(2));
+		functions_put(2);
 	}
 	if (opt.transition) {
 		/*

@@ -41,6 +41,7 @@ extern u32 nt_base;
 #define TABLES(i)	(0x80b90000u + (i) * 0x4000u)	/* IDT, GDT, TSS of a CPU */
 #define STACKS(i)	(0x8c100000u + (i) * 0x8000u)
 #define STACK_SIZE	(IMAGES ? 0x6000u : 0x3000u)
+#define OTHER_STACK	0x8c200000u	/* variant other */
 #define KUSER		0xffdf0000u
 #define NOWHERE		0x9f300000u	/* never mapped */
 
@@ -78,7 +79,7 @@ struct options {
 	u32 nobug, noprocblk, noprcb, noctx, nonote;
 	u32 build, crashcpu, ncpu, descsz;
 #if IMAGES
-	u32 crash, at, slide;
+	u32 crash, at, slide, other;
 #endif
 };
 extern struct options opt;

@@ -60,7 +60,7 @@ static const struct word {
 	FLAG(noprcb), FLAG(noctx), FLAG(nonote),
 	NUMBER(build), NUMBER(crashcpu), NUMBER(ncpu), NUMBER(descsz),
 #if IMAGES
-	NUMBER(crash), NUMBER(at), NUMBER(slide),
+	NUMBER(crash), NUMBER(at), NUMBER(slide), FLAG(other),
 #endif
 };
 

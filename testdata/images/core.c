@@ -17,6 +17,7 @@ __declspec(dllexport) struct {
 /* Not zero here, so that it lies in the file and the loader can write it. */
 struct start GuestStart = { .crash = 1, .context = 1 };
 
+void KxSwitchStack(routine *call, addr argument, addr stack);	/* core64.S, core32.S */
 extern addr KiBugCheckData[5];	/* core64.S, core32.S */
 extern u8 __ImageBase[], GuestImageEnd[];
 
@@ -91,7 +92,10 @@ FRAME void PspSystemThreadStartup(void)
 	ENTER();
 	if (GuestStart.at)
 		breakpoint_set(((addr *)GuestStart.places)[GuestStart.at - 1]);
-	((routine *)GuestStart.thread)(1);
+	if (GuestStart.other)
+		KxSwitchStack((routine *)GuestStart.thread, 1, GuestStart.other);
+	else
+		((routine *)GuestStart.thread)(1);
 	say("FAIL: the thread came to its end\n");
 	KiHalt();
 }

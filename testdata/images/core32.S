@@ -13,6 +13,23 @@ _KiStartSystemThread:
 	call	_PspSystemThreadStartup
 	int3
 
+/* KxSwitchStack(call, argument, stack): calls on another stack; ebp is the way back. */
+	.globl	_KxSwitchStack
+_KxSwitchStack:
+	push	%ebp
+	mov	%esp, %ebp
+	mov	0x10(%ebp), %esp
+	lea	8(%ebp), %eax
+	push	%eax
+	push	4(%ebp)
+	call	_GuestEnter
+	push	0xc(%ebp)
+	call	*8(%ebp)
+	call	_GuestLeave
+	mov	%ebp, %esp
+	pop	%ebp
+	ret
+
 /*
  * A KTRAP_FRAME, with the error code already pushed. ebp is its address, and its first
  * two words are the interrupted ebp and eip, so that chains of frames go on through it.

@@ -16,6 +16,35 @@ KiStartSystemThread:
 	int3
 	.seh_endproc
 
+/*
+ * KxSwitchStack(call, argument, stack): calls on another stack, as KxRetireDpcList does;
+ * rbp is the way back.
+ */
+	.globl	KxSwitchStack
+	.seh_proc KxSwitchStack
+KxSwitchStack:
+	push	%rbp
+	.seh_pushreg %rbp
+	sub	$0x30, %rsp
+	.seh_stackalloc 0x30
+	lea	0x20(%rsp), %rbp
+	.seh_setframe %rbp, 0x20
+	.seh_endprologue
+	mov	%rcx, 0x20(%rsp)
+	mov	%rdx, 0x28(%rsp)
+	mov	%r8, %rsp
+	sub	$0x20, %rsp
+	mov	0x18(%rbp), %rcx
+	lea	0x20(%rbp), %rdx
+	call	GuestEnter
+	mov	8(%rbp), %rcx
+	call	*(%rbp)
+	call	GuestLeave
+	lea	0x10(%rbp), %rsp
+	pop	%rbp
+	ret
+	.seh_endproc
+
 /* A KTRAP_FRAME from what the processor pushed; rbp is its address + 0x80, as in Windows. */
 .macro	TRAP_FRAME
 	push	%rbp

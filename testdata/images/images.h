@@ -41,6 +41,7 @@ struct start {
 	addr context;		/* offset of the pointer to CONTEXT in KPRCB */
 	addr thread;		/* where the drivers' thread begins: gizmo.sys' entry point */
 	addr places;		/* sprocket.sys' table of places */
+	addr other;		/* the end of another stack, on which the thread runs; 0: none */
 };
 
 /* Where GuestStart.crash is asked by the drivers. */

@@ -25,7 +25,7 @@ static void copy(addr va, const void *p, u32 n) { put(va, p, n); }
 #define MOVES(n)	(0u - (n) * 0x10000)	/* hal.dll is right behind */
 #endif
 
-enum { EXPORTS = 0, IMPORTS = 1, RELOCATIONS = 5 };	/* data directories */
+enum { EXPORTS = 0, IMPORTS = 1, EXCEPTIONS = 3, RELOCATIONS = 5 };	/* data directories */
 
 extern u8 file_core[], file_gizmo[], file_sprocket[];	/* embed.S */
 
@@ -170,6 +170,10 @@ static void start_put(void)
 	addr_put(start + 2 * sizeof(addr), build->context);
 	addr_put(start + 3 * sizeof(addr), images[1].base + export_of(&images[1], "GizmoThread"));
 	addr_put(start + 4 * sizeof(addr), images[2].base + export_of(&images[2], "SprocketPlaces"));
+	if (opt.other) {
+		map(OTHER_STACK, STACK_SIZE, 0);
+		addr_put(start + 5 * sizeof(addr), OTHER_STACK + STACK_SIZE);
+	}
 }
 
 /* Where the images lie: elsewhere with the word slide, each by another distance. */
@@ -197,6 +201,13 @@ void images_load(void)
 addr image_base(u32 i) { return images[i].base; }
 u32 image_size(u32 i) { return u32_at(optional(&images[i]) + 56); }
 u32 image_stamp(u32 i) { return images[i].stamp; }
+
+/* Where the exception directory is. */
+addr image_functions(u32 i, u32 *size)
+{
+	directory(&images[i], EXCEPTIONS, size);
+	return images[i].base + u32_at(optional(&images[i]) + DIRECTORIES + 8 * EXCEPTIONS);
+}
 
 /* The address of one of the kernel's functions. */
 addr core_function(const char *name)
