@@ -48,6 +48,7 @@ func TestWitnessQEMU(t *testing.T) {
 			c := crashNow(t, config)
 			trace := c.walk(t)
 			assert.Equal(t, c.list[1:], places(trace))
+			c.assertCrash(t)
 		})
 	}
 }
