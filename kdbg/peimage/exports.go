@@ -28,12 +28,13 @@ type Exports struct {
 	list    []export
 }
 
-// export is one by its address; name is its index in the table of names, -1 for one
-// that has an ordinal alone.
+// export is one by its address; name is its index in the table of names.
 type export struct {
-	rva  uint32
-	name int32
+	rva, name uint32
 }
+
+// nameless is for an export that has an ordinal alone.
+const nameless = ^uint32(0)
 
 // Export is an exported function or variable.
 type Export struct {
@@ -65,17 +66,17 @@ func (h *Headers) ReadExports(s *vtop.Space) (*Exports, error) {
 	return e, nil
 }
 
-// exported joins the tables and sorts by address, named ones first.
+// exported joins the tables and sorts by address; of equal ones the first name is first.
 func (h *Headers) exported(functions, ordinals []byte) []export {
 	le := binary.LittleEndian
 	list := make([]export, 0, len(functions)/4)
-	name := make([]int32, len(functions)/4)
+	name := make([]uint32, len(functions)/4)
 	for i := range name {
-		name[i] = -1
+		name[i] = nameless
 	}
 	for i := range len(ordinals) / 2 {
-		if o := int(le.Uint16(ordinals[2*i:])); o < len(name) && name[o] < 0 {
-			name[o] = int32(i) //nolint:gosec // below maxExports
+		if o := int(le.Uint16(ordinals[2*i:])); o < len(name) && name[o] == nameless {
+			name[o] = uint32(i) //nolint:gosec // below maxExports
 		}
 	}
 	for i, n := range name {
@@ -86,7 +87,7 @@ func (h *Headers) exported(functions, ordinals []byte) []export {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b export) int {
-		return cmp.Or(cmp.Compare(a.rva, b.rva), cmp.Compare(b.name, a.name))
+		return cmp.Or(cmp.Compare(a.rva, b.rva), cmp.Compare(a.name, b.name))
 	})
 	return list
 }
@@ -108,7 +109,7 @@ func (e *Exports) Nearest(s *vtop.Space, rva uint32) (Export, bool) {
 		i--
 	}
 	section := e.headers.Section(rva)
-	if rva-at >= exportReach || section == nil || section != e.headers.Section(at) || e.list[i].name < 0 {
+	if rva-at >= exportReach || section == nil || section != e.headers.Section(at) || e.list[i].name == nameless {
 		return Export{}, false
 	}
 	name, ok := e.name(s, e.list[i].name)
@@ -116,9 +117,9 @@ func (e *Exports) Nearest(s *vtop.Space, rva uint32) (Export, bool) {
 }
 
 // name reads a name by its index.
-func (e *Exports) name(s *vtop.Space, i int32) (string, bool) {
+func (e *Exports) name(s *vtop.Space, i uint32) (string, bool) {
 	var b [4]byte
-	if err := e.headers.read(s, b[:], e.names+4*uint32(i), "exported name"); err != nil { //nolint:gosec // not negative
+	if err := e.headers.read(s, b[:], e.names+4*i, "exported name"); err != nil {
 		return "", false
 	}
 	v := &imageView{space: s, base: e.headers.Base, size: int64(e.headers.Size)}

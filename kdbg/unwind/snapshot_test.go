@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -307,6 +308,35 @@ func TestSnapshots(t *testing.T) {
 	for _, h := range []How{Unwind, Leaf, Epilogue, MachineFrame, Scan} {
 		assert.Positive(t, hows[h], h)
 	}
+}
+
+// Exports of a DLL as a linker made them: what has a name, an ordinal alone, and what is
+// forwarded; the function tells whether a name is honest.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	s := loadSnapshots(t)
+	m, images := s.load()
+	lib := s.Images[1]
+	im, ok := images.At(lib.Base)
+	require.True(t, ok)
+	h, err := im.Headers(m.space(), X64.Format)
+	require.NoError(t, err)
+	e, err := h.ReadExports(m.space())
+	require.NoError(t, err)
+	names := map[string]int{}
+	for rva := range h.Size {
+		x, ok := e.Nearest(m.space(), rva)
+		if !ok {
+			continue
+		}
+		begin, _, ok := X64.Function(m.space(), images, lib.Base+vtop.VA(rva))
+		names[x.Name]++
+		if x.Name == "call_back" && rva == x.RVA {
+			require.True(t, ok)
+			assert.Equal(t, lib.Base+vtop.VA(x.RVA), begin)
+		}
+	}
+	assert.Equal(t, []string{"call_back", "counter"}, slices.Sorted(maps.Keys(names)))
 }
 
 // The same of a program that was built and run now: scripts/wine does that.
