@@ -15,7 +15,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	const base, size = guestsim.KernBase + 0x2000000, 0x40000
 	g := guestsim.New(guestsim.Options{})
-	g.Map(base, size/0x1000)
+	g.Map(base, 0x1000)
 	g.Image(base, guestsim.ImageIdentity{Size: size, Export: "gizmo.sys", Variables: []guestsim.Variable{
 		{Name: "Alias", RVA: 0x2000}, {Name: "First", RVA: 0x1200}, {Name: "Forwarded", RVA: 0x610},
 		{Name: "Outside", RVA: size}, {Name: "Second", RVA: 0x2000}, {Name: "Variable", RVA: 0x10010},
@@ -62,7 +62,7 @@ func TestNearest(t *testing.T) {
 // many behind it, from 0x1000 on.
 func directory(g *guestsim.Guest, n uint32) *Functions {
 	const base, at = guestsim.KernBase + 0x2000000, 0x30000
-	g.Map(base, 0x80)
+	g.Map(base+at, uint64(n+24)*FunctionSize)
 	b := make([]byte, 0, n*FunctionSize)
 	le := binary.LittleEndian
 	for i := range n {
@@ -152,7 +152,7 @@ func TestFindFunctionBroken(t *testing.T) {
 func FuzzHeaders(f *testing.F) {
 	const base, size = guestsim.KernBase + 0x2000000, 0x2000
 	g := guestsim.New(guestsim.Options{})
-	g.Map(base, size/0x1000)
+	g.Map(base, size)
 	g.Image(base, guestsim.ImageIdentity{Size: size, Export: "gizmo.sys", Variables: []guestsim.Variable{{Name: "First", RVA: 0x1200}, {Name: "Second", RVA: 0x1400}}})
 	g.Write32(base+0x128+0x70+3*8, 0x1800)
 	g.Write32(base+0x128+0x74+3*8, 24)
