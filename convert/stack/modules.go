@@ -2,7 +2,6 @@ package stack
 
 import (
 	_ "embed"
-	"path"
 	"strings"
 	"sync"
 )
@@ -24,45 +23,21 @@ const (
 // ranks are the words of modules.txt.
 var ranks = map[string]rank{"system": system, "core": core}
 
-// listed are the modules of modules.txt: those with a name, and patterns.
-var listed = sync.OnceValues(func() (map[string]rank, []pattern) {
+// listed are the modules of modules.txt.
+var listed = sync.OnceValue(func() map[string]rank {
 	names := map[string]rank{}
-	var patterns []pattern
 	for line := range strings.Lines(modulesText) {
 		line, _, _ = strings.Cut(line, "#")
-		word, name, ok := strings.Cut(strings.TrimSpace(line), " ")
-		switch {
-		case !ok:
-		case strings.Contains(name, "?"):
-			patterns = append(patterns, pattern{name, ranks[word]})
-		default:
+		if word, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
 			names[name] = ranks[word]
 		}
 	}
-	return names, patterns
+	return names
 })
-
-// pattern is a name with ?.
-type pattern struct {
-	name string
-	rank rank
-}
 
 // rankOf is the rank of a module by the name of its file, in any case, with a path or
 // without. A name in no list is no Windows module's.
-func rankOf(name string) rank {
-	name = fileOf(name)
-	names, patterns := listed()
-	if r, ok := names[name]; ok {
-		return r
-	}
-	for _, p := range patterns {
-		if ok, err := path.Match(p.name, name); ok && err == nil {
-			return p.rank
-		}
-	}
-	return other
-}
+func rankOf(name string) rank { return listed()[fileOf(name)] }
 
 // fileOf is the file's name of a module in lower case, without a path.
 func fileOf(name string) string {

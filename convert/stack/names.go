@@ -87,7 +87,7 @@ func (w *Walker) name(v *view, va vtop.VA) Place {
 	}
 	exports := w.exportsOf(v, h)
 	rva := uint32(p.RVA & 0xffffffff) // below the image's size
-	if x, ok := exports.Nearest(v.space, rva); ok && belongs(v, h, rva, x.RVA) {
+	if x, ok := exports.Nearest(v.space, rva); ok && w.belongs(v, va, h.Base+vtop.VA(x.RVA)) {
 		p.Export, p.Offset = x.Name, uint64(rva-x.RVA)
 	}
 	return p
@@ -108,14 +108,7 @@ func (w *Walker) exportsOf(v *view, h *peimage.Headers) *peimage.Exports {
 
 // belongs tells whether an address is known to be of the function that begins at an
 // export: it is that address, or the unwind data has a function from there to beyond it.
-func belongs(v *view, h *peimage.Headers, rva, export uint32) bool {
-	if rva == export {
-		return true
-	}
-	table, err := h.FunctionTable()
-	if err != nil {
-		return false
-	}
-	f, at, err := table.Find(v.space, rva)
-	return err == nil && at != 0 && f.Begin == export
+func (w *Walker) belongs(v *view, va, export vtop.VA) bool {
+	begin, _, ok := w.method.Function(v.space, v.images, va)
+	return va == export || ok && begin == export
 }
