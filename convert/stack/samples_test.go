@@ -84,13 +84,15 @@ func TestNames(t *testing.T) {
 	r := w.Report(s)
 	var places []string
 	for _, f := range append(r.Handlers, r.Frames...) {
-		places = append(places, f.Place)
+		if f.Export != "" || f.Module != "ntoskrnl.exe" { // what it does not export moves with its builds
+			places = append(places, f.Place)
+		}
 	}
 	assert.Equal(t, []string{
-		"nt!KeBugCheckEx+0x0", "nt+0x2006d2", "nt!KiPageFault+0xcc",
+		"nt!KeBugCheckEx+0x0", "nt!KiPageFault+0xcc",
 		"sprocket+0x13da", "sprocket+0x13c2", "sprocket+0x103f", "sprocket+0x10d0", "sprocket+0x10b6", "sprocket+0x10b6",
 		"sprocket+0x10b6", "sprocket+0x1385", "sprocket+0x133a", "nt!ExRunCallback+0x90", "sprocket+0x129d",
-		"sprocket!SprocketRequest+0x9c", "gizmo+0x10c5", "nt!ExRunCallback+0x90", "gizmo!GizmoThread+0x33", "nt+0x20021c",
+		"sprocket!SprocketRequest+0x9c", "gizmo+0x10c5", "nt!ExRunCallback+0x90", "gizmo!GizmoThread+0x33",
 		"nt!KiStartSystemThread+0x9",
 	}, places)
 }
