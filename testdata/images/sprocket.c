@@ -1,7 +1,7 @@
 /* "sprocket.sys": what crashes. */
 #include "images.h"
 
-void sprocket_frame(routine *call, addr argument);	/* sprocket64.S, sprocket32.S */
+void sprocket_outer(routine *call, addr argument);	/* sprocket64.S, sprocket32.S */
 void sprocket_split(addr argument);
 void sprocket_touch(addr address);
 void sprocket_places(void);
@@ -38,7 +38,7 @@ __declspec(dllexport) FRAME void SprocketRequest(addr a, addr b, addr c, addr d,
 	double u = x * 3, v = y * 5, w = u + v;
 
 	ENTER();
-	sprocket_frame(sprocket_split, a + 2);
+	sprocket_outer(sprocket_split, a + 2);
 	x = u * 7 + v * w;
 	GuestEnter(a + b + c, d + e + f + (addr)x);
 	GuestLeave();

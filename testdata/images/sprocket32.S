@@ -12,6 +12,19 @@
 	add	$8, %esp
 .endm
 
+/* sprocket_outer(call, argument) */
+	.globl	_sprocket_outer
+_sprocket_outer:
+	push	%ebp
+	mov	%esp, %ebp
+	SAY_CALLER
+	push	0xc(%ebp)
+	push	8(%ebp)
+	call	_sprocket_frame
+	call	*__imp__GuestLeave
+	leave
+	ret
+
 /* sprocket_frame(call, argument) */
 	.globl	_sprocket_frame
 _sprocket_frame:

@@ -22,6 +22,30 @@
 9:	call	*__imp_GuestLeave(%rip)
 .endm
 
+/* sprocket_outer(call, argument): rsi is the frame register. */
+	.globl	sprocket_outer
+	.seh_proc sprocket_outer
+sprocket_outer:
+	push	%rsi
+	.seh_pushreg %rsi
+	sub	$0x40, %rsp
+	.seh_stackalloc 0x40
+	lea	0x30(%rsp), %rsi
+	.seh_setframe %rsi, 0x30
+	.seh_endprologue
+	mov	%rcx, -8(%rsi)
+	mov	%rdx, (%rsi)
+	SAY_CALLER 0x48
+	sub	$0x110, %rsp
+	mov	-8(%rsi), %rcx
+	mov	(%rsi), %rdx
+	call	sprocket_frame
+	call	*__imp_GuestLeave(%rip)
+	lea	0x10(%rsi), %rsp
+	pop	%rsi
+	ret
+	.seh_endproc
+
 /* sprocket_frame(call, argument): r13 is the frame register, the stack moves under it. */
 	.globl	sprocket_frame
 	.seh_proc sprocket_frame
