@@ -41,9 +41,9 @@ func TestSamples(t *testing.T) {
 		source          stack.Source
 		handlers        int
 	}{
-		{"stack-trap-2cpu", "0xd1!sprocket+0x13da", stack.FromMachineFrame, 3},
-		{"stack-moved-1cpu", "0xd1!sprocket+0x13da", stack.FromMachineFrame, 3},
-		{"stack-x86-2cpu", "0x7e_c0000005!sprocket+0x122a", stack.FromContext, 4},
+		{"stack-trap-2cpu", "0xd1!sprocket+0x141a", stack.FromMachineFrame, 3},
+		{"stack-moved-1cpu", "0xd1!sprocket+0x141a", stack.FromMachineFrame, 3},
+		{"stack-x86-2cpu", "0x7e_c0000005!sprocket+0x1250", stack.FromContext, 4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,8 +90,8 @@ func TestNames(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"nt!KeBugCheckEx+0x0", "nt!KiPageFault+0xcc",
-		"sprocket+0x13da", "sprocket+0x13c2", "sprocket+0x103f", "sprocket+0x10d0", "sprocket+0x10b6", "sprocket+0x10b6",
-		"sprocket+0x10b6", "sprocket+0x1385", "sprocket+0x133a", "nt!ExRunCallback+0x90", "sprocket+0x129d",
+		"sprocket+0x141a", "sprocket+0x1402", "sprocket+0x103f", "sprocket+0x10d0", "sprocket+0x10b6", "sprocket+0x10b6",
+		"sprocket+0x10b6", "sprocket+0x13c5", "sprocket+0x137a", "nt!ExRunCallback+0x90", "sprocket+0x12dd", "sprocket+0x1294",
 		"sprocket!SprocketRequest+0x9c", "gizmo+0x10c5", "nt!ExRunCallback+0x90", "gizmo!GizmoThread+0x33",
 		"nt!KiStartSystemThread+0x9",
 	}, places)
@@ -124,7 +124,7 @@ func TestWithoutUnwindData(t *testing.T) {
 	w, s := crashOf(t, openCrashed(t, core).guest)
 	assert.Equal(t, stack.FromStack, s.Start.Source)
 	assert.Equal(t, 4, s.Start.Parameter)
-	assert.Equal(t, "0xd1!sprocket+0x13da", w.Sign(s).String())
+	assert.Equal(t, "0xd1!sprocket+0x141a", w.Sign(s).String())
 	assert.True(t, s.Scanned())
 	seen := map[vtop.VA]bool{}
 	for i, f := range s.All() {
