@@ -76,7 +76,7 @@ func (h *Headers) exported(functions, ordinals []byte) []export {
 	}
 	for i := range len(ordinals) / 2 {
 		if o := int(le.Uint16(ordinals[2*i:])); o < len(name) && name[o] == nameless {
-			name[o] = uint32(i) //nolint:gosec // below maxExports
+			name[o] = uint32(i)
 		}
 	}
 	for i, n := range name {

@@ -17,8 +17,12 @@ func TestNearest(t *testing.T) {
 	g := guestsim.New(guestsim.Options{})
 	g.Map(base, 0x1000)
 	g.Image(base, guestsim.ImageIdentity{Size: size, Export: "gizmo.sys", Variables: []guestsim.Variable{
-		{Name: "Alias", RVA: 0x2000}, {Name: "First", RVA: 0x1200}, {Name: "Forwarded", RVA: 0x610},
-		{Name: "Outside", RVA: size}, {Name: "Second", RVA: 0x2000}, {Name: "Variable", RVA: 0x10010},
+		{Name: "Alias", RVA: 0x2000},
+		{Name: "First", RVA: 0x1200},
+		{Name: "Forwarded", RVA: 0x610},
+		{Name: "Outside", RVA: size},
+		{Name: "Second", RVA: 0x2000},
+		{Name: "Variable", RVA: 0x10010},
 	}})
 	s := spaceOf(g)
 	h, err := ReadHeaders(s, base, X64)

@@ -49,7 +49,7 @@ func (m *Method) TrapFrame(s *vtop.Space, at vtop.VA) (Frame, error) {
 // trapFrame decodes one that lies at an address.
 func (m *Method) trapFrame(b []byte, at vtop.VA) (Frame, bool) {
 	t := &m.Trap
-	cs := uint16(m.word(b, t.Code) & 0xffff) //nolint:gosec // masked
+	cs := uint16(m.word(b, t.Code) & 0xffff)
 	user := slices.Contains(t.UserCode, cs)
 	if !user && cs != t.KernelCode || m.word(b, t.Flags)&flagAlways == 0 {
 		return Frame{}, false

@@ -156,7 +156,8 @@ func (w *walk) next(f Frame) (Step, error) {
 	if err != nil {
 		return Step{}, err
 	}
-	return step, w.leave(f, &step)
+	step.Switched, err = w.leave(f, step.Caller)
+	return step, err
 }
 
 // Function is where the function begins and ends, exclusively, to which an address

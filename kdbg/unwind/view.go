@@ -40,31 +40,29 @@ func (w *walk) enter(f Frame) error {
 	return nil
 }
 
-// leave looks where the step has led. A return address of 0 is the end of a stack. The stack pointer rises; it goes elsewhere only
+// leave looks where the step has led: on another stack? A return address of 0 is the end of a stack. The stack pointer rises; it goes elsewhere only
 // from a frame register or a machine frame, and then to mapped memory of the kernel.
-func (w *walk) leave(f Frame, step *Step) error {
-	c := &step.Caller
+func (w *walk) leave(f, c Frame) (switched bool, err error) {
 	switch {
 	case c.User:
-		return nil
+		return false, nil
 	case c.PC == 0 && !c.Exact:
-		return w.stop(AtEnd, w.pc, "", nil)
+		return false, w.stop(AtEnd, w.pc, "", nil)
 	}
 	rises := c.SP > f.SP
 	inside := w.stack.High == 0 || w.stack.Holds(c.SP) || c.SP == w.stack.High
 	switch {
 	case rises && inside:
-		return nil
+		return false, nil
 	case !w.moved && !rises:
-		return w.stop(NotRising, c.SP, "", nil)
+		return false, w.stop(NotRising, c.SP, "", nil)
 	case !w.moved || !w.space.Mode.IsKernel(c.SP):
-		return w.stop(NoStack, c.SP, "outside of its limits", nil)
+		return false, w.stop(NoStack, c.SP, "outside of its limits", nil)
 	}
 	if _, err := w.space.Translate(c.SP); err != nil {
-		return w.stop(NoStack, c.SP, "", err)
+		return false, w.stop(NoStack, c.SP, "", err)
 	}
-	step.Switched = true
-	return nil
+	return true, nil
 }
 
 // stop is the end of the walk.

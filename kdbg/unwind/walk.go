@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// MaxFrames bounds a walk; MaxSwitches how often it may go to another stack.
-	MaxFrames   = 64
+	// MaxFrames bounds a walk.
+	MaxFrames = 64
+	// MaxSwitches bounds how often it goes to another stack.
 	MaxSwitches = 2
 	// MaxScan bounds a scan, bytes: the largest stack of Windows' kernel (72 KiB, when a
 	// thread has expanded it).
@@ -96,7 +97,7 @@ func (m *Method) Scan(s *vtop.Space, im Images, f Frame, stack Limits) (Step, er
 		}
 		for off := 0; off+m.pointer <= len(b); off += m.pointer {
 			if pc := vtop.VA(m.word(b, off)); w.likely(pc) {
-				return m.scanned(f, pc, at+vtop.VA(off)+size), nil //nolint:gosec // within a page
+				return m.scanned(f, pc, at+vtop.VA(off)+size), nil
 			}
 		}
 		at += vtop.VA(len(b))

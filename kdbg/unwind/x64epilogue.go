@@ -1,6 +1,7 @@
 package unwind
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"windmp/kdbg/peimage"
@@ -120,7 +121,7 @@ func popOf(code []byte) (length, register int) {
 // ends reports whether the code, off bytes behind the PC, is the end of an epilogue: ret
 // or a jump to another function.
 func (u *unwinder64) ends(code []byte, off int, i *unwindInfo) bool {
-	is := func(b ...byte) bool { return len(code) >= len(b) && string(code[:len(b)]) == string(b) }
+	is := func(b ...byte) bool { return len(code) >= len(b) && bytes.Equal(code[:len(b)], b) }
 	target := int64(u.rva) + int64(off)
 	switch {
 	case is(0xc3), is(0xc2), is(0xf3, 0xc3), is(0xff, 0x25):
@@ -140,7 +141,7 @@ func (u *unwinder64) elsewhere(target int64, i *unwindInfo) bool {
 	if target < 0 || target >= int64(u.table.Size) {
 		return true
 	}
-	rva := uint32(target)
+	rva := uint32(target) //nolint:gosec // below Size
 	if rva >= i.function.Begin && rva < i.function.End {
 		return rva == i.function.Begin && i.flags&flagChained == 0
 	}
