@@ -20,7 +20,7 @@ const (
 )
 
 // checkReturn looks whether an address is in code, and right behind a call: one of an
-// address in an image, or an indirect one.
+// address where code may be, or an indirect one.
 func (w *walk) checkReturn(va vtop.VA) returnCheck {
 	im, ok := w.images.At(va)
 	if !ok || !im.Holds(va) || va-im.Base < longestCall {
@@ -42,15 +42,20 @@ func (w *walk) checkReturn(va vtop.VA) returnCheck {
 	return noReturn
 }
 
-// directCall looks for E8 rel32 before va, to an address in an image.
+// directCall looks for E8 rel32 before va, to an address in an image or, as kernels keep
+// stubs for their calls behind images, in other memory.
 func (w *walk) directCall(b []byte, va vtop.VA) bool {
 	if b[longestCall-5] != 0xe8 {
 		return false
 	}
 	rel := int32(binary.LittleEndian.Uint32(b[longestCall-4:])) //nolint:gosec // it is signed
 	to := (va + vtop.VA(int64(rel))) & w.m.highest()            //nolint:gosec // wraps as the processor does
-	_, ok := w.images.At(to)
-	return ok
+	if _, ok := w.images.At(to); ok {
+		return true
+	}
+	var code [1]byte
+	_, err := w.space.ReadVirtual(code[:], to)
+	return err == nil && w.space.Mode.IsKernel(to)
 }
 
 // indirectCall looks for FF /2 at the end of b: through a register or memory (Intel SDM

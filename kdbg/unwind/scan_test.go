@@ -53,6 +53,10 @@ func TestReturnCheck(t *testing.T) {
 	assert.Equal(t, noReturn, w.checkReturn(imageBase+0x9005), "no code there")
 	assert.Equal(t, noReturn, w.checkReturn(imageBase+3))
 	assert.Equal(t, noReturn, w.checkReturn(imageBase+imageSize))
+	b.code(0x6000, 0xe8, 0xfb, 0x9f, 0x0f, 0)
+	assert.Equal(t, noReturn, w.checkReturn(imageBase+0x6005))
+	b.write(imageBase+0x100000, []byte{0xff, 0xe0})
+	assert.Equal(t, behindOne, w.checkReturn(imageBase+0x6005), "a stub behind the image")
 	b.unmap(imageBase + 0x2000)
 	assert.Equal(t, maybe, w.checkReturn(imageBase+0x3000))
 }

@@ -137,15 +137,15 @@ func (u *unwinder64) malformed(rva uint32, format string, args ...any) error {
 	return u.stop(BadUnwindData, u.table.Base+vtop.VA(rva), fmt.Sprintf(format, args...), nil)
 }
 
-// leaf is for a function without unwind data: it has not moved the stack pointer and
-// called nothing. A return address in one is believed only if its caller is behind a
-// call, too.
+// leaf is for a function without unwind data: it has not moved the stack pointer, so
+// that the word on the top is behind a call, or the end of the stack. Code that keeps to
+// no convention has no unwind data either.
 func (u *unwinder64) leaf(f Frame) (Step, error) {
 	step, err := u.give(f, Leaf)
-	if err != nil || f.Exact || u.checkReturn(step.Caller.PC) != noReturn {
+	if err != nil || step.Caller.PC == 0 || u.checkReturn(step.Caller.PC) != noReturn {
 		return step, err
 	}
-	return Step{}, u.stop(NoUnwindData, u.pc, "the function has called another and has no entry in the exception directory", nil)
+	return Step{}, u.stop(NoUnwindData, u.pc, "no entry in the exception directory, and no return address on the top of the stack", nil)
 }
 
 // direct follows an entry that refers to another one.

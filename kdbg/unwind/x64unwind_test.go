@@ -354,7 +354,7 @@ func TestBroken(t *testing.T) {
 		}, NoUnwindData, "not mapped"},
 		"off the stack":  {func(b *built) { b.function(good, end, b.info(1, 1, 3, 0, 1, 0x11, 0, 0x10, 0, 0)) }, NoStack, "outside"},
 		"past the top":   {func(b *built) { b.function(good, end, b.info(append([]byte{1, 1, 240, 0}, bytesOf(0xff, 480)...)...)) }, BadUnwindData, "operation 15"},
-		"called another": {func(b *built) { b.function(0x2000, 0x2100, b.info(1, 0, 0, 0)) }, NoUnwindData, "has called another"},
+		"called another": {func(b *built) { b.function(0x2000, 0x2100, b.info(1, 0, 0, 0)) }, NoUnwindData, "no return address on the top"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
