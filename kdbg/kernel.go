@@ -43,6 +43,15 @@ func (k *Kernel) linked() bool {
 	return err == nil && v == k.VA
 }
 
+// PageTables is where the page tables map themselves, VA: what the block says, else
+// where they did before it did.
+func (k *Kernel) PageTables() vtop.VA {
+	if at := vtop.VA(k.Data.PteBase); at != 0 {
+		return at
+	}
+	return k.Layout.PageTables
+}
+
 // field checks that the block has an address field and that it is a kernel address.
 func (k *Kernel) field(name string, offset uintptr, value uint64) (vtop.VA, error) {
 	if !k.Has(offset, unsafe.Sizeof(value)) {

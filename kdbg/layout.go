@@ -25,6 +25,9 @@ type Layout struct {
 	FirstImage, LastImage vtop.VA
 	// SharedUserData is the kernel's address of KUSER_SHARED_DATA, on all builds.
 	SharedUserData vtop.VA
+	// PageTables is where the page tables map themselves, of builds whose block does
+	// not say it.
+	PageTables vtop.VA
 	// Image is the format of the kernel's images.
 	Image peimage.Format
 
@@ -54,6 +57,10 @@ type LoaderLayout struct {
 	// ExceptionTable and ExceptionTableSize are 0 where the loader keeps no such thing.
 	ExceptionTable, ExceptionTableSize                         int
 	DllBase, EntryPoint, SizeOfImage, FullDllName, BaseDllName int
+	// CheckSum and TimeDateStamp are copies of the image's own, 0 where the place is
+	// not known; the latter is there since the build StampSince.
+	CheckSum, TimeDateStamp int
+	StampSince              uint32
 }
 
 // ProcessLayout is of KTHREAD and EPROCESS.
@@ -160,6 +167,9 @@ func (l *Layout) pointer(b []byte, off int) uint64 {
 	copy(v[:l.PointerSize], b[off:])
 	return binary.LittleEndian.Uint64(v[:])
 }
+
+// bytes is an offset, which is not negative, as a distance of addresses.
+func (l *Layout) bytes(n int) vtop.VA { return vtop.VA(n) } //nolint:gosec // of a field of a structure
 
 // pointers is what n pointers take, bytes.
 func (l *Layout) pointers(n int) vtop.VA { return vtop.VA(n * l.PointerSize) } //nolint:gosec // a few, of 4 or 8 bytes

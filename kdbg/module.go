@@ -209,24 +209,14 @@ type UnloadedDriver struct {
 // error is a [BlockError], a [PointerError], or wraps a *vtop.FaultError; what was
 // read before it is returned with it.
 func (k *Kernel) UnloadedDrivers() ([]UnloadedDriver, error) {
-	at, err := k.field("MmUnloadedDrivers", unsafe.Offsetof(k.Data.MmUnloadedDrivers), k.Data.MmUnloadedDrivers)
-	if err != nil {
+	array, err := k.unloadedArray()
+	if array == 0 || err != nil {
 		return nil, err
 	}
-	array, err := k.Pointer(at)
-	if err != nil {
-		return nil, fmt.Errorf("MmUnloadedDrivers: %w", err)
-	}
-	if array == 0 {
-		return nil, nil
-	}
 	size := k.Layout.unloadedSize()
-	if end := array + MaxUnloaded*vtop.VA(size); !k.IsKernel(array) || !k.IsKernel(end) { //nolint:gosec // some bytes
-		return nil, &PointerError{What: "MmUnloadedDrivers", At: at, Got: array}
-	}
 	var list []UnloadedDriver
 	for i := range MaxUnloaded {
-		raw, err := k.read(array+vtop.VA(i*size), size) //nolint:gosec // within the ring
+		raw, err := k.read(array+k.Layout.bytes(i*size), size)
 		if err != nil {
 			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", i, err)
 		}
@@ -235,6 +225,52 @@ func (k *Kernel) UnloadedDrivers() ([]UnloadedDriver, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b UnloadedDriver) int { return cmp.Compare(a.Time, b.Time) })
+	return list, nil
+}
+
+// unloadedArray is where the ring lies, 0 where there is none.
+func (k *Kernel) unloadedArray() (vtop.VA, error) {
+	at, err := k.field("MmUnloadedDrivers", unsafe.Offsetof(k.Data.MmUnloadedDrivers), k.Data.MmUnloadedDrivers)
+	if err != nil {
+		return 0, err
+	}
+	array, err := k.Pointer(at)
+	if err != nil {
+		return 0, fmt.Errorf("MmUnloadedDrivers: %w", err)
+	}
+	if end := array + k.Layout.bytes(MaxUnloaded*k.Layout.unloadedSize()); array != 0 && (!k.IsKernel(array) || !k.IsKernel(end)) {
+		return 0, &PointerError{What: "MmUnloadedDrivers", At: at, Got: array}
+	}
+	return array, nil
+}
+
+// UnloadedRing reads the ring of drivers that were unloaded in the order in which
+// debuggers list it: backwards from the slot before the one that is next, which
+// KDBG.MmLastUnloadedDriver says. Where that is not readable the last slot is the
+// first. Errors and what comes with them are those of [Kernel.UnloadedDrivers].
+func (k *Kernel) UnloadedRing() ([]UnloadedDriver, error) {
+	array, err := k.unloadedArray()
+	if array == 0 || err != nil {
+		return nil, err
+	}
+	next := 0
+	if at, err := k.field("MmLastUnloadedDriver", unsafe.Offsetof(k.Data.MmLastUnloadedDriver), k.Data.MmLastUnloadedDriver); err == nil {
+		if v, err := k.Space.Uint32(at); err == nil {
+			next = int(v % MaxUnloaded)
+		}
+	}
+	size := k.Layout.unloadedSize()
+	var list []UnloadedDriver
+	for i := range MaxUnloaded {
+		slot := (next + MaxUnloaded - 1 - i) % MaxUnloaded
+		raw, err := k.read(array+k.Layout.bytes(slot*size), size)
+		if err != nil {
+			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", slot, err)
+		}
+		if d := k.unloaded(raw); d.Start != 0 && d.End > d.Start {
+			list = append(list, d)
+		}
+	}
 	return list, nil
 }
 

@@ -20,6 +20,7 @@ var X64 = &Layout{
 	// The region of the system's images (MemProcFS looks in the lower half of it).
 	FirstImage: 0xfffff80000000000, LastImage: 0xfffff80fffffffff,
 	SharedUserData: 0xfffff78000000000,
+	PageTables:     0xfffff68000000000, // before 1607
 	Image:          peimage.X64,
 	Encodes:        true,
 	// Alike in 71 of 71 crashes, builds 9600 to 26100: the arguments go to their homes,
@@ -29,7 +30,11 @@ var X64 = &Layout{
 		0x4c, 0x89, 0x44, 0x24, 0x18, 0x4c, 0x89, 0x4c, 0x24, 0x20, 0x9c,
 	},
 	// Alike in all builds (also kdmp-parser).
-	Loader: LoaderLayout{ExceptionTable: 0x10, ExceptionTableSize: 0x18, DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58},
+	Loader: LoaderLayout{
+		ExceptionTable: 0x10, ExceptionTableSize: 0x18, DllBase: 0x30, EntryPoint: 0x38, SizeOfImage: 0x40, FullDllName: 0x48, BaseDllName: 0x58,
+		// Seen in triage dumps that Windows wrote, of builds 9600 to 26100.
+		CheckSum: 0x78, TimeDateStamp: 0x9c, StampSince: 9200,
+	},
 	Process: ProcessLayout{
 		ApcProcess: 0xb8, DirectoryTable: 0x28, NameFromPeb: []int{0x50, 0x58, 0x60, -0x50, -0x58},
 		// KSWITCH_FRAME of ntoskrnl's public symbols, alike since Vista.

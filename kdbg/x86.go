@@ -17,6 +17,7 @@ var X86 = &Layout{
 	LowestKernel: 0x80000000,
 	FirstImage:   0x80000000, LastImage: 0xffffffff,
 	SharedUserData: 0xffdf0000,
+	PageTables:     0xc0000000, // PTE_BASE of public debugger logs (!pte)
 	Image:          peimage.X86,
 	// Never encoded (Volatility, MemProcFS).
 	Encodes:  false,
@@ -24,7 +25,8 @@ var X86 = &Layout{
 	// The return address of the call that saves the CONTEXT: public debugger logs have
 	// nt!KeBugCheckEx+0x1b (XP) and +0x1e (7).
 	StopReach: 0x20,
-	Loader:    LoaderLayout{ExceptionTable: 0x08, ExceptionTableSize: 0x0c, DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c},
+	// CheckSum stands there in Microsoft's triage dumps.
+	Loader: LoaderLayout{ExceptionTable: 0x08, ExceptionTableSize: 0x0c, DllBase: 0x18, EntryPoint: 0x1c, SizeOfImage: 0x20, FullDllName: 0x24, BaseDllName: 0x2c, CheckSum: 0x40},
 	Process: ProcessLayout{
 		ApcProcess:     0x44, // of XP; later blocks state it
 		DirectoryTable: 0x18,

@@ -2,6 +2,7 @@ package peimage
 
 import (
 	"debug/pe"
+	"encoding/binary"
 
 	gope "www.velocidex.com/golang/go-pe"
 
@@ -24,6 +25,8 @@ type Headers struct {
 	// Functions is the exception directory (".pdata"), Exports the export directory;
 	// zero where the image has none or where it would not lie in the image.
 	Functions, Exports Directory
+	// Debug is the debug directory, likewise; see [Headers.CodeView].
+	Debug Directory
 }
 
 // ReadHeaders reads the headers of the image mapped at base. The error is that of
@@ -41,7 +44,26 @@ func ReadHeaders(s *vtop.Space, base vtop.VA, f Format) (*Headers, error) {
 		Base: base, Size: size, Sections: im.Sections, Length: v.headerLength(nt),
 		Functions: v.inside(nt, pe.IMAGE_DIRECTORY_ENTRY_EXCEPTION),
 		Exports:   v.inside(nt, pe.IMAGE_DIRECTORY_ENTRY_EXPORT),
+		Debug:     v.inside(nt, pe.IMAGE_DIRECTORY_ENTRY_DEBUG),
 	}, nil
+}
+
+// CodeView is where the image's record of its symbols lies; false where that can't be
+// told.
+func (h *Headers) CodeView(s *vtop.Space) (Directory, bool) {
+	const entry, kind, size, at = 28, 12, 16, 20 // IMAGE_DEBUG_DIRECTORY, bytes
+	for i := range min(h.Debug.Size/entry, maxDebugEntries) {
+		var b [entry]byte
+		if _, err := s.ReadVirtual(b[:], h.Base+vtop.VA(h.Debug.RVA)+vtop.VA(i*entry)); err != nil {
+			return Directory{}, false
+		}
+		le := binary.LittleEndian
+		d := Directory{RVA: le.Uint32(b[at:]), Size: le.Uint32(b[size:])}
+		if le.Uint32(b[kind:]) == debugCodeView && d.RVA < h.Size && d.Size <= h.Size-d.RVA {
+			return d, true
+		}
+	}
+	return Directory{}, false
 }
 
 // Section is the section in which an RVA lies, nil for none.
