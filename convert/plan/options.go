@@ -1,8 +1,11 @@
 package plan
 
 import (
+	"fmt"
+
 	"windmp/convert/report"
 	"windmp/convert/stage"
+	"windmp/convert/triage"
 )
 
 // ContextMode says which registers the dump shows for each processor.
@@ -35,6 +38,9 @@ const (
 	// OutputKernel is DumpType 6: the pages that the kernel's half of the address
 	// space maps, and the page tables to it.
 	OutputKernel OutputType = "kernel"
+	// OutputTriage is DumpType 4, a small dump: what crashed, in the size of an
+	// attachment.
+	OutputTriage OutputType = "triage"
 )
 
 // Options choose what the output holds. The zero value means: a full dump,
@@ -51,8 +57,10 @@ type Options struct {
 	// Type chooses the type of dump; empty means auto.
 	Type OutputType
 	// KeepProcesses are the ids of processes whose user memory a kernel dump
-	// keeps as well.
+	// keeps as well, and of which a small dump may hold some.
 	KeepProcesses []uint64
+	// Size is the most bytes that a small dump has; 0 means [triage.DefaultSize].
+	Size int64
 	// Strict makes a finding of severity warn refuse the conversion, before
 	// anything is written.
 	Strict bool
@@ -70,17 +78,35 @@ func (o Options) Validate() error {
 			return err
 		}
 	}
-	if len(o.KeepProcesses) > 0 && o.Type != OutputKernel {
-		return &stage.UsageError{Reason: "only a kernel dump can keep the memory of single processes"}
+	if len(o.KeepProcesses) > 0 && o.Type != OutputKernel && o.Type != OutputTriage {
+		return &stage.UsageError{Reason: "only a kernel or triage dump can keep the memory of single processes"}
+	}
+	if err := o.validateSize(); err != nil {
+		return err
 	}
 	if o.format() != FormatELF {
 		return nil
 	}
 	switch {
+	case o.Type == OutputTriage:
+		return &stage.UsageError{Reason: "an ELF core is all of a machine: there is no small one", Hint: "leave out the container, or the type of dump"}
 	case o.Type == OutputBitmap:
 		return &stage.UsageError{Reason: "an ELF core has no bitmap", Hint: "leave out the type of dump, or choose full or kernel"}
 	case o.Missing == report.MissingZero:
 		return &stage.UsageError{Reason: "an ELF core holds what the source holds: nothing is written as zeros"}
+	}
+	return nil
+}
+
+// validateSize is about what goes with a small dump alone, or not with it.
+func (o Options) validateSize() error {
+	switch {
+	case o.Type != OutputTriage && o.Size != 0:
+		return &stage.UsageError{Reason: "only a triage dump can be told its size"}
+	case o.Size < 0 || o.Size > triage.MaxSize:
+		return &stage.UsageError{Reason: fmt.Sprintf("a triage dump has at most %d bytes", triage.MaxSize)}
+	case o.Type == OutputTriage && o.Missing == report.MissingZero:
+		return &stage.UsageError{Reason: "a triage dump holds what the source holds: nothing of memory is written as zeros"}
 	}
 	return nil
 }
@@ -129,5 +155,5 @@ func ParseMissingMode(s string) (report.MissingMode, error) {
 
 // ParseOutputType reads a type's name; the error is a [*UsageError].
 func ParseOutputType(s string) (OutputType, error) {
-	return stage.ParseMode("type", s, OutputAuto, OutputFull, OutputBitmap, OutputKernel)
+	return stage.ParseMode("type", s, OutputAuto, OutputFull, OutputBitmap, OutputKernel, OutputTriage)
 }

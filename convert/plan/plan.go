@@ -26,6 +26,7 @@ type Plan struct {
 	reasons          []report.Reason
 	edits            []Edit
 	layout           dump.Layout
+	triage           *report.Triage // of a small dump
 
 	memory memoryPlan
 	cpus   []CPU
@@ -55,8 +56,11 @@ func (p *Plan) plan(opt Options) error {
 	origin := p.guest.Origin()
 	p.header, p.original, p.reasons = p.guest.Header(), origin.Original, origin.Reasons
 	plan := p.planDump
-	if opt.To == FormatELF {
+	switch {
+	case opt.To == FormatELF:
 		plan = p.planCore
+	case opt.Type == OutputTriage:
+		plan = p.planTriage
 	}
 	if err := plan(opt); err != nil {
 		return err
@@ -106,15 +110,21 @@ func (p *Plan) planDump(opt Options) error {
 	if err := p.setRuns(); err != nil {
 		return err
 	}
+	if err := p.decide(opt); err != nil {
+		return err
+	}
+	return p.layOut() // of the same size, with the finished header
+}
+
+// decide settles what the dump says of the guest: the edits of memory, the registers,
+// and the header.
+func (p *Plan) decide(opt Options) error {
 	p.editKDBG()
 	p.editFlag()
 	p.chooseContexts(opt.contexts())
 	p.editContexts(opt.contexts())
 	p.showFirst()
-	if err := p.patchHeader(); err != nil {
-		return err
-	}
-	return p.layOut() // of the same size, with the finished header
+	return p.patchHeader()
 }
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
@@ -171,7 +181,7 @@ func (p *Plan) patchHeader() error {
 	if !p.finished() {
 		h.ClearAlignment()
 	}
-	h.RequiredDumpSpace = uint64(p.layout.Size()) //nolint:gosec // a sum of run sizes
+	h.RequiredDumpSpace = uint64(p.Size()) //nolint:gosec // a sum of run sizes
 	p.patchBugCheck()
 	p.patchTimes()
 	p.patchBuild()

@@ -20,16 +20,23 @@ func Describe(r *report.Report, p *Plan) {
 	for i := range p.cpus {
 		r.Processors = append(r.Processors, p.describeCPU(&p.cpus[i]))
 	}
-	if p.Size() == 0 {
-		return
+	if p.Size() != 0 {
+		describeOutput(r, p)
 	}
+}
+
+// describeOutput is about the dump as it will be.
+func describeOutput(r *report.Report, p *Plan) {
 	h := p.header
+	r.Output.Triage = p.triage
 	if p.memory.kind != 0 { // a dump, not a core
 		r.Output.DumpType = h.DumpType.String()
 	}
-	r.Output.Size, r.Output.Runs = p.Size(), len(p.memory.table())
-	r.Output.Pages = p.memory.pages()
-	r.Output.LeftOut = p.memory.table().Pages() - p.memory.pages()
+	r.Output.Size = p.Size()
+	if p.triage == nil { // which has no pages
+		r.Output.Runs, r.Output.Pages = len(p.memory.table()), p.memory.pages()
+		r.Output.LeftOut = p.memory.table().Pages() - p.memory.pages()
+	}
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
 	if p.guest.BugCheck() != nil {
 		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(winhdr.BugCheckWord(h.BugCheckCode, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}

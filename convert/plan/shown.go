@@ -76,11 +76,7 @@ func (p *Plan) patchShown() error {
 		return nil
 	}
 	ctx := p.shown.Context.ForHeader()
-	var flags uint32
-	if guest.Crashed(p.guest) {
-		flags = exceptionNoncontinuable
-	}
-	if err := p.header.Show(ctx, flags); err != nil {
+	if err := p.header.Show(ctx, p.exceptionFlags()); err != nil {
 		return err
 	}
 	who := fmt.Sprintf("processor %d", p.shown.Index)
@@ -89,6 +85,14 @@ func (p *Plan) patchShown() error {
 		report.Reason{Field: "ContextRecord", Why: "WinDbg shows the processor with this CONTEXT first", From: was, To: who},
 		report.Reason{Field: "Exception", Why: "an unset exception record is shown as an unknown exception", From: was, To: p.Text(fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP())))})
 	return nil
+}
+
+// exceptionFlags are those of the header's exception record.
+func (p *Plan) exceptionFlags() uint32 {
+	if guest.Crashed(p.guest) {
+		return exceptionNoncontinuable
+	}
+	return 0
 }
 
 // headerShows tells whether the header's CONTEXT already names a processor, as

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/convert/stack"
@@ -21,13 +23,36 @@ func (p *Plan) Signature() *report.Signature {
 		cpus, shown := Stacks(p.guest)
 		return stack.SignatureOf(p.guest, cpus, shown)
 	}
-	shown := -1
-	for i := range p.cpus {
-		if p.shown == &p.cpus[i] {
-			shown = i
-		}
+	return stack.SignatureOf(p.guest, stacksOf(p.cpus), p.shownIndex())
+}
+
+// shownIndex is the place of the processor that is shown, -1 for none.
+func (p *Plan) shownIndex() int {
+	return slices.IndexFunc(p.cpus, func(c CPU) bool { return p.shown != nil && c.PRCB == p.shown.PRCB && c.Index == p.shown.Index })
+}
+
+// crash is the stack of what crashed, or of the processor that is shown; nil where
+// nothing is known of it.
+func (p *Plan) crash() *stack.Stack {
+	w, ok := stack.New(p.guest)
+	if !ok {
+		return nil
 	}
-	return stack.SignatureOf(p.guest, stacksOf(p.cpus), shown)
+	s, _ := w.Crash(stacksOf(p.cpus), p.shownIndex())
+	return s
+}
+
+// crashReport says the same for a report.
+func (p *Plan) crashReport() *report.Stack {
+	w, ok := stack.New(p.guest)
+	if !ok {
+		return nil
+	}
+	s, ok := w.Crash(stacksOf(p.cpus), p.shownIndex())
+	if !ok {
+		return nil
+	}
+	return w.Report(s)
 }
 
 func stacksOf(list []CPU) []stack.CPU {

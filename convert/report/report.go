@@ -177,6 +177,8 @@ type Output struct {
 	Runs  int    `json:"runs"`
 	// LeftOut is the number of pages that a kernel dump leaves out.
 	LeftOut uint64 `json:"left_out"`
+	// Triage says what a small dump holds.
+	Triage *Triage `json:"triage,omitempty"`
 }
 
 // Error says what ended the conversion.

@@ -35,6 +35,10 @@ var listed = sync.OnceValue(func() map[string]rank {
 	return names
 })
 
+// Closeness says how close to the kernel a module is, by the name of its file: 0 for one
+// of nobody knows whom, 1 for one of Windows' port and class drivers, 2 for its core.
+func Closeness(name string) int { return int(rankOf(name)) }
+
 // rankOf is the rank of a module by the name of its file, in any case, with a path or
 // without. A name in no list is no Windows module's.
 func rankOf(name string) rank { return listed()[fileOf(name)] }
