@@ -8,14 +8,22 @@
 # verdict; the file; the reason. The whole JSON document goes to $REPORT, to be
 # attached as well, if that is set.
 #
+# If $SMALL names a folder, a small dump of each accepted file is written there, and
+# the report of it beside it: these go into the ticket, and the large file stays. A
+# line more for each: attach; the small dump; its report; the crash signature.
+#
 # Exit code: 0 all accepted, 3 one rejected, 5 a person has to look at one,
 # 1 a file could not be checked, 2 usage.
 #
-# Environment: WINDMP (windmp), MAX_SIZE (1GB), REPORT (no file).
+# Environment: WINDMP (windmp), MAX_SIZE (1GB), REPORT (no file), SMALL (no folder),
+# SMALL_SIZE (1MiB). With SMALL there is no limit unless MAX_SIZE is given.
 set -euo pipefail
 
 windmp=${WINDMP:-windmp}
-max_size=${MAX_SIZE:-1GB}
+max_size=(--max-size="${MAX_SIZE:-1GB}")
+if [[ -n ${SMALL:-} && -z ${MAX_SIZE:-} ]]; then
+	max_size=() # the large file stays where it is
+fi
 
 if (($# == 0)); then
 	echo "usage: $0 FILE..." >&2
@@ -24,7 +32,7 @@ fi
 
 # 3 and 4 are verdicts, and in the document as well.
 code=0
-document=$("$windmp" check --json --max-size="$max_size" -- "$@") || code=$?
+document=$("$windmp" check --json "${max_size[@]}" -- "$@") || code=$?
 if ((code != 0 && code != 3 && code != 4)); then
 	jq -r '"upload-gate: " + (.error.message // ([.files[].error.message // empty] | join("; ")))' <<<"$document" >&2 || true
 	exit $((code == 2 ? 2 : 1))
@@ -41,6 +49,19 @@ decisions=$(jq -r '
 	| [$decision[.verdict] // "ask", .verdict, .path, ((.reason // "-") | split("\n")[0])]
 	| @tsv' <<<"$document")
 printf '%s\n' "$decisions"
+
+if [[ -n ${SMALL:-} ]]; then
+	while IFS=$'\t' read -r decision _ file _; do
+		[[ $decision == accept ]] || continue
+		small=$SMALL/$(basename -- "$file").triage
+		code=0
+		"$windmp" convert --type=triage --size="${SMALL_SIZE:-1MiB}" --quiet --report="$small.json" -- "$file" "$small.dmp" || code=$?
+		if ((code != 0)); then
+			exit $((code == 3 || code == 4 ? 5 : 1)) # accepted, but no small dump: a person looks
+		fi
+		printf 'attach\t%s\t%s\t%s\n' "$small.dmp" "$small.json" "$(jq -r '.guest.signature.text // "-"' "$small.json")"
+	done <<<"$decisions"
+fi
 
 if grep -q '^reject' <<<"$decisions"; then
 	exit 3

@@ -75,14 +75,21 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 	}
 	opt.Jobs = f.jobs
 	if f.maxSize != "" {
-		n, err := humanize.ParseBytes(f.maxSize)
-		if err != nil || n == 0 || n>>62 != 0 {
-			return opt, &stage.UsageError{Reason: fmt.Sprintf("--max-size %q is no size", f.maxSize), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
+		if opt.MaxSize, err = parseSize("--max-size", f.maxSize); err != nil {
+			return opt, err
 		}
-		opt.MaxSize = int64(n)
 	}
 	opt.Source, opt.Guest, err = f.source.options()
 	return opt, err
+}
+
+// parseSize reads a size for people, which is not 0.
+func parseSize(flag, s string) (int64, error) {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n == 0 || n>>62 != 0 {
+		return 0, &stage.UsageError{Reason: fmt.Sprintf("%s %q is no size", flag, s), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
+	}
+	return int64(n), nil
 }
 
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {

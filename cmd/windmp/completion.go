@@ -65,7 +65,7 @@ func flagValues() map[string][]string {
 		"missing":    words(report.MissingFail, report.MissingZero, report.MissingDrop),
 		"sparse":     words(write.SparseAuto, write.SparseAlways, write.SparseNever),
 		"to":         words(plan.FormatDMP, plan.FormatELF),
-		"type":       words(plan.OutputAuto, plan.OutputFull, plan.OutputBitmap, plan.OutputKernel),
+		"type":       words(plan.OutputAuto, plan.OutputFull, plan.OutputBitmap, plan.OutputKernel, plan.OutputTriage),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/triage"
 	"windmp/convert/write"
 )
 
@@ -26,6 +27,7 @@ const convertSchema = "windmp/convert/v1"
 type convertFlags struct {
 	contexts, missing     string
 	kind, sparse, to      string
+	size                  string
 	keep                  []uint
 	force, dryRun, quiet  bool
 	strict, noSync        bool
@@ -71,8 +73,9 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	f.input.register(fs)
 	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
-	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only); auto is full, or bitmap for more than 42 runs")
-	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel: ids of processes whose user memory is kept")
+	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only), triage (small: what crashed); auto is full, or bitmap for more than 42 runs")
+	fs.StringVar(&f.size, "size", "", "with --type=triage: the most it may have, such as 300KB (default 1MiB)")
+	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel or triage: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that IN lacks: fail, zero, drop")
 	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
@@ -193,8 +196,12 @@ func (f *convertFlags) options() (convert.Options, error) {
 	if err != nil {
 		return convert.Options{}, ofFlag(err)
 	}
-	if len(f.keep) > 0 && kind != plan.OutputKernel {
-		return convert.Options{}, &stage.UsageError{Reason: "--keep-process goes with --type=kernel"}
+	if len(f.keep) > 0 && kind != plan.OutputKernel && kind != plan.OutputTriage {
+		return convert.Options{}, &stage.UsageError{Reason: "--keep-process goes with --type=kernel or triage"}
+	}
+	size, err := f.budget(kind)
+	if err != nil {
+		return convert.Options{}, err
 	}
 	keep := make([]uint64, 0, len(f.keep))
 	for _, pid := range f.keep {
@@ -205,11 +212,26 @@ func (f *convertFlags) options() (convert.Options, error) {
 	}
 	return convert.Options{
 		Source: source.Options{Input: input},
-		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, To: to, Strict: f.strict},
+		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Size: size, To: to, Strict: f.strict},
 		Write:  write.Options{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
 		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
 		DryRun: f.dryRun,
 	}, nil
+}
+
+// budget is the size that a small dump may have, 0 where none is given.
+func (f *convertFlags) budget(kind plan.OutputType) (int64, error) {
+	if !f.given("size") {
+		return 0, nil
+	}
+	if kind != plan.OutputTriage {
+		return 0, &stage.UsageError{Reason: "--size goes with --type=triage"}
+	}
+	n, err := parseSize("--size", f.size)
+	if err == nil && n > triage.MaxSize {
+		err = &stage.UsageError{Reason: fmt.Sprintf("--size takes 1 byte to %s", ibytes(uint64(triage.MaxSize)))}
+	}
+	return n, err
 }
 
 // interruptible is standard output as a stream: a write into a pipe that nobody

@@ -50,6 +50,9 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 	}
 	row("output", "%s", outputText(r))
 	_ = tw.Flush() // into memory
+	if t := r.Output.Triage; t != nil {
+		printTriage(w, t)
+	}
 	if r.Output.DryRun {
 		printPlan(w, r)
 	}
@@ -103,6 +106,9 @@ func outputText(r *report.Report) string {
 	if o.DumpType == "" {
 		kind = "ELF core"
 	}
+	if o.Triage != nil {
+		return fmt.Sprintf("%s: %s, %s of %s, %s", o.Path, kind, ibytes(o.Size), ibytes(o.Triage.Limit), verb)
+	}
 	s := fmt.Sprintf("%s: %s, %s, %d pages in %d runs, %s", o.Path, kind, ibytes(o.Size), o.Pages, o.Runs, verb)
 	if o.LeftOut > 0 {
 		s += fmt.Sprintf("; %d pages of user memory left out", o.LeftOut)
@@ -111,6 +117,24 @@ func outputText(r *report.Report) string {
 		s += fmt.Sprintf("; %s of memory missing (%s)", ibytes(m.Missing), m.Policy)
 	}
 	return s
+}
+
+// printTriage prints what is in a small dump, for whoever must approve that it leaves
+// the house.
+func printTriage(w *bytes.Buffer, t *report.Triage) {
+	fmt.Fprintln(w, "\nin it:")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, p := range t.Contents {
+		left := ""
+		if p.NoRoom > 0 {
+			left += fmt.Sprintf("; no room for %s", ibytes(p.NoRoom))
+		}
+		if p.NotInMemory > 0 {
+			left += fmt.Sprintf("; %s not in memory", ibytes(p.NotInMemory))
+		}
+		fmt.Fprintf(tw, "  %s\t  %s%s\n", ibytes(p.Bytes), p.What, left)
+	}
+	_ = tw.Flush() // into memory
 }
 
 // printPlan prints what --dry-run is for: every change of header and memory.
