@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/stack"
 	"windmp/kdbg/unwind"
 	"windmp/vtop"
 )
@@ -47,32 +49,36 @@ func address(t *testing.T, text string) vtop.VA {
 	return vtop.VA(v)
 }
 
-// TestEngine: the debugger engine shows the frames that windmp finds.
+// TestEngine: the debugger engine shows the frames that windmp finds, of full dumps and of
+// triage dumps.
 func TestEngine(t *testing.T) {
 	t.Parallel()
 	engine := engineFrames(t)
-	require.Len(t, engine, 2)
+	require.Len(t, engine, 5)
 	for name, frames := range engine {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := openCrashed(t, sampleGuest(t, name))
-			trace := c.walk(t)
-			var want, got []vtop.VA
+			sample, dump, _ := strings.Cut(name, " ")
+			c := openCrashed(t, sampleGuest(t, sample))
+			s, _ := c.crash(t)
+			ours := s.All()
+			if dump == "triage" && c.guest.BugCheck().Code == 0x7e {
+				ours = s.Frames
+			}
+			x86 := c.guest.Machine().Unwind == unwind.X86
+			if x86 {
+				ours = slices.DeleteFunc(ours, func(f stack.Frame) bool { return f.How == stack.How(unwind.MachineFrame) && f.PC != ours[0].PC })
+			}
+			require.Len(t, frames, len(ours))
 			for i, f := range frames {
-				if f.ret != 0 {
-					want = append(want, f.ret)
+				if !x86 {
+					assert.Equal(t, ours[i].SP, f.sp, "frame %d", i)
 				}
-				if c.guest.Machine().Unwind == unwind.X64 {
-					assert.Equal(t, f.sp, c.list[i].sp, "frame %d", i)
+				if i+1 < len(ours) {
+					assert.Equal(t, ours[i+1].PC, f.ret, "frame %d", i)
 				}
 			}
-			for _, s := range trace.Steps {
-				if c.guest.Machine().Unwind == unwind.X86 && s.How == unwind.MachineFrame {
-					continue
-				}
-				got = append(got, s.Caller.PC)
-			}
-			assert.Equal(t, want, got)
+			assert.Zero(t, frames[len(frames)-1].ret)
 		})
 	}
 }
