@@ -13,5 +13,6 @@
 //	err := vm.DumpELF(path, qemutest.ELFOptions{Paging: true})
 //
 // Tests that need QEMU call [Start] (or [Require]) and are skipped where
-// qemu-system-x86_64 or gcc is missing, or mingw-w64 where images are wanted, unless WINDMP_REQUIRE_QEMU=1 is set.
+// qemu-system-x86_64 or gcc is missing, or mingw-w64 where images are wanted, unless
+// WINDMP_REQUIRE_QEMU=1 is set.
 package qemutest
