@@ -118,17 +118,10 @@ func printStack(t *text, s *report.Stack) {
 	}
 	t.heading("%s, from %s", who, startWords(s))
 	for _, f := range s.Handlers {
-		t.frame(' ', f)
+		t.frame(false, f)
 	}
 	for i, f := range s.Frames {
-		mark := ' '
-		switch {
-		case f.How == "scan":
-			mark = '?'
-		case i == 0 && len(s.Handlers) > 0:
-			mark = '>'
-		}
-		t.frame(mark, f)
+		t.frame(i == 0 && len(s.Handlers) > 0, f)
 	}
 	if !s.Complete {
 		t.hang("", addressIndent, cell(s.Stop))
@@ -145,7 +138,15 @@ func printStack(t *text, s *report.Stack) {
 const addressIndent = 6
 
 // frame prints one: its number, the stack pointer, how it was found, and where it is.
-func (t *text) frame(mark rune, f report.StackFrame) {
+// here marks where the crash was.
+func (t *text) frame(here bool, f report.StackFrame) {
+	mark := ' '
+	switch {
+	case f.How == "scan":
+		mark = '?'
+	case here:
+		mark = '>'
+	}
 	t.line("%c %02d  %s  %-13s  %s", mark, f.Index, t.address(f.SP), f.How, f.Place)
 }
 

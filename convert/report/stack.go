@@ -81,8 +81,8 @@ type Signature struct {
 	RVA       Hex    `json:"rva"`
 	Timestamp Hex    `json:"timestamp"`
 	Size      uint32 `json:"size"`
-	// Chosen is instruction, frame, scan, parameter, or kernel where nothing else was
-	// found; Reason says it in words.
+	// Chosen is instruction, frame, scan, parameter, or kernel where nothing but Windows'
+	// core was found; Reason says it in words.
 	Chosen string `json:"chosen"`
 	Reason string `json:"reason"`
 	// MayBeVictim is set for bug checks that find memory damaged: whoever is named may

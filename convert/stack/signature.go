@@ -26,7 +26,7 @@ const (
 	// ByScan is the same of addresses that were seen on the stack, which may be none of
 	// calls.
 	ByScan Chosen = "scan"
-	// ByKernel: nothing but the kernel was found.
+	// ByKernel: nothing but Windows' core was found.
 	ByKernel Chosen = "kernel"
 )
 
@@ -154,7 +154,7 @@ var reasons = map[Chosen]string{
 	ByInstruction: "it happened at an instruction of it",
 	ByFrame:       "it is the first on the stack that is not Windows' own",
 	ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may be none of a call",
-	ByKernel:      "nothing but the kernel is on the stack",
+	ByKernel:      "nothing but Windows' core is on the stack",
 }
 
 // String is the whole signature in a word. Addresses are relative, so that equal crashes
