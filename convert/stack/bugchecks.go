@@ -16,7 +16,7 @@ var bugChecksText string
 type meaning struct {
 	instruction, context, trap, calledTrap, record int
 	processor, thread, driver                      int
-	exception, victim, victimInCore                bool
+	exception, victim, victimInCore, interrupted   bool
 }
 
 // meanings is the table of bugchecks.txt, whose lines a test holds to its form.
@@ -54,7 +54,10 @@ func parseMeaning(line string) (uint32, meaning, error) {
 		"instruction": &m.instruction, "context": &m.context, "trap": &m.trap, "called-trap": &m.calledTrap, "record": &m.record,
 		"processor": &m.processor, "thread": &m.thread, "driver": &m.driver,
 	}
-	marks := map[string]*bool{"exception": &m.exception, "victim": &m.victim, "victim-in-core": &m.victimInCore}
+	marks := map[string]*bool{
+		"exception": &m.exception, "interrupted": &m.interrupted,
+		"victim": &m.victim, "victim-in-core": &m.victimInCore,
+	}
 	for _, word := range words[1:] {
 		name, value, _ := strings.Cut(word, "=")
 		switch {

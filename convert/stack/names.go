@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"strings"
 
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
@@ -46,8 +47,10 @@ func (w *Walker) place(va vtop.VA) Place {
 	switch {
 	case i == 0:
 		p.Name = kernelName
-	case p.Name == "": // its name is not readable
-		p.Name = fmt.Sprintf("%#x", uint64(m.Base))
+	case p.Name == "": // it is not readable, and the base differs between machines
+		p.Name = "unnamed"
+	case strings.EqualFold(p.Name, kernelName):
+		p.Name = m.Name
 	}
 	return p
 }

@@ -2,6 +2,8 @@ package stack_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -133,6 +135,40 @@ func TestWithoutUnwindData(t *testing.T) {
 	}
 	for _, p := range c.list[5:12] { // calls that are on the stack still
 		assert.True(t, seen[p.pc], "%v", p)
+	}
+}
+
+// TestInterrupted: of a bug check that names no instruction, what an interrupt had
+// stopped is the crash where the bug check is about that, and else has no part in it.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		code      uint64
+		source    stack.Source
+		chosen    stack.Chosen
+		signature string
+	}{
+		{0x7f, stack.FromMachineFrame, stack.ByInstruction, "0x7f!sprocket+"},
+		{0x133, stack.FromMachineFrame, stack.ByInstruction, "0x133!sprocket+"},
+		{0x9f, stack.FromSaved, stack.ByKernel, "0x9f!nt+"},
+	} {
+		t.Run(fmt.Sprintf("%#x", tt.code), func(t *testing.T) {
+			t.Parallel()
+			core := sampleGuest(t, "stack-trap-2cpu")
+			c := openCrashed(t, core)
+			at := vtop.VA(c.guest.Kernel().Data.KiBugcheckData)
+			for i, v := range []uint64{tt.code, 8, 0, 0, 0} {
+				c.poke(t, core, at+vtop.VA(8*i), binary.LittleEndian.AppendUint64(nil, v))
+			}
+			w, s := crashOf(t, openCrashed(t, core).guest)
+			assert.Equal(t, tt.source, s.Start.Source)
+			g := w.Sign(s)
+			assert.Equal(t, tt.chosen, g.Chosen)
+			assert.Contains(t, g.String(), tt.signature)
+			if tt.chosen == stack.ByInstruction {
+				assert.Equal(t, uint64(c.instruction()-c.module(t, "sprocket.sys").Base), g.Place.RVA)
+			}
+		})
 	}
 }
 

@@ -76,7 +76,7 @@ func SignatureOf(g *guest.Guest, cpus []CPU, shown int) *report.Signature {
 // happened is the instruction at which it happened: that which a parameter names, the
 // one that was interrupted, or the call of KeBugCheckEx; 0 where the stack does not tell.
 func (s *Stack) happened() vtop.VA {
-	switch list := s.instructions(); {
+	switch list, _ := s.instructions(); {
 	case s.Instruction != 0:
 		return s.Instruction
 	case len(list) > 0 && list[0].How != How(unwind.Scan):
@@ -86,13 +86,20 @@ func (s *Stack) happened() vtop.VA {
 	}
 }
 
-// instructions are the frames without the one in KeBugCheckEx itself, where the stack
-// begins there.
-func (s *Stack) instructions() []Frame {
-	if s.stopped && len(s.Handlers) == 0 && len(s.Frames) > 0 {
-		return s.Frames[1:]
+// instructions are the frames that have a part in the crash: without the one in
+// KeBugCheckEx itself, where the stack begins there, and without what an interrupt had
+// stopped before. whole says that there are no others.
+func (s *Stack) instructions() (list []Frame, whole bool) {
+	list = s.Frames
+	if s.stopped && len(s.Handlers) == 0 && len(list) > 0 {
+		list = list[1:]
 	}
-	return s.Frames
+	for i := range list {
+		if i > 0 && list[i].interrupted() {
+			return list[:i], false
+		}
+	}
+	return list, true
 }
 
 // blamed is the address whose module the signature names, by the rule of
@@ -103,7 +110,8 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 			return va, ByParameter
 		}
 	}
-	at, frames := s.happened(), s.instructions()
+	at := s.happened()
+	frames, whole := s.instructions()
 	if at != 0 && w.rankAt(at) != core && w.place(at).Module >= 0 {
 		return at, ByInstruction
 	}
@@ -119,7 +127,7 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 			return pc, ByFrame
 		}
 		for _, pc := range s.Seen {
-			if w.rankAt(pc) <= most {
+			if whole && w.rankAt(pc) <= most {
 				return pc, ByScan
 			}
 		}

@@ -35,6 +35,9 @@ type Frame struct {
 	Read []unwind.Span
 }
 
+// interrupted tells whether the frame did not call the one before it, but was interrupted.
+func (f *Frame) interrupted() bool { return f.How == How(unwind.MachineFrame) }
+
 // Stack are the frames of a processor, or of a thread.
 type Stack struct {
 	// Processor is the processor's index, -1 for a thread that did not run, and for a
@@ -166,14 +169,17 @@ func (c *crash) stack() (*Stack, bool) {
 
 // machineFrame is the index of the frame that the processor was in when an exception
 // interrupted it; 0 for none. Where the instruction is known, it is the frame at that.
-// Where it is not, only the kernel may have run between: a driver that was there raised
-// the bug check itself, and what an interrupt had stopped below has no part in it.
+// Where it is not, the bug check must be about what was interrupted, and only the kernel
+// may have run since: a driver that was there raised it itself.
 func (c *crash) machineFrame(frames []Frame) int {
 	ip, _ := c.instruction()
+	if ip == 0 && !c.meaning.interrupted {
+		return 0
+	}
 	for i := range frames {
 		f := &frames[i]
 		switch {
-		case i > 0 && f.How == How(unwind.MachineFrame) && !f.User && (ip == 0 || f.PC == ip):
+		case i > 0 && f.interrupted() && !f.User && (ip == 0 || f.PC == ip):
 			return i
 		case ip == 0 && c.rankAt(f.PC) != core:
 			return 0

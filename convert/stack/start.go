@@ -152,7 +152,7 @@ func (w *Walker) trapAt(va vtop.VA) (unwind.Frame, error) {
 func (c *crash) other() (state, Start, bool) {
 	if va, ok := c.parameter(c.meaning.processor); ok {
 		for _, cpu := range c.cpus {
-			if p := c.guest.Processors()[cpu.Index]; p.PRCB == va && cpu.Context != nil {
+			if c.processors[cpu.Index].PRCB == va && cpu.Context != nil {
 				f, ok := c.method.Frame(cpu.Context)
 				return state{Frame: f, cpu: cpu.Index, how: Context}, Start{Source: FromProcessor, Parameter: c.meaning.processor, VA: va}, ok
 			}
@@ -169,9 +169,11 @@ func (c *crash) other() (state, Start, bool) {
 func (c *crash) thread(va vtop.VA) (state, Start, bool) {
 	start := Start{Source: FromThread, Parameter: c.meaning.thread, VA: va}
 	k, l := c.guest.Kernel(), c.guest.Machine().Kernel.Process.Switch
-	processors := c.guest.Processors()
+	if k == nil {
+		return state{}, Start{}, false
+	}
 	for _, cpu := range c.cpus {
-		current, _ := k.CurrentProcess(processors[cpu.Index].PRCB) // the process does not matter
+		current, _ := k.CurrentProcess(c.processors[cpu.Index].PRCB) // the process does not matter
 		if current.Thread != va || cpu.Context == nil {
 			continue
 		}

@@ -26,9 +26,11 @@ type Walker struct {
 	guest   *guest.Guest
 	method  *unwind.Method
 	modules []kdbg.Module
-	kernel  *view
-	points  []kdbg.StopPoint
-	exports map[vtop.VA]*peimage.Exports // of the images by base
+	// processors are the guest's.
+	processors []guest.Processor
+	kernel     *view
+	points     []kdbg.StopPoint
+	exports    map[vtop.VA]*peimage.Exports // of the images by base
 }
 
 // view is memory by some page tables, and the images in it.
@@ -42,7 +44,7 @@ func New(g *guest.Guest) (*Walker, bool) {
 	if g.Memory().Space == nil || g.Machine().Unwind == nil {
 		return nil, false
 	}
-	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
+	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), processors: g.Processors(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
 	w.addKernel()
 	w.kernel = w.in(g.Memory().Space)
 	return w, true
@@ -73,11 +75,11 @@ func (w *Walker) in(s *vtop.Space) *view {
 // of is memory as a processor saw it: by the page tables of the process that it was in,
 // which have the modules of a session, where they have the kernel and the stack too.
 func (w *Walker) of(cpu int, sp vtop.VA) *view {
-	k, processors := w.guest.Kernel(), w.guest.Processors()
-	if k == nil || cpu < 0 || cpu >= len(processors) {
+	k := w.guest.Kernel()
+	if k == nil || cpu < 0 || cpu >= len(w.processors) {
 		return w.kernel
 	}
-	current, err := k.CurrentProcess(processors[cpu].PRCB)
+	current, err := k.CurrentProcess(w.processors[cpu].PRCB)
 	own := w.kernel.space.At(current.DirectoryTable)
 	if err != nil || own.DTB == w.kernel.space.DTB {
 		return w.kernel
@@ -95,11 +97,11 @@ func (w *Walker) of(cpu int, sp vtop.VA) *view {
 // limits are those of the stack of a processor's current thread, where sp lies on it;
 // otherwise they are not known.
 func (w *Walker) limits(cpu int, sp vtop.VA) unwind.Limits {
-	k, processors := w.guest.Kernel(), w.guest.Processors()
-	if k == nil || cpu < 0 || cpu >= len(processors) {
+	k := w.guest.Kernel()
+	if k == nil || cpu < 0 || cpu >= len(w.processors) {
 		return unwind.Limits{}
 	}
-	current, _ := k.CurrentProcess(processors[cpu].PRCB) // the process does not matter
+	current, _ := k.CurrentProcess(w.processors[cpu].PRCB) // the process does not matter
 	return w.threadLimits(current.Thread, sp)
 }
 
