@@ -57,8 +57,11 @@ const (
 	// reads it here.
 	OddityUntried
 
+	// OddityInUse means that another program has the file open to write.
+	OddityInUse
+
 	// lastOddity is the last kind.
-	lastOddity = OddityUntried
+	lastOddity = OddityInUse
 )
 
 var oddityNames = map[OddityKind]string{
@@ -73,6 +76,7 @@ var oddityNames = map[OddityKind]string{
 	OddityForced:        "forced",
 	OddityTorn:          "torn",
 	OddityUntried:       "untried",
+	OddityInUse:         "in-use",
 	OddityDamaged:       "damaged",
 }
 

@@ -23,6 +23,19 @@ type Source interface {
 	OpenSibling(name string) (Source, error)
 }
 
+// A UseTeller is a [Source] that knows whether another program has it open to write.
+type UseTeller interface {
+	// InUse reports whether one has, as far as that is known.
+	InUse() bool
+}
+
+// InUse asks src whether another program has it open to write: false if it does not
+// know.
+func InUse(src Source) bool {
+	u, ok := src.(UseTeller)
+	return ok && u.InUse()
+}
+
 // NewSource returns a source of size bytes in r without neighbours. Its name may
 // be empty.
 func NewSource(name string, r io.ReaderAt, size int64) Source {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -92,12 +94,26 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 }
 
 // runConvert checks the flags, converts, and prints the outcome.
+// isDevice reports whether a path is that of a block device, such as a volume that holds
+// a machine's state.
+func isDevice(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+}
+
 func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
 	in, out := args[0], args[0]+f.suffix()
-	if len(args) == 2 {
+	var converted *report.Report
+	err := error(nil)
+	switch {
+	case len(args) == 2:
 		out = args[1]
+	case isDevice(in):
+		err = &stage.UsageError{Reason: in + " is a device, beside which no dump is written", Hint: "name a file as OUT"}
 	}
-	converted, err := a.convertFile(ctx, in, out, f)
+	if err == nil {
+		converted, err = a.convertFile(ctx, in, out, f)
+	}
 	return a.finish(outcome{
 		schema: convertSchema, err: err,
 		document: func(h header, e *report.Error) any { return document{h, converted, e} },

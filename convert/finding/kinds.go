@@ -24,6 +24,7 @@ var (
 	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged: they count as missing.", adviceCopyAgain)
 	TornMemory    = declare("WD116", SeverityWarn, "The machine may have run while its memory was saved, or after it: pages are of different moments.", "Suspend the machine, or take a snapshot with its memory, and take the files of that.")
 	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions; none that its real program wrote was tried.", "Compare what info says with what is known of the machine.")
+	FileInUse     = declare("WD120", SeverityInfo, "Another program has the file open to write, by QEMU's lock: a machine runs with it.", "Convert before its snapshot is deleted.")
 
 	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
 	NotRecognised   = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")

@@ -32,6 +32,8 @@ const magic = "QFI\xfb"
 // Places in the header, and its least size.
 const (
 	versionAt     = 4
+	backingAt     = 8  // file offset of the backing file's name
+	backingSizeAt = 16 // and its size in bytes
 	clusterBitsAt = 20
 	diskSizeAt    = 24
 	cryptAt       = 32
@@ -58,6 +60,9 @@ type header struct {
 	diskSize    uint64
 	snapshots   uint32
 	table       uint64
+	// backing is the name of the file that the image is on top of, empty if there is
+	// none.
+	backing string
 }
 
 // l2Bits is how many bits of an offset an L2 table covers, without those of the cluster.
@@ -73,9 +78,10 @@ func open(ctx context.Context, src physmem.Source, name string) (*physmem.Contai
 	if err != nil {
 		return nil, err
 	}
+	disks := len(all)
 	all = slices.DeleteFunc(all, func(s snapshot) bool { return s.stateSize == 0 })
 	if len(all) == 0 {
-		return nil, physmem.NotMine("no snapshot with memory in the disk image")
+		return nil, h.withoutMemory(disks)
 	}
 	s, err := choose(all, name)
 	if err != nil {
@@ -93,6 +99,11 @@ func open(ctx context.Context, src physmem.Source, name string) (*physmem.Contai
 		return nil, state.relocate(err)
 	}
 	c.Description = fmt.Sprintf("qcow2 image, snapshot %q of %s, %s", s.name, s.date.UTC().Format(time.DateTime), c.Description)
+	if physmem.InUse(src) {
+		c.Oddities = append(c.Oddities, physmem.Oddity{
+			Kind: physmem.OddityInUse, Text: "a machine runs with the disk image: the memory of its snapshot stays as it is until the snapshot is deleted",
+		})
+	}
 	for i := range c.CPUs {
 		c.CPUs[i].NoteOffset = state.fileOffset(c.CPUs[i].NoteOffset)
 	}
@@ -103,6 +114,37 @@ func open(ctx context.Context, src physmem.Source, name string) (*physmem.Contai
 		c.GuestNote.Offset = state.fileOffset(c.GuestNote.Offset)
 	}
 	return c, nil
+}
+
+// withoutMemory is the error for an image of which no snapshot has memory, with so many
+// of the disk alone.
+func (h *header) withoutMemory(disks int) error {
+	e := &physmem.UnsupportedError{Format: physmem.FormatQcow2}
+	switch {
+	case disks > 0:
+		e.What = fmt.Sprintf("a qcow2 disk image with %s of the disk alone, without memory", binio.Plural(uint64(disks), "snapshot")) //nolint:gosec // a length
+		e.Hint = "of a machine with several disks, one has the snapshot's memory: try the others; " + hintDump
+	case h.backing != "":
+		e.What = fmt.Sprintf("a qcow2 disk image without the memory of a snapshot, on top of %q", h.backing)
+		e.Hint = "a snapshot that was made before that is in the file below; " + hintDump
+	default:
+		return physmem.NotMine("a disk image without snapshots")
+	}
+	return e
+}
+
+const hintDump = "or dump the guest's memory, for example with virsh dump --memory-only"
+
+// readBacking reads the name of the backing file.
+func (h *header) readBacking(src physmem.Source, b []byte) error {
+	const maxName = 1023 // QEMU docs/interop/qcow2.txt
+	at, n := binary.BigEndian.Uint64(b[backingAt:]), uint64(binary.BigEndian.Uint32(b[backingSizeAt:]))
+	if at == 0 || n == 0 || n > maxName || !binio.Within(at, n, binio.Uint64(src.Size())) {
+		return nil
+	}
+	name, err := read(src, at, n)
+	h.backing = string(name)
+	return err
 }
 
 // readHeader reads the header, and refuses what hides the state of snapshots.
@@ -126,8 +168,13 @@ func readHeader(src physmem.Source) (*header, error) {
 	const leastBits, mostBits = 9, 21 // QEMU block/qcow2.h, MIN_CLUSTER_BITS, MAX_CLUSTER_BITS
 	what := ""
 	switch {
-	case h.snapshots == 0, version < 2, version > 3, h.clusterBits < leastBits, h.clusterBits > mostBits:
-		return nil, physmem.NotMine("a disk image without snapshots")
+	case version < 2, version > 3, h.clusterBits < leastBits, h.clusterBits > mostBits:
+		return nil, physmem.NotMine("a disk image of another version")
+	case h.snapshots == 0:
+		if err := h.readBacking(src, b); err != nil {
+			return nil, err
+		}
+		return nil, h.withoutMemory(0)
 	case be.Uint32(b[cryptAt:]) != 0:
 		what = "an encrypted qcow2 disk image: the memory of its snapshots is encrypted too"
 	case features&featureCorrupt != 0:

@@ -248,7 +248,7 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		"no snapshot":   {with(func(i *image) { i.snapshots = nil }), "without the memory of a snapshot; a disk holds no memory"},
-		"no memory":     {with(func(i *image) { i.snapshots[0].state = nil }), "without the memory of a snapshot; a disk holds no memory"},
+		"no memory":     {with(func(i *image) { i.snapshots[0].state = nil }), "with 1 snapshot of the disk alone, without memory; of a machine with several disks"},
 		"encrypted":     {with(func(i *image) { i.crypt = 2 }), "an encrypted qcow2 disk image"},
 		"corrupt":       {with(func(i *image) { i.features = 2 }), "marked as corrupt"},
 		"external data": {with(func(i *image) { i.features = 4 }), "data is in another file"},
