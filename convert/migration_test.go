@@ -113,6 +113,13 @@ func TestQEMUStream(t *testing.T) {
 			"-object", "memory-backend-ram,id=ram-node0,size=24M", "-object", "memory-backend-ram,id=ram-node1,size=72M",
 			"-numa", "node,memdev=ram-node0", "-numa", "node,memdev=ram-node1",
 		}}},
+		qemuMachine{"NUMA, other names", qemutest.Config{CPUs: 2, Memory: "96M", Machine: "q35", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=here,size=24M", "-object", "memory-backend-ram,id=there,size=72M",
+			"-numa", "node,memdev=here", "-numa", "node,memdev=there",
+		}}},
+		qemuMachine{"a DIMM", qemutest.Config{CPUs: 1, Memory: "32M,slots=4,maxmem=1G", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=more,size=128M", "-device", "pc-dimm,memdev=more",
+		}}},
 		qemuMachine{"another backend", qemutest.Config{CPUs: 1, Memory: "32M", Machine: "q35,memory-backend=mem0", Variant: []string{"live"}, Extra: []string{
 			"-object", "memory-backend-ram,id=mem0,size=32M",
 		}}})

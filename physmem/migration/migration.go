@@ -148,11 +148,18 @@ func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, rest, err := s.placeBoard(cmos)
+	a, err := s.affinity()
 	if err != nil {
 		return nil, err
 	}
-	places := s.placeDIMMs(b.places(), rest, dimms)
+	b, rest, err := s.placeBoard(cmos, a)
+	if err != nil {
+		return nil, err
+	}
+	places, err := s.placeDIMMs(b.places(), rest, dimms, a)
+	if err != nil {
+		return nil, err
+	}
 	m, ok := newMemory(s.c.r, s.c.size, places, s.ram.index.changes)
 	if !ok {
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream whose memory has more than %d holes", maxHoles)}

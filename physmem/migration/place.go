@@ -122,8 +122,9 @@ func size(list []*block) uint64 {
 }
 
 // boards returns the choices of blocks for the board's memory, the likely ones first:
-// the one that is called so, the nodes of a NUMA machine in their order, any single one.
-func boards(list []*block) [][]*block {
+// the one that is called so, the nodes of a NUMA machine in their order, by their names or
+// by the ACPI tables, any single one.
+func boards(list []*block, a *affinity) [][]*block {
 	var out [][]*block
 	nodes := map[int]*block{}
 	for _, b := range list {
@@ -143,6 +144,9 @@ func boards(list []*block) [][]*block {
 		}
 		out = append(out, all)
 	}
+	if all, _ := a.byNodes(list); all != nil {
+		out = append(out, all)
+	}
 	for _, b := range list {
 		out = append(out, []*block{b})
 	}
@@ -151,9 +155,9 @@ func boards(list []*block) [][]*block {
 
 // placeBoard says where the board's memory is, and returns the blocks that are none of
 // it. Without a CMOS, the machine's type says it, and the oddity that it is supposed.
-func (s *stream) placeBoard(cmos []byte) (board, []*block, error) {
+func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
 	list := ramBlocks(s.ram.blocks)
-	for _, choice := range boards(list) {
+	for _, choice := range boards(list, a) {
 		var where split
 		ok := false
 		if cmos != nil {
@@ -165,6 +169,9 @@ func (s *stream) placeBoard(cmos []byte) (board, []*block, error) {
 			if end4G+where.high > hyperTransport {
 				s.odd.Add(physmem.OddityLimit, 0, "%s of memory above 4 GiB are taken to begin there; with an AMD processor QEMU lets them begin at 1 TiB (machine types 7.1 and later), which the stream does not say", binio.Bytes(where.high))
 			}
+			if nodes, unsure := a.byNodes(list); unsure && slices.Equal(nodes, choice) && !areNodes(choice) {
+				s.odd.Add(physmem.OddityLimit, 0, "of the blocks %s several have one size, and the stream does not say which is whose: they are taken in its order", namesOf(choice))
+			}
 			rest := slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return slices.Contains(choice, b) })
 			return board{blocks: choice, split: where}, rest, nil
 		}
@@ -174,6 +181,19 @@ func (s *stream) placeBoard(cmos []byte) (board, []*block, error) {
 
 // unplaced is the error for memory whose place can't be told.
 func (s *stream) unplaced(list []*block, cmos []byte) error {
+	what := "a migration stream of a machine whose memory can't be placed: it does not say where memory lies"
+	if cmos != nil {
+		have := splitOf(cmos)
+		what = fmt.Sprintf("a migration stream of a machine whose memory can't be placed: its CMOS has %s below 4 GiB and %s above", binio.Bytes(have.low), binio.Bytes(have.high))
+	}
+	if len(list) > 0 {
+		what += ", its blocks are " + namesOf(list)
+	}
+	return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: what}
+}
+
+// namesOf lists blocks for people.
+func namesOf(list []*block) string {
 	names := make([]string, 0, len(list))
 	for _, b := range list {
 		if len(names) == 8 {
@@ -182,15 +202,12 @@ func (s *stream) unplaced(list []*block, cmos []byte) error {
 		}
 		names = append(names, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
 	}
-	what := "a migration stream of a machine whose memory can't be placed: it does not say where memory lies"
-	if cmos != nil {
-		have := splitOf(cmos)
-		what = fmt.Sprintf("a migration stream of a machine whose memory can't be placed: its CMOS has %s below 4 GiB and %s above", binio.Bytes(have.low), binio.Bytes(have.high))
-	}
-	if len(names) > 0 {
-		what += ", its blocks are " + strings.Join(names, ", ")
-	}
-	return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: what}
+	return strings.Join(names, ", ")
+}
+
+// areNodes reports whether all blocks have the names of nodes.
+func areNodes(list []*block) bool {
+	return !slices.ContainsFunc(list, func(b *block) bool { return !nodeName.MatchString(b.name) })
 }
 
 // places returns where the board's blocks are, ascending.
@@ -214,39 +231,60 @@ func (b *board) places() []place {
 	return out
 }
 
-// placeDIMMs adds memory that is not on the board. libvirt says where it is; a single one
-// is at the next GiB, from 4 GiB on, where QEMU begins its window for such (hw/i386/pc.c,
-// pc_memory_init). Others are left out.
-func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64) []place {
+// placeDIMMs adds memory that is not on the board. Libvirt says where DIMMs are, and a
+// virtio-mem device where its memory is. A single DIMM is where the window for such begins:
+// by the ACPI tables, else at the next GiB, from 4 GiB on (QEMU hw/i386/pc.c,
+// pc_memory_init). Of several nothing says in which order they were plugged in: they are
+// left out.
+func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64, a *affinity) ([]place, error) {
 	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
-	var end uint64 = end4G
-	for _, p := range list {
-		end = max(end, p.End())
-	}
-	var left []string
-	for _, b := range rest {
-		var pa uint64
-		switch at, ok := known[dimmName(b.name)]; {
-		case ok:
-			pa = at
-		case len(rest) == 1 && len(known) == 0:
-			pa = (end + gib - 1) &^ (gib - 1)
-		default:
-			left = append(left, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
-			continue
-		}
+	var left []*block
+	add := func(b *block, pa uint64) {
 		x := physmem.Range{Start: pa, Size: b.size}
 		if slices.ContainsFunc(list, func(p place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
-			left = append(left, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
-			continue
+			left = append(left, b)
+			return
 		}
 		list = append(list, place{Range: x, block: b})
 	}
+	window := windowOf(list, a)
+	var dimms []*block
+	for _, b := range rest {
+		at, ok := known[dimmName(b.name)]
+		if !ok {
+			var err error
+			if at, ok, err = s.pluggable(b); err != nil {
+				return nil, err
+			}
+		}
+		if !ok {
+			dimms = append(dimms, b)
+			continue
+		}
+		add(b, at)
+	}
+	if len(dimms) == 1 && len(rest) == 1 && len(known) == 0 {
+		add(dimms[0], window)
+	} else {
+		left = append(left, dimms...)
+	}
 	if len(left) > 0 {
-		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", strings.Join(left, ", "))
+		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", namesOf(left))
 	}
 	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
-	return list
+	return list, nil
+}
+
+// windowOf returns where a machine has room for DIMMs, as far as is known.
+func windowOf(board []place, a *affinity) uint64 {
+	var end uint64 = end4G
+	for _, p := range board {
+		end = max(end, p.End())
+	}
+	if a != nil && a.window >= end {
+		return a.window
+	}
+	return (end + gib - 1) &^ (gib - 1)
 }
 
 // objects is in front of the names of blocks where machine types before 4.0 ask for

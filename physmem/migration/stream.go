@@ -59,6 +59,7 @@ type stream struct {
 	live    map[uint32]*section // what began with a start
 	used    map[uint32]bool     // ids of devices
 	devices []section
+	early   []section // devices that came before memory
 	// hasFooters is set if the sections of memory have one: then all do.
 	hasFooters bool
 	// hasEnd is set if the stream was walked up to its end.
@@ -276,7 +277,10 @@ func (s *stream) earlyDevice() error {
 	if err != nil {
 		return err
 	}
-	_, err = s.passOver(&x)
+	x.end, err = s.passOver(&x)
+	if err == nil && len(s.early) < maxSections {
+		s.early = append(s.early, x)
+	}
 	return err
 }
 
