@@ -68,6 +68,9 @@ type MigrateOptions struct {
 	Parameters map[string]any
 	// Running lets the guest run until the last round; it is stopped afterwards.
 	Running bool
+	// Changed lets it run until so many pages were sent as what changed of them, by
+	// XBZRLE.
+	Changed int
 }
 
 // Migrate writes the machine's migration stream, as libvirt and others save a guest. The
@@ -105,12 +108,25 @@ func (vm *VM) Migrate(path string, o MigrateOptions) error {
 		var state struct {
 			Status string `json:"status"`
 			Error  string `json:"error-desc"`
+			XBZRLE struct {
+				Pages int `json:"pages"`
+			} `json:"xbzrle-cache"`
 		}
 		if err := vm.qmp.run("query-migrate", nil, &state); err != nil {
 			return false, err
 		}
+		if o.Changed > 0 && state.XBZRLE.Pages >= o.Changed {
+			o.Changed = 0
+			// Enough: the rest is sent at once.
+			if err := vm.qmp.run("migrate-set-parameters", map[string]any{"downtime-limit": 10_000, "max-bandwidth": 1 << 30}, nil); err != nil {
+				return false, err
+			}
+		}
 		if state.Status == "failed" {
 			return false, errors.New("the migration failed: " + state.Error)
+		}
+		if state.Status == "completed" && o.Changed > 0 {
+			return false, fmt.Errorf("the migration ended after %d pages by XBZRLE, %d more were wanted", state.XBZRLE.Pages, o.Changed-state.XBZRLE.Pages)
 		}
 		return state.Status == "completed", nil
 	})

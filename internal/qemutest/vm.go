@@ -28,6 +28,9 @@ type Config struct {
 	Guest32       bool     // the 32-bit guest; its words are in testdata/guest32/README.md
 	Images        bool     // with the images of testdata/images, which run and crash
 	Extra         []string // further QEMU arguments
+	// Busy boots a program that writes to 128 pages of memory all the time, in place of
+	// the guest.
+	Busy bool
 }
 
 // bootTimeout is generous: a loaded two-core machine needs a few seconds.
@@ -51,6 +54,9 @@ func Start(tb testing.TB, config Config) *VM {
 	kind := guestKinds[config.Guest32][config.Images]
 	requireTools(tb, kind.tools()...)
 	image, err := kind.made()
+	if config.Busy {
+		image = busySector()
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -88,9 +94,14 @@ func (vm *VM) arguments(c Config) []string {
 	args := []string{
 		"-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot",
 		"-machine", machine, "-m", memory, "-smp", strconv.Itoa(cpus),
-		"-kernel", vm.path("guest.bin"), "-device", "vmcoreinfo",
+		"-device", "vmcoreinfo",
 		"-debugcon", "file:" + vm.path("console"),
 		"-qmp", "unix:" + vm.path("qmp"),
+	}
+	if c.Busy {
+		args = append(args, "-drive", "if=ide,format=raw,file="+vm.path("guest.bin"))
+	} else {
+		args = append(args, "-kernel", vm.path("guest.bin"))
 	}
 	if len(c.Variant) > 0 {
 		args = append(args, "-append", strings.Join(c.Variant, " "))
@@ -138,8 +149,10 @@ func (vm *VM) boot(config Config) error {
 	if err := vm.waitUntil(ctx, "the guest to be ready", vm.ready); err != nil {
 		return err
 	}
-	if err := vm.waitUntil(ctx, "all CPUs to rest", vm.atRest); err != nil {
-		return err
+	if !config.Busy {
+		if err := vm.waitUntil(ctx, "all CPUs to rest", vm.atRest); err != nil {
+			return err
+		}
 	}
 	return vm.qmp.run("stop", nil, nil)
 }
