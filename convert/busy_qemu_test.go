@@ -20,7 +20,7 @@ func TestQEMUBusy(t *testing.T) {
 	qemutest.Require(t)
 	for name, o := range map[string]qemutest.MigrateOptions{
 		"whole pages": {Running: true},
-		"XBZRLE":      {Running: true, Capabilities: []string{"xbzrle"}, Changed: 2000},
+		"XBZRLE":      {Running: true, Capabilities: []string{"xbzrle"}, Changed: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,9 +1,9 @@
 package qemutest
 
 // busySector is a boot sector that says that it is ready and then changes two words in
-// each page from 64 KiB to 576 KiB, over and over. It flushes the page's entry of the TLB before each: QEMU up
-// to 8.2 does not notice a write by the same entry of the TLB again after a round of
-// migration, without KVM, and would save memory of an earlier moment (seen with 7.2).
+// each page from 64 KiB to 576 KiB, over and over. It flushes the page's entry of the TLB
+// before each: without KVM, QEMU 7.2 does not notice a write through an entry that was
+// there before a round of migration, and saves memory of an earlier moment.
 func busySector() []byte {
 	code := []byte{
 		0xfa, 0xfc, // cli; cld
@@ -12,13 +12,13 @@ func busySector() []byte {
 		0xac, 0x84, 0xc0, 0x74, 0x04, 0xe6, 0xe9, 0xeb, 0xf7, // each byte to port 0xe9, up to a zero
 		0x43,             // again: inc bx
 		0xb8, 0x00, 0x10, // ax = 0x1000
-		0x8e, 0xd8, // next: ds = ax
+		0x8e, 0xd8, // page: ds = ax
 		0x0f, 0x01, 0x3e, 0x10, 0x00, // invlpg [0x10]
 		0x89, 0x1e, 0x10, 0x00, // [0x10] = bx
 		0x0f, 0x01, 0x3e, 0x10, 0x00, // invlpg [0x10]
 		0x01, 0x1e, 0x00, 0x08, // [0x800] += bx
 		0x05, 0x00, 0x01, // ax += 0x100: the next page
-		0x3d, 0x00, 0x90, 0x72, 0xe4, // below 0x9000: next
+		0x3d, 0x00, 0x90, 0x72, 0xe4, // below 0x9000: page
 		0xeb, 0xde, // again
 	}
 	sector := make([]byte, 512)

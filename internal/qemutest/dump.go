@@ -77,6 +77,15 @@ type MigrateOptions struct {
 // path must not have what a shell takes for its own. The machine stays stopped, and can be
 // dumped afterwards.
 func (vm *VM) Migrate(path string, o MigrateOptions) error {
+	const tries = 20
+	for i := 1; ; i++ {
+		if err := vm.migrate(path, o); !errors.Is(err, errUnchanged) || i == tries {
+			return err
+		}
+	}
+}
+
+func (vm *VM) migrate(path string, o MigrateOptions) error {
 	if strings.ContainsAny(path, " '\"\\$") {
 		return fmt.Errorf("a path that a shell would not take as it is: %s", path)
 	}
@@ -126,11 +135,15 @@ func (vm *VM) Migrate(path string, o MigrateOptions) error {
 			return false, errors.New("the migration failed: " + state.Error)
 		}
 		if state.Status == "completed" && o.Changed > 0 {
-			return false, fmt.Errorf("the migration ended after %d pages by XBZRLE, %d more were wanted", state.XBZRLE.Pages, o.Changed-state.XBZRLE.Pages)
+			return false, errUnchanged
 		}
 		return state.Status == "completed", nil
 	})
 }
+
+// errUnchanged says that a migration ended before what was wanted of it was there: the
+// guest did not run meanwhile.
+var errUnchanged = errors.New("too few pages were sent by XBZRLE")
 
 // SaveSnapshot makes a qcow2 image and saves the machine's state in it, under a name. The
 // image has a disk of that size; its options are those of blockdev-create, such as
