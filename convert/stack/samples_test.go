@@ -100,7 +100,7 @@ func TestNames(t *testing.T) {
 }
 
 // poke writes into a vmcore what the guest has at an address.
-func (c *crashed) poke(t testing.TB, core []byte, va vtop.VA, b []byte) {
+func (c *crashed) poke(t *testing.T, core []byte, va vtop.VA, b []byte) {
 	t.Helper()
 	for i := range b {
 		m, err := c.guest.Memory().Space.Translate(va + vtop.VA(i))

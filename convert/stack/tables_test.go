@@ -35,7 +35,7 @@ func TestBugCheckTable(t *testing.T) {
 	}
 	for _, bad := range []string{"", "7e", "7e context", "7e context=5", "7e context=0", "7e context=12", "zz victim", "7e stack=1", "17e000000 victim"} {
 		_, _, err := parseMeaning(bad)
-		assert.Error(t, err, bad)
+		require.Error(t, err, bad)
 	}
 	assert.Equal(t, meaning{instruction: 2, record: 3, context: 4, exception: true}, meaningOf(0x1000007e))
 	assert.Equal(t, meaning{}, meaningOf(0xdeaddead))

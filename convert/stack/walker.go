@@ -189,7 +189,7 @@ func (w *Walker) entered(v *view, s *state) (unwind.Step, bool) {
 // KeBugCheck: by the kernel's exports, or by the code.
 func (w *Walker) atEntry(v *view, f unwind.Frame) bool {
 	for _, at := range w.points {
-		if at.First == at.Last && at.First == f.PC {
+		if exact := at.First == at.Last; exact && at.Holds(f.PC) {
 			return true
 		}
 	}
