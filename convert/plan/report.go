@@ -38,8 +38,12 @@ func describeOutput(r *report.Report, p *Plan) {
 		r.Output.LeftOut = p.memory.table().Pages() - p.memory.pages()
 	}
 	r.Guest.Build, r.Guest.NumberProcessors = h.MinorVersion, h.NumberProcessors
-	if p.guest.BugCheck() != nil {
-		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(winhdr.BugCheckWord(h.BugCheckCode, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}
+	if bc := p.guest.BugCheck(); bc != nil {
+		code := h.BugCheckCode
+		if bc.Code != 0 {
+			code = bc.Code // without what a small dump adds to it
+		}
+		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(winhdr.BugCheckWord(code, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}
 		for i, v := range h.BugCheckParameters {
 			r.Guest.BugCheck.Parameters[i] = report.Hex(v)
 		}

@@ -214,7 +214,8 @@ type Guest struct {
 	UpTime float64 `json:"up_time,omitempty"`
 }
 
-// BugCheck is the bug check as the dump's header states it.
+// BugCheck is the bug check as the dump's header states it, but for the flag that a
+// small dump's has in the code where it shows an exception.
 type BugCheck struct {
 	Code       Hex    `json:"code"`
 	Parameters [4]Hex `json:"parameters"`

@@ -115,7 +115,7 @@ func (p *planner) finish(d *Dump, room int) error {
 	if p.exception != nil {
 		d.Header.BugCheckCode |= minidumpCode
 	}
-	if err := d.Header.Show(p.context(), p.Flags); err != nil {
+	if err := d.Header.Show(p.context().ForHeader(), p.Flags); err != nil {
 		return err
 	}
 	d.Header.DumpType = winhdr.DumpTypeTriage
