@@ -44,6 +44,7 @@ func TestOperations(t *testing.T) {
 		"version 2, its epilogue": {info: []byte{2, 5, 4, 0, 2, 0x16, 0, 0x06, 5, 0x32, 1, 0x30}, offset: 0xfe, ret: 1, registers: map[int]uint64{rbx: 0x2000}},
 		"version 2, its ret":      {info: []byte{2, 5, 4, 0, 2, 0x16, 0, 0x06, 5, 0x32, 1, 0x30}, offset: 0xff},
 		"version 2, another one":  {info: []byte{2, 5, 4, 0, 2, 0x06, 0x80, 0x06, 5, 0x32, 1, 0x30}, offset: 0x80, ret: 1, registers: map[int]uint64{rbx: 0x2000}},
+		"version 2, behind it":    {info: []byte{2, 5, 4, 0, 2, 0x06, 0x80, 0x06, 5, 0x32, 1, 0x30}, offset: 0x82, ret: 5, registers: map[int]uint64{rbx: 0x2004}},
 		"version 2, pushfq":       {info: []byte{2, 5, 6, 0, 5, 0x16, 0, 0x06, 8, 0x32, 4, 0xc0, 2, 0x30, 1, 0x02}, offset: 0xfb, ret: 3, registers: map[int]uint64{12: 0x2000, rbx: 0x2001}},
 		"version 2, behind a pop": {info: []byte{2, 5, 6, 0, 5, 0x16, 0, 0x06, 8, 0x32, 4, 0xc0, 2, 0x30, 1, 0x02}, offset: 0xfd, ret: 2, registers: map[int]uint64{rbx: 0x2000}},
 	}
@@ -123,6 +124,54 @@ func TestFrameRegister(t *testing.T) {
 		require.ErrorContains(t, err, "register not known")
 		require.ErrorContains(t, err, "rbp")
 	}
+}
+
+// lea rsp,[r12+n] has a SIB byte, which is not taken for n.
+func TestFrameRegisterSIB(t *testing.T) {
+	t.Parallel()
+	b := newBuilt()
+	b.withCall()
+	b.function(0x1000, 0x1100, b.info(1, 4, 1, 12, 4, 3)) // mov r12,rsp
+	images := b.done()
+	b.code(0x1080, 0x49, 0x8d, 0x64, 0x24, 0xc3)
+	sp := stackTop - 0x1000
+	b.write64(sp, back)
+	f := at(0x1080, sp-0x100)
+	f.set(12, uint64(sp))
+	step, err := X64.Step(b.space(), images, f, limits)
+	require.NoError(t, err)
+	assert.Equal(t, Unwind, step.How)
+	assert.Equal(t, sp+8, step.Caller.SP)
+}
+
+// The stack pointer does not fall, wrap, or leave the kernel.
+func TestNotRising(t *testing.T) {
+	t.Parallel()
+	b := newBuilt()
+	b.withCall()
+	b.function(0x1000, 0x1100, b.info(1, 0, 0, 0))
+	images := b.done()
+	sp := stackTop - 0x1000
+	b.code(0x1080, 0x48, 0x83, 0xc4, 0x80, 0xc3) // add rsp,-0x80
+	b.write64(sp-0x80, back)
+	_, err := X64.Step(b.space(), images, at(0x1080, sp), limits)
+	assert.Equal(t, NotRising, stopOf(err).Reason)
+
+	for _, m := range []*Method{X64, X86} {
+		w := &walk{m: m}
+		f := Frame{SP: m.highest() - 3}
+		require.NoError(t, w.drop(&f, 3))
+		assert.Equal(t, NotRising, stopOf(w.drop(&f, 4)).Reason)
+	}
+
+	b.write64(0x10000, back)
+	_, err = X64.Step(b.space(), images, at(0x1050, 0x10000), Limits{})
+	assert.Equal(t, NoStack, stopOf(err).Reason)
+	b.write64(stackTop-8, back)
+	step, err := X64.Step(b.space(), images, at(0x1050, stackTop-8), limits)
+	require.NoError(t, err)
+	assert.Equal(t, stackTop, step.Caller.SP, "the last word of the stack")
+	assert.False(t, step.Switched)
 }
 
 func TestMachineFrame(t *testing.T) {
@@ -237,6 +286,7 @@ func TestEpilogue(t *testing.T) {
 		"jump through memory":        {code: []byte{0x5b, 0xff, 0x25, 0, 0, 0, 0}, ret: 1, rbx: 0x2000},
 		"jump through a register":    {code: []byte{0x5b, 0x48, 0xff, 0xe0}, ret: 1, rbx: 0x2000},
 		"without REX.W":              {code: []byte{0x5b, 0xff, 0xe0}, ret: -1},
+		"with another prefix":        {code: []byte{0x5b, 0x41, 0xff, 0xe0}, ret: -1},
 		"jump out":                   {code: []byte{0x5b, 0xe9, 0, 0x10, 0, 0}, ret: 1, rbx: 0x2000},
 		"short jump out":             {code: []byte{0x5b, 0xeb, 0x70}, ret: 1, rbx: 0x2000},
 		"jump inside":                {code: []byte{0x5b, 0xeb, 0x10}, ret: -1},

@@ -217,6 +217,9 @@ func TestTrapFrame64(t *testing.T) {
 	f, err = X64.TrapFrame(m.space(), at)
 	require.NoError(t, err)
 	assert.True(t, f.User)
+	m.write64(at+0x180, 1<<63)
+	_, err = X64.TrapFrame(m.space(), at)
+	assert.Equal(t, NoFrame, stopOf(err).Reason)
 }
 
 func TestContext(t *testing.T) {
