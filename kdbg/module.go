@@ -34,6 +34,9 @@ type Module struct {
 	// Name is BaseDllName, FullName is FullDllName, as the guest has them:
 	// control characters are kept, invalid UTF-16 becomes U+FFFD.
 	Name, FullName string
+	// Timestamp is TimeDateStamp as a triage dump's list of drivers states it, 0 where
+	// that is not known: the image's own header says it otherwise.
+	Timestamp uint32
 	// NameErr says why a name is empty: [ErrBadString] or a *vtop.FaultError,
 	// wrapped.
 	NameErr error

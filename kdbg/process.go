@@ -21,6 +21,9 @@ const (
 	systemName = "System\x00"
 	// imageNameSize is EPROCESS.ImageFileName: 15 characters and a zero.
 	imageNameSize = 16
+	// leastName is how many characters the name of a process has that is not looked
+	// up by its list: fewer are met by chance.
+	leastName = 3
 	// minLinks and maxEProcess bound where ActiveProcessLinks can lie in an
 	// EPROCESS: behind KPROCESS, and within the largest EPROCESS known.
 	minLinks, maxEProcess = 0x80, 0x1000
@@ -153,6 +156,28 @@ func (k *Kernel) systemName(l *eprocess, base vtop.VA) (vtop.VA, bool) {
 		}
 	}
 	return 0, false
+}
+
+// NameOf is ImageFileName of the process object at a place where no list of processes
+// is known: the first of the places that it has had where there is a name. It is empty
+// where there is none.
+func (k *Kernel) NameOf(process vtop.VA) string {
+	peb := vtop.VA(k.Data.OffsetEprocessPeb)
+	if peb == 0 {
+		return ""
+	}
+	for _, distance := range k.Layout.Process.NameFromPeb {
+		b, err := k.read(process+peb+vtop.VA(distance), imageNameSize) //nolint:gosec // may be negative
+		if err != nil {
+			continue
+		}
+		name, rest, ended := bytes.Cut(b, []byte{0})
+		printable := !bytes.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
+		if ended && printable && len(name) >= leastName && len(bytes.Trim(rest, "\x00")) == 0 {
+			return string(name)
+		}
+	}
+	return ""
 }
 
 // deriveFromThreads serves where System's own object is not readable: a

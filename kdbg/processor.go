@@ -89,8 +89,24 @@ func (m Memory) checkPRCB(at, prcb vtop.VA, seen map[vtop.VA]bool) error {
 	return nil
 }
 
+// ProcessorAt reads a KPRCB that is not in KiProcessorBlock, as that of a triage dump.
+// Index is not known, and Context, which such a dump keeps elsewhere, is not looked
+// for. Err wraps a *vtop.FaultError.
+func (k *Kernel) ProcessorAt(prcb vtop.VA) Processor {
+	var p Processor
+	p.Err = k.readState(&p, prcb)
+	return p
+}
+
 // readProcessor fills in what hangs off the KPRCB.
 func (k *Kernel) readProcessor(p *Processor, prcb vtop.VA) {
+	if p.Err = k.readState(p, prcb); p.Err == nil {
+		p.Context, p.Err = k.contextOf(prcb)
+	}
+}
+
+// readState fills in what is in the KPRCB itself.
+func (k *Kernel) readState(p *Processor, prcb vtop.VA) error {
 	d, o := &k.Data, &k.Layout.Processor
 	p.PRCB = prcb
 	p.PCR = prcb - offsetOr(d.OffsetPcrContainedPrcb, o.Prcb)
@@ -102,14 +118,13 @@ func (k *Kernel) readProcessor(p *Processor, prcb vtop.VA) {
 	at := offsetOr(d.OffsetPrcbNumber, o.Number)
 	number, err := k.Space.Uint32(prcb + at)
 	if err != nil {
-		p.Err = fmt.Errorf("KPRCB.Number: %w", err)
-		return
+		return fmt.Errorf("KPRCB.Number: %w", err)
 	}
 	p.Number = number
 	if at == o.ByteNumber {
 		p.Number &= math.MaxUint8
 	}
-	p.Context, p.Err = k.contextOf(prcb)
+	return nil
 }
 
 // contextOf is where debuggers look for a processor's registers: through the

@@ -26,6 +26,9 @@ type TriageFormat struct {
 	// Driver is an entry of the list of drivers, with NameOffset; see
 	// [TriageDriver].
 	Driver *Wire
+	// Prcb is the VA at which debuggers have the KPRCB: the dump does not say where it
+	// was (observed with the engine).
+	Prcb uint64
 }
 
 const (
@@ -135,7 +138,7 @@ type TriagePart struct {
 
 // TriageSpan is a piece of memory that the table of data blocks lists.
 type TriageSpan struct {
-	Address uint64 // VA as it stands there: of 32-bit machines it is sign-extended
+	Address uint64 // VA, not sign-extended; what the machine can't have, as it stands
 	TriagePart
 }
 

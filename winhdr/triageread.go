@@ -230,11 +230,15 @@ func (t *TriageFile) Blocks() ([]TriageSpan, error) {
 	if err != nil {
 		return nil, err
 	}
+	f := t.Header.Format()
 	list := make([]TriageSpan, count)
 	for i := range list {
 		var e triageBlockEntry
 		// The size is that of the entry: it can't fail.
 		_, _ = binary.Decode(b[i*blockWire.Size():][:blockWire.Size()], binary.LittleEndian, &e)
+		if f.signExtend(e.Address) == e.Address {
+			e.Address = f.pointer(e.Address)
+		}
 		list[i] = TriageSpan{Address: e.Address, TriagePart: TriagePart{Offset: e.Offset, Size: e.Size}}
 	}
 	return list, nil

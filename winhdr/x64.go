@@ -135,6 +135,7 @@ var (
 var triage64 = &TriageFormat{
 	Record: WireOf[triageDump64](), MM: WireOf[triageMM64](),
 	UnloadedHead: WireOf[unloadedHead64](), Unloaded: WireOf[unloadedDriver64](), Driver: WireOf[driverEntry64](),
+	Prcb: 0xfffff780_ffff0000,
 }
 
 // triageDump64 is TRIAGE_DUMP64 (Microsoft mindumpdef.h; Ghidra and rizin read the

@@ -127,6 +127,7 @@ var (
 var triage32 = &TriageFormat{
 	Record: WireOf[triageDump32](), MM: WireOf[triageMM32](),
 	UnloadedHead: WireOf[unloadedHead32](), Unloaded: WireOf[unloadedDriver32](), Driver: WireOf[driverEntry32](),
+	Prcb: 0xffdff120,
 }
 
 // triageDump32 is TRIAGE_DUMP32; see triageDump64.

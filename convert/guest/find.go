@@ -83,6 +83,8 @@ type finder struct {
 	BugCheck       *kdbg.BugCheck
 	SharedUserData *kdbg.SharedUserData
 	Processors     []Processor
+	// unloaded are the drivers that a triage dump lists as unloaded.
+	unloaded []kdbg.UnloadedDriver
 
 	Built bool    // there is no header of the guest's own
 	Flag  vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not

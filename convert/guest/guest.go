@@ -24,7 +24,8 @@ type Guest struct {
 // Complete says whether all stages of the search succeeded: a dump can be planned.
 func (g *Guest) Complete() bool { return g.complete }
 
-// Image is the memory in which the guest was found; nil for one of a header alone.
+// Image is the memory in which the guest was found; nil for one of a header alone, and
+// of a triage dump, which holds memory by virtual address.
 func (g *Guest) Image() *physmem.Image { return g.f.Image }
 
 // Machine is the guest's machine, before it is known the likeliest.
@@ -66,6 +67,16 @@ func (g *Guest) Processors() []Processor { return slices.Clone(g.f.Processors) }
 
 // VCPUs are what the container recorded of each vCPU, in its order.
 func (g *Guest) VCPUs() []machine.State { return g.f.states() }
+
+// UnloadedDrivers are the drivers that are no longer loaded, the oldest first: those of
+// [kdbg.Kernel.UnloadedDrivers], with its errors, or of a triage dump those that it
+// lists.
+func (g *Guest) UnloadedDrivers() ([]kdbg.UnloadedDriver, error) {
+	if g.f.Image == nil || g.f.Kernel == nil {
+		return slices.Clone(g.f.unloaded), nil
+	}
+	return g.f.Kernel.UnloadedDrivers()
+}
 
 // BugCheck is nil when the bug check data could not be read: then it is not known
 // whether the guest crashed.

@@ -48,7 +48,7 @@ func (g *finder) modes() []*vtop.Mode {
 
 // mode is the paging mode, the likeliest before it is known.
 func (g *finder) mode() *vtop.Mode {
-	if g.Kernel != nil {
+	if g.Memory.Space != nil {
 		return g.Memory.Space.Mode
 	}
 	return g.modes()[0]
@@ -56,6 +56,9 @@ func (g *finder) mode() *vtop.Mode {
 
 // states are what the vCPUs say, in the order of the container.
 func (g *finder) states() []machine.State {
+	if g.Image == nil {
+		return nil
+	}
 	cpus := g.Image.CPUs()
 	list := make([]machine.State, 0, len(cpus))
 	for i := range cpus {

@@ -1,0 +1,259 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"windmp/convert/machine"
+	"windmp/kdbg"
+	"windmp/physmem"
+	"windmp/physmem/extents"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// Triage is the guest of a triage dump as a debugger takes it. Its memory is what the
+// dump holds by virtual address, there is no image, and no dump can be made of it.
+// Nothing is verified; of what can't be read it has the error.
+type Triage struct {
+	*Guest
+	// File is what the dump's records say.
+	File *winhdr.TriageFile
+	// BlockErr is why there is no Kernel.
+	BlockErr error
+	// ListErr is why there are no Modules, UnloadedErr why there are no unloaded
+	// drivers, BlocksErr why there are no data blocks, SecondaryErr why the list of
+	// secondary data breaks off.
+	ListErr, UnloadedErr, BlocksErr, SecondaryErr error
+	// ProcessorErr is why there are no Processors.
+	ProcessorErr error
+	// Blocks are the data blocks, Secondary the secondary data.
+	Blocks    []winhdr.TriageSpan
+	Secondary []winhdr.TriageBlobPart
+	// Current is what the processor was running, CurrentErr why it is not known.
+	Current    kdbg.Current
+	CurrentErr error
+}
+
+// errNotInDump is of an address that a triage dump does not hold. It says nothing
+// about the guest.
+type errNotInDump struct{ error }
+
+// Error says that the dump does not hold it.
+func (errNotInDump) Error() string { return "not in the dump" }
+
+// Unwrap returns the memory's error.
+func (e errNotInDump) Unwrap() error { return e.error }
+
+// pieces is the memory of a triage dump, by the address as [vtop.Mode.Flat] has it.
+type pieces struct{ *extents.Memory }
+
+// ReadAt implements [io.ReaderAt].
+func (p pieces) ReadAt(b []byte, at int64) (int, error) {
+	n, err := p.Memory.ReadAt(b, at)
+	if errors.Is(err, physmem.ErrNotInImage) {
+		err = errNotInDump{err}
+	}
+	return n, err
+}
+
+// OpenTriage takes the guest of a triage dump whose header is h, in a file of that
+// many bytes. An error is one of the file's, or a [*winhdr.TriageError] for a file that
+// ends before its records.
+func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*machine.Machine) (*Triage, error) {
+	f := newFinder(nil, machines)
+	f.takeHeader(h.Clone())
+	t := &Triage{Guest: &Guest{f: f}}
+	var err error
+	if t.File, err = winhdr.ReadTriage(h, file, size); err != nil {
+		return t, err
+	}
+	b := triageBuilder{Triage: t, file: file, size: uint64(max(size, 0))}
+	f.BugCheck = &kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
+	for _, step := range []func() error{b.lists, b.memory, b.block, b.processor} {
+		if err := step(); err != nil {
+			return t, err
+		}
+	}
+	if shared, err := f.Memory.SharedUserData(); err == nil {
+		f.SharedUserData = shared
+	}
+	return t, nil
+}
+
+// triageBuilder is a triage dump's guest while it is read.
+type triageBuilder struct {
+	*Triage
+	file   io.ReaderAt
+	size   uint64
+	placed []extents.Piece
+}
+
+// fault keeps what is wrong with a part; the error is what the system says of the
+// file.
+func fault(err error, keep *error) error {
+	var read *physmem.ReadError
+	if errors.As(err, &read) {
+		return err
+	}
+	*keep = err
+	return nil
+}
+
+// lists reads what stands there as tables.
+func (b *triageBuilder) lists() error {
+	var err error
+	if b.Blocks, err = b.File.Blocks(); fault(err, &b.BlocksErr) != nil {
+		return err
+	}
+	if b.Secondary, err = b.File.Blobs(); fault(err, &b.SecondaryErr) != nil {
+		return err
+	}
+	unloaded, err := b.File.Unloaded()
+	if fault(err, &b.UnloadedErr) != nil {
+		return err
+	}
+	slices.Reverse(unloaded) // the oldest first, as the kernel's list is read
+	for _, u := range unloaded {
+		b.f.unloaded = append(b.f.unloaded, kdbg.UnloadedDriver{Name: u.Name, Start: vtop.VA(u.StartAddress), End: vtop.VA(u.EndAddress)})
+	}
+	drivers, err := b.File.Drivers()
+	if fault(err, &b.ListErr) != nil {
+		return err
+	}
+	for _, d := range drivers {
+		m := kdbg.Module{
+			Base: vtop.VA(d.DllBase), EntryPoint: vtop.VA(d.EntryPoint), Size: d.SizeOfImage, Timestamp: d.TimeDateStamp,
+			FullName: d.Name, Name: d.Name[strings.LastIndexByte(d.Name, '\\')+1:], NameErr: d.NameErr,
+		}
+		b.f.Modules = append(b.f.Modules, m)
+	}
+	return nil
+}
+
+// memory places the stack, KDBG and the data blocks. Where they overlap, the engine
+// takes the one that comes first in this order.
+func (b *triageBuilder) memory() error {
+	r := &b.File.Record
+	b.place(r.TopOfStack, r.CallStackOffset, r.SizeOfCallStack)
+	b.place(b.File.Header.KdDebuggerDataBlock, r.DebuggerDataOffset, r.DebuggerDataSize)
+	for i := range b.Blocks {
+		b.place(b.Blocks[i].Address, b.Blocks[i].Offset, b.Blocks[i].Size)
+	}
+	b.lay()
+	return nil
+}
+
+// place lays a stretch of the file at an address, as far as both have it.
+func (b *triageBuilder) place(address uint64, offset, size uint32) {
+	mode, va := b.f.machine.Flat, vtop.VA(address)
+	if !mode.Canonical(va) || uint64(offset) >= b.size {
+		return
+	}
+	start := uint64(mode.Flat(va))
+	n := min(uint64(size), b.size-uint64(offset), 1<<mode.AddressBits()-start)
+	if n == 0 {
+		return
+	}
+	b.placed = append(b.placed, extents.Piece{
+		Extent: physmem.Extent{Range: physmem.Range{Start: start, Size: n}, Offset: int64(offset)},
+		Order:  len(b.placed),
+	})
+}
+
+// first lays a stretch of the file where it wins over what was placed before.
+func (b *triageBuilder) first(address uint64, offset, size uint32) {
+	n := len(b.placed)
+	b.place(address, offset, size)
+	if len(b.placed) > n {
+		b.placed[n].Order = -len(b.placed)
+	}
+}
+
+// lay makes the memory of what is placed.
+func (b *triageBuilder) lay() {
+	list, _ := extents.Resolve(slices.Clone(b.placed)) // that pieces disagree is nothing odd
+	space := vtop.NewSpace(pieces{extents.New(b.file, list)}, b.File.Header.DirectoryTableBase, b.f.machine.Flat)
+	b.f.Memory = b.f.machine.Kernel.In(space)
+	if b.f.Kernel != nil {
+		b.f.Kernel = b.f.Kernel.In(space)
+		b.f.Memory = b.f.Kernel.Memory
+	}
+}
+
+// block reads KDBG.
+func (b *triageBuilder) block() error {
+	k, err := b.f.Memory.ReadUnverified(vtop.VA(b.File.Header.KdDebuggerDataBlock))
+	if err != nil {
+		return fault(err, &b.BlockErr)
+	}
+	b.f.Kernel, b.f.Memory = k, k.Memory
+	return nil
+}
+
+// processor places the KPRCB, and by it thread and process, and reads what they say.
+func (b *triageBuilder) processor() error {
+	k := b.f.Kernel
+	if k == nil {
+		b.ProcessorErr = errors.New("without KDBG it is not known what the KPRCB holds where")
+		return nil
+	}
+	r, d := &b.File.Record, &k.Data
+	at := vtop.VA(b.f.machine.Header.Triage.Prcb)
+	b.first(uint64(at), r.PrcbOffset, uint32(d.SizePrcb))
+	b.lay()
+	p := b.f.Kernel.ProcessorAt(at)
+	p.Index = int(p.Number)
+	if p.Err != nil {
+		return fault(fmt.Errorf("KPRCB: %w", p.Err), &b.ProcessorErr)
+	}
+	thread, err := b.f.Kernel.Pointer(at + vtop.VA(d.OffsetPrcbCurrentThread))
+	if err == nil {
+		b.first(uint64(thread), r.ThreadOffset, uint32(d.SizeEThread))
+		b.lay()
+		var process vtop.VA
+		if process, err = b.f.Kernel.Pointer(thread + vtop.VA(d.OffsetKThreadApcProcess)); err == nil {
+			b.first(uint64(process), r.ProcessOffset, uint32(d.SizeEProcess))
+			b.lay()
+		}
+	}
+	if b.Current, err = b.f.Kernel.CurrentProcess(at); fault(err, &b.CurrentErr) != nil {
+		return err
+	}
+	out := Processor{Processor: p, VCPU: -1, Saved: b.File.Header.Context()}
+	if sr, err := b.f.Memory.SpecialRegisters(p.SpecialRegisters); err == nil && p.SpecialRegisters != 0 {
+		out.Specials = sr
+	}
+	b.f.Processors = []Processor{out}
+	return nil
+}
+
+// IsTriage reports whether b begins like the header of a triage dump, and decodes it.
+func IsTriage(b []byte, machines ...*machine.Machine) (*winhdr.Header, bool) {
+	h, err := winhdr.Decode(b, machine.Formats(machine.OrAll(machines))...)
+	return h, err == nil && h.DumpType == winhdr.DumpTypeTriage && h.Format().Triage != nil
+}
+
+// ProcessName is the name of the process that the processor ran; empty where it is not
+// known.
+func (t *Triage) ProcessName() string {
+	if t.Kernel() == nil || t.Current.Process == 0 {
+		return ""
+	}
+	return t.Kernel().NameOf(t.Current.Process)
+}
+
+// HeldBytes is how many bytes of memory the dump holds.
+func (t *Triage) HeldBytes() uint64 {
+	if t.f.Memory.Space == nil {
+		return 0
+	}
+	m, ok := t.f.Memory.Space.Mem.(pieces)
+	if !ok {
+		return 0
+	}
+	return physmem.TotalSize(m.Ranges())
+}
