@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,10 +16,11 @@ import (
 	"windmp/convert/source"
 )
 
-// engineVerdicts reads what Microsoft's debugger engine said of each mutant.
-func engineVerdicts(tb testing.TB) map[string][2]string {
+// engineVerdicts reads what Microsoft's debugger engine said of each mutant, from a
+// file of testdata.
+func engineVerdicts(tb testing.TB, file string) map[string][2]string {
 	tb.Helper()
-	f, err := os.Open("testdata/engine-verdicts.txt")
+	f, err := os.Open(filepath.Join("testdata", file))
 	require.NoError(tb, err)
 	defer f.Close()
 	verdicts := map[string][2]string{}
@@ -40,7 +42,7 @@ func engineVerdicts(tb testing.TB) map[string][2]string {
 // FAIL.
 func TestCheckAgreesWithTheEngine(t *testing.T) {
 	t.Parallel()
-	verdicts := engineVerdicts(t)
+	verdicts := engineVerdicts(t, "engine-verdicts.txt")
 	bases := mutantBases(t)
 	seen := map[string]bool{}
 	for _, m := range mutants() {

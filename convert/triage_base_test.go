@@ -16,9 +16,12 @@ import (
 	"windmp/winhdr"
 )
 
-// triageSamples are the guests of which triage dumps are made, with the names of those
-// by machine.
-var triageSamples = []struct{ name, sample string }{{"x64", "guest-bsod"}, {"x86", "x86-bsod-2cpu"}, {"x64-live", "live-2cpu"}, {"x64-la57", "la57-1cpu"}}
+// triageSamples are the guests of which triage dumps are made, and whether mutants of
+// them are.
+var triageSamples = []struct {
+	name, sample string
+	mutants      bool
+}{{"x64", "guest-bsod", true}, {"x86", "x86-bsod-2cpu", true}, {"x64-live", "live-2cpu", false}, {"x64-la57", "la57-1cpu", false}}
 
 // winDump is QEMU's own dump of a sample.
 func winDump(tb testing.TB, name string) []byte {

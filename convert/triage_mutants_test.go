@@ -225,7 +225,7 @@ func TestWriteTriageMutants(t *testing.T) {
 	for _, s := range triageSamples {
 		base := triageOf(t, winDump(t, s.sample))
 		for _, m := range triageMutants() {
-			if m.name != "good" && s.name != "x64" && s.name != "x86" {
+			if m.name != "good" && !s.mutants {
 				continue
 			}
 			d := base.clone()

@@ -137,3 +137,18 @@ func (l *Layout) data(raw []byte) wire.Data {
 	}
 	return d
 }
+
+// Sizes are how much of structures debuggers read in a triage dump, in bytes: as much
+// as a block says that they have, and at least up to what leads to the next.
+type Sizes struct{ Prcb, Process, Thread uint64 }
+
+// Sizes are those of the kernel's block.
+func (k *Kernel) Sizes() Sizes {
+	const number = 4
+	d, pointer := &k.Data, uint64(k.Layout.PointerSize) //nolint:gosec // 4 or 8
+	return Sizes{
+		Prcb:    max(uint64(d.SizePrcb), uint64(d.OffsetPrcbNumber)+number),
+		Process: uint64(d.SizeEProcess),
+		Thread:  max(uint64(d.SizeEThread), uint64(d.OffsetKThreadApcProcess)+pointer),
+	}
+}

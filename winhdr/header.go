@@ -202,3 +202,6 @@ func PageFill(b []byte) {
 		b[i] = "PAGE"[i%4]
 	}
 }
+
+// Field is the number in the field of that name, 0 if the header has none.
+func (h *Header) Field(name string) uint64 { return h.format.Header.load(h.raw, name) }

@@ -18,8 +18,10 @@ import (
 type TriageFormat struct {
 	// Record is TRIAGE_DUMP, which stands behind the header; see [TriageRecord].
 	Record *Wire
-	// MM is DUMP_MM_STORAGE; see [TriageMM].
-	MM *Wire
+	// MM is DUMP_MM_STORAGE; see [TriageMM]. MMChecked says that debuggers reject a
+	// dump with one that is not inside the file.
+	MM        *Wire
+	MMChecked bool
 	// UnloadedHead stands before the unloaded drivers, with their Count. Unloaded is
 	// an entry, with Length, MaximumLength, DriverName, StartAddress and EndAddress.
 	UnloadedHead, Unloaded *Wire

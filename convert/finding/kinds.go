@@ -66,6 +66,15 @@ var (
 	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", AdviceDumpAgain)
 	NewerType            = declare("WD261", SeverityWarn, "The dump is of a type that newer WinDbg writes (8, 9, 10): older debuggers do not open it.", "Open it with a current WinDbg, or convert it to a full dump.")
 	OutOfRoom            = declare("WD262", SeverityWarn, "The header says that Windows ran out of room while it wrote the dump: memory may be missing.", "Give the page file or the dump file more room, or dump the guest from its host.")
+
+	TriageCut       = declare("WD270", SeverityFail, "A triage dump does not end where its record says: debuggers reject it.", adviceCopyAgain)
+	TriagePart      = declare("WD271", SeverityFail, "A part of a triage dump is missing, or not inside the file: debuggers reject it.", adviceCopyAgain)
+	TriageUnmapped  = declare("WD272", SeverityFail, "The header of a triage dump names no parts, or no place of KDBG: debuggers open it and show nothing.", "")
+	TriagePartLost  = declare("WD273", SeverityWarn, "A part of a triage dump is missing or can't be read: debuggers open it without that.", "")
+	TriageProcessor = declare("WD274", SeverityWarn, "The processor of a triage dump can't be one of those that its header counts, or its KPRCB is not readable: debuggers show no registers.", "")
+	TriageOdd       = declare("WD275", SeverityInfo, "Something in a triage dump is odd and costs debuggers nothing: an empty data block, secondary data that break off.", "")
+	TriageDrivers   = declare("WD276", SeverityWarn, "The list of drivers of a triage dump is empty, or does not begin with the kernel: debuggers can't tell where the kernel is.", "")
+	TriageException = declare("WD277", SeverityWarn, "The exception record of a triage dump is no breakpoint, as Windows writes it: debuggers show another event.", "")
 )
 
 // Of KDBG and the kernel.

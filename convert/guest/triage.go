@@ -150,8 +150,8 @@ func (b *triageBuilder) memory() error {
 // place lays a stretch of the file at an address, as far as both have it.
 func (b *triageBuilder) place(address uint64, offset, size uint32) {
 	mode, va := b.f.machine.Flat, vtop.VA(address)
-	if !mode.Canonical(va) || uint64(offset) >= b.size {
-		return
+	if offset == 0 || !mode.Canonical(va) || uint64(offset) >= b.size {
+		return // what begins with the header's first byte is no part: 0 says that there is none
 	}
 	start := uint64(mode.Flat(va))
 	n := min(uint64(size), b.size-uint64(offset), 1<<mode.AddressBits()-start)

@@ -90,9 +90,7 @@ func (c *subject) dumpType() error {
 	case winhdr.DumpTypeFull, winhdr.DumpTypeUnset, winhdr.DumpTypeSummary, winhdr.DumpTypeBitmapFull, winhdr.DumpTypeBitmapKernel:
 		return nil
 	case winhdr.DumpTypeTriage:
-		if c.triage() {
-			return c.unexamined("a small memory dump (triage): it holds one thread's stack, windmp does not examine it")
-		}
+		return c.unexamined("a small memory dump (triage) of a machine of which windmp knows none")
 	case winhdr.DumpTypeLiveKernel, winhdr.DumpTypeLiveKernelUser, winhdr.DumpTypeLiveComplete:
 		if h.Attributes.Has(winhdr.AttributeEncrypted) {
 			return nil // what follows the header is not to be known by what it begins with
@@ -104,17 +102,6 @@ func (c *subject) dumpType() error {
 	default:
 	}
 	return c.refuse(finding.BadDumpType, h.Offset("DumpType"), "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
-}
-
-// triage tells whether a TRIAGE_DUMP64 lies behind the header: its ValidOffset,
-// at 8, leads to the mark "TRGD" or, stored as a number, "DGRT".
-func (c *subject) triage() bool {
-	var b [12]byte
-	if _, err := c.src.ReadAt(b[:], int64(c.h.Size())); err != nil {
-		return false
-	}
-	at := int64(binary.LittleEndian.Uint32(b[8:]))
-	return c.signedAt(at, "TRGD") || c.signedAt(at, "DGRT")
 }
 
 // signedAt tells whether the file has text at off.

@@ -54,6 +54,8 @@ type Verdict struct {
 	// Guest is what the dump is of, as a debugger sees it; nil when the header alone
 	// was looked at.
 	Guest *guest.Guest
+	// Triage is what else a triage dump says, nil for all others.
+	Triage *guest.Triage
 	// Findings are in the order of the rules.
 	Findings []finding.Finding
 }
@@ -120,12 +122,18 @@ func (c *subject) size() uint64 { return uint64(max(0, c.src.Size())) }
 
 // judge goes through the rules, up to the first that ends it.
 func (c *subject) judge(ctx context.Context) error {
-	known := nothing
-	for i := range rules {
-		r := &rules[i]
+	if err := c.decode(); err != nil {
+		return err
+	}
+	known, table, learn := theHeader, rules, c.learn
+	if c.h.DumpType == winhdr.DumpTypeTriage && c.h.Format().Triage != nil {
+		table, learn = triageRules, c.learnTriage
+	}
+	for i := range table {
+		r := &table[i]
 		for known < r.needs {
 			known++
-			more, err := c.learn(ctx, known)
+			more, err := learn(ctx, known)
 			if err != nil || !more {
 				return end(err)
 			}
@@ -153,8 +161,6 @@ func end(err error) error {
 // learn takes the next step into the dump, and tells whether there is more to judge.
 func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err error) {
 	switch what {
-	case theHeader:
-		return true, c.decode()
 	case thePages:
 		c.im, err = open.Source(ctx, c.src, c.opt.input())
 		if err != nil {
@@ -171,7 +177,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 		c.kernel, c.modules = c.seen.Kernel(), c.seen.Modules()
 		c.Text = c.seen.Machine().Text
 		return true, err
-	case nothing, theBlock:
+	case theHeader, theBlock:
 	}
 	return true, nil
 }

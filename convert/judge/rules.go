@@ -7,8 +7,7 @@ import "windmp/convert/finding"
 type knowledge int
 
 const (
-	nothing   knowledge = iota
-	theHeader           // decoded
+	theHeader knowledge = iota // decoded
 	thePages            // the container is opened
 	theMemory           // the guest behind the header's page tables
 	theBlock            // its KDBG, without which the rule is passed over

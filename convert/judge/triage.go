@@ -1,0 +1,270 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/kdbg"
+	"windmp/vtop"
+	"windmp/winhdr"
+)
+
+// triageRules are what is looked at in a triage dump. The order matters as that of
+// rules; thePages are its parts, theMemory is what they hold by virtual address.
+// Verdicts were compared with those of Microsoft's debugger engine 10.0.10240
+// (convert/testdata/triage-verdicts.txt).
+var triageRules = []rule{
+	{theHeader, "the signatures", []finding.Kind{finding.BadSignature}, (*subject).signatures},
+	{theHeader, "the machine type", []finding.Kind{finding.HeaderBad, finding.NotExamined}, (*subject).machine},
+	{theHeader, "the number of processors", []finding.Kind{finding.HeaderBad}, (*subject).count},
+	{theHeader, "which parts the header names", []finding.Kind{finding.TriageUnmapped}, (*subject).triageFields},
+
+	{thePages, "where the dump ends", []finding.Kind{finding.TriageCut}, (*subject).triageEnd},
+	{thePages, "where the parts are", []finding.Kind{finding.TriagePart, finding.TriagePartLost}, (*subject).triageParts},
+	{thePages, "the data blocks", []finding.Kind{finding.TriagePart, finding.TriageOdd}, (*subject).triageBlocks},
+	{thePages, "how Windows wrote it", []finding.Kind{finding.OutOfRoom}, (*subject).room},
+	{thePages, "fields of the header", []finding.Kind{finding.HeaderOdd, finding.OtherReaders}, (*subject).fields},
+	{thePages, "the exception", []finding.Kind{finding.TriageException}, (*subject).triageException},
+	{thePages, "the time", []finding.Kind{finding.HeaderTimeOdd}, (*subject).clock},
+	{thePages, "secondary data", []finding.Kind{finding.TriageOdd}, (*subject).triageSecondary},
+	{thePages, "the size of the file", []finding.Kind{finding.TooLarge}, (*subject).fits},
+
+	{theMemory, "KDBG", []finding.Kind{finding.BlockUnread}, (*subject).triageBlock},
+	{theMemory, "the unloaded drivers", []finding.Kind{finding.TriagePartLost}, (*subject).triageUnloaded},
+	{theMemory, "the list of drivers", []finding.Kind{finding.TriageDrivers, finding.ModuleName}, (*subject).triageDrivers},
+	{theBlock, "fields of KDBG", []finding.Kind{finding.BlockOdd}, (*subject).triageBlockFields},
+	{theBlock, "the processor", []finding.Kind{finding.TriageProcessor, finding.NoThread, finding.SpecialsOdd}, (*subject).triageProcessor},
+	{theMemory, "the header's CONTEXT", []finding.Kind{finding.ContextOdd}, (*subject).triageContext},
+	{theBlock, "all of it", []finding.Kind{finding.Checked}, (*subject).triageWholesome},
+}
+
+// learnTriage is learn for a triage dump.
+func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err error) {
+	switch what {
+	case thePages:
+		c.Description = "Windows triage dump (small memory dump)"
+		if q := c.h.Format().Qualifier; q != "" {
+			c.Description = q + " " + c.Description
+		}
+		t, err := guest.OpenTriage(c.h, c.src, c.src.Size(), c.opt.Machines...)
+		c.Triage = t
+		c.Text = t.Machine().Text
+		var bad *winhdr.TriageError
+		if errors.As(err, &bad) {
+			return false, c.Refuse(finding.TriageCut.At(fmt.Sprintf("file offset %#x", bad.Offset), "%v", bad), nil)
+		}
+		return true, err
+	case theMemory:
+		if c.opt.HeaderOnly {
+			return false, nil
+		}
+		t := c.Triage
+		c.Guest, c.mem, c.kernel, c.modules = t.Guest, t.Memory(), t.Kernel(), t.Modules()
+	case theHeader, theBlock:
+	}
+	return true, nil
+}
+
+// record is the dump's record, and where a field of it stands.
+func (c *subject) record() *winhdr.TriageRecord { return &c.Triage.File.Record }
+func (c *subject) recordField(field string) string {
+	return fmt.Sprintf("file offset %#x", c.Triage.File.RecordOffset(field))
+}
+
+// mappedFields are the MiniDumpFields without which the engine maps no part.
+const mappedFields = 0x4ff
+
+// triageFields: what the header says is there, and where KDBG appears.
+func (c *subject) triageFields() error {
+	h := c.h
+	if f := h.Field("MiniDumpFields"); f&mappedFields != mappedFields {
+		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without all of %#x: debuggers read neither registers nor modules", f, mappedFields))
+	}
+	if h.KdDebuggerDataBlock == 0 {
+		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("KdDebuggerDataBlock")), "KdDebuggerDataBlock is 0: debuggers then have no KDBG"))
+	}
+	return nil
+}
+
+// triageEnd: the mark at the end of the dump.
+func (c *subject) triageEnd() error {
+	r := c.record()
+	if uint64(r.SizeOfDump) > c.size() {
+		return c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "SizeOfDump is %#x, the file has %#x bytes: debuggers reject it", r.SizeOfDump, c.size()), nil)
+	}
+	whole, err := c.Triage.File.Complete()
+	if err == nil && !whole {
+		err = c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "\"TRGD\" does not stand before SizeOfDump %#x: debuggers reject it", r.SizeOfDump), nil)
+	}
+	return err
+}
+
+// triagePart is a part of the dump as the record names it.
+type triagePart struct {
+	field string
+	at    uint32
+	size  uint64 // bytes that debuggers read there
+	// wanted says that debuggers reject a dump without it.
+	wanted bool
+}
+
+// triageParts: whether what debuggers map is inside the file.
+func (c *subject) triageParts() error {
+	r, w := c.record(), c.h.Format().Triage
+	var sizes kdbg.Sizes
+	if k := c.Triage.Kernel(); k != nil {
+		sizes = k.Sizes()
+	}
+	for _, p := range []triagePart{
+		{field: "ContextOffset", at: r.ContextOffset, wanted: true},
+		{field: "ExceptionOffset", at: r.ExceptionOffset, wanted: true},
+		{field: "PrcbOffset", at: r.PrcbOffset, size: sizes.Prcb, wanted: true},
+		{field: "CallStackOffset", at: r.CallStackOffset, size: uint64(r.SizeOfCallStack), wanted: true},
+		{field: "ProcessOffset", at: r.ProcessOffset, size: sizes.Process},
+		{field: "ThreadOffset", at: r.ThreadOffset, size: sizes.Thread},
+		{field: "DebuggerDataOffset", at: r.DebuggerDataOffset, size: uint64(r.DebuggerDataSize)},
+		{field: "DataBlocksOffset", at: r.DataBlocksOffset, size: uint64(r.DataBlocksCount) * 16, wanted: r.DataBlocksCount > 0},
+	} {
+		switch {
+		case p.at == 0 && p.wanted:
+			return c.Refuse(finding.TriagePart.At(c.recordField(p.field), "%s is 0: debuggers reject it", p.field), nil)
+		case p.at == 0 || p.size == 0:
+		case uint64(p.at) > c.size() || p.size > c.size()-uint64(p.at):
+			return c.Refuse(finding.TriagePart.At(c.recordField(p.field), "%s is %#x, and the %#x bytes there pass the end of the file at %#x: debuggers reject it", p.field, p.at, p.size, c.size()), nil)
+		}
+	}
+	// The engine adds these in 32 bits.
+	if end := r.MmOffset + uint32(w.MM.Size()); r.MmOffset != 0 && uint64(end) > c.size() { //nolint:gosec // see there
+		where := c.recordField("MmOffset")
+		if w.MMChecked {
+			return c.Refuse(finding.TriagePart.At(where, "MmOffset is %#x, behind the end of the file at %#x: debuggers reject it", r.MmOffset, c.size()), nil)
+		}
+		c.Add(finding.TriagePartLost.At(where, "the numbers of the memory manager are not in the file: MmOffset is %#x", r.MmOffset))
+	}
+	return nil
+}
+
+// triageBlocks: each data block.
+func (c *subject) triageBlocks() error {
+	at := c.recordField("DataBlocksOffset")
+	if err := c.Triage.BlocksErr; err != nil {
+		return c.Refuse(finding.TriagePart.At(at, "%v", err), nil)
+	}
+	empty := 0
+	for i, b := range c.Triage.Blocks {
+		if b.Size == 0 {
+			empty++
+			continue
+		}
+		if uint64(b.Offset) > c.size() || uint64(b.Size) > c.size()-uint64(b.Offset) {
+			return c.Refuse(finding.TriagePart.At(at, "data block %d of %#x bytes at file offset %#x passes the end of the file at %#x: debuggers reject it", i, b.Size, b.Offset, c.size()), nil)
+		}
+	}
+	if empty > 0 {
+		c.Add(finding.TriageOdd.At(at, "of %d data blocks, %d are empty", len(c.Triage.Blocks), empty))
+	}
+	return nil
+}
+
+// triageException: the event that debuggers show.
+func (c *subject) triageException() error {
+	if code := c.h.Field("Exception.ExceptionCode"); code != uint64(winhdr.StatusBreakpoint) {
+		c.Add(finding.TriageException.At(guest.HeaderOffset(c.h.Offset("Exception")), "the exception's code is %#x, Windows writes %#x", code, winhdr.StatusBreakpoint))
+	}
+	return nil
+}
+
+// triageSecondary: what stands behind the dump.
+func (c *subject) triageSecondary() error {
+	if err := c.Triage.SecondaryErr; err != nil {
+		c.Add(finding.TriageOdd.At(fmt.Sprintf("file offset %#x", c.record().SizeOfDump), "the list of secondary data breaks off after %d: %v", len(c.Triage.Secondary), err))
+	}
+	return nil
+}
+
+// triageBlock: without KDBG, debuggers show no registers.
+func (c *subject) triageBlock() error {
+	if err := c.Triage.BlockErr; err != nil {
+		c.Add(finding.BlockUnread.WithAdvice("").At("VA "+vtop.VA(c.h.KdDebuggerDataBlock).String(), "KDBG is not in the dump where the header says: %v", err))
+	}
+	return nil
+}
+
+// triageUnloaded: the list of unloaded drivers, which may be missing.
+func (c *subject) triageUnloaded() error {
+	if err := c.Triage.UnloadedErr; err != nil {
+		c.Add(finding.TriagePartLost.At(c.recordField("UnloadedDriversOffset"), "the unloaded drivers are not readable: %v", err))
+	}
+	return nil
+}
+
+// triageDrivers: the list by which debuggers name addresses.
+func (c *subject) triageDrivers() error {
+	where := c.recordField("DriverListOffset")
+	switch err := c.Triage.ListErr; {
+	case err != nil:
+		c.Add(finding.TriageDrivers.At(where, "the list of drivers is not readable: %v", err))
+	case len(c.modules) == 0:
+		c.Add(finding.TriageDrivers.At(where, "no driver is listed"))
+	case c.kernel != nil && uint64(c.modules[0].Base) != c.kernel.Data.KernBase:
+		c.Add(finding.TriageDrivers.At(where, "the first driver lies at %v, KDBG says that the kernel is at %v", c.modules[0].Base, vtop.VA(c.kernel.Data.KernBase)))
+	}
+	for i := range c.modules {
+		m := &c.modules[i]
+		if m.NameErr != nil {
+			c.Add(finding.ModuleName.At("VA "+m.Base.String(), "module %d has no readable name: %v", i, m.NameErr))
+		}
+	}
+	return nil
+}
+
+// triageBlockFields: what debuggers compare.
+func (c *subject) triageBlockFields() error {
+	data, where := &c.kernel.Data, "VA "+c.kernel.VA.String()
+	if h := c.h.PsLoadedModuleList; h != data.PsLoadedModuleList || h == 0 {
+		c.Add(finding.BlockOdd.At(guest.HeaderOffset(c.h.Offset("PsLoadedModuleList")),
+			"the header's PsLoadedModuleList %#x is not KDBG's %#x, or 0: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList))
+	}
+	if uint64(c.record().DebuggerDataSize) < uint64(len(c.kernel.Raw)) {
+		c.Add(finding.BlockOdd.At(where, "KDBG has %#x bytes, the dump holds %#x of them", len(c.kernel.Raw), c.record().DebuggerDataSize))
+	}
+	return nil
+}
+
+// triageProcessor: the processor of which there are registers, and what it ran.
+func (c *subject) triageProcessor() error {
+	t := c.Triage
+	where := c.recordField("PrcbOffset")
+	if t.ProcessorErr != nil {
+		c.Add(finding.TriageProcessor.At(where, "the processor is not known: %v", t.ProcessorErr))
+		return nil
+	}
+	p := &t.Processors()[0]
+	if int64(p.Number) >= int64(c.h.NumberProcessors) {
+		c.Add(finding.TriageProcessor.At(where, "the dump is of processor %d, its header counts %d: debuggers show no registers", p.Number, c.h.NumberProcessors))
+	}
+	if t.CurrentErr != nil {
+		c.Add(finding.NoThread.At(where, "current thread and process: %v", t.CurrentErr))
+	}
+	return nil
+}
+
+// triageContext: the registers that debuggers show.
+func (c *subject) triageContext() error {
+	where := guest.HeaderOffset(c.h.Offset("Context"))
+	if err := c.h.Context().PlausibleSaved(); err != nil {
+		c.Add(finding.ContextOdd.At(where, "the header's CONTEXT is not plausible: %v", err))
+	}
+	return nil
+}
+
+// triageWholesome: that nothing was found is worth a word.
+func (c *subject) triageWholesome() error {
+	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
+		c.Add(finding.Checked.At("", "the header, KDBG, the processor, %d modules and %d data blocks are as debuggers want them", len(c.modules), len(c.Triage.Blocks)))
+	}
+	return nil
+}
