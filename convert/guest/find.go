@@ -85,6 +85,8 @@ type finder struct {
 	Processors     []Processor
 	// unloaded are the drivers that a triage dump lists as unloaded.
 	unloaded []kdbg.UnloadedDriver
+	// shown is the processor that a triage dump is of, nil for others.
+	shown *Processor
 
 	Built bool    // there is no header of the guest's own
 	Flag  vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not

@@ -50,9 +50,9 @@ func Open(im *physmem.Image, opt Options) (*Opened, error) {
 
 // WithProcessors is the guest of a dump that was opened, with what its memory holds of
 // the processors, and the bug check: that in memory, else the header's. It is g where
-// its Kernel is not known. Nothing is verified, and nothing said of what can't be read.
+// its Kernel is not known, or that of a triage dump, which has them. Nothing is verified, and nothing said of what can't be read.
 func WithProcessors(g *Guest) *Guest {
-	if g.f.Kernel == nil || g.f.Header == nil {
+	if g.f.Kernel == nil || g.f.Header == nil || g.f.shown != nil {
 		return g
 	}
 	f := *g.f

@@ -206,10 +206,13 @@ func (b *triageBuilder) processor() error {
 	b.first(uint64(at), r.PrcbOffset, uint32(d.SizePrcb))
 	b.lay()
 	p := b.f.Kernel.ProcessorAt(at)
-	p.Index = int(p.Number)
+	if p.Err == nil && p.Number >= kdbg.MaxProcessors {
+		p.Err = fmt.Errorf("its number is %d", p.Number)
+	}
 	if p.Err != nil {
 		return fault(fmt.Errorf("KPRCB: %w", p.Err), &b.ProcessorErr)
 	}
+	p.Index = int(p.Number)
 	thread, err := b.f.Kernel.Pointer(at + vtop.VA(d.OffsetPrcbCurrentThread))
 	if err == nil {
 		b.first(uint64(thread), r.ThreadOffset, uint32(d.SizeEThread))
@@ -227,8 +230,41 @@ func (b *triageBuilder) processor() error {
 	if sr, err := b.f.Memory.SpecialRegisters(p.SpecialRegisters); err == nil && p.SpecialRegisters != 0 {
 		out.Specials = sr
 	}
-	b.f.Processors = []Processor{out}
+	list := b.others(max(p.Index+1, int(min(b.File.Header.NumberProcessors, kdbg.MaxProcessors))))
+	list[p.Index] = out
+	for len(list) > p.Index+1 && list[len(list)-1].Err != nil {
+		list = list[:len(list)-1] // of which nothing is known
+	}
+	b.f.Processors = list
+	b.f.shown = &b.f.Processors[p.Index]
 	return nil
+}
+
+// ErrNotHeld is of a processor that a triage dump says nothing of.
+var ErrNotHeld = errors.New("the dump does not hold it")
+
+// others are the first n processors, as far as the data blocks have them: Windows
+// puts all of them there since some builds of 10.
+func (b *triageBuilder) others(n int) []Processor {
+	list, err := b.f.Kernel.Processors(n)
+	out := make([]Processor, n)
+	for i := range out {
+		if err != nil || list[i].Err != nil {
+			out[i] = Processor{Processor: kdbg.Processor{Index: i, Err: ErrNotHeld}, VCPU: -1, SavedErr: ErrNotHeld}
+			continue
+		}
+		out[i] = b.f.readSaved(list[i])
+	}
+	return out
+}
+
+// OfProcessor is the processor that a triage dump is of: its place in
+// [Guest.Processors]. It is false for other guests.
+func (g *Guest) OfProcessor() (int, bool) {
+	if g.f.shown == nil {
+		return 0, false
+	}
+	return g.f.shown.Index, true
 }
 
 // IsTriage reports whether b begins like the header of a triage dump, and decodes it.

@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"windmp/convert/finding"
@@ -43,6 +44,8 @@ type InfoReport struct {
 	Kernel    *ImageReport      `json:"kernel,omitempty"`
 	CPUs      []CPUInfo         `json:"processors"`
 	Memory    MemoryMap         `json:"memory"`
+	// Triage is what a triage dump has beside that, absent of all other files.
+	Triage *TriageReport `json:"triage,omitempty"`
 	// ModuleCount counts the loaded images; Modules lists them when asked for.
 	ModuleCount int               `json:"module_count"`
 	Modules     []ImageReport     `json:"modules,omitempty"`
@@ -148,23 +151,20 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 	r := &InfoReport{Input: report.Input{Path: in.Path()}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
 	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
-			g, err := guest.Find(ctx, im, opt.Guest)
-			r.describe(g, opt)
-			return err
-		})
+		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
 	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)
 	r.Error = report.OfError(err)
 	return r, err
 }
 
-func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
-	r.Input = report.OfImage(r.Input.Path, g.Image())
-	g = guest.Behind(g)
+func (r *InfoReport) describe(f *found, opt InfoOptions) {
+	r.Input = f.input
+	g := guest.Behind(f.guest)
 	r.found.Text = g.Machine().Text
 	r.System, r.Bug = systemOf(g), bugCheckOf(g)
 	r.Memory = memoryMap(g)
+	r.Triage = triageReport(f.triage)
 	if g.Header() != nil && g.Origin().Dump {
 		r.Dump = dumpReport(g.Header())
 	}
@@ -176,14 +176,14 @@ func (r *InfoReport) describe(g *guest.Guest, opt InfoOptions) {
 		r.Kernel = &k
 	}
 	r.describeModules(g, opt)
-	if g.Kernel() != nil {
+	if g.Kernel() != nil || f.triage != nil {
 		r.describeLists(g, opt)
 	}
 	r.CPUs = append(r.CPUs, cpuInfo(g)...)
 	if c := newCrash(g); c != nil {
 		r.Signature, r.Stack = c.signature, c.walker.Report(c.main)
 	}
-	r.Findings = append(append(r.Findings, g.Findings()...), r.found.All...)
+	r.Findings = append(append(r.Findings, f.findings...), r.found.All...)
 }
 
 func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
@@ -201,10 +201,10 @@ func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {
 
 // describeLists reads what hangs off KDBG beside processors and modules.
 func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
-	if opt.Processes {
+	if opt.Processes && g.Kernel() != nil && g.Image() != nil {
 		r.Processes = r.processes(g)
 	}
-	drivers, err := g.Kernel().UnloadedDrivers()
+	drivers, err := g.UnloadedDrivers()
 	if err != nil {
 		r.found.Add(finding.ListUnread.At("VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "the unloaded drivers are not readable: %v", err))
 	}
@@ -254,6 +254,9 @@ func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageRe
 
 func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 	r := imageReport(g, m.Name, m.Base, m.Size)
+	if r.Timestamp == 0 {
+		r.Timestamp = report.Hex(m.Timestamp)
+	}
 	if m.NameErr != nil && r.Error == "" {
 		r.Error = g.Machine().Text(m.NameErr.Error())
 	}
@@ -263,6 +266,9 @@ func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 // memoryMap lists what the file holds.
 func memoryMap(g *guest.Guest) MemoryMap {
 	m := MemoryMap{Ranges: []report.Range{}}
+	if g.Image() == nil {
+		return m
+	}
 	ranges := g.Image().Ranges()
 	m.Count = len(ranges)
 	for i, x := range ranges {
@@ -294,6 +300,9 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 		return list
 	}
 	for _, c := range plan.Contexts(g, plan.ContextsAuto) {
+		if errors.Is(c.Processor.Err, guest.ErrNotHeld) {
+			continue
+		}
 		info := CPUInfo{Index: c.Index, Source: c.Source}
 		if c.Context == nil {
 			info.Error = c.Note

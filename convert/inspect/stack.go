@@ -14,7 +14,6 @@ import (
 	"windmp/convert/stack"
 	"windmp/convert/stage"
 	"windmp/kdbg"
-	"windmp/physmem"
 	"windmp/vtop"
 )
 
@@ -73,15 +72,15 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 	r := &StackReport{Input: report.Input{Path: in.Path()}, Stacks: []report.Stack{}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
 	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
-			g, err := guest.Find(ctx, im, opt.Guest)
-			r.Input, r.Machine = report.OfImage(r.Input.Path, g.Image()), g.Machine()
-			r.Findings = append(r.Findings, g.Findings()...)
-			if err == nil {
-				err = r.describe(g, opt)
+		var walked error
+		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) {
+			r.Input, r.Machine = f.input, f.guest.Machine()
+			r.Findings = append(r.Findings, f.findings...)
+			if f.err == nil {
+				walked = r.describe(f.guest, opt)
 			}
-			return err
 		})
+		err = cmp.Or(err, walked)
 	}
 	r.Error = report.OfError(err)
 	return r, err

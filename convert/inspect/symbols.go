@@ -15,7 +15,6 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/kdbg"
-	"windmp/physmem"
 )
 
 // SymbolsOptions choose what is listed.
@@ -65,11 +64,7 @@ func Symbols(ctx context.Context, in source.Input, opt SymbolsOptions) (*Symbols
 	r := &SymbolsReport{Input: report.Input{Path: in.Path()}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
 	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
-			g, err := guest.Find(ctx, im, opt.Guest)
-			r.describe(g, opt)
-			return err
-		})
+		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
 	r.Error = report.OfError(err)
 	return r, err
@@ -87,10 +82,11 @@ func checkServer(server string) error {
 	return nil
 }
 
-func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
-	r.Input, r.Machine = report.OfImage(r.Input.Path, g.Image()), g.Machine()
+func (r *SymbolsReport) describe(f *found, opt SymbolsOptions) {
+	g := f.guest
+	r.Input, r.Machine = f.input, g.Machine()
 	unreadable := 0
-	found := finding.List{Text: g.Machine().Text}
+	said := finding.List{Text: g.Machine().Text}
 	for _, loaded := range symbolModules(g, opt.KernelOnly) {
 		m := symbolModule(g, &loaded, opt.Server)
 		if !m.Readable {
@@ -99,9 +95,9 @@ func (r *SymbolsReport) describe(g *guest.Guest, opt SymbolsOptions) {
 		r.Modules = append(r.Modules, m)
 	}
 	if unreadable > 0 {
-		found.Add(finding.NoSymbols.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
+		said.Add(finding.NoSymbols.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
 	}
-	r.Findings = append(append(r.Findings, g.Findings()...), found.All...)
+	r.Findings = append(append(r.Findings, f.findings...), said.All...)
 }
 
 // symbolModules are the images asked for; the kernel is the first.

@@ -242,7 +242,8 @@ func (c *subject) triageProcessor() error {
 		c.Add(finding.TriageProcessor.At(where, "the processor is not known: %v", t.ProcessorErr))
 		return nil
 	}
-	p := &t.Processors()[0]
+	i, _ := t.OfProcessor()
+	p := &t.Processors()[i]
 	if int64(p.Number) >= int64(c.h.NumberProcessors) {
 		c.Add(finding.TriageProcessor.At(where, "the dump is of processor %d, its header counts %d: debuggers show no registers", p.Number, c.h.NumberProcessors))
 	}

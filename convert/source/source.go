@@ -148,14 +148,24 @@ func (s *Source) NextData(off int64) int64 { return physmem.NextData(s.Source, o
 // With opens an image for f, and closes it. A read of the image that failed is an
 // error in any case. The error is that of f, a [*stage.UsageError], or a
 // [*stage.Error].
-func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error) (err error) {
+func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error) error {
+	return WithOr(ctx, in, opt, f, func(_ *Source, err error) error { return err })
+}
+
+// WithOr is With for who can do with something else than an image, too: or is asked
+// where there is none, with the error of opening it, which it returns where it can't.
+func WithOr(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error, or func(s *Source, err error) error) (err error) {
 	s, err := Open(ctx, in, opt)
 	if err != nil {
 		return opening(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	im, err := s.Image(ctx)
-	if err != nil {
+	im, none := s.Image(ctx)
+	if none != nil {
+		err := or(s, none)
+		if !errors.Is(err, none) {
+			return err
+		}
 		if s.Source == s.file && in.src == nil {
 			err = fmt.Errorf("%s: %w", in.path, err)
 		}

@@ -29,6 +29,9 @@ const sure = 16
 // where its saved instruction pointer is, else by the arguments of the call; and the
 // only one there is.
 func RaisedBy(g *guest.Guest) Raised {
+	if i, ok := g.OfProcessor(); ok {
+		return Raised{Index: i, How: ": the dump is of it"}
+	}
 	r := Raised{Index: -1}
 	processors := g.Processors()
 	points := stopPoints(g)

@@ -1,0 +1,118 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/judge"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stage"
+	"windmp/physmem"
+	"windmp/winhdr"
+)
+
+// found is what was found of an input.
+type found struct {
+	input    report.Input
+	guest    *guest.Guest
+	findings []finding.Finding
+	// triage is what a triage dump has beside the guest, nil of all other inputs.
+	triage *guest.Triage
+	// err is why the guest is not all there.
+	err error
+}
+
+// look finds the guest of an input, and tells f of it, however far that came. The guest
+// of a triage dump, which holds no physical memory, is the one that check sees. The error is that
+// of [source.With], or of the search.
+func look(ctx context.Context, in source.Input, open source.Options, opt guest.Options, f func(*found)) error {
+	image := func(im *physmem.Image) error {
+		g, err := guest.Find(ctx, im, opt)
+		f(&found{input: report.OfImage(in.Path(), g.Image()), guest: g, findings: g.Findings(), err: err})
+		return err
+	}
+	return source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
+		if !isTriage(err, opt) {
+			return err
+		}
+		v, judged := judge.Dump(ctx, s, judge.Options{Input: s.Options(), Machines: opt.Machines})
+		if v.Triage == nil {
+			return err
+		}
+		if judged != nil {
+			judged = &stage.Error{Stage: stage.Header, Err: judged}
+		}
+		x := &found{guest: v.Triage.Guest, triage: v.Triage, err: judged}
+		x.input = report.Input{Path: in.Path(), Size: s.Size(), Format: string(physmem.FormatDMP), Description: v.Description}
+		for _, said := range v.Findings {
+			if said.Severity != finding.SeverityOK {
+				x.findings = append(x.findings, said)
+			}
+		}
+		f(x)
+		return judged
+	})
+}
+
+// isTriage tells whether err is that of opening a triage dump.
+func isTriage(err error, opt guest.Options) bool {
+	var unsupported *physmem.UnsupportedError
+	if !errors.As(err, &unsupported) {
+		return false
+	}
+	_, ok := guest.IsTriage(unsupported.DumpHeader, opt.Machines...)
+	return ok
+}
+
+// TriageReport is what a triage dump holds beside what all files do.
+type TriageReport struct {
+	// Size is that of the dump in the file, in bytes; secondary data follow.
+	Size uint32 `json:"size"`
+	// Held counts the bytes of memory that the dump holds by virtual address, Blocks
+	// the pieces of them that its table lists.
+	Held   uint64 `json:"held"`
+	Blocks int    `json:"blocks"`
+	// Stack is the address of the stack's lowest byte, StackSize its size in bytes.
+	Stack     report.Hex `json:"stack"`
+	StackSize uint32     `json:"stack_size"`
+	// Processor is the one that the dump is of, -1 where that is not known; Thread and Process are
+	// the addresses of what it ran, ProcessName the name, empty where it is not known.
+	Processor   int        `json:"processor"`
+	Thread      report.Hex `json:"thread"`
+	Process     report.Hex `json:"process"`
+	ProcessName string     `json:"process_name,omitempty"`
+	// Secondary are the blobs of secondary data.
+	Secondary []SecondaryReport `json:"secondary"`
+}
+
+// SecondaryReport is a blob of secondary data.
+type SecondaryReport struct {
+	// Tag is a GUID.
+	Tag string `json:"tag"`
+	// Offset is where in the file the data are, Size how many bytes.
+	Offset uint64 `json:"offset"`
+	Size   uint32 `json:"size"`
+}
+
+// triageReport describes a triage dump; nil for none.
+func triageReport(t *guest.Triage) *TriageReport {
+	if t == nil || t.File == nil {
+		return nil
+	}
+	rec := &t.File.Record
+	r := &TriageReport{
+		Size: rec.SizeOfDump, Held: t.HeldBytes(), Blocks: len(t.Blocks), Stack: report.Hex(rec.TopOfStack), StackSize: rec.SizeOfCallStack,
+		Processor: -1, Thread: report.Hex(t.Current.Thread), Process: report.Hex(t.Current.Process), ProcessName: t.ProcessName(),
+		Secondary: []SecondaryReport{},
+	}
+	if i, ok := t.OfProcessor(); ok {
+		r.Processor = i
+	}
+	for _, b := range t.Secondary {
+		r.Secondary = append(r.Secondary, SecondaryReport{Tag: winhdr.TagText(b.Tag), Offset: b.Offset, Size: b.Size})
+	}
+	return r
+}
