@@ -144,10 +144,9 @@ type Sizes struct{ Prcb, Process, Thread uint64 }
 
 // Sizes are those of the kernel's block.
 func (k *Kernel) Sizes() Sizes {
-	const number = 4
 	d, pointer := &k.Data, uint64(k.Layout.PointerSize) //nolint:gosec // 4 or 8
 	return Sizes{
-		Prcb:    max(uint64(d.SizePrcb), uint64(d.OffsetPrcbNumber)+number),
+		Prcb:    max(uint64(d.SizePrcb), uint64(d.OffsetPrcbCurrentThread)+pointer),
 		Process: uint64(d.SizeEProcess),
 		Thread:  max(uint64(d.SizeEThread), uint64(d.OffsetKThreadApcProcess)+pointer),
 	}

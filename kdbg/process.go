@@ -171,7 +171,7 @@ func (k *Kernel) NameOf(process vtop.VA) string {
 		if err != nil {
 			continue
 		}
-		name, rest, ended := bytes.Cut(b, []byte{0})
+		name, rest, ended := bytes.Cut(b[:imageNameSize-1], []byte{0}) // PriorityClass follows it
 		printable := !bytes.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
 		if ended && printable && len(name) >= leastName && len(bytes.Trim(rest, "\x00")) == 0 {
 			return string(name)

@@ -28,6 +28,9 @@ type TriageFormat struct {
 	// Driver is an entry of the list of drivers, with NameOffset; see
 	// [TriageDriver].
 	Driver *Wire
+	// Mapped are the MiniDumpFields without all of which debuggers map nothing; 0
+	// where they don't ask.
+	Mapped uint32
 	// Prcb is the VA at which debuggers have the KPRCB: the dump does not say where it
 	// was (observed with the engine).
 	Prcb uint64
@@ -37,10 +40,12 @@ const (
 	// SignatureTRGD is "TRGD", the last four bytes before SizeOfDump, without
 	// which the engine does not open a triage dump.
 	SignatureTRGD uint32 = 0x44475254
-	// TriageFields are the MiniDumpFields that Windows sets when it crashes. The
-	// engine maps nothing unless 0xff and 0x400 are set; 0x100 stands for
-	// TriageMM, 0x200 for a data page, 0x800 for data blocks.
+	// TriageFields are the MiniDumpFields that Windows sets when it crashes: 0x100
+	// stands for TriageMM, 0x200 for a data page, 0x800 for data blocks; see
+	// TriageFormat.Mapped.
 	TriageFields uint32 = 0xcff
+	// TriageHasBlocks is the bit of data blocks.
+	TriageHasBlocks uint32 = 0x800
 	// TriageOptionsAll are the TriageOptions that Windows sets when it crashes.
 	TriageOptionsAll uint32 = 0xffffffff
 

@@ -133,7 +133,7 @@ var (
 
 // triage64 is what a triage dump has behind a 64-bit header.
 var triage64 = &TriageFormat{
-	Record: WireOf[triageDump64](), MM: WireOf[triageMM64](), MMChecked: true,
+	Record: WireOf[triageDump64](), MM: WireOf[triageMM64](), MMChecked: true, Mapped: 0x4ff,
 	UnloadedHead: WireOf[unloadedHead64](), Unloaded: WireOf[unloadedDriver64](), Driver: WireOf[driverEntry64](),
 	Prcb: 0xfffff780_ffff0000,
 }

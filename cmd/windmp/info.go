@@ -99,7 +99,10 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	for _, c := range r.CPUs {
 		printCPU(t, t.machine, c)
 	}
-	printMemory(t, r.Memory)
+	if r.Triage == nil {
+		printMemory(t, r.Memory)
+	}
+	printTriage(t, r.Triage, verbose)
 	if r.Kernel != nil {
 		t.row("modules", "%d loaded, %d remembered as unloaded", r.ModuleCount, len(r.Unloaded))
 	}
@@ -131,7 +134,39 @@ func printSystem(t *text, s *report.System) {
 		t.row("time", "%s, up %s", s.SystemTime, uptime(s.UpTime))
 	}
 	if s.KDBG != 0 {
-		t.row("KDBG", "%#x, page tables at %#x, %d levels", uint64(s.KDBG), uint64(s.DirectoryTableBase), s.PagingLevels)
+		tables := ""
+		if s.PagingLevels > 0 { // 0 of a dump without page tables
+			tables = fmt.Sprintf(", %d levels", s.PagingLevels)
+		}
+		t.row("KDBG", "%#x, page tables at %#x%s", uint64(s.KDBG), uint64(s.DirectoryTableBase), tables)
+	}
+}
+
+// printTriage says what a triage dump holds.
+func printTriage(t *text, r *inspect.TriageReport, verbose bool) {
+	if r == nil {
+		return
+	}
+	t.row("memory", "%s by virtual address, %s, a stack of %#x bytes at %#x", ibytes(int64(r.Held)), plural(r.Blocks, "data block"), r.StackSize, uint64(r.Stack)) //nolint:gosec // less than the file has
+	if r.Thread != 0 {
+		name := r.ProcessName
+		if name == "" {
+			name = "of unknown name"
+		}
+		t.row("thread", "%#x of process %#x %s", uint64(r.Thread), uint64(r.Process), name)
+	}
+	if len(r.Secondary) == 0 {
+		return
+	}
+	held := int64(0)
+	for _, b := range r.Secondary {
+		held += int64(b.Size)
+	}
+	t.row("secondary", "%s of data, %s", plural(len(r.Secondary), "blob"), ibytes(held))
+	if verbose {
+		for _, b := range r.Secondary {
+			t.more("%s %#x bytes", b.Tag, b.Size)
+		}
 	}
 }
 

@@ -168,11 +168,15 @@ func (r *InfoReport) describe(f *found, opt InfoOptions) {
 	if g.Header() != nil && g.Origin().Dump {
 		r.Dump = dumpReport(g.Header())
 	}
-	if g.Kernel() != nil {
+	switch modules := g.Modules(); {
+	case f.triage != nil && len(modules) > 0:
+		k := moduleReport(g, &modules[0])
+		r.Kernel = &k
+	case g.Kernel() != nil:
 		k := imageReport(g, "", vtop.VA(g.Kernel().Data.KernBase), 0)
 		r.Kernel = &k
-	} else if len(g.Modules()) > 0 {
-		k := moduleReport(g, &g.Modules()[0])
+	case len(modules) > 0:
+		k := moduleReport(g, &modules[0])
 		r.Kernel = &k
 	}
 	r.describeModules(g, opt)

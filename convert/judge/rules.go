@@ -8,9 +8,9 @@ type knowledge int
 
 const (
 	theHeader knowledge = iota // decoded
-	thePages            // the container is opened
-	theMemory           // the guest behind the header's page tables
-	theBlock            // its KDBG, without which the rule is passed over
+	thePages                   // the container is opened
+	theMemory                  // the guest behind the header's page tables
+	theBlock                   // its KDBG, without which the rule is passed over
 )
 
 // A rule looks at one thing of a dump.

@@ -74,16 +74,13 @@ func (c *subject) recordField(field string) string {
 	return fmt.Sprintf("file offset %#x", c.Triage.File.RecordOffset(field))
 }
 
-// mappedFields are the MiniDumpFields without which the engine maps no part.
-const mappedFields = 0x4ff
-
 // triageFields: what the header says is there, and where KDBG appears.
 func (c *subject) triageFields() error {
-	h := c.h
-	if f := h.Field("MiniDumpFields"); f&mappedFields != mappedFields {
-		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without all of %#x: debuggers read neither registers nor modules", f, mappedFields))
+	h, mapped := c.h, uint64(c.h.Format().Triage.Mapped)
+	if f := h.Field("MiniDumpFields"); f&mapped != mapped {
+		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without all of %#x: debuggers read neither registers nor modules", f, mapped))
 	}
-	if h.KdDebuggerDataBlock == 0 {
+	if h.KdDebuggerDataBlock == 0 && mapped != 0 {
 		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("KdDebuggerDataBlock")), "KdDebuggerDataBlock is 0: debuggers then have no KDBG"))
 	}
 	return nil
@@ -150,6 +147,9 @@ func (c *subject) triageParts() error {
 // triageBlocks: each data block.
 func (c *subject) triageBlocks() error {
 	at := c.recordField("DataBlocksOffset")
+	if f := c.h.Field("MiniDumpFields"); f&uint64(winhdr.TriageHasBlocks) == 0 && c.record().DataBlocksCount > 0 {
+		c.Add(finding.TriagePartLost.At(guest.HeaderOffset(c.h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without %#x: debuggers do not read the data blocks", f, winhdr.TriageHasBlocks))
+	}
 	if err := c.Triage.BlocksErr; err != nil {
 		return c.Refuse(finding.TriagePart.At(at, "%v", err), nil)
 	}
@@ -227,6 +227,9 @@ func (c *subject) triageBlockFields() error {
 	if h := c.h.PsLoadedModuleList; h != data.PsLoadedModuleList || h == 0 {
 		c.Add(finding.BlockOdd.At(guest.HeaderOffset(c.h.Offset("PsLoadedModuleList")),
 			"the header's PsLoadedModuleList %#x is not KDBG's %#x, or 0: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList))
+	}
+	if data.OffsetPrcbNumber == 0 {
+		c.Add(finding.BlockOdd.At(where, "KDBG.OffsetPrcbNumber is 0: the number of the processor is looked for in another place"))
 	}
 	if uint64(c.record().DebuggerDataSize) < uint64(len(c.kernel.Raw)) {
 		c.Add(finding.BlockOdd.At(where, "KDBG has %#x bytes, the dump holds %#x of them", len(c.kernel.Raw), c.record().DebuggerDataSize))

@@ -137,8 +137,8 @@ func (f *dmpFile) refuseType() error {
 	e := &physmem.UnsupportedError{Format: physmem.FormatDMP, DumpHeader: f.raw}
 	switch t := f.typ; t {
 	case winhdr.DumpTypeTriage:
-		e.What = "a Windows triage dump (small memory dump): it holds one thread's stack, not the machine's memory"
-		e.Hint = "set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
+		e.What = "a Windows triage dump (small memory dump): it holds pieces of memory by virtual address, with one thread's stack, and not the machine's memory"
+		e.Hint = "what it holds is looked into by check, info, symbols and stack; for more, set Windows to write a kernel or a complete memory dump, or dump the guest from its host"
 	case winhdr.DumpTypeHeader:
 		e.What = "the header of a Windows crash dump alone, without memory"
 	default:
