@@ -102,7 +102,7 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	if r.Triage == nil {
 		printMemory(t, r.Memory)
 	}
-	printTriage(t, r.Triage, verbose)
+	printTriageDump(t, r.Triage, verbose)
 	if r.Kernel != nil {
 		t.row("modules", "%d loaded, %d remembered as unloaded", r.ModuleCount, len(r.Unloaded))
 	}
@@ -142,8 +142,8 @@ func printSystem(t *text, s *report.System) {
 	}
 }
 
-// printTriage says what a triage dump holds.
-func printTriage(t *text, r *inspect.TriageReport, verbose bool) {
+// printTriageDump says what a triage dump holds.
+func printTriageDump(t *text, r *inspect.TriageReport, verbose bool) {
 	if r == nil {
 		return
 	}

@@ -68,7 +68,7 @@ var (
 	OutOfRoom            = declare("WD262", SeverityWarn, "The header says that Windows ran out of room while it wrote the dump: memory may be missing.", "Give the page file or the dump file more room, or dump the guest from its host.")
 
 	TriageCut       = declare("WD270", SeverityFail, "A triage dump does not end where its record says: debuggers reject it.", adviceCopyAgain)
-	TriagePart      = declare("WD271", SeverityFail, "A part of a triage dump is missing, or not inside the file: debuggers reject it.", adviceCopyAgain)
+	TriagePartBad   = declare("WD271", SeverityFail, "A part of a triage dump is missing, or not inside the file: debuggers reject it.", adviceCopyAgain)
 	TriageUnmapped  = declare("WD272", SeverityFail, "The header of a triage dump names no parts, or no place of KDBG: debuggers open it and show nothing.", "")
 	TriagePartLost  = declare("WD273", SeverityWarn, "A part of a triage dump is missing or can't be read: debuggers open it without that.", "")
 	TriageProcessor = declare("WD274", SeverityWarn, "The processor of a triage dump can't be one of those that its header counts, or its KPRCB is not readable: debuggers show no registers.", "")

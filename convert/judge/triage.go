@@ -23,8 +23,8 @@ var triageRules = []rule{
 	{theHeader, "which parts the header names", []finding.Kind{finding.TriageUnmapped}, (*subject).triageFields},
 
 	{thePages, "where the dump ends", []finding.Kind{finding.TriageCut}, (*subject).triageEnd},
-	{thePages, "where the parts are", []finding.Kind{finding.TriagePart, finding.TriagePartLost}, (*subject).triageParts},
-	{thePages, "the data blocks", []finding.Kind{finding.TriagePart, finding.TriageOdd}, (*subject).triageBlocks},
+	{thePages, "where the parts are", []finding.Kind{finding.TriagePartBad, finding.TriagePartLost}, (*subject).triageParts},
+	{thePages, "the data blocks", []finding.Kind{finding.TriagePartBad, finding.TriageOdd}, (*subject).triageBlocks},
 	{thePages, "how Windows wrote it", []finding.Kind{finding.OutOfRoom}, (*subject).room},
 	{thePages, "fields of the header", []finding.Kind{finding.HeaderOdd, finding.OtherReaders}, (*subject).fields},
 	{thePages, "the exception", []finding.Kind{finding.TriageException}, (*subject).triageException},
@@ -127,17 +127,17 @@ func (c *subject) triageParts() error {
 	} {
 		switch {
 		case p.at == 0 && p.wanted:
-			return c.Refuse(finding.TriagePart.At(c.recordField(p.field), "%s is 0: debuggers reject it", p.field), nil)
+			return c.Refuse(finding.TriagePartBad.At(c.recordField(p.field), "%s is 0: debuggers reject it", p.field), nil)
 		case p.at == 0 || p.size == 0:
 		case uint64(p.at) > c.size() || p.size > c.size()-uint64(p.at):
-			return c.Refuse(finding.TriagePart.At(c.recordField(p.field), "%s is %#x, and the %#x bytes there pass the end of the file at %#x: debuggers reject it", p.field, p.at, p.size, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(c.recordField(p.field), "%s is %#x, and the %#x bytes there pass the end of the file at %#x: debuggers reject it", p.field, p.at, p.size, c.size()), nil)
 		}
 	}
 	// The engine adds these in 32 bits.
 	if end := r.MmOffset + uint32(w.MM.Size()); r.MmOffset != 0 && uint64(end) > c.size() { //nolint:gosec // see there
 		where := c.recordField("MmOffset")
 		if w.MMChecked {
-			return c.Refuse(finding.TriagePart.At(where, "MmOffset is %#x, behind the end of the file at %#x: debuggers reject it", r.MmOffset, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(where, "MmOffset is %#x, behind the end of the file at %#x: debuggers reject it", r.MmOffset, c.size()), nil)
 		}
 		c.Add(finding.TriagePartLost.At(where, "the numbers of the memory manager are not in the file: MmOffset is %#x", r.MmOffset))
 	}
@@ -151,7 +151,7 @@ func (c *subject) triageBlocks() error {
 		c.Add(finding.TriagePartLost.At(guest.HeaderOffset(c.h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without %#x: debuggers do not read the data blocks", f, winhdr.TriageHasBlocks))
 	}
 	if err := c.Triage.BlocksErr; err != nil {
-		return c.Refuse(finding.TriagePart.At(at, "%v", err), nil)
+		return c.Refuse(finding.TriagePartBad.At(at, "%v", err), nil)
 	}
 	empty := 0
 	for i, b := range c.Triage.Blocks {
@@ -160,7 +160,7 @@ func (c *subject) triageBlocks() error {
 			continue
 		}
 		if uint64(b.Offset) > c.size() || uint64(b.Size) > c.size()-uint64(b.Offset) {
-			return c.Refuse(finding.TriagePart.At(at, "data block %d of %#x bytes at file offset %#x passes the end of the file at %#x: debuggers reject it", i, b.Size, b.Offset, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(at, "data block %d of %#x bytes at file offset %#x passes the end of the file at %#x: debuggers reject it", i, b.Size, b.Offset, c.size()), nil)
 		}
 	}
 	if empty > 0 {
