@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"debug/pe"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -123,6 +122,15 @@ func (v *imageView) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// some reads what there is up to the first byte that is not in memory. A small dump has
+// an image's strings without what follows them.
+func (v *imageView) some(p []byte, off int64) (int, error) {
+	if off < 0 || off > v.size || int64(len(p)) > v.size-off {
+		return 0, &Error{Base: v.base, Field: "RVA", Got: uint64(off), Want: fmt.Sprintf("below SizeOfImage %#x", v.size)} //nolint:gosec // shown only
+	}
+	return v.space.ReadVirtual(p, v.base+vtop.VA(off))
+}
+
 func (v *imageView) fail(err error) {
 	if v.err == nil {
 		v.err = err
@@ -190,10 +198,11 @@ func (v *imageView) text(rva int64) (string, error) {
 	for len(out) < maxImageName {
 		at := rva + int64(len(out))
 		chunk := make([]byte, min(maxImageName-int64(len(out)), pageSize-at&(pageSize-1)))
-		if _, err := v.ReadAt(chunk, at); err != nil || v.err != nil {
-			return "", errors.Join(err, v.part())
+		n, err := v.some(chunk, at)
+		before, _, found := bytes.Cut(chunk[:n], []byte{0})
+		if !found && err != nil {
+			return "", err
 		}
-		before, _, found := bytes.Cut(chunk, []byte{0})
 		for _, c := range before {
 			if c < ' ' || c > '~' {
 				return "", fmt.Errorf("%w: byte %#02x", ErrBadString, c)
