@@ -45,10 +45,13 @@ func TestWitnessQEMU(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := crashNow(t, config)
+			c, core := crashNow(t, config)
 			trace := c.walk(t)
 			assert.Equal(t, c.list[1:], places(trace))
 			c.assertCrash(t)
+			if !slices.Contains(config.Variant, "other") { // a small dump has a part of another stack
+				c.assertSmall(t, core)
+			}
 		})
 	}
 }
@@ -59,7 +62,7 @@ func TestWitnessQEMU(t *testing.T) {
 func TestWitnessOtherStack32(t *testing.T) {
 	t.Parallel()
 	qemutest.Require(t)
-	c := crashNow(t, qemutest.Config{Guest32: true, Images: true, Variant: []string{"crash=0xd1", "other"}})
+	c, _ := crashNow(t, qemutest.Config{Guest32: true, Images: true, Variant: []string{"crash=0xd1", "other"}})
 	trace := c.walk(t)
 	exact := slices.IndexFunc(trace.Steps, func(s unwind.Step) bool { return s.How == unwind.Scan })
 	require.Equal(t, len(c.list)-3, exact)
@@ -70,12 +73,12 @@ func TestWitnessOtherStack32(t *testing.T) {
 }
 
 // crashNow boots a guest and finds it in its vmcore.
-func crashNow(t *testing.T, config qemutest.Config) *crashed {
+func crashNow(t *testing.T, config qemutest.Config) (c *crashed, path string) {
 	t.Helper()
 	vm := qemutest.Start(t, config)
-	path := filepath.Join(t.TempDir(), "core")
+	path = filepath.Join(t.TempDir(), "core")
 	require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
 	core, err := os.ReadFile(path)
 	require.NoError(t, err)
-	return openCrashed(t, core)
+	return openCrashed(t, core), path
 }
