@@ -9,9 +9,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/guest"
+	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
+	"windmp/internal/qemutest"
+	"windmp/physmem/physmemtest"
 )
 
 // crashedSim is a synthetic guest's core.
@@ -91,6 +96,32 @@ func TestOneSignature(t *testing.T) {
 	dump := smallDump(t)
 	assert.Equal(t, r.Signature, checkBytes(dump, CheckQuick).Signature)
 	assert.Nil(t, checkBytes(dump, CheckHeader).Signature)
+}
+
+// TestTriageSignature: the small dump made of a guest has the signature of the guest.
+func TestTriageSignature(t *testing.T) {
+	t.Parallel()
+	for _, s := range qemutest.ImageSamples() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			core := s.Core(t)
+			im, err := physmemtest.Open(core)
+			require.NoError(t, err)
+			g, err := guest.Find(t.Context(), im, guest.Options{})
+			require.NoError(t, err)
+			p, err := plan.New(g, plan.Options{Type: plan.OutputTriage})
+			require.NoError(t, err)
+			var dump bytes.Buffer
+			require.NoError(t, write.Stream(t.Context(), &dump, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))
+			of, err := Stack(t.Context(), source.Reader("core", bytes.NewReader(core), int64(len(core))), StackOptions{})
+			require.NoError(t, err)
+			small, err := Stack(t.Context(), source.Reader("dump", bytes.NewReader(dump.Bytes()), int64(dump.Len())), StackOptions{})
+			require.NoError(t, err)
+			assert.Equal(t, of.Signature, small.Signature)
+			assert.Equal(t, of.Stacks[0].Frames[0].Place, small.Stacks[0].Frames[0].Place)
+			assert.Equal(t, of.Signature, checkBytes(dump.Bytes(), CheckQuick).Signature)
+		})
+	}
 }
 
 // triageFolder names a folder with small dumps that Windows wrote: they are in no

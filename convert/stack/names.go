@@ -14,20 +14,25 @@ const kernelName = "nt"
 
 // Place is an address in a module.
 type Place struct {
-	// Module is an index in the walker's list, -1 for code of none.
-	Module int
-	// Name is the module's as debuggers have it, File that of its file.
+	// module is an index in the walker's list, -1 for code of none.
+	module int
+	// Name is the module's as debuggers have it, File that of its file; both are empty
+	// for code of none, and of a driver that is no longer loaded Name says that.
 	Name, File string
-	RVA        uint64 // relative to the module's base
+	// RVA is relative to the module's base. Of code of none it is the address.
+	RVA uint64
 	// Export is the function, where the module exports it; Offset is from its start.
 	Export string
 	Offset uint64
 }
 
+// Loaded tells whether the address is in a module that is loaded.
+func (p *Place) Loaded() bool { return p.module >= 0 }
+
 // String is the address as debuggers write it.
 func (p *Place) String() string {
 	switch {
-	case p.Module < 0:
+	case p.Name == "":
 		return fmt.Sprintf("%#x", p.RVA)
 	case p.Export != "":
 		return fmt.Sprintf("%s!%s+%#x", p.Name, p.Export, p.Offset)
@@ -36,14 +41,26 @@ func (p *Place) String() string {
 	}
 }
 
-// place is where an address lies. Without a module, RVA is the address.
+// unloadedName is how much small dumps keep of the name of a driver that is no longer
+// loaded, in characters: no more of it is used.
+const unloadedName = 12
+
+// place is where an address lies: in a module, else in a driver that is no longer loaded,
+// the last one that was there.
 func (w *Walker) place(va vtop.VA) Place {
 	i := kdbg.ModuleAt(w.modules, va)
+	for k := len(w.unloaded) - 1; i < 0 && k >= 0; k-- {
+		if d := &w.unloaded[k]; va >= d.Start && va < d.End && d.Name != "" {
+			name := []rune(d.Name)
+			file := string(name[:min(len(name), unloadedName)])
+			return Place{module: -1, Name: "<Unloaded_" + file + ">", File: file, RVA: uint64(va - d.Start)}
+		}
+	}
 	if i < 0 {
-		return Place{Module: -1, RVA: uint64(va)}
+		return Place{module: -1, RVA: uint64(va)}
 	}
 	m := &w.modules[i]
-	p := Place{Module: i, Name: shortName(m.Name), File: m.Name, RVA: uint64(va - m.Base)}
+	p := Place{module: i, Name: shortName(m.Name), File: m.Name, RVA: uint64(va - m.Base)}
 	switch {
 	case i == 0:
 		p.Name = kernelName
@@ -53,6 +70,12 @@ func (w *Walker) place(va vtop.VA) Place {
 		p.Name = m.Name
 	}
 	return p
+}
+
+// known tells whether an address is in a module, loaded or not any more.
+func (w *Walker) known(va vtop.VA) bool {
+	p := w.place(va)
+	return p.Name != ""
 }
 
 // rankAt is how close to the kernel the module is in which an address lies: other
@@ -71,7 +94,7 @@ func (w *Walker) rankAt(va vtop.VA) rank {
 // name is where an address lies, with the export that its function is.
 func (w *Walker) name(v *view, va vtop.VA) Place {
 	p := w.place(va)
-	if p.Module < 0 {
+	if !p.Loaded() {
 		return p
 	}
 	for _, at := range w.points {
@@ -81,7 +104,7 @@ func (w *Walker) name(v *view, va vtop.VA) Place {
 		}
 	}
 	im, ok := v.images.At(va)
-	if !ok || im.Base != w.modules[p.Module].Base {
+	if !ok || im.Base != w.modules[p.module].Base {
 		return p
 	}
 	h, err := im.Headers(v.space, w.method.Format)

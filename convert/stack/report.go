@@ -34,7 +34,7 @@ func (w *Walker) reportFrames(s *Stack, frames []Frame, first int) []report.Stac
 		f := &frames[i]
 		p := w.name(s.view, f.PC)
 		r := report.StackFrame{Index: first + i, PC: report.Hex(f.PC), SP: report.Hex(f.SP), Place: p.String(), How: string(f.How)}
-		if p.Module >= 0 {
+		if p.Name != "" {
 			r.Module, r.RVA, r.Export, r.Offset = p.File, report.Hex(p.RVA), p.Export, report.Hex(p.Offset)
 		}
 		list = append(list, r)

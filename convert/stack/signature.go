@@ -112,13 +112,13 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 	}
 	at := s.happened()
 	frames, whole := s.instructions()
-	if at != 0 && w.rankAt(at) != core && w.place(at).Module >= 0 {
+	if at != 0 && w.rankAt(at) != core && w.known(at) {
 		return at, ByInstruction
 	}
 	for _, most := range []rank{other, system} {
 		for i := range frames {
 			pc := frames[i].PC
-			if w.rankAt(pc) > most || w.place(pc).Module < 0 {
+			if w.rankAt(pc) > most || !w.known(pc) {
 				continue
 			}
 			if frames[i].How == How(unwind.Scan) {
@@ -146,11 +146,11 @@ func (w *Walker) blamed(s *Stack, bc *kdbg.BugCheck, m meaning) (vtop.VA, Chosen
 
 // identify reads what identifies the module's version.
 func (w *Walker) identify(g *Signature, v *view) {
-	if g.Place.Module < 0 {
+	if !g.Place.Loaded() {
 		return
 	}
-	m := &w.modules[g.Place.Module]
-	g.Size = m.Size
+	m := &w.modules[g.Place.module]
+	g.Timestamp, g.Size = m.Timestamp, m.Size
 	if im, err := peimage.Read(v.space, m.Base, w.guest.Machine().Kernel.Image); err == nil {
 		g.Timestamp, g.Size = im.Timestamp, im.Size
 	}
@@ -174,7 +174,7 @@ func (g *Signature) String() string {
 		fmt.Fprintf(&b, "_%08x", g.Exception)
 	}
 	b.WriteString("!")
-	if g.Place.Module < 0 {
+	if g.Place.Name == "" {
 		b.WriteString("none") // an address in no module is another in each boot
 		return b.String()
 	}
@@ -192,7 +192,7 @@ func (g *Signature) Report() *report.Signature {
 		Timestamp: report.Hex(g.Timestamp), Size: g.Size,
 		Chosen: string(g.Chosen), Reason: reasons[g.Chosen], MayBeVictim: g.MayBeVictim,
 	}
-	if g.Place.Module >= 0 {
+	if g.Place.Name != "" {
 		r.Module, r.RVA = g.Place.File, report.Hex(g.Place.RVA)
 	}
 	return r

@@ -52,6 +52,24 @@ func (c *simCrash) push(words ...uint64) {
 	}
 }
 
+// unload lists a driver as no longer loaded.
+func (c *simCrash) unload(name string, start, end uint64) {
+	const ring = 0xffffae8105000000
+	variable := c.Field("MmUnloadedDrivers")
+	c.Map(variable, 8)
+	c.Map(ring, 0x1000)
+	c.Write64(variable, ring)
+	for i, r := range name {
+		c.Write16(ring+0x900+2*uint64(i), uint16(r))
+	}
+	n := uint16(2 * len(name))
+	c.Write16(ring, n)
+	c.Write16(ring+2, n)
+	c.Write64(ring+8, ring+0x900)
+	c.Write64(ring+0x10, start)
+	c.Write64(ring+0x18, end)
+}
+
 // context writes a CONTEXT.
 func (c *simCrash) context(at, rip, rsp uint64) {
 	c.Write(at, c.Read(c.p.Context, 0x4d0))
@@ -249,6 +267,14 @@ func TestStarts(t *testing.T) {
 			name: "no thread", code: [5]uint64{0xea, record, 0, 0, 0},
 			poke:   func(c *simCrash) { c.push(fault) },
 			source: stack.FromSaved, pc: stopEx, signature: "0xea!mydrv+0x1234", chosen: stack.ByInstruction,
+		},
+		{
+			name: "a driver that was unloaded", code: [5]uint64{0xce, 0xfffff80417001234, 0, 0xfffff80417001234, 0},
+			poke: func(c *simCrash) {
+				c.unload("averylongname.sys", 0xfffff80417000000, 0xfffff80417008000)
+				c.push(guestsim.KernBase+0x777, fault)
+			},
+			source: stack.FromSaved, parameter: 3, pc: stopEx, signature: "0xce!<unloaded_averylongnam>+0x1234", chosen: stack.ByInstruction,
 		},
 		{
 			name: "the exception's CONTEXT is the saved one", code: [5]uint64{0x7e, 0xffffffffc0000005, fault, 0, 0},

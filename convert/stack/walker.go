@@ -26,6 +26,8 @@ type Walker struct {
 	guest   *guest.Guest
 	method  *unwind.Method
 	modules []kdbg.Module
+	// unloaded are the drivers that are no longer loaded, the oldest first.
+	unloaded []kdbg.UnloadedDriver
 	// processors are the guest's.
 	processors []guest.Processor
 	kernel     *view
@@ -45,6 +47,7 @@ func New(g *guest.Guest) (*Walker, bool) {
 		return nil, false
 	}
 	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), processors: g.Processors(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
+	w.unloaded, _ = g.UnloadedDrivers() // what of them is readable
 	w.addKernel()
 	w.kernel = w.in(g.Memory().Space)
 	return w, true
