@@ -265,7 +265,7 @@ func TestSmallWalks(t *testing.T) {
 	assert.Greater(t, len(frames), 10)
 	blocks := s.blocks()
 	for i := range frames {
-		frame := frames[i].(map[string]any) //nolint:forcetypeassert // the test ends there
+		frame := frames[i].(map[string]any)                       //nolint:forcetypeassert // the test ends there
 		pc, err := strconv.ParseUint(frame["pc"].(string), 0, 64) //nolint:forcetypeassert // likewise
 		require.NoError(t, err)
 		found := false
@@ -407,7 +407,9 @@ func TestSmallDryRun(t *testing.T) {
 	assert.NotEmpty(t, r.Output.Triage.Contents)
 	assert.Equal(t, "headers", r.Output.Triage.Contents[0].Kind)
 	assert.NoFileExists(t, out)
-	assert.True(t, slices.ContainsFunc(r.Output.Triage.Contents, func(p report.TriagePart) bool { return p.Kind == "stack" && p.Bytes > 0 && strings.Contains(p.What, "stack") }))
+	assert.True(t, slices.ContainsFunc(r.Output.Triage.Contents, func(p report.TriagePart) bool {
+		return p.Kind == "stack" && p.Bytes > 0 && strings.Contains(p.What, "stack")
+	}))
 }
 
 // TestSmallException: for 0x7E the exception's CONTEXT is shown, and the stack begins

@@ -159,25 +159,26 @@ func (k *Kernel) systemName(l *eprocess, base vtop.VA) (vtop.VA, bool) {
 }
 
 // NameOf is ImageFileName of the process object at a place where no list of processes
-// is known: the first of the places that it has had where there is a name. It is empty
-// where there is none.
-func (k *Kernel) NameOf(process vtop.VA) string {
+// is known: the longest name at one of the places that it has had, which are so near to
+// each other that one may have the end of what stands at another. It is empty where
+// there is none.
+func (k *Kernel) NameOf(process vtop.VA) (longest string) {
 	peb := vtop.VA(k.Data.OffsetEprocessPeb)
 	if peb == 0 {
 		return ""
 	}
 	for _, distance := range k.Layout.Process.NameFromPeb {
-		b, err := k.read(process+peb+vtop.VA(distance), imageNameSize) //nolint:gosec // may be negative
+		b, err := k.read(process+peb+vtop.VA(distance), imageNameSize-1) //nolint:gosec // may be negative
 		if err != nil {
 			continue
 		}
-		name, rest, ended := bytes.Cut(b[:imageNameSize-1], []byte{0}) // PriorityClass follows it
+		name, rest, ended := bytes.Cut(b, []byte{0})
 		printable := !bytes.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
-		if ended && printable && len(name) >= leastName && len(bytes.Trim(rest, "\x00")) == 0 {
-			return string(name)
+		if ended && printable && len(name) >= max(leastName, len(longest)+1) && len(bytes.Trim(rest, "\x00")) == 0 {
+			longest = string(name)
 		}
 	}
-	return ""
+	return longest
 }
 
 // deriveFromThreads serves where System's own object is not readable: a

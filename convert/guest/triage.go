@@ -72,7 +72,10 @@ func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*mac
 		return t, err
 	}
 	b := triageBuilder{Triage: t, file: file, size: uint64(max(size, 0))}
-	f.BugCheck = &kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
+	f.BugCheck = new(kdbg.BugCheck)
+	if h.BugCheckCode != winhdr.BugCheckLiveSystemDump {
+		*f.BugCheck = kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
+	}
 	for _, step := range []func() error{b.lists, b.memory, b.block, b.processor} {
 		if err := step(); err != nil {
 			return t, err
