@@ -211,7 +211,7 @@ func TestSavedSamples(t *testing.T) {
 	t.Parallel()
 	folder := coretest.Samples(t)
 	for name, want := range map[string]string{
-		"libvirt-save-xz":           "libvirt save file, QEMU migration stream, machine pc-i440fx-7.2",
+		"libvirt-save-xz":           `libvirt save file of the guest "lv", QEMU migration stream, machine pc-i440fx-7.2`,
 		"libvirt-dump-gzip":         "QEMU migration stream, machine pc-q35-7.2",
 		"libvirt-internal.qcow2.gz": `qcow2 image, snapshot "snap1" of 2026-11-27 13:11:36, QEMU migration stream, machine pc-i440fx-10.0`,
 		"qemu-trixie-mapped.mig.gz": "QEMU migration stream (mapped-ram), machine pc-q35-10.0",

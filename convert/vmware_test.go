@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/assert"
@@ -233,6 +234,27 @@ func TestVMwareRanOn(t *testing.T) {
 	_, r = convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
 	require.NotNil(t, findingOf(r, finding.TornMemory.ID()))
 	assert.Contains(t, findingOf(r, finding.TornMemory.ID()).Message, "Win-Snapshot1.vmem.lck is there")
+}
+
+// TestVMwareLater: memory that was written to long after the state is said to be so.
+func TestVMwareLater(t *testing.T) {
+	t.Parallel()
+	m := imageOf(t, guestsim.New(guestsim.Options{CPUs: 2}).ELF())
+	dir := vmwareFiles(t, coretest.VMware{}, m)
+	state, mem := filepath.Join(dir, "Win-Snapshot1.vmsn"), filepath.Join(dir, "Win-Snapshot1.vmem")
+	saved := time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)
+	for after, want := range map[time.Duration]bool{-time.Hour: false, 50 * time.Minute: false, 3 * time.Hour: true} {
+		require.NoError(t, os.Chtimes(state, saved, saved))
+		require.NoError(t, os.Chtimes(mem, saved.Add(after), saved.Add(after)))
+		for _, in := range []string{state, mem} {
+			_, r := convertFile(t, in)
+			f := findingOf(r, finding.MemoryLater.ID())
+			require.Equal(t, want, f != nil, after)
+			if want {
+				assert.Contains(t, f.Message, "Win-Snapshot1.vmem was written to 3h0m0s after Win-Snapshot1.vmsn")
+			}
+		}
+	}
 }
 
 // TestVMwareMoments: where memory has another process current than that whose page tables

@@ -57,6 +57,9 @@ const (
 	// reads it here.
 	OddityUntried
 
+	// OddityLater means that the file with the memory was written to long after the one
+	// with the processors.
+	OddityLater
 	// OddityInUse means that another program has the file open to write.
 	OddityInUse
 
@@ -77,6 +80,7 @@ var oddityNames = map[OddityKind]string{
 	OddityTorn:          "torn",
 	OddityUntried:       "untried",
 	OddityInUse:         "in-use",
+	OddityLater:         "later",
 	OddityDamaged:       "damaged",
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"time"
 )
 
 // A Source is a file that an [Opener] looks at: on a disk, unpacked, behind a
@@ -34,6 +35,20 @@ type UseTeller interface {
 func InUse(src Source) bool {
 	u, ok := src.(UseTeller)
 	return ok && u.InUse()
+}
+
+// A Dated is a [Source] that knows when it was last written to.
+type Dated interface {
+	// ModTime returns that time, the zero Time if it is not known.
+	ModTime() time.Time
+}
+
+// ModTime asks src when it was last written to: the zero Time if it does not know.
+func ModTime(src Source) time.Time {
+	if d, ok := src.(Dated); ok {
+		return d.ModTime()
+	}
+	return time.Time{}
 }
 
 // NewSource returns a source of size bytes in r without neighbours. Its name may

@@ -25,6 +25,7 @@ var (
 	TornMemory    = declare("WD116", SeverityWarn, "The machine may have run while its memory was saved, or after it: pages are of different moments.", "Suspend the machine, or take a snapshot with its memory, and take the files of that.")
 	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions; none that its real program wrote was tried.", "Compare what info says with what is known of the machine.")
 	FileInUse     = declare("WD120", SeverityInfo, "Another program has the file open to write, by QEMU's lock: a machine runs with it.", "Convert before its snapshot is deleted.")
+	MemoryLater   = declare("WD121", SeverityInfo, "The file with the memory was written to long after the one with the processors: if the machine ran on with it, pages are of later moments.", "A copy made without its time has that of the copy. If the machine was resumed, suspend it or take a snapshot again.")
 
 	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
 	NotRecognised   = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")

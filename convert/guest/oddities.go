@@ -18,7 +18,7 @@ func (g *finder) noteOddities() {
 		case physmem.OddityDamaged:
 			g.Add(finding.DamagedPages.At("", "%s", o.Text)) // the same
 			continue
-		case physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse:
+		case physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
 			g.Add(OddityKind(o.Kind).At("", "%s", o.Text)) // of the file as a whole
 			continue
 		default:
@@ -45,6 +45,8 @@ func OddityKind(k physmem.OddityKind) finding.Kind {
 		return finding.FormatUntried
 	case physmem.OddityInUse:
 		return finding.FileInUse
+	case physmem.OddityLater:
+		return finding.MemoryLater
 	case physmem.OddityBadSegment, physmem.OddityLimit:
 		return finding.ContainerOdd
 	default:

@@ -39,6 +39,8 @@ type saved struct {
 	stream  uint64 // file offset
 	running bool   // the guest ran when it was saved
 	partial bool   // the save did not finish
+	// domain is libvirt's name of the machine, empty if it is not known.
+	domain string
 	// dimms are the addresses of DIMMs by the names of their blocks.
 	dimms map[string]uint64
 }
@@ -90,16 +92,25 @@ func readLibvirt(c *cursor) (*saved, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dimms = dimmsOf(text)
+	s.domain, s.dimms = readDomain(text)
 	return s, nil
 }
 
 // maxXML caps what is read of the domain's XML, which has some tens of KiB.
 const maxXML = windowSize
 
-// domain is what is read of libvirt's XML: where DIMMs are (libvirt docs/formatdomain,
-// "Memory devices"). Nothing in the stream says that.
+// describe says what libvirt's header says.
+func (s *saved) describe() string {
+	if s.domain == "" || !binio.IsText([]byte(s.domain)) {
+		return "libvirt save file of a guest"
+	}
+	return fmt.Sprintf("libvirt save file of the guest %q", s.domain)
+}
+
+// domain is what is read of libvirt's XML: the machine's name, and where DIMMs are
+// (libvirt docs/formatdomain, "Memory devices"). Nothing in the stream says that.
 type domain struct {
+	Name   string `xml:"name"`
 	Memory []struct {
 		Model   string `xml:"model,attr"`
 		Address struct {
@@ -109,21 +120,22 @@ type domain struct {
 	} `xml:"devices>memory"`
 }
 
-// dimmsOf returns the addresses of DIMMs by the names of their blocks: libvirt calls the
-// backend of the one in slot 0 memdimm0 (src/qemu/qemu_command.c).
-func dimmsOf(text []byte) map[string]uint64 {
+// readDomain returns the name of the machine, and the addresses of DIMMs by the names of
+// their blocks: libvirt calls the backend of the one in slot 0 memdimm0
+// (src/qemu/qemu_command.c).
+func readDomain(text []byte) (name string, dimms map[string]uint64) {
 	text, _, _ = bytes.Cut(text, []byte{0})
 	var d domain
 	if xml.Unmarshal(text, &d) != nil {
-		return nil
+		return "", nil
 	}
-	out := make(map[string]uint64)
+	dimms = make(map[string]uint64)
 	for _, m := range d.Memory {
 		if base, err := strconv.ParseUint(m.Address.Base, 0, 64); err == nil && m.Model == "dimm" {
-			out["memdimm"+m.Address.Slot] = base
+			dimms["memdimm"+m.Address.Slot] = base
 		}
 	}
-	return out
+	return d.Name, dimms
 }
 
 // decodeLibvirt decodes the header, whose numbers are in the order of the host that

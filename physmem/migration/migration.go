@@ -119,12 +119,17 @@ func (f *file) describe(s *stream) string {
 	out := "QEMU migration stream"
 	switch {
 	case f.saved != nil && f.saved.running:
-		out = "libvirt save file of a running guest, " + out
+		out = f.saved.describe() + ", which ran, " + out
 	case f.saved != nil:
-		out = "libvirt save file, " + out
+		out = f.saved.describe() + ", " + out
 	}
-	if s.ram.isFixed {
+	switch {
+	case s.ram.isFixed:
 		out += " (mapped-ram)"
+	case s.ram.hasPacked:
+		out += " (pages compressed)"
+	case len(s.ram.index.changes) > 0:
+		out += " (XBZRLE)"
 	}
 	if s.machine != "" && binio.IsText([]byte(s.machine)) {
 		out += ", machine " + s.machine

@@ -361,7 +361,7 @@ func TestLibvirt(t *testing.T) {
 	m := openAll(t, withLibvirt("LibvirtQemudSave", 0, stream))
 	checkMemory(t, m, memory)
 	assert.Empty(t, m.Oddities())
-	assert.Equal(t, "libvirt save file of a running guest, QEMU migration stream, machine pc-i440fx-7.2", m.Describe())
+	assert.Equal(t, `libvirt save file of the guest "x", which ran, QEMU migration stream (pages compressed), machine pc-i440fx-7.2`, m.Describe())
 
 	m = openAll(t, withLibvirt("LibvirtQemudPart", 0, stream))
 	require.Len(t, m.Oddities(), 1)

@@ -40,6 +40,7 @@ type ram struct {
 	// isFixed is set by the capability mapped-ram, isShared by x-ignore-shared.
 	isFixed, isShared bool
 	complete          bool // its last list was read
+	hasPacked         bool // pages were sent compressed
 
 	last *block // of the word before: it lives on over lists
 	// next is what follows if the records go on in order: the page of last, and the
@@ -171,6 +172,7 @@ func (r *ram) packed(b *block, page uint64) error {
 		return err
 	}
 	r.in = nil
+	r.hasPacked = true
 	r.index.set(b, page, packed, at)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"windmp/physmem"
 )
@@ -62,6 +63,15 @@ func (s *FileSource) Size() int64 { return s.size }
 
 // Name implements [physmem.Source].
 func (s *FileSource) Name() string { return filepath.Base(s.File.Name()) }
+
+// ModTime implements [physmem.Dated].
+func (s *FileSource) ModTime() time.Time {
+	st, err := s.Stat()
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
 
 // OpenSibling implements [physmem.Source]: it opens a regular file, or a block
 // device, in the folder of this one.

@@ -3,6 +3,7 @@ package vmware
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -129,6 +130,19 @@ func (s *state) noteRunning(beside physmem.Source, name string) {
 			"the state is marked as one from which the machine was resumed: if it ran on with this %s, pages of it are of later moments than the registers and than each other", endMemory)
 	case isLocked(beside, name):
 		s.odd.Add(physmem.OddityTorn, 0, "%s is there: a machine that runs has the memory open, and pages of it are of different moments", name+endLock)
+	}
+}
+
+// lateness is how much later than the state its memory may be written without a word:
+// VMware's products write both, the larger one for minutes.
+const lateness = time.Hour
+
+// noteLater notes that the memory's file was written to long after the state's.
+func (s *state) noteLater(state, mem physmem.Source) {
+	a, b := physmem.ModTime(state), physmem.ModTime(mem)
+	if late := b.Sub(a); !a.IsZero() && !b.IsZero() && late > lateness {
+		s.odd.Add(physmem.OddityLater, 0, "%s was written to %v after %s: if the machine ran on with it, pages are of later moments than the registers",
+			mem.Name(), late.Round(time.Minute), state.Name())
 	}
 }
 

@@ -72,6 +72,7 @@ func openState(ctx context.Context, src physmem.Source) (*physmem.Container, err
 		return nil, fmt.Errorf("memory of the VMware state: %w", err)
 	}
 	s.noteRunning(src, name)
+	s.noteLater(src, mem)
 	return s.container(mem, 0, binio.Uint64(mem.Size()), name)
 }
 
@@ -102,6 +103,7 @@ func openMemory(ctx context.Context, src physmem.Source) (*physmem.Container, er
 		}
 		s.odd.Take(&odd)
 		s.noteRunning(src, src.Name())
+		s.noteLater(file, src)
 		return s.container(src, 0, binio.Uint64(src.Size()), "")
 	}
 	return alone(src, &odd)
