@@ -314,7 +314,13 @@ func (k *Kernel) SystemDirectory(im *peimage.Image, prcb vtop.VA) (uint64, error
 	if !k.IsKernel(thread) {
 		return 0, &PointerError{What: "KPRCB.IdleThread", At: prcb, Got: thread}
 	}
-	return k.directoryOf(thread + offsetOr(k.Data.OffsetKThreadApcProcess, o.Process.ApcProcess))
+	return k.DirectoryOf(thread)
+}
+
+// DirectoryOf returns DirectoryTableBase of the process that a thread is attached to. The
+// error is a [PointerError] or wraps a *vtop.FaultError.
+func (k *Kernel) DirectoryOf(thread vtop.VA) (uint64, error) {
+	return k.directoryOf(thread + offsetOr(k.Data.OffsetKThreadApcProcess, k.Layout.Process.ApcProcess))
 }
 
 // directoryOf reads the directory base of the process that the pointer at

@@ -110,7 +110,7 @@ func (w *Walker) At(context vtop.VA) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CONTEXT at %v: %w", context, err)
 	}
-	return w.from(state{Frame: f, cpu: -1, how: Context}, Start{Source: FromGiven, VA: context}), nil
+	return w.from(state{Frame: f, cpu: -1, thread: w.threadOn(f.SP), how: Context}, Start{Source: FromGiven, VA: context}), nil
 }
 
 // AtTrap is the stack from a KTRAP_FRAME in memory on.
@@ -119,7 +119,7 @@ func (w *Walker) AtTrap(trap vtop.VA) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KTRAP_FRAME at %v: %w", trap, err)
 	}
-	return w.from(state{Frame: f, cpu: -1, how: Trap}, Start{Source: FromGiven, VA: trap}), nil
+	return w.from(state{Frame: f, cpu: -1, thread: w.threadOn(f.SP), how: Trap}, Start{Source: FromGiven, VA: trap}), nil
 }
 
 // Crash is the stack of what crashed: of the processor shown, an index in cpus, from

@@ -173,8 +173,7 @@ func (c *crash) thread(va vtop.VA) (state, Start, bool) {
 		return state{}, Start{}, false
 	}
 	for _, cpu := range c.cpus {
-		current, _ := k.CurrentProcess(c.processors[cpu.Index].PRCB) // the process does not matter
-		if current.Thread != va || cpu.Context == nil {
+		if c.current(cpu.Index) != va || cpu.Context == nil {
 			continue
 		}
 		if cpu.Index == c.shown.Index {

@@ -309,3 +309,48 @@ func TestStarts(t *testing.T) {
 		})
 	}
 }
+
+// TestSession: modules that only a session's page tables map are read by those of the
+// process that the processor was in, if they are this kernel's.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	const base, back = 0xffffb50000000000, 0xffffb50000001234
+	for name, poke := range map[string]func(c *simCrash, root *guestsim.Root){
+		"of the process":      nil,
+		"of another machine":  func(c *simCrash, root *guestsim.Root) { c.WritePhys(root.DTB+0x800, make([]byte, 0x800)) },
+		"a process of nobody": func(c *simCrash, _ *guestsim.Root) { c.Write64(c.p.Thread+c.Field("OffsetKThreadApcProcess"), 8) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newSimCrash([5]uint64{0xe2, 0, 0, 0, 0})
+			m := c.Modules[len(c.Modules)-1]
+			c.Write64(m.Entry+0x30, base)
+			root := c.NewRoot()
+			c.WritePhys(root.DTB+0x800, c.ReadPhys(c.DTB+0x800, 0x800)) // the kernel's half
+			root.Within(func() {
+				c.Image(base, guestsim.ImageIdentity{Size: 0x9000, Export: "session.sys", PDB: "session.pdb"})
+				c.Map(base+0x1000, 0x1000)
+				c.Write(back-5, []byte{0xe8, 0x10, 0, 0, 0})
+			})
+			process := c.p.Stack + 0x20
+			c.Write64(process+c.Field("OffsetEprocessDirectoryTableBase"), root.DTB)
+			c.Write64(c.p.Thread+c.Field("OffsetKThreadApcProcess"), process)
+			if poke != nil {
+				poke(c, root)
+			}
+			c.push(guestsim.KernBase+0x777, back)
+			w, cpus, _ := c.walker(t)
+			s, ok := w.Crash(cpus, 1)
+			require.True(t, ok)
+			assert.Equal(t, poke == nil, s.Scanned(), "the call is only seen where the code is")
+
+			c.Write64(c.p.Thread+c.Field("OffsetKThreadStackLimit"), c.p.Stack)
+			c.Write64(c.p.Thread+c.Field("OffsetKThreadStackBase"), c.p.Stack+0x1000)
+			w, _, _ = c.walker(t)
+			s, err := w.At(vtop.VA(c.p.Context))
+			require.NoError(t, err)
+			assert.Equal(t, -1, s.Processor)
+			assert.Equal(t, poke == nil, s.Scanned(), "the stack tells the thread")
+		})
+	}
+}

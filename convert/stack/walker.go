@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"cmp"
+
 	"windmp/convert/guest"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
@@ -75,15 +77,15 @@ func (w *Walker) in(s *vtop.Space) *view {
 	return &view{space: s, images: unwind.NewList(list)}
 }
 
-// of is memory as a processor saw it: by the page tables of the process that it was in,
+// of is memory as a thread saw it: by the page tables of the process that it was in,
 // which have the modules of a session, where they have the kernel and the stack too.
-func (w *Walker) of(cpu int, sp vtop.VA) *view {
+func (w *Walker) of(thread, sp vtop.VA) *view {
 	k := w.guest.Kernel()
-	if k == nil || cpu < 0 || cpu >= len(w.processors) {
+	if k == nil || thread == 0 {
 		return w.kernel
 	}
-	current, err := k.CurrentProcess(w.processors[cpu].PRCB)
-	own := w.kernel.space.At(current.DirectoryTable)
+	root, err := k.DirectoryOf(thread)
+	own := w.kernel.space.At(root)
 	if err != nil || own.DTB == w.kernel.space.DTB {
 		return w.kernel
 	}
@@ -97,21 +99,30 @@ func (w *Walker) of(cpu int, sp vtop.VA) *view {
 	return w.in(own)
 }
 
-// limits are those of the stack of a processor's current thread, where sp lies on it;
-// otherwise they are not known.
-func (w *Walker) limits(cpu int, sp vtop.VA) unwind.Limits {
+// current is the thread that a processor ran, 0 where that is not known.
+func (w *Walker) current(cpu int) vtop.VA {
 	k := w.guest.Kernel()
 	if k == nil || cpu < 0 || cpu >= len(w.processors) {
-		return unwind.Limits{}
+		return 0
 	}
 	current, _ := k.CurrentProcess(w.processors[cpu].PRCB) // the process does not matter
-	return w.threadLimits(current.Thread, sp)
+	return current.Thread
 }
 
-// threadLimits are those of a thread's stack.
-func (w *Walker) threadLimits(thread, sp vtop.VA) unwind.Limits {
+// threadOn is the thread that a processor ran on the stack at sp, 0 where none is known.
+func (w *Walker) threadOn(sp vtop.VA) vtop.VA {
+	for i := range w.processors {
+		if thread := w.current(i); w.limits(thread, sp).High != 0 {
+			return thread
+		}
+	}
+	return 0
+}
+
+// limits are those of a thread's stack, where sp lies on it; else they are not known.
+func (w *Walker) limits(thread, sp vtop.VA) unwind.Limits {
 	k := w.guest.Kernel()
-	if thread == 0 || k.Data.OffsetKThreadStackLimit == 0 {
+	if k == nil || thread == 0 || k.Data.OffsetKThreadStackLimit == 0 {
 		return unwind.Limits{}
 	}
 	low, err := k.Pointer(thread + vtop.VA(k.Data.OffsetKThreadStackLimit))
@@ -136,10 +147,8 @@ type state struct {
 
 // walk lists the frames of a stack from a state on.
 func (w *Walker) walk(from state) trace {
-	v, limits := w.of(from.cpu, from.SP), w.limits(from.cpu, from.SP)
-	if from.thread != 0 {
-		limits = w.threadLimits(from.thread, from.SP)
-	}
+	thread := cmp.Or(from.thread, w.current(from.cpu))
+	v, limits := w.of(thread, from.SP), w.limits(thread, from.SP)
 	t := trace{view: v, frames: []Frame{{Frame: from.Frame, How: from.how}}}
 	f := from.Frame
 	if step, ok := w.entered(v, &from); ok && w.unread(v, f, limits) {
