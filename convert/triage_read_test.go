@@ -139,6 +139,23 @@ func TestTriageMemory(t *testing.T) {
 	}
 }
 
+// TestTriageNotExtended: the engine does not find a block whose address of 32 bits is
+// not sign-extended.
+func TestTriageNotExtended(t *testing.T) {
+	t.Parallel()
+	d := triageOf(t, winDump(t, "x86-bsod-2cpu"))
+	address, offset, size := d.blockAt(1)
+	va := vtop.VA(address & 0xffffffff)
+	_, err := openTriage(t, d.b).Memory().Space.Uint32(va)
+	require.NoError(t, err)
+	d.block(1, uint64(va), offset, size)
+	_, err = openTriage(t, d.b).Memory().Space.Uint32(va)
+	require.ErrorContains(t, err, "not in the dump")
+	f := checkBytes(d.b, inspect.CheckQuick)
+	assert.Equal(t, "WARN", f.Verdict)
+	assert.Contains(t, f.Reason, "1 have addresses")
+}
+
 // failingAt is a file of which no byte from an offset on can be read.
 type failingAt struct {
 	b  []byte

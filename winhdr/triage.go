@@ -145,7 +145,10 @@ type TriagePart struct {
 
 // TriageSpan is a piece of memory that the table of data blocks lists.
 type TriageSpan struct {
-	Address uint64 // VA, not sign-extended; what the machine can't have, as it stands
+	Address uint64 // VA, not sign-extended
+	// Lost is set where the address in the file is none that the machine has, as one
+	// of 32 bits that is not sign-extended: debuggers do not find it.
+	Lost bool
 	TriagePart
 }
 

@@ -26,7 +26,8 @@ func sampleTriage() *Triage {
 		Blocks: []TriageBlock{{Address: 0x82a01000, Data: fill(0x1000, 6)}, {Address: 0x1000, Data: fill(3, 7)}, {Address: 0x8bc01230, Data: fill(1, 8)}},
 		Secondary: []TriageBlob{
 			{Tag: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, Data: []byte("hello")},
-			{Tag: [16]byte{9}, Data: []byte("12345678")}, {},
+			{Tag: [16]byte{9}, Data: []byte("12345678")},
+			{},
 		},
 		SecondaryBuild: 19041,
 	}
@@ -38,7 +39,7 @@ func fileOf(tb testing.TB, f *Format, t *Triage) []byte {
 	pieces, err := t.Pieces(f.New())
 	require.NoError(tb, err)
 	b := slices.Concat(pieces...)
-	require.EqualValues(tb, t.Size(f), len(b))
+	require.Len(tb, b, int(t.Size(f)))
 	return b
 }
 
@@ -165,7 +166,7 @@ func TestTriageHeader(t *testing.T) {
 		got, err := Decode(pieces[0])
 		require.NoError(t, err)
 		assert.EqualValues(t, TriageFields, f.Header.load(pieces[0], "MiniDumpFields"))
-		assert.Equal(t, uint32(Fill), got.RunTable().Count)
+		assert.Equal(t, Fill, got.RunTable().Count)
 		assert.Equal(t, h.BugCheckCode, got.BugCheckCode)
 	}
 }

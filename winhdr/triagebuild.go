@@ -149,7 +149,7 @@ func newTriageLayout(f *Format, t *Triage) *triageLayout {
 func alignUp(v, to uint64) uint64 { return (v + to - 1) / to * to }
 
 // offset32 is an offset or a count of a dump that was found to be below 4 GiB.
-func offset32[T int | uint64](v T) uint32 { return uint32(v) } //nolint:gosec // see there
+func offset32[T int | uint64](v T) uint32 { return uint32(v) }
 
 // poolSize is the size of a name in the string pool: its length, and a NUL behind
 // it.

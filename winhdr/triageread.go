@@ -134,7 +134,7 @@ func (t *TriageFile) Unloaded() ([]TriageUnloaded, error) {
 		return nil, &TriageError{Part: what, Offset: at, Reason: fmt.Sprintf("it claims 0x%x entries, at most %d are read", count, MaxTriageUnloaded)}
 	}
 	entry := f.Triage.Unloaded.Size()
-	b, err := t.read(what, at+uint64(len(head)), int(count)*entry) //nolint:gosec // at most MaxTriageUnloaded
+	b, err := t.read(what, at+uint64(len(head)), int(count)*entry)
 	if err != nil {
 		return nil, err
 	}
@@ -236,10 +236,7 @@ func (t *TriageFile) Blocks() ([]TriageSpan, error) {
 		var e triageBlockEntry
 		// The size is that of the entry: it can't fail.
 		_, _ = binary.Decode(b[i*blockWire.Size():][:blockWire.Size()], binary.LittleEndian, &e)
-		if f.signExtend(e.Address) == e.Address {
-			e.Address = f.pointer(e.Address)
-		}
-		list[i] = TriageSpan{Address: e.Address, TriagePart: TriagePart{Offset: e.Offset, Size: e.Size}}
+		list[i] = TriageSpan{Address: f.pointer(e.Address), Lost: f.signExtend(e.Address) != e.Address, TriagePart: TriagePart{Offset: e.Offset, Size: e.Size}}
 	}
 	return list, nil
 }

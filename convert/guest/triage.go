@@ -95,9 +95,9 @@ type triageBuilder struct {
 	placed []extents.Piece
 }
 
-// fault keeps what is wrong with a part; the error is what the system says of the
-// file.
-func fault(err error, keep *error) error {
+// failure keeps what is wrong with a part, and returns the error where it is what the
+// system says of the file.
+func failure(err error, keep *error) error {
 	var read *physmem.ReadError
 	if errors.As(err, &read) {
 		return err
@@ -108,24 +108,21 @@ func fault(err error, keep *error) error {
 
 // lists reads what stands there as tables.
 func (b *triageBuilder) lists() error {
-	var err error
-	if b.Blocks, err = b.File.Blocks(); fault(err, &b.BlocksErr) != nil {
-		return err
-	}
-	if b.Secondary, err = b.File.Blobs(); fault(err, &b.SecondaryErr) != nil {
-		return err
-	}
+	var missing [4]error
+	b.Blocks, missing[0] = b.File.Blocks()
+	b.Secondary, missing[1] = b.File.Blobs()
 	unloaded, err := b.File.Unloaded()
-	if fault(err, &b.UnloadedErr) != nil {
-		return err
+	missing[2] = err
+	drivers, err := b.File.Drivers()
+	missing[3] = err
+	for i, keep := range []*error{&b.BlocksErr, &b.SecondaryErr, &b.UnloadedErr, &b.ListErr} {
+		if err := failure(missing[i], keep); err != nil {
+			return err
+		}
 	}
 	slices.Reverse(unloaded) // the oldest first, as the kernel's list is read
 	for _, u := range unloaded {
 		b.f.unloaded = append(b.f.unloaded, kdbg.UnloadedDriver{Name: u.Name, Start: vtop.VA(u.StartAddress), End: vtop.VA(u.EndAddress)})
-	}
-	drivers, err := b.File.Drivers()
-	if fault(err, &b.ListErr) != nil {
-		return err
 	}
 	for _, d := range drivers {
 		m := kdbg.Module{
@@ -144,6 +141,9 @@ func (b *triageBuilder) memory() error {
 	b.place(r.TopOfStack, r.CallStackOffset, r.SizeOfCallStack)
 	b.place(b.File.Header.KdDebuggerDataBlock, r.DebuggerDataOffset, r.DebuggerDataSize)
 	for i := range b.Blocks {
+		if b.Blocks[i].Lost {
+			continue
+		}
 		b.place(b.Blocks[i].Address, b.Blocks[i].Offset, b.Blocks[i].Size)
 	}
 	b.lay()
@@ -191,7 +191,7 @@ func (b *triageBuilder) lay() {
 func (b *triageBuilder) block() error {
 	k, err := b.f.Memory.ReadUnverified(vtop.VA(b.File.Header.KdDebuggerDataBlock))
 	if err != nil {
-		return fault(err, &b.BlockErr)
+		return failure(err, &b.BlockErr)
 	}
 	b.f.Kernel, b.f.Memory = k, k.Memory
 	return nil
@@ -213,7 +213,7 @@ func (b *triageBuilder) processor() error {
 		p.Err = fmt.Errorf("its number is %d", p.Number)
 	}
 	if p.Err != nil {
-		return fault(fmt.Errorf("KPRCB: %w", p.Err), &b.ProcessorErr)
+		return failure(fmt.Errorf("KPRCB: %w", p.Err), &b.ProcessorErr)
 	}
 	p.Index = int(p.Number)
 	thread, err := b.f.Kernel.Pointer(at + vtop.VA(d.OffsetPrcbCurrentThread))
@@ -226,7 +226,8 @@ func (b *triageBuilder) processor() error {
 			b.lay()
 		}
 	}
-	if b.Current, err = b.f.Kernel.CurrentProcess(at); fault(err, &b.CurrentErr) != nil {
+	b.Current, err = b.f.Kernel.CurrentProcess(at)
+	if err := failure(err, &b.CurrentErr); err != nil {
 		return err
 	}
 	out := Processor{Processor: p, VCPU: -1, Saved: b.File.Header.Context()}

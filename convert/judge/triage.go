@@ -24,7 +24,7 @@ var triageRules = []rule{
 
 	{thePages, "where the dump ends", []finding.Kind{finding.TriageCut}, (*subject).triageEnd},
 	{thePages, "where the parts are", []finding.Kind{finding.TriagePartBad, finding.TriagePartLost}, (*subject).triageParts},
-	{thePages, "the data blocks", []finding.Kind{finding.TriagePartBad, finding.TriageOdd}, (*subject).triageBlocks},
+	{thePages, "the data blocks", []finding.Kind{finding.TriagePartBad, finding.TriagePartLost, finding.TriageOdd}, (*subject).triageBlocks},
 	{thePages, "how Windows wrote it", []finding.Kind{finding.OutOfRoom}, (*subject).room},
 	{thePages, "fields of the header", []finding.Kind{finding.HeaderOdd, finding.OtherReaders}, (*subject).fields},
 	{thePages, "the exception", []finding.Kind{finding.TriageException}, (*subject).triageException},
@@ -68,8 +68,10 @@ func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err
 	return true, nil
 }
 
-// record is the dump's record, and where a field of it stands.
+// record is the dump's record.
 func (c *subject) record() *winhdr.TriageRecord { return &c.Triage.File.Record }
+
+// recordField is where a field of it stands.
 func (c *subject) recordField(field string) string {
 	return fmt.Sprintf("file offset %#x", c.Triage.File.RecordOffset(field))
 }
@@ -153,15 +155,21 @@ func (c *subject) triageBlocks() error {
 	if err := c.Triage.BlocksErr; err != nil {
 		return c.Refuse(finding.TriagePartBad.At(at, "%v", err), nil)
 	}
-	empty := 0
+	empty, lost := 0, 0
 	for i, b := range c.Triage.Blocks {
 		if b.Size == 0 {
 			empty++
 			continue
 		}
+		if b.Lost {
+			lost++
+		}
 		if uint64(b.Offset) > c.size() || uint64(b.Size) > c.size()-uint64(b.Offset) {
 			return c.Refuse(finding.TriagePartBad.At(at, "data block %d of %#x bytes at file offset %#x passes the end of the file at %#x: debuggers reject it", i, b.Size, b.Offset, c.size()), nil)
 		}
+	}
+	if lost > 0 {
+		c.Add(finding.TriagePartLost.At(at, "of %d data blocks, %d have addresses that the machine does not have: debuggers do not find them", len(c.Triage.Blocks), lost))
 	}
 	if empty > 0 {
 		c.Add(finding.TriageOdd.At(at, "of %d data blocks, %d are empty", len(c.Triage.Blocks), empty))
