@@ -76,7 +76,7 @@ func (s *small) inside() map[string]any {
 	require.Len(s.t, blobs, 1)
 	require.Equal(s.t, report.InsideTag, blobs[0].Tag)
 	var r map[string]any
-	require.NoError(s.t, json.Unmarshal(s.at(uint32(blobs[0].Offset), blobs[0].Size), &r)) //nolint:gosec // in memory
+	require.NoError(s.t, json.Unmarshal(s.at(uint32(blobs[0].Offset), blobs[0].Size), &r))
 	return r
 }
 
@@ -124,7 +124,8 @@ func dumpGuest(t *testing.T, name string) (*guest.Guest, *winhdr.Header) {
 	t.Cleanup(func() { _ = im.Close() })
 	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
-	return g, g.Header()
+	h := g.Header()
+	return g, h
 }
 
 // smallSamples are samples, of x64 and x86, crashed and live, with 4 and 5 levels, and
@@ -192,7 +193,7 @@ func (s *small) sameParts(g *guest.Guest) {
 	assert.Equal(s.t, memoryOf(s.t, k, current.Process, int(d.SizeEProcess)), s.at(rec.ProcessOffset, uint32(d.SizeEProcess)))
 	assert.Equal(s.t, memoryOf(s.t, k, current.Thread, int(d.SizeEThread)), s.at(rec.ThreadOffset, uint32(d.SizeEThread)))
 	if d.SizeEThread == 0 {
-		assert.Contains(s.t, s.blocks(), uint64(int64(int32(current.Thread))), "a thread of unknown size is a data block") //nolint:gosec // sign extension
+		assert.Contains(s.t, s.blocks(), uint64(int64(int32(current.Thread))), "a thread of unknown size is a data block")
 	}
 
 	drivers, err := s.Drivers()
@@ -265,8 +266,11 @@ func TestSmallWalks(t *testing.T) {
 	assert.Greater(t, len(frames), 10)
 	blocks := s.blocks()
 	for i := range frames {
-		frame := frames[i].(map[string]any)                       //nolint:forcetypeassert // the test ends there
-		pc, err := strconv.ParseUint(frame["pc"].(string), 0, 64) //nolint:forcetypeassert // likewise
+		frame, ok := frames[i].(map[string]any)
+		require.True(t, ok)
+		text, ok := frame["pc"].(string)
+		require.True(t, ok)
+		pc, err := strconv.ParseUint(text, 0, 64)
 		require.NoError(t, err)
 		found := false
 		for at, b := range blocks {
@@ -427,7 +431,7 @@ func TestSmallException(t *testing.T) {
 	assert.LessOrEqual(t, s.Record.TopOfStack, c.SP())
 	assert.Greater(t, s.Record.TopOfStack+uint64(s.Record.SizeOfCallStack), c.SP())
 	exception := s.bytes[full.Format().Offset("Exception"):]
-	assert.Equal(t, uint32(winhdr.StatusBreakpoint), binary.LittleEndian.Uint32(exception))
+	assert.Equal(t, winhdr.StatusBreakpoint, binary.LittleEndian.Uint32(exception))
 	assert.Equal(t, c.IP(), binary.LittleEndian.Uint64(exception[0x10:]))
 }
 

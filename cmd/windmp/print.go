@@ -132,7 +132,7 @@ func printTriage(w *bytes.Buffer, t *report.Triage) {
 		if p.NotInMemory > 0 {
 			left += fmt.Sprintf("; %s not in memory", ibytes(p.NotInMemory))
 		}
-		fmt.Fprintf(tw, "  %s\t  %s%s\n", ibytes(p.Bytes), p.What, left)
+		_, _ = tw.Write([]byte("  " + ibytes(p.Bytes) + "\t  " + p.What + left + "\n")) // into memory
 	}
 	_ = tw.Flush() // into memory
 }

@@ -98,7 +98,7 @@ func (p *Plan) chooseType(want OutputType) error {
 	case OutputKernel:
 		m.kind = winhdr.DumpTypeBitmapKernel
 		return nil
-	case OutputAuto, OutputFull:
+	case OutputAuto, OutputFull, OutputTriage: // the last has no pages, and does not come here
 		m.kind = winhdr.DumpTypeFull
 	}
 	return p.listPages(want == OutputFull)

@@ -16,7 +16,7 @@ import (
 func TestPiecesAreDisjoint(t *testing.T) {
 	t.Parallel()
 	const base uint64 = 0xfffff80000000000
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		var p pieces
 		var want [0x400]byte

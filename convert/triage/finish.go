@@ -46,7 +46,7 @@ func (p *planner) reserve(r *report.Triage) int {
 	with := p.sizeOf(p.records(nil, make([]byte, room)))
 	if with-p.fixed > p.room() {
 		p.tally(Report).left++
-		p.tally(Report).noRoom += uint64(room) //nolint:gosec // not negative
+		p.tally(Report).noRoom += uint64(room)
 		p.Add(finding.TriageNoRoom.At("", "the report of %d bytes does not fit into the dump", room))
 		return 0
 	}

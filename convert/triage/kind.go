@@ -19,6 +19,7 @@ const (
 	Code          Kind = "code"
 	Parameters    Kind = "parameters"
 	RegisterPages Kind = "register-pages"
+	Stacks        Kind = "other-stacks"
 	UnwindData    Kind = "unwind-data"
 	ImageNames    Kind = "image-names"
 	Tables        Kind = "descriptor-tables"
@@ -50,6 +51,7 @@ var kinds = []struct {
 	{Code, 2, "the code page of the instruction pointer"},
 	{Parameters, 2, "what the bug check's parameters point to"},
 	{RegisterPages, 3, "pages that registers and parameters point into"},
+	{Stacks, 4, "other stacks that the frames are on"},
 	{UnwindData, 4, "headers, unwind data and code of the drivers on the stack"},
 	{ImageNames, 4, "their exports, and the names of their symbols"},
 	{Tables, 5, "the descriptor table of segments"},

@@ -35,7 +35,7 @@ func (p *planner) take(kind Kind, va vtop.VA, size uint64) []piece {
 	}
 	if want > p.room() {
 		t.left++
-		t.noRoom += uint64(want) //nolint:gosec // not negative
+		t.noRoom += uint64(want)
 		return nil
 	}
 	var list []piece
@@ -52,7 +52,7 @@ func (p *planner) take(kind Kind, va vtop.VA, size uint64) []piece {
 	}
 	if p.held.cost(list, p.entry) > p.room() {
 		t.left++
-		t.noRoom += uint64(want) - absent //nolint:gosec // not negative
+		t.noRoom += uint64(want) - absent
 		return nil
 	}
 	t.pieces++

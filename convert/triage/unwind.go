@@ -27,6 +27,7 @@ const (
 // behind all of that.
 func (p *planner) takeUnwindData() {
 	frames := p.frames()
+	p.takeStacks(frames)
 	list := p.imagesOf(frames)
 	for _, i := range list {
 		m := &p.modules[i]
@@ -78,10 +79,25 @@ func (p *planner) headersOf(m *kdbg.Module) (*peimage.Headers, *vtop.Space) {
 	return h, nil
 }
 
+// maxFrame bounds what is kept of a frame on another stack, bytes.
+const maxFrame = 0x4000
+
+// takeStacks keeps the frames that are on another stack than the one that has a place
+// of its own: a thread may have switched.
+func (p *planner) takeStacks(frames []frame) {
+	for i, f := range frames {
+		size := vtop.VA(pageSize) - f.sp%pageSize // of one that ends a stack
+		if i+1 < len(frames) && frames[i+1].sp > f.sp && frames[i+1].sp-f.sp <= maxFrame {
+			size = frames[i+1].sp - f.sp
+		}
+		p.take(Stacks, f.sp, uint64(size))
+	}
+}
+
 // frame is an instruction on a stack, and what of images led to it.
 type frame struct {
-	pc   vtop.VA
-	read []unwind.Span
+	pc, sp vtop.VA
+	read   []unwind.Span
 }
 
 // frames are those that a reader of the dump walks: from the registers that are shown,
@@ -99,14 +115,14 @@ func (p *planner) frames() (list []frame) {
 			limits = unwind.Limits{}
 		}
 		trace := method.Walk(p.view.spaces[0], unwind.NewList(images), f, limits)
-		list = append(list, frame{pc: f.PC, read: trace.Read})
+		list = append(list, frame{pc: f.PC, sp: f.SP, read: trace.Read})
 		for _, s := range trace.Steps {
-			list = append(list, frame{pc: s.Caller.PC, read: s.Read})
+			list = append(list, frame{pc: s.Caller.PC, sp: s.Caller.SP, read: s.Read})
 		}
 	}
 	if p.Stack != nil {
 		for _, f := range p.Stack.All() {
-			list = append(list, frame{pc: f.PC, read: f.Read})
+			list = append(list, frame{pc: f.PC, sp: f.SP, read: f.Read})
 		}
 	}
 	return list
