@@ -141,7 +141,7 @@ func (p *Plan) setRuns() error {
 // refuseWarnings is --strict: the first finding that is worse than info.
 func (p *Plan) refuseWarnings() error {
 	for _, f := range append(p.guest.Findings(), p.All...) {
-		if f.Severity.Rank() > finding.SeverityInfo.Rank() {
+		if f.Severity.Rank() > finding.SeverityInfo.Rank() && !p.beside(f) {
 			return &finding.RefusedError{Finding: f}
 		}
 	}

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
+	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/physmem"
@@ -11,7 +13,7 @@ import (
 
 // Describe puts into a report what was planned.
 func Describe(r *report.Report, p *Plan) {
-	r.Findings = append(r.Findings, p.All...)
+	r.Findings = append(slices.DeleteFunc(r.Findings, p.beside), p.All...)
 	r.Improvements = append(r.Improvements, p.Improvements()...)
 	describeMemory(r, p)
 	for _, e := range p.edits {
@@ -23,6 +25,12 @@ func Describe(r *report.Report, p *Plan) {
 	if p.Size() != 0 {
 		describeOutput(r, p)
 	}
+}
+
+// beside tells whether a finding of the guest says nothing of what is planned: a small
+// dump has memory by virtual address, for which debuggers walk no page tables.
+func (p *Plan) beside(f finding.Finding) bool {
+	return p.memory.kind == winhdr.DumpTypeTriage && f.ID == finding.FiveLevels.ID()
 }
 
 // describeOutput is about the dump as it will be.
