@@ -43,7 +43,7 @@ func dumpOf(tb testing.TB, opt plan.Options) []byte {
 func TestRulesFindWhatTheySay(t *testing.T) {
 	t.Parallel()
 	declared := map[string]bool{}
-	for _, r := range rules {
+	for _, r := range append(slices.Clone(rules), triageRules...) {
 		assert.NotEmpty(t, r.about)
 		for _, k := range r.finds {
 			declared[k.ID()] = true
@@ -51,7 +51,7 @@ func TestRulesFindWhatTheySay(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	seen := map[string]bool{}
-	for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap} {
+	for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputTriage} {
 		good := dumpOf(t, plan.Options{Type: typ})
 		for range 400 {
 			b := bytes.Clone(good)
