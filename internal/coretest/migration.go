@@ -1,9 +1,11 @@
 package coretest
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -13,31 +15,48 @@ import (
 var be = binary.BigEndian
 
 // Migration returns QEMU's migration stream of the guest, stopped: a board with all that
-// the image has below 3 GiB, the clock with its CMOS, the processors, the description.
-// What the image lacks there is zeros. The processors have the registers that QEMU's notes
-// lack ([WithAll]).
+// the image has below 3 GiB and from 4 GiB on, the clock with its CMOS, the processors, the
+// description. What the image lacks there is zeros. The processors have the registers that
+// QEMU's notes lack ([WithAll]).
 //
 // Source of the layout: QEMU migration/savevm.c, ram.c, hw/rtc/mc146818rtc.c and
 // target/i386/machine.c of 7.2.
 func Migration(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, machine string) []byte {
 	tb.Helper()
-	const hole, grain = 3 << 30, 64 << 10
-	size := uint64(0)
+	var b bytes.Buffer
+	WriteMigration(tb, &b, m, cpus, machine)
+	return b.Bytes()
+}
+
+// WriteMigration writes what [Migration] returns.
+func WriteMigration(tb testing.TB, out io.Writer, m *physmem.Image, cpus []physmem.CPU, machine string) {
+	tb.Helper()
+	const hole, end4G, grain = 3 << 30, 4 << 30, 64 << 10
+	low, high := uint64(0), uint64(0)
 	for _, r := range m.Ranges() {
-		if r.End() <= hole {
-			size = max(size, (r.End()+grain-1)/grain*grain)
+		end := (r.End() + grain - 1) / grain * grain
+		switch {
+		case r.End() <= hole:
+			low = max(low, end)
+		case r.Start >= end4G:
+			high = max(high, end-end4G)
 		}
 	}
-	w := &stream{}
-	w.WriteString("QEVM")
-	w.put(uint32(3), uint8(7), uint32(len(machine)), []byte(machine))
+	w := &stream{Writer: bufio.NewWriterSize(out, 1<<20)}
+	size := low + high
+	w.put([]byte("QEVM"), uint32(3), uint8(7), uint32(len(machine)), []byte(machine))
 	w.put(uint8(1), uint32(1), name("ram"), uint32(0), uint32(4))
 	w.put(size|4, name("pc.ram"), size, uint64(0x10))
 	w.footer(1)
 	w.put(uint8(3), uint32(1))
+	page := make([]byte, 0x1000)
 	for at := uint64(0); at < size; at += 0x1000 {
-		page := make([]byte, 0x1000)
-		_, _ = m.ReadAt(page, int64(at)) // a page that is missing is zeros
+		pa := at
+		if at >= low {
+			pa = end4G + at - low
+		}
+		clear(page)
+		_, _ = m.ReadAt(page, int64(pa)) // a page that is missing is zeros
 		flags, first := uint64(0x20), []byte(nil)
 		if at == 0 {
 			flags, first = 0, name("pc.ram")
@@ -51,22 +70,27 @@ func Migration(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, machine stri
 	w.put(uint64(0x10))
 	w.footer(1)
 	clock := make([]byte, 168)
-	if size > 16<<20 {
-		le.PutUint16(clock[0x34:], uint16((size-16<<20)/grain))
+	if low > 16<<20 {
+		le.PutUint16(clock[0x34:], uint16((low-16<<20)/grain))
 	}
-	le.PutUint16(clock[0x30:], uint16(min(size-1<<20, 63<<20)>>10))
+	le.PutUint16(clock[0x30:], uint16(min(low-1<<20, 63<<20)>>10))
+	for i := range 3 {
+		clock[0x5b+i] = byte(high / grain >> (8 * i))
+	}
 	w.device("mc146818rtc", 0, 3, clock)
 	for i := range cpus {
 		w.device("cpu", i, 12, migrationCPU(physmem.X86Of(cpus[i])))
 	}
 	text := fmt.Sprintf(`{"configuration":{},"page_size":4096,"devices":[%s]}`, strings.Join(w.described, ","))
 	w.put(uint8(0), uint8(6), uint32(len(text)), []byte(text))
-	return w.Bytes()
+	if err := w.Flush(); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // stream is a migration stream while it is written.
 type stream struct {
-	bytes.Buffer
+	*bufio.Writer
 	described []string
 }
 
@@ -75,7 +99,11 @@ func name(s string) []byte { return append([]byte{byte(len(s))}, s...) }
 
 func (w *stream) put(list ...any) {
 	for _, v := range list {
-		_ = binary.Write(w, be, v) // a buffer takes all
+		if b, ok := v.([]byte); ok {
+			_, _ = w.Write(b) // what fails, Flush says
+			continue
+		}
+		_ = binary.Write(w, be, v) // the same
 	}
 }
 
