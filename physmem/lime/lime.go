@@ -76,7 +76,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 			clash.PA, clash.Offsets[0], clash.Offsets[1])
 	}
 	return &physmem.Container{
-		Description: "LiME memory image, " + binio.Plural(uint64(count), "range"), //nolint:gosec // a length
+		Description: "LiME memory image, " + binio.Plural(uint64(count), "range"),
 		Memory:      extents.New(src, list), Oddities: f.odd.All(),
 	}, nil
 }
@@ -102,7 +102,7 @@ func (f *file) walk(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		off := int64(at) //nolint:gosec // inside the file
+		off := int64(at)
 		if f.size-at < headerSize {
 			f.odd.Add(physmem.OddityTruncated, off, "%s, in the header of range %d", physmem.Cut{Size: f.size}, i)
 			return nil

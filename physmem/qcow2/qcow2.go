@@ -122,7 +122,7 @@ func (h *header) withoutMemory(disks int) error {
 	e := &physmem.UnsupportedError{Format: physmem.FormatQcow2}
 	switch {
 	case disks > 0:
-		e.What = fmt.Sprintf("a qcow2 disk image with %s of the disk alone, without memory", binio.Plural(uint64(disks), "snapshot")) //nolint:gosec // a length
+		e.What = fmt.Sprintf("a qcow2 disk image with %s of the disk alone, without memory", binio.Plural(uint64(disks), "snapshot"))
 		e.Hint = "of a machine with several disks, one has the snapshot's memory: try the others; " + hintDump
 	case h.backing != "":
 		e.What = fmt.Sprintf("a qcow2 disk image without the memory of a snapshot, on top of %q", h.backing)
