@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"windmp/convert/finding"
-	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/winhdr"
@@ -179,7 +178,7 @@ func (g *finder) findFlag() {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared: the kernel's headers are not readable"))
 		return
 	}
-	at, err := g.Kernel.In(search.NewCache(g.View).Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
+	at, err := g.Kernel.In(g.Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
 	if err != nil {
 		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err))
 		return

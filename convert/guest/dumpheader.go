@@ -60,7 +60,7 @@ func (g *finder) dumpRuns() []physmem.Run {
 // mapsKernel tells whether the header's page tables, taken for those of a mode, map
 // something that every guest has.
 func (g *finder) mapsKernel(mode *vtop.Mode) bool {
-	space := vtop.NewSpace(g.View, g.Header.DirectoryTableBase, mode)
+	space := g.Space(g.Header.DirectoryTableBase, mode)
 	for _, va := range []vtop.VA{g.machine.Kernel.SharedUserData, vtop.VA(g.Header.KdDebuggerDataBlock)} {
 		if _, err := space.Translate(va); err == nil {
 			return true

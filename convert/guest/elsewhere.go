@@ -13,7 +13,7 @@ import (
 // elsewhere says, as far as can be told, what a vCPU did instead of running this guest,
 // as a predicate; false for one that may run it. With look, it looks for the image that
 // the vCPU ran in.
-func (g *finder) elsewhere(s *machine.State, cache *search.Cache, look bool) (string, bool) {
+func (g *finder) elsewhere(s *machine.State, look bool) (string, bool) {
 	if !s.HasSystem {
 		return "", false
 	}
@@ -23,7 +23,7 @@ func (g *finder) elsewhere(s *machine.State, cache *search.Cache, look bool) (st
 		}
 		return fmt.Sprintf("ran without paging, at %s", s.Kernel.IP), true
 	}
-	space := cache.Space(s.Root, s.Mode)
+	space := g.Space(s.Root, s.Mode)
 	if g.mapsThisKernel(space) {
 		return "", false
 	}

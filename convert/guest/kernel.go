@@ -96,7 +96,7 @@ func (g *finder) findKernel(ctx context.Context, opt *Options) error {
 	var attempts []string
 	for i, dtb := range g.dtbCandidates() {
 		for _, mode := range g.modes() {
-			kernel, source, err := g.findKDBG(g.machine.Kernel.In(vtop.NewSpace(g.View, dtb, mode)))
+			kernel, source, err := g.findKDBG(g.machine.Kernel.In(g.Space(dtb, mode)))
 			if err != nil {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue
@@ -142,7 +142,7 @@ func (g *finder) dtbCandidates() []uint64 {
 		add(states[i].Root)
 	}
 	for i := range states {
-		shadow := g.machine.Kernel.In(vtop.NewSpace(g.View, states[i].Root, mode))
+		shadow := g.machine.Kernel.In(g.Space(states[i].Root, mode))
 		for _, r := range shadow.KernelRoots(states[i].Kernel) {
 			add(r.DTB)
 		}
@@ -213,7 +213,7 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	if system, ok := g.systemDirectory(); ok && !g.isDumpFile() {
 		right = "the System process'"
 		if system != dtb {
-			g.settleKernel(g.Kernel.In(vtop.NewSpace(g.View, system, g.Memory.Space.Mode)))
+			g.settleKernel(g.Kernel.In(g.Space(system, g.Memory.Space.Mode)))
 			dtb, fromHeader = system, false
 		}
 	}

@@ -2,7 +2,6 @@ package guest
 
 import (
 	"windmp/convert/finding"
-	"windmp/convert/search"
 )
 
 // checkMoments holds the registers of a source that has them and the memory in two files
@@ -10,7 +9,7 @@ import (
 // that is current in memory, but for the few instructions of a switch between two, and
 // of an entry that still has a process' shadow tables, which do not map the kernel.
 // Where it does not, memory is of a later moment, or of another machine's file.
-func (g *finder) checkMoments(cache *search.Cache) {
+func (g *finder) checkMoments() {
 	if !g.Image.Apart() {
 		return
 	}
@@ -24,7 +23,7 @@ func (g *finder) checkMoments(cache *search.Cache) {
 			continue
 		}
 		used, want := p.State.Mode.Root(p.State.Root), p.State.Mode.Root(current.DirectoryTable)
-		if _, err := cache.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
+		if _, err := g.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
 			g.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
 				"processor %d used the page tables at %#x, and the process that is current in memory has others, at %#x: memory and registers are of different moments", p.Index, uint64(used), uint64(want)))
 			return // of one it is enough

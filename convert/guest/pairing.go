@@ -6,7 +6,6 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
-	"windmp/convert/search"
 	"windmp/kdbg"
 	"windmp/vtop"
 )
@@ -26,24 +25,23 @@ func (g *finder) pairVCPUs() {
 		g.Add(finding.NoVCPUState.At("", "the source holds no vCPU registers"))
 		return
 	}
-	cache := search.NewCache(g.View)
-	left, reordered := g.pairProved(cpus, cache)
+	left, reordered := g.pairProved(cpus)
 	if reordered {
 		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR or by the descriptor tables"))
 	}
-	g.reportUnpaired(cpus, g.pairInOrder(cpus, left), cache)
-	g.checkMoments(cache)
+	g.reportUnpaired(cpus, g.pairInOrder(cpus, left))
+	g.checkMoments()
 }
 
 // pairProved gives each processor the vCPU that proves most to run it, and returns the
 // vCPUs that are left. A register may be left of another time, such as the base that
 // SWAPGS would bring, so that a vCPU with all of them is believed before one with some.
 // Of two that prove as much, one lies, and nothing says which.
-func (g *finder) pairProved(cpus []machine.State, cache *search.Cache) (left []int, reordered bool) {
+func (g *finder) pairProved(cpus []machine.State) (left []int, reordered bool) {
 	owners := g.Memory.Owners(g.bare())
 	best := make([]struct{ vcpu, proofs, tied int }, len(g.Processors))
 	for j := range cpus {
-		i, proofs := owners.Of(cpus[j].Kernel, g.runsHere(&cpus[j], cache))
+		i, proofs := owners.Of(cpus[j].Kernel, g.runsHere(&cpus[j]))
 		if proofs == 0 || cpus[j].Context == nil {
 			continue
 		}
@@ -127,15 +125,15 @@ func (g *finder) bare() []kdbg.Processor {
 // whether the vCPU's own page tables have there what the kernel's have. Firmware, and
 // a hypervisor that a guest exits to, find some registers as Windows left them, but
 // not by its page tables. Without system registers there is nothing to doubt by.
-func (g *finder) runsHere(s *machine.State, cache *search.Cache) func(va vtop.VA) bool {
+func (g *finder) runsHere(s *machine.State) func(va vtop.VA) bool {
 	if !s.HasSystem {
 		return func(vtop.VA) bool { return true }
 	}
 	if !s.Paged {
 		return func(vtop.VA) bool { return false }
 	}
-	own := cache.Space(s.Root, s.Mode)
-	kernel := cache.Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)
+	own := g.Space(s.Root, s.Mode)
+	kernel := g.Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)
 	return func(va vtop.VA) bool {
 		got, err := own.Translate(va)
 		if tableAbsent(err) {
@@ -152,12 +150,12 @@ func tableAbsent(err error) bool { return vtop.Faulted(err, vtop.TableUnreadable
 
 // reportUnpaired says what the vCPUs did that are no processor's, and which processors
 // have none.
-func (g *finder) reportUnpaired(cpus []machine.State, left []int, cache *search.Cache) {
+func (g *finder) reportUnpaired(cpus []machine.State, left []int) {
 	for i := range g.Processors {
 		p := &g.Processors[i]
 		p.Foreign = p.State == nil && p.Err == nil && len(left) > 0
 	}
-	outside := g.reportElsewhere(cpus, left, cache)
+	outside := g.reportElsewhere(cpus, left)
 	if n := len(left) - outside; n > 0 {
 		g.Add(finding.VCPUUnmatched.WithAdvice("Their registers are not in the dump.").At("",
 			"%d of %d vCPUs in the source can't be matched with any of the processors that the dump counts (%d)", n, len(cpus), len(g.Processors)))
@@ -186,13 +184,13 @@ func (g *finder) reportLone() {
 // reportElsewhere says of each vCPU that is left what it did instead of running this
 // guest, and returns how many did something else. A machine may have more vCPUs than
 // its Windows uses: where no processor lacks one, they are not missed.
-func (g *finder) reportElsewhere(cpus []machine.State, left []int, cache *search.Cache) (outside int) {
+func (g *finder) reportElsewhere(cpus []machine.State, left []int) (outside int) {
 	kind := finding.VCPUSpare
 	if slices.ContainsFunc(g.Processors, func(p Processor) bool { return p.Foreign }) {
 		kind = finding.VCPUForeign
 	}
 	for _, j := range left {
-		what, known := g.elsewhere(&cpus[j], cache, outside < maxForeign)
+		what, known := g.elsewhere(&cpus[j], outside < maxForeign)
 		if !known {
 			continue
 		}

@@ -47,11 +47,11 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.KDBGSource, g.Built = found.Source, g.Header == nil
 	root, mode := uint64(found.Kernel.Space.DTB), found.Kernel.Space.Mode
 	how := "it is that of a process, the System process' could not be read"
-	if dtb, ok := search.SystemDirectory(found.Kernel, found.Image, search.NewCache(g.View)); ok {
+	if dtb, ok := search.SystemDirectory(found.Kernel, found.Image, g.View); ok {
 		how = "the System process' own"
 		root = dtb
 	}
-	g.settleKernel(found.Kernel.In(vtop.NewSpace(g.View, root, mode)))
+	g.settleKernel(found.Kernel.In(g.Space(root, mode)))
 	b := g.Kernel.Block
 	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
 		found.Via, search.KernelIdentity(found.Image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))

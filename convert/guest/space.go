@@ -27,7 +27,7 @@ func (g *finder) behind() *finder {
 
 // headerMemory is the kernel's memory behind the page tables that the header names.
 func (g *finder) headerMemory() kdbg.Memory {
-	return g.machine.Kernel.In(vtop.NewSpace(g.View, g.Header.DirectoryTableBase, g.mode()))
+	return g.machine.Kernel.In(g.Space(g.Header.DirectoryTableBase, g.mode()))
 }
 
 // modes are the paging modes that the guest's page tables may have, the likeliest

@@ -4,7 +4,7 @@ import (
 	"io"
 	"sync"
 
-	"windmp/vtop"
+	"windmp/physmem"
 )
 
 const (
@@ -15,45 +15,43 @@ const (
 	cachedPages = 1024
 )
 
-// A Cache answers small reads of physical memory from whole pages. The search for
-// a kernel walks the same page tables thousands of times. It may be used by several
-// goroutines.
-type Cache struct {
-	mem io.ReaderAt
-
+// A cache answers short reads of physical memory from whole pages. It may be used by
+// several goroutines; the zero value is empty.
+type cache struct {
 	mu    sync.Mutex
 	pages map[int64][]byte
 }
 
-// NewCache is an empty cache of mem, guest-physical memory.
-func NewCache(mem io.ReaderAt) *Cache {
-	return &Cache{mem: mem, pages: map[int64][]byte{}}
-}
-
-// ReadAt is mem's, but for how often it reads.
-func (c *Cache) ReadAt(p []byte, off int64) (int, error) {
-	const page = 0x1000
-	at := off & (page - 1)
-	if off < 0 || len(p) > smallRead || at+int64(len(p)) > page {
-		return c.mem.ReadAt(p, off)
+// readAt is the ReadAt of mem, but for how often that reads. What mem once had it must
+// always have; it may come to have more, since a page that it does not have all of is
+// not kept.
+func (c *cache) readAt(mem io.ReaderAt, p []byte, off int64) (int, error) {
+	at := off & (physmem.PageSize - 1)
+	if off < 0 || len(p) > smallRead || at+int64(len(p)) > physmem.PageSize {
+		return mem.ReadAt(p, off)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	b, ok := c.pages[off-at]
+	c.mu.Unlock()
 	if !ok {
-		b = make([]byte, page)
-		if n, _ := c.mem.ReadAt(b, off-at); n < page {
-			return c.mem.ReadAt(p, off) // what is there of it, and why not the rest
+		b = make([]byte, physmem.PageSize)
+		if n, _ := mem.ReadAt(b, off-at); n < len(b) {
+			return mem.ReadAt(p, off) // what is there of it, and why not the rest
 		}
-		if len(c.pages) >= cachedPages {
-			clear(c.pages)
-		}
-		c.pages[off-at] = b
+		c.keep(off-at, b)
 	}
 	return copy(p, b[at:]), nil
 }
 
-// Space is an address space whose page tables are read through the cache.
-func (c *Cache) Space(root uint64, mode *vtop.Mode) *vtop.Space {
-	return vtop.NewSpace(c, root, mode)
+// keep keeps a page.
+func (c *cache) keep(off int64, b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pages == nil {
+		c.pages = map[int64][]byte{}
+	}
+	if len(c.pages) >= cachedPages {
+		clear(c.pages)
+	}
+	c.pages[off] = b
 }

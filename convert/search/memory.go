@@ -40,7 +40,7 @@ func (d *discovery) fromMemory() (bool, error) {
 // fromMemoryOf is fromMemory for a guest on one machine.
 func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
 	ranges := DataRanges(d.view.Image)
-	for _, stub := range vtop.LowStubs(d.cache, ranges, m.Modes) {
+	for _, stub := range vtop.LowStubs(d.view, ranges, m.Modes) {
 		via := fmt.Sprintf("the low stub at PA %#x", uint64(stub.PA))
 		if d.fromRootAlone(m, d.memory(m, stub.Root, stub.Mode), via, stub.SystemCall, stub.Target) {
 			return true, nil

@@ -70,7 +70,7 @@ type Known struct {
 // Found is a kernel that was found.
 type Found struct {
 	Machine *machine.Machine
-	// Kernel is read through a cache, by the page tables that led to it, which may be
+	// Kernel is read by the page tables that led to it, which may be
 	// a process'.
 	Kernel *kdbg.Kernel
 	// Image is nil where the headers of the kernel's image are not readable.
@@ -86,7 +86,6 @@ type discovery struct {
 	view  *View
 	ctx   context.Context //nolint:containedctx // lives as long as one call
 	opt   *Options
-	cache *Cache
 
 	tried    map[triedRoot]bool
 	located  bool
@@ -160,7 +159,7 @@ func sameBlock(k *kdbg.Kernel, other *vtop.Space) bool {
 }
 
 func newDiscovery(ctx context.Context, known *Known, opt *Options) *discovery {
-	return &discovery{known: known, view: known.View, ctx: ctx, opt: opt, cache: NewCache(known.View), tried: map[triedRoot]bool{}}
+	return &discovery{known: known, view: known.View, ctx: ctx, opt: opt, tried: map[triedRoot]bool{}}
 }
 
 // attempt notes why a way led nowhere.
@@ -195,7 +194,7 @@ func (d *discovery) vcpus() []vcpu {
 
 // memory is the kernel's memory behind a root.
 func (d *discovery) memory(m *machine.Machine, root uint64, mode *vtop.Mode) kdbg.Memory {
-	return m.Kernel.In(d.cache.Space(root, mode))
+	return m.Kernel.In(d.view.Space(root, mode))
 }
 
 // fromCPUs follows each vCPU's root, or the kernel's page tables behind it.

@@ -3,6 +3,7 @@ package search
 import (
 	"windmp/convert/machine"
 	"windmp/physmem"
+	"windmp/vtop"
 )
 
 // View is the image in which a guest is looked for. What is found may place more
@@ -13,10 +14,16 @@ type View struct {
 	// Recovered is how many bytes of memory were placed that the container does not
 	// place.
 	Recovered uint64
+
+	cache cache
 }
 
-// ReadAt reads guest-physical memory.
-func (v *View) ReadAt(p []byte, pa int64) (int, error) { return v.Image.ReadAt(p, pa) }
+// ReadAt reads guest-physical memory, what is short from whole pages that are kept:
+// whoever follows the guest's structures walks the same page tables thousands of times.
+func (v *View) ReadAt(p []byte, pa int64) (int, error) { return v.cache.readAt(v.Image, p, pa) }
+
+// Space is an address space of the view with its root in a register of the value root.
+func (v *View) Space(root uint64, mode *vtop.Mode) *vtop.Space { return vtop.NewSpace(v, root, mode) }
 
 // Proved places memory of which all of ram is certain: what of it the file's layout
 // places, and low memory, which is guessed. Recovered counts both.

@@ -180,7 +180,7 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 		case !s.Paged:
 			unpaged++
 		default:
-			space := d.cache.Space(s.Root, s.Mode)
+			space := d.view.Space(s.Root, s.Mode)
 			if t, err := space.Translate(s.Kernel.IP); err == nil && uint64(t.PA) == uint64(s.Kernel.IP) {
 				flat++
 			}
