@@ -321,7 +321,7 @@ func TestCheckComparesTables(t *testing.T) {
 		})
 	}
 	// 32 bits: a dump whose header lists a run less, with its pages.
-	dmp := gunzip(t, samplePath("x86-live-2cpu.win-dmp.gz"))
+	dmp := bytes.Clone(gunzip(t, samplePath("x86-live-2cpu.win-dmp.gz")))
 	runs := listedIn(t, dmp)
 	last := runs[len(runs)-1]
 	h, err := winhdr.Decode(dmp)

@@ -3,6 +3,7 @@ package convert_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"os"
@@ -33,7 +34,7 @@ func TestCompressedOutput(t *testing.T) {
 	want, err := os.ReadFile(write("plain.dmp"))
 	require.NoError(t, err)
 
-	assert.True(t, bytes.Equal(want, gunzip(t, write("guest.dmp.gz"))))
+	assert.True(t, bytes.Equal(want, ungzip(t, write("guest.dmp.gz"))))
 
 	z, err := zip.OpenReader(write("guest.zip"))
 	require.NoError(t, err)
@@ -82,4 +83,19 @@ func TestCompressedOutputFails(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		assertOnly(t, core)
 	}
+}
+
+// ungzip reads a file that is one member of gzip, and no more.
+func ungzip(t *testing.T, path string) []byte {
+	t.Helper()
+	packed, err := os.ReadFile(path)
+	require.NoError(t, err)
+	r := bytes.NewReader(packed)
+	z, err := gzip.NewReader(r)
+	require.NoError(t, err)
+	z.Multistream(false)
+	data, err := io.ReadAll(z)
+	require.NoError(t, err)
+	assert.Zero(t, r.Len())
+	return data
 }

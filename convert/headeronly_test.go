@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"os"
@@ -22,7 +23,7 @@ import (
 // the other commands refuse them.
 func TestInfoHeaderOnly(t *testing.T) {
 	t.Parallel()
-	dmp := gunzip(t, samplePath("guest-bsod.win-dmp.gz"))[:0x3000]
+	dmp := bytes.Clone(gunzip(t, samplePath("guest-bsod.win-dmp.gz"))[:0x3000])
 	for typ, what := range map[uint32]string{3: "header"} {
 		path := filepath.Join(t.TempDir(), "small.dmp")
 		binary.LittleEndian.PutUint32(dmp[0xf98:], typ)

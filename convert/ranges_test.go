@@ -220,7 +220,7 @@ func TestOutOfRoom(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]int{"guest-bsod.win-dmp.gz": attributesAt, "x86-bsod-2cpu.win-dmp.gz": attributesAt32} {
 		for attributes, want := range map[uint32]bool{0: false, 4: true, 0x21804: true, 0x45474150: false, 0x20: false} {
-			file := gunzip(t, samplePath(name))
+			file := bytes.Clone(gunzip(t, samplePath(name)))
 			binary.LittleEndian.PutUint32(file[at:], attributes)
 			path := filepath.Join(t.TempDir(), "small.dmp")
 			require.NoError(t, os.WriteFile(path, file, 0o600))

@@ -73,8 +73,11 @@ func u64(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) 
 func at(t *testing.T, dmp []byte, g *guestsim.Guest, va uint64, n int) []byte {
 	t.Helper()
 	out := make([]byte, 0, n)
-	for i := range n {
-		out = append(out, dmp[fileOffset(t, dmp, g.PA(va+uint64(i)))])
+	for len(out) < n {
+		from := va + uint64(len(out))
+		part := min(n-len(out), 0x1000-int(from%0x1000))
+		off := fileOffset(t, dmp, g.PA(from))
+		out = append(out, dmp[off:off+int64(part)]...)
 	}
 	return out
 }

@@ -2,11 +2,14 @@ package qemutest
 
 import (
 	"bytes"
-	"compress/gzip"
+	"encoding/binary"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // maxSample bounds a decompressed sample; the largest is a few MiB.
@@ -111,34 +114,54 @@ func (s Sample) WinFile() string { return s.Guest + ".win-dmp.gz" }
 // Core returns the bytes of the vmcore.
 func (s Sample) Core(tb testing.TB) []byte {
 	tb.Helper()
-	return readSample(tb, s.CoreFile())
+	return bytes.Clone(Unpacked(tb, s.CoreFile()))
 }
 
 // WinDump returns the bytes of QEMU's Windows dump.
 func (s Sample) WinDump(tb testing.TB) []byte {
 	tb.Helper()
-	return readSample(tb, s.WinFile())
+	return bytes.Clone(Unpacked(tb, s.WinFile()))
 }
 
-func readSample(tb testing.TB, name string) []byte {
+// unpacked are the files under testdata that were read, by name: what reads one
+// again gets the same bytes.
+var unpacked sync.Map
+
+// Unpacked returns the bytes of a file under testdata, those of what is packed in it
+// where its name ends in .gz. It is read once in a process: its bytes belong to all
+// tests and are not to be changed.
+func Unpacked(tb testing.TB, name string) []byte {
 	tb.Helper()
+	read, _ := unpacked.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {
+		b, err := readSample(name)
+		if err != nil {
+			return nil, err
+		}
+		return protected(b)
+	}))
+	b, err := read.(func() ([]byte, error))()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func readSample(name string) ([]byte, error) {
 	path, err := Testdata(name)
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	data, err := os.ReadFile(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if !strings.HasSuffix(name, ".gz") {
-		return data
+	if err != nil || !strings.HasSuffix(name, ".gz") {
+		return data, err
 	}
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
-	if data, err = io.ReadAll(io.LimitReader(r, maxSample)); err != nil {
-		tb.Fatal(err)
-	}
-	return data
+	// The last four bytes are the size (RFC 1952): a buffer that grows is copied and
+	// cleared for as long as the unpacking takes.
+	b := bytes.NewBuffer(make([]byte, 0, min(maxSample, binary.LittleEndian.Uint32(data[len(data)-4:]))+bytes.MinRead))
+	_, err = b.ReadFrom(io.LimitReader(r, maxSample))
+	return b.Bytes(), err
 }

@@ -32,7 +32,7 @@ func TestSamples(t *testing.T) {
 	if *updateStack {
 		makeSamples(t, ImageSamples())
 	}
-	readme := readSample(t, "README.md")
+	readme := Unpacked(t, "README.md")
 	listed := map[string]string{}
 	match := sumsBlock.FindSubmatch(readme)
 	require.NotNil(t, match, "testdata/README.md lists the checksums")
