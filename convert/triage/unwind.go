@@ -82,6 +82,10 @@ func (p *planner) headersOf(m *kdbg.Module) (*peimage.Headers, *vtop.Space) {
 // maxFrame bounds what is kept of a frame on another stack, bytes.
 const maxFrame = 0x4000
 
+// wayBack is what is kept below a frame whose callee went to another stack, bytes: what
+// the callee saved before it did, by which the walk comes back.
+const wayBack = 0x100
+
 // takeStacks keeps the frames that are on another stack than the one that has a place
 // of its own: a thread may have switched.
 func (p *planner) takeStacks(frames []frame) {
@@ -89,6 +93,9 @@ func (p *planner) takeStacks(frames []frame) {
 		size := vtop.VA(pageSize) - f.sp%pageSize // of one that ends a stack
 		if i+1 < len(frames) && frames[i+1].sp > f.sp && frames[i+1].sp-f.sp <= maxFrame {
 			size = frames[i+1].sp - f.sp
+		}
+		if i > 0 && (frames[i-1].sp > f.sp || f.sp-frames[i-1].sp > maxFrame) && f.sp > wayBack {
+			p.take(Stacks, f.sp-wayBack, wayBack)
 		}
 		p.take(Stacks, f.sp, uint64(size))
 	}
