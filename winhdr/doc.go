@@ -13,6 +13,9 @@
 // and why the machine stopped. In a full dump, DumpType 1, the pages of the run
 // table follow, back to back. Everything is little-endian.
 //
+// A triage dump, DumpType 4, has no pages: its records say where its parts are.
+// [Triage] is what one is made of, [ReadTriage] reads one.
+//
 // # Units
 //
 // Addresses and sizes are in bytes unless a name says pages (4 KiB). Each field
