@@ -187,6 +187,13 @@ func TestStarts(t *testing.T) {
 			source: stack.FromStack, parameter: 4, pc: fault, signature: "0xd1!mydrv+0x1234", chosen: stack.ByInstruction,
 		},
 		{
+			name: "a machine frame of a stack that lies below", code: [5]uint64{0xd1, 0x20, 2, 0, fault},
+			poke: func(c *simCrash) {
+				c.push(guestsim.KernBase+0x777, 0, 0, 0, fault, 0x10, 0x10246, sp-0x100, 0x18)
+			},
+			source: stack.FromSaved, parameter: 4, pc: stopEx, signature: "0xd1!mydrv+0x1234", chosen: stack.ByInstruction,
+		},
+		{
 			name: "the instruction alone", code: [5]uint64{0xd1, 0x20, 2, 0, fault},
 			poke:   func(c *simCrash) { c.push(guestsim.KernBase+0x777, 0, 0, 0, fault, 0, 0x10246, sp+0x100, 0x18) },
 			source: stack.FromSaved, parameter: 4, pc: stopEx, signature: "0xd1!mydrv+0x1234", chosen: stack.ByInstruction,
@@ -316,8 +323,11 @@ func TestSession(t *testing.T) {
 	t.Parallel()
 	const base, back = 0xffffb50000000000, 0xffffb50000001234
 	for name, poke := range map[string]func(c *simCrash, root *guestsim.Root){
-		"of the process":      nil,
-		"of another machine":  func(c *simCrash, root *guestsim.Root) { c.WritePhys(root.DTB+0x800, make([]byte, 0x800)) },
+		"of the process": nil,
+		"without the kernel": func(c *simCrash, root *guestsim.Root) {
+			const slot = guestsim.KernBase >> 39 & 511
+			c.WritePhys(root.DTB+8*slot, make([]byte, 8))
+		},
 		"a process of nobody": func(c *simCrash, _ *guestsim.Root) { c.Write64(c.p.Thread+c.Field("OffsetKThreadApcProcess"), 8) },
 	} {
 		t.Run(name, func(t *testing.T) {
