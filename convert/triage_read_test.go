@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -185,6 +186,40 @@ func TestTriageReadFailure(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "UNKNOWN", r.Files[0].Verdict)
 	require.ErrorIs(t, r.Files[0].Err, errDisk)
+}
+
+// TestTriageCutInItsRecord: what ends before a triage dump's record does is said, by
+// info as by check, whatever the rest of the header says.
+func TestTriageCutInItsRecord(t *testing.T) {
+	t.Parallel()
+	for _, sample := range []string{"guest-bsod", "x86-bsod-2cpu"} {
+		d := triageOf(t, winDump(t, sample))
+		h, ok := guest.IsTriage(d.b)
+		require.True(t, ok)
+		for _, more := range []int64{0, 1, 0x53} {
+			b := d.b[:int64(h.Size())+more]
+			r, err := inspect.Info(t.Context(), triageFile(t, b), inspect.InfoOptions{Modules: true, Processes: true})
+			var refused *finding.RefusedError
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, "triage", r.Dump.Type)
+			assert.Equal(t, "FAIL", checkBytes(b, inspect.CheckQuick).Verdict)
+		}
+		_, err := inspect.Info(t.Context(), source.Reader("", failingAt{d.b, int64(d.r.DataBlocksOffset)}, int64(len(d.b))), inspect.InfoOptions{})
+		require.ErrorIs(t, err, errDisk)
+	}
+}
+
+// TestTriageOf32BitCode: the engine opens a dump whose CONTEXT has the code segment of
+// a 32-bit process, and says that it is partially valid.
+func TestTriageOf32BitCode(t *testing.T) {
+	t.Parallel()
+	d := triageOf(t, winDump(t, "live-2cpu"))
+	f, _ := d.f.Header.Field("Context")
+	binary.LittleEndian.PutUint16(d.b[f.Offset+0x38:], 0x23) // SegCs
+	binary.LittleEndian.PutUint16(d.b[f.Offset+0x42:], 0x2b) // SegSs
+	c := checkBytes(d.b, inspect.CheckQuick)
+	assert.Equal(t, "WARN", c.Verdict)
+	assert.Contains(t, c.Reason, "code segment")
 }
 
 // TestTriageProcessName: the name stands at one of the places that it has had.

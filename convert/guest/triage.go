@@ -67,11 +67,12 @@ func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*mac
 	f := newFinder(nil, machines)
 	f.takeHeader(h.Clone())
 	t := &Triage{Guest: &Guest{f: f}}
+	b := triageBuilder{Triage: t, file: file, size: uint64(max(size, 0))}
+	b.lay() // a guest that ends early has memory too, with nothing in it
 	var err error
 	if t.File, err = winhdr.ReadTriage(h, file, size); err != nil {
 		return t, err
 	}
-	b := triageBuilder{Triage: t, file: file, size: uint64(max(size, 0))}
 	f.BugCheck = new(kdbg.BugCheck)
 	if h.BugCheckCode != winhdr.BugCheckLiveSystemDump {
 		*f.BugCheck = kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
@@ -179,7 +180,7 @@ func (b *triageBuilder) first(address uint64, offset, size uint32) {
 // lay makes the memory of what is placed.
 func (b *triageBuilder) lay() {
 	list, _ := extents.Resolve(slices.Clone(b.placed)) // that pieces disagree is nothing odd
-	space := vtop.NewSpace(pieces{extents.New(b.file, list)}, b.File.Header.DirectoryTableBase, b.f.machine.Flat)
+	space := vtop.NewSpace(pieces{extents.New(b.file, list)}, b.f.Header.DirectoryTableBase, b.f.machine.Flat)
 	b.f.Memory = b.f.machine.Kernel.In(space)
 	if b.f.Kernel != nil {
 		b.f.Kernel = b.f.Kernel.In(space)

@@ -192,6 +192,9 @@ func (c *subject) checkProcessor(p *kdbg.Processor) {
 	}
 }
 
+// adviceOtherMode is what a code segment means that is not the machine's own.
+const adviceOtherMode = "Debuggers take it for 32-bit code."
+
 // checkContext: debuggers take the selector for the mode, and ignore the flags.
 func (c *subject) checkContext(p *kdbg.Processor) {
 	where := "VA " + p.Context.String()
@@ -202,7 +205,7 @@ func (c *subject) checkContext(p *kdbg.Processor) {
 	}
 	var wrong winhdr.Problem
 	if errors.As(x.CheckMode(), &wrong) {
-		c.Add(finding.ContextOdd.WithAdvice("Debuggers take it for 32-bit code.").At(where, "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want))
+		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want))
 		return
 	}
 	if err := x.PlausibleSaved(); err != nil {

@@ -267,7 +267,13 @@ func (c *subject) triageProcessor() error {
 // triageContext: the registers that debuggers show.
 func (c *subject) triageContext() error {
 	where := guest.HeaderOffset(c.h.Offset("Context"))
-	if err := c.h.Context().PlausibleSaved(); err != nil {
+	x := c.h.Context()
+	var wrong winhdr.Problem
+	if errors.As(x.CheckMode(), &wrong) {
+		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "the header's CONTEXT has the code segment %s, expected %s", wrong.Got, wrong.Want))
+		return nil
+	}
+	if err := x.PlausibleSaved(); err != nil {
 		c.Add(finding.ContextOdd.At(where, "the header's CONTEXT is not plausible: %v", err))
 	}
 	return nil
