@@ -18,6 +18,7 @@ import (
 	"windmp/convert"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -506,4 +507,17 @@ func TestSmallStrict(t *testing.T) {
 	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, finding.TriageLacks.ID(), refused.Finding.ID)
+}
+
+// TestSmallOfAThirdMachine: of a machine whose small dumps nobody described none is made.
+func TestSmallOfAThirdMachine(t *testing.T) {
+	t.Parallel()
+	in := boxOf(t, guest3(make([]uint64, 5)), nil)
+	opt := smallOptions(0)
+	opt.Source.Input.Openers = []physmem.Opener{box}
+	opt.Guest.Machines = append(machine.All(), third)
+	_, err := convert.File(t.Context(), in, in+".dmp", opt)
+	var usage *stage.UsageError
+	require.ErrorAs(t, err, &usage)
+	assert.Contains(t, usage.Reason, "machine third")
 }

@@ -2,12 +2,14 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/convert/stage"
 	"windmp/convert/triage"
 	"windmp/winhdr"
 )
@@ -15,6 +17,9 @@ import (
 // planTriage plans a small dump: the guest as any other dump shows it, of which a
 // budget takes pieces.
 func (p *Plan) planTriage(opt Options) error {
+	if p.header.Format().Triage == nil {
+		return &stage.UsageError{Reason: fmt.Sprintf("no triage dump is known of a guest of machine %s", p.guest.Machine().Name())}
+	}
 	p.memory = memoryPlan{kind: winhdr.DumpTypeTriage, runs: p.guest.Runs(), policy: opt.missing()}
 	p.header.DumpType = p.memory.kind
 	if err := p.decide(opt); err != nil {

@@ -3,6 +3,7 @@ package triage
 import (
 	"encoding/binary"
 
+	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -47,7 +48,7 @@ func (p *planner) takeBugCheck() {
 // registers, and the parameters of the bug check.
 func (p *planner) pointed() []vtop.VA {
 	var list []vtop.VA
-	if f, ok := p.Guest.Machine().Unwind.Frame(p.context()); ok {
+	if f, ok := p.state(); ok {
 		for i, v := range f.Registers {
 			if f.Has(i) {
 				list = append(list, vtop.VA(v))
@@ -58,6 +59,15 @@ func (p *planner) pointed() []vtop.VA {
 		list = append(list, vtop.VA(v))
 	}
 	return list
+}
+
+// state are the general registers that are shown; false for a machine of which it is
+// not known which those are.
+func (p *planner) state() (unwind.Frame, bool) {
+	if method := p.Guest.Machine().Unwind; method != nil {
+		return method.Frame(p.context())
+	}
+	return unwind.Frame{}, false
 }
 
 // takeRegisters is tier 3.

@@ -115,7 +115,7 @@ func (p *planner) frames() (list []frame) {
 		images = append(images, &unwind.Image{Base: m.Base, Size: m.Size, Functions: unwind.Span{VA: m.Functions, Size: m.FunctionsSize}})
 	}
 	method := p.Guest.Machine().Unwind
-	if f, ok := method.Frame(p.context()); ok {
+	if f, ok := p.state(); ok {
 		low, high := p.threadStack()
 		limits := unwind.Limits{Low: low, High: high}
 		if !limits.Holds(f.SP) {
