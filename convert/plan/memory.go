@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 	"windmp/internal/pageset"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -62,7 +63,8 @@ func (p *Plan) listMemory() {
 
 // settleMissing refuses, zeroes or drops.
 func (p *Plan) settleMissing(mode report.MissingMode) error {
-	what := fmt.Sprintf("%d bytes of the guest's memory in %d ranges are not in the source", p.memory.absent, len(p.memory.missing))
+	what := fmt.Sprintf("%s of the guest's memory in %s are not in the source",
+		binio.Plural(p.memory.absent, "byte"), binio.Plural(len(p.memory.missing), "range"))
 	where := finding.Ranges(p.memory.missing)
 	switch mode {
 	case report.MissingZero:
