@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"windmp/internal/atomicfile"
-
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
+
+	"windmp/internal/atomicfile"
 )
 
 // casesVariable names the folder of inputs from the field, packed with zstd, of which

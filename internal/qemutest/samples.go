@@ -125,25 +125,39 @@ func (s Sample) WinDump(tb testing.TB) []byte {
 
 // unpacked are the files under testdata that were read, by name: what reads one
 // again gets the same bytes.
-var unpacked sync.Map
+var unpacked = struct {
+	sync.Mutex
+	files map[string]func() ([]byte, error)
+}{files: map[string]func() ([]byte, error){}}
 
 // Unpacked returns the bytes of a file under testdata, those of what is packed in it
 // where its name ends in .gz. It is read once in a process: its bytes belong to all
 // tests and are not to be changed.
 func Unpacked(tb testing.TB, name string) []byte {
 	tb.Helper()
-	read, _ := unpacked.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) {
-		b, err := readSample(name)
-		if err != nil {
-			return nil, err
-		}
-		return protected(b)
-	}))
-	b, err := read.(func() ([]byte, error))()
+	b, err := reader(name)()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return b
+}
+
+// reader reads a file, once for all who ask.
+func reader(name string) func() ([]byte, error) {
+	unpacked.Lock()
+	defer unpacked.Unlock()
+	read, ok := unpacked.files[name]
+	if !ok {
+		read = sync.OnceValues(func() ([]byte, error) {
+			b, err := readSample(name)
+			if err != nil {
+				return nil, err
+			}
+			return protected(b)
+		})
+		unpacked.files[name] = read
+	}
+	return read
 }
 
 func readSample(name string) ([]byte, error) {
