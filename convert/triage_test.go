@@ -215,7 +215,10 @@ func (s *small) sameParts(g *guest.Guest) {
 	require.Len(s.t, drivers, len(modules))
 	for i, m := range modules {
 		timestamp, checkSum := k.ModuleStamp(&m, s.Header.MinorVersion)
-		want := winhdr.TriageDriver{Name: m.FullName, DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, CheckSum: checkSum, TimeDateStamp: timestamp}
+		want := winhdr.TriageDriver{
+			Name: m.FullName, DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, CheckSum: checkSum, TimeDateStamp: timestamp,
+			ExceptionTable: uint64(m.Functions), ExceptionTableSize: uint64(m.FunctionsSize),
+		}
 		assert.Equal(s.t, want, drivers[i].TriageDriver)
 		assert.NotZero(s.t, timestamp)
 	}

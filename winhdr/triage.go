@@ -116,6 +116,10 @@ type TriageDriver struct {
 	SizeOfImage   uint32 // bytes
 	CheckSum      uint32
 	TimeDateStamp uint32
+	// ExceptionTable is the VA of the image's exception directory as the loader noted it,
+	// ExceptionTableSize its size in bytes; 0 in what Windows writes at a crash.
+	ExceptionTable     uint64
+	ExceptionTableSize uint64
 }
 
 // TriageUnloaded is a driver that was unloaded.

@@ -128,6 +128,7 @@ func (b *triageBuilder) lists() error {
 	for _, d := range drivers {
 		m := kdbg.Module{
 			Base: vtop.VA(d.DllBase), EntryPoint: vtop.VA(d.EntryPoint), Size: d.SizeOfImage, Timestamp: d.TimeDateStamp,
+			Functions: vtop.VA(d.ExceptionTable), FunctionsSize: uint32(d.ExceptionTableSize), //nolint:gosec // 32 bits and their padding
 			FullName: d.Name, Name: d.Name[strings.LastIndexByte(d.Name, '\\')+1:], NameErr: d.NameErr,
 		}
 		b.f.Modules = append(b.f.Modules, m)

@@ -153,6 +153,8 @@ func (w *Walker) identify(g *Signature, v *view) {
 	g.Timestamp, g.Size = m.Timestamp, m.Size
 	if im, err := peimage.Read(v.space, m.Base, w.guest.Machine().Kernel.Image); err == nil {
 		g.Timestamp, g.Size = im.Timestamp, im.Size
+	} else if h := w.guest.Header(); g.Timestamp == 0 && h != nil {
+		g.Timestamp, _ = w.guest.Machine().Kernel.In(v.space).ModuleStamp(m, h.MinorVersion)
 	}
 }
 

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,4 +75,20 @@ func (c *crashed) assertSmall(t *testing.T, core string) {
 	for i, f := range ours.Frames {
 		assert.Equal(t, whole.Frames[i].Place, f.Place, "frame %d", i)
 	}
+}
+
+// TestSmallWithoutHeaders: where the headers of a driver are paged out, what the loader
+// noted of it says its version, and leads to its unwind data, in the small dump too.
+func TestSmallWithoutHeaders(t *testing.T) {
+	t.Parallel()
+	core := bytes.Clone(sampleGuest(t, "stack-trap-2cpu"))
+	c := openCrashed(t, core)
+	c.unmap(t, core, c.module(t, "sprocket.sys").Base)
+	path := filepath.Join(t.TempDir(), "core")
+	require.NoError(t, os.WriteFile(path, core, 0o600))
+	_, signature := walked(t, path)
+	require.NotNil(t, signature)
+	assert.NotZero(t, signature.Timestamp)
+	whole := &crashed{guest: findGuest(t, core), list: c.list, raised: c.raised}
+	whole.assertSmall(t, path)
 }

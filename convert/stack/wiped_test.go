@@ -47,6 +47,17 @@ func (c *crashed) wipe(t *testing.T, core []byte, va vtop.VA, with []byte) {
 // testdata/guest/guest.h.
 const dataPage = 0x8000000000000163
 
+// unmap takes a page of data out of the page tables of a vmcore.
+func (c *crashed) unmap(t *testing.T, core []byte, va vtop.VA) {
+	t.Helper()
+	tr, err := c.guest.Memory().Space.Translate(va)
+	require.NoError(t, err)
+	entry := binary.LittleEndian.AppendUint64(nil, dataPage|uint64(tr.PA)&^0xfff)
+	at := bytes.Index(core, entry)
+	require.Positive(t, at)
+	clear(core[at:][:len(entry)])
+}
+
 // wipes are ways in which unwind data is gone.
 var wipes = map[string]func(t *testing.T, c *crashed, core []byte, m kdbg.Module){
 	"zeros": func(t *testing.T, c *crashed, core []byte, m kdbg.Module) {
@@ -57,12 +68,7 @@ var wipes = map[string]func(t *testing.T, c *crashed, core []byte, m kdbg.Module
 	"not mapped": func(t *testing.T, c *crashed, core []byte, m kdbg.Module) {
 		t.Helper()
 		_, rva, _ := exceptionDirectory(t, c, m)
-		tr, err := c.guest.Memory().Space.Translate(m.Base + vtop.VA(rva))
-		require.NoError(t, err)
-		entry := binary.LittleEndian.AppendUint64(nil, dataPage|uint64(tr.PA)&^0xfff)
-		at := bytes.Index(core, entry)
-		require.Positive(t, at)
-		clear(core[at:][:len(entry)])
+		c.unmap(t, core, m.Base+vtop.VA(rva))
 	},
 	"none": func(t *testing.T, c *crashed, core []byte, m kdbg.Module) {
 		t.Helper()

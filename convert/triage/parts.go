@@ -175,7 +175,10 @@ func (p *planner) threadStack() (low, high vtop.VA) {
 func (p *planner) readDrivers() {
 	nameless := 0
 	for _, m := range p.modules {
-		d := winhdr.TriageDriver{DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, Name: m.FullName}
+		d := winhdr.TriageDriver{
+			DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, Name: m.FullName,
+			ExceptionTable: uint64(m.Functions), ExceptionTableSize: uint64(m.FunctionsSize),
+		}
 		if d.Name == "" {
 			d.Name = m.Name
 		}
