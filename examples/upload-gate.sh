@@ -10,7 +10,8 @@
 #
 # If $SMALL names a folder, a small dump of each accepted file is written there, and
 # the report of it beside it: these go into the ticket, and the large file stays. A
-# line more for each: attach; the small dump; its report; the crash signature.
+# line more for each: attach; the small dump; its report; the crash signature. A file
+# that is a small dump is attached as it is, with what the check said of it.
 #
 # Exit code: 0 all accepted, 3 one rejected, 5 a person has to look at one,
 # 1 a file could not be checked, 2 usage.
@@ -54,6 +55,12 @@ if [[ -n ${SMALL:-} ]]; then
 	while IFS=$'\t' read -r decision _ file _; do
 		[[ $decision == accept ]] || continue
 		small=$SMALL/$(basename -- "$file").triage
+		entry=$(jq --arg file "$file" 'first(.files[] | select(.path == $file))' <<<"$document")
+		if [[ $(jq -r '.dump.type // ""' <<<"$entry") == triage ]]; then
+			printf '%s\n' "$entry" >"$small.json"
+			printf 'attach\t%s\t%s\t%s\n' "$file" "$small.json" "$(jq -r '.signature.text // "-"' <<<"$entry")"
+			continue
+		fi
 		code=0
 		"$windmp" convert --type=triage --size="${SMALL_SIZE:-1MiB}" --quiet --report="$small.json" -- "$file" "$small.dmp" || code=$?
 		if ((code != 0)); then
