@@ -3,6 +3,7 @@ package kdbg
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"unicode/utf16"
 
@@ -144,6 +145,35 @@ func TestUnloadedDrivers(t *testing.T) {
 	g.Unmap(g.Field("MmUnloadedDrivers"))
 	_, err = b.UnloadedDrivers()
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
+}
+
+// TestUnloadedRing: the order is that of the slots, backwards from the next one.
+func TestUnloadedRing(t *testing.T) {
+	t.Parallel()
+	g := guestsim.New(guestsim.Options{})
+	unloadedRing(g, slices.Repeat([]string{"a.sys"}, MaxUnloaded)...)
+	const next = extraBase + 0x104000
+	g.Map(next, 4)
+	g.SetField("MmLastUnloadedDriver", next)
+	g.Write32(next, 2)
+	names := func() []vtop.VA {
+		list, err := guestKernel(t, g).UnloadedRing()
+		require.NoError(t, err)
+		var starts []vtop.VA
+		for _, d := range list {
+			starts = append(starts, (d.Start-0xfffff80415000000)>>16)
+		}
+		return starts
+	}
+	slots := names()
+	require.Len(t, slots, MaxUnloaded)
+	assert.Equal(t, []vtop.VA{1, 0, 49, 48}, slots[:4])
+	assert.Equal(t, vtop.VA(2), slots[MaxUnloaded-1])
+
+	g.Write32(next, 3*MaxUnloaded+1) // the kernel counts on, and Windows takes it by the ring's size
+	assert.Equal(t, vtop.VA(0), names()[0])
+	g.Unmap(next)
+	assert.Equal(t, vtop.VA(49), names()[0])
 }
 
 // FuzzLists changes a few bytes of a good guest: the lists stay bounded, and
