@@ -93,7 +93,6 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 
-// runConvert checks the flags, converts, and prints the outcome.
 // isDevice reports whether a path is that of a block device, such as a volume that holds
 // a machine's state.
 func isDevice(path string) bool {
@@ -101,10 +100,11 @@ func isDevice(path string) bool {
 	return err == nil && st.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
 }
 
+// runConvert checks the flags, converts, and prints the outcome.
 func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
 	in, out := args[0], args[0]+f.suffix()
 	var converted *report.Report
-	err := error(nil)
+	var err error
 	switch {
 	case len(args) == 2:
 		out = args[1]
