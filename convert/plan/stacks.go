@@ -31,28 +31,37 @@ func (p *Plan) shownIndex() int {
 	return slices.IndexFunc(p.cpus, func(c CPU) bool { return p.shown != nil && c.PRCB == p.shown.PRCB && c.Index == p.shown.Index })
 }
 
-// crash is the stack of what crashed, or of the processor that is shown; nil where
-// nothing is known of it.
-func (p *Plan) crash() *stack.Stack {
-	w, ok := stack.New(p.guest)
-	if !ok {
-		return nil
-	}
-	s, _ := w.Crash(stacksOf(p.cpus), p.shownIndex())
-	return s
+// crash is the stack of what crashed, or of the processor that is shown, and who walked
+// it; nil where nothing is known of it.
+type crash struct {
+	walker *stack.Walker
+	stack  *stack.Stack
 }
 
-// crashReport says the same for a report.
-func (p *Plan) crashReport() *report.Stack {
+// crash walks that stack.
+func (p *Plan) crash() crash {
 	w, ok := stack.New(p.guest)
 	if !ok {
+		return crash{}
+	}
+	s, _ := w.Crash(stacksOf(p.cpus), p.shownIndex())
+	return crash{walker: w, stack: s}
+}
+
+// report says the same for a report.
+func (c crash) report() *report.Stack {
+	if c.stack == nil {
 		return nil
 	}
-	s, ok := w.Crash(stacksOf(p.cpus), p.shownIndex())
-	if !ok {
+	return c.walker.Report(c.stack)
+}
+
+// signature is by what equal crashes are known; nil for a guest that did not crash.
+func (c crash) signature() *report.Signature {
+	if c.stack == nil {
 		return nil
 	}
-	return w.Report(s)
+	return c.walker.Sign(c.stack).Report()
 }
 
 func stacksOf(list []CPU) []stack.CPU {

@@ -29,16 +29,18 @@ func (p *Plan) planTriage(opt Options) error {
 	if shown == nil {
 		return p.Refuse(finding.TriagePart.At("", "no processor has readable registers: debuggers show nothing in a small dump without"), nil)
 	}
+	crashed := p.crash()
 	subject := triage.Subject{
 		Guest: p.guest, Memory: p.Memory(), Header: p.header,
-		Shown: ofTriage(shown), Flags: p.exceptionFlags(), Stack: p.crash(),
+		Shown: ofTriage(shown), Flags: p.exceptionFlags(), Stack: crashed.stack,
 	}
 	for i := range p.cpus {
 		if c := &p.cpus[i]; c != shown {
 			subject.Others = append(subject.Others, ofTriage(c))
 		}
 	}
-	small, err := triage.New(subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: p.inside})
+	inside := func(t *report.Triage, found []finding.Finding, size int64) []byte { return p.inside(crashed, t, found, size) }
+	small, err := triage.New(subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: inside})
 	p.All = append(p.All, small.All...)
 	if err != nil {
 		return err
@@ -66,7 +68,7 @@ func (p *Plan) shownInHeader() *CPU {
 
 // inside is the report that travels in a small dump of so many bytes: what the plan
 // knows, without the names of files on the host.
-func (p *Plan) inside(t *report.Triage, found []finding.Finding, size int64) []byte {
+func (p *Plan) inside(crashed crash, t *report.Triage, found []finding.Finding, size int64) []byte {
 	r := report.New("", "", false)
 	r.DescribeImage(p.guest.Image())
 	r.Input.MemoryFile = ""
@@ -77,7 +79,7 @@ func (p *Plan) inside(t *report.Triage, found []finding.Finding, size int64) []b
 	describeOutput(r, p)
 	r.Output.Size = size
 	r.Finish(nil)
-	r.Guest.Signature = p.Signature()
-	b, _ := json.Marshal(report.Inside{Schema: report.InsideSchema, Report: r, Stack: p.crashReport()}) // all of it can be written
+	r.Guest.Signature = crashed.signature()
+	b, _ := json.Marshal(report.Inside{Schema: report.InsideSchema, Report: r, Stack: crashed.report()}) // all of it can be written
 	return b
 }
