@@ -216,16 +216,9 @@ func (k *Kernel) UnloadedDrivers() ([]UnloadedDriver, error) {
 	if array == 0 || err != nil {
 		return nil, err
 	}
-	size := k.Layout.unloadedSize()
-	var list []UnloadedDriver
-	for i := range MaxUnloaded {
-		raw, err := k.read(array+k.Layout.bytes(i*size), size)
-		if err != nil {
-			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", i, err)
-		}
-		if d := k.unloaded(raw); d.Start != 0 && d.End > d.Start {
-			list = append(list, d)
-		}
+	list, err := k.unloadedSlots(array, func(i int) int { return i })
+	if err != nil {
+		return list, err
 	}
 	slices.SortStableFunc(list, func(a, b UnloadedDriver) int { return cmp.Compare(a.Time, b.Time) })
 	return list, nil
@@ -262,13 +255,18 @@ func (k *Kernel) UnloadedRing() ([]UnloadedDriver, error) {
 			next = int(v % MaxUnloaded)
 		}
 	}
+	return k.unloadedSlots(array, func(i int) int { return (next + MaxUnloaded - 1 - i) % MaxUnloaded })
+}
+
+// unloadedSlots reads the ring at array, in the order in which slot gives its slots.
+func (k *Kernel) unloadedSlots(array vtop.VA, slot func(i int) int) ([]UnloadedDriver, error) {
 	size := k.Layout.unloadedSize()
 	var list []UnloadedDriver
 	for i := range MaxUnloaded {
-		slot := (next + MaxUnloaded - 1 - i) % MaxUnloaded
-		raw, err := k.read(array+k.Layout.bytes(slot*size), size)
+		at := slot(i)
+		raw, err := k.read(array+k.Layout.bytes(at*size), size)
 		if err != nil {
-			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", slot, err)
+			return list, fmt.Errorf("MmUnloadedDrivers[%d]: %w", at, err)
 		}
 		if d := k.unloaded(raw); d.Start != 0 && d.End > d.Start {
 			list = append(list, d)
