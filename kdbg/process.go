@@ -323,6 +323,21 @@ func (k *Kernel) DirectoryOf(thread vtop.VA) (uint64, error) {
 	return k.directoryOf(thread + offsetOr(k.Data.OffsetKThreadApcProcess, k.Layout.Process.ApcProcess))
 }
 
+// StackLimits are the lowest address of a thread's kernel stack and the one behind its
+// highest, as KTHREAD has them: 0 where KDBG does not say where, or they are not readable.
+func (k *Kernel) StackLimits(thread vtop.VA) (low, high vtop.VA) {
+	l, b := k.Data.OffsetKThreadStackLimit, k.Data.OffsetKThreadStackBase
+	if l == 0 || b == 0 || thread == 0 {
+		return 0, 0
+	}
+	low, err1 := k.Pointer(thread + vtop.VA(l))
+	high, err2 := k.Pointer(thread + vtop.VA(b))
+	if err1 != nil || err2 != nil {
+		return 0, 0
+	}
+	return low, high
+}
+
 // directoryOf reads the directory base of the process that the pointer at
 // variable refers to.
 func (k *Kernel) directoryOf(variable vtop.VA) (uint64, error) {

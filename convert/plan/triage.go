@@ -39,7 +39,9 @@ func (p *Plan) planTriage(opt Options) error {
 			subject.Others = append(subject.Others, ofTriage(c))
 		}
 	}
-	inside := func(t *report.Triage, found []finding.Finding, size int64) []byte { return p.inside(crashed, t, found, size) }
+	inside := func(t *report.Triage, found []finding.Finding, size int64) []byte {
+		return p.inside(crashed, t, found, size)
+	}
 	small, err := triage.New(subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: inside})
 	p.All = append(p.All, small.All...)
 	if err != nil {

@@ -68,13 +68,16 @@ func (w *Walker) addKernel() {
 }
 
 // in is the guest's memory as page tables show it.
-func (w *Walker) in(s *vtop.Space) *view {
-	list := make([]*unwind.Image, 0, len(w.modules))
-	for i := range w.modules {
-		m := &w.modules[i]
+func (w *Walker) in(s *vtop.Space) *view { return &view{space: s, images: Images(w.modules)} }
+
+// Images are loaded modules as package unwind takes them, for one address space.
+func Images(modules []kdbg.Module) *unwind.List {
+	list := make([]*unwind.Image, 0, len(modules))
+	for i := range modules {
+		m := &modules[i]
 		list = append(list, &unwind.Image{Base: m.Base, Size: m.Size, Functions: unwind.Span{VA: m.Functions, Size: m.FunctionsSize}})
 	}
-	return &view{space: s, images: unwind.NewList(list)}
+	return unwind.NewList(list)
 }
 
 // of is memory as a thread saw it: by the page tables of the process that it was in,
@@ -122,12 +125,11 @@ func (w *Walker) threadOn(sp vtop.VA) vtop.VA {
 // limits are those of a thread's stack, where sp lies on it; else they are not known.
 func (w *Walker) limits(thread, sp vtop.VA) unwind.Limits {
 	k := w.guest.Kernel()
-	if k == nil || thread == 0 || k.Data.OffsetKThreadStackLimit == 0 {
+	if k == nil {
 		return unwind.Limits{}
 	}
-	low, err := k.Pointer(thread + vtop.VA(k.Data.OffsetKThreadStackLimit))
-	high, other := k.Pointer(thread + vtop.VA(k.Data.OffsetKThreadStackBase))
-	if l := (unwind.Limits{Low: low, High: high}); err == nil && other == nil && high != 0 && l.Holds(sp) {
+	low, high := k.StackLimits(thread)
+	if l := (unwind.Limits{Low: low, High: high}); high != 0 && l.Holds(sp) {
 		return l
 	}
 	return unwind.Limits{}

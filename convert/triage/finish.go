@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/convert/stack"
 	"windmp/winhdr"
 )
 
@@ -113,7 +114,7 @@ func (p *planner) finish(d *Dump, room int) error {
 	p.sayLeftOut()
 	d.Header = p.Header.Clone()
 	if p.exception != nil {
-		d.Header.BugCheckCode |= minidumpCode
+		d.Header.BugCheckCode |= stack.MinidumpCode
 	}
 	if err := d.Header.Show(p.context().ForHeader(), p.Flags); err != nil {
 		return err

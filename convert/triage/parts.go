@@ -97,12 +97,9 @@ func (p *planner) holdParts() {
 
 // exceptionCodes are the bug checks for which Windows' small dumps show the CONTEXT of
 // the exception, and the parameter that points to it. Their code is written with
-// minidumpCode (Microsoft's writer did it for this one alone of 32 codes; public dumps
+// [stack.MinidumpCode] (Microsoft's writer did it for this one alone of 32 codes; public dumps
 // of builds 9600 to 26100).
 var exceptionCodes = map[uint32]int{0x7e: 3}
-
-// minidumpCode is that flag.
-const minidumpCode = 0x10000000
 
 // readException takes the CONTEXT of an exception for the one that is shown, where
 // Windows' small dumps do.
@@ -159,13 +156,8 @@ func (p *planner) readStack() {
 // threadStack are the limits of the thread's stack, 0 where KDBG does not say them.
 func (p *planner) threadStack() (low, high vtop.VA) {
 	k := p.view.kernel
-	l, b := k.Data.OffsetKThreadStackLimit, k.Data.OffsetKThreadStackBase
-	if l == 0 || b == 0 || p.current.Thread == 0 {
-		return 0, 0
-	}
-	low, err1 := k.Pointer(p.current.Thread + vtop.VA(l))
-	high, err2 := k.Pointer(p.current.Thread + vtop.VA(b))
-	if err1 != nil || err2 != nil || !k.IsKernel(low) || !k.IsKernel(high-1) {
+	low, high = k.StackLimits(p.current.Thread)
+	if !k.IsKernel(low) || !k.IsKernel(high-1) {
 		return 0, 0
 	}
 	return low, high

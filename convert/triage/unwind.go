@@ -110,10 +110,6 @@ type frame struct {
 // frames are those that a reader of the dump walks: from the registers that are shown,
 // and from where the crash was.
 func (p *planner) frames() (list []frame) {
-	images := make([]*unwind.Image, 0, len(p.modules))
-	for _, m := range p.modules {
-		images = append(images, &unwind.Image{Base: m.Base, Size: m.Size, Functions: unwind.Span{VA: m.Functions, Size: m.FunctionsSize}})
-	}
 	method := p.Guest.Machine().Unwind
 	if f, ok := p.state(); ok {
 		low, high := p.threadStack()
@@ -121,7 +117,7 @@ func (p *planner) frames() (list []frame) {
 		if !limits.Holds(f.SP) {
 			limits = unwind.Limits{}
 		}
-		trace := method.Walk(p.view.spaces[0], unwind.NewList(images), f, limits)
+		trace := method.Walk(p.view.spaces[0], stack.Images(p.modules), f, limits)
 		list = append(list, frame{pc: f.PC, sp: f.SP, read: trace.Read})
 		for _, s := range trace.Steps {
 			list = append(list, frame{pc: s.Caller.PC, sp: s.Caller.SP, read: s.Read})
