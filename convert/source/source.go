@@ -5,45 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
-	"windmp/internal/pack"
 	"windmp/physmem"
-	"windmp/physmem/migration"
 	"windmp/physmem/open"
 )
-
-// An Input names what is to be opened: [File] or [Reader].
-type Input struct {
-	path string
-	src  physmem.Source // nil for a file
-}
-
-// File is the file of that path.
-func File(path string) Input { return Input{path: path} }
-
-// Reader is size bytes of r, which stays the caller's. It is taken as it is, not
-// unpacked; one that knows its holes is a [physmem.DataFinder]. The name is for
-// reports and may be empty.
-func Reader(name string, r io.ReaderAt, size int64) Input {
-	return Input{path: name, src: physmem.NewSource(name, r, size)}
-}
-
-// Path is the file's, or the reader's name.
-func (in Input) Path() string { return in.path }
-
-// Size is that of the file as it lies, in bytes; 0 for what is no regular file.
-func (in Input) Size() int64 {
-	if in.src != nil {
-		return in.src.Size()
-	}
-	if st, err := os.Stat(in.path); err == nil && st.Mode().IsRegular() {
-		return st.Size()
-	}
-	return 0
-}
 
 // A Source is an input that is open: what is examined of it, unpacked if need be.
 type Source struct {
@@ -65,60 +32,27 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 		return nil, context.Cause(ctx)
 	}
 	stage.Enter(opt.Progress, stage.Open)
-	if in.src != nil {
-		return &Source{Source: in.src, in: in, options: opt.Input, file: in.src}, nil
-	}
-	f, err := open.NewFileSource(in.path)
-	if err != nil {
+	s := &Source{in: in, options: opt.Input}
+	if err := s.lay(); err != nil {
 		return nil, err
 	}
-	s := &Source{Source: f, in: in, options: opt.Input, file: f, closers: []io.Closer{f}}
-	if err := s.unpack(ctx, &opt); err != nil {
+	if err := s.unpack(ctx, s.packing(), &opt); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// unpack unpacks a packed file into a temporary one.
-func (s *Source) unpack(ctx context.Context, opt *Options) error {
-	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
-		return nil //nolint:nilerr // a block device is not packed; what is wrong with it, reading says
-	}
-	how, at, head := pack.Recognise(s.file), int64(0), []byte(nil)
-	if how == pack.None {
-		// What libvirt saves has a header in front of what it packed.
-		var name string
-		name, at, head = migration.Packing(s.file)
-		how = pack.Method(name)
-	}
-	if !pack.Unpacks(how) || open.IsAFF4(s.file) {
+// lay opens the bytes as they lie: the reader's, or the file's.
+func (s *Source) lay() error {
+	if s.in.src != nil {
+		s.Source, s.file = s.in.src, s.in.src
 		return nil
 	}
-	m := opt.Count
-	if m == nil {
-		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
-		defer m.Finish()
-	} else {
-		m.Grow(s.file.Size())
+	f, err := open.NewFileSource(s.in.path)
+	if err != nil {
+		return err
 	}
-	t, err := pack.Unpack(ctx, how, io.NewSectionReader(m.Reader(s.file), at, s.file.Size()-at), pack.Options{
-		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: head,
-	})
-	if errors.Is(err, pack.ErrCut) {
-		size := s.file.Size()
-		err = &physmem.FormatError{
-			Format: physmem.Format(how), Offset: size, Field: "packed data", Reason: "it ends too early",
-			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
-		}
-	}
-	switch {
-	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
-		return fmt.Errorf("%s: %w", s.in.path, err)
-	case err != nil:
-		return &stage.Error{Stage: stage.Unpack, Err: err}
-	}
-	s.closers = append(s.closers, t)
-	s.Source = unpacked{physmem.NewSource("", t, t.Size()), s.file}
+	s.Source, s.file, s.closers = f, f, []io.Closer{f}
 	return nil
 }
 

@@ -1,0 +1,78 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"windmp/convert/stage"
+	"windmp/internal/pack"
+	"windmp/physmem"
+	"windmp/physmem/migration"
+	"windmp/physmem/open"
+)
+
+// packing is how a file's bytes are packed.
+type packing struct {
+	how pack.Method // pack.None of what is read as it lies
+	at  int64       // where in the file it begins
+	// head is what what is unpacked has in front.
+	head []byte
+}
+
+// packing tells how the input is packed. A reader is taken as it is, and so is a block
+// device; what is wrong with a file, reading it says.
+func (s *Source) packing() packing {
+	if s.in.src != nil {
+		return packing{how: pack.None}
+	}
+	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
+		return packing{how: pack.None}
+	}
+	p := packing{how: pack.Recognise(s.file)}
+	if p.how == pack.None {
+		// What libvirt saves has a header in front of what it packed.
+		var name string
+		name, p.at, p.head = migration.Packing(s.file)
+		p.how = pack.Method(name)
+	}
+	if !pack.Unpacks(p.how) || open.IsAFF4(s.file) {
+		return packing{how: pack.None}
+	}
+	return p
+}
+
+// unpack unpacks what is packed into a temporary file.
+func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
+	if p.how == pack.None {
+		return nil
+	}
+	m := opt.Count
+	if m == nil {
+		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
+		defer m.Finish()
+	} else {
+		m.Grow(s.file.Size())
+	}
+	t, err := pack.Unpack(ctx, p.how, io.NewSectionReader(m.Reader(s.file), p.at, s.file.Size()-p.at), pack.Options{
+		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: p.head,
+	})
+	if errors.Is(err, pack.ErrCut) {
+		size := s.file.Size()
+		err = &physmem.FormatError{
+			Format: physmem.Format(p.how), Offset: size, Field: "packed data", Reason: "it ends too early",
+			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
+		}
+	}
+	switch {
+	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
+		return fmt.Errorf("%s: %w", s.in.path, err)
+	case err != nil:
+		return &stage.Error{Stage: stage.Unpack, Err: err}
+	}
+	s.closers = append(s.closers, t)
+	s.Source = unpacked{physmem.NewSource("", t, t.Size()), s.file}
+	return nil
+}
