@@ -71,6 +71,27 @@ type MigrateOptions struct {
 	// Changed lets it run until so many pages were sent as what changed of them, by
 	// XBZRLE.
 	Changed int
+	// File lets QEMU itself write the file, as mapped-ram must have it, instead of a
+	// program at the other end of a pipe. QEMU can since 8.2.
+	File bool
+}
+
+// Can says whether this QEMU has all of these capabilities of migration.
+func (vm *VM) Can(capabilities ...string) (bool, error) {
+	var have []struct {
+		Capability string `json:"capability"`
+	}
+	err := vm.qmp.run("query-migrate-capabilities", nil, &have)
+	for _, want := range capabilities {
+		found := false
+		for _, c := range have {
+			found = found || c.Capability == want
+		}
+		if !found {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // Migrate writes the machine's migration stream, as libvirt and others save a guest. The
@@ -108,7 +129,11 @@ func (vm *VM) migrate(path string, o MigrateOptions) error {
 			return err
 		}
 	}
-	if err := vm.qmp.run("migrate", map[string]any{"uri": "exec:cat > " + path}, nil); err != nil {
+	uri := "exec:cat > " + path
+	if o.File {
+		uri = "file:" + path
+	}
+	if err := vm.qmp.run("migrate", map[string]any{"uri": uri}, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)

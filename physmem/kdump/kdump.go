@@ -193,8 +193,9 @@ func (f *kdumpFile) readHeaders() error {
 }
 
 // utsMachines are the machines that are read, by their name in new_utsname; the
-// notes tell which it is. Not every writer gives one.
-var utsMachines = []string{"", "x86_64", "i686"}
+// notes tell which it is. Not every writer gives one: QEMU 10 writes "Unknown" for
+// every machine (7.2 named it).
+var utsMachines = []string{"", "Unknown", "x86_64", "i686"}
 
 // checkMachine refuses dumps of other machines. What it looks at is at the same
 // place in 32-bit dumps. QEMU takes the layout of 64 bits for 32-bit guests too if
