@@ -2,6 +2,9 @@ package convert
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
 	"io"
 	"slices"
 
@@ -55,6 +58,7 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 // to its last. The report and the errors are those of [File].
 func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.Report, error) {
 	r := report.New(in, Stdout, opt.DryRun)
+	opt.SHA256 = true // what went into a pipe can't be summed afterwards
 	err := opt.Validate()
 	if err == nil && w == nil && !opt.DryRun {
 		err = &stage.UsageError{Reason: "there is nothing to write the dump to", Hint: "name a file"}
@@ -122,8 +126,16 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 	if err != nil || opt.DryRun {
 		return err
 	}
+	var sum hash.Hash
+	if opt.SHA256 || opt.Plan.Type == plan.OutputTriage {
+		sum = sha256.New()
+	}
+	opt.Write.Sum = sum
 	err = write(p)
 	r.Output.Written = err == nil
+	if err == nil && sum != nil {
+		r.Output.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
 	return err
 }
 

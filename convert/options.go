@@ -18,6 +18,9 @@ type Options struct {
 	Write  write.Options
 	// DryRun stops after the plan: nothing is created.
 	DryRun bool
+	// SHA256 puts the digest of what was written into the report; it is taken in the
+	// copy, whose Sum it is, and reads nothing again. A small dump and a stream have it always.
+	SHA256 bool
 	// Progress, when set, is called from one goroutine at a time: when a stage
 	// begins, where it counts bytes about ten times a second, and at its end. It
 	// stands for those of the parts.

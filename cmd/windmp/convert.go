@@ -32,7 +32,7 @@ type convertFlags struct {
 	size                  string
 	keep                  []uint
 	force, dryRun, quiet  bool
-	strict, noSync        bool
+	strict, noSync, sum   bool
 	jobs                  int
 	given                 func(flag string) bool // on the command line
 	dtb, kernelBase, kdbg address
@@ -90,6 +90,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
+	fs.BoolVar(&f.sum, "sha256", false, "report the SHA-256 of OUT as it lies, packed or not; of small dumps and streams it always is")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 
@@ -132,7 +133,7 @@ func (a *app) printConverted(r *report.Report) error {
 	w := a.stdout
 	if r.Output.Path == convert.Stdout && !r.Output.DryRun {
 		if a.logs() {
-			a.say(logLine{Level: levelInfo, Message: outputText(r) + ", verdict " + r.Verdict})
+			a.say(logLine{Level: levelInfo, Message: outputText(r) + ", sha256 " + r.Output.SHA256 + ", verdict " + r.Verdict})
 			return nil
 		}
 		w = a.stderr
@@ -232,6 +233,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 		Write:  write.Options{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
 		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
 		DryRun: f.dryRun,
+		SHA256: f.sum,
 	}, nil
 }
 

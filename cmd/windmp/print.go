@@ -49,6 +49,9 @@ func printConvert(w *bytes.Buffer, r *report.Report) {
 		row(fmt.Sprintf("cpu %d", c.Index), "%s", cpuText(r.Guest.Machine, c))
 	}
 	row("output", "%s", outputText(r))
+	if r.Output.SHA256 != "" {
+		row("sha256", "%s", r.Output.SHA256)
+	}
 	_ = tw.Flush() // into memory
 	if t := r.Output.Triage; t != nil {
 		printTriage(w, t)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path"
 	"strconv"
@@ -36,6 +38,7 @@ func TestScript(t *testing.T) {
 			"poke32":  poke32,
 			"shorten": shorten,
 			"mode":    fileMode,
+			"sha256":  saysSHA256,
 		},
 		Setup: func(env *testscript.Env) error {
 			samples, err := samplesDir()
@@ -217,5 +220,16 @@ func fileMode(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := strconv.FormatUint(uint64(st.Mode().Perm()), 8); (got == args[1]) == neg {
 		ts.Fatalf("%s has mode %s", args[0], got)
+	}
+}
+
+// saysSHA256 checks that standard output has the digest of a file: sha256 FILE.
+func saysSHA256(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sha256 FILE")
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(ts.ReadFile(args[0]))))
+	if !strings.Contains(ts.ReadFile("stdout"), sum) {
+		ts.Fatalf("standard output does not say %s", sum)
 	}
 }

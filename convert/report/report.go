@@ -175,6 +175,10 @@ type Output struct {
 	Size  int64  `json:"size"`
 	Pages uint64 `json:"pages"`
 	Runs  int    `json:"runs"`
+	// SHA256 is of the bytes that were written, 64 hex digits: of a packed file the
+	// packed ones, so that it is what sha256sum says of Path. Empty where none was
+	// taken.
+	SHA256 string `json:"sha256,omitempty"`
 	// LeftOut is the number of pages that a kernel dump leaves out.
 	LeftOut uint64 `json:"left_out"`
 	// Triage says what a small dump holds.

@@ -8,6 +8,7 @@ import (
 
 // block is one piece of the output.
 type block struct {
+	seq   int   // its place among the blocks that are written
 	off   int64 // in the file
 	size  int   // bytes, at most blockSize
 	parts []dump.Segment
@@ -54,7 +55,7 @@ func (o *Output) blocks(skip func(n int64)) iter.Seq[block] {
 				if !yield(b) {
 					return
 				}
-				b = block{off: end}
+				b = block{seq: b.seq + 1, off: end}
 			}
 		}
 		if b.size > 0 {

@@ -32,9 +32,17 @@ func (o *Output) copyBlocks(ctx context.Context, w io.WriterAt, holes bool, opt 
 		}
 		return nil
 	})
+	f := newFollower(opt.Sum, o.Layout.Size(), opt.workers())
+	if f != nil {
+		group.Go(func() error { return f.run(ctx) })
+	}
 	for range opt.workers() {
 		group.Go(func() error {
-			buf := make([]byte, blockSize)
+			defer f.leave()
+			buf, err := f.buffer(ctx)
+			if err != nil {
+				return err
+			}
 			for b := range work {
 				if err := ctx.Err(); err != nil {
 					return context.Cause(ctx)
@@ -47,6 +55,9 @@ func (o *Output) copyBlocks(ctx context.Context, w io.WriterAt, holes bool, opt 
 					return fmt.Errorf("writing at file offset %#x: %w", b.off, err)
 				}
 				meter.Add(len(data))
+				if buf, err = f.follow(ctx, b, buf); err != nil {
+					return err
+				}
 			}
 			return nil
 		})

@@ -176,7 +176,7 @@ func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Option
 // packed streams the output through a packer into w. name is the file's, of which a
 // zip takes the dump's name.
 func (o *Output) packed(ctx context.Context, w io.Writer, name string, opt *Options) error {
-	packer, err := pack.NewWriter(w, name)
+	packer, err := pack.NewWriter(summed(w, opt.Sum), name)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // when ctx is done, and then nothing is being read any more. The error is a
 // [*stage.Error].
 func Stream(ctx context.Context, w io.Writer, o Output, opt Options) error {
-	if err := o.stream(ctx, w, &opt); err != nil {
+	if err := o.stream(ctx, summed(w, opt.Sum), &opt); err != nil {
 		return &stage.Error{Stage: stage.Write, Err: err}
 	}
 	return nil

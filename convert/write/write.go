@@ -9,6 +9,7 @@ package write
 
 import (
 	"fmt"
+	"hash"
 	"io"
 
 	"windmp/convert/dump"
@@ -88,6 +89,10 @@ type Options struct {
 	Sparse Sparse
 	// Force allows an existing regular file to be replaced.
 	Force bool
+	// Sum, when set, is reset and then given every byte of the file in order, as it
+	// lies under its name: of a packed file the packed bytes. Its values can be taken
+	// when the write is over, unless that failed.
+	Sum hash.Hash
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
 	// Progress, when set, is called from one goroutine at a time: when a stage
