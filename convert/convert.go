@@ -111,12 +111,14 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 	r.DescribeImage(g.Image())
 	guest.Describe(r, g)
 	if err != nil {
+		opt.examined(g, nil)
 		return err
 	}
 	stage.Enter(opt.Progress, stage.Plan)
 	p, err := plan.New(g, opt.Plan)
 	plan.Describe(r, p)
 	r.Guest.Signature = p.Signature()
+	opt.examined(g, p)
 	if err == nil {
 		err = judged(ctx, r, p, opt)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"windmp/convert/finding"
+	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -62,7 +63,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
 	f.source.register(fs)
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
-	a.out.register(fs)
+	a.out.registerPage(fs)
 	return cmd
 }
 
@@ -94,6 +95,7 @@ func parseSize(flag, s string) (int64, error) {
 
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
 	paths = expandWildcards(paths)
+	a.out.pages = true
 	err := a.checkReport(paths...)
 	var opt inspect.CheckOptions
 	if err == nil {
@@ -101,7 +103,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 	}
 	var r *inspect.CheckReport
 	if err == nil {
-		opt.Progress = a.startProgress(false)
+		opt.Progress, opt.Details = a.startProgress(false), a.wantsPage()
 		if r, err = inspect.Check(ctx, opt, inputs(paths)...); err == nil {
 			err = f.outcome(r)
 		} else {
@@ -111,6 +113,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 	return a.finish(outcome{
 		schema: checkSchema, err: err, told: r != nil && !errors.Is(err, context.Canceled),
 		document: func(h header, e *report.Error) any { return checkDocument{h, r, e} },
+		files:    func() []htmlreport.File { return checkedFiles(r) },
 		text: func() error {
 			if r == nil {
 				return nil
@@ -120,6 +123,17 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 			return a.print(t)
 		},
 	})
+}
+
+// checkedFiles is what a page says of the files.
+func checkedFiles(r *inspect.CheckReport) (list []htmlreport.File) {
+	if r == nil {
+		return nil
+	}
+	for i := range r.Files {
+		list = append(list, htmlreport.File{Check: &r.Files[i], Info: r.Files[i].Details})
+	}
+	return list
 }
 
 // inputs are files to look at.

@@ -14,6 +14,8 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/guest"
+	"windmp/convert/htmlreport"
+	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -67,7 +69,7 @@ func (a *app) convertCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd.Flags())
-	a.out.register(cmd.Flags())
+	a.out.registerPage(cmd.Flags())
 	return cmd
 }
 
@@ -105,7 +107,9 @@ func isDevice(path string) bool {
 func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
 	in, out := args[0], args[0]+f.suffix()
 	var converted *report.Report
+	var details *inspect.InfoReport
 	var err error
+	a.out.pages = true
 	switch {
 	case len(args) == 2:
 		out = args[1]
@@ -113,11 +117,17 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 		err = &stage.UsageError{Reason: in + " is a device, beside which no dump is written", Hint: "name a file as OUT"}
 	}
 	if err == nil {
-		converted, err = a.convertFile(ctx, in, out, f)
+		converted, details, err = a.convertFile(ctx, in, out, f)
 	}
 	return a.finish(outcome{
 		schema: convertSchema, err: err,
 		document: func(h header, e *report.Error) any { return document{h, converted, e} },
+		files: func() []htmlreport.File {
+			if converted == nil {
+				return nil
+			}
+			return []htmlreport.File{{Convert: converted, Info: details}}
+		},
 		text: func() error {
 			if f.quiet || err != nil {
 				return nil
@@ -153,31 +163,36 @@ func (f *convertFlags) suffix() string {
 }
 
 // convertFile turns flags into options; the report is nil after a usage error.
-func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*report.Report, error) {
+// The details are what a page says of the guest, nil where none was asked for.
+func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) (*report.Report, *inspect.InfoReport, error) {
 	if err := a.checkReport(in, out); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opt, err := f.options()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.out.json && out == convert.Stdout && !f.dryRun {
-		return nil, &stage.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
+		return nil, nil, &stage.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
 	}
 	if out == convert.Stdout && !f.dryRun && isTerminal(a.stdout) {
-		return nil, &stage.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
+		return nil, nil, &stage.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
 	}
 	if in == convert.Stdout {
-		return nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
+		return nil, nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
 	opt.Progress = a.startProgress(f.quiet)
+	var details *inspect.InfoReport
+	if a.wantsPage() {
+		opt.Examined = func(g *guest.Guest, p *plan.Plan) { details = inspect.Describe(in, g, p) }
+	}
 	var r *report.Report
 	if out == convert.Stdout {
 		r, err = convert.Stream(ctx, in, &interruptible{ctx, a.stdout}, opt)
 	} else {
 		r, err = convert.File(ctx, in, out, opt)
 	}
-	return r, nameForce(err)
+	return r, details, nameForce(err)
 }
 
 // nameForce adds the flag that lets an existing file be replaced.

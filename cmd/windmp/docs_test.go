@@ -23,7 +23,7 @@ func markdownFiles(t *testing.T) (paths []string) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules") {
 			return filepath.SkipDir
 		}
 		if !d.IsDir() && filepath.Ext(path) == ".md" {

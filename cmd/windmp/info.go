@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/machine"
 	"windmp/convert/report"
@@ -54,19 +55,31 @@ func (a *app) infoCommand() *cobra.Command {
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
 	f.source.register(fs)
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
-	a.out.register(fs)
+	a.out.registerPage(fs)
 	return cmd
 }
 
 func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
-	var r *inspect.InfoReport
+	var all, r *inspect.InfoReport
 	var err error
+	a.out.pages = true
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
-		r, err = inspect.Info(ctx, source.File(path), f.opt)
+		opt := f.opt
+		if a.wantsPage() {
+			opt.Modules, opt.Processes = true, true
+		}
+		all, err = inspect.Info(ctx, source.File(path), opt)
+		r = asAsked(all, f.opt)
 	}
 	return a.finish(outcome{
 		schema: infoSchema, err: err,
 		document: func(h header, e *report.Error) any { return infoDocument{h, r, e} },
+		files: func() []htmlreport.File {
+			if all == nil {
+				return nil
+			}
+			return []htmlreport.File{{Info: all}}
+		},
 		text: func() error {
 			if r == nil || r.Input.Format == "" {
 				return nil
@@ -76,6 +89,18 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 			return a.print(t)
 		},
 	})
+}
+
+// asAsked is a report with the lists that were asked for: a page has all of them.
+func asAsked(r *inspect.InfoReport, opt inspect.InfoOptions) *inspect.InfoReport {
+	shown := *r
+	if !opt.Modules {
+		shown.Modules = nil
+	}
+	if !opt.Processes {
+		shown.Processes = nil
+	}
+	return &shown
 }
 
 func printInfo(t *text, r *inspect.InfoReport, verbose bool) {

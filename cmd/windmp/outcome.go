@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"windmp/convert"
+	"windmp/convert/htmlreport"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
@@ -27,14 +30,23 @@ const (
 type outputFlags struct {
 	json     bool
 	report   string
+	pages    bool // the command makes pages
 	progress choice
 	log      choice // of all commands
 }
 
 // register adds the flags of a command that has a document.
-func (f *outputFlags) register(fs *pflag.FlagSet) {
+func (f *outputFlags) register(fs *pflag.FlagSet) { f.add(fs, "") }
+
+// registerPage is register for a command that makes pages, too.
+func (f *outputFlags) registerPage(fs *pflag.FlagSet) {
+	f.add(fs, "; a page to look at, if it ends in .html")
+}
+
+// add adds the flags; about says more of --report.
+func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
-	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too")
+	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
 	f.progress = newChoice(progressModes)
 	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
 }
@@ -47,6 +59,9 @@ type outcome struct {
 	told bool
 	// document makes the document; e is for one whose report has no error.
 	document func(h header, e *report.Error) any
+	// files is what the document says of each file, for a page; nil of a command that
+	// makes none.
+	files func() []htmlreport.File
 	// text prints for people; nil prints nothing.
 	text func() error
 }
@@ -72,11 +87,19 @@ func (a *app) finish(o outcome) error {
 	if !a.out.json && o.text != nil {
 		fail(stagePrint, o.text())
 	}
-	fail(stageReport, a.writeReport(document()))
+	writeReport := func() {
+		fail(stageReport, a.writeReport(func(w io.Writer) error {
+			if a.wantsPage() {
+				return a.render(w, &o, report.OfError(errors.Join(o.err, late)))
+			}
+			return encode(w, document())
+		}))
+	}
+	writeReport()
 	if a.out.json {
 		if err := a.printJSON(document()); err != nil {
 			fail(stagePrint, err)
-			fail(stageReport, a.writeReport(document()))
+			writeReport()
 		} else {
 			o.told = true
 			o.err, late = errors.Join(o.err, late), nil
@@ -107,6 +130,7 @@ func (a *app) finishEarly(cmd *cobra.Command, args []string, err error) error {
 		return err
 	}
 	a.out.json = a.out.json || asks(args, "--json", "")
+	a.out.pages = slices.Contains(pageCommands, cmd.Name())
 	return a.finish(outcome{
 		schema: "windmp/" + cmd.Name() + "/v1",
 		err:    errors.Join(err, a.checkReport(without(args, "--report")...)),
@@ -157,6 +181,9 @@ func (a *app) checkReport(others ...string) error {
 		if sameFile(path, other) {
 			return &stage.UsageError{Reason: "--report and another argument name the same file: " + path, Hint: "name another file for the report"}
 		}
+	}
+	if isPage(path) && !a.out.pages {
+		return &stage.UsageError{Reason: "pages are made by " + strings.Join(pageCommands, ", "), Hint: "name a file that does not end in .html"}
 	}
 	if err := checkReplaced(path); err != nil {
 		return err
@@ -220,14 +247,12 @@ func checkReplaced(path string) error {
 		return &stage.Error{Stage: stageReport, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
-	var first [1]byte
-	switch _, err := f.ReadAt(first[:], 0); {
-	case errors.Is(err, io.EOF):
-		return nil // it is empty
-	case err != nil:
+	first := make([]byte, len(htmlreport.Beginning))
+	n, err := f.ReadAt(first, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return &stage.Error{Stage: stageReport, Err: err}
 	}
-	if first[0] != '{' {
+	if n > 0 && first[0] != '{' && string(first) != htmlreport.Beginning {
 		return &stage.UsageError{Reason: fmt.Sprintf("%s exists and is no report", path), Hint: "name another file for the report"}
 	}
 	return nil
@@ -248,11 +273,11 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(sa, sb)
 }
 
-// writeReport writes the document to the file of --report, if there is one: all
+// writeReport writes what write does to the file of --report, if there is one: all
 // of it under its name or nothing. A symbolic link stays, and the file that it leads
 // to is replaced. Its mode is 0600: registers, names and, of
 // vtop, memory are the guest's.
-func (a *app) writeReport(document any) error {
+func (a *app) writeReport(write func(io.Writer) error) error {
 	if a.out.report == "" {
 		return nil
 	}
@@ -260,7 +285,7 @@ func (a *app) writeReport(document any) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(encode(f, document), f.Sync(), f.Close())
+	err = errors.Join(write(f), f.Sync(), f.Close())
 	if err == nil {
 		err = f.Publish(true)
 	}

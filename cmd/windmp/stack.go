@@ -116,7 +116,7 @@ func printStack(t *text, s *report.Stack) {
 	if s.Processor >= 0 {
 		who = fmt.Sprintf("processor %d", s.Processor)
 	}
-	t.heading("%s, from %s", who, startWords(s))
+	t.heading("%s, from %s", who, s.From())
 	for _, f := range s.Handlers {
 		t.frame(false, f)
 	}
@@ -148,39 +148,4 @@ func (t *text) frame(here bool, f report.StackFrame) {
 		mark = '>'
 	}
 	t.line("%c %02d  %s  %-13s  %s", mark, f.Index, t.address(f.SP), f.How, f.Place)
-}
-
-// startWords say where a walk began.
-func startWords(s *report.Stack) string {
-	at := ""
-	if s.Start.Address != 0 {
-		at = fmt.Sprintf(" at %#x", uint64(s.Start.Address))
-	}
-	by := ""
-	if s.Start.Parameter != 0 {
-		by = fmt.Sprintf(" that parameter %d names", s.Start.Parameter)
-	}
-	switch s.Start.Source {
-	case "context":
-		return "the CONTEXT" + at + by
-	case "trap-frame":
-		return "the trap frame" + at + by
-	case "machine-frame":
-		return "the exception on its stack"
-	case "stack":
-		return "the trap frame" + at + ", which has the instruction" + by
-	case "processor":
-		return "the registers of the processor" + by
-	case "thread":
-		return "the thread" + at + by
-	case "given":
-		return "the address given" + at
-	case "vcpu":
-		return "the vCPU's registers"
-	default:
-		if s.Start.Instruction != 0 {
-			return "what Windows saved; parameter " + fmt.Sprint(s.Start.Parameter) + " names the instruction " + s.Start.Place
-		}
-		return "what Windows saved"
-	}
 }

@@ -48,6 +48,9 @@ type CheckOptions struct {
 	MaxSize int64
 	// Jobs is how many files are checked at the same time, 0 for two.
 	Jobs int
+	// Details asks for [FileCheck.Details], at all levels but CheckHeader. It reads some
+	// kilobytes more.
+	Details bool
 	// Source and Guest say what the files themselves do not.
 	Source source.Options
 	Guest  guest.Options
@@ -133,6 +136,9 @@ type FileCheck struct {
 	Findings []finding.Finding `json:"findings"`
 	Error    *report.Error     `json:"error,omitempty"`
 
+	// Details is what [Info] says of the file, with all its lists; nil if it was not
+	// asked for, or where nothing was found. It is no part of the document.
+	Details *InfoReport `json:"-"`
 	// Err is why the check ended early: an error of open.File, a
 	// [*RefusedError], or of reading.
 	Err error `json:"-"`
@@ -187,6 +193,7 @@ func (r *CheckReport) count() {
 // fileChecker checks one file.
 type fileChecker struct {
 	*FileCheck
+	in  source.Input
 	opt *CheckOptions
 	src *source.Source
 	// stage is the one that runs, for errors that do not say.
@@ -196,7 +203,7 @@ type fileChecker struct {
 
 // checkOne checks one file. The result is never nil.
 func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileCheck {
-	c := &fileChecker{FileCheck: &FileCheck{Path: in.Path(), Findings: []finding.Finding{}}, opt: opt, stage: stage.Open}
+	c := &fileChecker{FileCheck: &FileCheck{Path: in.Path(), Findings: []finding.Finding{}}, in: in, opt: opt, stage: stage.Open}
 	c.Err = c.run(ctx, in)
 	c.finish()
 	return c.FileCheck
@@ -258,6 +265,7 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	if g := headerOnly(err, machine.OrAll(c.opt.Guest.Machines)); g != nil {
 		c.System, c.Bug = systemOf(g), bugCheckOf(g)
 	}
+	c.detailDump(ctx, v, err)
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
 		return err
 	}
@@ -291,9 +299,11 @@ func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	g, err := guest.Find(ctx, im, c.opt.Guest)
 	c.adopt(g)
 	if err != nil {
+		c.detail(g, nil)
 		return err
 	}
 	p, err := plan.New(g, plan.Options{})
+	c.detail(g, p)
 	c.All = append(c.All, p.Findings()...)
 	c.Signature = p.Signature()
 	if p.Size() > 0 {

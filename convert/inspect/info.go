@@ -118,6 +118,10 @@ type MemoryMap struct {
 	// ListedRanges are what the header of a dump lists of which there is nothing
 	// else.
 	ListedRanges []report.Range `json:"listed_ranges,omitempty"`
+	// Picture draws what the guest's table lists, what the file holds, and, where there is
+	// a plan, what the dump does, in this order; nil without memory. It is no part of
+	// the document.
+	Picture *report.Picture `json:"-"`
 }
 
 // ProcessInfo is a process.
@@ -148,7 +152,7 @@ func (o *InfoOptions) Validate() error { return cmp.Or(o.Source.Validate(), o.Gu
 // [*stage.Error] those of [open.File], a [*finding.RefusedError], and what the system
 // says of a file.
 func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, error) {
-	r := &InfoReport{Input: report.Input{Path: in.Path()}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
+	r := newInfo(in.Path())
 	err := opt.Validate()
 	if err == nil {
 		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) { r.describe(f, opt) })
@@ -156,6 +160,14 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)
 	r.Error = report.OfError(err)
 	return r, err
+}
+
+// newInfo is the report of a file of which nothing is known yet.
+func newInfo(path string) *InfoReport {
+	return &InfoReport{
+		Input: report.Input{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{},
+		Memory: MemoryMap{Ranges: []report.Range{}},
+	}
 }
 
 func (r *InfoReport) describe(f *found, opt InfoOptions) {
@@ -283,6 +295,7 @@ func memoryMap(g *guest.Guest) MemoryMap {
 	}
 	m.Listed = g.Runs().Pages() * physmem.PageSize
 	m.Missing = physmem.TotalSize(g.Image().MissingOf(g.Runs()))
+	m.Picture = picture(g, nil)
 	return m
 }
 

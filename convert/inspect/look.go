@@ -45,16 +45,23 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 		if judged != nil {
 			judged = &stage.Error{Stage: stage.Header, Err: judged}
 		}
-		x := &found{guest: v.Triage.Guest, triage: v.Triage, err: judged}
-		x.input = report.Input{Path: in.Path(), Size: s.Size(), Format: string(physmem.FormatDMP), Description: v.Description}
-		for _, said := range v.Findings {
-			if said.Severity != finding.SeverityOK {
-				x.findings = append(x.findings, said)
-			}
-		}
+		x := ofTriage(in.Path(), s, v)
+		x.err = judged
 		f(x)
 		return judged
 	})
+}
+
+// ofTriage is what was found of a triage dump.
+func ofTriage(path string, s *source.Source, v *judge.Verdict) *found {
+	x := &found{guest: v.Triage.Guest, triage: v.Triage}
+	x.input = report.Input{Path: path, Size: s.Size(), Format: string(physmem.FormatDMP), Description: v.Description}
+	for _, said := range v.Findings {
+		if said.Severity != finding.SeverityOK {
+			x.findings = append(x.findings, said)
+		}
+	}
+	return x
 }
 
 // isTriage tells whether err is that of opening a triage dump.

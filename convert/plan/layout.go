@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"iter"
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
@@ -26,6 +27,25 @@ func (p *Plan) Memory() *overlay.Overlay {
 		edits = append(edits, overlay.Edit{PA: p.edits[i].PA, Bytes: p.edits[i].Bytes})
 	}
 	return overlay.New(below, edits)
+}
+
+// Paged tells whether the output holds memory by physical address, which a small dump
+// does not.
+func (p *Plan) Paged() bool { return p.memory.kind != winhdr.DumpTypeTriage && p.layout != nil }
+
+// Ranges yields the guest-physical memory that the output lists, ascending; nothing of
+// one that is not [Plan.Paged].
+func (p *Plan) Ranges() iter.Seq[physmem.Range] {
+	return func(yield func(physmem.Range) bool) {
+		if !p.Paged() {
+			return
+		}
+		for run := range p.memory.pageRuns() {
+			if !yield(run.Range()) {
+				return
+			}
+		}
+	}
 }
 
 // layOut makes the layout of a dump, with the header as it is now.

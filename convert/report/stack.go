@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Stack are the frames of a processor, or of a thread.
 type Stack struct {
 	// Processor is the processor's index, -1 for none.
@@ -88,4 +90,39 @@ type Signature struct {
 	// MayBeVictim is set for bug checks that find memory damaged: whoever is named may
 	// be the victim.
 	MayBeVictim bool `json:"may_be_victim"`
+}
+
+// From says where the walk began, as in "frames from ...".
+func (s *Stack) From() string {
+	at := ""
+	if s.Start.Address != 0 {
+		at = fmt.Sprintf(" at %#x", uint64(s.Start.Address))
+	}
+	by := ""
+	if s.Start.Parameter != 0 {
+		by = fmt.Sprintf(" that parameter %d names", s.Start.Parameter)
+	}
+	switch s.Start.Source {
+	case "context":
+		return "the CONTEXT" + at + by
+	case "trap-frame":
+		return "the trap frame" + at + by
+	case "machine-frame":
+		return "the exception on its stack"
+	case "stack":
+		return "the trap frame" + at + ", which has the instruction" + by
+	case "processor":
+		return "the registers of the processor" + by
+	case "thread":
+		return "the thread" + at + by
+	case "given":
+		return "the address given" + at
+	case "vcpu":
+		return "the vCPU's registers"
+	default:
+		if s.Start.Instruction != 0 {
+			return fmt.Sprintf("what Windows saved; parameter %d names the instruction %s", s.Start.Parameter, s.Start.Place)
+		}
+		return "what Windows saved"
+	}
 }

@@ -1,0 +1,173 @@
+package htmlreport
+
+import (
+	"fmt"
+
+	"windmp/convert/inspect"
+	"windmp/convert/report"
+)
+
+// rowsShown bounds the rows of a list: what a hostile guest makes long still opens.
+const rowsShown = 4096
+
+// cut is a list as far as it is shown, and what is said of the rest.
+func cut[T any](list []T, most int) (shown []T, rest []block) {
+	if len(list) <= most {
+		return list, nil
+	}
+	return list[:most], []block{{Text: fmt.Sprintf("And %d more, which are in the JSON document.", len(list)-most)}}
+}
+
+// modules are the loaded images, with the identity of their symbols.
+func (b *builder) modules(r *inspect.InfoReport) *section {
+	if r == nil || len(r.Modules) == 0 {
+		return nil
+	}
+	t := &table{
+		Caption: "Loaded modules", Filter: "modules", ID: "filter-modules",
+		Head: heads("Name", "Base", "#Size", "Version", "Timestamp", "Symbols"),
+	}
+	list, rest := cut(r.Modules, rowsShown)
+	for i := range list {
+		m := &list[i]
+		symbols := cell{Text: b.text(m.Error), Class: "dim"}
+		if m.PDB != nil {
+			symbols = code(visible(fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)))
+		}
+		t.Rows = append(t.Rows, row{Cells: []cell{
+			code(visible(m.Name)), code(b.address(m.Base)), {Text: size(int64(m.Size)), Class: "n"}, plain(visible(m.FileVersion)),
+			code(fmt.Sprintf("%08x", uint64(m.Timestamp))), symbols,
+		}})
+	}
+	return &section{ID: "modules", Title: "Modules", Note: plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: append([]block{{Table: t}}, rest...)}
+}
+
+// processes are the guest's.
+func (b *builder) processes(r *inspect.InfoReport) *section {
+	if r == nil || len(r.Processes) == 0 {
+		return nil
+	}
+	t := &table{
+		Caption: "Processes", Filter: "processes", ID: "filter-processes",
+		Head: heads("#PID", "#Parent", "Name", b.machine.RootName, "EPROCESS"),
+	}
+	list, rest := cut(r.Processes, rowsShown)
+	for i := range list {
+		p := &list[i]
+		t.Rows = append(t.Rows, row{Cells: []cell{
+			{Text: fmt.Sprint(p.PID), Class: "n"}, {Text: fmt.Sprint(p.ParentPID), Class: "n"}, {Text: visible(p.Name), Class: "c", Title: b.text(p.Error)},
+			code(hex(p.Root)), code(b.address(p.EPROCESS)),
+		}})
+	}
+	return &section{ID: "processes", Title: "Processes", Blocks: append([]block{{Table: t}}, rest...)}
+}
+
+// unloaded are the drivers that Windows remembers.
+func (b *builder) unloaded(r *inspect.InfoReport) *section {
+	if r == nil || len(r.Unloaded) == 0 {
+		return nil
+	}
+	t := &table{Caption: "Drivers that were unloaded", Head: heads("Name", "Start", "End", "Unloaded")}
+	list, rest := cut(r.Unloaded, rowsShown)
+	for _, u := range list {
+		t.Rows = append(t.Rows, row{Cells: []cell{code(visible(u.Name)), code(b.address(u.Start)), code(b.address(u.End)), plain(moment(u.Time))}})
+	}
+	return &section{ID: "unloaded", Title: "Unloaded drivers", Blocks: append([]block{{Table: t}}, rest...)}
+}
+
+// small is about a small dump, which holds memory by virtual address.
+func (b *builder) small(f *File) *section {
+	if f.Info == nil || f.Info.Triage == nil {
+		return nil
+	}
+	r := f.Info.Triage
+	var out facts
+	out.add("Memory", plain(fmt.Sprintf("%s by virtual address, in %s", size(r.Held), plural(r.Blocks, "block"))))
+	out.add("Stack", plain(size(int64(r.StackSize))), code(b.address(r.Stack)))
+	if r.Thread != 0 {
+		out.add("Thread", code(b.address(r.Thread)))
+		out.add("Process", code(visible(r.ProcessName)), code(b.address(r.Process)))
+	}
+	if len(r.Secondary) > 0 {
+		held := int64(0)
+		for _, s := range r.Secondary {
+			held += int64(s.Size)
+		}
+		out.add("Secondary data", plain(fmt.Sprintf("%s, %s", plural(len(r.Secondary), "blob"), size(held))))
+	}
+	return &section{ID: "small", Title: "Small dump", Blocks: []block{{Facts: out}}}
+}
+
+// written is about the output of a conversion.
+func (b *builder) written(r *report.Report) *section {
+	if r == nil || r.Output.Size == 0 {
+		return nil
+	}
+	o := &r.Output
+	var out facts
+	out.add("File", code(visible(o.Path)), plain(map[bool]string{true: "written", false: "not written"}[o.Written]))
+	kind := "ELF core"
+	if o.DumpType != "" {
+		kind = o.DumpType + " dump"
+	}
+	if o.Compression != "" {
+		kind += ", packed by " + string(o.Compression)
+	}
+	out.add("Kind", plain(visible(kind)))
+	out.add("Size", plain(size(o.Size)))
+	if o.Pages > 0 {
+		left := ""
+		if o.LeftOut > 0 {
+			left = plural(o.LeftOut, "page") + " of user memory left out"
+		}
+		out.add("Pages", plain(plural(o.Pages, "page")+" in "+plural(o.Runs, "run")), plain(left))
+	}
+	s := &section{ID: "output", Title: "Dump", Blocks: []block{{Facts: out}}}
+	if o.Triage != nil {
+		s.Blocks = append(s.Blocks, block{Table: contents(o.Triage)})
+	}
+	return s
+}
+
+// contents is what a small dump holds, for whoever must approve that it leaves the house.
+func contents(r *report.Triage) *table {
+	t := &table{Caption: "What is in the dump", Head: heads("What", "#In the dump", "#No room for", "#Not in memory")}
+	for _, p := range r.Contents {
+		t.Rows = append(t.Rows, row{Cells: []cell{
+			plain(visible(p.What)), {Text: size(p.Bytes), Class: "n"}, {Text: some(p.NoRoom), Class: "n"}, {Text: some(p.NotInMemory), Class: "n"},
+		}})
+	}
+	return t
+}
+
+// some is a number of bytes, empty for none.
+func some(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return size(n)
+}
+
+// changes are those that a conversion makes to the header and to memory.
+func (b *builder) changes(r *report.Report) *section {
+	if r == nil || len(r.Improvements)+len(r.Edits) == 0 {
+		return nil
+	}
+	s := &section{ID: "changes", Title: "What the dump has otherwise", Note: "The source is never changed; these stand in the dump alone."}
+	if len(r.Improvements) > 0 {
+		t := &table{Caption: "Header fields", Head: heads("Field", "In the guest's header", "In the dump", "Why")}
+		for _, i := range r.Improvements {
+			t.Rows = append(t.Rows, row{Cells: []cell{code(visible(i.Field)), wrapped(visible(i.From)), wrapped(visible(i.To)), plain(b.text(i.Reason))}})
+		}
+		s.Blocks = append(s.Blocks, block{More: &more{Summary: plural(len(r.Improvements), "header field"), Blocks: []block{{Table: t}}}})
+	}
+	if len(r.Edits) > 0 {
+		t := &table{Caption: "Edits of memory", Head: heads("Virtual address", "Physical address", "#Size", "Why")}
+		list, rest := cut(r.Edits, rowsShown)
+		for _, e := range list {
+			t.Rows = append(t.Rows, row{Cells: []cell{code(b.address(e.VA)), code(b.physical(uint64(e.PA))), {Text: size(int64(e.Size)), Class: "n"}, plain(b.text(e.Reason))}})
+		}
+		s.Blocks = append(s.Blocks, block{More: &more{Summary: plural(len(r.Edits), "edit") + " of memory", Blocks: append([]block{{Table: t}}, rest...)}})
+	}
+	return s
+}

@@ -1,0 +1,120 @@
+package htmlreport
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"windmp/convert/machine"
+	"windmp/convert/report"
+	"windmp/internal/binio"
+)
+
+// builder makes what the template shows.
+type builder struct {
+	words func(string) string
+	// machine is whose addresses they are.
+	machine *machine.Machine
+}
+
+// text is what the libraries say, in the words of whoever makes the page.
+func (b *builder) text(s string) string { return visible(b.words(s)) }
+
+// visible writes what can't be seen as escapes: control characters, and those that turn
+// the direction of what follows. The template escapes what HTML has a meaning for.
+func visible(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+}
+
+// size is a number of bytes for people.
+func size[T int64 | uint64](n T) string {
+	return binio.Bytes(uint64(max(n, 0)))
+}
+
+// plural counts things.
+func plural[T int | uint32 | uint64](n T, thing string) string { return binio.Plural(uint64(n), thing) } //nolint:gosec // a count
+
+// hex is a number.
+func hex(v report.Hex) string { return fmt.Sprintf("%#x", uint64(v)) }
+
+// address is a virtual address of the guest, with all its digits.
+func (b *builder) address(va report.Hex) string {
+	return fmt.Sprintf("%#0*x", b.machine.Digits(), uint64(va))
+}
+
+// physicalDigits are those of a physical address, unless it has more.
+const physicalDigits = 12
+
+// physical is a physical address.
+func (b *builder) physical(pa uint64) string {
+	return fmt.Sprintf("%#0*x", min(physicalDigits, b.machine.Digits()), pa)
+}
+
+// machineOf is the machine of that name, the likeliest before one is known.
+func machineOf(s *report.System) *machine.Machine {
+	list := machine.All()
+	if s == nil {
+		return list[0]
+	}
+	return cmp.Or(machine.ByName(s.Machine, list), list[0])
+}
+
+// uptime is a duration for people.
+func uptime(seconds float64) string {
+	const day = 24 * time.Hour
+	d := time.Duration(seconds) * time.Second
+	if d < day {
+		return d.String()
+	}
+	return plural(int(d/day), "day") + " " + (d % day).String()
+}
+
+// moment is a time of a report, which is RFC 3339, for people.
+func moment(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return visible(s)
+	}
+	return t.UTC().Format("2006-01-02 15:04:05") + " UTC"
+}
+
+// heads are the headings of columns; those that begin with # are of numbers.
+func heads(names ...string) []cell {
+	list := make([]cell, 0, len(names))
+	for _, name := range names {
+		c := cell{Text: name}
+		if rest, ok := strings.CutPrefix(name, "#"); ok {
+			c = cell{Text: rest, Class: "n"}
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// code is text of a fixed width.
+func code(s string) cell { return cell{Text: s, Class: "c"} }
+
+// wrapped is text of a fixed width that may be long.
+func wrapped(s string) cell { return cell{Text: s, Class: "c wrap"} }
+
+// plain is text.
+func plain(s string) cell { return cell{Text: s} }
+
+// facts are names, each with what is said of it, without those of which nothing is.
+type facts []fact
+
+// add says something.
+func (f *facts) add(name string, values ...cell) {
+	var list []cell
+	for _, v := range values {
+		if v.Text != "" {
+			list = append(list, v)
+		}
+	}
+	if len(list) > 0 {
+		*f = append(*f, fact{Name: name, Values: list})
+	}
+}
