@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -223,21 +224,54 @@ func TestQEMUSnapshots(t *testing.T) {
 func TestSavedSamples(t *testing.T) {
 	t.Parallel()
 	folder := coretest.Samples(t)
-	for name, want := range map[string]string{
-		"libvirt-save-xz":           `libvirt save file of the guest "lv", QEMU migration stream, machine pc-i440fx-7.2`,
-		"libvirt-dump-gzip":         "QEMU migration stream, machine pc-q35-7.2",
-		"libvirt-internal.qcow2.gz": `qcow2 image, snapshot "snap1" of 2026-11-27 13:11:36, QEMU migration stream, machine pc-i440fx-10.0`,
-		"qemu-trixie-mapped.mig.gz": "QEMU migration stream (mapped-ram), machine pc-q35-10.0",
-		"qemu-sid-pc2.mig.gz":       "QEMU migration stream, machine pc-i440fx-11.1",
+	snapped := time.Date(2026, 11, 27, 13, 11, 36, 301_505_000, time.UTC)
+	for name, want := range map[string]struct {
+		description string
+		state       report.State
+	}{
+		"libvirt-save-xz": {
+			`libvirt save file of the guest "lv", QEMU migration stream, machine pc-i440fx-7.2`,
+			report.State{Product: "libvirt", Guest: "lv", MachineType: "pc-i440fx-7.2", Packing: "xz"},
+		},
+		"libvirt-dump-gzip": {
+			"QEMU migration stream, machine pc-q35-7.2",
+			report.State{Product: "QEMU", MachineType: "pc-q35-7.2", Packing: "gzip"},
+		},
+		"libvirt-internal.qcow2.gz": {
+			`qcow2 image, snapshot "snap1" of 2026-11-27 13:11:36, QEMU migration stream, machine pc-i440fx-10.0`,
+			report.State{Product: "QEMU", MachineType: "pc-i440fx-10.0", Snapshot: "snap1", Saved: &snapped, Packing: "gzip"},
+		},
+		"qemu-trixie-mapped.mig.gz": {
+			"QEMU migration stream (mapped-ram), machine pc-q35-10.0",
+			report.State{Product: "QEMU", MachineType: "pc-q35-10.0", Encoding: "mapped-ram", Packing: "gzip"},
+		},
+		"qemu-sid-pc2.mig.gz": {
+			"QEMU migration stream, machine pc-i440fx-11.1",
+			report.State{Product: "QEMU", MachineType: "pc-i440fx-11.1", Packing: "gzip"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out.dmp")
 			r, err := convert.File(t.Context(), filepath.Join(folder, name), out, convert.Options{})
 			require.NoError(t, err)
-			assert.Equal(t, want, r.Input.Description)
+			assert.Equal(t, want.description, r.Input.Description)
+			assert.Equal(t, &want.state, r.Input.State)
 			assert.Equal(t, "OK", r.Verdict)
 			assert.EqualValues(t, 2, r.Guest.NumberProcessors)
 		})
+	}
+}
+
+// TestStateOfInput: what a file says of itself as a state is in the report.
+func TestStateOfInput(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]report.State{
+		"guest-bsod.vmcore":  {Product: "QEMU"},
+		"live-2cpu.kdump.gz": {Product: "QEMU", Encoding: "zlib, flattened", Packing: "gzip"},
+	} {
+		r, err := convert.File(t.Context(), filepath.Join("..", "testdata", name), "", convert.Options{DryRun: true})
+		require.NoError(t, err)
+		assert.Equal(t, &want, r.Input.State, name)
 	}
 }

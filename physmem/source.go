@@ -90,6 +90,8 @@ type Opener struct {
 type Container struct {
 	// Description says in a few words what kind of file it is and who wrote it.
 	Description string
+	// State is what the file says of itself as the state of a machine.
+	State State
 	// Machine is what the file says of the kind of machine.
 	Machine Machine
 	Memory  Memory

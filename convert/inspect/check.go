@@ -116,6 +116,8 @@ type FileCheck struct {
 	Format string `json:"format,omitempty"`
 	// Description is the container in words.
 	Description string `json:"description,omitempty"`
+	// State is what a file says of itself as the state of a machine; nil if nothing.
+	State *report.State `json:"state,omitempty"`
 	// Kind is core for a file that windmp converts, dump for one that a
 	// debugger opens, empty for neither.
 	Kind string `json:"kind,omitempty"`
@@ -284,7 +286,8 @@ func (c *fileChecker) checkCore(ctx context.Context) error {
 	if err != nil {
 		return judge.NotOpened(&c.List, err)
 	}
-	c.Kind, c.Format, c.Description = kindCore, string(im.Format()), im.Describe()
+	x := report.OfImage(c.Path, im)
+	c.Kind, c.Format, c.Description, c.State = kindCore, x.Format, x.Description, x.State
 	return finding.NameDamage(im, c.BlameDisk(im, c.checkImage(ctx, im)))
 }
 

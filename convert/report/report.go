@@ -160,6 +160,8 @@ type Input struct {
 	// MemoryFile is the name of the file beside it that holds the memory, and that
 	// offsets of memory are those of; empty where that is the input itself.
 	MemoryFile string `json:"memory_file,omitempty"`
+	// State is what the file says of itself as the state of a machine; nil if nothing.
+	State *State `json:"state,omitempty"`
 }
 
 // Output describes the dump.
@@ -284,13 +286,7 @@ func New(in, out string, dryRun bool) *Report {
 }
 
 // DescribeImage says what the source is.
-func (r *Report) DescribeImage(im *physmem.Image) {
-	r.Input.Size = im.FileSize()
-	r.Input.Format = string(im.Format())
-	r.Input.Description = im.Describe()
-	r.Input.VCPUs = len(im.CPUs())
-	r.Input.MemoryFile = im.MemoryFile()
-}
+func (r *Report) DescribeImage(im *physmem.Image) { r.Input = OfImage(r.Input.Path, im) }
 
 // Finish sets verdict and error.
 func (r *Report) Finish(err error) {
@@ -342,7 +338,10 @@ func OfError(err error) *Error {
 
 // OfImage describes an opened image.
 func OfImage(path string, im *physmem.Image) Input {
-	return Input{Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(), VCPUs: len(im.CPUs()), MemoryFile: im.MemoryFile()}
+	return Input{
+		Path: path, Size: im.FileSize(), Format: string(im.Format()), Description: im.Describe(),
+		VCPUs: len(im.CPUs()), MemoryFile: im.MemoryFile(), State: stateOf(im.State()),
+	}
 }
 
 // TicksPerSecond converts Windows' 100 ns.

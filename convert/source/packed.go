@@ -73,6 +73,7 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}
 	s.closers = append(s.closers, t)
+	s.packed = p.how
 	s.Source = unpacked{physmem.NewSource("", t, t.Size()), s.file}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
+	"windmp/internal/pack"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -19,6 +20,7 @@ type Source struct {
 	options open.Options
 	file    physmem.Source // as it lies
 	closers []io.Closer
+	packed  pack.Method // how what was unpacked lay in the file, pack.None else
 }
 
 // Open opens an input. The error is a usage error ([*stage.UsageError]) where the
@@ -58,7 +60,11 @@ func (s *Source) lay() error {
 
 // Image opens the memory image. The error is one of [open.Source].
 func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
-	return open.Source(ctx, s.Source, s.options)
+	im, err := open.Source(ctx, s.Source, s.options)
+	if err == nil && s.packed != pack.None {
+		im = im.WithPacking(string(s.packed))
+	}
+	return im, err
 }
 
 // Options say how the container is to be opened.

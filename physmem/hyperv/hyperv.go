@@ -72,6 +72,7 @@ func (s *savedState) container() (*physmem.Container, error) {
 	s.odd.Add(physmem.OddityUntried, 0, "Hyper-V's saved states are read by what Microsoft published with openvmm; no file that a Windows host wrote was seen")
 	return &physmem.Container{
 		Description: s.describe(len(state.cpus)) + state.guest(),
+		State:       s.told(),
 		Machine:     state.machine,
 		Memory:      mem,
 		CPUs:        state.cpus,
@@ -92,6 +93,18 @@ func (s *savedState) describe(cpus int) string {
 		d += ", compressed"
 	}
 	return fmt.Sprintf("%s, %s, %s", d, binio.Plural(uint64(len(s.ram)), "RAM block"), binio.Plural(uint64(cpus), "CPU")) //nolint:gosec // lengths
+}
+
+// told is what the file says of itself.
+func (s *savedState) told() physmem.State {
+	out := physmem.State{Product: "Hyper-V", Kind: physmem.StateText(s.kind)}
+	if s.version != 0 {
+		out.Version = dotted(s.version)
+	}
+	if s.packed > 0 {
+		out.Encoding = "xpress"
+	}
+	return out
 }
 
 // dotted is a version of major and minor number, 8 bits each.

@@ -125,6 +125,14 @@ func TestDescribe(t *testing.T) {
 		m, err := physmemtest.Open(how.Write(t, im, cpus))
 		require.NoError(t, err)
 		assert.Equal(t, want, m.Describe())
+		state := physmem.State{Product: "Hyper-V", Version: "10.0", Kind: "Normal"}
+		switch {
+		case how.Pack:
+			state.Version, state.Kind, state.Encoding = "9.2", "Snapshot", "xpress"
+		case how.OSID != 0:
+			state.Kind = ""
+		}
+		assert.Equal(t, state, m.State())
 	}
 }
 

@@ -124,6 +124,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	c.Memory = m
 	f.readNotes(c)
 	c.Description = f.describe(m, len(c.CPUs))
+	c.State = physmem.State{Product: f.writer, Encoding: f.encoding()}
 	c.Oddities = f.odd.All()
 	return c, nil
 }
@@ -287,8 +288,8 @@ func (f *kdumpFile) vmcoreInfo() *physmem.Note {
 	return &physmem.Note{Name: elfcore.NoteVMCoreInfo, Desc: desc, Offset: start}
 }
 
-// describe says in one line what was opened.
-func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
+// encoding says how the file keeps memory.
+func (f *kdumpFile) encoding() string {
 	var how []string
 	for _, c := range []struct {
 		flag uint32
@@ -301,12 +302,17 @@ func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
 	if f.flat != nil {
 		how = append(how, "flattened")
 	}
+	return strings.Join(how, ", ")
+}
+
+// describe says in one line what was opened.
+func (f *kdumpFile) describe(m *kdumpMemory, cpus int) string {
 	s := "kdump-compressed dump"
 	if f.writer != "" {
 		s += " of " + f.writer
 	}
-	if len(how) > 0 {
-		s += " (" + strings.Join(how, ", ") + ")"
+	if how := f.encoding(); how != "" {
+		s += " (" + how + ")"
 	}
 	return fmt.Sprintf("%s, %s, %s", s, binio.Plural(m.described.Count(), "page"), binio.Plural(uint64(cpus), "CPU")) //nolint:gosec // a length
 }

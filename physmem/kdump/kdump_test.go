@@ -309,6 +309,7 @@ func TestKdumpSample(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, m.Oddities())
 	assert.Equal(t, "kdump-compressed dump of QEMU (zlib, flattened), 1088 pages, 2 CPUs", m.Describe())
+	assert.Equal(t, physmem.State{Product: "QEMU", Encoding: "zlib, flattened"}, m.State())
 	core, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
 	assert.Equal(t, core.GuestNote().Desc, m.GuestNote().Desc)

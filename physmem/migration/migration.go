@@ -73,7 +73,7 @@ func (f *file) open() (*physmem.Container, error) {
 	if err := s.guestNote(c, mem); err != nil {
 		return nil, err
 	}
-	c.Description = f.describe(s)
+	c.Description, c.State = f.describe(s), f.state(s)
 	c.Oddities = f.odd.All()
 	return c, nil
 }
@@ -123,16 +123,34 @@ func (f *file) describe(s *stream) string {
 	case f.saved != nil:
 		out = f.saved.describe() + ", " + out
 	}
-	switch {
-	case s.ram.isFixed:
-		out += " (mapped-ram)"
-	case s.ram.hasPacked:
-		out += " (pages compressed)"
-	case len(s.ram.index.changes) > 0:
-		out += " (XBZRLE)"
+	if how := s.encoding(); how != "" {
+		out += " (" + how + ")"
 	}
 	if s.machine != "" && binio.IsText([]byte(s.machine)) {
 		out += ", machine " + s.machine
+	}
+	return out
+}
+
+// encoding says how the stream keeps memory, empty if as it is.
+func (s *stream) encoding() string {
+	switch {
+	case s.ram.isFixed:
+		return "mapped-ram"
+	case s.ram.hasPacked:
+		return "pages compressed"
+	case len(s.ram.index.changes) > 0:
+		return "XBZRLE"
+	}
+	return ""
+}
+
+// state is what the file says of itself. What QEMU wrote it, a stream does not say: the
+// machine's type has the version that it was made for.
+func (f *file) state(s *stream) physmem.State {
+	out := physmem.State{Product: "QEMU", MachineType: physmem.StateText(s.machine), Encoding: s.encoding()}
+	if f.saved != nil {
+		out.Product, out.Guest = "libvirt", physmem.StateText(f.saved.domain)
 	}
 	return out
 }

@@ -362,6 +362,7 @@ func TestLibvirt(t *testing.T) {
 	checkMemory(t, m, memory)
 	assert.Empty(t, m.Oddities())
 	assert.Equal(t, `libvirt save file of the guest "x", which ran, QEMU migration stream (pages compressed), machine pc-i440fx-7.2`, m.Describe())
+	assert.Equal(t, physmem.State{Product: "libvirt", Guest: "x", MachineType: "pc-i440fx-7.2", Encoding: "pages compressed"}, m.State())
 
 	m = openAll(t, withLibvirt("LibvirtQemudPart", 0, stream))
 	require.Len(t, m.Oddities(), 1)

@@ -99,6 +99,7 @@ func open(ctx context.Context, src physmem.Source, name string) (*physmem.Contai
 		return nil, state.relocate(err)
 	}
 	c.Description = fmt.Sprintf("qcow2 image, snapshot %q of %s, %s", s.name, s.date.UTC().Format(time.DateTime), c.Description)
+	c.State.Snapshot, c.State.Saved = physmem.StateText(s.name), s.date.UTC()
 	if physmem.InUse(src) {
 		c.Oddities = append(c.Oddities, physmem.Oddity{
 			Kind: physmem.OddityInUse, Text: "a machine runs with the disk image: the memory of its snapshot stays as it is until the snapshot is deleted",

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -196,6 +197,7 @@ func TestShapes(t *testing.T) {
 			assert.Equal(t, physmem.FormatQcow2, m.Format())
 			assert.Empty(t, m.Oddities())
 			assert.Equal(t, `qcow2 image, snapshot "before" of 2023-11-14 22:13:20, QEMU migration stream`, m.Describe())
+			assert.Equal(t, physmem.State{Product: "QEMU", Snapshot: "before", Saved: time.Unix(1_700_000_000, 0).UTC()}, m.State())
 			require.NoError(t, physmemtest.Test(m, []physmem.Range{{Size: 1 << 20}}, byteAt))
 			fixture.CheckReads(t, m)
 		})

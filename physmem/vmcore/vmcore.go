@@ -68,7 +68,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	if l := f.qemuLayout(list); l != nil {
 		c.Memory = &pagedMemory{Memory: extents.New(f.r, list), layout: l}
 	}
-	c.Description = f.describe(len(c.CPUs))
+	c.Description, c.State = f.describe(len(c.CPUs)), f.state()
 	c.Oddities = f.odd.All()
 	return c, nil
 }
@@ -301,6 +301,14 @@ func (f *elfFile) noMemory() error {
 		e.Cut = f.cut(f.loads.until)
 	}
 	return e
+}
+
+// state is what the file says of who wrote it.
+func (f *elfFile) state() physmem.State {
+	if f.notes.vbox.present() {
+		return physmem.State{Product: "VirtualBox", Version: f.notes.vbox.version()}
+	}
+	return physmem.State{Product: f.notes.writer()}
 }
 
 // describe says in one line what was opened.

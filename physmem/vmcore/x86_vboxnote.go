@@ -146,6 +146,14 @@ func (v *vboxNotes) describe() string {
 	if d == nil {
 		return "VirtualBox core"
 	}
-	return fmt.Sprintf("VirtualBox core (format %s, VirtualBox %d.%d.%d)",
-		vboxFormat(d.FormatVersion), d.Version>>24, d.Version>>16&0xff, d.Version&0xffff)
+	return fmt.Sprintf("VirtualBox core (format %s, VirtualBox %s)", vboxFormat(d.FormatVersion), v.version())
+}
+
+// version is that of the VirtualBox that wrote the file, empty if it is not told.
+func (v *vboxNotes) version() string {
+	if v.descriptor == nil {
+		return ""
+	}
+	n := v.descriptor.Version
+	return fmt.Sprintf("%d.%d.%d", n>>24, n>>16&0xff, n&0xffff)
 }

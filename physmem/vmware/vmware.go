@@ -133,6 +133,7 @@ func (s *state) container(mem physmem.Source, at, size uint64, sibling string) (
 	c.Machine = physmem.MachineOf(c.CPUs)
 	s.odd.Add(physmem.OddityUntried, 0, "%s", untried)
 	c.Description = s.describe(list, sibling, len(c.CPUs))
+	c.State = physmem.State{Product: physmem.StateText(s.productName), Version: physmem.StateText(s.productVersion)}
 	c.Oddities = s.odd.All()
 	if !s.memoryRead && len(s.regions) == 0 {
 		return (&memory{of: c, src: mem, at: at, size: size}).WithHoles(nil)

@@ -130,6 +130,7 @@ func TestShapes(t *testing.T) {
 				assert.Equal(t, physmem.FormatVMware, m.Format())
 				assert.Equal(t, physmem.MachineX64, m.Machine())
 				assert.Contains(t, m.Describe(), "VMware ESX 4.1.0")
+				assert.Equal(t, physmem.State{Product: "VMware ESX", Version: "4.1.0"}, m.State())
 				assert.Contains(t, m.Describe(), "2 ranges, 2 CPUs")
 				assert.Equal(t, []physmem.OddityKind{physmem.OddityUntried}, fixture.Kinds(m), "%v", m.Oddities())
 				assert.Equal(t, file == "win.vmss" && memory != nil, m.MemoryFile() == "win.vmem")

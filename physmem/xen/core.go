@@ -64,6 +64,7 @@ func (c *core) open(head []byte) (*physmem.Container, error) {
 	cpus := c.cpus()
 	out := &physmem.Container{Memory: extents.New(c.r, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
 	out.Description = describe("Xen core (xl dump-core)", c.version, x.pages, len(cpus))
+	out.State = physmem.State{Product: "Xen", Version: physmem.StateText(c.version)}
 	out.Oddities = c.odd.All()
 	return out, nil
 }

@@ -95,6 +95,7 @@ func (s *savedState) open(enter func(*savedState) error) (*physmem.Container, er
 		held += e.Size / physmem.PageSize
 	}
 	c.Description = describe(what, s.version, held, len(cpus))
+	c.State = physmem.State{Product: "Xen", Version: physmem.StateText(s.version), Guest: physmem.StateText(s.name)}
 	c.Oddities = s.odd.All()
 	return c, nil
 }

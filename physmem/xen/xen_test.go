@@ -104,6 +104,8 @@ func TestForms(t *testing.T) {
 		}
 	}
 	assert.Equal(t, `saved Xen guest (xl save) "win11" of Xen 4.17, 28 pages, 2 CPUs`, openXen(t, g.Save()).Describe())
+	assert.Equal(t, physmem.State{Product: "Xen", Version: "Xen 4.17", Guest: "win11"}, openXen(t, g.Save()).State())
+	assert.Equal(t, physmem.State{Product: "Xen", Version: "Xen 4.17.5"}, openXen(t, g.Core()).State())
 	assert.Equal(t, "Xen core (xl dump-core) of Xen 4.17.5, 28 pages, 2 CPUs", openXen(t, g.Core()).Describe())
 	assert.Equal(t, "saved Xen guest (XenServer, XCP-ng) of Xen 4.17, 28 pages, 2 CPUs", openXen(t, g.Xenops()).Describe())
 }
