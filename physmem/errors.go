@@ -18,6 +18,10 @@ var (
 	// ErrNotInImage matches a *NotInImageError: the file does not hold the
 	// memory that was asked for.
 	ErrNotInImage = errors.New("memory is not in the image")
+	// ErrSource matches what makes a [Source] unreadable without being the
+	// system's error: damage in what it is packed in, a server that does not
+	// answer. [Image.ReadFailure] returns it like those of the system.
+	ErrSource = errors.New("the source can't be read")
 )
 
 // HintIncomplete is the Hint of a file that ends too early.

@@ -122,7 +122,7 @@ func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 	return n, err
 }
 
-// remember keeps the first failure of the system.
+// remember keeps the first failure of the system, or of the source.
 func (m *Image) remember(err error) {
 	var read *ReadError
 	var system syscall.Errno
@@ -130,7 +130,7 @@ func (m *Image) remember(err error) {
 	case !errors.As(err, &read):
 	case read.Damaged:
 		m.damage.Store(true)
-	case errors.As(read.Err, &system):
+	case errors.As(read.Err, &system), errors.Is(read.Err, ErrSource):
 		m.failure.CompareAndSwap(nil, read)
 	}
 }
@@ -162,9 +162,9 @@ func (m *Image) Sound(ctx context.Context) (*Image, error) {
 	return view, nil
 }
 
-// ReadFailure returns the first error with which the system refused a read of the
-// file by ReadAt, of this image or of any other view of the file, a *ReadError; or
-// nil. Whoever takes unreadable memory for absent must ask before concluding
+// ReadFailure returns the first error with which the system, or the source
+// ([ErrSource]), refused a read of the file by ReadAt, of this image or of any other
+// view of the file, a *ReadError; or nil. Whoever takes unreadable memory for absent must ask before concluding
 // anything about the guest. Data that can't be decoded, and a file that has become
 // shorter, are no such failure.
 func (m *Image) ReadFailure() error {

@@ -44,10 +44,27 @@ func (s *Source) packing() packing {
 	return p
 }
 
-// unpack unpacks what is packed into a temporary file.
+// inPlace has what is packed read where it lies, if it can be read there at any offset.
+func (s *Source) inPlace(ctx context.Context, p packing, opt *Options) (done bool, err error) {
+	if p.how != pack.Zstd || p.at > 0 {
+		return false, nil
+	}
+	f, err := pack.OpenFrames(ctx, s.file, s.file.Size(), pack.Options{Input: opt.Input, Beside: unpacked{file: s.file}})
+	if f == nil {
+		return false, err
+	}
+	s.closers = append([]io.Closer{f}, s.closers...) // it reads the file until it is closed
+	s.Source = unpacked{physmem.NewSource("", f, f.Size()), s.file}
+	return true, nil
+}
+
+// unpack has what is packed read where it lies, or unpacks it into a temporary file.
 func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	if p.how == pack.None {
 		return nil
+	}
+	if done, err := s.inPlace(ctx, p, opt); done || err != nil {
+		return err
 	}
 	m := opt.Count
 	if m == nil {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
 )
 
@@ -76,7 +75,7 @@ func packers() int { return min(runtime.GOMAXPROCS(0), maxPackers) }
 func NewWriter(w io.Writer, name string) (io.WriteCloser, error) {
 	switch MethodOf(name) {
 	case Zstd:
-		return zstd.NewWriter(w, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(packers()))
+		return newFrames(w)
 	case Gzip:
 		return newGzip(w)
 	case Zip:
