@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"slices"
+	"time"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
@@ -31,6 +33,7 @@ const Stdout = "-"
 // The source is opened read-only and never written. Unless the whole dump was
 // written, no file is left under the name out.
 func File(ctx context.Context, in, out string, opt Options) (*report.Report, error) {
+	start := time.Now()
 	r := report.New(in, out, opt.DryRun)
 	err := opt.Validate()
 	if err == nil && out == Stdout {
@@ -38,6 +41,9 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 	}
 	if err == nil {
 		err = write.Check(in, out, opt.Write.Force)
+		if opt.DryRun && errors.Is(err, write.ErrExists) {
+			r.Output.Exists, err = true, nil
+		}
 	}
 	if err == nil {
 		var leftovers []string
@@ -50,13 +56,17 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 			r.Findings = append(r.Findings, leftover(name))
 		}
 	}
-	r.Finish(err)
+	if r.Output.Written {
+		r.Output.FileSize, r.Output.OnDisk = write.Stored(out)
+	}
+	finish(r, start, err)
 	return r, err
 }
 
 // Stream converts the file in into a dump that is written to w from its first byte
 // to its last. The report and the errors are those of [File].
 func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.Report, error) {
+	start := time.Now()
 	r := report.New(in, Stdout, opt.DryRun)
 	opt.SHA256 = true // what went into a pipe can't be summed afterwards
 	err := opt.Validate()
@@ -66,8 +76,16 @@ func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.R
 	if err == nil {
 		err = run(ctx, r, &opt, output{once: true, write: func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) }})
 	}
-	r.Finish(err)
+	finish(r, start, err)
 	return r, err
+}
+
+// finish ends a report: what was written, since start, or why it was not.
+func finish(r *report.Report, start time.Time, err error) {
+	if r.Output.Written {
+		r.Seconds = time.Since(start).Seconds()
+	}
+	r.Finish(err)
 }
 
 // output is where the dump goes.

@@ -15,7 +15,6 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
-	"windmp/physmem"
 )
 
 const checkSchema = "windmp/check/v1"
@@ -118,7 +117,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 			if r == nil {
 				return nil
 			}
-			t := a.newText(len("UNKNOWN"))
+			t := newText(a.stdout)
 			printCheck(t, r, f.verbose)
 			return a.print(t)
 		},
@@ -185,49 +184,4 @@ func (f *checkFlags) fails(verdict string) bool {
 	default:
 		return false
 	}
-}
-
-func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
-	for i := range r.Files {
-		if i > 0 {
-			t.WriteString("\n")
-		}
-		printFileCheck(t, &r.Files[i], verbose)
-	}
-	if len(r.Files) > 1 {
-		n := r.Counts
-		t.printf("\n%s %d files: %d OK, %d WARN, %d UNKNOWN, %d FAIL\n", t.verdict(r.Verdict), len(r.Files), n.OK, n.Warn, n.Unknown, n.Fail)
-	}
-}
-
-func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
-	t.WriteString(t.verdict(c.Verdict) + "  " + cell(c.Path) + "\n")
-	said := ibytes(c.Size)
-	if c.Description != "" {
-		said = c.Description + ", " + said
-	}
-	t.more("%s", said)
-	if s := c.System; s != nil && (c.Verdict != "FAIL" || c.Dump != nil) {
-		t.more("%s build %d, %s, %s", systemName(s), s.Build, plural(s.Processors, "processor"), s.SystemTime)
-	}
-	if b := c.Bug; b != nil && b.Crashed {
-		t.more("bug check %#x %s", uint64(b.Code), b.Name)
-	}
-	if s := c.Signature; s != nil {
-		t.more("signature %s", s.Text)
-	}
-	if o := c.Output; o != nil {
-		t.more("converts to a %s dump of %s", o.DumpType, ibytes(o.Size))
-	}
-	if c.SHA256 != "" {
-		t.line("  SHA-256 %s", c.SHA256)
-	}
-	if c.Error != nil && len(c.Findings) == 0 {
-		t.more("%s", withFlags(c.Error.Message))
-		var unknown *physmem.UnknownFormatError
-		if errors.As(c.Err, &unknown) && unknown.Hint != "" {
-			t.more("-> %s", withFlags(unknown.Hint))
-		}
-	}
-	t.findings(c.Findings, verbose)
 }

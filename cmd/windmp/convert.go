@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/convert/htmlreport"
@@ -35,6 +35,7 @@ type convertFlags struct {
 	keep                  []uint
 	force, dryRun, quiet  bool
 	strict, noSync, sum   bool
+	verbose               bool
 	jobs                  int
 	given                 func(flag string) bool // on the command line
 	dtb, kernelBase, kdbg address
@@ -89,6 +90,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings, the processors, and what is in a small dump")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
@@ -132,25 +134,25 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 			if f.quiet || err != nil {
 				return nil
 			}
-			return a.printConverted(converted)
+			return a.printConverted(converted, f.verbose)
 		},
 	})
 }
 
 // printConverted prints what was done; of a stream to standard error, where a log
 // gets one line.
-func (a *app) printConverted(r *report.Report) error {
+func (a *app) printConverted(r *report.Report, verbose bool) error {
 	w := a.stdout
 	if r.Output.Path == convert.Stdout && !r.Output.DryRun {
 		if a.logs() {
-			a.say(logLine{Level: levelInfo, Message: outputText(r) + ", sha256 " + r.Output.SHA256 + ", verdict " + r.Verdict})
+			a.say(logLine{Level: levelInfo, Message: logText(r)})
 			return nil
 		}
 		w = a.stderr
 	}
-	var text bytes.Buffer
-	printConvert(&text, r)
-	_, err := text.WriteTo(w)
+	t := newText(w)
+	printConvert(t, r, verbose)
+	_, err := t.WriteTo(w)
 	return err
 }
 
@@ -175,7 +177,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	if a.out.json && out == convert.Stdout && !f.dryRun {
 		return nil, nil, &stage.UsageError{Reason: "--json and OUT - both want standard output", Hint: "name a file as OUT, or use --report"}
 	}
-	if out == convert.Stdout && !f.dryRun && isTerminal(a.stdout) {
+	if out == convert.Stdout && !f.dryRun && screen.IsTerminal(a.stdout) {
 		return nil, nil, &stage.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
 	}
 	if in == convert.Stdout {

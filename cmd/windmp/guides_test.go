@@ -150,6 +150,7 @@ func runGuide(t *testing.T, guide, kind, dir string) {
 			continue
 		}
 		printed, err := shell(dir, f.body)
+		printed = steady(printed)
 		if i+1 == len(all) || all[i+1].info != fenceOutput {
 			require.NoError(t, err, "%s\n%s%s", guide, f.body, printed)
 			continue

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/finding"
 	"windmp/convert/report"
 )
@@ -85,4 +87,13 @@ func (a *app) printError(err error) {
 		line.Message = "interrupted, nothing was left behind"
 	}
 	a.say(line)
+}
+
+// printable is a text that may have several lines, made safe for a terminal.
+func printable(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = screen.Safe(line)
+	}
+	return strings.Join(lines, "\n")
 }

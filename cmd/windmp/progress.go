@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 )
@@ -67,7 +67,7 @@ type progress struct {
 // startProgress begins to show progress; nil is for none.
 func (a *app) startProgress(quiet bool) func(stage.Progress) {
 	mode := a.out.progress.value
-	if mode == "none" || mode == "auto" && (quiet || a.logs() || !isTerminal(a.stderr)) {
+	if mode == "none" || mode == "auto" && (quiet || a.logs() || !screen.IsTerminal(a.stderr)) {
 		return nil
 	}
 	a.progress = newProgress(a.stderr, mode == "json")
@@ -166,9 +166,4 @@ func (a *app) endProgress(err error) {
 		l.Event, l.Stage = eventFailed, report.OfError(err).Stage
 	}
 	p.line(l)
-}
-
-// ibytes is a size for people, in powers of 1024.
-func ibytes[T int64 | uint64](n T) string {
-	return humanize.IBytes(uint64(max(n, 0)))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -80,7 +81,7 @@ func (a *app) runStack(ctx context.Context, path string, f *stackFlags) error {
 				return nil
 			}
 			a.warnCut(r.Findings)
-			t := a.newText(len("bug check"))
+			t := newText(a.stdout)
 			t.machine = r.Machine
 			printStacks(t, r, f.verbose)
 			return a.print(t)
@@ -90,62 +91,54 @@ func (a *app) runStack(ctx context.Context, path string, f *stackFlags) error {
 
 func printStacks(t *text, r *inspect.StackReport, verbose bool) {
 	printBugCheck(t, r.Bug)
-	printSignature(t, r.Signature)
+	printSignature(t, r.Signature, true)
 	for i := range r.Stacks {
-		printStack(t, &r.Stacks[i])
+		printStack(t, &r.Stacks[i], r.Bug)
 	}
-	t.findings(r.Findings, verbose)
-}
-
-// printSignature prints by what equal crashes are known.
-func printSignature(t *text, s *report.Signature) {
-	if s == nil {
-		return
-	}
-	t.row("signature", "%s", s.Text)
-	said := s.Reason
-	if s.MayBeVictim {
-		said += "; memory was found damaged: it may be the victim"
-	}
-	t.more("%s", said)
+	t.Blank()
+	t.notes(t.findings(r.Findings, verbose))
 }
 
 // printStack prints the frames as debuggers do, the innermost first.
-func printStack(t *text, s *report.Stack) {
+func printStack(t *text, s *report.Stack, b *report.BugCheckDetail) {
 	who := "thread"
 	if s.Processor >= 0 {
 		who = fmt.Sprintf("processor %d", s.Processor)
 	}
-	t.heading("%s, from %s", who, s.From())
+	t.Heading("%s, from %s", who, s.From(b != nil && b.Crashed))
+	table := t.Table(0, screen.Column{}, screen.Column{Name: "#", Right: true}, screen.Column{Name: "stack pointer"}, screen.Column{Name: "found by"}, screen.Column{Name: "function"})
 	for _, f := range s.Handlers {
-		t.frame(false, f)
+		t.frame(table, false, f)
 	}
 	for i, f := range s.Frames {
-		t.frame(i == 0 && len(s.Handlers) > 0, f)
+		t.frame(table, i == 0 && len(s.Handlers) > 0, f)
 	}
+	table.End()
 	if !s.Complete {
-		t.hang("", addressIndent, cell(s.Stop))
+		t.Note(stopIndent, "%s", s.Stop)
 	}
 	if len(s.Seen) > 0 {
-		t.hang("", addressIndent, "seen on the stack behind it, and may be no calls:")
+		t.Note(stopIndent, "seen on the stack behind it, and may be no calls:")
+		table := t.Table(0, screen.Column{}, screen.Column{}, screen.Column{})
 		for _, x := range s.Seen {
-			t.line("?     %s  %s", t.address(x.Address), x.Place)
+			table.Row("?   ", t.address(x.Address), x.Place)
 		}
+		table.End()
 	}
 }
 
-// addressIndent is where the addresses of a frame begin.
-const addressIndent = 6
+// stopIndent is where the stack pointers begin, and what is said below the frames.
+const stopIndent = 7
 
 // frame prints one: its number, the stack pointer, how it was found, and where it is.
 // here marks where the crash was.
-func (t *text) frame(here bool, f report.StackFrame) {
-	mark := ' '
+func (t *text) frame(table *screen.Table, here bool, f report.StackFrame) {
+	mark := " "
 	switch {
 	case f.How == "scan":
-		mark = '?'
+		mark = "?"
 	case here:
-		mark = '>'
+		mark = ">"
 	}
-	t.line("%c %02d  %s  %-13s  %s", mark, f.Index, t.address(f.SP), f.How, f.Place)
+	table.Row(mark, fmt.Sprintf("%02d", f.Index), t.address(f.SP), f.How, f.Place)
 }

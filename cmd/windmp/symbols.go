@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -72,16 +74,18 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 		return nil
 	}
 	a.warnCut(r.Findings)
-	t := a.newText(0)
+	var err error
 	switch {
 	case f.manifest:
-		t.WriteString(r.Manifest())
+		_, err = io.WriteString(a.stdout, r.Manifest())
 	case f.opt.Server != "":
-		t.WriteString(strings.Join(r.URLs(), "\n") + "\n")
+		_, err = io.WriteString(a.stdout, strings.Join(r.URLs(), "\n")+"\n")
 	default:
+		t := newText(a.stdout)
 		printSymbols(t, r)
+		err = a.print(t)
 	}
-	if err := a.print(t); err != nil {
+	if err != nil {
 		return err
 	}
 	a.complainUnreadable(r)
@@ -90,16 +94,17 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 
 func printSymbols(t *text, r *inspect.SymbolsReport) {
 	t.machine = r.Machine
+	t.Heading("%-*s  module, its symbols, its image", len(t.address(0)), "base")
 	for i := range r.Modules {
 		m := &r.Modules[i]
-		t.line("%s %s", t.address(m.Base), clip(m.Name, columns-19))
+		t.Line("%s  %s", t.address(m.Base), m.Name)
 		for _, key := range []string{m.PDBKey, m.ImageKey} {
 			if key != "" {
-				t.line("  %s", key)
+				t.Line("  %s", key)
 			}
 		}
 		if !m.Readable {
-			t.hang("  unreadable:", len("  unreadable: "), cell(m.Error))
+			t.Note(2, "unreadable: %s", m.Error)
 		}
 	}
 }
@@ -109,7 +114,7 @@ func printSymbols(t *text, r *inspect.SymbolsReport) {
 func (a *app) complainUnreadable(r *inspect.SymbolsReport) {
 	for i := range r.Modules {
 		if m := &r.Modules[i]; !m.Readable {
-			a.say(logLine{Level: levelWarn, Message: cell(m.Name) + ": symbols not known: " + m.Error})
+			a.say(logLine{Level: levelWarn, Message: screen.Safe(m.Name) + ": symbols not known: " + m.Error})
 		}
 	}
 }

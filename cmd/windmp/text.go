@@ -1,44 +1,42 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
-	"unicode/utf8"
+	"time"
 
-	"golang.org/x/term"
-
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
-// columns is the width that text output keeps to.
-const columns = 80
-
-// text is what a command prints for people: labels in the first column, what is
-// said of them beside it. Nothing of the guest reaches a terminal as it is.
+// text is what a command prints for people: a page, and the words for what is on it.
 type text struct {
-	bytes.Buffer
-	label int // width of the first column
-	color bool
+	*screen.Page
 	// machine is whose addresses they are.
 	machine *machine.Machine
 }
 
-// addressColumn is the width of a column of addresses.
-const addressColumn = 18
+// newText makes a text for a stream.
+func newText(w io.Writer) *text { return &text{Page: screen.NewPage(screen.Of(w))} }
 
-// address is an address of the guest.
+// print writes a text to standard output.
+func (a *app) print(t *text) error {
+	_, err := t.WriteTo(a.stdout)
+	return err
+}
+
+// address is an address of the guest, with all its digits: those in a column are
+// aligned.
 func (t *text) address(va report.Hex) string {
 	return fmt.Sprintf("%#0*x", t.guest().Digits(), uint64(va))
 }
 
-// physical is a physical address, which may have more digits than others.
+// physical is a physical address, likewise.
 func (t *text) physical(pa report.Hex) string {
 	const digits = 12
 	return fmt.Sprintf("%#0*x", min(digits, t.guest().Digits()), uint64(pa))
@@ -47,131 +45,102 @@ func (t *text) physical(pa report.Hex) string {
 // guest is the machine whose addresses are printed, the likeliest before it is known.
 func (t *text) guest() *machine.Machine { return cmp.Or(t.machine, machineOf("")) }
 
-// newText makes the text for standard output.
-func (a *app) newText(label int) *text {
-	return &text{label: label, color: a.colored()}
+// machineOf is the machine with a name, the first where none is known.
+func machineOf(name string) *machine.Machine {
+	list := machine.All()
+	return cmp.Or(machine.ByName(name, list), list[0])
 }
 
-// colored tells whether standard output is a terminal that shows colours, and
-// its user wants them (https://no-color.org).
-func (a *app) colored() bool {
-	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(a.stdout)
-}
+// ibytes is a size for people, in powers of 1024.
+func ibytes[T int64 | uint64](n T) string { return binio.Bytes(uint64(max(n, 0))) }
 
-// isTerminal tells whether a stream is one.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// print writes the text to standard output.
-func (a *app) print(t *text) error {
-	_, err := t.WriteTo(a.stdout)
-	return err
-}
-
-// cell makes text from a guest safe for a terminal and for one line: what is
-// not printable becomes an escape, a line break too.
-func cell(s string) string {
-	q := strconv.QuoteToGraphic(s)
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
-}
-
-// printf prints what is ours, and safe already.
-func (t *text) printf(format string, args ...any) { _, _ = fmt.Fprintf(&t.Buffer, format, args...) } // into memory
-
-// row prints a label and what is said of it, wrapped.
-func (t *text) row(label, format string, args ...any) {
-	t.hang(label, t.label+2, cell(fmt.Sprintf(format, args...)))
-}
-
-// more prints a further line of the row above.
-func (t *text) more(format string, args ...any) { t.row("", format, args...) }
-
-// hang prints words, wrapped, the lines after the first indented.
-func (t *text) hang(label string, indent int, words string) {
-	line := fmt.Sprintf("%-*s", indent, label)
-	if len(label) >= indent {
-		line += " "
-	}
-	used := utf8.RuneCountInString(line)
-	empty := true
-	for _, w := range strings.Split(words, " ") {
-		n := utf8.RuneCountInString(w)
-		if !empty && used+1+n > columns {
-			t.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, used, empty = strings.Repeat(" ", indent), indent, true
+// list joins the parts of a line that are there.
+func list(parts ...string) string {
+	said := parts[:0]
+	for _, p := range parts {
+		if p != "" {
+			said = append(said, p)
 		}
-		if !empty {
-			line += " "
-			used++
+	}
+	return strings.Join(said, ", ")
+}
+
+// moment is a time for people; in reports it is RFC 3339.
+func moment(rfc3339 string) string {
+	t, err := time.Parse(time.RFC3339, rfc3339)
+	if err != nil {
+		return rfc3339
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// span is a time in seconds for people, its two largest units.
+func span(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	units := []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	for i, u := range units {
+		n := d / u.size
+		if n == 0 && i+1 < len(units) {
+			continue
 		}
-		line += w
-		used += n
-		empty = false
+		said := fmt.Sprintf("%d %s", n, u.name)
+		if i+1 < len(units) {
+			if rest := d % u.size / units[i+1].size; rest > 0 {
+				said += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return said
 	}
-	t.WriteString(strings.TrimRight(line, " ") + "\n")
+	return ""
 }
 
-// heading starts a table.
-func (t *text) heading(format string, args ...any) {
-	t.WriteString("\n")
-	t.line(format, args...)
-}
-
-// line prints a line of a table as it is, but for what is not printable.
-func (t *text) line(format string, args ...any) {
-	t.WriteString(strings.TrimRight(cell(fmt.Sprintf(format, args...)), " ") + "\n")
-}
-
-// clip shortens a name to a column.
-func clip(s string, n int) string {
-	s = cell(s)
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
-}
-
-// Colours of the verdicts (ECMA-48, SGR).
-var verdictColors = map[string]string{"OK": "32", "WARN": "33", "UNKNOWN": "35", "FAIL": "31"}
-
-// verdict pads and colours one of the four words.
-func (t *text) verdict(v string) string {
-	padded := fmt.Sprintf("%-7s", v)
-	if c := verdictColors[v]; t.color && c != "" {
-		return "\x1b[1;" + c + "m" + padded + "\x1b[0m"
-	}
-	return padded
-}
-
-// findings prints what is worse than info in full, all of them when asked to, and
-// counts the rest.
-func (t *text) findings(list []finding.Finding, all bool) {
-	rest := 0
-	for _, f := range list {
-		if !all && (f.Severity == finding.SeverityInfo || f.Severity == finding.SeverityOK) {
+// findings prints what is worse than info, all of it when asked to, and returns how many
+// are left.
+func (t *text) findings(all []finding.Finding, every bool) (rest int) {
+	for _, f := range all {
+		if !every && f.Severity.Rank() <= finding.SeverityInfo.Rank() {
 			rest++
 			continue
 		}
-		said := withFlags(f.Message)
+		t.Judged(f.ID, string(f.Severity), "%s", withFlags(f.Message))
 		if f.Where != "" {
-			said += " [" + f.Where + "]"
+			t.More("at %s", f.Where)
 		}
-		t.hang(fmt.Sprintf("  %s %s:", f.ID, f.Severity), len("  WD000 ")+2, cell(said))
 		if f.Advice != "" {
-			t.hang("", len("  WD000 ")+2, "-> "+cell(withFlags(f.Advice)))
+			t.More("-> %s", withFlags(f.Advice))
 		}
 	}
+	return rest
+}
+
+// verdict prints the last word on a file, and where the notes are that were not
+// printed: how says how to see them.
+func (t *text) verdict(verdict string, rest int, how string) {
+	said := ""
 	if rest > 0 {
-		t.printf("  %s, see --verbose or --json\n", plural(rest, "note"))
+		said = fmt.Sprintf(", %s (%s)", binio.Plural(rest, "note"), how)
+	}
+	t.Verdict("verdict", verdict, "%s", said)
+}
+
+// notes says where the notes are that were not printed, of a command without a verdict.
+func (t *text) notes(rest int) {
+	if rest > 0 {
+		t.Key("notes", "%d, --verbose prints them", rest)
 	}
 }
 
-// plural counts things.
-func plural[T int | uint32](n T, thing string) string {
-	if n == 1 {
-		return "1 " + thing
+// damageOf is what the findings say of a file that is cut or damaged, in short: it
+// stands before what else there is to say. Empty for a sound file.
+func damageOf(list []finding.Finding) string {
+	for _, f := range list {
+		if f.ID == finding.Truncated.ID() || f.ID == finding.DamagedPages.ID() {
+			said, _, _ := strings.Cut(f.Message, " (") // the finding has the offsets
+			return said
+		}
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return ""
 }

@@ -8,10 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 )
 
 const vtopSchema = "windmp/vtop/v1"
@@ -72,7 +74,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 				return nil
 			}
 			a.warnCut(r.Findings)
-			t := a.newText(0)
+			t := newText(a.stdout)
 			printVtop(t, r)
 			return a.print(t)
 		},
@@ -109,33 +111,41 @@ func parseVA(s string) (uint64, error) {
 }
 
 func printVtop(t *text, r *inspect.WalkReport) {
-	t.line("page tables at %#x, %d levels %s", uint64(r.DTB), r.Levels, r.Process)
 	t.machine = r.Machine
+	t.Key("tables", "%s", list(fmt.Sprintf("at %#x", uint64(r.DTB)), binio.Plural(r.Levels, "level"), r.Process))
 	for i := range r.Walks {
 		w := &r.Walks[i]
-		t.heading("%s", t.address(w.VA))
+		t.Heading("%s", t.address(w.VA))
+		table := t.Table(2, screen.Column{Name: "level"}, screen.Column{Name: "entry at"}, screen.Column{Name: "entry"}, screen.Column{Name: "flags"})
 		for _, s := range w.Steps {
-			t.line("  %-6s at %s  %#016x  %s", s.Name, t.physical(s.EntryPA), uint64(s.Entry), strings.Join(s.Flags, " "))
+			table.Row(s.Name, t.physical(s.EntryPA), fmt.Sprintf("%#016x", uint64(s.Entry)), strings.Join(s.Flags, " "))
 		}
 		if w.Mapped {
-			where := "not in the file byte by byte"
-			if w.FileOffset >= 0 {
-				where = fmt.Sprintf("file offset %#x", w.FileOffset)
-				if r.Input.MemoryFile != "" {
-					where = fmt.Sprintf("offset %#x in %s", w.FileOffset, cell(r.Input.MemoryFile))
-				}
-			}
-			t.line("  page      %s  %s page, %s", t.physical(w.PA), ibytes(w.PageSize), where)
+			table.Row("page", t.physical(w.PA), ibytes(w.PageSize), placeInFile(r, w))
 		}
+		table.End()
 		if w.Error != "" {
-			t.hang("", 2, cell(w.Error))
+			t.Note(2, "%s", w.Error)
 		}
 		printHex(t, w.VA, w.Data)
 	}
 }
 
+// placeInFile says where in the file a page is.
+func placeInFile(r *inspect.WalkReport, w *inspect.AddressWalk) string {
+	switch {
+	case w.FileOffset < 0:
+		return "not in the file byte by byte"
+	case r.Input.MemoryFile != "":
+		return fmt.Sprintf("offset %#x in %s", w.FileOffset, r.Input.MemoryFile)
+	default:
+		return fmt.Sprintf("file offset %#x", w.FileOffset)
+	}
+}
+
 // printHex is a hex dump by virtual addresses.
 func printHex(t *text, va report.Hex, data []byte) {
+	table := t.Table(2, screen.Column{}, screen.Column{}, screen.Column{})
 	for off := 0; off < len(data); off += 16 {
 		row := data[off:min(off+16, len(data))]
 		ascii := make([]byte, 0, len(row))
@@ -152,6 +162,7 @@ func printHex(t *text, va report.Hex, data []byte) {
 			groups = append(groups, digits[:n])
 			digits = digits[n:]
 		}
-		t.printf("  %0*x  %-39s  %s\n", t.guest().Digits(), uint64(va)+uint64(off), strings.Join(groups, " "), ascii)
+		table.Row(t.address(va+report.Hex(off)), fmt.Sprintf("%-39s", strings.Join(groups, " ")), string(ascii))
 	}
+	table.End()
 }

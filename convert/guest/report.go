@@ -20,6 +20,7 @@ func Describe(r *report.Report, guest *Guest) {
 		Modules: len(g.Modules),
 	}
 	if g.Kernel != nil {
+		r.System, r.Bug = SystemOf(guest), BugCheckOf(guest)
 		r.Guest.KernelBase = report.Hex(g.Kernel.Data.KernBase)
 		r.Guest.KDBGSize = len(g.Kernel.Raw)
 		r.Guest.PagingLevels = len(g.Memory.Space.Mode.Levels)

@@ -67,7 +67,7 @@ func (b *builder) stack(r *inspect.InfoReport) *section {
 	if st.Processor >= 0 {
 		who = fmt.Sprintf("processor %d", st.Processor)
 	}
-	s := &section{ID: "stack", Title: "Stack", Note: visible(fmt.Sprintf("Of %s, from %s. The innermost call is first.", who, st.From()))}
+	s := &section{ID: "stack", Title: "Stack", Note: visible(fmt.Sprintf("Of %s, from %s. The innermost call is first.", who, st.From(r.Bug != nil && r.Bug.Crashed)))}
 	t := &table{Caption: "Calls, the innermost first", Head: heads("#", "", "Call", "Stack pointer", "Found by")}
 	for i := range st.Handlers {
 		t.Rows = append(t.Rows, b.frame(&st.Handlers[i], false))

@@ -258,14 +258,14 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	c.All = append(c.All, v.Findings...)
 	c.Description = v.Description
 	if v.Guest != nil {
-		c.System, c.Bug = systemOf(v.Guest), bugCheckOf(v.Guest)
+		c.System, c.Bug = guest.SystemOf(v.Guest), guest.BugCheckOf(v.Guest)
 		c.Signature = signatureOf(v.Guest)
 	}
 	if v.Header != nil {
 		c.Dump = dumpReport(v.Header)
 	}
 	if g := headerOnly(err, machine.OrAll(c.opt.Guest.Machines)); g != nil {
-		c.System, c.Bug = systemOf(g), bugCheckOf(g)
+		c.System, c.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 	}
 	c.detailDump(ctx, v, err)
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
@@ -327,7 +327,7 @@ func planned(p *plan.Plan) *report.Output {
 // adopt takes over what an examination found.
 func (c *fileChecker) adopt(g *guest.Guest) {
 	c.All = append(c.All, g.Findings()...)
-	c.System, c.Bug = systemOf(g), bugCheckOf(g)
+	c.System, c.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 }
 
 // finish folds the findings into the verdict.

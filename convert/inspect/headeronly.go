@@ -24,7 +24,7 @@ func (r *InfoReport) describeHeaderOnly(in source.Input, machines []*machine.Mac
 	h := g.Header()
 	r.Input.Size, r.Input.Format = in.Size(), string(physmem.FormatDMP)
 	r.Dump = dumpReport(h)
-	r.System, r.Bug = systemOf(g), bugCheckOf(g)
+	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 	var unsupported *physmem.UnsupportedError
 	if errors.As(err, &unsupported) {
 		r.Input.Description = unsupported.What

@@ -174,7 +174,7 @@ func (r *InfoReport) describe(f *found, opt InfoOptions) {
 	r.Input = f.input
 	g := guest.Behind(f.guest)
 	r.found.Text = g.Machine().Text
-	r.System, r.Bug = systemOf(g), bugCheckOf(g)
+	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 	r.Memory = memoryMap(g)
 	r.Triage = triageReport(f.triage)
 	if g.Header() != nil && g.Origin().Dump {

@@ -87,7 +87,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 }
 
 func (r *StackReport) describe(g *guest.Guest, opt StackOptions) error {
-	r.Bug = bugCheckOf(g)
+	r.Bug = guest.BugCheckOf(g)
 	found := finding.List{Text: g.Machine().Text}
 	defer func() { r.Findings = append(r.Findings, found.All...) }()
 	c := newCrash(g)

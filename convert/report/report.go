@@ -139,7 +139,12 @@ type Report struct {
 	// Verdict is OK, WARN, UNKNOWN or FAIL: the worst finding.
 	Verdict string `json:"verdict"`
 	// Error is set when the conversion did not succeed.
-	Error        *Error            `json:"error,omitempty"`
+	Error *Error `json:"error,omitempty"`
+	// Seconds is how long the conversion took.
+	Seconds float64 `json:"seconds,omitempty"`
+	// System and Bug say what info says of the source.
+	System       *System           `json:"system,omitempty"`
+	Bug          *BugCheckDetail   `json:"bug_check,omitempty"`
 	Guest        *Guest            `json:"guest,omitempty"`
 	Memory       *Memory           `json:"memory,omitempty"`
 	Processors   []CPU             `json:"processors,omitempty"`
@@ -168,15 +173,22 @@ type Input struct {
 type Output struct {
 	Path string `json:"path"`
 	// Written is true when the dump is complete under Path.
-	Written  bool   `json:"written"`
-	DryRun   bool   `json:"dry_run"`
+	Written bool `json:"written"`
+	DryRun  bool `json:"dry_run"`
+	// Exists is set in a dry run if Path is there, and the run would be refused.
+	Exists   bool   `json:"exists,omitempty"`
 	DumpType string `json:"dump_type,omitempty"`
 	// Compression is how the file is packed; Size is that of the dump in it.
 	Compression pack.Method `json:"compression,omitempty"`
 	// Size is the dump's, in bytes.
-	Size  int64  `json:"size"`
-	Pages uint64 `json:"pages"`
-	Runs  int    `json:"runs"`
+	Size int64 `json:"size"`
+	// FileSize is that of the file, packed if it is. OnDisk is what the file takes up
+	// there, without its holes; 0 where the system does not tell. Both are 0 until it is
+	// written, and of a stream.
+	FileSize int64  `json:"file_size,omitempty"`
+	OnDisk   int64  `json:"on_disk,omitempty"`
+	Pages    uint64 `json:"pages"`
+	Runs     int    `json:"runs"`
 	// SHA256 is of the bytes that were written, 64 hex digits: of a packed file the
 	// packed ones, so that it is what sha256sum says of Path. Empty where none was
 	// taken.
@@ -302,6 +314,14 @@ func (r *Report) Finish(err error) {
 	case r.Guest == nil && r.Verdict == "OK":
 		r.Verdict = "UNKNOWN" // the guest was not reached
 	}
+}
+
+// Signature is by what equal crashes are known, nil of a guest that did not crash.
+func (r *Report) Signature() *Signature {
+	if r.Guest == nil {
+		return nil
+	}
+	return r.Guest.Signature
 }
 
 // Hint is what the reader of err can do about it, empty when nothing is known.

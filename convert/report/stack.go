@@ -92,8 +92,9 @@ type Signature struct {
 	MayBeVictim bool `json:"may_be_victim"`
 }
 
-// From says where the walk began, as in "frames from ...".
-func (s *Stack) From() string {
+// From says where the walk began, as in "frames from ...". crashed tells whether the
+// guest did: of one that did not, Windows saved nothing by itself.
+func (s *Stack) From(crashed bool) string {
 	at := ""
 	if s.Start.Address != 0 {
 		at = fmt.Sprintf(" at %#x", uint64(s.Start.Address))
@@ -122,6 +123,9 @@ func (s *Stack) From() string {
 	default:
 		if s.Start.Instruction != 0 {
 			return fmt.Sprintf("what Windows saved; parameter %d names the instruction %s", s.Start.Parameter, s.Start.Place)
+		}
+		if !crashed {
+			return "the registers that the file has of it"
 		}
 		return "what Windows saved"
 	}

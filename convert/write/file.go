@@ -88,6 +88,16 @@ func File(ctx context.Context, name string, o Output, opt Options) (leftovers []
 	return leftovers, o.complete(ctx, tmp, name, &opt)
 }
 
+// Stored is the size of a file that was written, and what it takes up on the disk,
+// without its holes; 0 for what the system does not tell.
+func Stored(name string) (size, onDisk int64) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return 0, 0
+	}
+	return st.Size(), atomicfile.Allocated(st)
+}
+
 // partFile is an unfinished file, an [atomicfile.File]; tests put one in its place
 // that fails.
 type partFile interface {

@@ -40,6 +40,9 @@ func untilClosed(f *os.File) (*os.File, error) { return f, nil }
 // freeSpace is not known.
 func freeSpace(string) (uint64, error) { return 0, errors.ErrUnsupported }
 
+// Allocated is 0: the system does not tell with a file's size what of it is holes.
+func Allocated(fs.FileInfo) int64 { return 0 }
+
 // syncDir does nothing.
 func syncDir(string) error { return nil }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,6 +69,16 @@ func freeSpace(dir string) (uint64, error) {
 		return 0, err
 	}
 	return uint64(st.Bavail) * uint64(st.Bsize), nil //nolint:gosec,unconvert // the fields' types differ by system
+}
+
+// Allocated is what a file takes up on the disk, in bytes, without its holes; 0 where
+// the system does not tell.
+func Allocated(st fs.FileInfo) int64 {
+	const block = 512 // that of st_blocks, whatever the file system has (stat(2))
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return int64(s.Blocks) * block //nolint:unconvert // other systems have other types
+	}
+	return 0
 }
 
 // syncDir makes a rename in dir durable. Some file systems can't sync a

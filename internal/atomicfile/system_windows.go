@@ -5,6 +5,7 @@ package atomicfile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,9 @@ func freeSpace(dir string) (uint64, error) {
 	err = windows.GetDiskFreeSpaceEx(name, &free, nil, nil)
 	return free, err
 }
+
+// Allocated is 0: the system does not tell with a file's size what of it is holes.
+func Allocated(fs.FileInfo) int64 { return 0 }
 
 // syncDir does nothing: Windows has no sync of a folder, and publish asks for a
 // rename that is on disk when it returns.

@@ -107,8 +107,8 @@ func TestEachRoomListsItsImports(t *testing.T) {
 	used := map[string]map[string]bool{} // by the rule's folders, its entries
 	missing := map[string]bool{}
 	for _, f := range files(t) {
-		if f.dir == "cmd" || strings.HasPrefix(f.dir, "cmd/") {
-			continue
+		if path.Dir(f.dir) == "cmd" {
+			continue // the command itself may import all that is not for tests
 		}
 		r, ok := byDir[f.dir]
 		if !ok {

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+
+	"windmp/cmd/windmp/internal/screen"
+	"windmp/convert/inspect"
+	"windmp/convert/report"
+	"windmp/internal/binio"
+)
+
+// What several commands say of a file, in the same words.
+
+// printInput says what a file is.
+func printInput(t *text, key string, in *report.Input, damage string) {
+	t.Key(key, "%s, %s", in.Path, ibytes(in.Size))
+	if in.Description != "" {
+		t.More("%s", in.Description)
+	}
+	if damage != "" {
+		t.Key("damage", "%s", damage)
+	}
+}
+
+// systemName is the name of a Windows, of whatever build.
+func systemName(s *report.System) string {
+	return fmt.Sprintf("%s (build %d)", cmp.Or(s.Name, "Windows"), s.Build)
+}
+
+// printSystem says what Windows it is, and when it was.
+func printSystem(t *text, s *report.System) {
+	if s == nil {
+		return
+	}
+	t.Key("system", "%s", list(systemName(s), machineOf(s.Machine).Header.Qualifier, s.Product, binio.Plural(uint64(s.Processors), "processor")))
+	if s.SystemTime != "" {
+		up := ""
+		if s.UpTime > 0 {
+			up = "up " + span(s.UpTime)
+		}
+		t.Key("time", "%s", list(moment(s.SystemTime), up))
+	}
+}
+
+// noBugCheck is said of a guest that did not crash.
+const noBugCheck = "none, the guest was running"
+
+// bugCheckText is a bug check in a line.
+func bugCheckText(b *report.BugCheckDetail) string {
+	switch {
+	case b == nil:
+		return "not known"
+	case !b.Crashed:
+		return noBugCheck
+	case b.Name == "":
+		return fmt.Sprintf("%#x", uint64(b.Code))
+	default:
+		return fmt.Sprintf("%#x %s", uint64(b.Code), b.Name)
+	}
+}
+
+// printBugCheck prints a bug check with what it means.
+func printBugCheck(t *text, b *report.BugCheckDetail) {
+	t.Key("bug check", "%s", bugCheckText(b))
+	if b == nil || !b.Crashed {
+		return
+	}
+	if b.Summary != "" {
+		t.More("%s", b.Summary)
+	}
+	table := t.Table(screen.KeyWidth, screen.Column{}, screen.Column{}, screen.Column{})
+	for i, p := range b.Parameters {
+		table.Row(fmt.Sprint(i+1), fmt.Sprintf("%#x", uint64(p.Value)), p.Meaning)
+	}
+	table.End()
+}
+
+// printSignature prints by what equal crashes are known, and with why, what it was made
+// from.
+func printSignature(t *text, s *report.Signature, why bool) {
+	if s == nil {
+		return
+	}
+	t.Key("signature", "%s", s.Text)
+	if !why {
+		return
+	}
+	said := s.Reason
+	if s.MayBeVictim {
+		said += "; memory was found damaged: it may be the victim"
+	}
+	t.More("%s", said)
+}
+
+// printKernel prints the kernel's image and its symbols.
+func printKernel(t *text, k *inspect.ImageReport) {
+	if k == nil {
+		return
+	}
+	t.Key("kernel", "%s", list(fmt.Sprintf("%s at %#x", k.Name, uint64(k.Base)), ibytes(uint64(k.Size)), k.FileVersion))
+	if k.PDB != nil {
+		t.More("%s %s, age %d", k.PDB.Name, k.PDB.GUID, k.PDB.Age)
+	} else {
+		t.More("no symbols: %s", k.Error)
+	}
+}
+
+// printMissing is what of the guest's memory a file lacks.
+func missingText(missing, listed uint64) string {
+	return fmt.Sprintf("%s of the guest's memory not in the file", binio.PartOf(missing, listed))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"strconv"
+
+	"windmp/cmd/windmp/internal/screen"
+	"windmp/convert/inspect"
+	"windmp/internal/binio"
+	"windmp/physmem"
+)
+
+// printCheck prints what there is to say of one file, or a line for each of several.
+func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
+	if len(r.Files) == 1 {
+		printFileCheck(t, &r.Files[0], verbose)
+		return
+	}
+	if verbose {
+		for i := range r.Files {
+			t.Blank()
+			printFileCheck(t, &r.Files[i], verbose)
+		}
+		t.Blank()
+	}
+	table := t.Table(0, screen.Column{Name: "verdict", Judged: true}, screen.Column{Name: "file", Fit: screen.ClipFront}, screen.Column{Name: "size", Right: true},
+		screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
+	for i := range r.Files {
+		c := &r.Files[i]
+		table.Row(c.Verdict, c.Path, ibytes(c.Size), checkLine(c))
+	}
+	table.End()
+	t.Blank()
+	more := ""
+	if r.Verdict != "OK" && !verbose {
+		more = " (--verbose says more)"
+	}
+	t.Verdict("verdict", r.Verdict, "; %s: %s%s", binio.Plural(len(r.Files), "file"), countsText(&r.Counts), more)
+}
+
+// countsText are the verdicts that there are, and how many files have each.
+func countsText(n *inspect.CheckCounts) string {
+	var said []string
+	for _, c := range []struct {
+		n       int
+		verdict string
+	}{{n.OK, "OK"}, {n.Warn, "WARN"}, {n.Unknown, "UNKNOWN"}, {n.Fail, "FAIL"}} {
+		if c.n > 0 {
+			said = append(said, strconv.Itoa(c.n)+" "+c.verdict)
+		}
+	}
+	return list(said...)
+}
+
+// checkLine is a file in a line: what is wrong with it, else what it is.
+func checkLine(c *inspect.FileCheck) string {
+	if c.Verdict != "OK" {
+		for _, f := range c.Findings {
+			if f.Message == c.Reason {
+				return f.ID + " " + withFlags(c.Reason)
+			}
+		}
+		return withFlags(c.Reason)
+	}
+	system, crash := c.Description, ""
+	if c.System != nil {
+		system = cmp.Or(c.System.Name, systemName(c.System))
+	}
+	switch {
+	case c.Signature != nil:
+		crash = c.Signature.Text
+	case c.Bug != nil && c.Bug.Crashed:
+		crash = bugCheckText(c.Bug)
+	case c.Bug != nil:
+		crash = "running"
+	}
+	return list(system, crash)
+}
+
+func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
+	t.Key("file", "%s, %s", c.Path, ibytes(c.Size))
+	if c.Description != "" {
+		t.More("%s", c.Description)
+	}
+	if said := damageOf(c.Findings); said != "" {
+		t.Key("damage", "%s", said)
+	}
+	if c.Verdict != "FAIL" || c.Dump != nil {
+		printSystem(t, c.System)
+	}
+	if c.Bug != nil {
+		t.Key("bug check", "%s", bugCheckText(c.Bug))
+	}
+	printSignature(t, c.Signature, false)
+	if o := c.Output; o != nil {
+		t.Key("converts", "to a %s dump of %s", o.DumpType, ibytes(o.Size))
+	}
+	if c.SHA256 != "" {
+		t.Key("SHA-256", "%s", c.SHA256)
+	}
+	if c.Error != nil && len(c.Findings) == 0 {
+		t.Key("error", "%s", withFlags(c.Error.Message))
+		var unknown *physmem.UnknownFormatError
+		if errors.As(c.Err, &unknown) && unknown.Hint != "" {
+			t.More("-> %s", withFlags(unknown.Hint))
+		}
+	}
+	rest := t.findings(c.Findings, verbose)
+	t.verdict(c.Verdict, rest, "--verbose prints them")
+}
