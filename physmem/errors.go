@@ -185,3 +185,16 @@ func (e *ReadError) Error() string {
 
 // Unwrap returns the reader's error.
 func (e *ReadError) Unwrap() error { return e.Err }
+
+// A SourceError says that a [Source] has failed for good: a server that can't be reached
+// any more, or has another file by now. As with a disk that fails, nothing follows from
+// it about the guest.
+type SourceError struct{ Err error }
+
+func (e *SourceError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// Is matches ErrSource.
+func (e *SourceError) Is(target error) bool { return target == ErrSource }

@@ -48,6 +48,7 @@ type Image struct {
 	format    Format
 	size      int64
 	closer    io.Closer
+	announcer Announcer // nil where the file needs no announcement
 	container Container
 	failure   *atomic.Pointer[ReadError] // of all views of the file
 	damage    *atomic.Bool               // the same: a damaged page was met
@@ -56,7 +57,11 @@ type Image struct {
 // NewImage returns the image of a container that an opener of a format found in
 // src, which stays the caller's to close.
 func NewImage(format Format, src Source, c *Container) *Image {
-	return &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError]), damage: new(atomic.Bool)}
+	m := &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError]), damage: new(atomic.Bool)}
+	if c.MemoryFile == "" {
+		m.announcer, _ = src.(Announcer)
+	}
+	return m
 }
 
 // WithCloser returns the image with what its Close closes.
@@ -68,7 +73,7 @@ func (m *Image) WithCloser(c io.Closer) *Image {
 
 // view returns another view of the same file, which is m's to close.
 func (m *Image) view(c *Container) *Image {
-	return &Image{format: m.format, size: m.size, container: *c, failure: m.failure, damage: m.damage}
+	return &Image{format: m.format, size: m.size, announcer: m.announcer, container: *c, failure: m.failure, damage: m.damage}
 }
 
 // withMemory returns a view with other memory.
@@ -221,6 +226,29 @@ func (m *Image) FileOffset(pa uint64) (int64, bool) {
 		return e.Offset, e.Start == pa
 	}
 	return 0, false
+}
+
+// WillRead says which memory is read next, in this order. A source behind a network
+// fetches it ahead then, where it lies in the file byte by byte; for all others it does
+// nothing. The list is gone through while the memory is read.
+func (m *Image) WillRead(list iter.Seq[Range]) {
+	if m.announcer == nil || !m.Located() {
+		return
+	}
+	m.announcer.Announce(func(yield func(Stretch) bool) {
+		for r := range list {
+			for e := range m.Extents(r.Start) {
+				if e.Start >= r.End() {
+					break
+				}
+				at := max(e.Start, r.Start)
+				size := min(e.End(), r.End()) - at
+				if !yield(Stretch{Offset: e.Offset + int64(at-e.Start), Size: int64(size)}) { //nolint:gosec // what lies in a file
+					return
+				}
+			}
+		}
+	})
 }
 
 // NextData returns the first guest-physical address from pa on that may hold

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 )
 
@@ -49,6 +50,18 @@ func ModTime(src Source) time.Time {
 		return d.ModTime()
 	}
 	return time.Time{}
+}
+
+// A Stretch is a piece of a file.
+type Stretch struct{ Offset, Size int64 } // bytes
+
+// An Announcer is a [Source] that is faster when it knows what will be read: one behind
+// a network.
+type Announcer interface {
+	// Announce says which stretches are read next, in this order. It returns at once, and
+	// goes through the list while they are read; neither has the caller to read all of
+	// them, nor nothing else.
+	Announce(list iter.Seq[Stretch])
 }
 
 // NewSource returns a source of size bytes in r without neighbours. Its name may

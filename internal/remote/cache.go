@@ -1,0 +1,178 @@
+package remote
+
+import (
+	"container/list"
+	"context"
+	"sync"
+)
+
+const (
+	// blockSize is what is asked for at least, in bytes: walks of page tables and lists
+	// read here and there, and from a far server a request takes as long as some tens of
+	// kilobytes do (docs/performance.md).
+	blockSize = 16 << 10
+	// requestBlocks is what is asked for at most at once, in blocks: 1 MiB, so that
+	// several connections share what is read in order.
+	requestBlocks = 64
+)
+
+// A block is a piece of the file: blockSize bytes at a multiple of that, less at the end.
+type block struct {
+	index int64
+	// ready is closed when data, or err, is there.
+	ready chan struct{}
+	data  []byte
+	err   error
+
+	// The cache's, under its lock: where it is in the order of use, nil while it is
+	// being fetched; and whether it was fetched ahead and not read so far.
+	place  *list.Element
+	unread bool
+}
+
+// A cache keeps blocks, those that were used last. What is being fetched is in it, and
+// not counted.
+type cache struct {
+	mu     sync.Mutex
+	blocks map[int64]*block
+	order  *list.List // of *block, the last one used in front
+	limit  int        // blocks
+	// unread is how many were fetched ahead, or are being, and were not read so far;
+	// changed is closed, and made anew, when that becomes less.
+	unread  int
+	changed chan struct{}
+}
+
+func newCache(size int64) *cache {
+	return &cache{
+		blocks: map[int64]*block{}, order: list.New(), limit: max(1, int(min(size/blockSize, 1<<20))),
+		changed: make(chan struct{}),
+	}
+}
+
+// take returns the blocks [first, end), and those of them that nobody fetches yet: the
+// caller must.
+func (c *cache) take(first, end int64) (all, missing []*block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := first; i < end; i++ {
+		b, there := c.blocks[i]
+		if !there {
+			b = c.add(i)
+			missing = append(missing, b)
+		}
+		all = append(all, b)
+	}
+	return all, missing
+}
+
+// takeAhead is take for what is to be read later: those of [first, end) that nobody
+// fetches yet.
+func (c *cache) takeAhead(first, end int64) (missing []*block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := first; i < end; i++ {
+		if _, there := c.blocks[i]; there {
+			continue
+		}
+		b := c.add(i)
+		b.unread = true
+		c.unread++
+		missing = append(missing, b)
+	}
+	return missing
+}
+
+func (c *cache) add(i int64) *block {
+	b := &block{index: i, ready: make(chan struct{})}
+	c.blocks[i] = b
+	return b
+}
+
+// finish is for a block whose data is there, or that can't be had.
+func (c *cache) finish(b *block, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b.err = err
+	close(b.ready)
+	if err != nil {
+		c.drop(b)
+		return
+	}
+	b.place = c.order.PushFront(b)
+	for c.order.Len() > c.limit {
+		if last, ok := c.order.Back().Value.(*block); ok {
+			c.drop(last)
+		}
+	}
+}
+
+// drop forgets a block.
+func (c *cache) drop(b *block) {
+	if b.place != nil {
+		c.order.Remove(b.place)
+		b.place = nil
+	}
+	delete(c.blocks, b.index)
+	c.read(b)
+}
+
+// used is for blocks that were read.
+func (c *cache) used(list []*block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range list {
+		if b.place != nil {
+			c.order.MoveToFront(b.place)
+		}
+		c.read(b)
+	}
+}
+
+// read takes a block from those that are unread.
+func (c *cache) read(b *block) {
+	if !b.unread {
+		return
+	}
+	b.unread = false
+	c.unread--
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// room is how many blocks may be fetched ahead, if there may be so many unread ones;
+// changed is closed when there may be more.
+func (c *cache) room(most int) (n int, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return most - c.unread, c.changed
+}
+
+// waitRoom waits until n blocks may be fetched ahead.
+func (c *cache) waitRoom(ctx context.Context, n, most int) error {
+	for {
+		free, changed := c.room(most)
+		if free >= min(n, most) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// requests cuts ascending blocks into those that one request asks for: they follow each
+// other, and are not too many.
+func requests(blocks []*block) (out [][]*block) {
+	for len(blocks) > 0 {
+		n := 1
+		for n < len(blocks) && n < requestBlocks && blocks[n].index == blocks[n-1].index+1 {
+			n++
+		}
+		out = append(out, blocks[:n])
+		blocks = blocks[n:]
+	}
+	return out
+}

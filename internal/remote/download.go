@@ -1,0 +1,56 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Download writes all of the file to w, in one transfer: of a server that sends no parts.
+// It returns how many bytes there were. What breaks off is an error, and is not tried
+// again: the transfer would begin anew. The error is a [*physmem.SourceError], that of w,
+// or the cause of the context.
+func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int64, error) {
+	s, err := newSource(ctx, rawURL, opt)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close() //nolint:errcheck // only read
+	var n int64
+	var written error
+	err = s.retry(func(t *try) (bool, error) {
+		resp, err := s.request(t.ctx, "")
+		if err != nil {
+			return false, err
+		}
+		body := &watched{resp.Body, t}
+		defer discard(body)
+		if resp.StatusCode != http.StatusOK {
+			return false, s.statusOf(resp)
+		}
+		out := &keepsError{w: w}
+		n, err = io.Copy(out, body)
+		written = out.err
+		if err != nil && written == nil || resp.ContentLength >= 0 && n < resp.ContentLength {
+			return false, &ProtocolError{Reason: fmt.Sprintf("the transfer broke off after %d bytes", n)}
+		}
+		return true, nil
+	})
+	if written != nil {
+		err = written
+	}
+	return n, err
+}
+
+// keepsError is a writer that keeps its error, to tell it from that of reading.
+type keepsError struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keepsError) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	k.err = err
+	return n, err
+}
