@@ -24,8 +24,8 @@ import (
 // Stdout is the output's name in the report of a [Stream].
 const Stdout = "-"
 
-// File converts the file in into the dump out. The report is never nil: after an
-// error it tells how far the conversion came. Errors to expect are a
+// File converts the file in, or what is behind the URL in (see [source.Named]), into the
+// dump out. The report is never nil: after an error it tells how far the conversion came. Errors to expect are a
 // [*stage.UsageError], and in a [*stage.Error], which names the stage,
 // [write.ErrExists], a [*write.SpaceError], a [*finding.RefusedError], those of
 // [open.File], and what the system says of a file.
@@ -34,20 +34,21 @@ const Stdout = "-"
 // written, no file is left under the name out.
 func File(ctx context.Context, in, out string, opt Options) (*report.Report, error) {
 	start := time.Now()
-	r := report.New(in, out, opt.DryRun)
+	input := source.Named(in)
+	r := report.New(input.Path(), out, opt.DryRun)
 	err := opt.Validate()
 	if err == nil && out == Stdout {
 		err = &stage.UsageError{Reason: "- is no name of a file", Hint: "stream the dump"}
 	}
 	if err == nil {
-		err = write.Check(in, out, opt.Write.Force)
+		err = write.Check(local(input), out, opt.Write.Force)
 		if opt.DryRun && errors.Is(err, write.ErrExists) {
 			r.Output.Exists, err = true, nil
 		}
 	}
 	if err == nil {
 		var leftovers []string
-		err = run(ctx, r, &opt, output{write: func(p *plan.Plan) error {
+		err = run(ctx, r, input, &opt, output{write: func(p *plan.Plan) error {
 			names, err := WriteFile(ctx, p, out, opt.Write)
 			leftovers = append(leftovers, names...)
 			return err
@@ -67,14 +68,15 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 // to its last. The report and the errors are those of [File].
 func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.Report, error) {
 	start := time.Now()
-	r := report.New(in, Stdout, opt.DryRun)
+	input := source.Named(in)
+	r := report.New(input.Path(), Stdout, opt.DryRun)
 	opt.SHA256 = true // what went into a pipe can't be summed afterwards
 	err := opt.Validate()
 	if err == nil && w == nil && !opt.DryRun {
 		err = &stage.UsageError{Reason: "there is nothing to write the dump to", Hint: "name a file"}
 	}
 	if err == nil {
-		err = run(ctx, r, &opt, output{once: true, write: func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) }})
+		err = run(ctx, r, input, &opt, output{once: true, write: func(p *plan.Plan) error { return Write(ctx, p, w, opt.Write) }})
 	}
 	finish(r, start, err)
 	return r, err
@@ -88,6 +90,14 @@ func finish(r *report.Report, start time.Time, err error) {
 	r.Finish(err)
 }
 
+// local is the name of an input in this system, empty if it is elsewhere.
+func local(in source.Input) string {
+	if in.IsURL() {
+		return ""
+	}
+	return in.Path()
+}
+
 // output is where the dump goes.
 type output struct {
 	write func(*plan.Plan) error
@@ -98,9 +108,11 @@ type output struct {
 // run is the pipeline, from the open on. A container that compresses memory may have
 // pages that can't be decoded, which only reading tells: when one was met, all of them
 // are looked for, and the image without them is converted, where they are missing.
-func run(ctx context.Context, r *report.Report, opt *Options, to output) error {
+func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, to output) error {
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
-	return source.With(ctx, source.File(r.Input.Path), opt.Source, func(im *physmem.Image) error {
+	from := opt.Source
+	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
+	return source.With(ctx, in, from, func(im *physmem.Image) error {
 		write := to.write
 		// Where gaps are accepted, all of them must be known before a stream begins.
 		if !to.once || opt.Plan.Missing == "" || opt.Plan.Missing == report.MissingFail {

@@ -36,5 +36,7 @@ func writing(p *plan.Plan, opt *write.Options) write.Output {
 	if opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
 		opt.Workers = max(write.DefaultWorkers, runtime.GOMAXPROCS(0))
 	}
-	return write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: im.Ranges()}
+	o := write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: im.Ranges()}
+	im.WillRead(o.Reads())
+	return o
 }

@@ -139,7 +139,7 @@ func checkedFiles(r *inspect.CheckReport) (list []htmlreport.File) {
 func inputs(paths []string) []source.Input {
 	list := make([]source.Input, 0, len(paths))
 	for _, path := range paths {
-		list = append(list, source.File(path))
+		list = append(list, source.Named(path))
 	}
 	return list
 }

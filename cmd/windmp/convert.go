@@ -107,7 +107,7 @@ func isDevice(path string) bool {
 
 // runConvert checks the flags, converts, and prints the outcome.
 func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) error {
-	in, out := args[0], args[0]+f.suffix()
+	in, out := args[0], source.Named(args[0]).Name()+f.suffix()
 	var converted *report.Report
 	var details *inspect.InfoReport
 	var err error
@@ -115,6 +115,8 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 	switch {
 	case len(args) == 2:
 		out = args[1]
+	case out == f.suffix():
+		err = &stage.UsageError{Reason: "the URL names no file, after which the dump could be named", Hint: "name a file as OUT"}
 	case isDevice(in):
 		err = &stage.UsageError{Reason: in + " is a device, beside which no dump is written", Hint: "name a file as OUT"}
 	}
@@ -206,7 +208,7 @@ func nameForce(err error) error {
 }
 
 func (f *convertFlags) options() (convert.Options, error) {
-	input, err := f.input.options()
+	from, err := f.input.source()
 	if err != nil {
 		return convert.Options{}, err
 	}
@@ -245,7 +247,7 @@ func (f *convertFlags) options() (convert.Options, error) {
 		return convert.Options{}, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
 	return convert.Options{
-		Source: source.Options{Input: input},
+		Source: from,
 		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Size: size, To: to, Strict: f.strict},
 		Write:  write.Options{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
 		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},

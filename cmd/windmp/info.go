@@ -63,7 +63,7 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 		if a.wantsPage() {
 			opt.Modules, opt.Processes = true, true
 		}
-		all, err = inspect.Info(ctx, source.File(path), opt)
+		all, err = inspect.Info(ctx, source.Named(path), opt)
 		r = asAsked(all, f.opt)
 	}
 	return a.finish(outcome{

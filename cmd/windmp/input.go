@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -18,15 +19,27 @@ type inputFlags struct {
 	format   string
 	snapshot string
 	holes    holes
+	web      webFlags
 }
 
 func (f *inputFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
 	fs.StringVar(&f.snapshot, "snapshot", "", "name or id of the snapshot, of a qcow2 image that holds the memory of several")
 	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END; repeatable (default: what the guest's structures confirm)")
+	f.web.register(fs)
 }
 
-// options turns the flags into options; the error is a *convert.UsageError.
+// source turns the flags into options; the error is a *stage.UsageError.
+func (f *inputFlags) source() (source.Options, error) {
+	input, err := f.options()
+	if err != nil {
+		return source.Options{}, err
+	}
+	web, err := f.web.options()
+	return source.Options{Input: input, Web: web}, err
+}
+
+// options turns the flags for the format into options; the error is a *stage.UsageError.
 func (f *inputFlags) options() (open.Options, error) {
 	opt := open.Options{Format: physmem.Format(f.format), Holes: f.holes, Snapshot: f.snapshot}
 	if f.format == "auto" {

@@ -39,6 +39,6 @@ func (a *app) prepare(f *sourceFlags, path string) (source.Options, guest.Option
 }
 
 func (f *sourceFlags) options() (source.Options, guest.Options, error) {
-	input, err := f.input.options()
-	return source.Options{Input: input}, guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
+	from, err := f.input.source()
+	return from, guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
 }

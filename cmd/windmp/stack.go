@@ -71,7 +71,7 @@ func (a *app) runStack(ctx context.Context, path string, f *stackFlags) error {
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
 		f.opt.Context, f.opt.Trap = uint64(f.context), uint64(f.trap)
-		r, err = inspect.Stack(ctx, source.File(path), f.opt)
+		r, err = inspect.Stack(ctx, source.Named(path), f.opt)
 	}
 	return a.finish(outcome{
 		schema: stackSchema, err: err,

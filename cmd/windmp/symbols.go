@@ -59,7 +59,7 @@ func (a *app) runSymbols(ctx context.Context, path string, f *symbolsFlags) erro
 	var r *inspect.SymbolsReport
 	var err error
 	if f.opt.Source, f.opt.Guest, err = a.prepare(&f.source, path); err == nil {
-		r, err = inspect.Symbols(ctx, source.File(path), f.opt)
+		r, err = inspect.Symbols(ctx, source.Named(path), f.opt)
 	}
 	return a.finish(outcome{
 		schema: symbolsSchema, err: err,

@@ -95,7 +95,7 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 		vas = append(vas, va)
 	}
 	f.opt.DTB = uint64(f.source.dtb)
-	return inspect.Walk(ctx, source.File(args[0]), vas, f.opt)
+	return inspect.Walk(ctx, source.Named(args[0]), vas, f.opt)
 }
 
 // parseVA is as the flag's type, but takes 0.

@@ -22,6 +22,7 @@ var flagWords = []string{
 	"Choose a full dump.", "Use --type=full.",
 	"Choose a bitmap dump.", "Use --type=bitmap.",
 	"or keep only the kernel's pages.", "or keep only the kernel's pages: windmp convert --type kernel.",
+	"or allow it to be fetched whole to a temporary file", "or use --download, which fetches it whole to a temporary file",
 	"raw memory is read if raw is given as its format", "raw memory is read with --format=raw",
 	"the process to keep ", "--keep-process ",
 	"see the process list of the guest", "see the process list of windmp info --processes",

@@ -111,9 +111,12 @@ type CheckCounts struct {
 // FileCheck is the verdict on one file, made to be attached to a ticket: it
 // holds no contents of the guest's memory.
 type FileCheck struct {
-	Path   string `json:"path"`
-	Size   int64  `json:"size"`
-	Format string `json:"format,omitempty"`
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	// Transferred is how many bytes of a file behind a URL came over the network; absent
+	// of others.
+	Transferred int64  `json:"transferred,omitempty"`
+	Format      string `json:"format,omitempty"`
 	// Description is the container in words.
 	Description string `json:"description,omitempty"`
 	// State is what a file says of itself as the state of a machine; nil if nothing.
@@ -214,18 +217,23 @@ func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileChec
 // run opens the file for the check of its kind.
 func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 	c.Size = in.Size()
-	if c.src, err = source.Open(ctx, in, c.opt.Source); err != nil {
+	from := c.opt.Source
+	from.Closing = func(s *source.Source) { c.Transferred = s.Transferred() }
+	if c.src, err = source.Open(ctx, in, from); err != nil {
 		// No file that can be read at any offset, one that is cut, or a packed one without
 		// memory.
 		return judge.NotOpened(&c.List, err)
 	}
 	defer func() { err = errors.Join(err, c.src.Close()) }()
-	c.Size = c.src.File().Size()
-	err = c.check(ctx)
+	if c.Size = c.src.File().Size(); in.IsURL() && c.opt.Level == CheckFull {
+		c.opt.Source.Count.Grow(c.Size) // which is not known before
+	}
+	err = c.src.Blame(c.check(ctx))
 	if err == nil && c.opt.Level == CheckFull {
 		c.stage = stage.Read
 		if err = c.readMemory(ctx); err == nil {
 			c.SHA256, err = hashFile(ctx, c.opt.Source.Count.Reader(c.src.File()), c.Size)
+			err = c.src.Blame(err)
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"errors"
 
 	"windmp/convert/finding"
@@ -22,7 +23,7 @@ func (r *InfoReport) describeHeaderOnly(in source.Input, machines []*machine.Mac
 		return err
 	}
 	h := g.Header()
-	r.Input.Size, r.Input.Format = in.Size(), string(physmem.FormatDMP)
+	r.Input.Size, r.Input.Format = cmp.Or(in.Size(), r.Input.Size), string(physmem.FormatDMP)
 	r.Dump = dumpReport(h)
 	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 	var unsupported *physmem.UnsupportedError

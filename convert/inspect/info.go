@@ -155,7 +155,7 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 	r := newInfo(in.Path())
 	err := opt.Validate()
 	if err == nil {
-		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) { r.describe(f, opt) })
+		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
 	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)
 	r.Error = report.OfError(err)

@@ -64,6 +64,17 @@ func ofTriage(path string, s *source.Source, v *judge.Verdict) *found {
 	return x
 }
 
+// counted are options with which a report has what an input transferred.
+func counted(opt source.Options, in *report.Input) source.Options {
+	opt.Closing = func(s *source.Source) {
+		in.Transferred = s.Transferred()
+		if in.Size == 0 {
+			in.Size = s.File().Size() // where no image could be opened
+		}
+	}
+	return opt
+}
+
 // isTriage tells whether err is that of opening a triage dump.
 func isTriage(err error, opt guest.Options) bool {
 	var unsupported *physmem.UnsupportedError

@@ -73,7 +73,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 	err := opt.Validate()
 	if err == nil {
 		var walked error
-		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) {
+		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) {
 			r.Input, r.Machine = f.input, f.guest.Machine()
 			r.Findings = append(r.Findings, f.findings...)
 			if f.err == nil {

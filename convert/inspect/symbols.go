@@ -64,7 +64,7 @@ func Symbols(ctx context.Context, in source.Input, opt SymbolsOptions) (*Symbols
 	r := &SymbolsReport{Input: report.Input{Path: in.Path()}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
 	err := opt.Validate()
 	if err == nil {
-		err = look(ctx, in, opt.Source, opt.Guest, func(f *found) { r.describe(f, opt) })
+		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
 	r.Error = report.OfError(err)
 	return r, err

@@ -90,7 +90,7 @@ func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (
 	r := &WalkReport{Input: report.Input{Path: in.Path()}, Walks: []AddressWalk{}, Findings: []finding.Finding{}}
 	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, in, opt.Source, func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
+		err = source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
 	}
 	r.Error = report.OfError(err)
 	return r, err

@@ -167,6 +167,9 @@ type Input struct {
 	MemoryFile string `json:"memory_file,omitempty"`
 	// State is what the file says of itself as the state of a machine; nil if nothing.
 	State *State `json:"state,omitempty"`
+	// Transferred is how many bytes of a file behind a URL came over the network; absent
+	// of others.
+	Transferred int64 `json:"transferred,omitempty"`
 }
 
 // Output describes the dump.

@@ -16,11 +16,28 @@ type Options struct {
 	// MaxUnpacked is the most bytes that are written there, without holes; 0 for no
 	// limit.
 	MaxUnpacked int64
+	// Web says how URLs are read.
+	Web Web
+	// Closing, when set, is called when the input is closed, while it can still be asked.
+	Closing func(s *Source)
 	// Progress, when set, is called when a stage begins, about ten times a second
 	// while a file is unpacked, and at its end.
 	Progress func(stage.Progress)
 	// Count, when set, counts what is unpacked instead.
 	Count *stage.Meter
+}
+
+// Web says how URLs are read. The zero value is for most servers.
+type Web struct {
+	// Header is sent to the host of a URL, and to no other one that it leads to. Its
+	// values are secret.
+	Header map[string][]string
+	// Download allows what a server does not send in parts to be fetched whole, to a
+	// temporary file in TempDir.
+	Download bool
+	// Cache is the most memory for what was read, and is fetched ahead, in bytes; 0 means
+	// 64 MiB.
+	Cache int64
 }
 
 // Validate returns a [*stage.UsageError] if the options make no sense for any input.

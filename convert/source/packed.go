@@ -28,17 +28,25 @@ func (s *Source) packing() packing {
 	if s.in.src != nil {
 		return packing{how: pack.None}
 	}
+	if s.in.IsURL() {
+		return packingOf(s.file)
+	}
 	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
 		return packing{how: pack.None}
 	}
-	p := packing{how: pack.Recognise(s.file)}
+	return packingOf(s.file)
+}
+
+// packingOf tells how a file is packed by its beginning.
+func packingOf(file physmem.Source) packing {
+	p := packing{how: pack.Recognise(file)}
 	if p.how == pack.None {
 		// What libvirt saves has a header in front of what it packed.
 		var name string
-		name, p.at, p.head = migration.Packing(s.file)
+		name, p.at, p.head = migration.Packing(file)
 		p.how = pack.Method(name)
 	}
-	if !pack.Unpacks(p.how) || open.IsAFF4(s.file) {
+	if !pack.Unpacks(p.how) || open.IsAFF4(file) {
 		return packing{how: pack.None}
 	}
 	return p
@@ -87,7 +95,7 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
 		return fmt.Errorf("%s: %w", s.in.path, err)
 	case err != nil:
-		return &stage.Error{Stage: stage.Unpack, Err: err}
+		return s.Blame(&stage.Error{Stage: stage.Unpack, Err: err})
 	}
 	s.closers = append(s.closers, t)
 	s.packed = p.how

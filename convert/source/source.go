@@ -21,11 +21,23 @@ type Source struct {
 	file    physmem.Source // as it lies
 	closers []io.Closer
 	packed  pack.Method // how what was unpacked lay in the file, pack.None else
+	// network is that of a URL, nil of what is here.
+	network network
+	closing func(*Source)
 }
 
-// Open opens an input. The error is a usage error ([*stage.UsageError]) where the
+// A network brings the bytes behind a URL.
+type network interface {
+	// Transferred is how many bytes came.
+	Transferred() int64
+	// Failure is why no more come, nil if that is not so.
+	Failure() error
+}
+
+// Open opens an input. What is read of a URL ends with ctx. The error is a usage error ([*stage.UsageError]) where the
 // options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], one
-// of [open.Source] where a packed file holds no memory image, or what the system says.
+// of [open.Source] where a packed file holds no memory image, a [*physmem.SourceError] of
+// what a server says, or what the system says.
 func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -34,8 +46,8 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 		return nil, context.Cause(ctx)
 	}
 	stage.Enter(opt.Progress, stage.Open)
-	s := &Source{in: in, options: opt.Input}
-	if err := s.lay(); err != nil {
+	s := &Source{in: in, options: opt.Input, closing: opt.Closing}
+	if err := s.lay(ctx, &opt); err != nil {
 		return nil, err
 	}
 	if err := s.unpack(ctx, s.packing(), &opt); err != nil {
@@ -44,11 +56,14 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	return s, nil
 }
 
-// lay opens the bytes as they lie: the reader's, or the file's.
-func (s *Source) lay() error {
-	if s.in.src != nil {
+// lay opens the bytes as they lie: the reader's, those behind the URL, or the file's.
+func (s *Source) lay(ctx context.Context, opt *Options) error {
+	switch {
+	case s.in.src != nil:
 		s.Source, s.file = s.in.src, s.in.src
 		return nil
+	case s.in.IsURL():
+		return s.layURL(ctx, opt)
 	}
 	f, err := open.NewFileSource(s.in.path)
 	if err != nil {
@@ -64,7 +79,28 @@ func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
 	if err == nil && s.packed != pack.None {
 		im = im.WithPacking(string(s.packed))
 	}
-	return im, err
+	return im, s.Blame(err)
+}
+
+// Transferred is how many bytes came over the network so far, 0 of what is here.
+func (s *Source) Transferred() int64 {
+	if s.network == nil {
+		return 0
+	}
+	return s.network.Transferred()
+}
+
+// Blame is err, or why nothing more could be read of the network: what could not be read
+// says nothing about the guest, and is no reason to call a file good.
+func (s *Source) Blame(err error) error {
+	if s.network == nil {
+		return err
+	}
+	var failed *physmem.SourceError
+	if why := s.network.Failure(); why != nil && !errors.As(err, &failed) {
+		return &stage.Error{Stage: stage.Read, Err: fmt.Errorf("%s: %w", s.in.path, why)}
+	}
+	return err
 }
 
 // Options say how the container is to be opened.
@@ -76,6 +112,9 @@ func (s *Source) File() physmem.Source { return s.file }
 // Close closes and removes what was opened. Images can't be read afterwards.
 func (s *Source) Close() error {
 	var err error
+	if s.closing != nil && s.file != nil {
+		s.closing(s)
+	}
 	for _, c := range s.closers {
 		err = errors.Join(err, c.Close())
 	}
@@ -111,7 +150,7 @@ func WithOr(ctx context.Context, in Input, opt Options, f func(im *physmem.Image
 		}
 		return opening(err)
 	}
-	if err := f(im); err != nil {
+	if err := s.Blame(f(im)); err != nil {
 		return finding.NameDamage(im, err)
 	}
 	if err := im.ReadFailure(); err != nil {

@@ -20,7 +20,7 @@ var ErrExists = atomicfile.ErrExists
 type SpaceError = atomicfile.SpaceError
 
 // Check refuses an output that must not be written, before any work: the input
-// itself, an existing file without force, anything but a file. The error is a
+// itself (in is empty for one that is no file here), an existing file without force, anything but a file. The error is a
 // [*stage.Error].
 func Check(in, out string, force bool) error {
 	if err := checkOutput(in, out, force); err != nil {
@@ -36,7 +36,7 @@ func checkOutput(in, out string, force bool) error {
 			Hint:   "name the output .dmp, or .zst, .gz or .zip behind it to have it packed",
 		}
 	}
-	if dst, err := os.Stat(out); err == nil {
+	if dst, err := os.Stat(out); err == nil && in != "" {
 		src, err := os.Stat(in)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"iter"
 
 	"windmp/convert/dump"
 	"windmp/convert/stage"
@@ -130,6 +131,17 @@ type Output struct {
 	// a file system. Of the rest there is no file to show: a guest can claim any
 	// amount.
 	Held []physmem.Range
+}
+
+// Reads is the memory that is read for the output, in the order in which it is.
+func (o *Output) Reads() iter.Seq[physmem.Range] {
+	return func(yield func(physmem.Range) bool) {
+		for s := range o.Layout.Segments() {
+			if s.Kind == dump.Memory && !yield(physmem.Range{Start: s.PA, Size: s.Size}) {
+				return
+			}
+		}
+	}
 }
 
 // space is what a file takes in a file system at most, in bytes: without the holes

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"windmp/convert/source"
+	"windmp/convert/stage"
+)
+
+// headersVariable has headers for URLs, one a line: what is on a command line, other
+// users of the machine can read.
+const headersVariable = "WINDMP_HEADER"
+
+// webFlags say how a FILE that is a URL is read.
+type webFlags struct {
+	headers  headers
+	download bool
+}
+
+func (f *webFlags) register(fs *pflag.FlagSet) {
+	fs.Var(&f.headers, "header", "for a URL: a header that its server wants, 'NAME: VALUE'; repeatable, or a line each in $"+headersVariable)
+	fs.BoolVar(&f.download, "download", false, "for a URL whose server sends no parts of a file: fetch all of it to a temporary file")
+}
+
+// options adds the headers of the environment to those of the flags, which come first.
+func (f *webFlags) options() (source.Web, error) {
+	all := http.Header{}
+	if !addHeaders(all, os.Getenv(headersVariable)) {
+		return source.Web{}, &stage.UsageError{Reason: "a line of $" + headersVariable + " is no header", Hint: headerHint}
+	}
+	given := http.Header{}
+	for _, text := range f.headers {
+		if !addHeaders(given, text) {
+			return source.Web{}, &stage.UsageError{Reason: "the value of --header is no header", Hint: headerHint}
+		}
+	}
+	maps.Copy(all, given)
+	return source.Web{Header: all, Download: f.download}, nil
+}
+
+const headerHint = "it is 'NAME: VALUE', for example 'Authorization: Bearer TOKEN'"
+
+// addHeaders adds those in a text, one a line, and reports whether it is one.
+func addHeaders(h http.Header, text string) bool {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, found := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); !found || name == "" || strings.ContainsAny(name, " \t") {
+			return false
+		}
+		h.Add(name, strings.TrimSpace(value))
+	}
+	return true
+}
+
+// headers is a flag's value. It takes anything: what it is no header of is said later,
+// without the value, which the parser of flags would print.
+type headers []string
+
+// String is the flag's default, for its help.
+func (h *headers) String() string { return "" }
+
+// Type names the value in the help.
+func (h *headers) Type() string { return "header" }
+
+// Set adds a header.
+func (h *headers) Set(s string) error {
+	*h = append(*h, s)
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestURLs: every command takes a URL, with the headers of flags and environment, and
+// prints nothing that is secret.
+func TestURLs(t *testing.T) { //nolint:paralleltest // environment and folder
+	testdata, err := filepath.Abs("../../testdata")
+	require.NoError(t, err)
+	files := http.FileServer(http.Dir(testdata))
+	ranges := true
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Token") != "hushhush" || r.URL.RawQuery != "sig=hushhush" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		if !ranges {
+			r.Header.Del("Range")
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	t.Chdir(t.TempDir())
+	u := s.URL + "/guest-bsod.vmcore?sig=hushhush"
+	try := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		code := run(args, &stdout, &stderr)
+		both := stdout.String() + stderr.String()
+		require.Equal(t, want, code, "%v: %s", args, both)
+		assert.NotContains(t, both, "hushhush", "%v", args)
+		return both
+	}
+	const token = "--header=X-Token: hushhush"
+	try(exitOK, "check", u, token)
+	try(exitOK, "info", u, token)
+	try(exitOK, "stack", u, token)
+	try(exitOK, "symbols", u, token)
+	try(exitOK, "vtop", u, "fffff78000000000", token)
+	assert.Contains(t, try(exitOK, "convert", u, token, "--json", "--report=report.json"), `"transferred":`)
+	for _, name := range []string{"guest-bsod.vmcore.dmp", "report.json"} {
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		assert.NotContains(t, string(b), "hushhush", name)
+	}
+	assert.Contains(t, try(exitFailed, "info", u), "403 Forbidden")
+	assert.Contains(t, try(exitUsage, "info", u, "--header=hushhush"), "NAME: VALUE")
+	assert.Contains(t, try(exitUsage, "convert", s.URL+"?sig=hushhush", token), "OUT")
+
+	t.Setenv(headersVariable, "X-Token: hushhush\nX-Other: 1")
+	try(exitOK, "check", u)
+	try(exitFailed, "info", u, "--header=X-Token: other1")
+	ranges = false
+	assert.Contains(t, try(exitUnsupported, "info", u), "--download")
+	try(exitOK, "info", u, "--download")
+	t.Setenv(headersVariable, "hushhush")
+	assert.Contains(t, try(exitUsage, "info", u), headersVariable)
+	left, err := filepath.Glob("*")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{"guest-bsod.vmcore.dmp", "report.json"}, left)
+}
