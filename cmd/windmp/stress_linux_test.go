@@ -35,6 +35,7 @@ func TestFullDisk(t *testing.T) {
 		args     []string
 		stage    string
 		temp     bool // the disk holds what is unpacked
+		procs    string
 	}{
 		{in: stressCore, base: "out.dmp", args: []string{"--sparse=always"}, stage: "write"},
 		{in: stressCore, base: "out.dmp", stage: "output"},
@@ -43,6 +44,9 @@ func TestFullDisk(t *testing.T) {
 		{in: stressCore, base: "out.dmp.zst", stage: "write"},
 		{in: stressCore, base: "out.dmp.zip", stage: "write"},
 		{in: packed, base: "out.dmp", stage: "unpack", temp: true},
+		// Through mappings, which eight processors make.
+		{in: stressCore, base: "mapped.dmp", args: []string{"--sparse=always"}, stage: "write", procs: "8"},
+		{in: stressCore, base: "full.dmp", args: []string{"--sparse=never"}, stage: "output", procs: "8"},
 	} {
 		t.Run(strings.Join(append([]string{c.base, c.stage}, c.args...), " "), func(t *testing.T) {
 			t.Parallel()
@@ -56,6 +60,9 @@ func TestFullDisk(t *testing.T) {
 				}
 				cmd := command(t, append([]string{"convert", "-q", c.in, filepath.Join(dir, c.base)}, c.args...)...)
 				cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+				if c.procs != "" {
+					cmd.Env = append(cmd.Env, "GOMAXPROCS="+c.procs)
+				}
 				got := finish(t, cmd)
 				assert.Empty(t, folder(t, temp))
 				if got.code == exitOK {

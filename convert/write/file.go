@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 
 	"windmp/convert/stage"
@@ -109,6 +110,7 @@ type partFile interface {
 	Publish(replace bool) error
 	SyncFolder() error
 	Discard() error
+	InMemory() bool
 }
 
 // complete makes tmp the file of that name, or removes it.
@@ -169,9 +171,17 @@ func (o *Output) fillFile(ctx context.Context, tmp partFile, name string, opt *O
 	return tmp.Truncate(o.Layout.Size())
 }
 
-// plain writes the blocks into the file: past the holes, and on to the disk early.
-func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Options) error {
+// plain writes the blocks into the file: past the holes, and on to the disk early, or
+// into its memory if it lies there.
+func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Options) (err error) {
+	workers, mapped := opt.copying(tmp.InMemory(), runtime.GOMAXPROCS(0))
 	w := atomicfile.Reserve(tmp)
+	if mapped {
+		if m, err := atomicfile.Map(tmp, o.Layout.Size()); err == nil {
+			defer func() { err = errors.Join(err, m.Close()) }()
+			w = m
+		}
+	}
 	if !opt.NoSync {
 		early, end := atomicfile.WriteEarly(tmp, w)
 		defer end()
@@ -180,7 +190,9 @@ func (o *Output) plain(ctx context.Context, tmp partFile, grain int, opt *Option
 	if grain > 0 {
 		w = atomicfile.NewHoleWriter(w, grain)
 	}
-	return o.copyBlocks(ctx, w, grain > 0, opt)
+	copied := *opt
+	copied.Workers = workers
+	return o.copyBlocks(ctx, w, grain > 0, &copied)
 }
 
 // packed streams the output through a packer into w. name is the file's, of which a

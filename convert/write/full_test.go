@@ -56,6 +56,9 @@ func (f *failingFile) Truncate(size int64) error {
 	return errors.Join(f.fail("truncate"), f.File.Truncate(size))
 }
 
+// InMemory says no, so that it is written by writing.
+func (f *failingFile) InMemory() bool { return false }
+
 func (f *failingFile) Sync() error { return errors.Join(f.fail("sync"), f.File.Sync()) }
 
 // Close closes the file also when it fails, as the system does.

@@ -36,6 +36,10 @@ const (
 	DefaultWorkers = 2
 	// MaxWorkers bounds the memory that the copy takes.
 	MaxWorkers = 16
+	// mappedWorkers is from how many workers and processors on a file in memory is
+	// written through a mapping, and how many workers there are then by default: what
+	// was measured to be faster. Fewer are slower so (docs/performance.md).
+	mappedWorkers = 8
 )
 
 // Memory is the guest's memory as the output holds it. Offsets are guest-physical
@@ -83,7 +87,8 @@ func ParseSparse(s string) (Sparse, error) {
 // holes for zeros, nothing replaced, all of it on the disk at the end.
 type Options struct {
 	// Workers is how many blocks are read at the same time; 0 means
-	// [DefaultWorkers], and more than [MaxWorkers] are lowered to it.
+	// [DefaultWorkers], and eight into a file in memory (tmpfs) where there are as
+	// many processors. More than [MaxWorkers] are lowered to it.
 	Workers int
 	// Sparse chooses what becomes of zeros in a file that is not packed; empty
 	// means auto.
@@ -120,6 +125,19 @@ func (o *Options) workers() int {
 		return DefaultWorkers
 	}
 	return min(o.Workers, MaxWorkers)
+}
+
+// copying is how many workers copy into a file, and whether through a mapping: inMemory
+// says whether it lies in memory, processors how many there are.
+func (o *Options) copying(inMemory bool, processors int) (workers int, mapped bool) {
+	workers = o.workers()
+	if !inMemory || processors < mappedWorkers {
+		return workers, false
+	}
+	if o.Workers <= 0 {
+		workers = mappedWorkers
+	}
+	return workers, workers >= mappedWorkers
 }
 
 // Output is what is written.

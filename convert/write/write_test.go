@@ -343,3 +343,27 @@ type empty struct{}
 
 func (empty) ReadAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (empty) NextData(pa uint64) uint64             { return pa }
+
+// TestCopying: a file in memory is written through a mapping where there are many
+// processors, unless few workers are asked for; on two nothing changes.
+func TestCopying(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		asked      int
+		inMemory   bool
+		processors int
+		workers    int
+		mapped     bool
+	}{
+		{0, true, 2, DefaultWorkers, false},
+		{8, true, 2, 8, false},
+		{0, false, 64, DefaultWorkers, false},
+		{0, true, 8, 8, true},
+		{4, true, 64, 4, false},
+		{100, true, 64, MaxWorkers, true},
+	} {
+		workers, mapped := (&Options{Workers: c.asked}).copying(c.inMemory, c.processors)
+		assert.Equal(t, c.workers, workers, c)
+		assert.Equal(t, c.mapped, mapped, c)
+	}
+}

@@ -143,6 +143,9 @@ func Create(name string) (f *File, leftovers []string, err error) {
 // Folder is where the file is and will be.
 func (f *File) Folder() string { return filepath.Dir(f.target) }
 
+// InMemory reports whether the file lies in memory: on tmpfs.
+func (f *File) InMemory() bool { return inMemory(f) }
+
 // Publish gives the closed file its name. Without replace it is [ErrExists] when
 // the name was taken meanwhile, found in one step with the renaming where the file
 // system can do that; with replace it takes the place of a regular file, and of
