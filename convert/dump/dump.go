@@ -7,6 +7,7 @@ package dump
 
 import (
 	"fmt"
+	"io"
 	"iter"
 	"math"
 
@@ -65,6 +66,23 @@ func (s Segment) First(n uint64) Segment {
 		s.Data = s.Data[:n]
 	}
 	return s
+}
+
+// Read makes the first bytes of the segment in p, which is no longer than it. Offsets
+// of memory are guest-physical addresses. Less than len(p) bytes come with an error of
+// memory's, wrapped.
+func (s Segment) Read(p []byte, memory io.ReaderAt) (int, error) {
+	switch s.Kind {
+	case Zeros:
+		clear(p)
+	case Bytes:
+		copy(p, s.Data)
+	case Memory:
+		if n, err := memory.ReadAt(p, int64(s.PA)); err != nil { //nolint:gosec // below 2^63, as layouts are
+			return n, fmt.Errorf("reading guest memory at PA %#x: %w", s.PA, err)
+		}
+	}
+	return len(p), nil
 }
 
 // given is a segment of bytes.

@@ -79,19 +79,20 @@ func ranksOf(l Layout) *pageset.Ranks {
 	return pageset.NewRanks(set)
 }
 
-// place is the physical address of what lies at bytes behind the first page, and
-// how many bytes from there on, up to n, are surely of the same run.
-func (v *View) place(at, n uint64) (pa, same uint64) {
+// place is the memory that lies at bytes behind the first page, up to n bytes of it
+// that follow each other.
+func (v *View) place(at, n uint64) Segment {
 	if v.pages != nil {
 		within := at % physmem.PageSize
-		return v.pages.Member(at/physmem.PageSize)*physmem.PageSize + within, min(n, physmem.PageSize-within)
+		first, count := v.pages.Members(at/physmem.PageSize, (within+n-1)/physmem.PageSize+1)
+		return Segment{Kind: Memory, PA: first*physmem.PageSize + within, Size: min(n, count*physmem.PageSize-within)}
 	}
 	i := sort.Search(len(v.runs), func(i int) bool { return v.runs[i].at > at })
 	if i < len(v.runs) {
 		n = min(n, v.runs[i].at-at)
 	}
 	r := v.runs[i-1]
-	return r.pa + at - r.at, n
+	return Segment{Kind: Memory, PA: r.pa + at - r.at, Size: n}
 }
 
 // Size is that of the file in bytes.
@@ -113,17 +114,20 @@ func (v *View) rewind() {
 	v.next, v.stop, v.front, v.at = nil, nil, Segment{}, 0
 }
 
-// ReadAt implements io.ReaderAt.
-func (v *View) ReadAt(p []byte, off int64) (int, error) {
+// ReadAt implements io.ReaderAt. An error is io.EOF or one of memory's, wrapped.
+func (v *View) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 || off >= v.Size() {
 		return 0, io.EOF
 	}
 	short := v.Size()-off < int64(len(p))
 	p = p[:min(int64(len(p)), v.Size()-off)]
-	n := v.readFront(p, uint64(off))
+	at := uint64(off)
+	if at < v.first {
+		n = v.readFront(p, at)
+	}
 	for n < len(p) {
-		pa, size := v.place(uint64(off)+uint64(n)-v.first, uint64(len(p)-n)) //nolint:gosec // not negative
-		got, err := v.memory.ReadAt(p[n:][:size], int64(pa))                 //nolint:gosec // below 2^63, as layouts are
+		s := v.place(at+uint64(n)-v.first, uint64(len(p)-n))
+		got, err := s.Read(p[n:][:s.Size], v.memory)
 		n += got
 		if err != nil {
 			return n, err
@@ -135,6 +139,25 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// NextData implements [physmem.DataFinder], where memory knows its holes as an
+// [overlay.Memory] does.
+func (v *View) NextData(off int64) int64 {
+	finder, ok := v.memory.(interface{ NextData(pa uint64) uint64 })
+	if !ok || off < 0 {
+		return off
+	}
+	for at := uint64(off); at >= v.first && at < uint64(v.Size()); { //nolint:gosec // not negative
+		s := v.place(at-v.first, uint64(v.Size())-at) //nolint:gosec // not negative
+		next := finder.NextData(s.PA)
+		if next < s.PA+s.Size {
+			return int64(at + next - s.PA) //nolint:gosec // below the size
+		}
+		at += s.Size
+		off = int64(at) //nolint:gosec // at most the size
+	}
+	return off
+}
+
 // readFront reads what of p lies before the pages. What is read in the order of the
 // file is made once.
 func (v *View) readFront(p []byte, off uint64) (n int) {
@@ -142,13 +165,8 @@ func (v *View) readFront(p []byte, off uint64) (n int) {
 	defer v.mu.Unlock()
 	for n < len(p) && off+uint64(n) < v.first { //nolint:gosec // not negative
 		s := v.frontAt(off + uint64(n)) //nolint:gosec // not negative
-		part := p[n:][:min(uint64(len(p)-n), s.Size)]
-		if s.Kind == Bytes {
-			copy(part, s.Data)
-		} else {
-			clear(part)
-		}
-		n += len(part)
+		got, _ := s.Read(p[n:][:min(uint64(len(p)-n), s.Size)], nil)
+		n += got
 	}
 	return n
 }

@@ -83,3 +83,36 @@ func TestView(t *testing.T) {
 		})
 	}
 }
+
+// sparse is memory that is zeros from page frame 8 up to 0x100, and says so.
+type sparse struct{ places }
+
+func (sparse) NextData(pa uint64) uint64 {
+	if pa >= 8*physmem.PageSize && pa < 0x100*physmem.PageSize {
+		return 0x100 * physmem.PageSize
+	}
+	return pa
+}
+
+// TestViewHoles asks where the file may hold something other than zeros.
+func TestViewHoles(t *testing.T) {
+	t.Parallel()
+	header := make([]byte, 0x2000)
+	l, err := dump.NewFull(header, 3, pages(t,
+		physmem.Run{BasePage: 6, PageCount: 8}, physmem.Run{BasePage: 0x20, PageCount: 4}, physmem.Run{BasePage: 0xff, PageCount: 2}))
+	require.NoError(t, err)
+	v, err := dump.NewView(l, sparse{})
+	require.NoError(t, err)
+	defer v.Close()
+	for off, want := range map[int64]int64{
+		0: 0, 0x1fff: 0x1fff, 0x2000: 0x2000, 0x3fff: 0x3fff, // header, and frames 6 and 7
+		0x4000: 0xf000, 0x9123: 0xf000, 0xa000: 0xf000, // to the last run's second page
+		0xf000: 0xf000, 0x10000: 0x10000,
+	} {
+		assert.Equal(t, want, physmem.NextData(v, off), "from %#x on", off)
+	}
+	plain, err := dump.NewView(l, places{})
+	require.NoError(t, err)
+	defer plain.Close()
+	assert.EqualValues(t, 0x5000, plain.NextData(0x5000), "memory that knows no holes")
+}

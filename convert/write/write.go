@@ -196,18 +196,10 @@ func holes(s dump.Segment, m Memory, grain int) (saved int64) {
 // fill makes the bytes of a block in buf, which has its size.
 func fill(m Memory, parts []dump.Segment, buf []byte) error {
 	for _, s := range parts {
-		part := buf[:s.Size]
-		buf = buf[s.Size:]
-		switch s.Kind {
-		case dump.Zeros:
-			clear(part)
-		case dump.Bytes:
-			copy(part, s.Data)
-		case dump.Memory:
-			if _, err := m.ReadAt(part, int64(s.PA)); err != nil { //nolint:gosec // below 2^63, as layouts are
-				return fmt.Errorf("reading guest memory at PA %#x: %w", s.PA, err)
-			}
+		if _, err := s.Read(buf[:s.Size], m); err != nil {
+			return err
 		}
+		buf = buf[s.Size:]
 	}
 	return nil
 }

@@ -272,3 +272,10 @@ func (r *Ranks) Member(n uint64) uint64 {
 	at := sort.Search(chunkPages-1, func(page int) bool { return r.set.chunks[i].rank(page+1) > n-r.before[i] })
 	return uint64(i)*chunkPages + uint64(at) //nolint:gosec // not negative
 }
+
+// Members is [Ranks.Member] with how many members, at most most, follow each other
+// from there on.
+func (r *Ranks) Members(n, most uint64) (first, count uint64) {
+	first = r.Member(n)
+	return first, r.set.End(first, first+most) - first
+}

@@ -49,6 +49,9 @@ func (n naiveSet) check(t *testing.T, s *Set) {
 				i, s.Has(page), ranks.Rank(page), at, ok, s.End(page, math.MaxUint64), v, rank, next[i], end[i])
 		}
 		if v {
+			if first, count := ranks.Members(rank, 3); first != page || count != min(end[i], page+3)-page {
+				t.Fatalf("page %d, number %d: %d members from %d on", i, rank, count, first)
+			}
 			rank++
 			if i == 0 || !n[i-1] {
 				runs++
