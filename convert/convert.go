@@ -144,17 +144,7 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 		opt.examined(g, nil)
 		return err
 	}
-	stage.Enter(opt.Progress, stage.Plan)
-	p, err := plan.New(g, opt.Plan)
-	plan.Describe(r, p)
-	r.Guest.Signature = p.Signature()
-	opt.examined(g, p)
-	if err == nil {
-		err = judged(ctx, r, p, opt)
-	}
-	if err == nil {
-		err = p.Readable()
-	}
+	p, err := Prepare(ctx, r, g, opt)
 	if err != nil || opt.DryRun {
 		return err
 	}
@@ -169,6 +159,28 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 		r.Output.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
 	return err
+}
+
+// Prepare is what [File] does between finding a guest and writing: it plans the output,
+// describes it in r, which the guest is described in, and judges it. The error is a
+// [*stage.Error]: of what can't be planned, what debuggers reject, and a read of the
+// source that failed.
+func Prepare(ctx context.Context, r *report.Report, g *guest.Guest, opt *Options) (*plan.Plan, error) {
+	stage.Enter(opt.Progress, stage.Plan)
+	p, err := plan.New(g, opt.Plan)
+	plan.Describe(r, p)
+	r.Guest.Signature = p.Signature()
+	opt.examined(g, p)
+	if err == nil {
+		err = judged(ctx, r, p, opt)
+	}
+	var refused *finding.RefusedError
+	if failed := p.Readable(); failed != nil && (err == nil || errors.As(err, &refused)) {
+		said := finding.List{All: r.Findings}
+		_ = said.BlameDisk(g.Image(), err) // as failed says
+		err = failed
+	}
+	return p, err
 }
 
 // judged adds to the report what a check will say of the dump, and refuses one that

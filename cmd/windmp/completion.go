@@ -79,7 +79,7 @@ func words[M ~string](modes ...M) []string {
 
 // argFiles is how many of a command's first arguments are names of files. Of a
 // command that is not here all are.
-var argFiles = map[string]int{"convert": 2, "info": 1, "stack": 1, "symbols": 1, "vtop": 1, "version": 0}
+var argFiles = map[string]int{"convert": 2, "info": 1, "stack": 1, "symbols": 1, "vtop": 1, "mount": 2, "version": 0}
 
 // registerCompletions tells cobra what to offer for arguments and for values. A
 // file may have any name: people call a vmcore .core, .elf, .dump or nothing.

@@ -76,7 +76,7 @@ func TestCompletionOffersWhatIsAccepted(t *testing.T) {
 			assert.Equal(t, inOrder, directive)
 			assert.Contains(t, values, f.DefValue, "%s --%s", cmd.Name(), f.Name)
 			args := []string{cmd.Name(), "--" + f.Name + "=bogus", "file"}
-			if cmd.Name() == "vtop" {
+			if cmd.Name() == "vtop" || cmd.Name() == "mount" {
 				args = append(args, "0")
 			}
 			var errs strings.Builder

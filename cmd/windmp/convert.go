@@ -264,7 +264,12 @@ func (f *convertFlags) budget(kind plan.OutputType) (int64, error) {
 	if kind != plan.OutputTriage {
 		return 0, &stage.UsageError{Reason: "--size goes with --type=triage"}
 	}
-	n, err := parseSize("--size", f.size)
+	return parseBudget(f.size)
+}
+
+// parseBudget is the value of --size.
+func parseBudget(s string) (int64, error) {
+	n, err := parseSize("--size", s)
 	if err == nil && n > triage.MaxSize {
 		err = &stage.UsageError{Reason: fmt.Sprintf("--size takes 1 byte to %s", ibytes(uint64(triage.MaxSize)))}
 	}

@@ -47,6 +47,11 @@ func (f *outputFlags) registerPage(fs *pflag.FlagSet) {
 func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
+	f.registerProgress(fs)
+}
+
+// registerProgress adds that of a command without a document.
+func (f *outputFlags) registerProgress(fs *pflag.FlagSet) {
 	f.progress = newChoice(progressModes)
 	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
 }

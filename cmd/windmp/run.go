@@ -90,7 +90,7 @@ func (a *app) rootCommand() *cobra.Command {
 		return &stage.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
 	})
 	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.stackCommand(), a.symbolsCommand(), a.vtopCommand(),
-		a.versionCommand(), a.completionCommand())
+		a.mountCommand(), a.versionCommand(), a.completionCommand())
 	a.out.log = newChoice(logFormats)
 	root.PersistentFlags().Var(&a.out.log, "log-format", "what goes to standard error besides progress: text, json (a line of JSON each)")
 	registerCompletions(root)

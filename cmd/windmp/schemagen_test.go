@@ -46,7 +46,10 @@ func lines() map[string]reflect.Type {
 
 // inside are documents that are in what the program writes, by schema.
 func inside() map[string]reflect.Type {
-	return map[string]reflect.Type{report.InsideSchema: reflect.TypeFor[report.Inside]()}
+	return map[string]reflect.Type{
+		report.InsideSchema: reflect.TypeFor[report.Inside](),
+		mountSchema:         reflect.TypeFor[mountDocument](),
+	}
 }
 
 // TestSchemasAreOfTheTypes keeps docs/schema and the Go types in step.

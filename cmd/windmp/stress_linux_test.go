@@ -64,15 +64,15 @@ func TestFullDisk(t *testing.T) {
 					cmd.Env = append(cmd.Env, "GOMAXPROCS="+c.procs)
 				}
 				got := finish(t, cmd)
-				assert.Empty(t, folder(t, temp))
+				assert.Empty(t, namesIn(t, temp))
 				if got.code == exitOK {
-					assert.Equal(t, []string{c.base}, folder(t, dir))
+					assert.Equal(t, []string{c.base}, namesIn(t, dir))
 					break
 				}
 				failures++
 				assert.Equal(t, exitFailed, got.code)
 				assert.Regexp(t, `^windmp: `+c.stage+`: [^\n]*(no space left on device|not enough space)[^\n]*\n$`, got.stderr)
-				assert.Empty(t, folder(t, dir))
+				assert.Empty(t, namesIn(t, dir))
 			}
 			assert.Positive(t, failures)
 		})
@@ -87,7 +87,7 @@ func TestFileSizeLimit(t *testing.T) {
 		got := limited(t, "ulimit -f 16", command(t, "convert", "-q", "--no-sync", stressCore, filepath.Join(dir, base)))
 		assert.Equal(t, exitFailed, got.code)
 		assert.Regexp(t, `^windmp: write: [^\n]*file too large\n$`, got.stderr)
-		assert.Empty(t, folder(t, dir))
+		assert.Empty(t, namesIn(t, dir))
 	}
 }
 
@@ -120,7 +120,7 @@ func TestForeignFolder(t *testing.T) {
 	got := finish(t, cmd)
 	assert.Equal(t, exitFailed, got.code)
 	assert.Regexp(t, `^windmp: output: [^\n]*(permission denied|read-only file system)\n$`, got.stderr)
-	assert.Empty(t, folder(t, dir))
+	assert.Empty(t, namesIn(t, dir))
 }
 
 // TestLittleMemory runs the program, as it is released, with 256 MiB for everything

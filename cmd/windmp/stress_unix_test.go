@@ -60,8 +60,8 @@ func finish(t *testing.T, cmd *exec.Cmd) ran {
 	return ran{cmd.ProcessState.ExitCode(), complaints.String()}
 }
 
-// folder lists the names in a folder.
-func folder(t *testing.T, dir string) []string {
+// namesIn lists the names in a folder.
+func namesIn(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestReaderGoesAway(t *testing.T) {
 		_ = cmd.Wait() // the exit code says more
 		assert.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
 		assert.Regexp(t, `^windmp: write: [^\n]*broken pipe\n$`, complaints.String())
-		assert.Empty(t, folder(t, temp))
+		assert.Empty(t, namesIn(t, temp))
 	}
 }
 
@@ -128,7 +128,7 @@ func TestComplaintsGoNowhere(t *testing.T) {
 	got := finish(t, cmd)
 	assert.Equal(t, exitFailed, got.code)
 	assert.Contains(t, got.stderr, "broken pipe")
-	assert.Equal(t, []string{"out.dmp"}, folder(t, dir))
+	assert.Equal(t, []string{"out.dmp"}, namesIn(t, dir))
 }
 
 // TestSlowReader: the stream of a reader that takes its time is the file.
@@ -182,8 +182,8 @@ func strike(t *testing.T, random *rand.Rand, whole time.Duration, sig syscall.Si
 	}()
 	if !early {
 		wait /= 16
-		before := len(folder(t, dir))
-		for end := time.Now().Add(whole); len(folder(t, dir)) == before && time.Now().Before(end); {
+		before := len(namesIn(t, dir))
+		for end := time.Now().Add(whole); len(namesIn(t, dir)) == before && time.Now().Before(end); {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
@@ -232,12 +232,12 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			sig := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL}[i%4]
 			state := strike(t, random, whole[i/4%2], sig, dir, run(inputs[i/4%2]))
 			outcomes[state.String()]++
-			list := folder(t, dir)
+			list := namesIn(t, dir)
 			got, err := os.ReadFile(out)
 			if err == nil {
 				require.True(t, bytes.Equal(want, got), "round %d: the output is whole", i)
 				require.NoError(t, os.Remove(out))
-				list = folder(t, dir)
+				list = namesIn(t, dir)
 			} else {
 				require.ErrorIs(t, err, os.ErrNotExist)
 				assert.NotEqual(t, 0, state.ExitCode())
@@ -251,8 +251,8 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 		}
 		t.Log(base, outcomes, "left by kills:", left)
 		require.Zero(t, finish(t, run(packed)).code)
-		assert.Equal(t, []string{base}, folder(t, dir))
-		assert.Empty(t, folder(t, temp))
+		assert.Equal(t, []string{base}, namesIn(t, dir))
+		assert.Empty(t, namesIn(t, temp))
 	}
 }
 
@@ -295,7 +295,7 @@ func TestManyProcesses(t *testing.T) {
 		} else {
 			assert.Equal(t, map[int]int{exitOK: 1, exitUsage: 7}, counts)
 		}
-		assert.Equal(t, []string{"same.dmp"}, folder(t, filepath.Dir(out)))
+		assert.Equal(t, []string{"same.dmp"}, namesIn(t, filepath.Dir(out)))
 		got, err := os.ReadFile(out)
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(whole, got))

@@ -20,6 +20,8 @@ const (
 	Write  Stage = "write"
 	Sync   Stage = "sync"
 	Read   Stage = "read"
+	// Mount is where a folder of dumps is shown.
+	Mount Stage = "mount"
 )
 
 // Error says in which stage a conversion ended; Err is the cause.

@@ -1,0 +1,210 @@
+package folder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+
+	"windmp/convert"
+	"windmp/convert/dump"
+	"windmp/convert/finding"
+	"windmp/convert/guest"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/stage"
+	"windmp/physmem"
+)
+
+// A Folder is what a source can be converted to. Its methods may be called by several
+// goroutines at once.
+type Folder struct {
+	opt   *Options
+	guest *guest.Guest
+	input string
+
+	dumps  []*File
+	report *File
+
+	ctx     context.Context // of what is made while the folder is open
+	gate    sync.RWMutex    // of closed
+	closed  bool
+	running sync.WaitGroup
+	plans   sync.Mutex // one dump is planned at a time
+
+	failed atomic.Pointer[error] // of the first read that failed
+}
+
+// errClosed is for who comes too late.
+var errClosed = errors.New("the folder is closed")
+
+// With opens an input, finds its guest and gives the folder to use, which must not keep
+// it. What is being made ends with ctx. The errors are that of use, and those of a
+// conversion before it writes; and a [*stage.Error] where use had none but a read of a
+// file has failed.
+//
+// A container that compresses memory may have pages that can't be decoded, which only
+// reading tells. Where gaps are accepted, all of them are looked for first, as for a
+// stream; else reading them is an error.
+func With(ctx context.Context, in source.Input, opt Options, use func(*Folder) error) error {
+	if err := opt.Validate(); err != nil {
+		return err
+	}
+	opt.Source.Progress, opt.Guest.Progress = opt.Progress, opt.Progress
+	return source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
+		g, err := find(ctx, im, &opt)
+		if err != nil {
+			return err
+		}
+		opt.Guest.Progress = nil // what is made from now on is made for its reader
+		f := newFolder(ctx, g, in.Path(), &opt)
+		defer f.close()
+		if err := f.makeEarly(); err != nil {
+			return err
+		}
+		if err := use(f); err != nil {
+			return err
+		}
+		if failed := f.failed.Load(); failed != nil {
+			return &stage.Error{Stage: stage.Read, Err: *failed}
+		}
+		return nil
+	})
+}
+
+// find is the guest, in memory without what can't be decoded if that matters.
+func find(ctx context.Context, im *physmem.Image, opt *Options) (*guest.Guest, error) {
+	if m := opt.Plan.Missing; m == "" || m == report.MissingFail {
+		g, err := guest.Find(ctx, im, opt.Guest)
+		if err == nil || !im.MetDamage() || ctx.Err() != nil {
+			return g, err
+		}
+	}
+	sound, err := im.Sound(ctx)
+	if err != nil {
+		return nil, &stage.Error{Stage: stage.Read, Err: err}
+	}
+	g, err := guest.Find(ctx, sound, opt.Guest)
+	return g, finding.NameDamage(sound, err)
+}
+
+// newFolder makes a folder in which nothing is made yet.
+func newFolder(ctx context.Context, g *guest.Guest, input string, opt *Options) *Folder {
+	f := &Folder{ctx: ctx, opt: opt, guest: g, input: input}
+	for i := range kinds {
+		f.dumps = append(f.dumps, &File{folder: f, name: kinds[i].name, make: f.planner(&kinds[i])})
+	}
+	f.report = &File{folder: f, name: reportName, make: f.makeReport}
+	return f
+}
+
+// makeEarly makes what costs no more than finding the guest did. What is refused says so
+// where it is looked for.
+func (f *Folder) makeEarly() error {
+	for i, d := range f.dumps {
+		if !kinds[i].early {
+			continue
+		}
+		if _, err := d.Open(f.ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// start runs what makes a file, unless the folder is closed.
+func (f *Folder) start(work func()) error {
+	f.gate.RLock()
+	defer f.gate.RUnlock()
+	if f.closed {
+		return errClosed
+	}
+	f.running.Go(work)
+	return nil
+}
+
+// close waits for what is being made.
+func (f *Folder) close() {
+	f.gate.Lock()
+	f.closed = true
+	f.gate.Unlock()
+	f.running.Wait()
+	for _, d := range f.dumps {
+		d.close()
+	}
+}
+
+// Files are those of the folder, in the order in which they are listed, without those
+// of which it is known that there are none.
+func (f *Folder) Files() []*File {
+	list := make([]*File, 0, len(kinds)+1)
+	for _, d := range f.dumps {
+		if !d.absent() {
+			list = append(list, d)
+		}
+	}
+	return append(list, f.report)
+}
+
+// Find is the file of that name, nil if there is none. Whether one can be made is said
+// by [File.Open].
+func (f *Folder) Find(name string) *File {
+	for _, x := range f.Files() {
+		if x.name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// planner makes a dump of a kind.
+func (f *Folder) planner(k *kind) func() *made {
+	return func() *made {
+		f.plans.Lock()
+		defer f.plans.Unlock()
+		r := report.New(f.input, k.name, true)
+		r.DescribeImage(f.guest.Image())
+		guest.Describe(r, f.guest)
+		opt := &convert.Options{Guest: f.opt.Guest, Plan: k.options(f.opt.Plan)}
+		p, err := convert.Prepare(f.ctx, r, f.guest, opt)
+		m := &made{report: r}
+		if err == nil {
+			m.content, err = dump.NewView(p.Layout(), p.Memory())
+		}
+		r.Finish(err)
+		m.settle(err)
+		return m
+	}
+}
+
+// makeReport makes the report, and for that all dumps.
+func (f *Folder) makeReport() *made {
+	r := &report.Folder{Files: []report.FolderFile{}}
+	for _, d := range f.dumps {
+		m, err := d.await(f.ctx)
+		if err == nil && !m.final {
+			err = m.err
+		}
+		if err != nil {
+			return &made{err: fmt.Errorf("%s: %w", d.name, err)}
+		}
+		r.Files = append(r.Files, report.FolderFile{Name: d.name, Present: m.content != nil, Report: m.report})
+	}
+	text, err := f.opt.document(r)
+	return &made{content: bytes.NewReader(text), err: err, final: err == nil}
+}
+
+// note remembers a read that failed.
+func (f *Folder) note(file *File, err error) {
+	if f.ctx.Err() != nil {
+		return // the folder is about to be closed
+	}
+	named := fmt.Errorf("%s: %w", file.name, err)
+	f.failed.CompareAndSwap(nil, &named)
+	if f.opt.Failed != nil {
+		file.failed.Do(func() { f.opt.Failed(file.name, err) })
+	}
+}
