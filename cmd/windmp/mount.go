@@ -87,7 +87,7 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 	opt.Progress = a.startProgress(false)
 	opt.Document = mountReport
 	opt.Failed = func(name string, err error) { a.warn(name + ": " + err.Error()) }
-	return folder.With(ctx, source.File(path), opt, func(files *folder.Folder) error {
+	return folder.With(ctx, source.Named(path), opt, func(files *folder.Folder) error {
 		a.progress.clear()
 		return mount.Serve(ctx, dir, files, mount.Options{
 			Source: path, AllowOther: f.allowOther, ModTime: modTime(path), Say: a.warn,
