@@ -102,7 +102,8 @@ func (b *builder) frame(f *report.StackFrame, here bool) row {
 		r.Class, mark.Text, mark.Title = "here", "▶", "the crash was here"
 	}
 	r.Cells = []cell{
-		{Text: fmt.Sprintf("%02d", f.Index), Class: "n"}, mark, code(visible(f.Place)), code(b.address(f.SP)),
+		{Text: fmt.Sprintf("%02d", f.Index), Class: "n"},
+		mark, code(visible(f.Place)), code(b.address(f.SP)),
 		{Text: visible(f.How), Title: howWords[f.How]},
 	}
 	return r

@@ -35,7 +35,9 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 			symbols = code(visible(fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)))
 		}
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			code(visible(m.Name)), code(b.address(m.Base)), {Text: size(int64(m.Size)), Class: "n"}, plain(visible(m.FileVersion)),
+			code(visible(m.Name)), code(b.address(m.Base)),
+			{Text: size(int64(m.Size)), Class: "n"},
+			plain(visible(m.FileVersion)),
 			code(fmt.Sprintf("%08x", uint64(m.Timestamp))), symbols,
 		}})
 	}
@@ -55,7 +57,9 @@ func (b *builder) processes(r *inspect.InfoReport) *section {
 	for i := range list {
 		p := &list[i]
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			{Text: fmt.Sprint(p.PID), Class: "n"}, {Text: fmt.Sprint(p.ParentPID), Class: "n"}, {Text: visible(p.Name), Class: "c", Title: b.text(p.Error)},
+			{Text: fmt.Sprint(p.PID), Class: "n"},
+			{Text: fmt.Sprint(p.ParentPID), Class: "n"},
+			{Text: visible(p.Name), Class: "c", Title: b.text(p.Error)},
 			code(hex(p.Root)), code(b.address(p.EPROCESS)),
 		}})
 	}

@@ -49,7 +49,7 @@ var (
 	//go:embed page.js
 	script string
 
-	pageTemplate = template.Must(template.New("page").Parse(pageText))
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).Parse(pageText))
 
 	// policy allows what is on the page and nothing else (Content Security Policy Level 3).
 	policy = "default-src 'none'; style-src '" + hash(style) + "'; script-src '" + hash(script) +

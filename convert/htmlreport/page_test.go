@@ -224,7 +224,10 @@ func TestLoadsNothing(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	t.Parallel()
 	for _, f := range []htmlreport.File{
-		{}, {Check: new(inspect.FileCheck)}, {Info: new(inspect.InfoReport)}, {Convert: new(report.Report)},
+		{},
+		{Check: new(inspect.FileCheck)},
+		{Info: new(inspect.InfoReport)},
+		{Convert: new(report.Report)},
 		{Check: new(inspect.FileCheck), Info: &inspect.InfoReport{Memory: inspect.MemoryMap{Picture: new(report.Picture)}}},
 	} {
 		text := said(page(t, &htmlreport.Page{Command: "check", Files: []htmlreport.File{f}}))

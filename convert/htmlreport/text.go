@@ -35,7 +35,7 @@ func size[T int64 | uint64](n T) string {
 }
 
 // plural counts things.
-func plural[T int | uint32 | uint64](n T, thing string) string { return binio.Plural(uint64(n), thing) } //nolint:gosec // a count
+func plural[T int | uint32 | uint64](n T, thing string) string { return binio.Plural(uint64(n), thing) }
 
 // hex is a number.
 func hex(v report.Hex) string { return fmt.Sprintf("%#x", uint64(v)) }

@@ -1,0 +1,96 @@
+// Looks at pages of convert/htmlreport in a real browser: report.mjs FOLDER. Each page of
+// the folder is opened from its file, in light, dark, narrow and as on paper.
+import { readdirSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { accessible } from "./axe.mjs";
+import { check, name, run, shoot, until, watch } from "./browser.mjs";
+
+const folder = process.argv[2];
+
+/** open opens a page that must load nothing but itself and say nothing. */
+async function open(browser, file, { dark = false, width = 1100, paper = false, scripts = true } = {}) {
+  const page = await browser.newPage();
+  const seen = watch(page);
+  await page.setViewport({ width, height: 900 });
+  if (name !== "firefox") {
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
+    await page.emulateMediaType(paper ? "print" : "screen");
+    await page.setJavaScriptEnabled(scripts);
+  }
+  const url = pathToFileURL(folder + "/" + file).href;
+  await page.goto(url);
+  page.finish = async () => {
+    check(seen.console.length === 0, file + ": console: " + seen.console);
+    check(seen.requests.every((r) => r.split("#")[0] === url), file + ": requests: " + seen.requests);
+  };
+  page.said = seen.console;
+  return page;
+}
+
+/** filters types into each filter, and counts the rows. */
+async function filters(page, file) {
+  for (const bar of await page.$$(".filter")) {
+    check(await bar.evaluate((b) => !b.hidden), file + ": the filter is there");
+    const field = await bar.$("input");
+    const rows = () => bar.evaluate((b) => Array.from(b.nextElementSibling.querySelectorAll("tbody tr")).filter((r) => r.offsetParent).map((r) => r.querySelector("td.c").textContent));
+    const all = await rows();
+    await field.type("NO such, thing");
+    check((await rows()).length === 0, file + ": a filter that fits nothing leaves " + (await rows()));
+    check(await bar.evaluate((b, n) => b.querySelector(".count").textContent === "0 of " + n, all.length), file + ": the count is told");
+    await field.evaluate((f) => { f.value = ""; });
+    await field.type(all[0].slice(0, 4).toUpperCase());
+    const some = await rows();
+    check(some.includes(all[0]) && some.length <= all.length, file + ": the filter finds " + all[0]);
+    await field.evaluate((f) => { f.value = ""; f.dispatchEvent(new Event("input")); });
+    check((await rows()).length === all.length, file + ": without words all rows are there");
+  }
+}
+
+await run(async (browser) => {
+  for (const file of readdirSync(folder).filter((f) => f.endsWith(".html"))) {
+    const base = file.replace(".html", "");
+    let page = await open(browser, file);
+    check(await page.evaluate(() => document.scripts.length === 1 && document.images.length === 0 && !document.querySelector("iframe, object, embed, link, form")), file + ": one script and nothing else");
+    check(await page.evaluate(() => getComputedStyle(document.querySelector(".windmp")).backgroundColor === "rgb(245, 246, 248)") || name === "firefox", file + ": the style sheet counts");
+    check(await page.evaluate(() => {
+      const s = document.createElement("script");
+      s.textContent = "window.alien = 1";
+      document.body.append(s);
+      return window.alien === undefined;
+    }), file + ": no other script runs");
+    await until(() => page.said.length > 0);
+    check(page.said.length === 1 && page.said[0].includes("Content"), file + ": the policy forbids it: " + page.said);
+    page.said.length = 0;
+    await filters(page, file);
+    await shoot(page, base + "-light");
+    await page.finish();
+    await accessible(page, file);
+    await page.close();
+    if (name === "firefox") {
+      continue; // which emulates no media by this protocol
+    }
+
+    page = await open(browser, file, { dark: true });
+    await shoot(page, base + "-dark");
+    await page.finish();
+    await accessible(page, file + ", dark");
+    await page.close();
+
+    page = await open(browser, file, { width: 360 });
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= 360), file + ": it fits a narrow screen");
+    await shoot(page, base + "-narrow");
+    await page.finish();
+    await page.close();
+
+    page = await open(browser, file, { paper: true, width: 800 });
+    check(await page.evaluate(() => !document.querySelector(".filter") || getComputedStyle(document.querySelector(".filter")).display === "none"), file + ": no filter on paper");
+    await shoot(page, base + "-paper");
+    await page.finish();
+    await page.close();
+
+    page = await open(browser, file, { scripts: false });
+    check(await page.$$eval(".filter", (list) => list.every((f) => getComputedStyle(f).display === "none")), file + ": no filter without scripts");
+    await page.finish();
+    await page.close();
+  }
+});
