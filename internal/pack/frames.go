@@ -1,162 +1,168 @@
 package pack
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	seekable "github.com/SaveTheRbtz/zstd-seekable-format-go/pkg"
 	"github.com/klauspost/compress/zstd"
 )
 
-// frameSize is how much is packed in one frame of zstd, in bytes: whoever reads at an
-// offset unpacks one. Smaller frames pack worse (docs/performance.md).
-const frameSize = window
+const (
+	// frameSize is how much is packed in one frame of zstd, in bytes: whoever reads at
+	// an offset unpacks one. Smaller frames pack worse (docs/performance.md).
+	frameSize = window
+	// waitingFrames are filled or written while the packers have one each.
+	waitingFrames = 4
+)
 
 // newFrames makes zstd of frames that are packed beside each other, with a table of
 // them at the end by which they are found (the seekable format of zstd's contrib
 // folder). To whoever does not know it that is a stream like any other: the table is in
 // a frame that is to be skipped.
 func newFrames(w io.Writer) (io.WriteCloser, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithWindowSize(frameSize), zstd.WithEncoderConcurrency(packers()))
+	n := packers()
+	enc, err := zstd.NewWriter(nil, zstd.WithWindowSize(frameSize), zstd.WithEncoderConcurrency(n))
 	if err != nil {
 		return nil, err
 	}
 	f := &frames{
-		enc: enc, out: &frameOutput{w: w, spare: make(chan []byte, packers()), failed: make(chan struct{})},
-		full: make(chan []byte), ended: make(chan struct{}),
+		w: w, enc: enc, packed: new(packedFrame), left: n + waitingFrames,
+		free: make(chan *frame, n+waitingFrames), work: make(chan *frame), order: make(chan *frame, n+waitingFrames),
 	}
-	packer := frameEncoder{enc, f.out.spare}
-	if f.w, err = seekable.NewWriter(nil, packer, seekable.WithWriterEnvironment(f.out)); err != nil {
+	if f.table, err = seekable.NewEncoder(f.packed); err != nil {
 		return nil, errors.Join(err, enc.Close())
 	}
-	go func() {
-		defer close(f.ended)
-		f.err = f.w.WriteMany(context.Background(), f.next, seekable.WithConcurrency(packers()))
-	}()
+	for range n {
+		f.running.Go(f.pack)
+	}
+	f.running.Go(f.finish)
 	return f, nil
 }
 
-// frames is what is written to, and cut into frames. Some for each packer are in memory
-// at a time, whatever the size of all.
+// frames is what is written to, and cut into frames. Each goes from the one who fills it
+// to a packer, in the order of the file to the one who writes it, and is used again: so
+// many are in memory, whatever the size of all.
 type frames struct {
-	w    *seekable.Writer
-	enc  *zstd.Encoder
-	out  *frameOutput
-	full chan []byte // frames to be packed
-	part []byte      // the one that is being filled
-	// ended is closed when nothing is packed any more, err is why.
-	ended chan struct{}
-	err   error
+	w      io.Writer
+	enc    *zstd.Encoder
+	table  *seekable.Encoder
+	packed *packedFrame // what the table is told of next
+
+	part  *frame // the one that is being filled
+	left  int    // frames that can still be made
+	free  chan *frame
+	work  chan *frame
+	order chan *frame
+
+	running sync.WaitGroup
+	failed  atomic.Bool
+	err     error // the first one, there once failed is set
 }
 
-// next is the next frame for the packers: nil at the end, or when the output takes no
-// more.
-func (f *frames) next() ([]byte, error) {
-	select {
-	case frame := <-f.full:
-		return frame, nil
-	case <-f.out.failed:
-		return nil, f.out.err
-	}
+// A frame is a piece of what is packed.
+type frame struct {
+	content, packed []byte
+	ready           chan struct{} // has a value when it is packed
 }
 
 // Write implements io.Writer.
 func (f *frames) Write(p []byte) (int, error) {
 	for n := 0; n < len(p); {
-		if f.part == nil {
-			f.part = make([]byte, 0, frameSize) // the packers keep it
+		if f.failed.Load() {
+			return n, f.err
 		}
-		k := min(len(p)-n, frameSize-len(f.part))
-		f.part = append(f.part, p[n:n+k]...)
+		if f.part == nil {
+			f.part = f.get()
+		}
+		k := min(len(p)-n, frameSize-len(f.part.content))
+		f.part.content = append(f.part.content, p[n:n+k]...)
 		n += k
-		if len(f.part) == frameSize {
-			if err := f.hand(); err != nil {
-				return n, err
-			}
+		if len(f.part.content) == frameSize {
+			f.hand()
 		}
 	}
 	return len(p), nil
 }
 
-// hand gives the packers what was filled.
-func (f *frames) hand() error {
+// get is a frame to be filled.
+func (f *frames) get() *frame {
 	select {
-	case f.full <- f.part:
-		f.part = nil
-		return nil
-	case <-f.ended:
-		return f.failure()
+	case x := <-f.free:
+		return x
+	default:
+	}
+	if f.left > 0 {
+		f.left--
+		return &frame{content: make([]byte, 0, frameSize), ready: make(chan struct{}, 1)}
+	}
+	return <-f.free
+}
+
+// hand gives the frame that was filled to the packers.
+func (f *frames) hand() {
+	f.order <- f.part
+	f.work <- f.part
+	f.part = nil
+}
+
+// pack packs frames.
+func (f *frames) pack() {
+	for x := range f.work {
+		if !f.failed.Load() {
+			x.packed = f.enc.EncodeAll(x.content, x.packed[:0])
+		}
+		x.ready <- struct{}{}
 	}
 }
 
-// failure is why nothing is packed any more.
-func (f *frames) failure() error {
-	if f.out.err != nil {
-		return f.out.err // as the writer said it
+// finish writes what was packed. After an error it only takes the frames back.
+func (f *frames) finish() {
+	for x := range f.order {
+		<-x.ready
+		if !f.failed.Load() {
+			if err := f.write(x); err != nil {
+				f.err = err
+				f.failed.Store(true)
+			}
+		}
+		x.content = x.content[:0]
+		f.free <- x
 	}
-	return f.err
+}
+
+// write writes a frame, and notes it in the table.
+func (f *frames) write(x *frame) error {
+	f.packed.b = x.packed
+	b, err := f.table.Encode(x.content)
+	if err == nil {
+		_, err = f.w.Write(b)
+	}
+	return err
 }
 
 // Close implements io.Closer: it packs what is left, and writes the table.
 func (f *frames) Close() error {
-	if len(f.part) > 0 {
-		_ = f.hand() // said below
+	if f.part != nil {
+		f.hand()
 	}
-	f.part = nil
-	close(f.full)
-	<-f.ended
-	err := f.failure()
-	if err == nil {
-		err = f.w.Close()
+	close(f.work)
+	close(f.order)
+	f.running.Wait()
+	if !f.failed.Load() {
+		b, err := f.table.EndStream()
+		if err == nil {
+			_, err = f.w.Write(b)
+		}
+		f.err = err
 	}
-	return errors.Join(err, f.enc.Close())
+	return errors.Join(f.err, f.enc.Close())
 }
 
-// A frameOutput takes packed frames.
-type frameOutput struct {
-	w io.Writer
-	// spare are buffers that were written, for others to be packed into.
-	spare chan []byte
-	// err is the first error of w, and failed is closed behind it.
-	err    error
-	failed chan struct{}
-	once   sync.Once
-}
-
-// WriteFrame implements seekable.WriterEnvironment.
-func (o *frameOutput) WriteFrame(p []byte) (int, error) {
-	n, err := o.w.Write(p)
-	if err != nil {
-		o.once.Do(func() {
-			o.err = err
-			close(o.failed)
-		})
-		return n, err
-	}
-	select {
-	case o.spare <- p:
-	default:
-	}
-	return n, nil
-}
-
-// WriteSeekTable implements seekable.WriterEnvironment.
-func (o *frameOutput) WriteSeekTable(p []byte) (int, error) { return o.w.Write(p) }
-
-// A frameEncoder packs into spare buffers.
-type frameEncoder struct {
-	*zstd.Encoder
-	spare chan []byte
-}
+// packedFrame is the encoder of a table of frames that are packed already.
+type packedFrame struct{ b []byte }
 
 // EncodeAll implements seekable.ZSTDEncoder.
-func (e frameEncoder) EncodeAll(src, _ []byte) []byte {
-	select {
-	case b := <-e.spare:
-		return e.Encoder.EncodeAll(src, b[:0])
-	default:
-		return e.Encoder.EncodeAll(src, nil)
-	}
-}
+func (p *packedFrame) EncodeAll(_, _ []byte) []byte { return p.b }

@@ -33,9 +33,9 @@ const (
 	// maxTable is a table of that many frames: a frame that is skipped, with 12 bytes
 	// each and 9 behind them.
 	maxTable = 8 + 12*maxFrames + 9
-	// keptBytes bounds the unpacked frames that are kept, leastKept is how many
-	// there are if they are small.
-	keptBytes = 64 << 20
+	// keptBytes bounds the unpacked frames that are kept; leastKept, and two for each
+	// processor, is how many there are if they are small.
+	keptBytes = 32 << 20
 	leastKept = 16
 )
 
@@ -50,6 +50,7 @@ type Frames struct {
 	dec   *zstd.Decoder
 	cache *frameCache
 	zeros zeroFrames
+	spare chan []byte // for frames as they lie
 
 	ahead   int64 // frames that are unpacked ahead at most
 	order   order
@@ -92,13 +93,13 @@ func OpenFrames(ctx context.Context, r io.ReaderAt, size int64, opt Options) (*F
 	}
 	procs := packers()
 	most := int(max(keptBytes/largest(table), 2))
-	most = min(most, max(leastKept, 4*procs))
+	most = min(most, max(leastKept, 2*procs))
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(procs), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderMaxMemory(maxFrame+1), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, err
 	}
-	f := &Frames{r: r, table: *table, dec: dec, ahead: int64(min(procs, most/4))}
+	f := &Frames{r: r, table: *table, dec: dec, ahead: int64(min(procs, most/2)), spare: make(chan []byte, procs)}
 	f.cache = newFrameCache(most, f.unpack)
 	if !f.isImage(ctx, &opt) {
 		return nil, f.Close()
@@ -163,8 +164,9 @@ func (f *Frames) readAhead(id int64) {
 // unpack unpacks a frame into a buffer, or a new one.
 func (f *Frames) unpack(id int64, into []byte) ([]byte, error) {
 	e, _ := f.table.EntryByID(id) // it is there
-	packed, err := f.packed(e)
-	if err != nil {
+	packed := f.buffer(int(e.CompressedSize))
+	defer f.giveBack(packed)
+	if err := f.read(packed, e); err != nil {
 		return nil, err
 	}
 	// A frame that is larger than it should be is seen by the byte behind it.
@@ -185,10 +187,29 @@ func (f *Frames) unpack(id int64, into []byte) ([]byte, error) {
 	return data, nil
 }
 
-// packed is a frame as it lies in the file.
-func (f *Frames) packed(e seekable.FrameOffsetEntry) ([]byte, error) {
-	b := make([]byte, e.CompressedSize)
-	return b, binio.ReadFull(f.r, b, int64(e.CompressedOffset)) //nolint:gosec // in the file
+// read reads a frame as it lies in the file into a buffer of its size.
+func (f *Frames) read(b []byte, e seekable.FrameOffsetEntry) error {
+	return binio.ReadFull(f.r, b, int64(e.CompressedOffset)) //nolint:gosec // in the file
+}
+
+// buffer is a buffer of a size, used before or new.
+func (f *Frames) buffer(size int) []byte {
+	select {
+	case b := <-f.spare:
+		if cap(b) >= size {
+			return b[:size]
+		}
+	default:
+	}
+	return make([]byte, size, size+size/4)
+}
+
+// giveBack keeps a buffer for others.
+func (f *Frames) giveBack(b []byte) {
+	select {
+	case f.spare <- b:
+	default:
+	}
 }
 
 // order notices who reads one frame behind the other.

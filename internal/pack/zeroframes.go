@@ -62,8 +62,8 @@ func (f *Frames) isZeros(e seekable.FrameOffsetEntry) bool {
 	if *state != unknown {
 		return *state == allZeros
 	}
-	packed, err := f.packed(e)
-	if err != nil {
+	packed := make([]byte, e.CompressedSize)
+	if err := f.read(packed, e); err != nil {
 		return false // reading it says so
 	}
 	if z.size == e.DecompressedSize && bytes.Equal(z.packed, packed) {
