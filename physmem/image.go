@@ -61,6 +61,7 @@ func NewImage(format Format, src Source, c *Container) *Image {
 	if c.MemoryFile == "" {
 		m.announcer, _ = src.(Announcer)
 	}
+	m.container.State.Packing = Packing(src)
 	return m
 }
 

@@ -51,9 +51,16 @@ func StateText(s string) string {
 // State returns what the file says of itself as the state of a machine.
 func (m *Image) State() State { return m.container.State }
 
-// WithPacking returns the image with a word for how the file is packed around it.
-func (m *Image) WithPacking(how string) *Image {
-	view := *m
-	view.container.State.Packing = how
-	return &view
+// A Packed is a [Source] of what was packed in a file.
+type Packed interface {
+	// Packing returns a word for how, "gzip"; empty for what was not.
+	Packing() string
+}
+
+// Packing asks src how it was packed: empty if it was not, or does not know.
+func Packing(src Source) string {
+	if p, ok := src.(Packed); ok {
+		return p.Packing()
+	}
+	return ""
 }

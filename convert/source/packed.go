@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 
 	"windmp/convert/stage"
 	"windmp/internal/pack"
@@ -62,7 +63,7 @@ func (s *Source) inPlace(ctx context.Context, p packing, opt *Options) (done boo
 		return false, err
 	}
 	s.closers = append([]io.Closer{f}, s.closers...) // it reads the file until it is closed
-	s.Source = unpacked{physmem.NewSource("", f, f.Size()), s.file}
+	s.Source = unpacked{physmem.NewSource("", f, f.Size()), s.file, p.how}
 	return true, nil
 }
 
@@ -74,23 +75,16 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	if done, err := s.inPlace(ctx, p, opt); done || err != nil {
 		return err
 	}
-	m := opt.Count
-	if m == nil {
-		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
-		defer m.Finish()
-	} else {
-		m.Grow(s.file.Size())
-	}
-	t, err := pack.Unpack(ctx, p.how, io.NewSectionReader(m.Reader(s.file), p.at, s.file.Size()-p.at), pack.Options{
+	packed, done := s.counted(p, opt)
+	defer done()
+	t, err := pack.Unpack(ctx, p.how, packed, pack.Options{
 		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: p.head,
 	})
-	if errors.Is(err, pack.ErrCut) {
-		size := s.file.Size()
-		err = &physmem.FormatError{
-			Format: physmem.Format(p.how), Offset: size, Field: "packed data", Reason: "it ends too early",
-			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
-		}
+	var byName *pack.ByNameError
+	if errors.As(err, &byName) {
+		t, err = s.unpackMember(ctx, p, opt, byName.Member, opt.MaxUnpacked)
 	}
+	err = s.asCut(p, err)
 	switch {
 	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
 		return fmt.Errorf("%s: %w", s.in.path, err)
@@ -98,7 +92,60 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 		return s.Blame(&stage.Error{Stage: stage.Unpack, Err: err})
 	}
 	s.closers = append(s.closers, t)
-	s.packed = p.how
-	s.Source = unpacked{physmem.NewSource("", t, t.Size()), s.file}
+	u := unpacked{physmem.NewSource("", t, t.Size()), s.file, p.how}
+	s.Source = u
+	if t.Member != nil {
+		s.Source = archived{u, t.Member, func(m *pack.Member) (physmem.Source, error) { return s.unpackBeside(ctx, p, *opt, t, m) }}
+	}
 	return nil
+}
+
+// counted are the packed bytes, whose reading is progress until done is called.
+func (s *Source) counted(p packing, opt *Options) (packed *io.SectionReader, done func()) {
+	m, done := opt.Count, func() {}
+	if m == nil {
+		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
+		done = m.Finish
+	} else {
+		m.Grow(s.file.Size())
+	}
+	return io.NewSectionReader(m.Reader(s.file), p.at, s.file.Size()-p.at), done
+}
+
+// asCut names packed data that ends too early as a file that is cut.
+func (s *Source) asCut(p packing, err error) error {
+	if !errors.Is(err, pack.ErrCut) {
+		return err
+	}
+	size := s.file.Size()
+	return &physmem.FormatError{
+		Format: physmem.Format(p.how), Offset: size, Field: "packed data", Reason: "it ends too early",
+		Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
+	}
+}
+
+// unpackMember unpacks a member of an archive.
+func (s *Source) unpackMember(ctx context.Context, p packing, opt *Options, m *pack.Member, limit int64) (*pack.File, error) {
+	packed, done := s.counted(p, opt)
+	defer done()
+	t, err := m.Unpack(ctx, p.how, packed, pack.Options{Dir: opt.TempDir, Limit: limit, Beside: unpacked{file: s.file}})
+	var over *pack.LimitError
+	if errors.As(err, &over) {
+		err = &pack.LimitError{Limit: opt.MaxUnpacked}
+	}
+	return t, err
+}
+
+// unpackBeside unpacks a neighbour of a member of an archive. The limit holds for both.
+func (s *Source) unpackBeside(ctx context.Context, p packing, opt Options, first *pack.File, m *pack.Member) (physmem.Source, error) {
+	limit := opt.MaxUnpacked
+	if limit > 0 {
+		limit = max(limit-first.Written(), 1)
+	}
+	t, err := s.unpackMember(ctx, p, &opt, m, limit)
+	if err != nil {
+		return nil, &stage.Error{Stage: stage.Unpack, Err: s.asCut(p, err)}
+	}
+	s.closers = append(s.closers, t)
+	return physmem.NewSource(path.Base(m.Name), t, t.Size()), nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
-	"windmp/internal/pack"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -20,7 +19,6 @@ type Source struct {
 	options open.Options
 	file    physmem.Source // as it lies
 	closers []io.Closer
-	packed  pack.Method // how what was unpacked lay in the file, pack.None else
 	// network is that of a URL, nil of what is here.
 	network network
 	closing func(*Source)
@@ -76,9 +74,6 @@ func (s *Source) lay(ctx context.Context, opt *Options) error {
 // Image opens the memory image. The error is one of [open.Source].
 func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
 	im, err := open.Source(ctx, s.Source, s.options)
-	if err == nil && s.packed != pack.None {
-		im = im.WithPacking(string(s.packed))
-	}
 	return im, s.Blame(err)
 }
 
@@ -120,6 +115,9 @@ func (s *Source) Close() error {
 	}
 	return err
 }
+
+// Packing implements [physmem.Packed].
+func (s *Source) Packing() string { return physmem.Packing(s.Source) }
 
 // NextData implements [physmem.DataFinder].
 func (s *Source) NextData(off int64) int64 { return physmem.NextData(s.Source, off) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"windmp/internal/pack"
 	"windmp/physmem"
 )
 
@@ -16,7 +17,11 @@ var packed = []string{".gz", ".zst", ".xz", ".bz2"}
 type unpacked struct {
 	physmem.Source
 	file physmem.Source // as it lies
+	how  pack.Method    // it was packed
 }
+
+// Packing implements [physmem.Packed].
+func (u unpacked) Packing() string { return string(u.how) }
 
 // Name implements [physmem.Source].
 func (u unpacked) Name() string {

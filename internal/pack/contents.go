@@ -92,6 +92,12 @@ type picker struct {
 	refused int
 	names   []string
 	why     error
+	// all are the names of all members, as far as they are remembered.
+	all []string
+	// named is the first member that only its name makes a memory image, and several
+	// says that another one has another name.
+	named   string
+	several bool
 }
 
 // maxNames bounds the members that an error names.
@@ -105,6 +111,11 @@ func (p *picker) pick(ctx context.Context, c *contents) (f *File, err error) {
 		}
 	}()
 	taken := ""
+	defer func() {
+		if f != nil && taken != "" {
+			f.Member = &Member{taken, p.all}
+		}
+	}()
 	for {
 		m, err := c.next()
 		switch {
@@ -116,6 +127,9 @@ func (p *picker) pick(ctx context.Context, c *contents) (f *File, err error) {
 			return f, nil //nolint:nilerr // the end, or what is damaged behind a member that is whole
 		case err != nil:
 			return nil, err
+		}
+		if m.name != "" && len(p.all) < maxMembers && len(m.name) <= maxMemberName {
+			p.all = append(p.all, m.name)
 		}
 		b := bufio.NewReaderSize(m.r, open.BeginningSize)
 		why, err := p.refuse(ctx, m, b)
@@ -153,6 +167,9 @@ func (p *picker) refuse(ctx context.Context, m *member, b *bufio.Reader) (why, e
 		return nil, err
 	}
 	why = open.Beginning(ctx, head, p.opt.Beside, p.opt.Input)
+	if why != nil {
+		p.byName(ctx, m.name, head)
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -169,8 +186,11 @@ func (p *picker) leave(m *member, why error) {
 
 // nothing says what a file holds that has no memory image.
 func (p *picker) nothing(kind Method) error {
-	if kind == None {
+	switch {
+	case kind == None:
 		return p.why
+	case p.named != "" && !p.several:
+		return &ByNameError{&Member{p.named, p.all}}
 	}
 	what := fmt.Sprintf("a %s archive without a memory image that is known", kind)
 	switch more := p.refused - len(p.names); {

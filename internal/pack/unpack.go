@@ -104,7 +104,8 @@ func (e *LimitError) Error() string {
 // file: the stream, or of an archive in or around it the one member that
 // [open.Beginning] does not refuse. Nothing is written of what it refuses.
 //
-// An error says how the file is packed. It is a wrapped one of Beginning for what holds
+// An error says how the file is packed. It is a wrapped [*ByNameError] where only a name
+// tells the member, a wrapped one of Beginning for what holds
 // no memory image, [ErrCut] where it ends too early, a wrapped [*LimitError], and a wrapped
 // [*atomicfile.SpaceError] when the folder's file system fills up.
 func Unpack(ctx context.Context, how Method, r *io.SectionReader, opt Options) (*File, error) {
@@ -174,12 +175,20 @@ type File struct {
 	file *atomicfile.Unnamed
 	size int64
 	data physmem.DataFinder // nil while it is written
+
+	// Member is what the file was in an archive, nil of a stream.
+	Member *Member
+
+	written int64 // bytes on the disk
 }
 
 var _ physmem.DataFinder = (*File)(nil)
 
 // Size is that of what was unpacked, in bytes.
 func (t *File) Size() int64 { return t.size }
+
+// Written is how many bytes were written to the disk, without holes.
+func (t *File) Written() int64 { return t.written }
 
 // ReadAt implements io.ReaderAt.
 func (t *File) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
@@ -194,7 +203,9 @@ func (t *File) Close() error { return t.file.Close() }
 // fill copies r into the file, leaving holes for zeros. It writes at most limit bytes,
 // if that is not 0.
 func (t *File) fill(ctx context.Context, r io.Reader, limit int64) error {
-	w := atomicfile.NewHoleWriter(&limitedWriter{t.file, limit, 0}, grain)
+	limited := &limitedWriter{t.file, limit, 0}
+	defer func() { t.written = limited.written }()
+	w := atomicfile.NewHoleWriter(limited, grain)
 	buf := make([]byte, block)
 	for {
 		if err := ctx.Err(); err != nil {

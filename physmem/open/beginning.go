@@ -30,7 +30,7 @@ func Beginning(ctx context.Context, beginning []byte, beside physmem.Source, opt
 	}
 	src := physmem.NewSource("", b, size)
 	if beside != nil {
-		src = named{src, beside}
+		src = named{src, beside, b}
 	}
 	m, tried, err := claimed(ctx, src, opt)
 	var unsupported *physmem.UnsupportedError
@@ -51,13 +51,18 @@ func Beginning(ctx context.Context, beginning []byte, beside physmem.Source, opt
 type named struct {
 	physmem.Source
 	beside physmem.Source
+	b      *beginningReader
 }
 
 // Name implements [physmem.Source].
 func (n named) Name() string { return n.beside.Name() }
 
 // OpenSibling implements [physmem.Source].
-func (n named) OpenSibling(name string) (physmem.Source, error) { return n.beside.OpenSibling(name) }
+func (n named) OpenSibling(name string) (physmem.Source, error) {
+	s, err := n.beside.OpenSibling(name)
+	n.b.beyond = n.b.beyond || errors.Is(err, ErrBeyond)
+	return s, err
+}
 
 // unknownSize stands for the size of a file whose end is not known: that of the largest
 // memory that x64 can have, in bytes, so that no claim of a real file is larger.
@@ -70,7 +75,9 @@ type beginningReader struct {
 	beyond bool
 }
 
-var errBeyond = errors.New("behind the part of the file that is known")
+// ErrBeyond is the error of what is asked of a file and is not known of it yet: bytes behind
+// its beginning, or, of a neighbour, whether there is one.
+var ErrBeyond = errors.New("behind the part of the file that is known")
 
 // ReadAt implements io.ReaderAt.
 func (r *beginningReader) ReadAt(p []byte, off int64) (int, error) {
@@ -85,7 +92,7 @@ func (r *beginningReader) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	r.beyond = true
-	return n, errBeyond
+	return n, ErrBeyond
 }
 
 // IsAFF4 reports whether a file is an AFF4 volume, which is a zip archive whose members
