@@ -90,7 +90,7 @@ var spoiltNotes = []struct {
 		clear(n.header)
 		copy(n.header, "VERSION=14.1-RELEASE\nKERNEL=/boot/kernel\x1b[31m\n")
 	}},
-	{"a header of another machine", finding.NoteUseless.ID(), func(n *noted) { n.put("MachineImageType", 0xaa64) }},
+	{"a header of another machine", finding.NoteUseless.ID(), func(n *noted) { n.put("MachineImageType", winhdr.MachineIA64) }},
 	{"half a header", finding.NoteUseless.ID(), func(n *noted) { n.cut(0x800) }},
 	{"a signature", finding.NoteUseless.ID(), func(n *noted) { n.cut(8) }},
 	{"four bytes", finding.NoteUseless.ID(), func(n *noted) { n.cut(4) }},

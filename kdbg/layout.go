@@ -10,7 +10,7 @@ import (
 )
 
 // Layout is how the kernel of one machine keeps what debuggers read: all that differs
-// between machines, in one value. [X64] and [X86] are the machines that are read;
+// between machines, in one value. [X64], [X86] and [ARM64] are the machines that are read;
 // another is made of the same fields. Offsets are in bytes. A layout must not change
 // while it is used.
 type Layout struct {
@@ -37,6 +37,9 @@ type Layout struct {
 	// StopReach is how far behind the entry of KeBugCheckEx the instruction pointer is
 	// that the kernel saves there, in bytes; 0 for the first instruction.
 	StopReach vtop.VA
+	// StopCalls says that what the kernel saves there is the state in a function that
+	// KeBugCheckEx called, so that its return address is within StopReach.
+	StopCalls bool
 	// StopCode is how KeBugCheckEx begins, nil where the instruction pointer that it
 	// saves is not that of its first instruction.
 	StopCode []byte
@@ -90,7 +93,7 @@ type SwitchLayout struct {
 type ProcessorLayout struct {
 	// Self and CurrentPrcb are KPCR's pointers to itself and to its KPRCB, Prcb is
 	// where that lies in it, and Version is the pointer to KdVersionBlock, which
-	// may be null.
+	// may be null. Those that a KPCR does not have are 0.
 	Self, CurrentPrcb, Prcb, Version vtop.VA
 	// Number and IdleThread are KPRCB's, where a block does not state them.
 	Number, IdleThread vtop.VA

@@ -2,6 +2,7 @@ package kdbg
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -46,10 +47,16 @@ func (m Memory) describedPCR(gdt vtop.VA) (vtop.VA, error) {
 	return vtop.VA(s.Base), m.CheckPCR(vtop.VA(s.Base))
 }
 
+// errNoSelf is about a machine whose KPCR refers to nothing by which it is known.
+var errNoSelf = errors.New("the machine's KPCR does not name itself")
+
 // CheckPCR checks that pcr is a KPCR: its Self and CurrentPrcb refer to it. Errors:
-// a *vtop.FaultError wrapped, or a [PointerError].
+// a *vtop.FaultError wrapped, or a [PointerError]; always one where a KPCR has neither.
 func (m Memory) CheckPCR(pcr vtop.VA) error {
 	o := &m.Layout.Processor
+	if o.Self == 0 || o.CurrentPrcb == 0 {
+		return errNoSelf
+	}
 	for _, f := range []struct {
 		name string
 		at   vtop.VA
@@ -199,7 +206,7 @@ var _ [versionSize]byte = [unsafe.Sizeof(versionBlock{})]byte{}
 
 // Version reads the version block that a processor's KPCR names, and checks that it
 // belongs to this kernel. Errors: [PointerError], a *vtop.FaultError wrapped,
-// [ErrImplausible].
+// [ErrImplausible], [ErrAbsentField].
 func (k *Kernel) Version(pcr vtop.VA) (*Version, error) {
 	v, err := k.versionAt(pcr)
 	if err != nil {
@@ -214,6 +221,9 @@ func (k *Kernel) Version(pcr vtop.VA) (*Version, error) {
 // versionAt is [Kernel.Version] of a kernel of which nothing is known yet: what the
 // block says is not checked.
 func (m Memory) versionAt(pcr vtop.VA) (*Version, error) {
+	if m.Layout.Processor.Version == 0 {
+		return nil, fmt.Errorf("KPCR.KdVersionBlock: %w", ErrAbsentField)
+	}
 	at, err := m.Pointer(pcr + m.Layout.Processor.Version)
 	if err != nil {
 		return nil, fmt.Errorf("KPCR.KdVersionBlock: %w", err)

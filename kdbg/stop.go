@@ -25,6 +25,9 @@ type StopPoint struct {
 	Rank int
 	// Exported says that Name is the kernel's export that First is.
 	Exported bool
+	// Called says that it is not the instruction pointer that is there, but the return
+	// address of the function in which the registers were saved.
+	Called bool
 }
 
 // StopPoints are these places: the exports of the kernel's image, as
@@ -35,7 +38,7 @@ func (k *Kernel) StopPoints(image *peimage.Image) []StopPoint {
 	if image != nil {
 		for _, name := range stopFunctions {
 			if va, err := image.Export(k.Space, name); err == nil {
-				list = append(list, StopPoint{Name: name, First: va, Last: va + k.Layout.StopReach, Rank: 2, Exported: true})
+				list = append(list, StopPoint{Name: name, First: va, Last: va + k.Layout.StopReach, Rank: 2, Exported: true, Called: k.Layout.StopCalls})
 			}
 		}
 	}

@@ -11,8 +11,8 @@ import (
 
 // Verify holds the block against itself, against what e knows, and against the
 // memory around it: the size, the page size, KernBase, the two list heads, which
-// must lie in the kernel image, the image's MZ, and the base of the first loaded
-// module, which is the kernel. What is not readable is no contradiction, as many
+// must lie in the kernel image, the image's MZ and machine, and the base of the first
+// loaded module, which is the kernel. What is not readable is no contradiction, as many
 // dumps lack pages; nor is a loader entry that was overwritten with nonsense. An
 // image whose MZ was wiped is believed where the kernel's own lists vouch for it. The
 // error is a [BlockError].
@@ -77,6 +77,9 @@ func (k *Kernel) verifyMemory() error {
 	offset := unsafe.Offsetof(k.Data.KernBase)
 	if magic, err := k.Space.Uint16(base); err == nil && magic != peimage.DOSMagic && !k.vouched() {
 		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not 0x5a4d (\"MZ\")", magic))
+	}
+	if m, err := peimage.MachineOf(k.Space, base); err == nil && m != k.Layout.Image.Machine {
+		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("an image of machine %#x; its headers have %#x", k.Layout.Image.Machine, m))
 	}
 	limit := k.imageSize()
 	for _, f := range k.anchors()[1:] {

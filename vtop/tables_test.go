@@ -110,7 +110,7 @@ func TestUsual(t *testing.T) {
 	unlike := *X64
 	unlike.Levels = []Level{{Bits: 9, Page: Form{Mask: bitP, Address: address64}}, pde64} // "present" with P clear: none is
 	r := rand.New(rand.NewPCG(3, 9))
-	for _, m := range []*Mode{X64, LA57, PAE, X86, &unlike} {
+	for _, m := range []*Mode{X64, LA57, PAE, X86, ARM64, &unlike} {
 		var tb tables
 		tb.prepare(m)
 		usual := 0

@@ -81,8 +81,8 @@ func TestCheck(t *testing.T) {
 			"MachineImageType at 0x30: got 0x14c (32-bit x86), want 0x8664 (x64)", false,
 		},
 		{
-			"arm64", func(h *Header) { h.MachineImageType = MachineARM64 },
-			"MachineImageType at 0x30: got 0xaa64 (64-bit Arm), want 0x8664 (x64)", false,
+			"itanium", func(h *Header) { h.MachineImageType = MachineIA64 },
+			"MachineImageType at 0x30: got 0x200 (Itanium), want 0x8664 (x64)", false,
 		},
 		{
 			"no machine", func(h *Header) { h.MachineImageType = 0 },

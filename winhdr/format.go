@@ -8,7 +8,7 @@ import (
 )
 
 // Format is the dump header of one machine with its CONTEXT: all that differs
-// from machine to machine. X64 and X86 are those of Windows; another one is made
+// from machine to machine. X64, X86 and ARM64 are those of Windows; another one is made
 // by filling in the fields, see Validate. A Format is not changed once in use.
 type Format struct {
 	// Name is the machine's as reports have it, Title the same in words.
@@ -59,7 +59,7 @@ type Format struct {
 }
 
 // Formats are those that the functions below know when they are given none.
-func Formats() []*Format { return []*Format{X64, X86} }
+func Formats() []*Format { return []*Format{X64, X86, ARM64} }
 
 // Size is the size of the header in bytes: what follows begins there.
 func (f *Format) Size() int { return f.Header.Size() }
@@ -89,7 +89,7 @@ func (f *Format) Pointers(values ...uint64) []byte {
 }
 
 // Validate returns what of a Format that somebody made does not fit together: a
-// field that Header needs, or the CONTEXT. X64 and X86 are valid.
+// field that Header needs, or the CONTEXT. X64, X86 and ARM64 are valid.
 func (f *Format) Validate() error {
 	if f.Header == nil || f.Registers == nil || f.DecodeContext == nil || f.TableBase == nil {
 		return errors.New("a structure or a function is missing")

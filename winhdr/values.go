@@ -27,6 +27,10 @@ const (
 	MachineI386 = 0x014c
 	// MachineAMD64 is x64.
 	MachineAMD64 = 0x8664
+	// MachineARM is 32-bit Arm, of Windows RT (IMAGE_FILE_MACHINE_ARMNT).
+	MachineARM = 0x01c4
+	// MachineIA64 is the Itanium.
+	MachineIA64 = 0x0200
 	// MachineARM64 is 64-bit Arm.
 	MachineARM64 = 0xaa64
 )
@@ -48,7 +52,7 @@ func tag(v uint32) string {
 }
 
 // unread are machines that are known and whose dumps are not read.
-var unread = map[uint32]string{MachineARM64: "64-bit Arm"}
+var unread = map[uint32]string{MachineARM: "32-bit Arm", MachineIA64: "Itanium"}
 
 // Unread is the machine of a MachineImageType in words, where dumps of such
 // machines are known and not read; empty for all others.

@@ -19,8 +19,10 @@ type ELFMachine struct {
 	// address or a file offset needs it, as QEMU does.
 	Class elf.Class
 	// Notes are those of each processor, one list a kind: for each kind in turn
-	// the core has a note of every processor.
-	Notes []NoteCodec
+	// the core has a note of every processor; with Together, for each processor in
+	// turn a note of every kind.
+	Notes    []NoteCodec
+	Together bool
 }
 
 // NoteCodec makes a note of a processor.
@@ -89,10 +91,14 @@ func (e *ELF) Segments() iter.Seq[Segment] {
 // notes is the payload of the PT_NOTE segment, in QEMU's order.
 func (m *ELFMachine) notes(cpus []physmem.CPU, guestNote []byte) []byte {
 	var b []byte
-	for _, n := range m.Notes {
-		for i := range cpus {
-			b = appendNote(b, n.Name, n.Type, n.Encode(&cpus[i]))
+	kinds, processors := len(m.Notes), len(cpus)
+	for i := range kinds * processors {
+		kind, cpu := i/max(processors, 1), i%max(processors, 1)
+		if m.Together {
+			kind, cpu = i%kinds, i/kinds
 		}
+		n := &m.Notes[kind]
+		b = appendNote(b, n.Name, n.Type, n.Encode(&cpus[cpu]))
 	}
 	if len(guestNote) > 0 {
 		b = appendNote(b, elfcore.NoteVMCoreInfo, elfcore.TypeVMCoreInfo, guestNote)

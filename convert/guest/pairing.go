@@ -76,9 +76,10 @@ func (g *finder) pairProved(cpus []machine.State) (left []int, reordered bool) {
 // pairInOrder pairs the vCPUs of a source that carries no system registers at all, in
 // the order of the source, and returns those that are left. What the source says is
 // the last to be believed: it fills what nothing else says, and what Windows saved at
-// a crash stays before it. A vCPU that can't have been in this Windows is left.
+// a crash stays before it. A vCPU that can't have been in this Windows is left, and so
+// are those of a machine on which they prove what they run.
 func (g *finder) pairInOrder(cpus []machine.State, left []int) []int {
-	if slices.ContainsFunc(cpus, func(s machine.State) bool { return s.HasSystem }) {
+	if g.machine.Proves || slices.ContainsFunc(cpus, func(s machine.State) bool { return s.HasSystem }) {
 		return left
 	}
 	var still []int

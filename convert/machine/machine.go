@@ -1,4 +1,5 @@
-// Package machine describes the machines whose Windows is read: x64 and 32-bit x86.
+// Package machine describes the machines whose Windows is read: x64, 32-bit x86 and
+// 64-bit Arm.
 //
 // A Machine is one value in which everything stands that differs from one machine
 // to another: the dump's header and CONTEXT (package winhdr), the paging modes
@@ -43,9 +44,14 @@ type Machine struct {
 	// has no more bits than the machine's pointers, if it is not to be
 	// written.
 	UpperHalf string
-	// Settles says that a vCPU that was recorded as one of this machine runs no
-	// other machine's kernel.
-	Settles bool
+	// Settles says that a vCPU that was recorded as one of this machine, with control
+	// registers, runs no other machine's kernel; SettlesAlone, that it does not without
+	// them either.
+	Settles, SettlesAlone bool
+	// Proves says that a vCPU in the kernel proves by its general registers which
+	// processor it runs, so that one that does not is never taken for the processor at
+	// its place.
+	Proves bool
 	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
 	PAE *vtop.Mode
 	// Map is where it has RAM, and where something else.
@@ -126,7 +132,7 @@ type Saved struct {
 }
 
 // All are the machines whose Windows is read.
-func All() []*Machine { return []*Machine{X64, X86} }
+func All() []*Machine { return []*Machine{X64, X86, ARM64} }
 
 // OrAll is list, or All where that is empty.
 func OrAll(list []*Machine) []*Machine {

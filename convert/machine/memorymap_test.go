@@ -24,7 +24,7 @@ func TestHoles(t *testing.T) {
 		64*gib + 0x12345: {0xc0000000, 0x80000000, 0xe0000000, 0xf0000000, 0xf8000000, 0xb0000000},
 	} {
 		var got []uint64
-		for _, h := range machine.Holes(size, machine.All()) {
+		for _, h := range machine.Holes(size, []*machine.Machine{machine.X64, machine.X86}) {
 			got = append(got, h.Start)
 			assert.Equal(t, uint64(4*gib), h.End())
 			assert.NotEmpty(t, h.Why)
@@ -51,11 +51,22 @@ func TestRAMOf(t *testing.T) {
 		{"into the window", []physmem.Range{span(0xafff0000, 0xb0010000)}, physmem.Runs{{BasePage: 0xafff0, PageCount: 0x20}}},
 		{"parts of pages", []physmem.Range{span(4*gib+1, 4*gib+0x2fff)}, physmem.Runs{{BasePage: 0x100001, PageCount: 1}}},
 	} {
-		for _, m := range machine.All() {
+		for _, m := range []*machine.Machine{machine.X64, machine.X86} {
 			assert.Equal(t, tc.want, m.Map.RAMOf(tc.held), tc.name)
 		}
 	}
 	var unknown machine.MemoryMap
 	assert.Equal(t, physmem.Runs{{BasePage: 0, PageCount: 0x400}}, unknown.RAMOf([]physmem.Range{span(0, 4*mib)}))
 	require.Empty(t, machine.Holes(64*gib, []*machine.Machine{{}}))
+}
+
+// TestHolesOfARM64: its memory does not begin at address 0.
+func TestHolesOfARM64(t *testing.T) {
+	t.Parallel()
+	holes := machine.Holes(1<<20, []*machine.Machine{machine.ARM64})
+	require.Len(t, holes, 2)
+	for i, end := range []uint64{0x40000000, 0x80000000} {
+		assert.Equal(t, physmem.Span(0, end), holes[i].Range)
+		require.NoError(t, open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{holes[i].Range}}.Validate())
+	}
 }

@@ -26,8 +26,8 @@ func (d *discovery) given() (bool, error) {
 	for _, s := range spaces {
 		if found, err := d.givenIn(s); found {
 			return true, nil
-		} else if err != nil {
-			why = err
+		} else if why == nil {
+			why = err // the likeliest machine's
 		}
 	}
 	return false, d.refuseGiven(why)

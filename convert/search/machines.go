@@ -24,7 +24,7 @@ func (d *discovery) candidates() []*machine.Machine {
 	cpus := d.view.Image.CPUs()
 	for i := range cpus {
 		m := machine.Of(&cpus[i], d.known.Machines)
-		if m != nil && m.Settles && m.State(&cpus[i]).HasSystem {
+		if m != nil && (m.SettlesAlone || m.Settles && m.State(&cpus[i]).HasSystem) {
 			return []*machine.Machine{m}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/guest"
 	"windmp/kdbg"
+	"windmp/kdbg/unwind"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -79,11 +80,27 @@ func stopPoints(g *guest.Guest) []kdbg.StopPoint {
 func stopped(g *guest.Guest, c winhdr.Context, points []kdbg.StopPoint) (n int, how string) {
 	n = argumentsOf(g, c)
 	for _, at := range points {
-		if at.Holds(vtop.VA(c.IP())) {
+		pc := vtop.VA(c.IP())
+		if at.Called {
+			pc = callerOf(g, c)
+		}
+		if at.Holds(pc) {
 			return n + sure*at.Rank, ": it stopped in " + at.Name
 		}
 	}
 	return n, ": by the arguments of the call"
+}
+
+// callerOf is the return address of the function that a CONTEXT is in, 0 where none is
+// found.
+func callerOf(g *guest.Guest, c winhdr.Context) vtop.VA {
+	method := g.Machine().Unwind
+	if method == nil {
+		return 0
+	}
+	f, _ := method.Frame(c)
+	step, _ := method.Step(g.Memory().Space, Images(g.Modules()), f, unwind.Limits{})
+	return step.Caller.PC
 }
 
 // leastArguments is how many parameters a call must share with the bug check, beside
@@ -110,6 +127,7 @@ func argumentsOf(g *guest.Guest, c winhdr.Context) int {
 // parameter is none, one that is none must be among the same, else all must be.
 func sharedArguments(g *guest.Guest, arguments []uint64) int {
 	bc := g.BugCheck()
+	arguments = arguments[:min(len(arguments), 1+len(bc.Parameters))]
 	least := min(leastArguments, len(arguments)-1)
 	if least < 1 || calledCode(uint32(arguments[0]&0xffffffff)) != calledCode(bc.Code) {
 		return 0

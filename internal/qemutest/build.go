@@ -22,8 +22,8 @@ const (
 var compilerFlags = []string{
 	"-O2", "-std=gnu11", "-ffreestanding", "-nostdlib", "-static",
 	"-fno-pic", "-no-pie", "-fno-stack-protector", "-mgeneral-regs-only",
-	"-fno-asynchronous-unwind-tables", "-fcf-protection=none",
-	"-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-Wl,--oformat=binary",
+	"-fno-asynchronous-unwind-tables",
+	"-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none",
 }
 
 // Require skips the test, or fails it if WINDMP_REQUIRE_QEMU=1, when QEMU or the
@@ -54,23 +54,60 @@ func requireTools(tb testing.TB, tools ...string) {
 	}
 }
 
-// guestKind is one of the guests: where its source is, and how it is compiled.
+// guestKind is one of the guests: where its source is, how it is compiled, and what runs it.
 type guestKind struct {
 	folder string   // under testdata
-	flags  []string // of gcc
+	flags  []string // of the compiler
 	images *imageSet
+	board  *board
 	made   func() ([]byte, error) // at the first call
+}
+
+// board is what differs between the machines of QEMU that guests run on.
+type board struct {
+	qemu, compiler string
+	// objcopy makes the flat image of what was linked; empty where the linker does.
+	objcopy string
+	// machine, cpu and memory are those of a Config that does not say it.
+	machine, cpu, memory string
+	// console are the arguments for a console in a file.
+	console func(file string) []string
+	// rests tells of a line of "info registers" that is about an instruction pointer
+	// whether the CPU rests there; seen is false for other lines. The error is that it
+	// took an exception.
+	rests func(line string) (rests, seen bool, err error)
+	// flags are those of the compiler, for all guests.
+	flags []string
+}
+
+var pc = &board{
+	qemu: qemuBinary, compiler: compiler, machine: "pc", memory: "4M",
+	console: func(file string) []string { return []string{"-device", "vmcoreinfo", "-debugcon", "file:" + file} },
+	rests:   restsX86,
+	flags:   []string{"-fcf-protection=none", "-Wl,--oformat=binary"},
 }
 
 // tools are the programs that are needed to make it and run it.
 func (k *guestKind) tools() []string {
-	if k.images != nil {
-		return []string{qemuBinary, compiler, k.images.compiler}
+	list := []string{k.board.qemu, k.board.compiler}
+	if k.board.objcopy != "" {
+		list = append(list, k.board.objcopy)
 	}
-	return []string{qemuBinary, compiler}
+	if k.images != nil {
+		list = append(list, k.images.compiler)
+	}
+	return list
 }
 
-// The guests, by [Config.Guest32] and [Config.Images].
+// kindOf is the guest that a Config asks for.
+func kindOf(c Config) *guestKind {
+	if c.GuestARM64 {
+		return kindARM64
+	}
+	return guestKinds[c.Guest32][c.Images]
+}
+
+// The guests of PCs, by [Config.Guest32] and [Config.Images].
 var guestKinds = map[bool]map[bool]*guestKind{
 	false: {
 		false: newKind("guest", nil, "-m64", "-mno-red-zone"),
@@ -83,7 +120,7 @@ var guestKinds = map[bool]map[bool]*guestKind{
 }
 
 func newKind(folder string, images *imageSet, flags ...string) *guestKind {
-	k := &guestKind{folder: folder, images: images, flags: flags}
+	k := &guestKind{folder: folder, images: images, flags: flags, board: pc}
 	k.made = sync.OnceValues(k.build)
 	return k
 }
@@ -100,7 +137,11 @@ func (k *guestKind) build() ([]byte, error) {
 		return nil, err
 	}
 	image := filepath.Join(dir, "guest.bin")
-	args := slices.Concat([]string{"-T", filepath.Join(source, "guest.lds"), "-o", image}, compilerFlags, k.flags)
+	linked := image
+	if k.board.objcopy != "" {
+		linked = filepath.Join(dir, "guest.elf")
+	}
+	args := slices.Concat([]string{"-T", filepath.Join(source, "guest.lds"), "-o", linked}, compilerFlags, k.board.flags, k.flags)
 	patterns := []string{filepath.Join(source, "*.S"), filepath.Join(source, "*.c")}
 	if k.images != nil {
 		if err := k.images.build(dir); err != nil {
@@ -120,7 +161,10 @@ func (k *guestKind) build() ([]byte, error) {
 		}
 		args = append(args, files...)
 	}
-	output, err := exec.Command(compiler, args...).CombinedOutput()
+	output, err := exec.Command(k.board.compiler, args...).CombinedOutput()
+	if err == nil && linked != image {
+		output, err = exec.Command(k.board.objcopy, "-O", "binary", linked, image).CombinedOutput()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compiling the guest in %s: %w\n%s", source, err, output)
 	}

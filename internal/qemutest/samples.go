@@ -96,6 +96,18 @@ func ImageSamples() []Sample {
 	}
 }
 
+// ARM64Samples lists the committed vmcores of the guest of 64-bit Arm, which QEMU writes
+// no Windows dump of.
+func ARM64Samples() []Sample {
+	of := func(words string) Config {
+		return Config{GuestARM64: true, CPUs: 2, Variant: strings.Fields(words)}
+	}
+	return []Sample{
+		{Name: "arm64-bsod-2cpu", Guest: "arm64-bsod-2cpu", Config: of("bsod swapcpu"), NoWin: true},
+		{Name: "arm64-live-2cpu", Guest: "arm64-live-2cpu", Config: of("live encoded"), NoWin: true},
+	}
+}
+
 // CoreFile is the name of the vmcore under testdata.
 func (s Sample) CoreFile() string {
 	if s.Plain {

@@ -19,6 +19,7 @@ import (
 
 var (
 	update      = flag.Bool("update", false, "make the samples under testdata again, with QEMU")
+	updateARM64 = flag.Bool("update-arm64", false, "make those of 64-bit Arm again, with its QEMU and compiler")
 	updateStack = flag.Bool("update-stack", false, "make those whose images crashed again, with QEMU and mingw-w64")
 )
 
@@ -32,6 +33,9 @@ func TestSamples(t *testing.T) {
 	if *updateStack {
 		makeSamples(t, ImageSamples())
 	}
+	if *updateARM64 {
+		makeSamples(t, ARM64Samples())
+	}
 	readme := Unpacked(t, "README.md")
 	listed := map[string]string{}
 	match := sumsBlock.FindSubmatch(readme)
@@ -41,16 +45,16 @@ func TestSamples(t *testing.T) {
 		require.Len(t, fields, 2)
 		listed[fields[1]] = fields[0]
 	}
-	for _, s := range slices.Concat(Samples(), ImageSamples()) {
+	for _, s := range slices.Concat(Samples(), ImageSamples(), ARM64Samples()) {
 		t.Run(s.Name, func(t *testing.T) {
 			assert.Equal(t, listed[s.CoreFile()], checksum(t, s.CoreFile()), s.CoreFile())
+			if s.Kdump {
+				assert.Equal(t, listed[s.KdumpFile()], checksum(t, s.KdumpFile()), s.KdumpFile())
+			}
 			if s.NoWin {
 				return
 			}
 			assert.Equal(t, listed[s.WinFile()], checksum(t, s.WinFile()), s.WinFile())
-			if s.Kdump {
-				assert.Equal(t, listed[s.KdumpFile()], checksum(t, s.KdumpFile()), s.KdumpFile())
-			}
 			core, win := s.Core(t), s.WinDump(t)
 			assert.Equal(t, "\x7fELF", string(core[:4]))
 			signature, bugCheck := "PAGEDU64", 0x38

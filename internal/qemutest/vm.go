@@ -1,6 +1,7 @@
 package qemutest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Config struct {
 	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
 	Variant       []string // words for the guest, see testdata/guest/README.md
 	Guest32       bool     // the 32-bit guest; its words are in testdata/guest32/README.md
+	GuestARM64    bool     // the guest of 64-bit Arm; its words are in testdata/guestarm64/README.md
 	Images        bool     // with the images of testdata/images, which run and crash
 	Extra         []string // further QEMU arguments
 	// Busy boots a program that writes to 128 pages of memory all the time, in place of
@@ -51,7 +53,7 @@ type VM struct {
 // machine is gone when the test ends.
 func Start(tb testing.TB, config Config) *VM {
 	tb.Helper()
-	kind := guestKinds[config.Guest32][config.Images]
+	kind := kindOf(config)
 	requireTools(tb, kind.tools()...)
 	image, err := kind.made()
 	if config.Busy {
@@ -81,23 +83,17 @@ func (vm *VM) path(name string) string { return filepath.Join(vm.dir, name) }
 
 // arguments builds the command line.
 func (vm *VM) arguments(c Config) []string {
-	machine, memory, cpus := c.Machine, c.Memory, max(c.CPUs, 1)
-	if machine == "" {
-		machine = "pc"
-	}
+	board := kindOf(c).board
+	machine, memory, cpus := cmp.Or(c.Machine, board.machine), cmp.Or(c.Memory, board.memory), max(c.CPUs, 1)
 	if c.MaxRAMBelow4G != "" {
 		machine += ",max-ram-below-4g=" + c.MaxRAMBelow4G
-	}
-	if memory == "" {
-		memory = "4M"
 	}
 	args := []string{
 		"-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot",
 		"-machine", machine, "-m", memory, "-smp", strconv.Itoa(cpus),
-		"-device", "vmcoreinfo",
-		"-debugcon", "file:" + vm.path("console"),
 		"-qmp", "unix:" + vm.path("qmp"),
 	}
+	args = append(args, board.console(vm.path("console"))...)
 	if c.Busy {
 		args = append(args, "-drive", "if=ide,format=raw,file="+vm.path("guest.bin"))
 	} else {
@@ -106,8 +102,8 @@ func (vm *VM) arguments(c Config) []string {
 	if len(c.Variant) > 0 {
 		args = append(args, "-append", strings.Join(c.Variant, " "))
 	}
-	if c.CPUModel != "" {
-		args = append(args, "-cpu", c.CPUModel)
+	if model := cmp.Or(c.CPUModel, board.cpu); model != "" {
+		args = append(args, "-cpu", model)
 	}
 	if c.VGA {
 		args = append(args, "-vga", "std")
@@ -127,7 +123,7 @@ func (vm *VM) boot(config Config) error {
 		return err
 	}
 	defer func() { _ = stderr.Close() }()
-	vm.cmd = exec.Command(qemuBinary, vm.arguments(config)...)
+	vm.cmd = exec.Command(kindOf(config).board.qemu, vm.arguments(config)...)
 	vm.cmd.Stderr = stderr
 	if err := vm.cmd.Start(); err != nil {
 		return err
@@ -150,7 +146,8 @@ func (vm *VM) boot(config Config) error {
 		return err
 	}
 	if !config.Busy {
-		if err := vm.waitUntil(ctx, "all CPUs to rest", vm.atRest); err != nil {
+		atRest := func() (bool, error) { return vm.atRest(kindOf(config).board) }
+		if err := vm.waitUntil(ctx, "all CPUs to rest", atRest); err != nil {
 			return err
 		}
 	}
@@ -187,26 +184,37 @@ func (vm *VM) ready() (bool, error) {
 const trapPage = 0xfffff8004200b000
 
 // atRest reports whether every CPU has halted, or spins in user mode, in its final state.
-func (vm *VM) atRest() (bool, error) {
+func (vm *VM) atRest(b *board) (bool, error) {
 	text, err := vm.HMP("info registers -a")
 	if err != nil {
 		return false, err
 	}
 	cpus := 0
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "RIP=") && !strings.HasPrefix(line, "EIP=") {
+		rests, seen, err := b.rests(line)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("CPU %d: %w", cpus, err)
+		case !seen:
 			continue
-		}
-		cpus++
-		var rip uint64
-		if _, err := fmt.Sscanf(line, "RIP=%x", &rip); err == nil && rip&^0xfff == trapPage {
-			return false, fmt.Errorf("exception %#x on CPU %d of the guest", rip&0xfff>>4, cpus-1)
-		}
-		if !strings.Contains(line, "HLT=1") && !strings.Contains(line, "CPL=3") {
+		case !rests:
 			return false, nil
 		}
+		cpus++
 	}
 	return cpus > 0, nil
+}
+
+// restsX86: QEMU says whether a CPU has halted; user mode can't.
+func restsX86(line string) (rests, seen bool, err error) {
+	if !strings.HasPrefix(line, "RIP=") && !strings.HasPrefix(line, "EIP=") {
+		return false, false, nil
+	}
+	var rip uint64
+	if _, err := fmt.Sscanf(line, "RIP=%x", &rip); err == nil && rip&^0xfff == trapPage {
+		return false, true, fmt.Errorf("exception %#x of the guest", rip&0xfff>>4)
+	}
+	return strings.Contains(line, "HLT=1") || strings.Contains(line, "CPL=3"), true, nil
 }
 
 // Console returns what the guest wrote to the debug console.

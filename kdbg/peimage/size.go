@@ -38,6 +38,8 @@ type Format struct {
 var (
 	X64 = Format{Machine: pe.IMAGE_FILE_MACHINE_AMD64, Magic: 0x20b}
 	X86 = Format{Machine: pe.IMAGE_FILE_MACHINE_I386, Magic: 0x10b}
+	// ARM64 is also of images of the form ARM64X, as the kernel's is not.
+	ARM64 = Format{Machine: pe.IMAGE_FILE_MACHINE_ARM64, Magic: 0x20b}
 )
 
 var (
@@ -74,24 +76,46 @@ func Begins(s *vtop.Space, va vtop.VA) bool {
 	return err == nil && magic == DOSMagic
 }
 
+// MachineOf is the machine of the image mapped at base, by its headers. Errors are those
+// of [Size].
+func MachineOf(s *vtop.Space, base vtop.VA) (uint16, error) {
+	p, nt := headersAt(s, base)
+	if p.err != nil {
+		return 0, p.err
+	}
+	machine := nt.FileHeader().Machine().Value
+	p.check("Machine", machine, true, "a machine type")
+	return uint16(machine & 0xffff), p.err
+}
+
+// headersAt goes to the PE headers of the image mapped at base. Where the prober has an
+// error there are none.
+func headersAt(s *vtop.Space, base vtop.VA) (*prober, *gope.IMAGE_NT_HEADERS) {
+	r := &firstError{r: s.Window(base, MaxSize)}
+	dos := gope.NewPeProfile().IMAGE_DOS_HEADER(r, 0)
+	p := &prober{r: r, base: base}
+	p.want("e_magic", uint64(dos.E_magic()), DOSMagic)
+	p.between("e_lfanew", int64(dos.E_lfanew()), int64(dos.Size()), maxPEOffset)
+	if p.err != nil {
+		return p, nil
+	}
+	nt := dos.NTHeader()
+	p.want("Signature", uint64(nt.Signature()), peSignature)
+	return p, nt
+}
+
 // Size returns SizeOfImage in bytes of the image mapped at base: at most [MaxSize], a
 // multiple of the page size. Errors are an [Error], which wraps the *vtop.FaultError
 // where the headers are not readable.
 func Size(s *vtop.Space, base vtop.VA, f Format) (uint32, error) {
-	r := &firstError{r: s.Window(base, MaxSize)}
-	dos := gope.NewPeProfile().IMAGE_DOS_HEADER(r, 0)
-	p := prober{r: r, base: base}
-	p.want("e_magic", uint64(dos.E_magic()), DOSMagic)
-	p.between("e_lfanew", int64(dos.E_lfanew()), int64(dos.Size()), maxPEOffset)
+	p, nt := headersAt(s, base)
 	if p.err != nil {
 		return 0, p.err
 	}
-	nt := dos.NTHeader()
-	p.want("Signature", uint64(nt.Signature()), peSignature)
 	p.want("Machine", nt.FileHeader().Machine().Value, uint64(f.Machine))
 	p.want("Magic", uint64(nt.OptionalHeader().Magic()), uint64(f.Magic))
 	// SizeOfImage is at the same offset in PE32.
-	size := gope.ParseUint32(r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
+	size := gope.ParseUint32(p.r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
 	p.between("SizeOfImage", int64(size), pageSize, MaxSize)
 	if size%pageSize != 0 {
 		p.refuse("SizeOfImage", uint64(size), "a multiple of 0x1000")
@@ -126,8 +150,12 @@ type prober struct {
 }
 
 func (p *prober) want(field string, got, want uint64) {
-	if p.r.err != nil || got != want {
-		p.refuse(field, got, fmt.Sprintf("%#x", want))
+	p.check(field, got, got == want, fmt.Sprintf("%#x", want))
+}
+
+func (p *prober) check(field string, got uint64, ok bool, want string) {
+	if p.r.err != nil || !ok {
+		p.refuse(field, got, want)
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"windmp/vtop"
 )
 
-// longestCall is the longest form of a call that is looked for, bytes: FF /2 with SIB and
-// disp32.
-const longestCall = 7
+// longestCallX86 is the longest form of a call that is looked for, bytes: FF /2 with SIB
+// and disp32.
+const longestCallX86 = 7
 
 // returnCheck says whether a word may be a return address.
 type returnCheck int
@@ -19,11 +19,11 @@ const (
 	behindOne             // right behind a call
 )
 
-// checkReturn looks whether an address is in code, and right behind a call: one of an
-// address where code may be, or an indirect one.
+// checkReturn looks whether an address is in code, and right behind a call.
 func (w *walk) checkReturn(va vtop.VA) returnCheck {
 	im, ok := w.images.At(va)
-	if !ok || !im.Holds(va) || va-im.Base < longestCall {
+	longest := vtop.VA(w.m.longestCall) //nolint:gosec // a few bytes
+	if !ok || !im.Holds(va) || va-im.Base < longest {
 		return noReturn
 	}
 	if h, err := im.Headers(w.space, w.m.Format); err == nil {
@@ -32,24 +32,27 @@ func (w *walk) checkReturn(va vtop.VA) returnCheck {
 			return noReturn
 		}
 	}
-	var b [longestCall]byte
-	if _, err := w.space.ReadVirtual(b[:], va-longestCall); err != nil {
+	b := make([]byte, longest)
+	if _, err := w.space.ReadVirtual(b, va-longest); err != nil {
 		return maybe
 	}
-	if w.directCall(b[:], va) || indirectCall(b[:]) {
+	if w.m.isCall(w, b, va) {
 		return behindOne
 	}
 	return noReturn
 }
 
+// isCallX86 looks for a call of an address where code may be, or an indirect one.
+func (w *walk) isCallX86(b []byte, va vtop.VA) bool { return w.directCall(b, va) || indirectCall(b) }
+
 // directCall looks for E8 rel32 before va, to an address in an image or, as kernels keep
 // stubs for their calls behind images, in other memory.
 func (w *walk) directCall(b []byte, va vtop.VA) bool {
-	if b[longestCall-5] != 0xe8 {
+	if b[longestCallX86-5] != 0xe8 {
 		return false
 	}
-	rel := int32(binary.LittleEndian.Uint32(b[longestCall-4:])) //nolint:gosec // it is signed
-	to := (va + vtop.VA(int64(rel))) & w.m.highest()            //nolint:gosec // wraps as the processor does
+	rel := int32(binary.LittleEndian.Uint32(b[longestCallX86-4:])) //nolint:gosec // it is signed
+	to := (va + vtop.VA(int64(rel))) & w.m.highest()               //nolint:gosec // wraps as the processor does
 	if _, ok := w.images.At(to); ok {
 		return true
 	}
@@ -61,7 +64,7 @@ func (w *walk) directCall(b []byte, va vtop.VA) bool {
 // indirectCall looks for FF /2 at the end of b: through a register or memory (Intel SDM
 // vol. 2, CALL and table 2-2).
 func indirectCall(b []byte) bool {
-	for n := 2; n <= longestCall; n++ {
+	for n := 2; n <= longestCallX86; n++ {
 		at := b[len(b)-n:]
 		if at[0] == 0xff && at[1]>>3&7 == 2 && callLength(at) == n {
 			return true

@@ -75,7 +75,7 @@ func TestScan(t *testing.T) {
 	b.write64(sp+0xf00, back)
 	step, err := X64.Scan(b.space(), images, at(0x1050, sp+3), limits)
 	require.NoError(t, err)
-	assert.Equal(t, Step{Caller: Frame{PC: vtop.VA(back), SP: sp + 0xf08, Known: 1 << rsp, Registers: [16]uint64{rsp: uint64(sp) + 0xf08}}, How: Scan}, step)
+	assert.Equal(t, Step{Caller: Frame{PC: vtop.VA(back), SP: sp + 0xf08, Known: 1 << rsp, Registers: [32]uint64{rsp: uint64(sp) + 0xf08}}, How: Scan}, step)
 
 	_, err = X64.Scan(b.space(), images, step.Caller, limits)
 	assert.Equal(t, NoFrame, stopOf(err).Reason)

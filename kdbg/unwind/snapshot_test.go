@@ -179,7 +179,7 @@ func (s *snapshots) load() (*memory, *List) {
 }
 
 func (r *registers) frame() Frame {
-	f := frameOf(r[0], 0x10, r[1:]...)
+	f := frameOf(r[0], false, r[1:]...)
 	f.SP = vtop.VA(r[1+rsp])
 	return f
 }

@@ -49,9 +49,8 @@ func (m *Method) TrapFrame(s *vtop.Space, at vtop.VA) (Frame, error) {
 // trapFrame decodes one that lies at an address.
 func (m *Method) trapFrame(b []byte, at vtop.VA) (Frame, bool) {
 	t := &m.Trap
-	cs := uint16(m.word(b, t.Code) & 0xffff)
-	user := slices.Contains(t.UserCode, cs)
-	if !user && cs != t.KernelCode || m.word(b, t.Flags)&flagAlways == 0 {
+	user, ok := m.userTrap(m, b)
+	if !ok {
 		return Frame{}, false
 	}
 	f := Frame{PC: vtop.VA(m.word(b, t.PC)), Exact: true, User: user}
@@ -64,6 +63,14 @@ func (m *Method) trapFrame(b []byte, at vtop.VA) (Frame, bool) {
 		f.set(r.Number, m.word(b, r.Offset))
 	}
 	return f, true
+}
+
+// userTrapX86 goes by the code selector and the flags.
+func (m *Method) userTrapX86(b []byte) (user, ok bool) {
+	t := &m.Trap
+	cs := uint16(m.word(b, t.Code) & 0xffff)
+	user = slices.Contains(t.UserCode, cs)
+	return user, (user || cs == t.KernelCode) && m.word(b, t.Flags)&flagAlways != 0
 }
 
 // word is the word of the machine's size that b has at an offset.

@@ -11,11 +11,11 @@ type Frame struct {
 	// PC and SP are the instruction pointer and the stack pointer.
 	PC, SP vtop.VA
 	// Registers are the general registers in the processor's own numbering (x64: rax
-	// rcx rdx rbx rsp rbp rsi rdi r8 to r15; x86: the first eight of them). That of the
-	// stack pointer is SP.
-	Registers [16]uint64
+	// rcx rdx rbx rsp rbp rsi rdi r8 to r15; x86: the first eight of them; Arm64: x0 to
+	// x30, then sp). That of the stack pointer is SP.
+	Registers [32]uint64
 	// Known has bit i set where Registers[i] is known.
-	Known uint16
+	Known uint32
 	// Exact is set where PC is an instruction that was about to run (a saved state, a
 	// machine frame), and not a return address.
 	Exact bool
@@ -24,8 +24,8 @@ type Frame struct {
 }
 
 // frameOf is the state of a processor whose registers are all known, in their order.
-func frameOf(pc uint64, cs uint16, registers ...uint64) Frame {
-	f := Frame{PC: vtop.VA(pc), Exact: true, User: cs&3 != 0}
+func frameOf(pc uint64, user bool, registers ...uint64) Frame {
+	f := Frame{PC: vtop.VA(pc), Exact: true, User: user}
 	for i, v := range registers {
 		f.set(i, v)
 	}
@@ -108,7 +108,7 @@ type Images interface {
 	At(pc vtop.VA) (*Image, bool)
 }
 
-// Method is how the stacks of one machine are walked; [X64] and [X86] are those. It
+// Method is how the stacks of one machine are walked; [X64], [X86] and [ARM64] are those. It
 // is not changed once in use.
 type Method struct {
 	// Format is that of the machine's images.
@@ -119,10 +119,17 @@ type Method struct {
 	pointer      int    // the size of one, bytes
 	stackPointer int    // the number of its register
 	framePointer int    // the number of the register that leads the chain of frames, 0 without one
-	saved        uint16 // the registers that a function gives back as they were
+	saved        uint32 // the registers that a function gives back as they were
 	fromContext  func(winhdr.Context) (Frame, bool)
 	step         func(*walk, Frame) (Step, error)
 	function     func(*walk) (begin, end vtop.VA, ok bool) // of pc; may be nil
+
+	longestCall int // bytes before a return address that are looked at for a call
+	// isCall tells whether the bytes before va end in a call.
+	isCall func(w *walk, b []byte, va vtop.VA) bool
+	// userTrap tells of the bytes of a KTRAP_FRAME whether it is of user mode; false for
+	// what is none.
+	userTrap func(m *Method, b []byte) (user, ok bool)
 }
 
 // Frame is the state that a CONTEXT saved; false if that is of another machine.

@@ -12,6 +12,7 @@ var X64 = &Method{
 	Format: peimage.X64, Trap: trap64,
 	pointer: 8, stackPointer: rsp, saved: nonvolatile64,
 	fromContext: frame64, step: (*walk).step64, function: (*walk).function64,
+	longestCall: longestCallX86, isCall: (*walk).isCallX86, userTrap: (*Method).userTrapX86,
 }
 
 // Registers of x64 that are named here.
@@ -39,7 +40,7 @@ func frame64(c winhdr.Context) (Frame, bool) {
 	if !ok {
 		return Frame{}, false
 	}
-	return frameOf(x.Rip, x.SegCs,
+	return frameOf(x.Rip, x.SegCs&3 != 0,
 		x.Rax, x.Rcx, x.Rdx, x.Rbx, x.Rsp, x.Rbp, x.Rsi, x.Rdi,
 		x.R8, x.R9, x.R10, x.R11, x.R12, x.R13, x.R14, x.R15), true
 }

@@ -16,6 +16,7 @@ var X86 = &Method{
 	Format: peimage.X86, Trap: trap32,
 	pointer: 4, stackPointer: esp, framePointer: ebp, saved: 1<<ebx | 1<<esp | 1<<ebp | 1<<esi | 1<<edi,
 	fromContext: frame32, step: (*walk).step32,
+	longestCall: longestCallX86, isCall: (*walk).isCallX86, userTrap: (*Method).userTrapX86,
 }
 
 // Registers of x86 that are named here.
@@ -40,7 +41,7 @@ func frame32(c winhdr.Context) (Frame, bool) {
 		return Frame{}, false
 	}
 	wide := func(v uint32) uint64 { return uint64(v) }
-	return frameOf(wide(x.Eip), uint16(x.SegCs&0xffff),
+	return frameOf(wide(x.Eip), x.SegCs&3 != 0,
 		wide(x.Eax), wide(x.Ecx), wide(x.Edx), wide(x.Ebx), wide(x.Esp), wide(x.Ebp), wide(x.Esi), wide(x.Edi)), true
 }
 

@@ -68,7 +68,7 @@ func TestFramePointers(t *testing.T) {
 	assert.Equal(t, vtop.VA(back32), c.Caller.PC)
 	assert.Equal(t, one+8, c.Caller.SP)
 	assert.Equal(t, uint64(two), c.Caller.Registers[ebp])
-	assert.Equal(t, uint16(1<<esp|1<<ebp), c.Caller.Known)
+	assert.Equal(t, uint32(1<<esp|1<<ebp), c.Caller.Known)
 	assert.Equal(t, NoFrame, trace.Stop.Reason)
 
 	// What is no return address, and a frame pointer that falls.
@@ -164,7 +164,7 @@ func TestTrapFrame32(t *testing.T) {
 	require.NoError(t, err)
 	want := Frame{
 		PC: base32 + 0x1234, SP: at + 0x74, Exact: true, Known: 0xff,
-		Registers: [16]uint64{1, 2, 3, 4, uint64(at) + 0x74, 0x5b, 6, 7},
+		Registers: [32]uint64{1, 2, 3, 4, uint64(at) + 0x74, 0x5b, 6, 7},
 	}
 	assert.Equal(t, Step{Caller: want, How: MachineFrame, Read: step.Read}, step)
 	f, err := X86.TrapFrame(m.space32(), at)
@@ -203,7 +203,7 @@ func TestTrapFrame64(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Frame{
 		PC: imageBase + 5, SP: stackTop - 8, Exact: true, Known: 0xf37,
-		Registers: [16]uint64{0, 1, 2, 0, uint64(stackTop) - 8, 5, 0, 0, 8, 9, 10, 11},
+		Registers: [32]uint64{0, 1, 2, 0, uint64(stackTop) - 8, 5, 0, 0, 8, 9, 10, 11},
 	}, f)
 	for off, v := range map[vtop.VA]uint64{0x168: 1 << 63, 0x170: 0x18, 0x178: 0x200, 0x180: 0x12f000} {
 		old, err := m.space().Uint64(at + off)
@@ -227,11 +227,11 @@ func TestContext(t *testing.T) {
 	wide := &winhdr.Context64{Rax: 0, Rcx: 1, Rdx: 2, Rbx: 3, Rsp: 4, Rbp: 5, Rsi: 6, Rdi: 7, R8: 8, R9: 9, R10: 10, R11: 11, R12: 12, R13: 13, R14: 14, R15: 15, Rip: 16, SegCs: 0x10}
 	f, ok := X64.Frame(wide)
 	require.True(t, ok)
-	assert.Equal(t, Frame{PC: 16, SP: 4, Registers: [16]uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Known: 0xffff, Exact: true}, f)
+	assert.Equal(t, Frame{PC: 16, SP: 4, Registers: [32]uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Known: 0xffff, Exact: true}, f)
 	narrow := &winhdr.Context32{Eax: 0, Ecx: 1, Edx: 2, Ebx: 3, Esp: 4, Ebp: 5, Esi: 6, Edi: 7, Eip: 8, SegCs: 0x1b}
 	f, ok = X86.Frame(narrow)
 	require.True(t, ok)
-	assert.Equal(t, Frame{PC: 8, SP: 4, Registers: [16]uint64{0, 1, 2, 3, 4, 5, 6, 7}, Known: 0xff, Exact: true, User: true}, f)
+	assert.Equal(t, Frame{PC: 8, SP: 4, Registers: [32]uint64{0, 1, 2, 3, 4, 5, 6, 7}, Known: 0xff, Exact: true, User: true}, f)
 	_, ok = X64.Frame(narrow)
 	assert.False(t, ok)
 	_, ok = X86.Frame(wide)

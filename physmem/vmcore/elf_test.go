@@ -107,8 +107,8 @@ func TestRefusedELF(t *testing.T) {
 		"shared object":   {func(h *elf.Header64) { h.Type = 3 }, "an ELF shared object or executable (EM_X86_64), not a memory core"},
 		"object":          {func(h *elf.Header64) { h.Type = 1 }, "an ELF object file (EM_X86_64), not a memory core"},
 		"type 9":          {func(h *elf.Header64) { h.Type = 9 }, "an ELF file of type 0x9 (EM_X86_64), not a memory core"},
-		"arm64":           {func(h *elf.Header64) { h.Machine = 183 }, "an ELF core of another machine (EM_AARCH64); only x86 is read"},
-		"machine 0x4321":  {func(h *elf.Header64) { h.Machine = 0x4321 }, "an ELF core of another machine (machine 0x4321); only x86 is read"},
+		"another machine": {func(h *elf.Header64) { h.Machine = 8 }, "an ELF core of another machine (EM_MIPS); only x86 and 64-bit Arm are read"},
+		"machine 0x4321":  {func(h *elf.Header64) { h.Machine = 0x4321 }, "an ELF core of another machine (machine 0x4321); only x86 and 64-bit Arm are read"},
 		"x86-64 in ELF32": {func(h *elf.Header64) { h.Ident[elf.EI_CLASS] = 1 }, "a 32-bit ELF core (EM_X86_64); only 64-bit ones are read"},
 		"big-endian":      {be, "a big-endian ELF core (EM_X86_64); Windows guests are little-endian"},
 	} {

@@ -13,6 +13,8 @@ type machine struct {
 	label string
 	// class32 says that there are ELF32 files of it.
 	class32 bool
+	// prstatus is the size of its CORE notes in bytes.
+	prstatus int
 	// cpus decodes the processors' notes, and returns the machine that they show:
 	// the ELF header may name the host's.
 	cpus func(t *noteTable, odd *physmem.Oddities) ([]physmem.CPU, elf.Machine)
@@ -22,4 +24,17 @@ type machine struct {
 var machines = map[elf.Machine]*machine{
 	elf.EM_X86_64: &machineX64,
 	elf.EM_386:    &machineX86,
+
+	elf.EM_AARCH64: &machineARM64,
+}
+
+// machineOfNotes returns the machine whose CORE notes are there, for containers that
+// do not say it.
+func (t *noteTable) machineOfNotes() elf.Machine {
+	for id, m := range machines {
+		if len(t.prstatus) > 0 && len(t.prstatus[0].Desc) == m.prstatus {
+			return id
+		}
+	}
+	return elf.EM_X86_64
 }

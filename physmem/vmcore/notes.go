@@ -43,13 +43,16 @@ type noteTable struct {
 	skipped  uint64
 
 	prstatus, qemu []physmem.Note
-	guest          *physmem.Note
-	guests         uint64
-	tooMany        uint64 // notes of processors beyond elfcore.MaxCPUs
-	filler         bool   // the note of QEMU's gdb script is there
-	ofProcess      bool   // the file is the core of a process
-	process        string // its name, as far as it is told
-	vbox           vboxNotes
+	// fpregs are the notes of floating point, by the index in prstatus of the
+	// processor behind whose note they stand.
+	fpregs    map[int]physmem.Note
+	guest     *physmem.Note
+	guests    uint64
+	tooMany   uint64 // notes of processors beyond elfcore.MaxCPUs
+	filler    bool   // the note of QEMU's gdb script is there
+	ofProcess bool   // the file is the core of a process
+	process   string // its name, as far as it is told
+	vbox      vboxNotes
 }
 
 // noteSegment is a PT_NOTE.
@@ -156,6 +159,8 @@ func (t *noteTable) take(n physmem.Note, odd *physmem.Oddities) {
 	switch {
 	case n.Name == elfcore.NoteCore && n.Type == uint32(elf.NT_PRSTATUS):
 		t.prstatus = t.append(t.prstatus, n)
+	case n.Name == elfcore.NoteCore && n.Type == uint32(elf.NT_FPREGSET):
+		t.takeFloat(n)
 	case n.Name == elfcore.NoteCore && (n.Type == ntPrpsinfo || n.Type == ntAuxv || n.Type == ntFile):
 		t.ofProcess = true
 		t.takeProcess(n)
@@ -174,6 +179,18 @@ func (t *noteTable) take(n physmem.Note, odd *physmem.Oddities) {
 	case n.Name == noteNone:
 		t.filler = true
 	}
+}
+
+// takeFloat takes a note of floating point for the processor whose note came last.
+func (t *noteTable) takeFloat(n physmem.Note) {
+	last := len(t.prstatus) - 1
+	if _, ok := t.fpregs[last]; ok || last < 0 {
+		return
+	}
+	if t.fpregs == nil {
+		t.fpregs = map[int]physmem.Note{}
+	}
+	t.fpregs[last] = n
 }
 
 // append appends a processor's note unless there are too many.

@@ -1,5 +1,5 @@
 // Package vmcore opens ELF cores of a machine, "vmcores": those of QEMU, of its gdb
-// script and of VirtualBox. What is x86 in them stands in the files x86_*.go.
+// script and of VirtualBox. What is x86 in them stands in the files x86_*.go, what is Arm in arm64_*.go.
 package vmcore
 
 import (
@@ -73,8 +73,8 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	return c, nil
 }
 
-// readHeader reads the ELF header and refuses what is not a core of an x86
-// machine, by name.
+// readHeader reads the ELF header and refuses what is not a core of a machine that is
+// read, by name.
 func (f *elfFile) readHeader() error {
 	head := make([]byte, min(f.size, elfcore.HeaderSize))
 	if err := binio.ReadFull(f.r, head, 0); err != nil {
@@ -135,7 +135,7 @@ func checkKind(head []byte) error {
 	case data == elf.ELFDATA2MSB:
 		return refuse(fmt.Sprintf("a big-endian ELF core (%s); Windows guests are little-endian", machineName(machine)), "")
 	case known == nil:
-		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86 is read", machineName(machine)), "")
+		return refuse(fmt.Sprintf("an ELF core of another machine (%s); only x86 and 64-bit Arm are read", machineName(machine)), "")
 	case class == elf.ELFCLASS32 && !known.class32:
 		return refuse(fmt.Sprintf("a 32-bit ELF core (%s); only 64-bit ones are read", machineName(machine)), "")
 	case class != elf.ELFCLASS64 && class != elf.ELFCLASS32:

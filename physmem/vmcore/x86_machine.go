@@ -10,11 +10,11 @@ import (
 // machineX64 and machineX86 are 64-bit and 32-bit x86. QEMU takes ELFCLASS64 for
 // EM_386 too if memory goes above 4 GiB, where its BIOS always ends.
 var (
-	machineX64 = machine{name: physmem.MachineX64, cpus: func(t *noteTable, odd *physmem.Oddities) ([]physmem.CPU, elf.Machine) {
+	machineX64 = machine{name: physmem.MachineX64, prstatus: elfcore.Prstatus64Size, cpus: func(t *noteTable, odd *physmem.Oddities) ([]physmem.CPU, elf.Machine) {
 		return t.x86CPUs(false, odd)
 	}}
 	machineX86 = machine{
-		name: physmem.MachineX86, label: "32-bit guest", class32: true,
+		name: physmem.MachineX86, label: "32-bit guest", class32: true, prstatus: elfcore.Prstatus32Size,
 		cpus: func(t *noteTable, odd *physmem.Oddities) ([]physmem.CPU, elf.Machine) { return t.x86CPUs(true, odd) },
 	}
 )
@@ -31,13 +31,4 @@ func (t *noteTable) x86CPUs(is32 bool, odd *physmem.Oddities) ([]physmem.CPU, el
 		return cpus, elf.EM_386
 	}
 	return cpus, elf.EM_X86_64
-}
-
-// machineOfNotes returns the machine whose CORE notes are there, for containers that
-// do not say it.
-func (t *noteTable) machineOfNotes() elf.Machine {
-	if len(t.prstatus) > 0 && len(t.prstatus[0].Desc) == elfcore.Prstatus32Size {
-		return elf.EM_386
-	}
-	return elf.EM_X86_64
 }
