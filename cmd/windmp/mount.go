@@ -87,11 +87,12 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 	opt.Progress = a.startProgress(false)
 	opt.Document = mountReport
 	opt.Failed = func(name string, err error) { a.warn(name + ": " + err.Error()) }
-	return folder.With(ctx, source.Named(path), opt, func(files *folder.Folder) error {
+	in := source.Named(path)
+	return folder.With(ctx, in, opt, func(files *folder.Folder) error {
 		a.progress.clear()
 		return mount.Serve(ctx, dir, files, mount.Options{
-			Source: path, AllowOther: f.allowOther, ModTime: modTime(path), Say: a.warn,
-			Mounted: func() { a.printMounted(path, dir, files) },
+			Source: in.Path(), AllowOther: f.allowOther, ModTime: modTime(path), Say: a.warn,
+			Mounted: func() { a.printMounted(in.Path(), dir, files) },
 		})
 	})
 }

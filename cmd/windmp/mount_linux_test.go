@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// requireFUSE skips a test, or fails it if WINDMP_REQUIRE_FUSE=1, where no file system
+// can be mounted.
+func requireFUSE(t *testing.T) {
+	t.Helper()
+	if why := noFUSE(); why != "" {
+		if os.Getenv("WINDMP_REQUIRE_FUSE") == "1" {
+			t.Fatal("DID NOT RUN: " + why)
+		}
+		t.Skip("DID NOT RUN: " + why)
+	}
+}
+
+// noFUSE says why no file system can be mounted, once and for all tests.
+var noFUSE = sync.OnceValue(func() string {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return err.Error()
+	}
+	if _, err := exec.LookPath("fusermount3"); err != nil {
+		return "fusermount3 is missing (Debian: scripts/deps installs fuse3)"
+	}
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	// A container may have the device, and not the right.
+	fd, err := unix.Fsopen("fuse", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return "mounting: " + err.Error()
+	}
+	_ = unix.Close(fd)
+	return ""
+})
+
+// mounted is a running windmp mount.
+type mounted struct {
+	*exec.Cmd
+	dir    string
+	stderr *bytes.Buffer
+}
+
+// mountOn mounts a file on a folder, by a process that prepare may change.
+func mountOn(t *testing.T, dir string, prepare func(*exec.Cmd), args ...string) *mounted {
+	t.Helper()
+	m := &mounted{Cmd: command(t, append([]string{"mount", args[0], dir}, args[1:]...)...), dir: dir, stderr: new(bytes.Buffer)}
+	m.Stderr = m.stderr
+	out, err := m.StdoutPipe()
+	require.NoError(t, err)
+	if prepare != nil {
+		prepare(m.Cmd)
+	}
+	require.NoError(t, m.Start())
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		_ = m.Wait()
+		require.NoError(t, err, "%s", m.stderr)
+	}
+	require.Contains(t, line, "mounted")
+	go io.Copy(io.Discard, out) //nolint:errcheck // what else it prints
+	return m
+}
+
+// code waits for the end of a mount.
+func (m *mounted) code(t *testing.T) int {
+	t.Helper()
+	var exit *exec.ExitError
+	if err := m.Wait(); err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return m.ProcessState.ExitCode()
+}
+
+// file is the path of one of its files.
+func (m *mounted) file(name string) string { return filepath.Join(m.dir, name) }
+
+// digest is a file's SHA-256.
+func digest(t *testing.T, path string) string {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	require.NoError(t, err)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// kinds are the dumps of a mounted folder, with what makes convert write each.
+var kinds = map[string][]string{
+	"memory.dmp": nil, "kernel.dmp": {"--type=kernel"}, "triage.dmp": {"--type=triage"}, "memory.vmcore": {"--to=elf"},
+}
+
+// TestMount: the files of a mounted folder are those that convert writes, for many
+// readers at once, read, mapped and by their holes; whoever unmounts ends the program
+// well.
+func TestMount(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	for _, sample := range []string{"guest-bsod.vmcore", "live-2cpu.kdump.gz", "x86-bsod-2cpu.vmcore.gz"} {
+		t.Run(sample, func(t *testing.T) {
+			t.Parallel()
+			in := filepath.Join("..", "..", "testdata", sample)
+			m := mountOn(t, t.TempDir(), nil, in)
+			assert.Equal(t, []string{"kernel.dmp", "memory.dmp", "memory.vmcore", "report.json", "triage.dmp"}, namesIn(t, m.dir))
+			outs := t.TempDir()
+			for name, args := range kinds {
+				out := filepath.Join(outs, name)
+				got := finish(t, command(t, append([]string{"convert", in, out}, args...)...))
+				require.Zero(t, got.code, got.stderr)
+				assert.Equal(t, digest(t, out), digest(t, m.file(name)), name)
+				st, err := os.Stat(m.file(name))
+				require.NoError(t, err)
+				assert.Equal(t, fs.FileMode(0o400), st.Mode())
+			}
+			want, err := os.ReadFile(filepath.Join(outs, "memory.dmp"))
+			require.NoError(t, err)
+			readManyTimes(t, m.file("memory.dmp"), want)
+			readMapped(t, m.file("memory.dmp"), want)
+			said, err := os.ReadFile(m.file("report.json"))
+			require.NoError(t, err)
+			require.NoError(t, validate(schemaDir, said))
+			_, err = os.OpenFile(m.file("memory.dmp"), os.O_RDWR, 0)
+			require.ErrorIs(t, err, unix.EROFS)
+			_, err = os.Stat(m.file("other.dmp"))
+			require.ErrorIs(t, err, fs.ErrNotExist)
+			require.NoError(t, exec.Command("umount", m.dir).Run())
+			assert.Zero(t, m.code(t), m.stderr)
+			assert.Empty(t, m.stderr.String())
+			assert.Empty(t, namesIn(t, m.dir))
+		})
+	}
+}
+
+// readManyTimes reads parts of a file in no order, by several readers.
+func readManyTimes(t *testing.T, path string, want []byte) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for reader := range uint64(8) {
+		wg.Go(func() {
+			f, err := os.Open(path)
+			if !assert.NoError(t, err) {
+				return
+			}
+			defer f.Close()
+			rng := rand.New(rand.NewPCG(reader, 1))
+			for range 50 {
+				off := rng.Int64N(int64(len(want)))
+				p := make([]byte, 1+rng.Int64N(1<<18))
+				n, err := f.ReadAt(p, off)
+				if err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(p[:n], want[off:][:n]) || n < min(len(p), len(want)-int(off)) {
+					t.Errorf("%d bytes at %#x: %d read, %v", len(p), off, n, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// readMapped reads a file as debuggers do, and goes through its holes.
+func readMapped(t *testing.T, path string, want []byte) {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, len(want), unix.PROT_READ, unix.MAP_SHARED)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, b))
+	require.NoError(t, unix.Munmap(b))
+	for at, end := int64(0), int64(len(want)); at < end; {
+		data, err := f.Seek(at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			data, err = end, nil
+		}
+		require.NoError(t, err)
+		assert.Empty(t, bytes.Trim(want[at:data], "\x00"), "from %#x to %#x", at, data)
+		if data == end {
+			break
+		}
+		at, err = f.Seek(data, unix.SEEK_HOLE)
+		require.NoError(t, err)
+		require.Greater(t, at, data)
+	}
+}
+
+const mountedCore = "../../testdata/guest-bsod.vmcore"
+
+// TestMountEnds: a signal unmounts, and is no failure, also where a file is open.
+func TestMountEnds(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		m := mountOn(t, t.TempDir(), nil, mountedCore)
+		require.NoError(t, m.Process.Signal(sig))
+		assert.Zero(t, m.code(t), m.stderr)
+		assert.Empty(t, namesIn(t, m.dir))
+	}
+	m := mountOn(t, t.TempDir(), nil, mountedCore)
+	f, err := os.Open(m.file("memory.dmp"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, m.Process.Signal(syscall.SIGTERM))
+	assert.Zero(t, m.code(t), m.stderr)
+	assert.Contains(t, m.stderr.String(), "in use")
+	assert.Empty(t, namesIn(t, m.dir))
+	_, err = f.ReadAt(make([]byte, 1<<20), 1<<20)
+	require.Error(t, err)
+}
+
+// TestMountAfterAKill: what a killed run left is taken away by the next.
+func TestMountAfterAKill(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	m := mountOn(t, t.TempDir(), nil, mountedCore)
+	require.NoError(t, m.Process.Kill())
+	_ = m.Wait()
+	_, err := os.ReadDir(m.dir)
+	require.ErrorIs(t, err, unix.ENOTCONN)
+	again := mountOn(t, m.dir, nil, mountedCore)
+	assert.Contains(t, again.stderr.String(), "left mounted by a run that was killed")
+	assert.NotEmpty(t, namesIn(t, m.dir))
+	require.NoError(t, exec.Command("umount", m.dir).Run())
+	assert.Zero(t, again.code(t), again.stderr)
+}
+
+// TestMountRefuses what nothing can be mounted on, before the file is looked at.
+func TestMountRefuses(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for place, says := range map[string]string{
+		dir: "is not empty", file: "is no folder", filepath.Join(dir, "none"): "there is no folder",
+	} {
+		got := finish(t, command(t, "mount", "missing.vmcore", place))
+		assert.Equal(t, exitUsage, got.code, place)
+		assert.Contains(t, got.stderr, says)
+	}
+	got := finish(t, command(t, "mount", "missing.vmcore", t.TempDir()))
+	assert.Equal(t, exitFailed, got.code)
+	assert.Contains(t, got.stderr, "missing.vmcore")
+}
+
+// TestMountFailingSource: a source that can't be read any more is an error for the
+// reader, and said by the program.
+func TestMountFailingSource(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	core, err := os.ReadFile(mountedCore)
+	require.NoError(t, err)
+	in := filepath.Join(t.TempDir(), "cut.vmcore")
+	require.NoError(t, os.WriteFile(in, core, 0o600))
+	m := mountOn(t, t.TempDir(), nil, in)
+	f, err := os.Open(m.file("memory.dmp"))
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(in, int64(len(core)/2)))
+	page := make([]byte, 4096)
+	_, err = f.ReadAt(page, 0x2000)
+	require.NoError(t, err)
+	st, err := f.Stat()
+	require.NoError(t, err)
+	_, err = f.ReadAt(page, st.Size()-int64(len(page)))
+	require.ErrorIs(t, err, unix.EIO)
+	require.NoError(t, f.Close())
+	require.NoError(t, exec.Command("umount", m.dir).Run())
+	assert.Equal(t, exitFailed, m.code(t), m.stderr)
+	assert.Equal(t, 2, strings.Count(m.stderr.String(), "memory.dmp: "), "%s", m.stderr)
+}
+
+// TestMountAsUser: who may not mount does it by fusermount3.
+func TestMountAsUser(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	if os.Geteuid() != 0 {
+		t.Skip("all of these tests are run by a user")
+	}
+	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode()&0o006 != 0o006 {
+		t.Skip("DID NOT RUN: /dev/fuse is root's alone")
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	require.NoError(t, os.Chown(dir, nobody, nobody))
+	core, err := os.Open(mountedCore)
+	require.NoError(t, err)
+	defer core.Close()
+	exe, err := os.Open("/proc/self/exe") // its folder is root's
+	require.NoError(t, err)
+	defer exe.Close()
+	m := mountOn(t, dir, func(cmd *exec.Cmd) {
+		cmd.Path, cmd.ExtraFiles = "/proc/self/fd/3", []*os.File{exe}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.Dir = "/"
+	}, copyFor(t, nobody))
+	_, err = os.ReadDir(dir)
+	require.ErrorIs(t, err, unix.EACCES, "root is not the user")
+	require.NoError(t, m.Process.Signal(syscall.SIGTERM))
+	assert.Zero(t, m.code(t), m.stderr)
+	assert.Empty(t, namesIn(t, dir))
+}
+
+// copyFor is a copy of the sample that a user can read.
+func copyFor(t *testing.T, uid int) string {
+	t.Helper()
+	core, err := os.ReadFile(mountedCore)
+	require.NoError(t, err)
+	f, err := os.CreateTemp("", "*.vmcore")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.Remove(f.Name()) })
+	_, err = f.Write(core)
+	require.NoError(t, errors.Join(err, f.Chown(uid, uid), f.Close()))
+	return f.Name()
+}
