@@ -173,7 +173,7 @@ func TestPairing(t *testing.T) {
 			},
 		},
 		{
-			name: "page tables of nothing known", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran at fffff804`12ff0000",
+			name: "page tables of nothing known", opt: guestsim.Options{CPUs: 2}, vcpus: []int{0, -1}, says: "vCPU 1 ran at 0xfffff80412ff0000",
 			poke: func(g *guestsim.Guest) { g.VCPUs[1].CR3 = g.NewRoot().DTB; g.VCPUs[1].Rip = 0xfffff80412ff0000 },
 			also: "not this Windows'",
 		},

@@ -88,7 +88,7 @@ func TestDamagedPages(t *testing.T) {
 			var refused *finding.RefusedError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
-			assert.Regexp(t, `^[\d.]+ KiB of memory in \d+ pages are damaged and count as missing; \d+ bytes of the guest's memory`, refused.Finding.Message)
+			assert.Regexp(t, `^[\d.]+ KiB of memory in \d+ pages are damaged and count as missing; [\d.]+ [KM]iB of the guest's memory`, refused.Finding.Message)
 			assert.Contains(t, ids(r), finding.DamagedPages.ID())
 			assert.EqualValues(t, listed*physmem.PageSize, r.Memory.Missing)
 			assert.NoFileExists(t, want)

@@ -359,7 +359,7 @@ func TestMissing(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
 	assert.Contains(t, err.Error(), "0x900000000", "the range is named")
-	assert.Contains(t, err.Error(), "12288 bytes of the guest's memory in 1 range are not in the source")
+	assert.Contains(t, err.Error(), "12 KiB of the guest's memory in 1 range are not in the source")
 	assert.Equal(t, uint64(3*0x1000), r.Memory.Missing)
 
 	dmp, r, err := convertSim(t, sim(), convert.Options{Plan: plan.Options{Missing: report.MissingZero}})

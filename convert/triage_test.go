@@ -319,7 +319,7 @@ func TestSmallSizes(t *testing.T) {
 		assert.Equal(t, size < most, left != nil, "%d: what has no room is said", size)
 		last = int64(len(b))
 	}
-	assert.Equal(t, most, last)
+	assert.InDelta(t, most, last, 8, "the report in the dump states the limit, whose digits count")
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	r, err := convert.File(t.Context(), path, out, smallOptions(floor-1))

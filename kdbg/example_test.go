@@ -56,11 +56,11 @@ func Example() {
 		fmt.Printf("%v %q\n", m.Base, m.Name)
 	}
 	// Output:
-	// kernel at fffff800`41c00000, block of 0x380 bytes, encoded: false
-	// processor 0: KPCR ffffb980`00180000
-	// processor 1: KPCR ffffb980`00190000
-	// fffff800`41c00000 "ntoskrnl.exe"
-	// fffff800`41b60000 "hal.dll"
-	// fffff800`45e20000 "fwcfg.sys"
-	// fffff800`45e40000 "testdrv.sys"
+	// kernel at 0xfffff80041c00000, block of 0x380 bytes, encoded: false
+	// processor 0: KPCR 0xffffb98000180000
+	// processor 1: KPCR 0xffffb98000190000
+	// 0xfffff80041c00000 "ntoskrnl.exe"
+	// 0xfffff80041b60000 "hal.dll"
+	// 0xfffff80045e20000 "fwcfg.sys"
+	// 0xfffff80045e40000 "testdrv.sys"
 }

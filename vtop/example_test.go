@@ -28,7 +28,7 @@ func (m *memory) setEntry(table, index int, entry uint64) {
 	binary.LittleEndian.PutUint64(m[table+8*index:], entry)
 }
 
-// newMemory maps fffff800`00001000 to the page at 0x8000, through tables at
+// newMemory maps 0xfffff80000001000 to the page at 0x8000, through tables at
 // 0x1000, 0x2000, 0x3000 and 0x4000.
 func newMemory() *memory {
 	m := new(memory)
@@ -61,10 +61,10 @@ func ExampleSpace_Walk() {
 	}
 	fmt.Println(err)
 	// Output:
-	// level 4, at 00000000`00001f80: 0x2003 [P RW]
-	// level 3, at 00000000`00002000: 0x3003 [P RW]
-	// level 2, at 00000000`00003000: 0x4003 [P RW]
-	// level 1, at 00000000`00004008: 0x8003 [P RW]
+	// level 4, at 0x1f80: 0x2003 [P RW]
+	// level 3, at 0x2000: 0x3003 [P RW]
+	// level 2, at 0x3000: 0x4003 [P RW]
+	// level 1, at 0x4008: 0x8003 [P RW]
 	// <nil>
 }
 
@@ -85,7 +85,7 @@ func ExampleFaultError() {
 		}
 	}
 	// Output:
-	// fffff800`00001000 is there
-	// the guest has no page: virtual address fffff800`00002000: in a paging file: level 1 entry 0x999900000080 at 00000000`00004010
-	// the image lacks it: virtual address fffff800`00003000: page unreadable: physical address 00000000`70000000: not in the image
+	// 0xfffff80000001000 is there
+	// the guest has no page: virtual address 0xfffff80000002000: in a paging file: level 1 entry 0x999900000080 at 0x4010
+	// the image lacks it: virtual address 0xfffff80000003000: page unreadable: physical address 0x70000000: not in the image
 }

@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 			assert.Equal(t, &FaultError{
 				VA: faultVA, Kind: tt.kind, Level: tt.level, EntryPA: entryPA, Entry: Entry(tt.entry),
 			}, err)
-			require.EqualError(t, err, fmt.Sprintf("virtual address fffff800`12345678: %s %v", tt.text, entryPA))
+			require.EqualError(t, err, fmt.Sprintf("virtual address 0xfffff80012345678: %s %v", tt.text, entryPA))
 			require.ErrorIs(t, err, ErrNotMapped)
 			requireModel(t, s, faultVA)
 
@@ -72,7 +72,7 @@ func TestNonCanonical(t *testing.T) {
 	_, err := s.Translate(0x0000800000000000)
 	assert.Equal(t, &FaultError{VA: 0x0000800000000000, Kind: NonCanonical}, err)
 	require.ErrorIs(t, err, ErrNotMapped)
-	require.EqualError(t, err, "virtual address 00008000`00000000: not a canonical address")
+	require.EqualError(t, err, "virtual address 0x800000000000: not a canonical address")
 }
 
 func TestUnreadable(t *testing.T) {
@@ -90,7 +90,7 @@ func TestUnreadable(t *testing.T) {
 		require.NotErrorIs(t, err, ErrNotMapped, "it may be mapped")
 		require.ErrorIs(t, err, disk)
 		require.EqualError(t, err, fmt.Sprintf(
-			"virtual address fffff800`12345678: page table unreadable: level %d entry at %v: input/output error", level, entryPA))
+			"virtual address 0xfffff80012345678: page table unreadable: level %d entry at %v: input/output error", level, entryPA))
 		requireModel(t, g.space(), faultVA)
 	}
 }
@@ -201,7 +201,7 @@ func TestThreeAbsences(t *testing.T) {
 				assert.Equal(t, page, fault.PA)
 				assert.Equal(t, g.at(start, 1), fault.EntryPA)
 				assert.Equal(t, 1, fault.Level)
-				assert.Contains(t, err.Error(), "virtual address fffff800`12345000: page unreadable: physical address 00000000`00009000: ")
+				assert.Contains(t, err.Error(), "virtual address 0xfffff80012345000: page unreadable: physical address 0x9000: ")
 			}
 		})
 	}

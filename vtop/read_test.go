@@ -128,7 +128,7 @@ func TestTopOfSpace(t *testing.T) {
 	n, err := s.ReadVirtual(make([]byte, 8), last+0xffc)
 	assert.Equal(t, 4, n)
 	require.ErrorIs(t, err, ErrNotMapped)
-	require.EqualError(t, err, "virtual address 00000000`00000000: not a canonical address: range goes past the highest address")
+	require.EqualError(t, err, "virtual address 0x0: not a canonical address: range goes past the highest address")
 	_, err = s.Pieces(last, 0x1001)
 	require.ErrorIs(t, err, ErrNotMapped)
 	_, err = s.Window(last, 0x3000).ReadAt(make([]byte, 1), 0x1800)
@@ -174,7 +174,7 @@ func TestPieces(t *testing.T) {
 	got, err = s.Pieces(va, MaxPiecesSize+1)
 	assert.Nil(t, got)
 	assert.Equal(t, &RangeError{va, MaxPiecesSize + 1, MaxPiecesSize}, err)
-	require.EqualError(t, err, "virtual range fffff800`00000000: got 0x4000001 bytes, want at most 0x4000000")
+	require.EqualError(t, err, "virtual range 0xfffff80000000000: got 0x4000001 bytes, want at most 0x4000000")
 
 	g.mapPage(va+0x40000000, 0x40000000, size1G, 0)
 	got, err = s.Pieces(va+0x40000000, MaxPiecesSize)

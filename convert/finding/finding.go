@@ -44,23 +44,10 @@ type Finding struct {
 }
 
 // List collects what a stage finds, in order.
-type List struct {
-	All []Finding
-	// Text writes a sentence as the guest's machine has its addresses; nil leaves it
-	// as it is.
-	Text func(string) string
-}
+type List struct{ All []Finding }
 
 // Add appends f.
-func (fs *List) Add(f Finding) { fs.All = append(fs.All, fs.Written(f)) }
-
-// Written is f as the list holds it.
-func (fs *List) Written(f Finding) Finding {
-	if fs.Text != nil {
-		f.Message, f.Where = fs.Text(f.Message), fs.Text(f.Where)
-	}
-	return f
-}
+func (fs *List) Add(f Finding) { fs.All = append(fs.All, f) }
 
 // Worst is the highest severity in list, [SeverityOK] when it is empty.
 func Worst(list []Finding) Severity {

@@ -30,7 +30,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Refuse adds f, of a kind that fails, and returns it as an error; cause may be nil.
 func (fs *List) Refuse(f Finding, cause error) *RefusedError {
 	fs.Add(f)
-	return &RefusedError{Finding: fs.Written(f), Err: cause}
+	return &RefusedError{Finding: f, Err: cause}
 }
 
 // BlameDisk makes of a refusal an error of reading, if a read of the image failed

@@ -106,7 +106,6 @@ func newFinder(im *physmem.Image, machines []*machine.Machine) *finder {
 	if im != nil {
 		g.machine = g.recordedMachine()
 	}
-	g.Text = func(s string) string { return g.machine.Text(s) }
 	return g
 }
 

@@ -90,7 +90,7 @@ func (g *finder) dropHeader(why string) {
 	g.aside = g.original
 	g.Header, g.original, g.reasons, g.Runs, g.Built = nil, nil, nil, nil, true
 	g.All = slices.Replace(g.All, g.noted.from, g.noted.to,
-		g.Written(finding.NoteStale.At(noteOffset(g.Image.GuestNote(), 0), "the header in the VMCOREINFO note is not believed, Windows is looked for as if it were not there: %s", why)))
+		finding.NoteStale.At(noteOffset(g.Image.GuestNote(), 0), "the header in the VMCOREINFO note is not believed, Windows is looked for as if it were not there: %s", why))
 }
 
 // ofKernel tells whether a header is that of the kernel that was found.

@@ -56,7 +56,7 @@ func WithProcessors(g *Guest) *Guest {
 		return g
 	}
 	f := *g.f
-	f.List = finding.List{Text: f.Text}
+	f.List = finding.List{}
 	list, _ := f.Kernel.Processors(int(min(f.Header.NumberProcessors, kdbg.MaxProcessors)))
 	f.Processors = nil
 	for _, p := range list {

@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -83,7 +84,7 @@ func (g *finder) lacking() uint64 { return physmem.TotalSize(g.Image.MissingOf(g
 func (g *finder) addHole(hole *machine.Hole, missing uint64) {
 	kind, proof := finding.RawHole, "the guest's table of memory is all there with it"
 	if missing > 0 {
-		kind, proof = finding.RawHoleUnsure, fmt.Sprintf("the guest is found with it, but %#x bytes of its memory are missing", missing)
+		kind, proof = finding.RawHoleUnsure, fmt.Sprintf("the guest is found with it, but %s of its memory are missing", binio.Bytes(missing))
 	}
 	g.Add(kind.At("", "the file is taken to leave out %v, as %s do: %s", hole.Range, hole.Why, proof))
 }

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -14,10 +15,10 @@ func (g *finder) recoverMemory() {
 	}
 	placed, guessed := g.Proved(g.machine, ram)
 	if n := physmem.TotalSize(placed); n > 0 {
-		g.Add(finding.Recovered.At(finding.Ranges(placed), "%d bytes of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", n))
+		g.Add(finding.Recovered.At(finding.Ranges(placed), "%s of guest memory lie in the file outside its PT_LOADs and were placed by the file's layout", binio.Bytes(n)))
 	}
 	if n := physmem.TotalSize(guessed); n > 0 {
 		g.Add(finding.RecoveredVGA.At(finding.Ranges(guessed),
-			"%d bytes below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", n))
+			"%s below the VGA hole are in no PT_LOAD and were placed by the layout of a PC: the file has room for exactly them and a hole of 128 KiB", binio.Bytes(n)))
 	}
 }

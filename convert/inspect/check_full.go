@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -80,7 +81,7 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 		}
 	}
 	if bad > 0 {
-		c.Add(finding.Unreadable.At("", "%d bytes of memory can't be read: %v", bad, errors.Join(first...)))
+		c.Add(finding.Unreadable.At("", "%s of memory can't be read: %v", binio.Bytes(bad), errors.Join(first...)))
 	}
 	return nil
 }

@@ -173,7 +173,6 @@ func newInfo(path string) *InfoReport {
 func (r *InfoReport) describe(f *found, opt InfoOptions) {
 	r.Input = f.input
 	g := guest.Behind(f.guest)
-	r.found.Text = g.Machine().Text
 	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
 	r.Memory = memoryMap(g)
 	r.Triage = triageReport(f.triage)
@@ -243,7 +242,7 @@ func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
 	for _, p := range list {
 		info := ProcessInfo{PID: p.PID, ParentPID: p.ParentPID, Name: p.Name, Root: report.Hex(p.DirectoryTable), EPROCESS: report.Hex(p.EPROCESS), PEB: report.Hex(p.Peb)}
 		if p.Err != nil {
-			info.Error = g.Machine().Text(p.Err.Error())
+			info.Error = p.Err.Error()
 		}
 		out = append(out, info)
 	}
@@ -256,12 +255,12 @@ func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageRe
 	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
 	im, err := g.Memory().ReadImage(base)
 	if err != nil {
-		r.Error = g.Machine().Text(err.Error())
+		r.Error = err.Error()
 		return r
 	}
 	r.Size, r.Timestamp, r.FileVersion = im.Size, report.Hex(im.Timestamp), im.FileVersion
 	if im.PDB == nil {
-		r.Error = g.Machine().Text(im.PDBErr.Error())
+		r.Error = im.PDBErr.Error()
 		return r
 	}
 	r.PDB = &PDBReport{Name: im.PDB.Name, GUID: im.PDB.GUID, Age: im.PDB.Age}
@@ -274,7 +273,7 @@ func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 		r.Timestamp = report.Hex(m.Timestamp)
 	}
 	if m.NameErr != nil && r.Error == "" {
-		r.Error = g.Machine().Text(m.NameErr.Error())
+		r.Error = m.NameErr.Error()
 	}
 	return r
 }

@@ -88,7 +88,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 
 func (r *StackReport) describe(g *guest.Guest, opt StackOptions) error {
 	r.Bug = guest.BugCheckOf(g)
-	found := finding.List{Text: g.Machine().Text}
+	var found finding.List
 	defer func() { r.Findings = append(r.Findings, found.All...) }()
 	c := newCrash(g)
 	if c == nil {
@@ -147,7 +147,7 @@ func (c *crashed) chosen(opt StackOptions) ([]*stack.Stack, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, &stage.UsageError{Reason: c.guest.Machine().Text(err.Error())}
+		return nil, &stage.UsageError{Reason: err.Error()}
 	case s == nil:
 		return nil, nil
 	default:

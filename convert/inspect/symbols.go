@@ -86,7 +86,7 @@ func (r *SymbolsReport) describe(f *found, opt SymbolsOptions) {
 	g := f.guest
 	r.Input, r.Machine = f.input, g.Machine()
 	unreadable := 0
-	said := finding.List{Text: g.Machine().Text}
+	var said finding.List
 	for _, loaded := range symbolModules(g, opt.KernelOnly) {
 		m := symbolModule(g, &loaded, opt.Server)
 		if !m.Readable {

@@ -185,7 +185,7 @@ func (r *WalkReport) one(va vtop.VA, read int) AddressWalk {
 		w.Data, w.Bytes = buf[:n], fmt.Sprintf("%x", buf[:n])
 	}
 	if err != nil {
-		w.Error = r.Machine.Text(err.Error())
+		w.Error = err.Error()
 	}
 	return w
 }

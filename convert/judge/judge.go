@@ -14,6 +14,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/machine"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -175,7 +176,6 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 		c.seen, err = guest.Open(c.im, guest.Options{Machines: c.opt.Machines})
 		c.Guest, c.mem = c.seen.Guest, c.seen.Memory()
 		c.kernel, c.modules = c.seen.Kernel(), c.seen.Modules()
-		c.Text = c.seen.Machine().Text
 		return true, err
 	case theHeader, theBlock:
 	}
@@ -192,7 +192,7 @@ func (c *subject) decode() error {
 	var short *winhdr.SizeError
 	if errors.As(err, &short) {
 		return c.Refuse(finding.Malformed.At(fmt.Sprintf("file offset %#x", short.Got),
-			"the file has %d bytes, a dump's header alone has %d", short.Got, short.Want), nil)
+			"the file has %s, a dump's header alone has %s", binio.Bytes(uint64(short.Got)), binio.Bytes(uint64(short.Want))), nil)
 	}
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func TooLarge(list *finding.List, size, most int64, what string) {
 	if most == 0 || size <= most {
 		return
 	}
-	list.Add(finding.TooLarge.At("", "%s has %d bytes, the limit is %d", what, size, most))
+	list.Add(finding.TooLarge.At("", "%s has %s, the limit is %s", what, binio.Bytes(uint64(size)), binio.Bytes(uint64(most))))
 }
 
 // NotOpened turns an error of opening into a finding, and returns it.

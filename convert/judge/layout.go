@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
@@ -138,7 +139,7 @@ func (c *subject) checkRuns() uint64 {
 // checkEnd says what of the file is too much.
 func (c *subject) checkEnd(end uint64) {
 	if size := c.size(); end > 0 && size > end {
-		c.Add(finding.TrailingBytes.At(fmt.Sprintf("file offset %#x", end), "%d bytes follow the last page; readers ignore them", size-end))
+		c.Add(finding.TrailingBytes.At(fmt.Sprintf("file offset %#x", end), "%s follow the last page; readers ignore them", binio.Bytes(size-end)))
 	}
 }
 

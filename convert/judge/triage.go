@@ -51,7 +51,6 @@ func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err
 		}
 		t, err := guest.OpenTriage(c.h, c.src, c.src.Size(), c.opt.Machines...)
 		c.Triage = t
-		c.Text = t.Machine().Text
 		var bad *winhdr.TriageError
 		if errors.As(err, &bad) {
 			return false, c.Refuse(finding.TriageCut.At(fmt.Sprintf("file offset %#x", bad.Offset), "%v", bad), nil)

@@ -10,8 +10,6 @@
 package machine
 
 import (
-	"strings"
-
 	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/kdbg/unwind"
@@ -40,10 +38,6 @@ type Machine struct {
 	// RootName and PointerName are what people call the register that holds the root
 	// of the page tables, and the instruction pointer.
 	RootName, PointerName string
-	// UpperHalf is what the text of an address begins with ([vtop.VA], [vtop.PA]) that
-	// has no more bits than the machine's pointers, if it is not to be
-	// written.
-	UpperHalf string
 	// Settles says that a vCPU that was recorded as one of this machine, with control
 	// registers, runs no other machine's kernel; SettlesAlone, that it does not without
 	// them either.
@@ -77,14 +71,6 @@ func (m *Machine) Name() string { return m.Header.Name }
 
 // Digits is how many hex digits an address of the machine has.
 func (m *Machine) Digits() int { return 2 * m.Kernel.PointerSize }
-
-// Text writes the addresses in a sentence as people know the machine's.
-func (m *Machine) Text(s string) string {
-	if m.UpperHalf == "" {
-		return s
-	}
-	return strings.ReplaceAll(s, m.UpperHalf, "")
-}
 
 // State is what a vCPU's registers say, in words that do not depend on the machine.
 type State struct {

@@ -14,8 +14,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Unwind: unwind.X86, Core: elfX86, Map: mapPC,
 	RootName: "CR3", PointerName: "eip",
-	UpperHalf: "00000000`",
-	Modes:     modes32, PAE: vtop.PAE,
+	Modes: modes32, PAE: vtop.PAE,
 	Flat:      vtop.FlatX86,
 	Likely:    likely32,
 	Lacking:   lackingX86,

@@ -64,7 +64,7 @@ func (p *Plan) listMemory() {
 // settleMissing refuses, zeroes or drops.
 func (p *Plan) settleMissing(mode report.MissingMode) error {
 	what := fmt.Sprintf("%s of the guest's memory in %s are not in the source",
-		binio.Plural(p.memory.absent, "byte"), binio.Plural(len(p.memory.missing), "range"))
+		binio.Bytes(p.memory.absent), binio.Plural(len(p.memory.missing), "range"))
 	where := finding.Ranges(p.memory.missing)
 	switch mode {
 	case report.MissingZero:
@@ -86,7 +86,7 @@ func (p *Plan) dropMissing(what, where string) error {
 	}
 	p.memory.dropped = p.memory.runs.Pages() - kept.Pages()
 	p.memory.runs = kept
-	p.Add(finding.MissingDropped.At(where, "%s: %d pages are left out of the dump", what, p.memory.dropped))
+	p.Add(finding.MissingDropped.At(where, "%s: %s left out of the dump", what, binio.Bytes(p.memory.dropped*physmem.PageSize)))
 	return nil
 }
 

@@ -39,7 +39,6 @@ type Plan struct {
 // [*stage.Error]; the plan is returned with it as far as it came.
 func New(g *guest.Guest, opt Options) (*Plan, error) {
 	p := &Plan{guest: g}
-	p.Text = g.Machine().Text
 	if err := p.plan(opt); err != nil {
 		return p, &stage.Error{Stage: stage.Plan, Err: err}
 	}

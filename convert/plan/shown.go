@@ -83,7 +83,7 @@ func (p *Plan) patchShown() error {
 	const was = "the guest driver's"
 	p.reasons = append(p.reasons,
 		report.Reason{Field: "ContextRecord", Why: "WinDbg shows the processor with this CONTEXT first", From: was, To: who},
-		report.Reason{Field: "Exception", Why: "an unset exception record is shown as an unknown exception", From: was, To: p.Text(fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP())))})
+		report.Reason{Field: "Exception", Why: "an unset exception record is shown as an unknown exception", From: was, To: fmt.Sprintf("%#x at %s", winhdr.StatusBreakpoint, vtop.VA(ctx.IP()))})
 	return nil
 }
 

@@ -15,7 +15,7 @@ func (w *Walker) Report(s *Stack) *report.Stack {
 		Complete:  s.Complete(),
 	}
 	if s.Stop != nil {
-		r.Stop = w.guest.Machine().Text(s.Stop.Error())
+		r.Stop = s.Stop.Error()
 	}
 	if s.Instruction != 0 {
 		place := w.name(s.view, s.Instruction)

@@ -8,6 +8,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/convert/stack"
+	"windmp/internal/binio"
 	"windmp/winhdr"
 )
 
@@ -136,6 +137,6 @@ func (p *planner) sayLeftOut() {
 		}
 	}
 	if bytes > 0 {
-		p.Add(finding.TriageContents.At("", "there was no room for %d bytes: %s", bytes, strings.Join(what, "; ")))
+		p.Add(finding.TriageContents.At("", "there was no room for %s: %s", binio.Bytes(bytes), strings.Join(what, "; ")))
 	}
 }

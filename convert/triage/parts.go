@@ -2,6 +2,7 @@ package triage
 
 import (
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -62,7 +63,7 @@ func (p *planner) readParts() error {
 	}{{Processor, "KPRCB", &p.parts.prcb}, {Process, "EPROCESS", &p.parts.process}, {Thread, "ETHREAD", &p.parts.thread}} {
 		p.tally(x.kind).absent += x.absent
 		if x.absent > 0 {
-			p.Add(finding.TriageLacks.At("VA "+x.va.String(), "%d of the %d bytes of %s are not in memory and are written as zeros", x.absent, len(x.data), x.what))
+			p.Add(finding.TriageLacks.At("VA "+x.va.String(), "%s of %s are not in memory and are written as zeros", binio.PartOf(x.absent, uint64(len(x.data))), x.what))
 		}
 	}
 	return nil

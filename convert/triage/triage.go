@@ -96,7 +96,6 @@ func New(s Subject, opt Options) (*Dump, error) {
 		Subject: s, opt: opt, tallies: map[Kind]*tally{}, followed: map[vtop.VA]bool{},
 		view: newView(s.Guest.Kernel(), s.Memory, s.Root), modules: s.Guest.Modules(),
 	}
-	p.Text = s.Guest.Machine().Text
 	d, err := p.plan()
 	d.List = p.List
 	return d, err

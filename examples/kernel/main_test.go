@@ -12,7 +12,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	var printed strings.Builder
 	require.NoError(t, run(t.Context(), &printed, "../../testdata/guest-bsod.vmcore"))
-	assert.True(t, strings.HasPrefix(printed.String(), "fffff800`41c00000 at 00000000`0001d000 ntoskrnl.exe\n"), printed.String())
+	assert.True(t, strings.HasPrefix(printed.String(), "0xfffff80041c00000 at 0x1d000 ntoskrnl.exe\n"), printed.String())
 	assert.Contains(t, printed.String(), "testdrv.sys\n")
 }
 
