@@ -61,7 +61,7 @@ func headerMutants() []mutant {
 		values[uint64]("PfnDataBase", 0x18, 0, 0x1234, fill64),
 		values[uint64]("PsLoadedModuleList", 0x20, 0, nowhere, userVA, fill64),
 		values[uint64]("PsActiveProcessHead", 0x28, 0, nowhere, fill64),
-		values[uint32]("MachineImageType", 0x30, 0, 0x14c, 0x200, 0x1c4),
+		values[uint32]("MachineImageType", 0x30, 0, 0x14c, 0x200, 0xaa64),
 		values[uint32]("NumberProcessors", 0x34, 0, 1, 3, 32, 0x500, 0x501, fill32),
 		values[uint32]("BugCheckCode", 0x38, 0, 0x161, fill32),
 		values[uint64]("BugCheckParameter1", 0x40, 0, fill64),

@@ -112,7 +112,7 @@ func TestContextARM64(t *testing.T) {
 
 	h := ARM64.New()
 	h.DirectoryTableBase = 0x4000_946a_a801
-	assert.EqualValues(t, 0x4000_946a_a000, ARM64.TableBase(h))
+	assert.Equal(t, uint64(0x4000_946a_a000), ARM64.TableBase(h))
 	h.DirectoryTableBase |= 0x40 << 48
-	assert.EqualValues(t, 0x4000_946a_a000, ARM64.TableBase(h))
+	assert.Equal(t, uint64(0x4000_946a_a000), ARM64.TableBase(h))
 }

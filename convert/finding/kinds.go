@@ -29,7 +29,7 @@ var (
 
 	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
 	NotRecognised   = declare("WD151", SeverityFail, "The file is of no format that windmp reads.", "")
-	NotExamined     = declare("WD152", SeverityUnknown, "A dump whose contents windmp does not read: Arm, an impossible bitmap.", "Open it in WinDbg.")
+	NotExamined     = declare("WD152", SeverityUnknown, "A dump whose contents windmp does not read: 32-bit Arm, Itanium, an impossible bitmap.", "Open it in WinDbg.")
 	TrailingBytes   = declare("WD153", SeverityInfo, "Bytes follow the last page; readers ignore them.", "")
 	HeaderOnly      = declare("WD154", SeverityInfo, "Of a dump whose contents windmp does not read, the header is shown.", "")
 	EncryptedDump   = declare("WD155", SeverityFail, "The dump is encrypted: its header is plain, its memory is not.", "Decrypt it with KernelDumpDecrypt.exe of Microsoft's Debugging Tools and the key that it was encrypted for.")

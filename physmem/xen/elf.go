@@ -37,7 +37,7 @@ type section struct {
 }
 
 // sections reads the section headers of a core without program headers; nil for any
-// other file. The error is a *physmem.ReadError.
+// other file. The error is a *physmem.ReadError, or a *physmem.UnsupportedError.
 func (c *core) sections(head []byte) ([]section, *elf.Header64, error) {
 	if len(head) < elfcore.HeaderSize || string(head[:len(elf.ELFMAG)]) != elf.ELFMAG ||
 		elf.Class(head[elf.EI_CLASS]) != elf.ELFCLASS64 || elf.Data(head[elf.EI_DATA]) != elf.ELFDATA2LSB {
@@ -48,7 +48,12 @@ func (c *core) sections(head []byte) ([]section, *elf.Header64, error) {
 		return nil, nil, nil
 	}
 	m := elf.Machine(h.Machine) // of Xen's tools, not of the guest
-	if elf.Type(h.Type) != elf.ET_CORE || h.Phnum != 0 || m != elf.EM_X86_64 && m != elf.EM_386 {
+	switch {
+	case elf.Type(h.Type) != elf.ET_CORE || h.Phnum != 0:
+		return nil, nil, nil
+	case m == elf.EM_AARCH64:
+		return nil, nil, &physmem.UnsupportedError{Format: physmem.FormatXen, What: "an ELF core of an Arm machine without program headers, as Xen writes them; of these only x86 is read"}
+	case m != elf.EM_X86_64 && m != elf.EM_386:
 		return nil, nil, nil
 	}
 	count := uint64(h.Shnum)

@@ -312,7 +312,7 @@ func TestRefusedCore(t *testing.T) {
 		{"sections elsewhere", put64(40, 1<<63), "not xen: neither"},
 		{"names elsewhere", put64(sectionAt(1)+24, 1<<63), "before the table that says which page is where"},
 		{"names of no section", func(b []byte) { le.PutUint16(b[62:], 7) }, "before the table that says which page is where"},
-		{"another machine", func(b []byte) { le.PutUint16(b[18:], 183) }, "an ELF core of another machine (EM_AARCH64)"},
+		{"another machine", func(b []byte) { le.PutUint16(b[18:], 183) }, "an ELF core of an Arm machine without program headers, as Xen writes them"},
 		{"no core", func(b []byte) { b[16] = 2 }, "an ELF executable"},
 	} {
 		b := bytes.Clone(file)
