@@ -76,7 +76,7 @@ func TestCutPacked(t *testing.T) {
 		_, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
 		var format *physmem.FormatError
 		require.ErrorAs(t, err, &format)
-		assert.Contains(t, err.Error(), "unpack: the file is cut: it ends after ")
+		assert.Contains(t, err.Error(), "the file is cut: it ends after ")
 		c := checkOf(t, path, inspect.CheckOptions{})
 		assert.Equal(t, "FAIL", c.Verdict)
 		require.NotEmpty(t, c.Findings)

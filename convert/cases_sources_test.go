@@ -27,12 +27,12 @@ func checkOf(t *testing.T, path string, opt inspect.CheckOptions) *inspect.FileC
 func TestCasesNamed(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string][]string{
-		"X03.bin": {"VMware", ".vmem", "raw memory is read if raw is given as its format"},
+		"X03.bin": {"VMware", ".vmem", "Raw memory is read if raw is given as its format"},
 		"X04.bin": {"Hyper-V saved state", "WinDbg"},
 		"X07.bin": {"EWF", "ewfexport"},
 		"X08.bin": {"hibernation file"},
 		"X13.bin": {"cabinet", "unpack it first", "WinDbg opens"},
-		"X16.bin": {"raw memory", "raw memory is read if raw is given as its format"},
+		"X16.bin": {"raw memory", "Raw memory is read if raw is given as its format"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

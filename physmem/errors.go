@@ -24,8 +24,12 @@ var (
 	ErrSource = errors.New("the source can't be read")
 )
 
-// HintIncomplete is the Hint of a file that ends too early.
-const HintIncomplete = "the dump or its copy is incomplete; make it again"
+const (
+	// HintIncomplete is the Hint of a file that ends too early.
+	HintIncomplete = "Copy the file again, or dump again with enough space."
+	// HintDamaged is that of a file whose bytes are not those that were written.
+	HintDamaged = "Copy the file again, or dump again."
+)
 
 // A FormatError says that a file of a known format is malformed beyond use.
 type FormatError struct {
@@ -95,6 +99,9 @@ func (e *UnsupportedError) Error() string {
 
 // Is matches ErrUnsupported.
 func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+
+// LooksEmpty is what a file without a byte looks like.
+const LooksEmpty = "an empty file"
 
 // An UnknownFormatError lists what was tried on a file that nothing
 // recognised.

@@ -26,10 +26,10 @@ type checkDocument struct {
 }
 
 type checkFlags struct {
-	source                       sourceFlags
-	level, maxSize               string
-	strict, failUnknown, verbose bool
-	jobs                         int
+	source              sourceFlags
+	level, maxSize      string
+	strict, failUnknown bool
+	jobs                int
 }
 
 const checkLong = `Check says of each file whether it is worth an upload or a conversion: OK, WARN,
@@ -61,7 +61,6 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
 	f.source.register(fs)
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
 	a.out.registerPage(fs)
 	return cmd
 }
@@ -118,7 +117,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 				return nil
 			}
 			t := newText(a.stdout)
-			printCheck(t, r, f.verbose)
+			printCheck(t, r, a.out.verbose)
 			return a.print(t)
 		},
 	})

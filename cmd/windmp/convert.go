@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,7 +34,6 @@ type convertFlags struct {
 	keep                  []uint
 	force, dryRun, quiet  bool
 	strict, noSync, sum   bool
-	verbose               bool
 	jobs                  int
 	given                 func(flag string) bool // on the command line
 	dtb, kernelBase, kdbg address
@@ -90,7 +88,6 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings, the processors, and what is in a small dump")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
 	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
@@ -136,7 +133,7 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 			if f.quiet || err != nil {
 				return nil
 			}
-			return a.printConverted(converted, f.verbose)
+			return a.printConverted(converted, a.out.verbose)
 		},
 	})
 }
@@ -196,15 +193,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	} else {
 		r, err = convert.File(ctx, in, out, opt)
 	}
-	return r, details, nameForce(err)
-}
-
-// nameForce adds the flag that lets an existing file be replaced.
-func nameForce(err error) error {
-	if !errors.Is(err, write.ErrExists) {
-		return err
-	}
-	return fmt.Errorf("%w (use --force to replace it)", err)
+	return r, details, err
 }
 
 func (f *convertFlags) options() (convert.Options, error) {

@@ -21,9 +21,8 @@ type infoDocument struct {
 }
 
 type infoFlags struct {
-	source  sourceFlags
-	opt     inspect.InfoOptions
-	verbose bool
+	source sourceFlags
+	opt    inspect.InfoOptions
 }
 
 const infoLong = `Info says what a file is: the container, the Windows in it, the bug check and
@@ -49,7 +48,6 @@ func (a *app) infoCommand() *cobra.Command {
 	fs.BoolVarP(&f.opt.Modules, "modules", "m", false, "list the loaded images with their symbols' identity")
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
 	f.source.register(fs)
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
 	a.out.registerPage(fs)
 	return cmd
 }
@@ -80,7 +78,7 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 				return nil
 			}
 			t := newText(a.stdout)
-			printInfo(t, r, f.verbose)
+			printInfo(t, r, a.out.verbose)
 			return a.print(t)
 		},
 	})

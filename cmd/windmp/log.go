@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,6 +38,8 @@ type logLine struct {
 	Message string   `json:"message"`
 	// Hint is what can be done about it.
 	Hint string `json:"hint,omitempty"`
+	// Detail is where it was seen: all that the error says.
+	Detail string `json:"detail,omitempty"`
 	// Stage is the step of the run that failed, if one did.
 	Stage string `json:"stage,omitempty"`
 	// ExitCode is there in the line of the error that ends the run.
@@ -51,7 +52,7 @@ func (a *app) logs() bool { return a.out.log.value == "json" }
 // say writes a line and its hint to standard error; when that fails, nobody is
 // there to be told.
 func (a *app) say(line logLine) {
-	line.Message, line.Hint = withFlags(line.Message), withFlags(line.Hint)
+	line.Message, line.Hint, line.Detail = withFlags(line.Message), withFlags(line.Hint), withFlags(line.Detail)
 	if a.logs() {
 		line.Schema = logSchema
 		line.Time = time.Now().UTC().Format(time.RFC3339Nano)
@@ -61,6 +62,9 @@ func (a *app) say(line logLine) {
 	_, _ = fmt.Fprintln(a.stderr, printable("windmp: "+line.Message))
 	if line.Hint != "" {
 		_, _ = fmt.Fprintln(a.stderr, printable("hint: "+line.Hint))
+	}
+	if line.Detail != "" && a.out.verbose {
+		_, _ = fmt.Fprintln(a.stderr, printable("seen: "+line.Detail))
 	}
 }
 
@@ -82,10 +86,7 @@ func (a *app) printError(err error) {
 		return
 	}
 	e := report.OfError(err)
-	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Stage: e.Stage, ExitCode: exitCode(err)}
-	if errors.Is(err, context.Canceled) {
-		line.Message = "interrupted, nothing was left behind"
-	}
+	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Detail: e.Detail, Stage: e.Stage, ExitCode: exitCode(err)}
 	a.say(line)
 }
 

@@ -20,15 +20,13 @@ import (
 	"windmp/internal/atomicfile"
 )
 
-// Steps of a run that are not the conversion's.
-const (
-	stagePrint  stage.Stage = "print"
-	stageReport stage.Stage = "report"
-)
+// stagePrint is the step of a run that is the command's alone.
+const stagePrint stage.Stage = "print"
 
 // outputFlags say where the outcome of a command goes.
 type outputFlags struct {
 	json     bool
+	verbose  bool
 	report   string
 	pages    bool // the command makes pages
 	progress choice
@@ -45,6 +43,7 @@ func (f *outputFlags) registerPage(fs *pflag.FlagSet) {
 
 // add adds the flags; about says more of --report.
 func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
 	f.registerProgress(fs)
@@ -93,7 +92,7 @@ func (a *app) finish(o outcome) error {
 		fail(stagePrint, o.text())
 	}
 	writeReport := func() {
-		fail(stageReport, a.writeReport(func(w io.Writer) error {
+		fail(stage.Report, a.writeReport(func(w io.Writer) error {
 			if a.wantsPage() {
 				return a.render(w, &o, report.OfError(errors.Join(o.err, late)))
 			}
@@ -231,7 +230,7 @@ func reportError(err error) error {
 	var target *atomicfile.TargetError
 	switch {
 	case !errors.As(err, &target):
-		return &stage.Error{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stage.Report, Err: err}
 	case errors.Is(err, atomicfile.ErrDanglingLink):
 		return &stage.UsageError{Reason: fmt.Sprintf("the report %s %v", target.Path, target.Err), Hint: "name that file, or remove the link"}
 	default:
@@ -249,13 +248,13 @@ func checkReplaced(path string) error {
 		return nil
 	}
 	if err != nil {
-		return &stage.Error{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stage.Report, Err: err}
 	}
 	defer f.Close() //nolint:errcheck // only read
 	first := make([]byte, len(htmlreport.Beginning))
 	n, err := f.ReadAt(first, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return &stage.Error{Stage: stageReport, Err: err}
+		return &stage.Error{Stage: stage.Report, Err: err}
 	}
 	if n > 0 && first[0] != '{' && string(first) != htmlreport.Beginning {
 		return &stage.UsageError{Reason: fmt.Sprintf("%s exists and is no report", path), Hint: "name another file for the report"}

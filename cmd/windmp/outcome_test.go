@@ -12,6 +12,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/convert/stage"
 )
 
 // ended is what a run left that came to its end with err, with a report whose
@@ -36,7 +37,7 @@ func TestReportFailsAtTheEnd(t *testing.T) {
 	code, stdout, stderr := ended(t, false, nil)
 	assert.Equal(t, exitFailed, code)
 	assert.Equal(t, "done\n", stdout)
-	assert.Regexp(t, "^windmp: report: .*gone.*\n$", stderr)
+	assert.Regexp(t, "^windmp: the folder .*gone does not exist\nhint: Make the folder first.\n$", stderr)
 
 	code, stdout, stderr = ended(t, true, nil)
 	assert.Equal(t, exitFailed, code)
@@ -44,12 +45,12 @@ func TestReportFailsAtTheEnd(t *testing.T) {
 	var d document
 	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
 	assert.Equal(t, exitFailed, d.ExitCode)
-	assert.Equal(t, string(stageReport), d.Error.Stage)
+	assert.Equal(t, string(stage.Report), d.Error.Stage)
 
 	code, _, stderr = ended(t, false, &finding.RefusedError{Finding: finding.Finding{Message: "no good"}})
 	assert.Equal(t, exitVerdict, code, "the run's own failure decides")
 	assert.Contains(t, stderr, "no good")
-	assert.Contains(t, stderr, "report: ")
+	assert.Contains(t, stderr, "; also the folder ")
 }
 
 func TestSameFile(t *testing.T) {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"strconv"
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
 	"windmp/internal/binio"
-	"windmp/physmem"
 )
 
 // printCheck prints what there is to say of one file, or a line for each of several.
@@ -100,10 +98,12 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 		t.Key("SHA-256", "%s", c.SHA256)
 	}
 	if c.Error != nil && len(c.Findings) == 0 {
-		t.Key("error", "%s", withFlags(c.Error.Message))
-		var unknown *physmem.UnknownFormatError
-		if errors.As(c.Err, &unknown) && unknown.Hint != "" {
-			t.More("-> %s", withFlags(unknown.Hint))
+		t.Key("error", "%s", withFlags(c.Reason))
+		if c.Error.Hint != "" {
+			t.More("-> %s", withFlags(c.Error.Hint))
+		}
+		if verbose && c.Error.Detail != "" {
+			t.More("seen: %s", withFlags(c.Error.Detail))
 		}
 	}
 	rest := t.findings(c.Findings, verbose)

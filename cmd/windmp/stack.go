@@ -25,7 +25,6 @@ type stackFlags struct {
 	source        sourceFlags
 	opt           inspect.StackOptions
 	context, trap address
-	verbose       bool
 }
 
 const stackLong = `Stack lists the calls that led to a crash, from where the crash really was: the
@@ -61,7 +60,6 @@ func (a *app) stackCommand() *cobra.Command {
 	fs.Var(&f.context, "context", "walk from the CONTEXT at this virtual address")
 	fs.Var(&f.trap, "trap", "walk from the KTRAP_FRAME at this virtual address")
 	f.source.register(fs)
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all findings")
 	a.out.register(fs)
 	return cmd
 }
@@ -83,7 +81,7 @@ func (a *app) runStack(ctx context.Context, path string, f *stackFlags) error {
 			a.warnCut(r.Findings)
 			t := newText(a.stdout)
 			t.machine = r.Machine
-			printStacks(t, r, f.verbose)
+			printStacks(t, r, a.out.verbose)
 			return a.print(t)
 		},
 	})

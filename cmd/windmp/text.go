@@ -112,6 +112,9 @@ func (t *text) findings(all []finding.Finding, every bool) (rest int) {
 		if f.Advice != "" {
 			t.More("-> %s", withFlags(f.Advice))
 		}
+		if every && f.Detail != "" {
+			t.More("seen: %s", withFlags(f.Detail))
+		}
 	}
 	return rest
 }

@@ -1,6 +1,9 @@
 package finding
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Severity grades a [Finding].
 type Severity string
@@ -41,6 +44,15 @@ type Finding struct {
 	Where string `json:"where,omitempty"`
 	// Advice says what the reader can do; empty when nothing needs doing.
 	Advice string `json:"advice,omitempty"`
+	// Detail is what led to the sentence, step by step, for who looks closer; often
+	// empty.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Because is f with what led to it, an error or a text.
+func (f Finding) Because(what any) Finding {
+	f.Detail = fmt.Sprint(what)
+	return f
 }
 
 // List collects what a stage finds, in order.

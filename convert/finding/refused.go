@@ -18,10 +18,14 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	if e.Finding.Where == "" {
-		return e.Finding.Message
+	s := e.Finding.Message
+	if e.Finding.Where != "" {
+		s += " (" + e.Finding.Where + ")"
 	}
-	return e.Finding.Message + " (" + e.Finding.Where + ")"
+	if e.Finding.Detail != "" {
+		s += ": " + e.Finding.Detail
+	}
+	return s
 }
 
 // Unwrap gives the underlying error.

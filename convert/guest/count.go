@@ -79,7 +79,7 @@ func (g *finder) settleCount(claimed, n int, list []kdbg.Processor) {
 		switch {
 		case errors.Is(p.Err, kdbg.ErrNullPRCB): // there is none: the count says it
 		case p.Err != nil:
-			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: %v", p.Index, p.Err))
+			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out", p.Index).Because(p.Err))
 		default:
 			g.Add(finding.ProcessorLeftOut.At("", "processor %d is left out: it stands behind a null entry", p.Index))
 		}

@@ -27,13 +27,13 @@ func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 		case g.isDumpFile():
 			return g.findBeyond(ctx, opt, err)
 		}
-		g.setAside(firstReason(err))
+		g.setAside(err)
 	}
 	if err := g.discover(ctx, opt); err != nil {
 		return err
 	}
 	if g.Header != nil && !g.isDumpFile() && !g.ofKernel(g.Header) {
-		g.dropHeader("its lists are not those of the kernel that was found by the addresses given")
+		g.dropHeader("its lists are not those of the kernel that was found by the addresses given", "")
 	}
 	g.noteLevels()
 	g.readImage()
@@ -58,7 +58,7 @@ func (g *finder) findBeyond(ctx context.Context, opt *Options, why error) error 
 		return context.Cause(ctx)
 	case err != nil:
 		g.All = g.All[:said]
-		return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "no usable KDBG: %v", why), nil)
+		return g.Refuse(finding.NoKDBG.At("header.KdDebuggerDataBlock "+vtop.VA(g.Header.KdDebuggerDataBlock).String(), "there is no usable KDBG, the block by which debuggers know the kernel").Because(why), nil)
 	}
 	g.noteLevels()
 	g.readImage()
@@ -261,7 +261,7 @@ func (g *finder) readImage() {
 	g.KernelImage = image
 	var wiped *peimage.Error
 	if errors.As(err, &wiped) && wiped.Err == nil {
-		g.Add(finding.KernelImage.At("VA "+base.String(), "the kernel's image has no headers, KDBG and the loader's list say that it is there: %v", err))
+		g.Add(finding.KernelImage.At("VA "+base.String(), "the kernel's image has no headers, KDBG and the loader's list say that it is there").Because(err))
 	}
 	g.findFlag()
 }
@@ -293,14 +293,14 @@ func (g *finder) readModules() {
 	modules, err := g.Kernel.ModulesAt(head)
 	g.Modules = modules
 	if err != nil {
-		g.Add(finding.ModuleList.At("VA "+head.String(), "the module list breaks off after %d modules: %v", len(modules), err))
+		g.Add(finding.ModuleList.At("VA "+head.String(), "the module list breaks off after %d modules", len(modules)).Because(err))
 	}
 }
 
 func (g *finder) readBugCheck() {
 	bc, err := g.Kernel.BugCheck()
 	if err != nil {
-		g.Add(finding.BugCheckUnread.At("VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(), "the bug check data is not readable: %v", err))
+		g.Add(finding.BugCheckUnread.At("VA "+vtop.VA(g.Kernel.Data.KiBugcheckData).String(), "the bug check data is not readable").Because(err))
 		return
 	}
 	g.BugCheck = &bc
@@ -316,7 +316,7 @@ func (g *finder) readSharedUserData() {
 		if g.Built {
 			stale = "not set"
 		}
-		g.Add(finding.TimeStale.At("VA "+g.machine.Kernel.SharedUserData.String(), "KUSER_SHARED_DATA is not readable, so the dump's times are %s: %v", stale, err))
+		g.Add(finding.TimeStale.At("VA "+g.machine.Kernel.SharedUserData.String(), "KUSER_SHARED_DATA is not readable, so the dump's times are %s", stale).Because(err))
 		return
 	}
 	g.SharedUserData = ksd

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -79,18 +80,23 @@ func (g *finder) sizeNote(n *physmem.Note, format *winhdr.Format) []byte {
 
 // setAside goes on without the header in the note, with the memory that was there
 // before it, and says what was wrong with it in place of what was repaired.
-func (g *finder) setAside(why string) {
+func (g *finder) setAside(why error) {
 	g.Image, g.Recovered = g.unplaced, 0
-	g.dropHeader(why)
+	var nowhere leadsNowhere
+	if errors.As(why, &nowhere) {
+		g.dropHeader("it leads to no kernel", nowhere[0])
+	} else {
+		g.dropHeader(why.Error(), "")
+	}
 	g.machine = g.recordedMachine()
 }
 
 // dropHeader is setAside for a guest that was found already.
-func (g *finder) dropHeader(why string) {
+func (g *finder) dropHeader(why, seen string) {
 	g.aside = g.original
 	g.Header, g.original, g.reasons, g.Runs, g.Built = nil, nil, nil, nil, true
 	g.All = slices.Replace(g.All, g.noted.from, g.noted.to,
-		finding.NoteStale.At(noteOffset(g.Image.GuestNote(), 0), "the header in the VMCOREINFO note is not believed, Windows is looked for as if it were not there: %s", why))
+		finding.NoteStale.At(noteOffset(g.Image.GuestNote(), 0), "the header in the VMCOREINFO note is not believed, Windows is looked for as if it were not there: %s", why).Because(seen))
 }
 
 // ofKernel tells whether a header is that of the kernel that was found.
@@ -131,7 +137,7 @@ func (g *finder) asideRuns(why error) physmem.Runs {
 	if runs == nil || g.holdsNeeded(runs) != nil {
 		return nil
 	}
-	g.Add(finding.RunsKept.At(g.memoryBlock(), "the kernel's own table of memory can't be used, the note's is: %v", why))
+	g.Add(finding.RunsKept.At(g.memoryBlock(), "the kernel's own table of memory can't be used, the note's is").Because(why))
 	return runs
 }
 

@@ -36,17 +36,17 @@ func (g *finder) readProcessors() error {
 	claimed := g.claimedProcessors()
 	list, err := g.Kernel.Processors(claimed)
 	if err != nil {
-		return g.Refuse(finding.NoProcessors.WithAdvice("WinDbg rejects a dump without it. Dump the guest again with all of its memory.").At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(), "KiProcessorBlock is not readable: %v", err), err)
+		return g.Refuse(finding.NoProcessors.WithAdvice("WinDbg rejects a dump without it. Dump the guest again with all of its memory.").At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(), "KiProcessorBlock, the list of processors, is not readable").Because(err), err)
 	}
 	n := CountProcessors(list)
 	if n == 0 {
 		return g.Refuse(finding.NoProcessors.At("VA "+vtop.VA(g.Kernel.Data.KiProcessorBlock).String(),
-			"no processor has usable structures: %s", processorProblems(list)), nil)
+			"no processor has usable structures").Because(processorProblems(list)), nil)
 	}
 	g.settleCount(claimed, n, list)
 	for _, p := range list[:n] {
 		if p.Err != nil {
-			g.Add(finding.ProcessorLeftOut.WithAdvice("WinDbg will show no registers for it.").At("VA "+p.PRCB.String(), "processor %d is left out: %v", p.Index, p.Err))
+			g.Add(finding.ProcessorLeftOut.WithAdvice("WinDbg will show no registers for it.").At("VA "+p.PRCB.String(), "processor %d is left out", p.Index).Because(p.Err))
 		}
 		g.Processors = append(g.Processors, g.readSaved(p))
 	}

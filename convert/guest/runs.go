@@ -38,7 +38,7 @@ func (g *finder) settleRuns() error {
 		return g.cutUnknown(noted)
 	case noteErr == nil:
 		g.repairedRuns(problems)
-		g.Add(finding.RunsKept.At(g.memoryBlock(), "the kernel's own table of memory can't be used, the header's is: %v", kernelErr))
+		g.Add(finding.RunsKept.At(g.memoryBlock(), "the kernel's own table of memory can't be used, the header's is").Because(kernelErr))
 		return nil
 	default:
 		return g.guessRuns(fmt.Errorf("%w; the header's: %w", kernelErr, noteErr))
@@ -143,7 +143,7 @@ func (g *finder) cutUnknown(noted physmem.Runs) error {
 	listed := g.Runs.Pages()
 	g.Runs = g.Runs.Without(absent)
 	if err := g.holdsNeeded(g.Runs); err != nil {
-		return g.Refuse(finding.Missing.At(finding.Ranges(absent), "the source holds too little of the guest's memory: %v", err), err)
+		return g.Refuse(finding.Missing.At(finding.Ranges(absent), "the file holds too little of the guest's memory").Because(err), err)
 	}
 	g.Add(finding.RunsCut.At(finding.Ranges(absent),
 		"of the %d pages of the kernel's table of memory %d are neither in the source nor in the header's table, and are left out of the dump", listed, listed-g.Runs.Pages()))
@@ -184,7 +184,7 @@ func (g *finder) guessRuns(why error) error {
 	}
 	if err := g.holdsNeeded(runs); err != nil {
 		return g.Refuse(finding.RunTableBad.WithAdvice(finding.AdviceDumpAgain).At(g.memoryBlock(),
-			"no table of the guest's memory can be used: the kernel's: %v; what the source holds: %v", why, err), why)
+			"no table of the guest's memory can be used").Because(fmt.Sprintf("the kernel's: %v; what the source holds: %v", why, err)), why)
 	}
 	g.Add(finding.MemoryGuessed.At(g.memoryBlock(),
 		"the guest's own list of its memory can't be used (%v): the dump lists what the source holds", why))

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/judge"
@@ -209,7 +211,7 @@ type fileChecker struct {
 // checkOne checks one file. The result is never nil.
 func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileCheck {
 	c := &fileChecker{FileCheck: &FileCheck{Path: in.Path(), Findings: []finding.Finding{}}, in: in, opt: opt, stage: stage.Open}
-	c.Err = c.run(ctx, in)
+	c.Err = in.Named(c.run(ctx, in))
 	c.finish()
 	return c.FileCheck
 }
@@ -360,6 +362,6 @@ func (c *fileChecker) finish() {
 	if i := slices.IndexFunc(c.All, func(f finding.Finding) bool { return f.Severity == w }); i >= 0 && w.Rank() > finding.SeverityInfo.Rank() {
 		c.Reason = c.All[i].Message
 	} else if c.Err != nil {
-		c.Reason = c.Err.Error()
+		c.Reason = strings.TrimPrefix(c.Error.Message, cause.Name(c.Path)+": ")
 	}
 }

@@ -221,7 +221,7 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	}
 	drivers, err := g.UnloadedDrivers()
 	if err != nil {
-		r.found.Add(finding.ListUnread.At("VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "the unloaded drivers are not readable: %v", err))
+		r.found.Add(finding.ListUnread.At("VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "the unloaded drivers are not readable").Because(err))
 	}
 	for _, d := range drivers {
 		u := Unloaded{Name: d.Name, Start: report.Hex(d.Start), End: report.Hex(d.End)}

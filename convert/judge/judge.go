@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 
+	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/machine"
@@ -220,19 +221,14 @@ func NotOpened(list *finding.List, err error) error {
 	var format *physmem.FormatError
 	var unsupported *physmem.UnsupportedError
 	var unknown *physmem.UnknownFormatError
+	said, hint, _ := cause.OfImage(err)
 	switch {
 	case errors.As(err, &format):
-		bare := *format // the hint is the finding's advice
-		bare.Hint = ""
-		list.Add(finding.Malformed.WithAdvice(format.Hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%v", &bare))
+		list.Add(finding.Malformed.WithAdvice(hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%s", said).Because(format))
 	case errors.As(err, &unsupported) && unsupported.Encrypted:
 		list.Add(finding.EncryptedDump.At("", "%s", unsupported.What))
-	case errors.As(err, &unsupported):
-		list.Add(finding.NotRecognised.WithAdvice(unsupported.Hint).At("", "the file is %s", unsupported.What))
-	case errors.As(err, &unknown):
-		bare := *unknown
-		bare.Hint = ""
-		list.Add(finding.NotRecognised.WithAdvice(unknown.Hint).At("", "%v", &bare))
+	case errors.As(err, &unsupported), errors.As(err, &unknown):
+		list.Add(finding.NotRecognised.WithAdvice(hint).At("", "%s", said))
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func (c *subject) block() error {
 	case c.seen.Encoded:
 		c.Add(finding.BlockEncoded.At(where, "KDBG is still encoded: debuggers do not decode it"))
 	default:
-		c.Add(finding.BlockUnread.At(where, "KDBG is not where the header says: %v", c.seen.BlockErr))
+		c.Add(finding.BlockUnread.At(where, "KDBG is not where the header says").Because(c.seen.BlockErr))
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c *subject) blockFields() error {
 func (c *subject) moduleList() error {
 	modules, head := c.modules, c.seen.List
 	if err := c.seen.ListErr; err != nil {
-		c.Add(finding.ModuleList.WithAdvice("Debuggers will list only these modules.").At("VA "+head.String(), "the module list breaks off after %d modules: %v", len(modules), err))
+		c.Add(finding.ModuleList.WithAdvice("Debuggers will list only these modules.").At("VA "+head.String(), "the module list breaks off after %d modules", len(modules)).Because(err))
 	}
 	if len(modules) == 0 {
 		c.Add(finding.ModuleList.WithAdvice("Debuggers can't name any address.").At("VA "+head.String(), "no module is listed"))
@@ -111,7 +111,7 @@ func (c *subject) kernelImage() error {
 	}
 	nt := &c.modules[0]
 	if _, err := c.mem.ImageSize(nt.Base); err != nil {
-		c.Add(finding.KernelImage.At("VA "+nt.Base.String(), "the kernel's image headers are not readable: %v", err))
+		c.Add(finding.KernelImage.At("VA "+nt.Base.String(), "the kernel's image headers are not readable").Because(err))
 	}
 	if c.kernel != nil && c.kernel.Data.KernBase != 0 && vtop.VA(c.kernel.Data.KernBase) != nt.Base {
 		c.Add(finding.KernelImage.WithAdvice("").At("VA "+nt.Base.String(), "the first module lies at %v, KDBG says that the kernel is at %v", nt.Base, vtop.VA(c.kernel.Data.KernBase)))
@@ -125,7 +125,7 @@ func (c *subject) processors() error {
 	where := "VA " + array.String()
 	list, err := c.kernel.Processors(int(c.h.NumberProcessors))
 	if err != nil {
-		return c.Refuse(finding.NoProcessors.WithAdvice(finding.AdviceDumpAgain).At(where, "KiProcessorBlock is not readable, debuggers reject the dump: %v", err), err)
+		return c.Refuse(finding.NoProcessors.WithAdvice(finding.AdviceDumpAgain).At(where, "KiProcessorBlock, the list of processors, is not readable: debuggers reject the dump").Because(err), err)
 	}
 	for _, p := range list {
 		var fault *vtop.FaultError

@@ -195,7 +195,7 @@ func (c *subject) triageSecondary() error {
 // triageBlock: without KDBG, debuggers show no registers.
 func (c *subject) triageBlock() error {
 	if err := c.Triage.BlockErr; err != nil {
-		c.Add(finding.BlockUnread.WithAdvice("").At("VA "+vtop.VA(c.h.KdDebuggerDataBlock).String(), "KDBG is not in the dump where the header says: %v", err))
+		c.Add(finding.BlockUnread.WithAdvice("").At("VA "+vtop.VA(c.h.KdDebuggerDataBlock).String(), "KDBG is not in the dump where the header says").Because(err))
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (c *subject) triageBlock() error {
 // triageUnloaded: the list of unloaded drivers, which may be missing.
 func (c *subject) triageUnloaded() error {
 	if err := c.Triage.UnloadedErr; err != nil {
-		c.Add(finding.TriagePartLost.At(c.recordField("UnloadedDriversOffset"), "the unloaded drivers are not readable: %v", err))
+		c.Add(finding.TriagePartLost.At(c.recordField("UnloadedDriversOffset"), "the unloaded drivers are not readable").Because(err))
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func (c *subject) triageDrivers() error {
 	where := c.recordField("DriverListOffset")
 	switch err := c.Triage.ListErr; {
 	case err != nil:
-		c.Add(finding.TriageDrivers.At(where, "the list of drivers is not readable: %v", err))
+		c.Add(finding.TriageDrivers.At(where, "the list of drivers is not readable").Because(err))
 	case len(c.modules) == 0:
 		c.Add(finding.TriageDrivers.At(where, "no driver is listed"))
 	case c.kernel != nil && uint64(c.modules[0].Base) != c.kernel.Data.KernBase:

@@ -38,7 +38,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		return err
 	}
 	if c.unreadable > 0 {
-		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%d page tables are not readable: %v", c.unreadable, c.err))
+		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%d page tables are not readable", c.unreadable).Because(c.err))
 	}
 	left := p.memory.runs.Pages() - p.memory.kept.Count()
 	p.Add(finding.KernelPages.At("", "kernel dump: %d pages are kept, %d are left out", p.memory.kept.Count(), left))
@@ -51,7 +51,7 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 	g := p.guest
 	list, err := g.Kernel().Processes()
 	if err != nil {
-		p.Add(finding.ProcessList.At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "the process list breaks off after %d processes: %v", len(list), err))
+		p.Add(finding.ProcessList.At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "the process list breaks off after %d processes", len(list)).Because(err))
 	}
 	found := make(map[uint64]bool, len(keep))
 	for _, pid := range keep {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/stage"
 	"windmp/internal/pack"
@@ -205,9 +206,13 @@ type Output struct {
 // Error says what ended the conversion.
 type Error struct {
 	// Stage is the step of the run that failed.
-	Stage   string `json:"stage,omitempty"`
+	Stage string `json:"stage,omitempty"`
+	// Message is one sentence for people, with the name of the file that it is about.
 	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+	// Hint is what can be done about it.
+	Hint string `json:"hint,omitempty"`
+	// Detail is where it was seen: all that the error says, with offsets and addresses.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Guest is what is known of Windows.
@@ -327,27 +332,14 @@ func (r *Report) Signature() *Signature {
 	return r.Guest.Signature
 }
 
-// Hint is what the reader of err can do about it, empty when nothing is known.
-func Hint(err error) string {
-	var refused *finding.RefusedError
-	var usage *stage.UsageError
-	switch {
-	case errors.As(err, &refused):
-		return refused.Finding.Advice
-	case errors.As(err, &usage):
-		return usage.Hint
-	default:
-		return ""
-	}
-}
-
-// OfError is err for a report: what it says, what can be done about it, and
+// OfError is err for a report: what it says to people, what can be done about it, and
 // the stage that failed where it names one. It is nil for no error.
 func OfError(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	r := &Error{Message: err.Error(), Hint: Hint(err)}
+	c := cause.Of(err)
+	r := &Error{Message: c.Sentence, Hint: c.Hint, Detail: c.Detail}
 	var st *stage.Error
 	var usage *stage.UsageError
 	switch {

@@ -61,7 +61,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.known.Findings.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.known.Modes(d.known.Machine)[0].Root(d.opt.DTB))),
-			"the given root %#x can't be the kernel's page tables: %v", d.opt.DTB, why), why)
+			"the given root %#x can't be the kernel's page tables", d.opt.DTB).Because(why), why)
 	}
 	return list, nil
 }
@@ -179,5 +179,5 @@ func (d *discovery) refuseGiven(why error) error {
 	if why == nil {
 		why = fmt.Errorf("no kernel with a KDBG was found by it: %s", d.reasons())
 	}
-	return d.known.Findings.Refuse(finding.GivenWrong.At("", "%s can't be right: %v", strings.Join(what, ", "), why), why)
+	return d.known.Findings.Refuse(finding.GivenWrong.At("", "%s can't be right", strings.Join(what, ", ")).Because(why), why)
 }

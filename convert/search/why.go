@@ -94,7 +94,7 @@ func (d *discovery) diagnose() finding.Finding {
 			return f
 		}
 	}
-	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give the root of its page tables, its kernel base or its KDBG.").At("", "no Windows kernel was found: %s", d.reasons())
+	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give the root of its page tables, its kernel base or its KDBG.").At("", "no Windows kernel was found in the memory").Because(d.reasons())
 }
 
 // secureKernel: the vCPUs were stopped in the hypervisor or the secure kernel that
@@ -141,7 +141,7 @@ func (d *discovery) kernelWithoutBlock() (finding.Finding, bool) {
 		return finding.Finding{}, false
 	}
 	return finding.NotBooted.WithAdvice("Dump the guest with all of its memory, when it runs.").At("VA "+im.Base.String(),
-		"the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file: %s", ImageName(im), d.reasons()), true
+		"the kernel %s is loaded but has no KDBG: the guest was in early boot or going through hibernation, or the page is not in the file", ImageName(im)).Because(d.reasons()), true
 }
 
 // blockWithoutTables: the memory is Windows', but no page tables lead to it.
@@ -154,7 +154,7 @@ func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
 	}
 	c := d.blocks[0]
 	return finding.KernelUnmapped.At(fmt.Sprintf("PA %#x", c.At),
-		"memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it: %s", c.KernBase, d.reasons()), true
+		"memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it", c.KernBase).Because(d.reasons()), true
 }
 
 // tablesMissing: a vCPU's page tables are not in the file.
@@ -162,7 +162,7 @@ func (d *discovery) tablesMissing() (finding.Finding, bool) {
 	if d.evidence.unread == nil {
 		return finding.Finding{}, false
 	}
-	return finding.RootAbsent.At("", "the vCPUs' page tables are not in the file, which holds only a part of the guest's memory: %v", d.evidence.unread), true
+	return finding.RootAbsent.At("", "the vCPUs' page tables are not in the file, which holds only a part of the guest's memory").Because(d.evidence.unread), true
 }
 
 // firmware: no vCPU has left the page tables, or lack of them, of firmware.

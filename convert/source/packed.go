@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -84,12 +83,13 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	if errors.As(err, &byName) {
 		t, err = s.unpackMember(ctx, p, opt, byName.Member, opt.MaxUnpacked)
 	}
-	err = s.asCut(p, err)
+	err = s.ofPacked(ctx, p, err)
 	switch {
+	case err == nil:
 	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
-		return fmt.Errorf("%s: %w", s.in.path, err)
-	case err != nil:
-		return s.Blame(&stage.Error{Stage: stage.Unpack, Err: err})
+		return &stage.FileError{Path: s.in.Path(), Unpacked: true, Err: err}
+	default:
+		return s.Blame(&stage.Error{Stage: stage.Unpack, Err: &stage.FileError{Path: s.in.Path(), Err: err}})
 	}
 	s.closers = append(s.closers, t)
 	u := unpacked{physmem.NewSource("", t, t.Size()), s.file, p.how}
@@ -109,19 +109,7 @@ func (s *Source) counted(p packing, opt *Options) (packed *io.SectionReader, don
 	} else {
 		m.Grow(s.file.Size())
 	}
-	return io.NewSectionReader(m.Reader(s.file), p.at, s.file.Size()-p.at), done
-}
-
-// asCut names packed data that ends too early as a file that is cut.
-func (s *Source) asCut(p packing, err error) error {
-	if !errors.Is(err, pack.ErrCut) {
-		return err
-	}
-	size := s.file.Size()
-	return &physmem.FormatError{
-		Format: physmem.Format(p.how), Offset: size, Field: "packed data", Reason: "it ends too early",
-		Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(size)}, //nolint:gosec // a size
-	}
+	return io.NewSectionReader(&watchedReader{m.Reader(s.file), &s.readFailed}, p.at, s.file.Size()-p.at), done
 }
 
 // unpackMember unpacks a member of an archive.
@@ -144,7 +132,7 @@ func (s *Source) unpackBeside(ctx context.Context, p packing, opt Options, first
 	}
 	t, err := s.unpackMember(ctx, p, &opt, m, limit)
 	if err != nil {
-		return nil, &stage.Error{Stage: stage.Unpack, Err: s.asCut(p, err)}
+		return nil, &stage.Error{Stage: stage.Unpack, Err: s.ofPacked(ctx, p, err)}
 	}
 	s.closers = append(s.closers, t)
 	return physmem.NewSource(path.Base(m.Name), t, t.Size()), nil

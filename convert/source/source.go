@@ -3,8 +3,9 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
@@ -22,6 +23,8 @@ type Source struct {
 	// network is that of a URL, nil of what is here.
 	network network
 	closing func(*Source)
+	// readFailed is set when what is packed could not be read.
+	readFailed atomic.Bool
 }
 
 // A network brings the bytes behind a URL.
@@ -93,7 +96,7 @@ func (s *Source) Blame(err error) error {
 	}
 	var failed *physmem.SourceError
 	if why := s.network.Failure(); why != nil && !errors.As(err, &failed) {
-		return &stage.Error{Stage: stage.Read, Err: fmt.Errorf("%s: %w", s.in.path, why)}
+		return &stage.Error{Stage: stage.Read, Err: &stage.FileError{Path: s.in.Path(), Err: why}}
 	}
 	return err
 }
@@ -134,7 +137,7 @@ func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) 
 func WithOr(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error, or func(s *Source, err error) error) (err error) {
 	s, err := Open(ctx, in, opt)
 	if err != nil {
-		return opening(err)
+		return in.Named(opening(err))
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	im, none := s.Image(ctx)
@@ -143,18 +146,29 @@ func WithOr(ctx context.Context, in Input, opt Options, f func(im *physmem.Image
 		if !errors.Is(err, none) {
 			return err
 		}
-		if s.Source == s.file && in.src == nil {
-			err = fmt.Errorf("%s: %w", in.path, err)
-		}
-		return opening(err)
+		return in.Named(opening(err))
 	}
 	if err := s.Blame(f(im)); err != nil {
-		return finding.NameDamage(im, err)
+		return in.Named(finding.NameDamage(im, err))
 	}
 	if err := im.ReadFailure(); err != nil {
-		return &stage.Error{Stage: stage.Read, Err: err}
+		return in.Named(&stage.Error{Stage: stage.Read, Err: err})
 	}
 	return nil
+}
+
+// Named is an error about the input with its name. One of the output is about that, if
+// it is not that the input could not be read.
+func (in Input) Named(err error) error {
+	var at *stage.Error
+	var file *stage.FileError
+	var usage *stage.UsageError
+	var read *physmem.ReadError
+	ofOutput := errors.As(err, &at) && slices.Contains([]stage.Stage{stage.Output, stage.Write, stage.Sync}, at.Stage) && !errors.As(err, &read)
+	if err == nil || in.Path() == "" || ofOutput || errors.As(err, &file) || errors.As(err, &usage) {
+		return err
+	}
+	return &stage.FileError{Path: in.Path(), Err: err}
 }
 
 // opening is err with its stage.

@@ -22,6 +22,8 @@ const (
 	Read   Stage = "read"
 	// Mount is where a folder of dumps is shown.
 	Mount Stage = "mount"
+	// Report is of a command that writes its report to a file.
+	Report Stage = "report"
 )
 
 // Error says in which stage a conversion ended; Err is the cause.
@@ -34,3 +36,17 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Err) }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// A FileError says of which file an error is.
+type FileError struct {
+	// Path is the file's, as it was given.
+	Path string
+	// Unpacked is set where it is about what is packed in the file.
+	Unpacked bool
+	Err      error
+}
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap gives the error.
+func (e *FileError) Unwrap() error { return e.Err }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strconv"
 
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
@@ -33,38 +32,35 @@ func Check(in, out string, force bool) error {
 func checkOutput(in, out string, force bool) error {
 	if ext := pack.Unwritten(out); ext != "" {
 		return &stage.UsageError{
-			Reason: "the name " + strconv.QuoteToASCII(out) + " asks for a packing that is not written (" + ext + ")",
-			Hint:   "name the output .dmp, or .zst, .gz or .zip behind it to have it packed",
+			Reason: atomicfile.Quote(out) + " asks by its name for a packing that is not written (" + ext + ")",
+			Hint:   "Name the output .dmp; .zst, .gz or .zip behind that have it packed",
 		}
 	}
 	if dst, err := os.Stat(out); err == nil && in != "" {
-		src, err := os.Stat(in)
-		if err != nil {
-			return err
-		}
-		if os.SameFile(src, dst) {
-			return &stage.UsageError{Reason: "input and output are the same file: " + strconv.QuoteToASCII(out), Hint: "name another output"}
+		if src, err := os.Stat(in); err == nil && os.SameFile(src, dst) {
+			return &stage.UsageError{Reason: "input and output are the same file: " + atomicfile.Quote(out), Hint: "Name another output"}
 		}
 	}
 	return targetError(atomicfile.Check(out, force))
 }
 
-// targetError makes a usage error of a name that can't be the output's.
+// targetError makes a usage error of a name that can't be the output's, for another
+// reason than that it exists.
 func targetError(err error) error {
 	var target *atomicfile.TargetError
-	if !errors.As(err, &target) {
+	if !errors.As(err, &target) || errors.Is(err, ErrExists) {
 		return err
 	}
-	hint := "name a file"
+	hint := "Name a file"
 	switch {
 	case errors.Is(err, atomicfile.ErrFolder):
-		hint = "name a file in it"
+		hint = "Name a file in it"
 	case errors.Is(err, atomicfile.ErrNotRegular):
-		hint = "write to - to stream the dump"
+		hint = "Write to - to stream the dump"
 	case errors.Is(err, atomicfile.ErrDanglingLink):
-		hint = "name that file, or remove the link"
+		hint = "Name that file, or remove the link"
 	}
-	return &stage.UsageError{Reason: "output " + target.Error(), Hint: hint}
+	return &stage.UsageError{Reason: "the output " + target.Error(), Hint: hint}
 }
 
 // File writes the output to a temporary file beside name, syncs it and gives it the
@@ -75,7 +71,7 @@ func targetError(err error) error {
 // is a [*stage.Error].
 func File(ctx context.Context, name string, o Output, opt Options) (leftovers []string, err error) {
 	if name == "" {
-		return nil, &stage.Error{Stage: stage.Output, Err: &stage.UsageError{Reason: "the output has no name", Hint: "name a file"}}
+		return nil, &stage.Error{Stage: stage.Output, Err: &stage.UsageError{Reason: "the output has no name", Hint: "Name a file"}}
 	}
 	tmp, leftovers, err := atomicfile.Create(name)
 	if err != nil {
@@ -83,7 +79,7 @@ func File(ctx context.Context, name string, o Output, opt Options) (leftovers []
 	}
 	if opt.Sparse != SparseAlways && pack.MethodOf(name) == pack.None {
 		if err := atomicfile.CheckSpace(tmp.Folder(), o.space(opt.Sparse)); err != nil {
-			return leftovers, errors.Join(&stage.Error{Stage: stage.Output, Err: err}, tmp.Discard())
+			return leftovers, errors.Join(&stage.Error{Stage: stage.Output, Err: &stage.FileError{Path: name, Err: err}}, tmp.Discard())
 		}
 	}
 	return leftovers, o.complete(ctx, tmp, name, &opt)
@@ -146,7 +142,7 @@ func (o *Output) publish(ctx context.Context, tmp partFile, name string, opt *Op
 	}
 	err := tmp.Publish(opt.Force)
 	if errors.Is(err, ErrExists) {
-		err = fmt.Errorf("%w appeared while the dump was written", err)
+		err = fmt.Errorf("%w, it appeared while the dump was written", err)
 	}
 	if err != nil {
 		return &stage.Error{Stage: stage.Output, Err: targetError(err)}

@@ -27,10 +27,10 @@ import (
 // fileMode is the mode of every file: what is written may hold secrets.
 const fileMode = 0o600
 
-// Why a name can't be written to. A [*TargetError] wraps the last five.
+// Why a name can't be written to. A [*TargetError] wraps them.
 var (
 	// ErrExists: a file has the name, and was not to be replaced.
-	ErrExists = errors.New("output exists")
+	ErrExists = errors.New("exists")
 	// ErrFolder: a folder has the name.
 	ErrFolder = errors.New("is a folder")
 	// ErrNotRegular: what has the name is a device, a pipe.
@@ -51,23 +51,27 @@ type TargetError struct {
 	Err error
 }
 
-func (e *TargetError) Error() string { return fmt.Sprintf("%s %v", quote(e.Path), e.Err) }
+func (e *TargetError) Error() string { return fmt.Sprintf("%s %v", Quote(e.Path), e.Err) }
 
 // Unwrap gives the reason.
 func (e *TargetError) Unwrap() error { return e.Err }
 
-// quote makes a name safe to print: what a terminal would not show as it is, is
-// escaped. Where a backslash divides folders it is none of an escape.
-func quote(s string) string {
-	q := strconv.Quote(s)
+// Quote makes a name safe to print. One that has blanks, or what a terminal would not
+// show as it is, stands in quotes, with escapes; where a backslash divides folders it is
+// none of an escape.
+func Quote(name string) string {
+	q := strconv.Quote(name)
 	if filepath.Separator == '\\' {
 		q = strings.ReplaceAll(q, `\\`, `\`)
+	}
+	if bare := q[1 : len(q)-1]; bare == name && name != "" && !strings.ContainsAny(name, " '\"") {
+		return name
 	}
 	return q
 }
 
 // Check says before any work what would stand in the way of a file of that name
-// after it: [ErrExists] without replace, a [*TargetError], or what the system says.
+// after it: a [*TargetError], or what the system says.
 func Check(name string, replace bool) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -86,7 +90,7 @@ func Check(name string, replace bool) error {
 	case !st.Mode().IsRegular():
 		return &TargetError{Path: name, Err: ErrNotRegular}
 	case !replace:
-		return fmt.Errorf("%w: %s", ErrExists, quote(name))
+		return &TargetError{Path: name, Err: ErrExists}
 	default:
 		return checkReplace(name)
 	}

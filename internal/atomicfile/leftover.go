@@ -34,11 +34,27 @@ var (
 	errNoLock = errors.New("locks can't be trusted on this file system")
 )
 
-// noFolderError is about a folder that is not there. It is [fs.ErrNotExist].
-type noFolderError string
+// A FolderError is about a folder that is not there. It is [fs.ErrNotExist].
+type FolderError struct{ Dir string }
 
-func (e noFolderError) Error() string { return "the folder " + quote(string(e)) + " does not exist" }
-func (e noFolderError) Unwrap() error { return fs.ErrNotExist }
+func (e *FolderError) Error() string { return "the folder " + Quote(e.Dir) + " does not exist" }
+
+// Unwrap gives fs.ErrNotExist.
+func (e *FolderError) Unwrap() error { return fs.ErrNotExist }
+
+// Target is the name that an unfinished file of that path is to get; of all other
+// paths it is the path.
+func Target(path string) string {
+	name, ok := strings.CutSuffix(filepath.Base(path), tempSuffix)
+	dot := strings.LastIndexByte(name, '.')
+	if !ok || dot < 1 || name[0] != '.' || !isNumber(name[dot+1:]) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(path), name[1:dot])
+}
+
+// isNumber tells whether os.CreateTemp puts such a text in place of its asterisk.
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // createTemp creates an unfinished file of the name base in dir, mode 0600, and
 // removes those that dead runs left of the same name. Their names are returned.
@@ -47,7 +63,7 @@ func createTemp(dir, base string) (*File, []string, error) {
 	for range tempTries {
 		f, err := os.CreateTemp(dir, tempPrefix(base)+"*"+tempSuffix)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, removed, noFolderError(dir)
+			return nil, removed, &FolderError{dir}
 		}
 		if err != nil {
 			return nil, removed, err
@@ -90,7 +106,7 @@ func isTempName(name, base string) bool {
 		return false
 	}
 	number, ok = strings.CutSuffix(number, tempSuffix)
-	return ok && number != "" && strings.Trim(number, "0123456789") == ""
+	return ok && isNumber(number)
 }
 
 // removeDead removes an unfinished file if nobody holds its lock.

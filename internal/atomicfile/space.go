@@ -1,6 +1,10 @@
 package atomicfile
 
-import "fmt"
+import (
+	"fmt"
+
+	"windmp/internal/binio"
+)
 
 // SpaceError says that a file system can't hold what is to be written.
 type SpaceError struct {
@@ -10,7 +14,7 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("not enough space in %s: %#x bytes are needed, %#x are free", quote(e.Dir), e.Need, e.Free)
+	return fmt.Sprintf("not enough space in %s: %s are needed, %s are free", Quote(e.Dir), binio.Bytes(e.Need), binio.Bytes(e.Free))
 }
 
 // CheckSpace compares need, in bytes, with what an unprivileged user may still

@@ -4,7 +4,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 )
@@ -22,7 +21,7 @@ func checkReplace(string) error { return nil }
 func publish(tmp, name string, replace bool) error {
 	if !replace {
 		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(fmt.Errorf("%w: %s", ErrExists, quote(name)), err)
+			return errors.Join(&TargetError{Path: name, Err: ErrExists}, err)
 		}
 	}
 	return os.Rename(tmp, name)
@@ -54,3 +53,6 @@ func locksCount(*os.File) bool { return false }
 
 // tryLock is not to be had.
 func tryLock(*os.File) error { return errNoLock }
+
+// NoSpace is not known.
+func NoSpace(error) bool { return false }

@@ -4,7 +4,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -30,7 +29,7 @@ func publish(tmp, name string, replace bool) error {
 		err = linkNew(tmp, name)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: %s", ErrExists, quote(name))
+		return &TargetError{Path: name, Err: ErrExists}
 	}
 	return err
 }
@@ -94,3 +93,7 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(err, d.Close())
 }
+
+// NoSpace tells whether a file could not be written for want of space, or of what its
+// owner may take of it.
+func NoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

@@ -107,7 +107,7 @@ func publish(tmp, out string, replace bool) error {
 	}
 	err = whileBusy(func() error { return windows.MoveFileEx(from, to, flags) })
 	if errors.Is(err, windows.ERROR_ALREADY_EXISTS) || errors.Is(err, windows.ERROR_FILE_EXISTS) {
-		return fmt.Errorf("%w: %s", ErrExists, quote(out))
+		return &TargetError{Path: out, Err: ErrExists}
 	}
 	return nameError("rename to", out, err)
 }
@@ -193,3 +193,8 @@ func Allocated(fs.FileInfo) int64 { return 0 }
 // syncDir does nothing: Windows has no sync of a folder, and publish asks for a
 // rename that is on disk when it returns.
 func syncDir(string) error { return nil }
+
+// NoSpace tells whether a file could not be written for want of space.
+func NoSpace(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}

@@ -194,7 +194,7 @@ func TestMembers(t *testing.T) {
 		require.ErrorContains(t, err, `archive of several memory images, "vm/mem.dump" and "small.dmp"; unpack the one that is meant`, kind)
 		_, _, err = unpackWith(t, archive(note, other), opt)
 		require.ErrorIs(t, err, physmem.ErrUnsupported)
-		require.ErrorContains(t, err, `without a memory image that is known; it holds "README", "junk\x1b[0m"; raw memory is read if raw`, kind)
+		require.ErrorContains(t, err, `without a memory image that is known; it holds "README", "junk\x1b[0m"; Raw memory is read if raw`, kind)
 		_, _, err = unpackWith(t, archive(other), opt)
 		require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 		require.ErrorContains(t, err, `"junk\x1b[0m" in the `, kind)

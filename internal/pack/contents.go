@@ -203,7 +203,7 @@ func (p *picker) nothing(kind Method) error {
 	default:
 		what += "; it holds " + strings.Join(p.names, ", ")
 	}
-	return &physmem.UnsupportedError{What: what, Hint: "raw memory is read if raw is given as its format"}
+	return &physmem.UnsupportedError{What: what, Hint: "Raw memory is read if raw is given as its format"}
 }
 
 // quote is a member's name without control characters, and not too long.

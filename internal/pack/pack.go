@@ -175,3 +175,6 @@ func (u *unwrapper) Write(p []byte) (int, error) {
 	u.held = append(u.held[:0], u.held[ready:]...)
 	return n, nil
 }
+
+// Data is the field of a *physmem.FormatError about what is packed.
+const Data = "packed data"

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"windmp/internal/binio"
+	"windmp/physmem"
 )
 
 const (
@@ -56,11 +57,11 @@ func newZipContents(r *io.SectionReader) (*contents, error) {
 		f := files[0]
 		files = files[1:]
 		if f.Flags&flagEncrypted != 0 {
-			return nil, fmt.Errorf("%s is encrypted; unpack it first", quote(f.Name))
+			return nil, &physmem.UnsupportedError{What: "a zip archive whose " + quote(f.Name) + " is encrypted", Hint: hintUnpack}
 		}
 		m, err := f.Open()
 		if errors.Is(err, zip.ErrAlgorithm) {
-			return nil, fmt.Errorf("%s is packed by method %d, deflate is read; unpack it first", quote(f.Name), f.Method)
+			return nil, &physmem.UnsupportedError{What: fmt.Sprintf("a zip archive whose %s is packed by method %d; deflate is read", quote(f.Name), f.Method), Hint: hintUnpack}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", quote(f.Name), err)
@@ -88,7 +89,10 @@ func (b *budgetReader) ReadAt(p []byte, off int64) (int, error) {
 	return b.r.ReadAt(p, off)
 }
 
-var errManyMembers = errors.New("the archive has too many members; unpack the one that is meant")
+// hintUnpack is the way with a member that is not unpacked here.
+const hintUnpack = "Unpack it first"
+
+var errManyMembers = &physmem.UnsupportedError{What: "a zip archive with too many members", Hint: "Unpack the one that is meant"}
 
 // checkZipRecords refuses an archive whose end says that it has many members: what reads
 // it allocates by that number. The end of a directory is the last one in the file, before

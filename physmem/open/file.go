@@ -33,7 +33,7 @@ func NewFileSource(path string) (*FileSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := openable(path, info.Mode()); err != nil {
+	if err := openable(info.Mode()); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(path)

@@ -38,7 +38,11 @@ func openers(snapshot string) []physmem.Opener {
 // [NewFileSource].
 func File(ctx context.Context, path string, opt Options) (*physmem.Image, error) {
 	src, err := NewFileSource(path)
-	if err != nil {
+	var unsupported *physmem.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
 		return nil, err
 	}
 	m, err := Source(ctx, src, opt)
@@ -49,7 +53,7 @@ func File(ctx context.Context, path string, opt Options) (*physmem.Image, error)
 }
 
 // openable refuses what cannot be read at any offset, or has no end.
-func openable(path string, mode fs.FileMode) error {
+func openable(mode fs.FileMode) error {
 	var what string
 	switch {
 	case mode.IsRegular():
@@ -67,10 +71,7 @@ func openable(path string, mode fs.FileMode) error {
 	default:
 		what = "not a regular file"
 	}
-	return fmt.Errorf("%s: %w", path, &physmem.UnsupportedError{
-		What: what,
-		Hint: "save the memory image to a regular file first",
-	})
+	return &physmem.UnsupportedError{What: what, Hint: "save the memory image to a regular file first"}
 }
 
 // Source opens the memory image in src, which stays the caller's to close and must

@@ -121,5 +121,5 @@ func TestUnknown(t *testing.T) {
 	_, err := physmemtest.Open(nil)
 	assert.Contains(t, err.Error(), "not a memory image that is known here: it looks like an empty file; the dump was not written; look for the error where it was made")
 	_, err = physmemtest.Open([]byte("\x01\x02\x03\xff\xfe"))
-	assert.Contains(t, err.Error(), "raw memory is read if raw is given as its format", "of a PC with UEFI it begins with anything")
+	assert.Contains(t, err.Error(), "Raw memory is read if raw is given as its format", "of a PC with UEFI it begins with anything")
 }

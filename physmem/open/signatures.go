@@ -26,7 +26,7 @@ const (
 	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
 	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
 
-	rawIsRead = "raw memory is read if raw is given as its format"
+	rawIsRead = "Raw memory is read if raw is given as its format"
 )
 
 // The names that several signatures share.

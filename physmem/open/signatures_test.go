@@ -87,7 +87,7 @@ func TestInterruptTable(t *testing.T) {
 	_, err := physmemtest.Open(memory)
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 	assert.Contains(t, err.Error(), "it looks like raw memory: it begins with the interrupt table of a BIOS")
-	assert.Contains(t, err.Error(), "raw memory is read if raw is given as its format")
+	assert.Contains(t, err.Error(), "Raw memory is read if raw is given as its format")
 	_, err = physmemtest.Open(bytes.Repeat([]byte{0xff}, 0x1000))
 	assert.NotContains(t, err.Error(), "interrupt table")
 	for i := range 16 {

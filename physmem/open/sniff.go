@@ -27,7 +27,7 @@ const hintMemory = rawIsRead + "; an ELF dump of the guest also has its register
 // unrecognised returns the error for a file that no opener wanted.
 func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
 	if src.Size() <= 0 {
-		return &physmem.UnknownFormatError{Looks: "an empty file", Hint: "the dump was not written; look for the error where it was made", Tried: tried}
+		return &physmem.UnknownFormatError{Looks: physmem.LooksEmpty, Hint: "the dump was not written; look for the error where it was made", Tried: tried}
 	}
 	b, err := head(src, sniffSize)
 	if err != nil {

@@ -178,7 +178,7 @@ func (s *state) refuse() error {
 }
 
 // rawIsRead is what the command says with its flag.
-const rawIsRead = "raw memory is read if raw is given as its format"
+const rawIsRead = "Raw memory is read if raw is given as its format"
 
 // refuseLacking names a state whose memory is elsewhere, or nowhere.
 func (s *state) refuseLacking() error {

@@ -194,7 +194,7 @@ func TestRefused(t *testing.T) {
 		"an Arm machine":                       {write(coretest.VMware{Platform: 3, Embedded: true}), "win.vmss"},
 		"compressed memory":                    {write(coretest.VMware{Embedded: true, Compressed: true}), "win.vmss"},
 		"without its memory; its memory is in": {write(coretest.VMware{StateOnly: true}), "win.vmss"},
-		"raw memory is read if raw is given":   {write(coretest.VMware{StateOnly: true}), "win.bin"},
+		"Raw memory is read if raw is given":   {write(coretest.VMware{StateOnly: true}), "win.bin"},
 		"made without memory":                  {write(coretest.VMware{StateOnly: true, NoCPUs: true}), "win.vmsn"},
 		"an encrypted VMware state":            {noise, "win.vmsn"},
 		"nothing was written yet":              {make([]byte, 0x2000), "win.vmss"},
