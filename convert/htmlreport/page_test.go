@@ -135,7 +135,7 @@ func TestPageOfError(t *testing.T) {
 	t.Parallel()
 	words := func(s string) string { return strings.ReplaceAll(s, "the option", "--option") }
 	text := said(page(t, &htmlreport.Page{Command: "check", Words: words, Error: report.OfError(&stage.UsageError{Reason: "the option is <wrong>", Hint: "leave it out"})}))
-	assert.Contains(t, text, "--option is <wrong> leave it out")
+	assert.Contains(t, text, "--option is <wrong> Leave it out.")
 }
 
 // hostile is text that a guest may choose: markup, an end of what stands around it, and
