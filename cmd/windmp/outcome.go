@@ -43,14 +43,14 @@ func (f *outputFlags) registerPage(fs *pflag.FlagSet) {
 
 // add adds the flags; about says more of --report.
 func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
 	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
 	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
 	f.registerProgress(fs)
 }
 
-// registerProgress adds that of a command without a document.
+// registerProgress adds those of a command without a document, too.
 func (f *outputFlags) registerProgress(fs *pflag.FlagSet) {
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
 	f.progress = newChoice(progressModes)
 	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
 }

@@ -89,6 +89,7 @@ func golden() []struct {
 			hint string
 		}{
 			{in(stage.Write, open("write", temp, syscall.ENOSPC)), "out.dmp: no space left on the disk of this folder", tooFull},
+			{in(stage.Write, of("out.dmp", fmt.Errorf("at 0x0: %w", os.NewSyscallError("fallocate", syscall.ENOSPC)))), "out.dmp: no space left on the disk of this folder", tooFull},
 			{in(stage.Unpack, of("a.gz", open("write", "/t/.unpacked.1.windmp-part", syscall.ENOSPC))), "a.gz: no room to unpack it: the folder for temporary files, /t, is full", "Set TMPDIR to a folder with room for what is packed in the file, or unpack it first."},
 			{in(stage.Unpack, of("a.gz", open("open", "/t/.unpacked.1.windmp-part", fs.ErrPermission))), "a.gz: it can't be unpacked: the folder for temporary files, /t, may not be written to", "Set TMPDIR to a folder that is yours."},
 			{in(stage.Output, open("open", "/ro/"+temp, syscall.EROFS)), "/ro/out.dmp can't be written: /ro is read-only", "Name an output in a folder that is yours."},

@@ -31,6 +31,8 @@ func ofSystem(err error) (Cause, bool) {
 	var folder *atomicfile.FolderError
 	var path *fs.PathError
 	var link *os.LinkError
+	var call *os.SyscallError
+	var file *stage.FileError
 	switch {
 	case errors.As(err, &space):
 		return ofSpace(err, space), true
@@ -42,6 +44,8 @@ func ofSystem(err error) (Cause, bool) {
 		return Cause{folder.Error(), hintMake, ""}, true
 	case errors.As(err, &path):
 		return ofPath(err, path.Path, path.Err), true
+	case errors.As(err, &call) && inStage(err, stage.Write) && errors.As(err, &file):
+		return ofOutput(err, file.Path, call.Err), true
 	case errors.As(err, &link):
 		return ofPath(err, link.New, link.Err), true
 	default:

@@ -126,6 +126,10 @@ func (o *Output) complete(ctx context.Context, tmp partFile, name string, opt *O
 // publish fills tmp and gives it its name.
 func (o *Output) publish(ctx context.Context, tmp partFile, name string, opt *Options) error {
 	if err := o.fillFile(ctx, tmp, name, opt); err != nil {
+		var call *os.SyscallError // which does not say of which file
+		if errors.As(err, &call) {
+			err = &stage.FileError{Path: name, Err: err}
+		}
 		return &stage.Error{Stage: stage.Write, Err: err}
 	}
 	if !opt.NoSync {
