@@ -8,7 +8,8 @@ import (
 )
 
 // racer is a program that is measured. In its arguments {in} and {out} stand for the
-// files, {start} and {size} for the range of memory that was added.
+// files, {url} for where the first is served, {start} and {size} for the range of memory
+// that was added.
 type racer struct {
 	name string
 	args []string
@@ -33,6 +34,10 @@ type group struct {
 	before []string
 	// verify is a racer whose output must end like the input.
 	verify string
+	// prepare makes {out} of {in}, which takes its place.
+	prepare []string
+	// serve has the input served over the loopback interface.
+	serve bool
 }
 
 // convert is a racer that converts.
@@ -126,11 +131,42 @@ func groups(s *settings, self string) []group {
 			},
 		},
 		{
-			name: "packed", about: "packed outputs of 1 GiB, in memory", mkbig: []string{"-gib", "1"}, data: 1, space: 3, rounds: 1,
+			name: "packed", about: "packed outputs of 1 GiB, in memory", mkbig: []string{"-gib", "1"}, data: 1, space: 3, rounds: 3,
 			racers: []racer{
-				convertTo(s, "windmp .zst", ".zst"), convertTo(s, "windmp .gz", ".gz"), convertTo(s, "windmp .zip", ".zip"),
-				{name: "stream", args: []string{"sh", "-c", `"$1" convert --quiet "$2" - >/dev/null`, "sh", s.windmp, "{in}"}},
+				onOne(convertTo(s, "windmp .zst, 1 processor", ".zst", "")),
+				convertTo(s, "windmp .zst", ".zst", "windmp .zst, 1 processor"),
+				{name: "zstd -3", args: []string{"zstd", "-3", "-qf", "{in}", "-o", "{out}"}, against: "windmp .zst, 1 processor", optional: true},
+				{name: "zstd -3 -T0", args: []string{"zstd", "-3", "-T0", "-qf", "{in}", "-o", "{out}"}, against: "windmp .zst, 1 processor", optional: true},
+				convertTo(s, "windmp .gz", ".gz", ""), convertTo(s, "windmp .zip", ".zip", ""),
 				{name: "check full", args: []string{s.windmp, "check", "--level=full", "{in}"}},
+			},
+		},
+		{
+			name: "frames", about: "a dump of 1 GiB packed as .zst, read in place, in memory", mkbig: []string{"-gib", "1"}, data: 1, space: 4, rounds: 3,
+			prepare: []string{"sh", "-c", `"$1" convert --quiet --no-sync "$2" "$3.zst" && mv "$3.zst" "$3"`, "sh", s.windmp, "{in}", "{out}"},
+			racers: []racer{
+				{name: "zstd -d", args: []string{"zstd", "-dqf", "{in}", "-o", "{out}"}, optional: true},
+				convert(s, "windmp", "zstd -d", "--no-sync", "--sparse=never"),
+				onOne(convert(s, "windmp, 1 processor", "zstd -d", "--no-sync", "--sparse=never")),
+				{name: "check", args: []string{s.windmp, "check", "{in}"}},
+				{name: "info", args: []string{s.windmp, "info", "{in}"}},
+			},
+		},
+		{
+			name: "stream", about: "an ELF vmcore to a dump in a pipe, in memory", mkbig: image, data: s.gib, space: s.gib + 1,
+			racers: []racer{
+				{name: "cat", args: []string{"sh", "-c", `cat "$1" | cat >/dev/null`, "sh", "{in}"}},
+				{name: "windmp", args: []string{"sh", "-c", `"$1" convert --quiet "$2" - | cat >/dev/null`, "sh", s.windmp, "{in}"}, against: "cat"},
+				{name: "windmp, summed", args: []string{"sh", "-c", `"$1" convert --quiet "$2" - | sha256sum`, "sh", s.windmp, "{in}"}},
+			},
+		},
+		{
+			name: "url", about: "an ELF vmcore behind a URL on the same machine, in memory", mkbig: image, data: s.gib, space: 2*s.gib + 1, serve: true, verify: "windmp",
+			racers: []racer{
+				{name: "curl", args: []string{"curl", "-sfo", "{out}", "{url}"}, optional: true},
+				convertURL(s, "windmp", "--no-sync", "--sparse=never"),
+				convertURL(s, "windmp triage", "--no-sync", "--type=triage"),
+				{name: "check", args: []string{s.windmp, "check", "{url}"}},
 			},
 		},
 	}
@@ -138,8 +174,20 @@ func groups(s *settings, self string) []group {
 }
 
 // convertTo is a racer whose output is packed.
-func convertTo(s *settings, name, suffix string) racer {
-	return racer{name: name, args: []string{s.windmp, "convert", "--quiet", "--no-sync", "--force", "{in}", "{out}" + suffix}}
+func convertTo(s *settings, name, suffix, against string) racer {
+	return racer{name: name, args: []string{s.windmp, "convert", "--quiet", "--no-sync", "--force", "{in}", "{out}" + suffix}, against: against}
+}
+
+// convertURL is a racer that converts what is served, compared with its download.
+func convertURL(s *settings, name string, options ...string) racer {
+	args := append([]string{s.windmp, "convert", "--quiet"}, options...)
+	return racer{name: name, args: append(args, "{url}", "{out}"), against: "curl"}
+}
+
+// onOne is a racer that uses one processor.
+func onOne(r racer) racer {
+	r.args = append([]string{"env", "GOMAXPROCS=1"}, r.args...)
+	return r
 }
 
 // elf2dmp is QEMU's converter, if it is there. It needs a real guest's core and

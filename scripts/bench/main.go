@@ -88,6 +88,7 @@ func benchMain(ctx context.Context, args []string) error {
 			}
 		}
 	}
+	fmt.Printf("\nall groups, %s\n", noiseOf(r.runs))
 	return errors.Join(
 		writeFile(filepath.Join(s.results, "bench.csv"), r.csv()),
 		writeFile(filepath.Join(s.results, "bench.json"), r.json()),

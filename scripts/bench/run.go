@@ -31,8 +31,11 @@ type run struct {
 	User    float64 `json:"user_seconds"`
 	System  float64 `json:"system_seconds"`
 	PeakKiB int64   `json:"peak_kib"`
-	// Others is the share of all processors that other programs used meanwhile.
+	// Others is the share of all processors that other programs used meanwhile, and
+	// the host, if this is a virtual machine and it says so.
 	Others float64 `json:"others"`
+	// Work is how many seconds a fixed piece of work took right before the run.
+	Work float64 `json:"fixed_work_seconds"`
 }
 
 // runner runs groups and keeps what came out.
@@ -46,6 +49,7 @@ type runner struct {
 // input is what a group works on.
 type input struct {
 	dir, in, out string
+	url          string // of in, if it is served
 	start, size  uint64 // of the last range of memory
 }
 
@@ -70,6 +74,16 @@ func (r *runner) group(ctx context.Context, g group) error {
 	if err != nil {
 		return err
 	}
+	if err := in.prepare(ctx, g.prepare); err != nil {
+		return err
+	}
+	if g.serve {
+		stop, err := in.serve(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	fmt.Printf("\n%s: %s\n", g.name, g.about)
 	racers, err := r.warmUp(ctx, g, in)
 	if err != nil {
@@ -84,11 +98,12 @@ func (r *runner) group(ctx context.Context, g group) error {
 		for j := range racers {
 			racer := racers[(i+j)%len(racers)]
 			r.awaitQuiet(ctx)
+			work := fixedWork()
 			one, err := measure(ctx, g.before, racer, in)
 			if err != nil {
 				return fmt.Errorf("%s: %w", racer.name, err)
 			}
-			one.Group, one.Racer, one.Round = g.name, racer.name, i
+			one.Group, one.Racer, one.Round, one.Work = g.name, racer.name, i, work
 			runs = append(runs, one)
 		}
 	}
@@ -96,6 +111,7 @@ func (r *runner) group(ctx context.Context, g group) error {
 	sums := summarise(g, racers, runs)
 	r.summaries = append(r.summaries, sums...)
 	fmt.Print(table(sums))
+	fmt.Println(noiseOf(runs))
 	return nil
 }
 
@@ -206,12 +222,7 @@ func measure(ctx context.Context, before []string, r racer, in *input) (run, err
 // process would be charged for this process' own.
 func measureOnly(ctx context.Context, r racer, in *input) (run, error) {
 	report := filepath.Join(in.dir, "time")
-	words := strings.NewReplacer("{in}", in.in, "{out}", in.out, "{start}", strconv.FormatUint(in.start, 10), "{size}", strconv.FormatUint(in.size, 10))
-	args := make([]string, 0, 4+len(r.args))
-	args = append(args, "-o", report, "-f", "%U %S %M")
-	for _, a := range r.args {
-		args = append(args, words.Replace(a))
-	}
+	args := append([]string{"-o", report, "-f", "%U %S %M"}, in.words(r.args)...)
 	cmd := exec.CommandContext(ctx, "/usr/bin/time", args...)
 	cmd.Dir = in.dir
 	before := processors()

@@ -102,12 +102,12 @@ func table(list []summary) string {
 func (r *runner) csv() []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"group", "racer", "round", "seconds", "user", "system", "peak_kib", "others"}) // to memory
+	_ = w.Write([]string{"group", "racer", "round", "seconds", "user", "system", "peak_kib", "others", "fixed_work"}) // to memory
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
 	for _, x := range r.runs {
 		_ = w.Write([]string{
 			x.Group, x.Racer, strconv.Itoa(x.Round), number(x.Seconds), number(x.User), number(x.System),
-			strconv.FormatInt(x.PeakKiB, 10), number(x.Others),
+			strconv.FormatInt(x.PeakKiB, 10), number(x.Others), number(x.Work),
 		})
 	}
 	w.Flush()
@@ -116,7 +116,7 @@ func (r *runner) csv() []byte {
 
 // json is the medians, the runs and the machine.
 func (r *runner) json() []byte {
-	b, err := json.MarshalIndent(map[string]any{"machine": r.machine(), "summaries": r.summaries, "runs": r.runs}, "", "  ")
+	b, err := json.MarshalIndent(map[string]any{"machine": r.machine(), "noise": noiseOf(r.runs), "summaries": r.summaries, "runs": r.runs}, "", "  ")
 	if err != nil {
 		return nil // the types encode
 	}
