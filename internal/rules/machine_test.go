@@ -32,7 +32,7 @@ var descriptions = []string{
 // forTests are the folders that make what is tested: they state the machines a
 // second time, on purpose.
 var forTests = []string{
-	"internal/coretest", "internal/elfbuild", "internal/guestsim", "internal/qemutest",
+	"internal/coretest", "internal/elfbuild", "internal/guestsim", "internal/qemutest", "internal/webtest",
 	"physmem/internal/fixture", "physmem/physmemtest",
 }
 
