@@ -146,29 +146,17 @@ func inputs(paths []string) []source.Input {
 // outcome is the error that gives the exit code: an interrupt, an operation that
 // failed, a verdict, an input that is not supported, in this order.
 func (f *checkFlags) outcome(r *inspect.CheckReport) error {
-	var failed, refused, unsupported error
+	var errs []error
 	for i := range r.Files {
 		c := &r.Files[i]
 		switch code := exitCode(c.Err); {
-		case code == exitInterrupted:
-			return c.Err
-		case code == exitFailed:
-			failed = cmpErr(failed, c.Err)
-		case code == exitUnsupported:
-			unsupported = cmpErr(unsupported, c.Err)
+		case code == exitInterrupted, code == exitFailed, code == exitUnsupported:
+			errs = append(errs, c.Err)
 		case f.fails(c.Verdict):
-			refused = cmpErr(refused, &finding.RefusedError{Finding: finding.Finding{Message: c.Path + ": " + c.Reason}})
+			errs = append(errs, &finding.RefusedError{Finding: finding.Finding{Message: c.Path + ": " + c.Reason}})
 		}
 	}
-	return cmpErr(cmpErr(failed, refused), unsupported)
-}
-
-// cmpErr is the first that is set.
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+	return worst(errs...)
 }
 
 // fails tells whether a verdict leads to exit code 3.

@@ -30,7 +30,7 @@ const convertSchema = "windmp/convert/v1"
 type convertFlags struct {
 	contexts, missing     string
 	kind, sparse, to      string
-	size                  string
+	size, outDir          string
 	keep                  []uint
 	force, dryRun, quiet  bool
 	strict, noSync, sum   bool
@@ -61,9 +61,13 @@ func (a *app) convertCommand() *cobra.Command {
 		Example: `  windmp convert guest.vmcore
   windmp convert guest.vmcore guest.dmp --contexts=vcpu
   windmp convert guest.vmcore - | zstd > guest.dmp.zst
+  windmp convert --out-dir=dumps *.vmcore
   windmp convert guest.vmcore --dry-run --json`,
-		Args: usageArgs(cobra.RangeArgs(1, 2)),
+		Args: f.checkArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.outDir != "" {
+				return a.runConvertMany(cmd.Context(), args, f)
+			}
 			return a.runConvert(cmd.Context(), args, f)
 		},
 	}
@@ -84,6 +88,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
+	fs.StringVar(&f.outDir, "out-dir", "", "convert all files named into this folder, go on after a failure; --json prints a line each")
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an existing OUT")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
@@ -93,6 +98,17 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.sum, "sha256", false, "report the SHA-256 of OUT as it lies, packed or not; of small dumps and streams it always is")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
+}
+
+// checkArgs takes one file and its output, or with --out-dir any number of files.
+func (f *convertFlags) checkArgs(cmd *cobra.Command, args []string) error {
+	if f.given("out-dir") {
+		if f.outDir == "" {
+			return &stage.UsageError{Reason: "--out-dir wants the name of a folder"}
+		}
+		return usageArgs(cobra.MinimumNArgs(1))(cmd, args)
+	}
+	return usageArgs(cobra.RangeArgs(1, 2))(cmd, args)
 }
 
 // isDevice reports whether a path is that of a block device, such as a volume that holds
@@ -182,12 +198,15 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	if in == convert.Stdout {
 		return nil, nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
 	}
-	opt.Progress = a.startProgress(f.quiet)
-	var details *inspect.InfoReport
+	return a.convertOne(ctx, in, out, opt, f.quiet)
+}
+
+// convertOne converts a file.
+func (a *app) convertOne(ctx context.Context, in, out string, opt convert.Options, quiet bool) (r *report.Report, details *inspect.InfoReport, err error) {
+	opt.Progress = a.startProgress(quiet)
 	if a.wantsPage() {
 		opt.Examined = func(g *guest.Guest, p *plan.Plan) { details = inspect.Describe(in, g, p) }
 	}
-	var r *report.Report
 	if out == convert.Stdout {
 		r, err = convert.Stream(ctx, in, &interruptible{ctx, a.stdout}, opt)
 	} else {

@@ -106,7 +106,24 @@ func printKernel(t *text, k *inspect.ImageReport) {
 	}
 }
 
-// printMissing is what of the guest's memory a file lacks.
+// systemAndCrash says in a few words what Windows it is and what happened to it.
+func systemAndCrash(s *report.System, b *report.BugCheckDetail, signature *report.Signature) string {
+	system, crash := "", ""
+	if s != nil {
+		system = cmp.Or(s.Name, systemName(s))
+	}
+	switch {
+	case signature != nil:
+		crash = signature.Text
+	case b != nil && b.Crashed:
+		crash = bugCheckText(b)
+	case b != nil:
+		crash = "running"
+	}
+	return list(system, crash)
+}
+
+// missingText is what of the guest's memory a file lacks.
 func missingText(missing, listed uint64) string {
 	return fmt.Sprintf("%s of the guest's memory not in the file", binio.PartOf(missing, listed))
 }

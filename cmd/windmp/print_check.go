@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"strconv"
 
 	"windmp/cmd/windmp/internal/screen"
@@ -61,19 +60,10 @@ func checkLine(c *inspect.FileCheck) string {
 		}
 		return withFlags(c.Reason)
 	}
-	system, crash := c.Description, ""
-	if c.System != nil {
-		system = cmp.Or(c.System.Name, systemName(c.System))
+	if c.System == nil {
+		return c.Description
 	}
-	switch {
-	case c.Signature != nil:
-		crash = c.Signature.Text
-	case c.Bug != nil && c.Bug.Crashed:
-		crash = bugCheckText(c.Bug)
-	case c.Bug != nil:
-		crash = "running"
-	}
-	return list(system, crash)
+	return systemAndCrash(c.System, c.Bug, c.Signature)
 }
 
 func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
