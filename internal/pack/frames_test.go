@@ -41,7 +41,7 @@ func writeMany(tb testing.TB, w io.Writer, content []byte) {
 // about as large as one stream is.
 func TestFramesAreZstd(t *testing.T) {
 	t.Parallel()
-	want := append(pages(9*mib), 1, 2, 3)
+	want := append(pages(4*mib), 1, 2, 3)
 	var out, one bytes.Buffer
 	writeMany(t, &out, want)
 	d, err := zstd.NewReader(bytes.NewReader(out.Bytes()))
@@ -69,7 +69,7 @@ func TestZstdUnpacks(t *testing.T) {
 		}
 		t.Skip("NOT TESTED: zstd is missing (scripts/deps)")
 	}
-	want := append(pages(3*mib), 1, 2, 3)
+	want := append(pages(mib), 1, 2, 3)
 	path := filepath.Join(t.TempDir(), "a.zst")
 	f, err := os.Create(path)
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -138,7 +139,7 @@ func (f *Frames) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := 0
 	for n < len(p) {
-		at := uint64(off) + uint64(n) //nolint:gosec // not negative
+		at := uint64(off) + uint64(n)
 		e, ok := f.table.EntryByDecompressedOffset(at)
 		if !ok {
 			return n, io.EOF
@@ -178,7 +179,7 @@ func (f *Frames) unpack(id int64, into []byte) ([]byte, error) {
 	switch {
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), err == nil && len(data) != size:
 		err = errFrameSize
-	case err == nil && f.table.HasChecksums() && uint32(xxhash.Sum64(data)) != e.Checksum: //nolint:gosec // its lower half
+	case err == nil && f.table.HasChecksums() && xxhash.Sum64(data)&math.MaxUint32 != uint64(e.Checksum):
 		err = errFrameSum
 	}
 	if err != nil {

@@ -31,7 +31,7 @@ func (in *input) prepare(ctx context.Context, args []string) error {
 		return nil
 	}
 	args = in.words(args)
-	if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // our own
+	if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("preparing the input: %w: %s", err, lastLine(out))
 	}
 	return os.Rename(in.out, in.in)
