@@ -41,7 +41,7 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 		err = &stage.UsageError{Reason: "- is no name of a file", Hint: "stream the dump"}
 	}
 	if err == nil {
-		err = write.Check(local(input), out, opt.Write.Force)
+		err = checkOutput(ctx, local(input), out, &opt)
 		if opt.DryRun && errors.Is(err, write.ErrExists) {
 			r.Output.Exists, err = true, nil
 		}
@@ -49,6 +49,9 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 	if err == nil {
 		var leftovers []string
 		err = run(ctx, r, input, &opt, output{write: func(p *plan.Plan) error {
+			if err := checkBeside(local(input), out, p.Guest().Image()); err != nil {
+				return err
+			}
 			names, err := WriteFile(ctx, p, out, opt.Write)
 			leftovers = append(leftovers, names...)
 			return err

@@ -2,22 +2,15 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"windmp/convert"
 	"windmp/convert/htmlreport"
 	"windmp/convert/report"
 	"windmp/convert/stage"
-	"windmp/internal/atomicfile"
 )
 
 // stagePrint is the step of a run that is the command's alone.
@@ -29,6 +22,7 @@ type outputFlags struct {
 	verbose  bool
 	report   string
 	pages    bool // the command makes pages
+	through  bool // the report goes to a device or a pipe
 	progress choice
 	log      choice // of all commands
 }
@@ -168,133 +162,4 @@ func without(args []string, flag string) (rest []string) {
 		}
 	}
 	return rest
-}
-
-// checkReport refuses, before any work, a report that could not be written or
-// must not: the report is never one of others, and replaces nothing but a report.
-func (a *app) checkReport(others ...string) error {
-	path := a.out.report
-	if path == "" {
-		return nil
-	}
-	a.out.report = "" // until it is known to be good
-	if path == convert.Stdout {
-		return &stage.UsageError{Reason: "--report wants the name of a file", Hint: "--json prints the document on standard output"}
-	}
-	for _, other := range others {
-		if sameFile(path, other) {
-			return &stage.UsageError{Reason: "--report and another argument name the same file: " + path, Hint: "name another file for the report"}
-		}
-	}
-	if isPage(path) && !a.out.pages {
-		return &stage.UsageError{Reason: "pages are made by " + strings.Join(pageCommands, ", "), Hint: "name a file that does not end in .html"}
-	}
-	if err := checkReplaced(path); err != nil {
-		return err
-	}
-	if a.isStream(path) {
-		return &stage.UsageError{Reason: fmt.Sprintf("the report %s is where this run prints", path), Hint: "--json prints the document on standard output"}
-	}
-	f, _, err := atomicfile.Create(path)
-	if err == nil {
-		err = f.Discard()
-	}
-	if err != nil {
-		return reportError(err)
-	}
-	a.out.report = path
-	return nil
-}
-
-// isStream tells whether path leads to the file that standard output or standard
-// error goes to, as /dev/stdout does: it has what was printed, and would be replaced.
-func (a *app) isStream(path string) bool {
-	st, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	for _, w := range []io.Writer{a.stdout, a.stderr} {
-		f, ok := w.(*os.File)
-		if !ok {
-			continue
-		}
-		if stream, err := f.Stat(); err == nil && os.SameFile(st, stream) {
-			return true
-		}
-	}
-	return false
-}
-
-// reportError says why there can be no report.
-func reportError(err error) error {
-	var target *atomicfile.TargetError
-	switch {
-	case !errors.As(err, &target):
-		return &stage.Error{Stage: stage.Report, Err: err}
-	case errors.Is(err, atomicfile.ErrDanglingLink):
-		return &stage.UsageError{Reason: fmt.Sprintf("the report %s %v", target.Path, target.Err), Hint: "name that file, or remove the link"}
-	default:
-		return &stage.UsageError{Reason: fmt.Sprintf("the report %s %v", target.Path, target.Err), Hint: "--json prints the document on standard output"}
-	}
-}
-
-// checkReplaced lets nothing be replaced but what begins as a report does.
-func checkReplaced(path string) error {
-	if err := atomicfile.Check(path, true); err != nil {
-		return reportError(err)
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return &stage.Error{Stage: stage.Report, Err: err}
-	}
-	defer f.Close() //nolint:errcheck // only read
-	first := make([]byte, len(htmlreport.Beginning))
-	n, err := f.ReadAt(first, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return &stage.Error{Stage: stage.Report, Err: err}
-	}
-	if n > 0 && first[0] != '{' && string(first) != htmlreport.Beginning {
-		return &stage.UsageError{Reason: fmt.Sprintf("%s exists and is no report", path), Hint: "name another file for the report"}
-	}
-	return nil
-}
-
-// sameFile tells whether two names mean the same file, there or not.
-func sameFile(a, b string) bool {
-	sa, errA := os.Stat(a)
-	sb, errB := os.Stat(b)
-	if errA == nil && errB == nil {
-		return os.SameFile(sa, sb)
-	}
-	if errA == nil || errB == nil || filepath.Base(a) != filepath.Base(b) {
-		return false
-	}
-	sa, errA = os.Stat(filepath.Dir(a))
-	sb, errB = os.Stat(filepath.Dir(b))
-	return errA == nil && errB == nil && os.SameFile(sa, sb)
-}
-
-// writeReport writes what write does to the file of --report, if there is one: all
-// of it under its name or nothing. A symbolic link stays, and the file that it leads
-// to is replaced. Its mode is 0600: registers, names and, of
-// vtop, memory are the guest's.
-func (a *app) writeReport(write func(io.Writer) error) error {
-	if a.out.report == "" {
-		return nil
-	}
-	f, _, err := atomicfile.Create(a.out.report)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = f.Publish(true)
-	}
-	if err != nil {
-		return errors.Join(err, f.Discard())
-	}
-	return f.SyncFolder()
 }

@@ -14,6 +14,7 @@ var flagWords = []string{
 	"leaves out a part of physical memory, give it as a hole.", "leaves out a part of physical memory, give it with --hole.",
 	"or give the root of its page tables.", "or give --dtb.",
 	"or give the root of its page tables, its kernel base or its KDBG.", "or give --dtb, --kernel-base or --kdbg.",
+	"or choose the container elf.", "or use --to=elf.",
 	"or force its replacement.", "or replace it with --force.",
 	"the given root ", "--dtb ",
 	"the given kernel base ", "--kernel-base ",

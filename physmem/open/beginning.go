@@ -102,3 +102,21 @@ func IsAFF4(src physmem.Source) bool {
 	p := &probe{head: b, src: src}
 	return err == nil && bytes.HasPrefix(b, []byte("PK\x03\x04")) && p.isAFF4()
 }
+
+// Claims is the format whose opener claims a file that begins so, whatever it makes of
+// the rest; empty if none does. The beginning is as for [Beginning].
+func Claims(ctx context.Context, beginning []byte) physmem.Format {
+	size := int64(len(beginning))
+	if size >= BeginningSize {
+		size = unknownSize
+	}
+	src := physmem.NewSource("", &beginningReader{b: beginning}, size)
+	for _, o := range (Options{}).openers() {
+		if _, err := o.Open(ctx, src); err == nil {
+			return o.Format
+		} else if _, other := physmem.WhyNotMine(err); !other {
+			return o.Format
+		}
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"windmp/convert/cause"
+	"windmp/convert/plan"
+	"windmp/convert/source"
+	"windmp/convert/stage"
+	"windmp/convert/write"
+	"windmp/physmem"
+)
+
+// checkOutput refuses, before any work, an output that must not be written. The error is a
+// [*stage.Error].
+func checkOutput(ctx context.Context, in, out string, opt *Options) error {
+	if err := write.Check(in, out, opt.Write.Force); err != nil {
+		return err
+	}
+	err := checkName(out, opt.Plan.To)
+	if err == nil {
+		err = checkReplaced(ctx, out, opt)
+	}
+	if err != nil {
+		return &stage.Error{Stage: stage.Output, Err: err}
+	}
+	return nil
+}
+
+// endings are what the names of memory images end in, by what an output must be to have
+// such a name; empty for what is not written.
+var endings = map[string]plan.OutputFormat{
+	".dmp": plan.FormatDMP, ".mdmp": plan.FormatDMP,
+	".elf": plan.FormatELF, ".vmcore": plan.FormatELF, ".core": plan.FormatELF,
+	".kdump": "", ".lime": "", ".qcow2": "", ".raw": "", ".save": "", ".vmem": "", ".vmrs": "", ".vmsn": "", ".vmss": "",
+}
+
+// packings are the endings behind those, of outputs that are packed.
+var packings = []string{".zst", ".gz", ".zip"}
+
+// checkName refuses a name that promises what the output is not.
+func checkName(out string, to plan.OutputFormat) error {
+	bare := strings.ToLower(filepath.Base(out))
+	if ext := filepath.Ext(bare); slices.Contains(packings, ext) {
+		bare = strings.TrimSuffix(bare, ext)
+	}
+	ext := filepath.Ext(bare)
+	promised, known := endings[ext]
+	switch {
+	case !known || promised == formatOf(to):
+		return nil
+	case promised == "":
+		return &stage.UsageError{Reason: cause.Name(out) + " has the name of a file that is not written (" + ext + ")", Hint: "Name the output .dmp"}
+	case promised == plan.FormatELF:
+		return &stage.UsageError{Reason: cause.Name(out) + " has the name of an ELF core, the output is a crash dump", Hint: "Name the output .dmp, or choose the container elf."}
+	default:
+		return &stage.UsageError{Reason: cause.Name(out) + " has the name of a crash dump, the output is an ELF core", Hint: "Name the output .vmcore."}
+	}
+}
+
+// formatOf is the container that is written.
+func formatOf(to plan.OutputFormat) plan.OutputFormat {
+	if to == "" {
+		return plan.FormatDMP
+	}
+	return to
+}
+
+// imageFormats are what an earlier output of a container is when it is read.
+var imageFormats = map[plan.OutputFormat]physmem.Format{plan.FormatDMP: physmem.FormatDMP, plan.FormatELF: physmem.FormatELF}
+
+// checkReplaced refuses to replace a memory image that is no earlier output: who names
+// two inputs means the second for an output seldom.
+func checkReplaced(ctx context.Context, out string, opt *Options) error {
+	if st, err := os.Stat(out); err != nil || !st.Mode().IsRegular() || !opt.Write.Force {
+		return nil //nolint:nilerr // there is nothing to replace; the rest is said elsewhere
+	}
+	is := source.Holds(ctx, out)
+	if is == "" || is == imageFormats[formatOf(opt.Plan.To)] {
+		return nil
+	}
+	return &stage.UsageError{
+		Reason: fmt.Sprintf("%s is a memory image (%s), not an earlier output, and is not replaced", cause.Name(out), is),
+		Hint:   "Name another output, or remove that file first.",
+	}
+}
+
+// checkBeside refuses to replace the file beside the input that has its memory.
+func checkBeside(in, out string, im *physmem.Image) error {
+	name := im.MemoryFile()
+	if name == "" || in == "" {
+		return nil
+	}
+	memory, err := os.Stat(filepath.Join(filepath.Dir(in), filepath.Base(name)))
+	if err != nil {
+		return nil //nolint:nilerr // not on this disk
+	}
+	if target, err := os.Stat(out); err == nil && os.SameFile(memory, target) {
+		return &stage.Error{Stage: stage.Output, Err: &stage.UsageError{Reason: cause.Name(out) + " has the memory of the input, and is not replaced", Hint: "Name another output"}}
+	}
+	return nil
+}
