@@ -64,6 +64,43 @@ func TestQEMUARM64(t *testing.T) {
 	}
 }
 
+// TestMigrationARM64: QEMU's migration stream of such a guest has what its core has, and
+// the system registers of its vCPUs, by which one in user mode proves what it runs.
+func TestMigrationARM64(t *testing.T) {
+	for _, words := range []string{"live encoded", "live user"} {
+		t.Run(words, func(t *testing.T) {
+			t.Parallel()
+			vm := qemutest.Start(t, qemutest.Config{GuestARM64: true, CPUs: 2, Variant: strings.Fields(words)})
+			path := filepath.Join(t.TempDir(), "stream")
+			require.NoError(t, vm.Migrate(path, qemutest.MigrateOptions{}))
+			stream, err := os.ReadFile(path)
+			require.NoError(t, err)
+			dmp, r, err := convertBytes(t, stream, convert.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, "OK", r.Verdict, "%v", ids(r))
+			s := space64A(t, dmp)
+			sameTranslations(t, vm.Console(), s)
+			for i := range uint64(2) {
+				want := live64A(i, i)
+				if strings.Contains(words, "user") && i == 1 {
+					want.Cpsr, want.Pc, want.Sp, want.X[18] = 0x20000000, 0x7ff612340120, 0xd4f2f0ee40, 0xd4f2d0b000
+				}
+				assert.Equal(t, want, context64A(t, s, i), "vCPU %d", i)
+				special := make([]byte, 0x318) // KPRCB.ProcessorState.SpecialRegisters
+				_, err := s.ReadVirtual(special, vtop.VA(pcr64A(i)+prcb64A+0x40))
+				require.NoError(t, err)
+				root := u64(dmp, 0x10)
+				for off, v := range map[int]uint64{
+					0x18: i, 0x20: pcr64A(i), 0xa8: 0x100030d0591d, 0xb8: 0x300000, 0xc0: 0x95b5513511,
+					0xc8: root | 0x40<<48, 0xd0: root + 0x800 | 0x40<<48, 0x308: 0x44bb00ff44bb00ff, 0x310: base64A + 0x202800,
+				} {
+					assert.Equal(t, v, u64(special, off), "processor %d, special register at %#x", i, off)
+				}
+			}
+		})
+	}
+}
+
 // sameTranslations: page walks lead where the guest's processor was led.
 func sameTranslations(t *testing.T, console string, s *vtop.Space) {
 	t.Helper()

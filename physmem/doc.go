@@ -47,7 +47,7 @@
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //
-// An ELF file must be a little-endian core of an x86-64 machine, or of a 32-bit x86
+// An ELF file must be a little-endian core of an x86-64 or AArch64 machine, or of a 32-bit x86
 // one ([Image.Machine]), for which QEMU takes ELF32 or ELF64. A Windows dump has
 // no processors here, as their registers are in guest memory, where its header leads
 // ([Image.DumpHeader]). What else is recognised is refused

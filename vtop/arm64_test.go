@@ -119,7 +119,7 @@ func randomDescriptor(r *rand.Rand) uint64 {
 	case 1:
 		return r.Uint64() &^ 1 // Windows' forms
 	case 2:
-		return r.Uint64() & 0x3fc * uint64(r.IntN(2)) //nolint:gosec // 0 or 1
+		return r.Uint64() & 0x3fc * uint64(r.IntN(2))
 	case 3:
 		return attributes | r.Uint64()&0xffff_ffe0_0000 | 1 // blocks
 	case 4:

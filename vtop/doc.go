@@ -1,13 +1,13 @@
-// Package vtop translates virtual addresses of an x64 or 32-bit x86 guest to
+// Package vtop translates virtual addresses of an x64, 32-bit x86 or 64-bit Arm guest to
 // physical ones and reads guest-virtual memory through them.
 //
 // A processor finds the physical page of a virtual address through levels of page
 // tables. How many there are, and what their entries mean, is its paging mode: a
-// [Mode] is all of that in one value, and [X86], [PAE], [X64] and [LA57] are those of
-// this package. A [Space] is a mode, a root and guest-physical memory, which can be
+// [Mode] is all of that in one value, and [X86], [PAE], [X64], [LA57] and [ARM64] are
+// those of this package. A [Space] is a mode, a root and guest-physical memory, which can be
 // any io.ReaderAt whose offset is the physical address: an image of a machine, a
-// dump, or a test's few pages. [FindRoots] searches memory for roots. [FlatX64] and
-// [FlatX86] are for memory that is kept by virtual address, without page tables.
+// dump, or a test's few pages. [FindRoots] searches memory for roots. [FlatX64],
+// [FlatX86] and [FlatARM64] are for memory that is kept by virtual address, without page tables.
 //
 // # Units
 //

@@ -12,8 +12,8 @@ const (
 )
 
 // Mode is a paging mode: everything in which the page tables of one kind of guest
-// differ from those of another. The modes of this package are [X86], [PAE], [X64]
-// and [LA57]; a caller may describe others. A mode must not be changed once a
+// differ from those of another. The modes of this package are [X86], [PAE], [X64],
+// [LA57] and [ARM64]; a caller may describe others. A mode must not be changed once a
 // [Space] uses it.
 //
 // Pages have 4 KiB in all modes. An address space has one root, so where a

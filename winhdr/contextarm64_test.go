@@ -21,7 +21,7 @@ func TestContextARM64Layout(t *testing.T) {
 	t.Parallel()
 	b := make([]byte, 0x390)
 	for i := range len(b) / 4 {
-		binary.LittleEndian.PutUint32(b[4*i:], uint32(4*i)) //nolint:gosec // small
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(4*i))
 	}
 	c, err := DecodeContextARM64(b)
 	require.NoError(t, err)

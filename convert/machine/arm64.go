@@ -130,8 +130,8 @@ func registersARM64(s Saved) physmem.Registers {
 	copy(c.X[:], x.X[:])
 	c.X[29], c.X[30], c.SP, c.PC, c.PSTATE = x.Fp, x.Lr, x.Sp, x.Pc, uint64(x.Cpsr)
 	c.Vector = &physmem.ARM64Vector{FPSR: x.Fpsr, FPCR: x.Fpcr}
-	for i, v := range x.V {
-		c.Vector.V[i] = [2]uint64{v.Low, v.High}
+	for i := range x.V {
+		c.Vector.V[i] = [2]uint64{x.V[i].Low, x.V[i].High}
 	}
 	c.System = &physmem.ARM64System{
 		SCTLR: y.SCTLR, CPACR: y.CPACR, TTBR0: y.TTBR0, TTBR1: y.TTBR1, TCR: y.TCR, MAIR: y.MAIR, VBAR: y.VBAR,

@@ -281,8 +281,11 @@ func TestWithoutCMOS(t *testing.T) {
 	assert.Equal(t, []physmem.Range{{Size: 20 * mib}}, m.Ranges())
 	require.NotEmpty(t, m.Oddities())
 	assert.Contains(t, m.Oddities()[0].Text, "placed as the type of the machine has it")
-	_, err := physmemtest.Open(guest("virt-9.0", 0, 0, blockSize{name: "mach-virt.ram", size: 2 * mib}))
+	_, err := physmemtest.Open(guest("sbsa-ref", 0, 0, blockSize{name: "sbsa-ref.ram", size: 2 * mib}))
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
+	m = openAll(t, guest("virt-9.0", 0, 0, blockSize{name: "mach-virt.ram", size: 2 * mib}))
+	assert.Equal(t, []physmem.Range{{Start: 1 << 30, Size: 2 * mib}}, m.Ranges(), "there is no other place")
+	assert.Empty(t, m.Oddities())
 }
 
 // TestFixed opens a mapped-ram stream.

@@ -24,8 +24,27 @@ const (
 )
 
 // A split says how much of the board's memory, which is one stretch in the blocks, is
-// below its hole and how much from 4 GiB on, bytes.
-type split struct{ low, high uint64 }
+// below its hole and how much from 4 GiB on, bytes; and where it begins.
+type split struct{ low, high, start uint64 }
+
+// versioned are machine types whose memory has no hole, and where it begins: QEMU's virt of
+// Arm, whose name has a version, where those of other processors have none
+// (hw/arm/virt.c, VIRT_MEM, in all versions).
+var versioned = []struct {
+	machine *regexp.Regexp
+	start   uint64
+}{{regexp.MustCompile(`^virt-\d`), gib}}
+
+// whole is the split of a board of so many bytes without a hole; false for machine types
+// that have one.
+func whole(machine string, board uint64) (split, bool) {
+	for _, m := range versioned {
+		if m.machine.MatchString(machine) {
+			return split{low: board, start: m.start}, true
+		}
+	}
+	return split{}, false
+}
 
 // Bytes of the CMOS in which the board leaves the sizes of memory for its firmware (QEMU
 // hw/i386/pc.c, pc_cmos_init; Bochs' rombios.c reads them): for all machine types, and
@@ -91,7 +110,7 @@ func guess(machine string, board uint64) (split, bool) {
 // firmware, tables, option ROMs. Blocks of devices have their path in front.
 func isDevice(name string) bool {
 	return strings.HasPrefix(name, "/rom@") || strings.HasSuffix(name, ".rom") || strings.HasSuffix(name, "vram") ||
-		strings.Contains(name, ":") || strings.HasPrefix(name, "system.flash") || name == "pc.bios" || name == "pc.rom" || name == "isa-bios"
+		strings.Contains(name, ":") || strings.HasPrefix(name, "system.flash") || strings.HasPrefix(name, "virt.flash") || name == "pc.bios" || name == "pc.rom" || name == "isa-bios"
 }
 
 // ramBlocks returns the blocks that may be memory, in the order of the stream, which is
@@ -158,9 +177,10 @@ func boards(list []*block, a *affinity) [][]*block {
 func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
 	list := ramBlocks(s.ram.blocks)
 	for _, choice := range boards(list, a) {
-		var where split
-		ok := false
-		if cmos != nil {
+		where, ok := whole(s.machine, size(choice))
+		if ok {
+			// it is where the machine's memory always is
+		} else if cmos != nil {
 			where, ok = splitOf(cmos).fits(size(choice))
 		} else if where, ok = guess(s.machine, size(choice)); ok {
 			s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where memory lies, since it ends before the machine's devices; it is placed as the type of the machine has it (%s below 4 GiB)", binio.Bytes(where.low))
@@ -216,7 +236,7 @@ func (b *board) places() []place {
 	at := uint64(0) // of the stretch
 	for _, x := range b.blocks {
 		for first := uint64(0); first < x.size; {
-			pa, left := at, b.split.low-at
+			pa, left := b.split.start+at, b.split.low-at
 			if at >= b.split.low {
 				pa, left = end4G+at-b.split.low, b.split.low+b.split.high-at
 			}
@@ -263,7 +283,7 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64
 		}
 		add(b, at)
 	}
-	if len(dimms) == 1 && len(rest) == 1 && len(known) == 0 {
+	if len(dimms) == 1 && len(rest) == 1 && len(known) == 0 && list[0].Start == 0 { // a PC's
 		add(dimms[0], window)
 	} else {
 		left = append(left, dimms...)

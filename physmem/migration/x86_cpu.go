@@ -9,7 +9,6 @@ import (
 // The section of an x86 processor (QEMU target/i386/machine.c, vmstate_x86_cpu), as
 // qemu-system-x86_64 writes it: the same from the machine types of QEMU 2.5 on.
 const (
-	cpuSection = "cpu"
 	cpuVersion = 12
 	// cpuVersionOld is accepted by QEMU too.
 	cpuVersionOld = 11
@@ -99,9 +98,22 @@ func decodeCPU(b []byte) *cpuState {
 	return v
 }
 
+// decodeX86 is decodeCPU for the table of sections.
+func decodeX86(b []byte) cpu {
+	if v := decodeCPU(b); v != nil {
+		return v
+	}
+	return nil
+}
+
 // registers returns what the section says. The file is of a 32-bit machine if its first
 // processor was not in long mode, as QEMU's dumps have it.
-func (v *cpuState) registers(is32 bool) *physmem.X86 {
+func (v *cpuState) registers(first cpu) physmem.Registers {
+	x, ok := first.(*cpuState)
+	return v.x86(ok && x.HFlags&lma == 0)
+}
+
+func (v *cpuState) x86(is32 bool) *physmem.X86 {
 	return &physmem.X86{
 		Is32: is32,
 		Rax:  v.Rax, Rbx: v.Rbx, Rcx: v.Rcx, Rdx: v.Rdx,

@@ -22,7 +22,7 @@ var machineARM64 = machine{
 func (t *noteTable) arm64CPUs(odd *physmem.Oddities) []physmem.CPU {
 	var cpus []physmem.CPU
 	for i, n := range t.prstatus {
-		c, x := physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset}, new(physmem.ARM64) //nolint:gosec // at most elfcore.MaxCPUs
+		c, x := physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset}, new(physmem.ARM64)
 		if err := fillARM64(n.Desc, &c, x); err != nil {
 			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: %v", i, err)
 			continue

@@ -17,14 +17,14 @@ func notesARM64() []byte {
 	le := binary.LittleEndian
 	var notes []byte
 	note := func(name string, typ uint32, desc []byte) {
-		notes = le.AppendUint32(le.AppendUint32(le.AppendUint32(notes, uint32(len(name)+1)), uint32(len(desc))), typ) //nolint:gosec // small
+		notes = le.AppendUint32(le.AppendUint32(le.AppendUint32(notes, uint32(len(name)+1)), uint32(len(desc))), typ)
 		notes = append(append(notes, name...), make([]byte, 8-len(name))...)
 		notes = append(notes, desc...)
 	}
 	for cpu := range uint64(2) {
 		p := make([]byte, 0x188)
-		le.PutUint32(p[0x20:], uint32(cpu)+1) //nolint:gosec // small
-		for i := range uint64(34) {           // x0 to x30, sp, pc, pstate
+		le.PutUint32(p[0x20:], uint32(cpu)+1)
+		for i := range uint64(34) { // x0 to x30, sp, pc, pstate
 			le.PutUint64(p[0x70+8*i:], cpu<<32|0x100+i)
 		}
 		v := make([]byte, 0x210)
@@ -55,7 +55,7 @@ func TestNotesARM64(t *testing.T) {
 	for i, cpu := range n.CPUs {
 		c := physmem.ARM64Of(cpu)
 		require.NotNil(t, c)
-		base := uint64(i) << 32 //nolint:gosec // small
+		base := uint64(i) << 32
 		assert.Equal(t, i, cpu.Index)
 		assert.EqualValues(t, i, cpu.ID)
 		assert.Equal(t, base|0x100, c.X[0])

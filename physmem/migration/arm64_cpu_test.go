@@ -1,0 +1,90 @@
+package migration
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/physmem"
+)
+
+// armSection is the data of a section as QEMU 7.2 writes it, by offsets.
+func armSection() []byte {
+	be := binary.BigEndian
+	b := make([]byte, 0x23c)
+	for i := range 32 { // x0 to x30, sp
+		be.PutUint64(b[64+8*i:], 0x100+uint64(i))
+	}
+	be.PutUint64(b[320:], 0xfffff803f3208804)
+	be.PutUint32(b[328:], 0x600003c4)
+	be.PutUint64(b[336+8:], 0x60000144)
+	be.PutUint64(b[504+8:], 0xfffff803f3208800)
+	be.PutUint32(b[568:], 3)
+	// TTBR0_EL1, VBAR_EL1, TPIDR_EL1.
+	for _, v := range []uint64{0x603000000013c100, 0x603000000013c600, 0x603000000013c684, 0x40000040000000, 0xfffff803f3002800, 0xfffff803efd00000} {
+		b = be.AppendUint64(b, v)
+	}
+	b = append(b, make([]byte, 65)...)
+	b = append(b, "\x05\x07cpu/vfp\x00\x00\x00\x03"...)
+	for i := range uint64(64) {
+		b = be.AppendUint64(b, 0x200+i)
+	}
+	b = append(b, make([]byte, 60)...)
+	return be.AppendUint32(b, 0x10|1<<22)
+}
+
+func TestCPUARM64(t *testing.T) {
+	t.Parallel()
+	good := armSection()
+	v := cpuOf(22, good)
+	require.NotNil(t, v)
+	c, ok := v.registers(v).(*physmem.ARM64)
+	require.True(t, ok)
+	assert.EqualValues(t, 0x100, c.X[0])
+	assert.EqualValues(t, 0x11e, c.X[30])
+	assert.EqualValues(t, 0x11f, c.SP)
+	assert.Equal(t, uint64(0xfffff803f3208804), c.PC)
+	assert.EqualValues(t, 0x600003c4, c.PSTATE)
+	assert.Equal(t, 1, c.EL())
+	assert.Equal(t, &physmem.ARM64System{
+		TTBR0: 0x40000040000000, VBAR: 0xfffff803f3002800, TPIDREL1: 0xfffff803efd00000, SPSR: 0x60000144, ELR: 0xfffff803f3208800,
+	}, c.System)
+	require.NotNil(t, c.Vector)
+	assert.Equal(t, [2]uint64{0x23e, 0x23f}, c.Vector.V[31])
+	assert.EqualValues(t, 0x10, c.Vector.FPSR)
+	assert.EqualValues(t, 1<<22, c.Vector.FPCR)
+
+	for name, change := range map[string]func(b []byte) []byte{
+		"nothing":         func([]byte) []byte { return nil },
+		"cut in the list": func(b []byte) []byte { return b[:0x23c+47] },
+		"no list":         func(b []byte) []byte { binary.BigEndian.PutUint32(b[568:], 0); return b },
+		"an endless list": func(b []byte) []byte { binary.BigEndian.PutUint32(b[568:], 1<<31); return b },
+		"no TTBR0":        func(b []byte) []byte { b[0x23c+7] = 1; return b },
+	} {
+		assert.Nil(t, cpuOf(22, change(bytes.Clone(good))), name)
+	}
+	assert.Nil(t, cpuOf(21, good))
+	assert.Nil(t, cpuOf(12, good[:100]))
+	for name, b := range map[string][]byte{"without floating point": good[:0x23c+48+65], "cut in it": good[:len(good)-1]} {
+		v := cpuOf(22, b)
+		require.NotNil(t, v, name)
+		x, _ := v.registers(v).(*physmem.ARM64)
+		assert.Nil(t, x.Vector, name)
+	}
+}
+
+func TestWholeBoard(t *testing.T) {
+	t.Parallel()
+	for machine, want := range map[string]bool{"virt-7.2": true, "virt-10.0": true, "virt": false, "pc-q35-7.2": false, "": false} {
+		s, ok := whole(machine, 8<<20)
+		assert.Equal(t, want, ok, machine)
+		if ok {
+			assert.Equal(t, split{low: 8 << 20, start: 1 << 30}, s)
+		}
+	}
+	assert.True(t, isDevice("virt.flash0"))
+	assert.False(t, isDevice("mach-virt.ram"))
+}
