@@ -51,6 +51,10 @@ bench: ## Go benchmarks
 race: ## windmp against cp, and elf2dmp if found, on a big file
 	scripts/race
 
+.PHONY: web
+web: ## the page that checks dumps in the browser, into build/web
+	scripts/web
+
 .PHONY: compare
 compare: ## what this windmp does differently from OLD, a commit or a program
 	go run ./scripts/compare $(OLD) HEAD

@@ -7,7 +7,7 @@ import (
 	"windmp/physmem"
 )
 
-// An Input names what is to be opened: [File], [URL], [Named] or [Reader].
+// An Input names what is to be opened: [File], [URL], [Named], [Reader] or [Of].
 type Input struct {
 	path string         // or how a URL or a reader is shown
 	url  string         // with all that may be secret in it
@@ -36,6 +36,10 @@ func URL(u string) Input { return Input{path: shownURL(u), url: u} }
 func Reader(name string, r io.ReaderAt, size int64) Input {
 	return Input{path: name, src: physmem.NewSource(name, r, size)}
 }
+
+// Of is a source of the caller's, which knows its name and its neighbours, and stays the
+// caller's. It is taken as it is, as that of [Reader].
+func Of(src physmem.Source) Input { return Input{path: src.Name(), src: src} }
 
 // Path is the file's, the URL without what may be secret, or the reader's name.
 func (in Input) Path() string { return in.path }

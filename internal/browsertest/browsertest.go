@@ -27,10 +27,10 @@ var browsers = map[string][]string{
 	"firefox":  {"firefox-esr", "firefox"},
 }
 
-// Run runs a script of web/test in a browser, chromium or firefox; root is the path of
-// the repository. What the script prints is the test's log, and what it ends with its
-// outcome. It skips in -short.
-func Run(t *testing.T, root, browser, script string, args ...string) {
+// Require skips the test where a browser, chromium or firefox, or what drives it is
+// missing, and in -short; root is the path of the repository. It returns Node and the
+// browser.
+func Require(t *testing.T, root, browser string) (node, program string) {
 	t.Helper()
 	if os.Getenv(requireVariable) == "never" {
 		t.Skipf("%s=never: NOT TESTED IN A BROWSER", requireVariable)
@@ -38,9 +38,8 @@ func Run(t *testing.T, root, browser, script string, args ...string) {
 	if testing.Short() {
 		t.Skip("a browser takes seconds to start")
 	}
-	node, program := find("node"), find(browsers[browser]...)
-	tools := filepath.Join(root, "web", "node_modules", "puppeteer-core")
-	_, err := os.Stat(tools)
+	node, program = find("node"), find(browsers[browser]...)
+	_, err := os.Stat(filepath.Join(root, "web", "node_modules", "puppeteer-core"))
 	switch {
 	case node == "":
 		missing(t, "node")
@@ -49,6 +48,14 @@ func Run(t *testing.T, root, browser, script string, args ...string) {
 	case err != nil:
 		missing(t, "puppeteer-core in web/node_modules")
 	}
+	return node, program
+}
+
+// Run runs a script of web/test in a browser, as [Require] has it. What the script prints
+// is the test's log, and what it ends with its outcome.
+func Run(t *testing.T, root, browser, script string, args ...string) {
+	t.Helper()
+	node, program := Require(t, root, browser)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, append([]string{filepath.Join(root, "web", "test", script)}, args...)...)

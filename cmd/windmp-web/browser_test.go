@@ -1,0 +1,70 @@
+//go:build !js
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert"
+	"windmp/convert/inspect"
+	"windmp/convert/plan"
+	"windmp/convert/source"
+	"windmp/internal/browsertest"
+)
+
+var root = filepath.Join("..", "..")
+
+// sample is a file of testdata, unpacked.
+func sample(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, "testdata", name))
+	require.NoError(t, err)
+	if filepath.Ext(name) != ".gz" {
+		return b
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	_, err = out.ReadFrom(z)
+	require.NoError(t, err)
+	return out.Bytes()
+}
+
+// The page in browsers: its verdicts are the command's, its small dump is the command's
+// byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
+// nothing.
+func TestPageInBrowsers(t *testing.T) {
+	browsertest.Require(t, root, "chromium")
+	site, folder := t.TempDir(), t.TempDir()
+	build := exec.CommandContext(t.Context(), filepath.Join(root, "scripts", "web"), site)
+	build.Env = append(os.Environ(), "VERSION=test")
+	out, err := build.CombinedOutput()
+	t.Logf("%s", out)
+	require.NoError(t, err)
+
+	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
+	for name, b := range map[string][]byte{
+		"crashed.vmcore": crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
+		"text.txt": []byte("nothing"), "ended.dmp": sample(t, "live-2cpu.win-dmp.gz")[:5000],
+	} {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		r, err := inspect.Check(t.Context(), inspect.CheckOptions{}, source.File(path))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path+".verdict", []byte(r.Verdict), 0o600))
+	}
+	var small bytes.Buffer
+	_, err = convert.Stream(t.Context(), filepath.Join(folder, "crashed.vmcore"), &small, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "crashed.vmcore.triage"), small.Bytes(), 0o600))
+	for _, browser := range []string{"chromium", "firefox"} {
+		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
+	}
+}
