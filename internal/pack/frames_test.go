@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -79,6 +80,40 @@ func TestZstdUnpacks(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(want, got))
 	require.NoError(t, exec.CommandContext(t.Context(), program, "-tq", path).Run())
+}
+
+// TestFrameMemory: what packing and reading in place take is buffers for each packer,
+// used again and again, whatever the size of the file.
+func TestFrameMemory(t *testing.T) { //nolint:paralleltest // counts memory
+	const size = 256 * mib
+	bound := uint64(8*mib) * uint64(min(runtime.GOMAXPROCS(0), 16)+4)
+	allocated := func(f func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	var out bytes.Buffer
+	zeros := make([]byte, mib)
+	assert.Less(t, allocated(func() {
+		w, err := pack.NewWriter(&out, "a.zst")
+		require.NoError(t, err)
+		for range size / mib {
+			_, err := w.Write(zeros)
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Close())
+	}), bound)
+	assert.Less(t, allocated(func() {
+		f := openFrames(t, out.Bytes())
+		require.NotNil(t, f)
+		for off := int64(0); off < size; off += mib / 4 {
+			_, err := f.ReadAt(zeros[:mib/4], off)
+			require.NoError(t, err)
+		}
+		require.NoError(t, f.Close())
+	}), bound)
 }
 
 // BenchmarkZstd packs: with -cpu 1,2 it says what a second processor is worth.
