@@ -5,7 +5,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
@@ -20,7 +19,7 @@ func isURL(name string) bool   { return remote.IsURL(name) }
 func shownURL(u string) string { return remote.Redact(u) }
 func nameOf(u string) string   { return remote.Name(u) }
 
-// layURL opens the bytes behind a URL. The error names the URL as it may be shown.
+// layURL opens the bytes behind a URL.
 func (s *Source) layURL(ctx context.Context, opt *Options) error {
 	web := remote.Options{Header: opt.Web.Header, Cache: opt.Web.Cache}
 	r, err := remote.Open(ctx, s.in.url, web)
@@ -29,12 +28,10 @@ func (s *Source) layURL(ctx context.Context, opt *Options) error {
 	case errors.As(err, &none) && opt.Web.Download:
 		return s.download(ctx, web, none.Size, opt)
 	case errors.As(err, &none):
-		return fmt.Errorf("%s: %w", s.in.path, &physmem.UnsupportedError{
+		return &physmem.UnsupportedError{
 			What: "on a server that sends it only whole, not in parts" + ofSize(none.Size),
 			Hint: "download it first, or allow it to be fetched whole to a temporary file",
-		})
-	case err != nil && ctx.Err() == nil:
-		return fmt.Errorf("%s: %w", s.in.path, err)
+		}
 	case err != nil:
 		return err
 	}
@@ -69,7 +66,7 @@ func (s *Source) download(ctx context.Context, web remote.Options, size int64, o
 		m.Finish()
 	}
 	if err != nil {
-		return errors.Join(&stage.Error{Stage: stage.Unpack, Err: fmt.Errorf("%s: %w", s.in.path, err)}, s.Close())
+		return errors.Join(&stage.Error{Stage: stage.Unpack, Err: err}, s.Close())
 	}
 	f, err := open.NewFile(t.File)
 	if err != nil {
