@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/htmlreport"
@@ -116,7 +117,7 @@ func (a *app) finishMany(all []conversion, printing error, f *convertFlags) erro
 	a.finished = true
 	if !a.out.json && !f.quiet {
 		t := newText(a.stdout)
-		printMany(t, all)
+		printMany(t, all, f)
 		printing = a.print(t)
 	}
 	var late error
@@ -184,26 +185,30 @@ func worst(errs ...error) error {
 }
 
 // printMany prints a line for each conversion, and how many went well.
-func printMany(t *text, all []conversion) {
-	table := t.Table(0, screen.Column{Name: "verdict", Judged: true}, screen.Column{Name: "input", Fit: screen.ClipFront}, screen.Column{Name: "output", Fit: screen.ClipFront},
-		screen.Column{Name: "size", Right: true}, screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
+func printMany(t *text, all []conversion, f *convertFlags) {
+	table := t.Table(0, screen.Column{Name: "verdict", Judged: true}, screen.Column{Name: "input", Fit: screen.ClipFront}, screen.Column{Name: "output", Right: true}, screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
 	failed := 0
 	verdict := "OK"
 	for i := range all {
 		c := &all[i]
 		if c.err != nil {
 			failed++
-			table.Row("FAIL", c.in, "", "", withFlags(report.OfError(c.err).Message))
+			table.Row("FAIL", c.in, "", withFlags(strings.TrimPrefix(report.OfError(c.err).Message, c.in+": ")))
 			continue
 		}
 		if c.report.Verdict != "OK" {
 			verdict = "WARN"
 		}
-		table.Row(c.report.Verdict, c.in, c.out, ibytes(c.report.Output.Size), systemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
+		table.Row(c.report.Verdict, c.in, ibytes(c.report.Output.Size), systemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
 	}
 	table.End()
 	t.Blank()
-	said := binio.Plural(len(all)-failed, "file") + " converted"
+	said := binio.Plural(len(all)-failed, "file")
+	if f.dryRun {
+		said += " would be converted into " + f.outDir
+	} else {
+		said += " converted into " + f.outDir
+	}
 	if failed > 0 {
 		verdict, said = "FAIL", list(said, fmt.Sprintf("%d not", failed))
 	}

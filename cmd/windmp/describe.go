@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
@@ -18,9 +19,30 @@ func printInput(t *text, key string, in *report.Input, damage string) {
 	if in.Description != "" {
 		t.More("%s", in.Description)
 	}
+	if said := stateText(in.State); said != "" {
+		t.More("%s", said)
+	}
 	if damage != "" {
 		t.Key("damage", "%s", damage)
 	}
+}
+
+// stateText says what a saved state says of itself beside its description.
+func stateText(s *report.State) string {
+	if s == nil {
+		return ""
+	}
+	behind := func(word, said string) string {
+		if said == "" {
+			return ""
+		}
+		return word + " " + said
+	}
+	saved := ""
+	if s.Saved != nil {
+		saved = moment(s.Saved.Format(time.RFC3339))
+	}
+	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", saved), behind("packed by", s.Packing))
 }
 
 // systemName is the name of a Windows, of whatever build.

@@ -3,8 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
+	"math"
 	"time"
 
 	"windmp/cmd/windmp/internal/screen"
@@ -59,13 +58,19 @@ func (a *app) say(line logLine) {
 		_ = json.NewEncoder(a.stderr).Encode(line)
 		return
 	}
-	_, _ = fmt.Fprintln(a.stderr, printable("windmp: "+line.Message))
+	style := screen.Of(a.stderr)
+	if !screen.IsTerminal(a.stderr) {
+		style.Width = math.MaxInt // a program finds a sentence in one line
+	}
+	p := screen.NewPage(style)
+	p.Say("windmp:", line.Message)
 	if line.Hint != "" {
-		_, _ = fmt.Fprintln(a.stderr, printable("hint: "+line.Hint))
+		p.Say("hint:", line.Hint)
 	}
 	if line.Detail != "" && a.out.verbose {
-		_, _ = fmt.Fprintln(a.stderr, printable("seen: "+line.Detail))
+		p.Say("seen:", line.Detail)
 	}
+	_, _ = p.WriteTo(a.stderr)
 }
 
 // warnCut says on standard error that the file is cut: of commands whose output has no
@@ -88,13 +93,4 @@ func (a *app) printError(err error) {
 	e := report.OfError(err)
 	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Detail: e.Detail, Stage: e.Stage, ExitCode: exitCode(err)}
 	a.say(line)
-}
-
-// printable is a text that may have several lines, made safe for a terminal.
-func printable(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		lines[i] = screen.Safe(line)
-	}
-	return strings.Join(lines, "\n")
 }

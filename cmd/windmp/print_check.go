@@ -5,6 +5,7 @@ import (
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
+	"windmp/convert/report"
 	"windmp/internal/binio"
 )
 
@@ -67,13 +68,7 @@ func checkLine(c *inspect.FileCheck) string {
 }
 
 func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
-	t.Key("file", "%s, %s", c.Path, ibytes(c.Size))
-	if c.Description != "" {
-		t.More("%s", c.Description)
-	}
-	if said := damageOf(c.Findings); said != "" {
-		t.Key("damage", "%s", said)
-	}
+	printInput(t, "file", &report.Input{Path: c.Path, Size: c.Size, Description: c.Description, State: c.State}, damageOf(c.Findings))
 	if c.Verdict != "FAIL" || c.Dump != nil {
 		printSystem(t, c.System)
 	}

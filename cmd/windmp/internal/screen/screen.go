@@ -105,6 +105,14 @@ func (p *Page) Note(indent int, format string, args ...any) {
 	p.hang("", "", indent, fmt.Sprintf(format, args...))
 }
 
+// Say prints sentences behind a label, each line of them wrapped.
+func (p *Page) Say(label, words string) {
+	for line := range strings.SplitSeq(words, "\n") {
+		p.hang(label, "", uniseg.StringWidth(label)+1, line)
+		label = ""
+	}
+}
+
 // Heading prints what follows is about, with an empty line in front of it.
 func (p *Page) Heading(format string, args ...any) {
 	p.Blank()
