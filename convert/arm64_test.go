@@ -162,6 +162,7 @@ func TestSamplesARM64(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, context64A(t, space, 0), shown)
 			code := uint32(0x161)
+			assert.Equal(t, crashed, slices.Contains(ids(r), finding.RootConfirmed.ID()))
 			if crashed {
 				code = 0xd1
 				require.NotNil(t, r.Guest.Signature)

@@ -131,6 +131,8 @@ var (
 	NoStack      = declare("WD420", SeverityInfo, "No stack can be walked: nothing is known of a processor's registers, or of the kernel's memory.", "")
 	StackScanned = declare("WD421", SeverityInfo, "Frames of a stack were found by a scan, because unwind data is not in memory: they may be none.", "")
 
+	RootConfirmed = declare("WD440", SeverityInfo, "The source carries no system registers: the page tables that were found in memory are those that Windows saved of its processors.", "")
+
 	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")
 	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT are not readable, or lead elsewhere.", "Debuggers can't look up the code segment, nor the program counter.")

@@ -30,7 +30,29 @@ func (g *finder) pairVCPUs() {
 		g.Add(finding.VCPUOrder.At("", "the vCPUs are not in the order of KiProcessorBlock; they were matched by the address of the KPCR or by the descriptor tables"))
 	}
 	g.reportUnpaired(cpus, g.pairInOrder(cpus, left))
+	g.confirmRoot(cpus)
 	g.checkMoments()
+}
+
+// confirmRoot says whether page tables that no register of the source names, and that
+// were found in memory, are those that Windows itself saved of processors: as it does
+// when it crashes.
+func (g *finder) confirmRoot(cpus []machine.State) {
+	if !g.Built || slices.ContainsFunc(cpus, func(s machine.State) bool { return s.HasSystem }) {
+		return
+	}
+	saved, same := 0, 0
+	for i := range g.Processors {
+		if s := g.Processors[i].Specials; s != nil && s.Root() != 0 {
+			saved++
+			if g.mapsThisKernel(g.Space(s.Root(), g.Memory.Space.Mode)) {
+				same++
+			}
+		}
+	}
+	if same > 0 {
+		g.Add(finding.RootConfirmed.At("", "%s, as Windows saved it of %d of %d processors, leads to the kernel that was found", g.machine.RootName, same, saved))
+	}
 }
 
 // pairProved gives each processor the vCPU that proves most to run it, and returns the
