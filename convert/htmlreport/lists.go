@@ -102,6 +102,9 @@ func (b *builder) small(f *File) *section {
 	return &section{ID: "small", Title: "Small dump", Blocks: []block{{Facts: out}}}
 }
 
+// streamed is the path in the report of what is written to no file.
+const streamed = "-"
+
 // written is about the output of a conversion.
 func (b *builder) written(r *report.Report) *section {
 	if r == nil || r.Output.Size == 0 {
@@ -109,7 +112,9 @@ func (b *builder) written(r *report.Report) *section {
 	}
 	o := &r.Output
 	var out facts
-	out.add("File", code(visible(o.Path)), plain(map[bool]string{true: "written", false: "not written"}[o.Written]))
+	if o.Path != streamed {
+		out.add("File", code(visible(o.Path)), plain(map[bool]string{true: "written", false: "not written"}[o.Written]))
+	}
 	kind := "ELF core"
 	if o.DumpType != "" {
 		kind = o.DumpType + " dump"

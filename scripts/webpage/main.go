@@ -91,14 +91,14 @@ func scripts(module string) ([]string, error) {
 	}
 	return []string{
 		texts, htmlreport.Script(),
-		fmt.Sprintf("\"use strict\";\nconst windmpWorker = %s;\nconst windmpModule = \"%s\";\n", quoted, base64.StdEncoding.EncodeToString(wasm)),
+		fmt.Sprintf("\"use strict\";\nconst windmpWorker = %s;\nconst windmpModule = %q;\n", quoted, base64.StdEncoding.EncodeToString(wasm)),
 		app,
 	}, nil
 }
 
 // digests are as a policy has them (Content Security Policy Level 3, 2.3.1).
 func digests(texts []string) string {
-	var list []string
+	list := make([]string, 0, len(texts))
 	for _, s := range texts {
 		sum := sha256.Sum256([]byte(s))
 		list = append(list, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
