@@ -42,7 +42,7 @@ func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *
 	core := writeCore(t, g)
 	before, err := os.ReadFile(core)
 	require.NoError(t, err)
-	out := filepath.Join(filepath.Dir(core), "out.dmp")
+	out := filepath.Join(filepath.Dir(core), "out")
 	r, err := convert.File(context.Background(), core, out, opt)
 	after, rerr := os.ReadFile(core)
 	require.NoError(t, rerr)

@@ -23,7 +23,7 @@ func (a *address) Set(s string) error {
 	digits := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(s), "0x"), "`", "")
 	v, err := strconv.ParseUint(digits, 16, 64)
 	if err != nil || v == 0 {
-		return errors.New("want a hexadecimal address that is not 0")
+		return errors.New("want a hexadecimal address that is not 0, with or without 0x")
 	}
 	*a = address(v)
 	return nil

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"windmp/convert/finding"
@@ -33,9 +32,9 @@ type checkFlags struct {
 }
 
 const checkLong = `Check says of each file whether it is worth an upload or a conversion: OK, WARN,
-UNKNOWN or FAIL, and why. Of a vmcore: does it convert, and to what. Of a Windows
-dump: do WinDbg and other readers open it, and what will they show. It reads
-kilobytes, but for --level=full.
+UNKNOWN or FAIL, and why. Of a vmcore: does it convert, and to what. Of a
+Windows dump: do WinDbg and other readers open it, and what will they show. It
+reads kilobytes, but for --level=full.
 
 Exit code 0 says that nothing known speaks against the file. It does not promise
 that the crash in it can be analysed.
@@ -82,19 +81,10 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 	return opt, err
 }
 
-// parseSize reads a size for people, which is not 0.
-func parseSize(flag, s string) (int64, error) {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n == 0 || n>>62 != 0 {
-		return 0, &stage.UsageError{Reason: fmt.Sprintf("%s %q is no size", flag, s), Hint: "for example 1GB (10^9) or 1GiB (2^30)"}
-	}
-	return int64(n), nil
-}
-
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
 	paths = expandWildcards(paths)
 	a.out.pages = true
-	err := a.checkReport(paths...)
+	err := cmp.Or(refuseStdin(paths...), a.checkReport(paths...))
 	var opt inspect.CheckOptions
 	if err == nil {
 		opt, err = f.options()

@@ -20,7 +20,7 @@ and fish with them.
 `
 
 const completionExample = `  source <(windmp completion bash)     # this session; for all: save it as
-                                       # ~/.local/share/bash-completion/completions/windmp
+                # ~/.local/share/bash-completion/completions/windmp
   windmp completion zsh > "${fpath[1]}/_windmp"
   windmp completion fish > ~/.config/fish/completions/windmp.fish
   windmp completion powershell | Out-String | Invoke-Expression`

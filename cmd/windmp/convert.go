@@ -50,6 +50,11 @@ network, and the header is built. OUT defaults to IN with .dmp behind it; -
 streams the dump to standard output. IN is never changed. OUT appears only when
 it is complete.
 
+An OUT that ends in .zst, .gz or .zip is packed while it is written. An IN that
+is packed with gzip, zstd, xz, bzip2, zip or tar is unpacked to a temporary file
+in $TMPDIR (%TMP% of Windows), which must have room for what is in it; zstd in
+frames, as OUT is packed, is read where it lies.
+
 `
 
 func (a *app) convertCommand() *cobra.Command {
@@ -195,8 +200,8 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 	if out == convert.Stdout && !f.dryRun && screen.IsTerminal(a.stdout) {
 		return nil, nil, &stage.UsageError{Reason: "a dump is nothing for a terminal", Hint: "name a file as OUT, or send standard output elsewhere"}
 	}
-	if in == convert.Stdout {
-		return nil, nil, &stage.UsageError{Reason: "IN must be a file: its tables are read before its memory"}
+	if err := refuseStdin(in); err != nil {
+		return nil, nil, err
 	}
 	return a.convertOne(ctx, in, out, opt, f.quiet)
 }

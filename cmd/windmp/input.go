@@ -25,7 +25,7 @@ type inputFlags struct {
 func (f *inputFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
 	fs.StringVar(&f.snapshot, "snapshot", "", "name or id of the snapshot, of a qcow2 image that holds the memory of several")
-	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END; repeatable (default: what the guest's structures confirm)")
+	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END, hexadecimal or such as 3G; repeatable (default: what the guest's structures confirm)")
 	f.web.register(fs)
 }
 
@@ -97,26 +97,19 @@ func (h *holes) Set(s string) error {
 	return nil
 }
 
-// parsePlace parses a physical address: hexadecimal with 0x, else decimal, with
-// K, M, G or T behind it, or KiB and so on, for powers of 1024.
+// parsePlace parses a physical address: hexadecimal with or without 0x, or a decimal
+// number with K, M, G or T behind it, or KiB and so on, for powers of 1024.
 func parsePlace(s string) (uint64, error) {
 	text := strings.ToUpper(strings.TrimSpace(s))
-	shift := 0
-	digits := strings.TrimSuffix(text, "IB")
-	if n := len(digits); n > 0 {
-		if i := strings.IndexByte("KMGT", digits[n-1]); i >= 0 {
-			digits, shift = digits[:n-1], 10*(i+1)
-		} else {
-			digits = text // the suffix was not one
+	digits, base, shift := strings.TrimPrefix(text, "0X"), 16, 0
+	if number := strings.TrimSuffix(text, "IB"); number != "" {
+		if i := strings.IndexByte("KMGT", number[len(number)-1]); i >= 0 {
+			digits, base, shift = number[:len(number)-1], 10, 10*(i+1)
 		}
-	}
-	base := 10
-	if hex, ok := strings.CutPrefix(digits, "0X"); ok {
-		digits, base = hex, 16
 	}
 	v, err := strconv.ParseUint(digits, base, 64)
 	if err != nil || v<<shift>>shift != v {
-		return 0, fmt.Errorf("%q is not an address: want 0xc0000000, 3221225472 or 3G", s)
+		return 0, fmt.Errorf("%q is not an address: want c0000000, 0xc0000000 or 3G", s)
 	}
 	return v << shift, nil
 }

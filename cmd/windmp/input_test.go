@@ -30,7 +30,7 @@ func TestInputFlags(t *testing.T) {
 			want: open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(0xc0000000, 0x40000000), hole(0x108000000, 0x4000000)}},
 		},
 		{
-			name: "suffixes", args: []string{"--format=raw", "--hole=3G-4GiB", "--hole=8192-12k"},
+			name: "suffixes", args: []string{"--format=raw", "--hole=3G-4GiB", "--hole=2000-12k"},
 			want: open.Options{Format: physmem.FormatRaw, Holes: []physmem.Range{hole(3<<30, 1<<30), hole(0x2000, 0x1000)}},
 		},
 		{name: "unknown", args: []string{"--format=vmem"}, err: `--format: "vmem" is not one of elf, dmp, kdump, `},

@@ -48,7 +48,7 @@ func manPage(t *testing.T, cmd *cobra.Command) string {
 	require.True(t, found)
 	middle, last, found := strings.Cut("\n.SH "+rest, "\n.SH SEE ALSO\n")
 	require.True(t, found)
-	return before + commandSection(cmd) + optionSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection() + ".SH SEE ALSO\n" + last
+	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection() + ".SH SEE ALSO\n" + last
 }
 
 // commandSection lists the commands below a command.
@@ -91,6 +91,22 @@ func optionSection(cmd *cobra.Command) string {
 	cmd.LocalFlags().VisitAll(list)
 	cmd.InheritedFlags().VisitAll(list)
 	return s.String()
+}
+
+// environmentSection lists the variables that a command knows.
+func environmentSection(cmd *cobra.Command) string {
+	var s strings.Builder
+	for _, name := range variablesOf(cmd) {
+		flag := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "WINDMP_")), "_", `\-`)
+		s.WriteString(".TP\n\\fB" + name + "\\fP\nthe value of \\fB\\-\\-" + flag + "\\fP where that is not given\n")
+	}
+	if cmd.Flags().Lookup("format") != nil {
+		s.WriteString(".TP\n\\fBTMPDIR\\fP\nthe folder that packed files are unpacked to (Windows: TMP)\n.TP\n\\fBNO_COLOR\\fP\nno colours\n")
+	}
+	if s.Len() == 0 {
+		return ""
+	}
+	return ".SH ENVIRONMENT\n" + s.String()
 }
 
 // exitSection is exitHelp as a section of a page.

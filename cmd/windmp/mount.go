@@ -79,6 +79,9 @@ func (a *app) mountCommand() *cobra.Command {
 func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) error {
 	opt, err := f.options()
 	if err == nil {
+		err = refuseStdin(path)
+	}
+	if err == nil {
 		err = mount.Check(dir, a.warn)
 	}
 	if err != nil {

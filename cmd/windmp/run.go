@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -30,8 +31,8 @@ const exitHelp = `Exit codes:
   0    done
   1    the operation failed (input/output error, no space)
   2    usage: an option, an argument, an output that exists
-  3    the verdict is FAIL: no dump worth opening can be made (with --strict also WARN,
-       with --fail-on-unknown also UNKNOWN)
+  3    the verdict is FAIL: no dump worth opening can be made (with --strict
+       also WARN, with --fail-on-unknown also UNKNOWN)
   4    the input is not recognised or not supported
   130  interrupted`
 
@@ -41,6 +42,9 @@ type app struct {
 	out            outputFlags
 	progress       *progress
 	finished       bool // the outcome is handed over
+	// wrongVariable has, by command, the usage error of a variable of the environment;
+	// by the empty name that of the flags of all commands.
+	wrongVariable map[string]error
 }
 
 // run is the whole program. Only main exits, so that every defer runs.
@@ -75,35 +79,41 @@ func endingSignals() []os.Signal {
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "windmp",
-		Short:         "Turn the saved memory of a Windows virtual machine into a dump that WinDbg opens",
-		Long:          "windmp turns the saved memory of a Windows virtual machine into a crash dump that WinDbg opens.\n\n" + exitHelp,
+		Short:         "Turn the saved memory of a Windows machine into a dump that WinDbg opens",
+		Long:          "windmp turns the saved memory of a Windows virtual machine, x64 or 32-bit, into\na crash dump that WinDbg opens. windmp COMMAND --help says more.\n\n" + exitHelp,
 		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          noCommand,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cmp.Or(a.wrongVariable[cmd.Name()], a.wrongVariable[""], checkValues(cmd))
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
 	}
 	root.SetVersionTemplate("windmp {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &stage.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
 	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.stackCommand(), a.symbolsCommand(), a.vtopCommand(),
 		a.mountCommand(), a.versionCommand(), a.completionCommand())
 	a.out.log = newChoice(logFormats)
 	root.PersistentFlags().Var(&a.out.log, "log-format", "what goes to standard error besides progress: text, json (a line of JSON each)")
 	registerCompletions(root)
+	a.settleFlags(root)
 	return root
 }
 
-// usageArgs makes a wrong number of arguments a usage error.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &stage.UsageError{Reason: err.Error(), Hint: "see " + cmd.CommandPath() + " --help"}
-		}
-		return nil
+// settleFlags gives the flags of all commands what they have in common: values from the
+// environment, and texts that completions can show.
+func (a *app) settleFlags(root *cobra.Command) {
+	a.wrongVariable = map[string]error{"": useEnvironment(root.PersistentFlags())}
+	root.InitDefaultHelpFlag()
+	root.InitDefaultVersionFlag()
+	nameValues(root.PersistentFlags())
+	for _, cmd := range root.Commands() {
+		a.wrongVariable[cmd.Name()] = useEnvironment(cmd.Flags())
+		nameValues(cmd.Flags())
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/spf13/pflag"
 
 	"windmp/convert/guest"
@@ -29,7 +31,7 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 // prepare turns the flags of a command that looks at one file into options, once
 // it is known that its report can be written.
 func (a *app) prepare(f *sourceFlags, path string) (source.Options, guest.Options, error) {
-	if err := a.checkReport(path); err != nil {
+	if err := cmp.Or(refuseStdin(path), a.checkReport(path)); err != nil {
 		return source.Options{}, guest.Options{}, err
 	}
 	source, guest, err := f.options()

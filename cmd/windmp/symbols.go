@@ -27,9 +27,9 @@ type symbolsFlags struct {
 	manifest bool
 }
 
-const symbolsLong = `Symbols lists the keys under which symbol servers keep the symbols and the images
-of a guest's kernel modules, read from the images in its memory. Nothing is
-fetched.
+const symbolsLong = `Symbols lists the keys under which symbol servers keep the symbols and the
+images of a guest's kernel modules, read from the images in its memory. Nothing
+is fetched.
 
 `
 
@@ -41,7 +41,7 @@ func (a *app) symbolsCommand() *cobra.Command {
 		Long:  symbolsLong + exitHelp,
 		Example: `  windmp symbols guest.vmcore
   windmp symbols guest.vmcore --urls=https://msdl.microsoft.com/download/symbols
-  windmp symbols guest.vmcore --manifest > manifest.txt   # symchk /im manifest.txt`,
+  windmp symbols guest.vmcore --manifest > list.txt   # symchk /im list.txt`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runSymbols(cmd.Context(), args[0], f) },
 	}

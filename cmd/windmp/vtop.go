@@ -27,6 +27,7 @@ type vtopDocument struct {
 type vtopFlags struct {
 	source sourceFlags
 	opt    inspect.WalkOptions
+	read   size
 }
 
 const vtopLong = `Vtop walks the page tables for each address, from the top down: where each entry
@@ -57,8 +58,8 @@ func (a *app) vtopCommand() *cobra.Command {
 	fs.SortFlags = false
 	fs.Var(&f.source.dtb, "dtb", "physical address of the page tables (CR3) to walk")
 	fs.Uint64Var(&f.opt.PID, "process", 0, "walk the page tables of the process with this id")
-	fs.IntVar(&f.opt.Levels, "levels", 0, "4 or 5 (default: what the guest uses)")
-	fs.IntVar(&f.opt.Read, "read", 0, "also print so many bytes from each address")
+	fs.IntVar(&f.opt.Levels, "levels", 0, "of the page tables, where no guest is found that tells: 2 to 5")
+	fs.Var(&f.read, "read", "also print so many bytes from each address, such as 64 or 4KiB")
 	f.source.registerInput(fs)
 	a.out.register(fs)
 	return cmd
@@ -94,14 +95,14 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 		}
 		vas = append(vas, va)
 	}
-	f.opt.DTB = uint64(f.source.dtb)
+	f.opt.DTB, f.opt.Read = uint64(f.source.dtb), int(min(f.read, inspect.MaxWalkRead+1))
 	return inspect.Walk(ctx, source.Named(args[0]), vas, f.opt)
 }
 
 // parseVA is as the flag's type, but takes 0.
 func parseVA(s string) (uint64, error) {
 	var a address
-	if strings.Trim(strings.TrimPrefix(strings.ToLower(s), "0x"), "0") == "" && s != "" {
+	if strings.Trim(strings.TrimPrefix(strings.ToLower(s), "0x"), "0`") == "" && strings.HasSuffix(s, "0") {
 		return 0, nil
 	}
 	if err := a.Set(s); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"os"
@@ -72,6 +73,9 @@ func (h *headers) Type() string { return "header" }
 
 // Set adds a header.
 func (h *headers) Set(s string) error {
+	if s == "" {
+		return errors.New("it is empty")
+	}
 	*h = append(*h, s)
 	return nil
 }

@@ -251,7 +251,7 @@ func ended(hint string) string {
 		hint = strings.ToUpper(hint[:1]) + hint[1:]
 	}
 	last := hint[strings.LastIndexByte(hint, ' ')+1:]
-	if strings.ContainsAny(last, "-/=.:)") || strings.HasPrefix(hint, "windmp") {
+	if strings.ContainsAny(last, "-/=.:)?") || strings.HasPrefix(hint, "windmp") {
 		return hint
 	}
 	return hint + "."

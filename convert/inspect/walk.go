@@ -12,6 +12,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -100,7 +101,7 @@ func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (
 func (o *WalkOptions) Validate() error {
 	switch {
 	case o.Read < 0 || o.Read > MaxWalkRead:
-		return &stage.UsageError{Reason: fmt.Sprintf("at most %d bytes are read at an address", MaxWalkRead)}
+		return &stage.UsageError{Reason: "at most " + binio.Bytes(MaxWalkRead) + " are read at an address"}
 	case o.Levels != 0 && !hasMode(o.Levels, machine.OrAll(o.Guest.Machines)):
 		return &stage.UsageError{Reason: "page tables have 2 to 5 levels"}
 	case o.DTB != 0 && o.HasPID:
@@ -132,6 +133,9 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 		m, mode = g.Machine(), g.Mode()
 	}
 	root, known := opt.DTB, g.Memory().Space
+	if uses := len(g.Mode().Levels); err == nil && opt.Levels != 0 && opt.Levels != uses {
+		return &stage.UsageError{Reason: fmt.Sprintf("the guest's page tables have %d levels, not %d", uses, opt.Levels)}
+	}
 	switch {
 	case root != 0:
 	case err != nil && known == nil:

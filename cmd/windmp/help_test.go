@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+)
+
+// TestHelpFits: the help of every command fits 80 columns, has examples before flags,
+// and ends with the exit codes.
+func TestHelpFits(t *testing.T) {
+	t.Parallel()
+	root := (&app{}).rootCommand()
+	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
+		var s strings.Builder
+		printHelp(&s, cmd)
+		help := s.String()
+		for line := range strings.Lines(help) {
+			assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), helpWidth, "%s: %s", cmd.Name(), line)
+		}
+		assert.True(t, strings.HasSuffix(help, "\n\n"+exitHelp+"\n"), cmd.Name())
+		assert.Equal(t, 1, strings.Count(help, "Exit codes:"), cmd.Name())
+		if cmd.Example != "" && strings.Contains(help, "\nFlags:\n") {
+			assert.Less(t, strings.Index(help, "\nExamples:\n"), strings.Index(help, "\nFlags:\n"), cmd.Name())
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			assert.NotContains(t, f.Usage, "`", "%s --%s", cmd.Name(), f.Name)
+		})
+	}
+}
+
+// TestFlagsOfPipelines: each of them is a flag of some command.
+func TestFlagsOfPipelines(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	root := (&app{}).rootCommand()
+	for _, cmd := range root.Commands() {
+		cmd.InheritedFlags()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { there[f.Name] = true })
+	}
+	for _, name := range ofPipelines {
+		assert.True(t, there[name], name)
+	}
+}
+
+// TestEmptyValues: no flag takes an empty value, whatever its type.
+func TestEmptyValues(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range (&app{}).rootCommand().Commands() {
+		cmd.InheritedFlags()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" || f.Name == "json" { // which is where it is said
+				return
+			}
+			args := []string{cmd.Name(), "--" + f.Name + "="}
+			switch cmd.Name() {
+			case "version":
+			case "completion":
+				args = append(args, "bash")
+			case "mount", "vtop":
+				args = append(args, "file", "0")
+			default:
+				args = append(args, "file")
+			}
+			var errs strings.Builder
+			assert.Equal(t, exitUsage, run(args, io.Discard, &errs), "%q", args)
+			assert.Contains(t, errs.String(), "--"+f.Name, "%q", args)
+		})
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	"windmp/convert/stage"
+)
+
+// sizesAre says how sizes are written.
+const sizesAre = "For example 1GB (10^9) or 1GiB (2^30)"
+
+// parseSize reads a size for people, which is not 0.
+func parseSize(flag, s string) (int64, error) {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n == 0 || n>>62 != 0 {
+		return 0, &stage.UsageError{Reason: fmt.Sprintf("%s %q is no size", flag, s), Hint: sizesAre}
+	}
+	return int64(n), nil
+}
+
+// size is a flag's value: a number of bytes for people.
+type size int64
+
+// String is the flag's default, for its help.
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return fmt.Sprint(int64(*s))
+}
+
+// Set parses a value.
+func (s *size) Set(text string) error {
+	n, err := parseSize("", text)
+	if err != nil {
+		return errors.New("want a size such as 64, 4KB (1000) or 4KiB (1024)")
+	}
+	*s = size(n)
+	return nil
+}
+
+// Type names the value in the help.
+func (s *size) Type() string { return "size" }
