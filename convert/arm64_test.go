@@ -68,7 +68,7 @@ func live64A(cpu, number uint64) *winhdr.ContextARM64 {
 
 // saved64A are those that it says Windows saved of a processor.
 func saved64A(number uint64) *winhdr.ContextARM64 {
-	c := &winhdr.ContextARM64{ContextFlags: 0x400007, Cpsr: 0x60000144, Pc: base64A + 0x408844, Fpsr: uint32(0x10 + number)} //nolint:gosec // small
+	c := &winhdr.ContextARM64{ContextFlags: 0x400007, Cpsr: 0x60000144, Pc: base64A + 0x408844, Fpsr: uint32(0x10 + number)}
 	if number == 0 {
 		c.Cpsr, c.Pc = 0x80000144, base64A+0x4de014
 	}
@@ -125,9 +125,9 @@ func checkDump64A(t *testing.T, core, dmp []byte, r *report.Report, n int) *vtop
 	got, want := make([]byte, 4096), make([]byte, 4096)
 	for _, x := range im.Ranges() {
 		for pa := x.Start; pa < x.End(); pa += 4096 {
-			_, err := im.ReadAt(got, int64(pa)) //nolint:gosec // small
+			_, err := im.ReadAt(got, int64(pa))
 			require.NoError(t, err)
-			_, err = source.ReadAt(want, int64(pa)) //nolint:gosec // small
+			_, err = source.ReadAt(want, int64(pa))
 			require.NoError(t, err)
 			for _, e := range r.Edits {
 				if at := uint64(e.PA); at >= pa && at < pa+4096 {

@@ -44,7 +44,7 @@ func TestQEMUARM64(t *testing.T) {
 			require.NoError(t, err)
 			s := space64A(t, dmp)
 			sameTranslations(t, vm.Console(), s)
-			n := uint64(c.CPUs) //nolint:gosec // small
+			n := uint64(c.CPUs)
 			for i := range n {
 				number, want := i, live64A(i, i)
 				if strings.Contains(tc.words, "swapcpu") {

@@ -25,7 +25,7 @@ func builtARM64() (*memory, *List) {
 func atARM64(sp, fp vtop.VA) Frame {
 	c := &winhdr.ContextARM64{ContextFlags: winhdr.ContextFullARM64, Cpsr: 0x60000144, Pc: uint64(imageBase) + 0x1050, Sp: uint64(sp), Fp: uint64(fp), Lr: 0x1111}
 	for i := range c.X {
-		c.X[i] = 0x100 + uint64(i) //nolint:gosec // small
+		c.X[i] = 0x100 + uint64(i)
 	}
 	f, _ := ARM64.Frame(c)
 	return f

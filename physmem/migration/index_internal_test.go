@@ -122,7 +122,7 @@ func TestHugeBoard(t *testing.T) {
 	h := high / cmosGrain
 	cmos[cmosHigh], cmos[cmosHigh+1], cmos[cmosHigh+2] = byte(h&0xff), byte(h>>8&0xff), byte(h>>16)
 	s := &stream{odd: new(physmem.Oddities)}
-	s.ram.blocks = []*block{{name: boardName, size: low + high}}
+	s.ram.blocks = []*block{{name: boardNames[0], size: low + high}}
 	b, rest, err := s.placeBoard(cmos, nil)
 	require.NoError(t, err)
 	require.Empty(t, rest)

@@ -122,8 +122,9 @@ func ramBlocks(all []*block) []*block {
 // nodeName is how libvirt calls the memory of a NUMA node.
 var nodeName = regexp.MustCompile(`^/?(?:objects/)?ram-node(\d+)$`)
 
-// boardName is what QEMU calls the board's memory if nobody says otherwise.
-const boardName = "pc.ram"
+// boardNames are what QEMU calls the board's memory if nobody says otherwise: a PC's, and
+// that of virt of Arm.
+var boardNames = []string{"pc.ram", "mach-virt.ram"}
 
 // A board is the memory on a machine's board: blocks that lie end to end, cut once.
 type board struct {
@@ -147,7 +148,7 @@ func boards(list []*block, a *affinity) [][]*block {
 	var out [][]*block
 	nodes := map[int]*block{}
 	for _, b := range list {
-		if b.name == boardName {
+		if slices.Contains(boardNames, b.name) {
 			out = append(out, []*block{b})
 		}
 		if m := nodeName.FindStringSubmatch(b.name); m != nil {
@@ -177,14 +178,7 @@ func boards(list []*block, a *affinity) [][]*block {
 func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
 	list := ramBlocks(s.ram.blocks)
 	for _, choice := range boards(list, a) {
-		where, ok := whole(s.machine, size(choice))
-		if ok {
-			// it is where the machine's memory always is
-		} else if cmos != nil {
-			where, ok = splitOf(cmos).fits(size(choice))
-		} else if where, ok = guess(s.machine, size(choice)); ok {
-			s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where memory lies, since it ends before the machine's devices; it is placed as the type of the machine has it (%s below 4 GiB)", binio.Bytes(where.low))
-		}
+		where, ok := s.cutOf(cmos, size(choice))
 		if ok {
 			if end4G+where.high > hyperTransport {
 				s.odd.Add(physmem.OddityLimit, 0, "%s of memory above 4 GiB are taken to begin there; with an AMD processor QEMU lets them begin at 1 TiB (machine types 7.1 and later), which the stream does not say", binio.Bytes(where.high))
@@ -197,6 +191,21 @@ func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
 		}
 	}
 	return board{}, nil, s.unplaced(list, cmos)
+}
+
+// cutOf is where a board of so many bytes is cut; false where nothing says it.
+func (s *stream) cutOf(cmos []byte, board uint64) (split, bool) {
+	if where, ok := whole(s.machine, board); ok {
+		return where, true
+	}
+	if cmos != nil {
+		return splitOf(cmos).fits(board)
+	}
+	where, ok := guess(s.machine, board)
+	if ok {
+		s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where memory lies, since it ends before the machine's devices; it is placed as the type of the machine has it (%s below 4 GiB)", binio.Bytes(where.low))
+	}
+	return where, ok
 }
 
 // unplaced is the error for memory whose place can't be told.
