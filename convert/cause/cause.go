@@ -91,7 +91,7 @@ func parts(err error) []error {
 	if !errors.As(err, &joined) {
 		return []error{err}
 	}
-	if _, ok := err.(interface{ Unwrap() []error }); !ok { //nolint:errorlint // likewise
+	if _, ok := err.(interface{ Unwrap() []error }); !ok {
 		return []error{err} // deeper: a sentence of somebody's
 	}
 	var list []error
@@ -116,8 +116,7 @@ func detail(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; 
 func one(err error) Cause {
 	var usage *stage.UsageError
 	var refused *finding.RefusedError
-	switch {
-	case errors.As(err, &usage):
+	if errors.As(err, &usage) {
 		return Cause{Sentence: usage.Reason, Hint: usage.Hint}
 	}
 	if c, ok := ofSystem(err); ok {
