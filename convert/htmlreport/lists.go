@@ -123,7 +123,12 @@ func (b *builder) written(r *report.Report) *section {
 		kind += ", packed by " + string(o.Compression)
 	}
 	out.add("Kind", plain(visible(kind)))
-	out.add("Size", plain(size(o.Size)))
+	packed := ""
+	if o.FileSize > 0 && o.FileSize != o.Size {
+		packed = size(o.FileSize) + " as it is packed"
+	}
+	out.add("Size", plain(size(o.Size)), plain(packed))
+	out.add("SHA-256", cell{Text: visible(o.SHA256), Class: "c all"})
 	if o.Pages > 0 {
 		left := ""
 		if o.LeftOut > 0 {

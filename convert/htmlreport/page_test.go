@@ -130,6 +130,17 @@ func TestConvertedPage(t *testing.T) {
 	assert.Contains(t, text, "the guest has it, the file does not")
 }
 
+// What was written is named by its digest, and has its size as it is packed.
+func TestWritten(t *testing.T) {
+	t.Parallel()
+	r := &report.Report{Verdict: "OK", Output: report.Output{
+		Path: "out.dmp.zst", Written: true, DumpType: "full", Compression: "zstd", Size: 4 << 20, FileSize: 1 << 20, SHA256: strings.Repeat("ab", 32),
+	}}
+	text := said(page(t, &htmlreport.Page{Command: "convert", Files: []htmlreport.File{{Convert: r}}}))
+	assert.Contains(t, text, "out.dmp.zst · written")
+	assert.Contains(t, text, "full dump, packed by zstd Size 4.0 MiB · 1.0 MiB as it is packed SHA-256 "+strings.Repeat("ab", 32))
+}
+
 // What went wrong before there was a file is a page too, in the words of whoever makes it.
 func TestPageOfError(t *testing.T) {
 	t.Parallel()
