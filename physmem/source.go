@@ -64,6 +64,23 @@ type Announcer interface {
 	Announce(list iter.Seq[Stretch])
 }
 
+// A Foreteller is a [Source] that wants to know before all of it is read, where a
+// little does not do.
+type Foreteller interface {
+	// ReadsAll is told that n bytes are going to be read, one after the other. An
+	// error is for not doing so.
+	ReadsAll(n int64) error
+}
+
+// ReadsAll tells src, if it wants to know, that n bytes of it are going to be read. An
+// [Opener] returns the error.
+func ReadsAll(src io.ReaderAt, n int64) error {
+	if f, ok := src.(Foreteller); ok {
+		return f.ReadsAll(n)
+	}
+	return nil
+}
+
 // NewSource returns a source of size bytes in r without neighbours. Its name may
 // be empty.
 func NewSource(name string, r io.ReaderAt, size int64) Source {

@@ -92,6 +92,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 	var r *inspect.CheckReport
 	if err == nil {
 		opt.Progress, opt.Details = a.startProgress(false), a.wantsPage()
+		opt.Whole = a.tellWhole(false)
 		if r, err = inspect.Check(ctx, opt, inputs(paths)...); err == nil {
 			err = f.outcome(r)
 		} else {

@@ -13,6 +13,7 @@ import (
 // not say of itself.
 type sourceFlags struct {
 	input                 inputFlags
+	limits                limitFlags
 	dtb, kernelBase, kdbg address
 }
 
@@ -26,6 +27,7 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 	f.input.register(fs)
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, if windmp does not find it")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
+	f.limits.register(fs)
 }
 
 // prepare turns the flags of a command that looks at one file into options, once
@@ -37,10 +39,16 @@ func (a *app) prepare(f *sourceFlags, path string) (source.Options, guest.Option
 	source, guest, err := f.options()
 	source.Progress = a.startProgress(false)
 	guest.Progress = source.Progress
+	source.Whole = toldFor(path, a.tellWhole(false))
+	guest.Whole = source.Whole
 	return source, guest, err
 }
 
 func (f *sourceFlags) options() (source.Options, guest.Options, error) {
 	from, err := f.input.source()
+	if err != nil {
+		return source.Options{}, guest.Options{}, err
+	}
+	from.Limits, err = f.limits.limits()
 	return from, guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)}, err
 }

@@ -178,4 +178,5 @@ var (
 	Undecided    = declare("WD605", SeverityUnknown, "What would fail the file says nothing, because the file could not be read.", "")
 	TriageFloor  = declare("WD610", SeverityFail, "A small dump can't be as small as was asked for.", "Give it more room.")
 	TriageNoRoom = declare("WD611", SeverityInfo, "The report did not fit into the small dump.", "")
+	LookEnded    = declare("WD620", SeverityUnknown, "A limit of time, or of bytes to be read, ended the look before its end: what was found is not all.", "Give it more time, or let it read more.")
 )

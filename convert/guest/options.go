@@ -18,6 +18,8 @@ type Options struct {
 	Machines []*machine.Machine
 	// Progress is as that of [Options].
 	Progress func(stage.Progress)
+	// Whole, when set, is called before all of memory is searched.
+	Whole func(stage.Whole)
 }
 
 // Validate returns a [*stage.UsageError] if the options make no sense for any guest.

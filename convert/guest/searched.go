@@ -23,7 +23,7 @@ func (g *finder) known() search.Known {
 
 // search are the options as the search takes them.
 func (o *Options) search() search.Options {
-	return search.Options{DTB: o.DTB, KernelBase: o.KernelBase, KDBG: o.KDBG, Progress: o.Progress}
+	return search.Options{DTB: o.DTB, KernelBase: o.KernelBase, KDBG: o.KDBG, Progress: o.Progress, Whole: o.Whole}
 }
 
 // modesOf are the paging modes that a machine's page tables may have, the likelier

@@ -53,9 +53,13 @@ type CheckOptions struct {
 	// Details asks for [FileCheck.Details], at all levels but CheckHeader. It reads some
 	// kilobytes more.
 	Details bool
-	// Source and Guest say what the files themselves do not.
+	// Source and Guest say what the files themselves do not. The limits of Source are
+	// those of each file: one that they end is UNKNOWN, but where it is too large.
 	Source source.Options
 	Guest  guest.Options
+	// Whole, when set, is called before all of a file is read, with its path. Two
+	// calls may come at the same time.
+	Whole func(path string, w stage.Whole)
 	// Progress is as that of [Options], with [StageRead] for all files together:
 	// what is unpacked, and with CheckFull what is read. Total grows when more
 	// turns out to be read.
@@ -200,9 +204,11 @@ func (r *CheckReport) count() {
 // fileChecker checks one file.
 type fileChecker struct {
 	*FileCheck
-	in  source.Input
-	opt *CheckOptions
-	src *source.Source
+	in    source.Input
+	opt   *CheckOptions
+	open  source.Options // of this file
+	guest guest.Options
+	src   *source.Source
 	// stage is the one that runs, for errors that do not say.
 	stage stage.Stage
 	finding.List
@@ -211,17 +217,37 @@ type fileChecker struct {
 // checkOne checks one file. The result is never nil.
 func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileCheck {
 	c := &fileChecker{FileCheck: &FileCheck{Path: in.Path(), Findings: []finding.Finding{}}, in: in, opt: opt, stage: stage.Open}
+	c.open, c.guest = opt.Source, opt.Guest
+	if opt.Whole != nil {
+		tell := func(w stage.Whole) { opt.Whole(in.Path(), w) }
+		c.open.Whole, c.guest.Whole = tell, tell
+	}
+	ctx, stop := c.open.Begin(ctx)
+	defer stop()
 	c.Err = in.Named(c.run(ctx, in))
+	if over := c.open.Over(); over != nil {
+		c.endedBy(over)
+	}
 	c.finish()
 	return c.FileCheck
+}
+
+// endedBy takes back what may be otherwise for the limit that ended the look. The size
+// needs no reading.
+func (c *fileChecker) endedBy(over *source.LimitError) {
+	*c.FileCheck = FileCheck{Path: c.Path, Size: c.Size, Transferred: c.Transferred, Format: c.Format, Kind: c.Kind, Findings: []finding.Finding{}}
+	c.All = nil
+	if c.Kind == kindDump {
+		judge.TooLarge(&c.List, c.Size, c.opt.MaxSize, "the dump")
+	}
+	c.Add(finding.LookEnded.At("", "%v", over))
 }
 
 // run opens the file for the check of its kind.
 func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 	c.Size = in.Size()
-	from := c.opt.Source
-	from.Closing = func(s *source.Source) { c.Transferred = s.Transferred() }
-	if c.src, err = source.Open(ctx, in, from); err != nil {
+	c.open.Closing = func(s *source.Source) { c.Transferred = s.Transferred() }
+	if c.src, err = source.Open(ctx, in, c.open); err != nil {
 		// No file that can be read at any offset, one that is cut, or a packed one without
 		// memory.
 		return judge.NotOpened(&c.List, err)
@@ -233,6 +259,7 @@ func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 	err = c.src.Blame(c.check(ctx))
 	if err == nil && c.opt.Level == CheckFull {
 		c.stage = stage.Read
+		stage.Foretell(c.open.Whole, stage.Read, c.Size)
 		if err = c.readMemory(ctx); err == nil {
 			c.SHA256, err = hashFile(ctx, c.opt.Source.Count.Reader(c.src.File()), c.Size)
 			err = c.src.Blame(err)
@@ -281,7 +308,7 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
 		return err
 	}
-	g, err := guest.Find(ctx, v.Image, c.opt.Guest)
+	g, err := guest.Find(ctx, v.Image, c.guest)
 	for _, f := range g.Findings() {
 		if f.ID == finding.GivenWrong.ID() {
 			c.Add(f)
@@ -305,11 +332,11 @@ func (c *fileChecker) checkCore(ctx context.Context) error {
 func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	if c.opt.Level == CheckHeader {
 		c.stage = stage.Header
-		g, err := guest.FindHeader(im, c.opt.Guest)
+		g, err := guest.FindHeader(im, c.guest)
 		c.adopt(g)
 		return err
 	}
-	g, err := guest.Find(ctx, im, c.opt.Guest)
+	g, err := guest.Find(ctx, im, c.guest)
 	c.adopt(g)
 	if err != nil {
 		c.detail(g, nil)

@@ -19,7 +19,7 @@ var allLists = InfoOptions{Modules: true, Processes: true}
 // Describe says what [Info] does of a guest that was found, with all its lists. Where p
 // is not nil, the picture of the memory shows what the dump holds too.
 func Describe(path string, g *guest.Guest, p *plan.Plan) *InfoReport {
-	r := newInfo(path)
+	r := newInfo(report.Input{Path: path})
 	r.describe(&found{input: report.OfImage(path, g.Image()), guest: g, findings: g.Findings()}, allLists)
 	if p != nil && r.Memory.Picture != nil {
 		r.Memory.Picture = picture(g, p)
@@ -57,12 +57,12 @@ func (c *fileChecker) detailDump(ctx context.Context, v *judge.Verdict, err erro
 	if !c.opt.Details || c.opt.Level == CheckHeader {
 		return
 	}
-	r := newInfo(c.Path)
+	r := newInfo(report.Input{Path: c.Path})
 	switch {
 	case v.Triage != nil:
 		r.describe(ofTriage(c.Path, c.src, v), allLists)
 	case v.Image != nil:
-		g, _ := guest.Find(ctx, v.Image, c.opt.Guest) // the findings say what is wrong
+		g, _ := guest.Find(ctx, v.Image, c.guest) // the findings say what is wrong
 		r = Describe(c.Path, g, nil)
 	default:
 		_ = r.describeHeaderOnly(c.in, machine.OrAll(c.opt.Guest.Machines), err) // the check has it

@@ -152,22 +152,22 @@ func (o *InfoOptions) Validate() error { return cmp.Or(o.Source.Validate(), o.Gu
 // [*stage.Error] those of [open.File], a [*finding.RefusedError], and what the system
 // says of a file.
 func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, error) {
-	r := newInfo(in.Path())
+	r := newInfo(report.Input{Path: in.Path()})
 	err := opt.Validate()
 	if err == nil {
 		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
+	}
+	if limited(err) {
+		r = newInfo(opened(r.Input))
 	}
 	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)
 	r.Error = report.OfError(err)
 	return r, err
 }
 
-// newInfo is the report of a file of which nothing is known yet.
-func newInfo(path string) *InfoReport {
-	return &InfoReport{
-		Input: report.Input{Path: path}, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{},
-		Memory: MemoryMap{Ranges: []report.Range{}},
-	}
+// newInfo is a report in which nothing is said yet.
+func newInfo(in report.Input) *InfoReport {
+	return &InfoReport{Input: in, CPUs: []CPUInfo{}, Unloaded: []Unloaded{}, Findings: []finding.Finding{}, Memory: MemoryMap{Ranges: []report.Range{}}}
 }
 
 func (r *InfoReport) describe(f *found, opt InfoOptions) {

@@ -29,12 +29,14 @@ type found struct {
 // of a triage dump, which holds no physical memory, is the one that check sees. The error is that
 // of [source.With], or of the search.
 func look(ctx context.Context, in source.Input, open source.Options, opt guest.Options, f func(*found)) error {
+	ctx, stop := open.Begin(ctx)
+	defer stop()
 	image := func(im *physmem.Image) error {
 		g, err := guest.Find(ctx, im, opt)
 		f(&found{input: report.OfImage(in.Path(), g.Image()), guest: g, findings: g.Findings(), err: err})
 		return err
 	}
-	return source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
+	return open.End(source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
 		if !isTriage(err, opt) {
 			return err
 		}
@@ -49,7 +51,19 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 		x.err = judged
 		f(x)
 		return judged
-	})
+	}))
+}
+
+// limited tells whether err is that of a look which a limit ended.
+func limited(err error) bool {
+	var over *source.LimitError
+	return errors.As(err, &over)
+}
+
+// opened is what is known of an input where a limit ended the look: what else was found
+// may be otherwise for that alone.
+func opened(in report.Input) report.Input {
+	return report.Input{Path: in.Path, Size: in.Size, Format: in.Format, Transferred: in.Transferred}
 }
 
 // ofTriage is what was found of a triage dump.

@@ -66,10 +66,15 @@ type StackReport struct {
 	Machine *machine.Machine `json:"-"`
 }
 
+// newStackReport is a report in which nothing is said yet.
+func newStackReport(in report.Input) *StackReport {
+	return &StackReport{Input: in, Stacks: []report.Stack{}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+}
+
 // Stack walks stacks of a file. The report is never nil, and the errors are those of
 // [Info].
 func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport, error) {
-	r := &StackReport{Input: report.Input{Path: in.Path()}, Stacks: []report.Stack{}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+	r := newStackReport(report.Input{Path: in.Path()})
 	err := opt.Validate()
 	if err == nil {
 		var walked error
@@ -81,6 +86,9 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 			}
 		})
 		err = cmp.Or(err, walked)
+	}
+	if limited(err) {
+		r = newStackReport(opened(r.Input))
 	}
 	r.Error = report.OfError(err)
 	return r, err

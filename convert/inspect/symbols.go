@@ -58,13 +58,21 @@ func (o *SymbolsOptions) Validate() error {
 	return cmp.Or(checkServer(o.Server), o.Source.Validate(), o.Guest.Validate())
 }
 
+// newSymbols is a report in which nothing is said yet.
+func newSymbols(in report.Input) *SymbolsReport {
+	return &SymbolsReport{Input: in, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+}
+
 // Symbols lists the symbols of a file. The report is never nil, and the errors are
 // those of [Info].
 func Symbols(ctx context.Context, in source.Input, opt SymbolsOptions) (*SymbolsReport, error) {
-	r := &SymbolsReport{Input: report.Input{Path: in.Path()}, Modules: []SymbolModule{}, Findings: []finding.Finding{}}
+	r := newSymbols(report.Input{Path: in.Path()})
 	err := opt.Validate()
 	if err == nil {
 		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
+	}
+	if limited(err) {
+		r = newSymbols(opened(r.Input))
 	}
 	r.Error = report.OfError(err)
 	return r, err

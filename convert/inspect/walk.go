@@ -85,13 +85,23 @@ type WalkStep struct {
 	Flags   []string   `json:"flags"`
 }
 
+// newWalk is a report in which nothing is said yet.
+func newWalk(in report.Input) *WalkReport {
+	return &WalkReport{Input: in, Walks: []AddressWalk{}, Findings: []finding.Finding{}}
+}
+
 // Walk translates addresses of a file. The report is never nil, and the errors are
 // those of [Info]; an address that is not mapped is no error.
 func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (*WalkReport, error) {
-	r := &WalkReport{Input: report.Input{Path: in.Path()}, Walks: []AddressWalk{}, Findings: []finding.Finding{}}
+	r := newWalk(report.Input{Path: in.Path()})
 	err := opt.Validate()
 	if err == nil {
-		err = source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })
+		ctx, stop := opt.Source.Begin(ctx)
+		defer stop()
+		err = opt.Source.End(source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) }))
+	}
+	if limited(err) {
+		r = newWalk(opened(r.Input))
 	}
 	r.Error = report.OfError(err)
 	return r, err

@@ -46,6 +46,8 @@ type Options struct {
 	DTB, KernelBase, KDBG uint64
 	// Progress is called as that of a conversion.
 	Progress func(stage.Progress)
+	// Whole, when set, is called before all of memory is read.
+	Whole func(stage.Whole)
 }
 
 // Given tells whether an address of the guest is given.
@@ -89,6 +91,7 @@ type discovery struct {
 
 	tried    map[triedRoot]bool
 	located  bool
+	foretold bool // it was said that all memory is read
 	blocks   []kdbg.Candidate
 	places   int  // of candidates for KDBG, looked for
 	scans    int  // of images for KDBG

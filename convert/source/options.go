@@ -23,8 +23,15 @@ type Options struct {
 	// Progress, when set, is called when a stage begins, about ten times a second
 	// while a file is unpacked, and at its end.
 	Progress func(stage.Progress)
-	// Count, when set, counts what is unpacked instead.
+	// Count, when set, counts what is unpacked instead, and a stream that is read to its
+	// end.
 	Count *stage.Meter
+	// Whole, when set, is called before all of the input is read.
+	Whole func(stage.Whole)
+	// Limits bound the look at the input.
+	Limits Limits
+
+	watch *watch // of the look that has begun
 }
 
 // Web says how URLs are read. The zero value is for most servers.
@@ -45,5 +52,5 @@ func (o *Options) Validate() error {
 	if err := o.Input.Validate(); err != nil {
 		return &stage.UsageError{Reason: err.Error()}
 	}
-	return nil
+	return o.Limits.Validate()
 }

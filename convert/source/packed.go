@@ -78,6 +78,7 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	defer done()
 	t, err := pack.Unpack(ctx, p.how, packed, pack.Options{
 		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: p.head,
+		Begin: func() error { return s.beginUnpacking(p.how) },
 	})
 	var byName *pack.ByNameError
 	if errors.As(err, &byName) {
@@ -102,12 +103,9 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 
 // counted are the packed bytes, whose reading is progress until done is called.
 func (s *Source) counted(p packing, opt *Options) (packed *io.SectionReader, done func()) {
-	m, done := opt.Count, func() {}
-	if m == nil {
-		m = stage.NewMeter(stage.Unpack, s.file.Size(), 0, opt.Progress)
+	m, done := opt.meter(stage.Unpack, s.file.Size()), func() {}
+	if m != opt.Count {
 		done = m.Finish
-	} else {
-		m.Grow(s.file.Size())
 	}
 	return io.NewSectionReader(&watchedReader{m.Reader(s.file), &s.readFailed}, p.at, s.file.Size()-p.at), done
 }
@@ -136,4 +134,17 @@ func (s *Source) unpackBeside(ctx context.Context, p packing, opt Options, first
 	}
 	s.closers = append(s.closers, t)
 	return physmem.NewSource(path.Base(m.Name), t, t.Size()), nil
+}
+
+// beginUnpacking is told before what is packed is unpacked. Of an archive only a member
+// may be read: there the limit is met where it is met.
+func (s *Source) beginUnpacking(how pack.Method) error {
+	size := s.file.Size()
+	if how != pack.Zip && how != pack.Tar {
+		if err := s.watched.watch.mayTake(size - min(size, s.watched.watch.read.Load())); err != nil {
+			return err
+		}
+	}
+	stage.Foretell(s.watched.opt.Whole, stage.Unpack, size)
+	return nil
 }

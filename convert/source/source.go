@@ -19,9 +19,11 @@ type Source struct {
 	in      Input
 	options open.Options
 	file    physmem.Source // as it lies
+	watched *watched       // file, too
 	closers []io.Closer
 	// network is that of a URL, nil of what is here.
 	network network
+	fetched bool // all of it came before it is read
 	closing func(*Source)
 	// readFailed is set when what is packed could not be read.
 	readFailed atomic.Bool
@@ -48,9 +50,13 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	}
 	stage.Enter(opt.Progress, stage.Open)
 	s := &Source{in: in, options: opt.Input, closing: opt.Closing}
+	if opt.watch == nil {
+		opt.watch = &watch{limits: opt.Limits}
+	}
 	if err := s.lay(ctx, &opt); err != nil {
 		return nil, err
 	}
+	s.observe(&opt)
 	if err := s.unpack(ctx, s.packing(), &opt); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -74,8 +80,19 @@ func (s *Source) lay(ctx context.Context, opt *Options) error {
 	return nil
 }
 
+// observe has the reads of the input counted, but of what was counted when it came.
+func (s *Source) observe(opt *Options) {
+	w := opt.watch
+	if s.fetched {
+		w = &watch{ctx: w.ctx}
+	}
+	s.watched = &watched{Source: s.file, watch: w, opt: opt}
+	s.Source, s.file = s.watched, s.watched
+}
+
 // Image opens the memory image. The error is one of [open.Source].
 func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
+	defer s.watched.opened()
 	im, err := open.Source(ctx, s.Source, s.options)
 	return im, s.Blame(err)
 }

@@ -50,6 +50,10 @@ func ofSize(n int64) string {
 
 // download fetches all of the file to a temporary one.
 func (s *Source) download(ctx context.Context, web remote.Options, size int64, opt *Options) error {
+	if err := opt.watch.mayTake(size); err != nil {
+		return &stage.Error{Stage: stage.Unpack, Err: fmt.Errorf("%s: %w", s.in.path, err)}
+	}
+	stage.Foretell(opt.Whole, stage.Unpack, size)
 	t, err := atomicfile.CreateUnnamed(opt.TempDir, "downloaded")
 	if err != nil {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
@@ -60,7 +64,7 @@ func (s *Source) download(ctx context.Context, web remote.Options, size int64, o
 	}
 	if err == nil {
 		m := stage.NewMeter(stage.Unpack, max(size, 0), 0, opt.Progress)
-		w := &downloaded{file: t, limit: opt.MaxUnpacked, meter: m, grows: size < 0}
+		w := &downloaded{watch: opt.watch, file: t, limit: opt.MaxUnpacked, meter: m, grows: size < 0}
 		_, err = remote.Download(ctx, s.in.url, web, w)
 		s.network = w
 		m.Finish()
@@ -73,12 +77,13 @@ func (s *Source) download(ctx context.Context, web remote.Options, size int64, o
 		return errors.Join(err, s.Close())
 	}
 	s.file = physmem.NewSource(s.in.Name(), f, f.Size())
-	s.Source = s.file
+	s.Source, s.fetched = s.file, true
 	return nil
 }
 
 // downloaded is a file that is fetched whole.
 type downloaded struct {
+	watch    *watch
 	file     *atomicfile.Unnamed
 	limit, n int64
 	meter    *stage.Meter
@@ -87,6 +92,9 @@ type downloaded struct {
 
 // Write implements io.Writer.
 func (d *downloaded) Write(p []byte) (int, error) {
+	if err := d.watch.take(len(p)); err != nil {
+		return 0, err
+	}
 	if d.n += int64(len(p)); d.limit > 0 && d.n > d.limit {
 		return 0, &pack.LimitError{Limit: d.limit}
 	}

@@ -84,6 +84,9 @@ type Options struct {
 	Dir string
 	// Limit is the most bytes that are written to it, without holes; 0 for no limit.
 	Limit int64
+	// Begin, when set, is called before a memory image is unpacked, of which no more
+	// than the beginning was read. An error is for not doing so.
+	Begin func() error
 	// Front is what the file is to have in front of what is unpacked.
 	Front []byte
 	// Beside has the name and the neighbours of what is unpacked; nil for none.
@@ -131,6 +134,11 @@ func early(err error) error {
 
 // newFile is a temporary file with what is in r.
 func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
+	if opt.Begin != nil {
+		if err := opt.Begin(); err != nil {
+			return nil, err
+		}
+	}
 	unnamed, err := atomicfile.CreateUnnamed(opt.Dir, unpackedName)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ type ram struct {
 	// isFixed is set by the capability mapped-ram, isShared by x-ignore-shared.
 	isFixed, isShared bool
 	complete          bool // its last list was read
+	foretold          bool // it was said that all of the file is read
 	hasPacked         bool // pages were sent compressed
 
 	last *block // of the word before: it lives on over lists
@@ -47,6 +48,16 @@ type ram struct {
 	// file offset of its record; in is the chunk of the page before.
 	next, nextAt uint64
 	in           *chunk
+}
+
+// foretell says once that the stream is walked to its end: pages lie between the words
+// that say which they are. In mapped-ram they lie elsewhere.
+func (r *ram) foretell() error {
+	if r.foretold || r.isFixed {
+		return nil
+	}
+	r.foretold = true
+	return physmem.ReadsAll(r.c.r, int64(r.c.size-r.c.pos)) //nolint:gosec // inside the file
 }
 
 // list reads a list of words up to its end.

@@ -250,6 +250,11 @@ func (s *stream) livePart(t byte, at uint64) error {
 	if x.version != ramVersion {
 		return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with the section ram of version %d; version %d is read", x.version, ramVersion)}
 	}
+	if t != sectionStart {
+		if err := s.ram.foretell(); err != nil {
+			return err
+		}
+	}
 	if err := s.ram.list(); err != nil {
 		return err
 	}

@@ -89,6 +89,9 @@ func (s *state) OpenSibling(name string) (physmem.Source, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
+// ReadsAll implements [physmem.Foreteller]: the state is read of the image.
+func (s *state) ReadsAll(n int64) error { return physmem.ReadsAll(s.src, n) }
+
 // ReadAt implements io.ReaderAt. It reads what lies together with one read.
 func (s *state) ReadAt(p []byte, off int64) (int, error) {
 	at, n := binio.Uint64(off), 0

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/source"
+	"windmp/convert/stage"
+)
+
+// TestTellWhole: a line says before all of a large file is read why and how much, and of
+// small files and where nobody wants it nothing is said.
+func TestTellWhole(t *testing.T) {
+	t.Parallel()
+	told := func(progress, log string, quiet bool, w stage.Whole) string {
+		var b bytes.Buffer
+		a := &app{stderr: &b}
+		a.out.progress.value, a.out.log.value = progress, log
+		a.tellWhole(quiet)("guest", w)
+		return b.String()
+	}
+	for s, want := range map[stage.Stage]string{
+		stage.Unpack: "windmp: guest: it is packed: its 12 GiB are read, and unpacked to a temporary file\n",
+		stage.Open:   "windmp: guest: its pages have no table: its 12 GiB are read to the end\n",
+		stage.Kernel: "windmp: guest: nothing in it leads to Windows: up to 12 GiB of memory are searched\n",
+		stage.Read:   "windmp: guest: its 12 GiB are read to the end\n",
+	} {
+		assert.Equal(t, want, told("auto", "text", false, stage.Whole{Stage: s, Bytes: 12 << 30}))
+	}
+	large := stage.Whole{Stage: stage.Read, Bytes: wholeFrom}
+	assert.Contains(t, told("auto", "json", false, large), `"level":"info","message":"guest: its 256 MiB are read to the end"`)
+	assert.Empty(t, told("auto", "text", false, stage.Whole{Stage: stage.Read, Bytes: wholeFrom - 1}))
+	assert.Empty(t, told("auto", "text", true, large))
+	assert.Empty(t, told("none", "text", false, large))
+	assert.Empty(t, told("json", "text", false, large), "the progress says it")
+}
+
+// TestLimitFlags: a limit is one, or an error.
+func TestLimitFlags(t *testing.T) {
+	t.Parallel()
+	limits := func(args ...string) (source.Limits, error) {
+		var f limitFlags
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		f.register(fs)
+		require.NoError(t, fs.Parse(args))
+		return f.limits()
+	}
+	l, err := limits()
+	require.NoError(t, err)
+	assert.Zero(t, l)
+	l, err = limits("--timeout=90s", "--max-read=64MB")
+	require.NoError(t, err)
+	assert.Equal(t, source.Limits{MaxRead: 64e6, Timeout: 90e9}, l)
+	for _, bad := range []string{"--timeout=0s", "--timeout=-1s", "--max-read=", "--max-read=0", "--max-read=-5", "--max-read=much"} {
+		_, err := limits(bad)
+		require.ErrorAs(t, err, new(*stage.UsageError), bad)
+	}
+}

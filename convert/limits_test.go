@@ -1,0 +1,243 @@
+package convert_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/source"
+	"windmp/convert/stage"
+	"windmp/internal/coretest"
+	"windmp/physmem"
+	"windmp/physmem/open"
+)
+
+// tally is a reader that counts what is read of it, apart from what counts under test.
+type tally struct {
+	io.ReaderAt
+	read atomic.Int64
+}
+
+func (c *tally) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// unpackedSample is what is in a sample.
+func unpackedSample(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(sample(t, name))
+	require.NoError(t, err)
+	if z, err := gzip.NewReader(bytes.NewReader(b)); err == nil {
+		b, err = io.ReadAll(z)
+		require.NoError(t, err)
+	}
+	return b
+}
+
+// TestMaxRead: with every limit, no more than that is read, and the answer is the one
+// without a limit or that there is none: never OK, never FAIL, never half of one.
+func TestMaxRead(t *testing.T) {
+	t.Parallel()
+	core := unpackedSample(t, "guest-bsod.vmcore")
+	m := imageOf(t, core)
+	for name, file := range map[string][]byte{
+		"vmcore":    core,
+		"dump":      unpackedSample(t, "guest-bsod.win-dmp.gz"),
+		"kdump":     unpackedSample(t, "x86-live-2cpu-paging.kdump.gz"),
+		"vmware":    unpackedSample(t, "live-2cpu.vmss.gz"),
+		"migration": coretest.Migration(t, m, coretest.WithAll(m.CPUs()), "pc-i440fx-7.2"),
+		"no note":   withoutHostNote(core),
+		"no guest":  core[:len(core)/2],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			look := func(most int64) (inspect.FileCheck, *inspect.InfoReport, error, int64) {
+				limits := source.Options{Limits: source.Limits{MaxRead: most}}
+				one := &tally{ReaderAt: bytes.NewReader(file)}
+				in := source.Reader(name, one, int64(len(file)))
+				r, err := inspect.Check(t.Context(), inspect.CheckOptions{Source: limits}, in)
+				require.NoError(t, err)
+				checked := one.read.Swap(0)
+				info, infoErr := inspect.Info(t.Context(), in, inspect.InfoOptions{Source: limits})
+				assert.True(t, most == 0 || max(checked, one.read.Load()) <= most, "%d and %d of %d", checked, one.read.Load(), most)
+				return r.Files[0], info, infoErr, max(checked, one.read.Load())
+			}
+			whole, info, infoErr, needed := look(0)
+			ended := 0
+			for most := int64(1); ; most += max(1, needed/7) {
+				got, gotInfo, err, _ := look(most)
+				if most >= 2*needed { // requests at the end of a file ask for more than there is
+					assert.Equal(t, whole, got)
+					break
+				}
+				if got.Verdict != whole.Verdict || len(got.Findings) == 1 && got.Findings[0].ID == finding.LookEnded.ID() {
+					ended++
+					assert.Equal(t, "UNKNOWN", got.Verdict, most)
+					require.Len(t, got.Findings, 1, most)
+					assert.Equal(t, finding.LookEnded.ID(), got.Findings[0].ID)
+					require.NoError(t, got.Err)
+					assert.Equal(t, inspect.FileCheck{
+						Path: got.Path, Size: got.Size, Format: got.Format, Kind: got.Kind, Verdict: got.Verdict, Reason: got.Reason, Findings: got.Findings,
+					}, got, "nothing else is said")
+				} else {
+					assert.Equal(t, whole, got, most)
+				}
+				var over *source.LimitError
+				if errors.As(err, &over) {
+					assert.Nil(t, gotInfo.System, most)
+					assert.Nil(t, gotInfo.Bug, most)
+					assert.Empty(t, gotInfo.Findings, most)
+				} else {
+					assert.Equal(t, infoErr == nil, err == nil, most)
+					assert.Equal(t, info.System, gotInfo.System, most)
+					assert.Equal(t, info.Signature, gotInfo.Signature, most)
+				}
+			}
+			assert.Positive(t, ended)
+		})
+	}
+}
+
+// TestMaxReadKeepsTheSize: a dump that is too large is, however little is read.
+func TestMaxReadKeepsTheSize(t *testing.T) {
+	t.Parallel()
+	file := unpackedSample(t, "guest-bsod.win-dmp.gz")
+	r, err := inspect.Check(t.Context(), inspect.CheckOptions{
+		MaxSize: 1 << 20, Source: source.Options{Limits: source.Limits{MaxRead: 64 << 10}},
+	}, source.Reader("dump", bytes.NewReader(file), int64(len(file))))
+	require.NoError(t, err)
+	assert.Equal(t, "FAIL", r.Files[0].Verdict)
+}
+
+// stuck is a reader whose reads hang from the nth on.
+type stuck struct {
+	io.ReaderAt
+	left atomic.Int64
+	free chan struct{}
+}
+
+func (s *stuck) ReadAt(p []byte, off int64) (int, error) {
+	if s.left.Add(-1) < 0 {
+		<-s.free
+	}
+	return s.ReaderAt.ReadAt(p, off)
+}
+
+// TestTimeout: a look ends with its time, in a read that hangs too, and says so; an
+// interrupt stays one.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	core := unpackedSample(t, "guest-bsod.vmcore")
+	for _, n := range []int64{0, 1, 5, 20, 40} {
+		slow := &stuck{ReaderAt: bytes.NewReader(core), free: make(chan struct{})}
+		t.Cleanup(func() { close(slow.free) })
+		in := source.Reader("core", slow, int64(len(core)))
+		limits := source.Options{Limits: source.Limits{Timeout: 20 * time.Millisecond}}
+		slow.left.Store(n)
+		r, err := inspect.Check(t.Context(), inspect.CheckOptions{Source: limits}, in)
+		require.NoError(t, err)
+		assert.Equal(t, "UNKNOWN", r.Verdict)
+		assert.Contains(t, r.Files[0].Reason, "the look ended at its limit of 20ms, when ")
+		slow.left.Store(n)
+		_, err = inspect.Info(t.Context(), in, inspect.InfoOptions{Source: limits})
+		require.ErrorContains(t, err, "the look ended at its limit of 20ms, when ")
+		slow.left.Store(n)
+		_, err = inspect.Stack(t.Context(), in, inspect.StackOptions{Source: limits})
+		require.ErrorAs(t, err, new(*source.LimitError))
+
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errStopped)
+		slow.left.Store(n)
+		limits.Limits.Timeout = time.Hour
+		_, err = inspect.Info(ctx, in, inspect.InfoOptions{Source: limits})
+		cancel()
+		require.ErrorIs(t, err, errStopped)
+	}
+	// Long enough, it changes nothing.
+	in := source.Reader("core", bytes.NewReader(core), int64(len(core)))
+	with, err := inspect.Check(t.Context(), inspect.CheckOptions{Source: source.Options{Limits: source.Limits{Timeout: time.Hour}}}, in)
+	require.NoError(t, err)
+	without, err := inspect.Check(t.Context(), inspect.CheckOptions{}, in)
+	require.NoError(t, err)
+	assert.Equal(t, without, with)
+}
+
+var errStopped = errors.New("stopped")
+
+// TestWholeIsToldBefore: what reads all of a file says so, and how much, before it does.
+func TestWholeIsToldBefore(t *testing.T) {
+	t.Parallel()
+	core := unpackedSample(t, "guest-bsod.vmcore")
+	m := imageOf(t, core)
+	saved := coretest.Migration(t, m, coretest.WithAll(m.CPUs()), "pc-i440fx-7.2")
+	memory := make([]byte, 4<<20)
+	_, err := m.ReadAt(memory[:0x9f000], 0)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		file  []byte
+		level inspect.CheckLevel
+		input open.Options
+		want  []stage.Stage
+		part  int64 // that may have been read before
+	}{
+		"a little does": {file: core},
+		"full":          {file: core, level: inspect.CheckFull, want: []stage.Stage{stage.Read}, part: 512 << 10},
+		"stream":        {file: saved, want: []stage.Stage{stage.Open}, part: 1<<20 + 64<<10},
+		"search":        {file: memory, input: open.Options{Format: physmem.FormatRaw}, want: []stage.Stage{stage.Kernel}, part: 1 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			counted := &tally{ReaderAt: bytes.NewReader(c.file)}
+			var mu sync.Mutex
+			var told []stage.Stage
+			_, err := inspect.Check(t.Context(), inspect.CheckOptions{
+				Level: c.level, Source: source.Options{Input: c.input},
+				Whole: func(path string, w stage.Whole) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, w.Stage)
+					assert.Equal(t, name, path)
+					assert.InDelta(t, len(c.file), w.Bytes, float64(len(c.file))/4)
+					assert.LessOrEqual(t, counted.read.Load(), c.part)
+				},
+			}, source.Reader(name, counted, int64(len(c.file))))
+			require.NoError(t, err)
+			assert.Equal(t, c.want, told)
+			if c.want == nil {
+				assert.Less(t, counted.read.Load(), int64(len(c.file)))
+			}
+		})
+	}
+	// A packed file, by all that open one.
+	packed := samplePath("guest-bsod.win-dmp.gz")
+	st, err := os.Stat(packed)
+	require.NoError(t, err)
+	var told []stage.Whole
+	opt := source.Options{Whole: func(w stage.Whole) { told = append(told, w) }}
+	_, err = inspect.Info(t.Context(), source.File(packed), inspect.InfoOptions{Source: opt})
+	require.NoError(t, err)
+	require.Len(t, told, 1)
+	assert.Equal(t, stage.Unpack, told[0].Stage)
+	assert.Equal(t, st.Size(), told[0].Bytes)
+	// More than may be read is not begun.
+	opt.Limits.MaxRead = st.Size() / 2
+	_, err = inspect.Info(t.Context(), source.File(packed), inspect.InfoOptions{Source: opt})
+	var over *source.LimitError
+	require.ErrorAs(t, err, &over)
+	assert.Positive(t, over.Needs)
+	assert.LessOrEqual(t, over.Read, opt.Limits.MaxRead)
+	assert.Len(t, told, 1)
+}

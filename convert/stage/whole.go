@@ -1,0 +1,20 @@
+package stage
+
+// A Whole is told before a stage reads all of something, where a few kilobytes did not
+// say what there is to say.
+type Whole struct {
+	// Stage is the one that reads: Unpack the packed file, Open a stream whose pages
+	// have no index, Kernel memory that nothing leads through, Read a file that is to
+	// be read to its end.
+	Stage Stage
+	// Bytes is how many that has. A search may go through them more than once, and may
+	// end sooner.
+	Bytes int64
+}
+
+// Foretell tells of a Whole, if anybody listens.
+func Foretell(tell func(Whole), s Stage, bytes int64) {
+	if tell != nil {
+		tell(Whole{Stage: s, Bytes: bytes})
+	}
+}
