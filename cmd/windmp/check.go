@@ -60,6 +60,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
 	f.source.register(fs)
+	f.source.limits.register(fs)
 	a.out.registerPage(fs)
 	return cmd
 }

@@ -48,6 +48,7 @@ func (a *app) infoCommand() *cobra.Command {
 	fs.BoolVarP(&f.opt.Modules, "modules", "m", false, "list the loaded images with their symbols' identity")
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
 	f.source.register(fs)
+	f.source.limits.register(fs)
 	a.out.registerPage(fs)
 	return cmd
 }

@@ -20,11 +20,15 @@ type limitFlags struct {
 
 func (f *limitFlags) register(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.timeout, "timeout", 0, "look no longer at a file, such as 10s or 2m; what is not known by then is UNKNOWN")
-	fs.StringVar(&f.maxRead, "max-read", "", "read no more of a file, such as 64MB or 1GiB, likewise")
+	fs.StringVar(&f.maxRead, "max-read", "", "read no more of a file than `SIZE`, such as 64MB or 1GiB, likewise")
 	f.given = fs.Changed
 }
 
+// limits are those that are given, none of a command that has no such flags.
 func (f *limitFlags) limits() (l source.Limits, err error) {
+	if f.given == nil {
+		return l, nil
+	}
 	if f.given("timeout") && f.timeout <= 0 {
 		return l, &stage.UsageError{Reason: fmt.Sprintf("--timeout %v is no time to look at a file", f.timeout), Hint: "for example 10s or 2m"}
 	}

@@ -82,7 +82,7 @@ func optionSection(cmd *cobra.Command) string {
 		}
 		s.WriteString("\n" + strings.ReplaceAll(usage, "-", `\-`))
 		switch f.DefValue {
-		case "", "0", "false", "[]":
+		case "", "0", "0s", "false", "[]":
 		default:
 			s.WriteString(" (default " + f.DefValue + ")")
 		}

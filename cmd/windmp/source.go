@@ -27,7 +27,6 @@ func (f *sourceFlags) registerInput(fs *pflag.FlagSet) {
 	f.input.register(fs)
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, if windmp does not find it")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
-	f.limits.register(fs)
 }
 
 // prepare turns the flags of a command that looks at one file into options, once

@@ -60,6 +60,7 @@ func (a *app) stackCommand() *cobra.Command {
 	fs.Var(&f.context, "context", "walk from the CONTEXT at this virtual address")
 	fs.Var(&f.trap, "trap", "walk from the KTRAP_FRAME at this virtual address")
 	f.source.register(fs)
+	f.source.limits.register(fs)
 	a.out.register(fs)
 	return cmd
 }

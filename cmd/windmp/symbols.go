@@ -51,6 +51,7 @@ func (a *app) symbolsCommand() *cobra.Command {
 	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
 	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")
 	f.source.register(fs)
+	f.source.limits.register(fs)
 	a.out.register(fs)
 	return cmd
 }

@@ -61,6 +61,7 @@ func (a *app) vtopCommand() *cobra.Command {
 	fs.IntVar(&f.opt.Levels, "levels", 0, "of the page tables, where no guest is found that tells: 2 to 5")
 	fs.Var(&f.read, "read", "also print so many bytes from each address, such as 64 or 4KiB")
 	f.source.registerInput(fs)
+	f.source.limits.register(fs)
 	a.out.register(fs)
 	return cmd
 }

@@ -116,6 +116,7 @@ func (g *finder) because(field, why string) {
 
 // examine runs the stages.
 func examine(ctx context.Context, im *physmem.Image, opt Options) (*finder, error) {
+	opt.Whole = stage.Once(opt.Whole) // a search may begin anew, with another view of memory
 	g := newFinder(im, opt.Machines)
 	g.noteOddities()
 	stages := []struct {

@@ -63,7 +63,7 @@ func limited(err error) bool {
 // opened is what is known of an input where a limit ended the look: what else was found
 // may be otherwise for that alone.
 func opened(in report.Input) report.Input {
-	return report.Input{Path: in.Path, Size: in.Size, Format: in.Format, Transferred: in.Transferred}
+	return report.Input{Path: in.Path, Size: in.Size, Transferred: in.Transferred}
 }
 
 // ofTriage is what was found of a triage dump.

@@ -74,10 +74,7 @@ func (d *discovery) must(m *machine.Machine) []vtop.VA {
 
 // counted is all memory, for a search that is said and whose progress is reported.
 func (d *discovery) counted() io.ReaderAt {
-	if !d.foretold {
-		d.foretold = true
-		stage.Foretell(d.opt.Whole, stage.Kernel, int64(physmem.TotalSize(DataRanges(d.view.Image)))) //nolint:gosec // what a file holds
-	}
+	stage.Foretell(d.opt.Whole, stage.Kernel, int64(physmem.TotalSize(DataRanges(d.view.Image)))) //nolint:gosec // what a file holds
 	held := physmem.TotalSize(d.view.Image.Ranges())
 	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.view) //nolint:gosec // what a file holds
 }

@@ -46,7 +46,7 @@ type Options struct {
 	DTB, KernelBase, KDBG uint64
 	// Progress is called as that of a conversion.
 	Progress func(stage.Progress)
-	// Whole, when set, is called before all of memory is read.
+	// Whole, when set, is called each time before all of memory is read.
 	Whole func(stage.Whole)
 }
 
@@ -91,7 +91,6 @@ type discovery struct {
 
 	tried    map[triedRoot]bool
 	located  bool
-	foretold bool // it was said that all memory is read
 	blocks   []kdbg.Candidate
 	places   int  // of candidates for KDBG, looked for
 	scans    int  // of images for KDBG

@@ -18,3 +18,18 @@ func Foretell(tell func(Whole), s Stage, bytes int64) {
 		tell(Whole{Stage: s, Bytes: bytes})
 	}
 }
+
+// Once tells of a Whole the first time, and not again; nil stays nil. It is for one
+// goroutine.
+func Once(tell func(Whole)) func(Whole) {
+	if tell == nil {
+		return nil
+	}
+	said := false
+	return func(w Whole) {
+		if !said {
+			said = true
+			tell(w)
+		}
+	}
+}
