@@ -24,6 +24,7 @@ import (
 // guest proves, and of raw memory for which no holes were given, with the hole that
 // its own structures confirm.
 func Find(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
+	opt.Whole = stage.Once(opt.Whole) // a search may begin anew, with another view of memory
 	search := examine
 	if im.TakesHoles() && len(im.Ranges()) == 1 {
 		search = examineRaw
@@ -116,7 +117,6 @@ func (g *finder) because(field, why string) {
 
 // examine runs the stages.
 func examine(ctx context.Context, im *physmem.Image, opt Options) (*finder, error) {
-	opt.Whole = stage.Once(opt.Whole) // a search may begin anew, with another view of memory
 	g := newFinder(im, opt.Machines)
 	g.noteOddities()
 	stages := []struct {
