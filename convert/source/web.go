@@ -51,7 +51,7 @@ func ofSize(n int64) string {
 // download fetches all of the file to a temporary one.
 func (s *Source) download(ctx context.Context, web remote.Options, size int64, opt *Options) error {
 	if err := opt.watch.mayTake(size); err != nil {
-		return &stage.Error{Stage: stage.Unpack, Err: fmt.Errorf("%s: %w", s.in.path, err)}
+		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}
 	stage.Foretell(opt.Whole, stage.Unpack, size)
 	t, err := atomicfile.CreateUnnamed(opt.TempDir, "downloaded")
