@@ -3,6 +3,7 @@ package mount
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"io"
 	iofs "io/fs"
 	"math"
@@ -76,7 +77,7 @@ func (r *root) Readdir(context.Context) (gofs.DirStream, syscall.Errno) {
 	files := r.folder.Files()
 	list := make([]fuse.DirEntry, 0, len(files))
 	for _, f := range files {
-		list = append(list, fuse.DirEntry{Name: f.Name(), Mode: syscall.S_IFREG})
+		list = append(list, fuse.DirEntry{Name: f.Name(), Mode: syscall.S_IFREG, Ino: inode(f.Name())})
 	}
 	return gofs.NewListDirStream(list), 0
 }
@@ -94,7 +95,15 @@ func (r *root) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	}
 	node := &file{content: content, owner: r.owner}
 	node.attributes(&out.Attr)
-	return r.NewInode(ctx, node, gofs.StableAttr{Mode: syscall.S_IFREG}), 0
+	return r.NewInode(ctx, node, gofs.StableAttr{Mode: syscall.S_IFREG, Ino: inode(name)}), 0
+}
+
+// inode is the number of a file, which stays: file servers take another for another file.
+// The names are few, and not the user's.
+func inode(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name) // into memory
+	return h.Sum64()
 }
 
 // number is the system's number of an error.
@@ -118,6 +127,7 @@ type file struct {
 
 func (f *file) attributes(a *fuse.Attr) {
 	f.sign(a, f.mode)
+	a.Nlink = 1 // Samba takes a file without a link for one that is deleted
 	a.Size = uint64(f.content.Size()) //nolint:gosec // not negative
 	a.Blksize = request
 	const block = 512 // of st_blocks
