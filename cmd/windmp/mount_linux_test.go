@@ -134,6 +134,9 @@ func TestMount(t *testing.T) {
 				st, err := os.Stat(m.file(name))
 				require.NoError(t, err)
 				assert.Equal(t, fs.FileMode(0o400), st.Mode())
+				if sys, ok := st.Sys().(*syscall.Stat_t); assert.True(t, ok) {
+					assert.EqualValues(t, 1, sys.Nlink, "Samba takes others for deleted")
+				}
 			}
 			want, err := os.ReadFile(filepath.Join(outs, "memory.dmp"))
 			require.NoError(t, err)

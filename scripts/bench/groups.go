@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 )
 
 // racer is a program that is measured. In its arguments {in} and {out} stand for the
@@ -131,6 +132,15 @@ func groups(s *settings, self string) []group {
 			},
 		},
 		{
+			name: "mount", about: "a file of a mounted folder, read to its end, in memory", mkbig: image, data: s.gib, space: s.gib + 1,
+			racers: []racer{
+				{name: "read", args: []string{"dd", "if={in}", "of=/dev/null", "bs=1M", "status=none"}},
+				mounted(s, "mounted", `dd if="$3/memory.dmp" of=/dev/null bs=1M status=none`),
+				mounted(s, "mounted, listed", `ls "$3" >/dev/null`),
+				{name: "to a pipe", args: []string{"sh", "-c", `"$1" convert --quiet "$2" - | cat >/dev/null`, "sh", s.windmp, "{in}"}, against: "read"},
+			},
+		},
+		{
 			name: "packed", about: "packed outputs of 1 GiB, in memory", mkbig: []string{"-gib", "1"}, data: 1, space: 3, rounds: 3,
 			racers: []racer{
 				onOne(convertTo(s, "windmp .zst, 1 processor", ".zst", "")),
@@ -171,6 +181,16 @@ func groups(s *settings, self string) []group {
 		},
 	}
 	return list
+}
+
+// mounted is a racer that does something with a mounted folder, $3. Where nothing can be
+// mounted it is left out.
+func mounted(s *settings, name, line string) racer {
+	const script = `mkdir -p "$3" && "$1" mount "$2" "$3" | { read -r _ && LINE; fusermount3 -u "$3" || umount "$3"; }`
+	return racer{
+		name: name, args: []string{"bash", "-o", "pipefail", "-c", strings.Replace(script, "LINE", line, 1), "bash", s.windmp, "{in}", "{out}.mounted"},
+		against: "read", optional: true,
+	}
 }
 
 // convertTo is a racer whose output is packed.
