@@ -89,7 +89,10 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 	}
 	opt.Progress = a.startProgress(false)
 	opt.Document = mountReport
-	opt.Failed = func(name string, err error) { a.warn(name + ": " + err.Error()) }
+	opt.Failed = func(name string, err error) {
+		e := report.OfError(err)
+		a.say(logLine{Level: levelWarn, Message: name + ": " + e.Message, Detail: e.Detail})
+	}
 	in := source.Named(path)
 	return folder.With(ctx, in, opt, func(files *folder.Folder) error {
 		a.progress.clear()
