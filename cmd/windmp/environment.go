@@ -14,8 +14,8 @@ import (
 // ofPipelines are the flags that a pipeline sets once, for all its calls, and that can
 // stand in the environment: those that say how windmp works, and not what on.
 var ofPipelines = []string{
-	"contexts", "download", "fail-on-unknown", "jobs", "json", "level", "log-format", "max-size", "missing",
-	"no-sync", "progress", "quiet", "sha256", "sparse", "strict", "urls", "verbose",
+	"contexts", "download", "fail-on-unknown", "jobs", "json", "level", "log-format", "max-read", "max-size", "missing",
+	"no-sync", "progress", "quiet", "sha256", "sparse", "strict", "timeout", "urls", "verbose",
 }
 
 // variable is the name of the variable that stands for a flag.

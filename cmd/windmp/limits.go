@@ -29,11 +29,11 @@ func (f *limitFlags) limits() (l source.Limits, err error) {
 	if f.given == nil {
 		return l, nil
 	}
-	if f.given("timeout") && f.timeout <= 0 {
+	if (f.given("timeout") || f.timeout != 0) && f.timeout <= 0 {
 		return l, &stage.UsageError{Reason: fmt.Sprintf("--timeout %v is no time to look at a file", f.timeout), Hint: "for example 10s or 2m"}
 	}
 	l.Timeout = f.timeout
-	if f.given("max-read") {
+	if f.given("max-read") || f.maxRead != "" {
 		l.MaxRead, err = parseSize("--max-read", f.maxRead)
 	}
 	return l, err
