@@ -90,7 +90,7 @@ const (
 func (s *Source) statusOf(resp *http.Response) *StatusError {
 	e := &StatusError{Code: resp.StatusCode}
 	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
-		e.after = time.Duration(n) * time.Second //nolint:gosec // of 16 bits
+		e.after = time.Duration(n) * time.Second
 	}
 	var said struct{ Code, Message string }
 	body, err := io.ReadAll(io.LimitReader(resp.Body, mostRefusal))

@@ -37,11 +37,11 @@ func (s *Source) probe() error {
 		}
 		s.object, s.opened = objectOf(resp, r.size), true
 		_, missing := s.cache.take(0, (min(r.size, r.last+1)+blockSize-1)/blockSize)
-		n, err := s.receive(resp.Body, missing)
+		n, _ := s.receive(resp.Body, missing) // what is missing, the first read finds out
 		for _, b := range missing[n:] {
 			s.cache.finish(b, errBroken) // is asked for again when it is read
 		}
-		return true, nil //nolint:nilerr // what is missing of the beginning, the first read finds out
+		return true, nil
 	})
 	var none *NoRangesError
 	if errors.As(err, &none) {
@@ -193,7 +193,7 @@ func (s *Source) rangeOf(resp *http.Response, off int64) (contentRange, error) {
 	}{{&r.first, first}, {&r.last, last}, {&r.size, size}} {
 		n, err := strconv.ParseUint(f.text, 10, 63)
 		ok = ok && err == nil
-		*f.to = int64(n) //nolint:gosec // of 63 bits
+		*f.to = int64(n)
 	}
 	if !ok || r.first != off || r.last < r.first || r.last >= r.size || r.size > maxSize {
 		return r, &ProtocolError{Reason: fmt.Sprintf("it answers a request for bytes from %d with the range %q", off, cut(text))}

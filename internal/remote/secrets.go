@@ -111,11 +111,11 @@ func expiry(query url.Values) (time.Time, bool) {
 		from, err := time.Parse("20060102T150405Z", query.Get(vendor+"Date"))
 		seconds, err2 := strconv.ParseUint(query.Get(vendor+"Expires"), 10, 32)
 		if err == nil && err2 == nil {
-			return from.Add(time.Duration(seconds) * time.Second), true //nolint:gosec // of 32 bits
+			return from.Add(time.Duration(seconds) * time.Second), true
 		}
 	}
 	if n, err := strconv.ParseUint(query.Get("Expires"), 10, 40); err == nil {
-		return time.Unix(int64(n), 0), true //nolint:gosec // of 40 bits
+		return time.Unix(int64(n), 0), true
 	}
 	if t, err := time.Parse(time.RFC3339, query.Get("se")); err == nil {
 		return t, true

@@ -54,7 +54,7 @@ func (s *Server) Put(tb testing.TB, key string, data []byte) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode != http.StatusOK {
 		tb.Fatal(fmt.Errorf("putting %s: %s", key, resp.Status))
 	}

@@ -49,7 +49,7 @@ func run(tb testing.TB, dir string, command func(port int) *exec.Cmd) *Server {
 	go func() { ended <- cmd.Wait() }()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
-		<-ended
+		_ = <-ended            // killed
 	})
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	for begun := time.Now(); ; {
@@ -77,7 +77,7 @@ func freePort(tb testing.TB) int {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // only for its number
 	a, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		tb.Fatal(l.Addr())
