@@ -65,7 +65,7 @@ func newFleet(t *testing.T, urls []string) *fleet {
 		switch o.Kind {
 		case "ConfigMap":
 			for name, text := range o.Data {
-				require.NoError(t, os.WriteFile(filepath.Join(f.dir, "fleet/script", name), []byte(text), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(f.dir, "fleet", "script", name), []byte(text), 0o600))
 			}
 		case "Job":
 			c := o.Spec.Template.Spec.Containers[0]
@@ -79,7 +79,7 @@ func newFleet(t *testing.T, urls []string) *fleet {
 		}
 	}
 	require.NotEmpty(t, f.command)
-	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "fleet/list/urls"), []byte(strings.Join(urls, "\n")+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "fleet", "list", "urls"), []byte(strings.Join(urls, "\n")+"\n"), 0o600))
 	return f
 }
 
@@ -94,7 +94,7 @@ func (f *fleet) inside(path string) string {
 // run is one pod: it returns its log and its exit code.
 func (f *fleet) run(t *testing.T, index int) (string, int) {
 	t.Helper()
-	cmd := exec.Command(f.command[0], f.command[1:]...) //nolint:gosec // the example's
+	cmd := exec.Command(f.command[0], f.command[1:]...)
 	cmd.Env = append(os.Environ(), f.env...)
 	cmd.Env = append(cmd.Env, "JOB_COMPLETION_INDEX="+strconv.Itoa(index), "PATH="+filepath.Join(f.dir, ".bin")+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
@@ -133,7 +133,7 @@ func TestFleet(t *testing.T) {
 		log, got = f.run(t, i)
 		require.Equal(t, code, got, log)
 	}
-	table, err := os.ReadFile(filepath.Join(f.dir, "out/table.txt"))
+	table, err := os.ReadFile(filepath.Join(f.dir, "out", "table.txt"))
 	require.NoError(t, err)
 	t.Log("\n" + string(table))
 	assert.True(t, strings.HasSuffix(log, string(table)))
@@ -166,7 +166,7 @@ func TestFleet(t *testing.T) {
 		require.NoError(t, validate(schemaDir, report))
 		assert.NotContains(t, string(report), "X-Amz")
 	}
-	left, err := filepath.Glob(filepath.Join(f.dir, "tmp/*"))
+	left, err := filepath.Glob(filepath.Join(f.dir, "tmp", "*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }
