@@ -127,7 +127,7 @@ type file struct {
 
 func (f *file) attributes(a *fuse.Attr) {
 	f.sign(a, f.mode)
-	a.Nlink = 1 // Samba takes a file without a link for one that is deleted
+	a.Nlink = 1                       // Samba takes a file without a link for one that is deleted
 	a.Size = uint64(f.content.Size()) //nolint:gosec // not negative
 	a.Blksize = request
 	const block = 512 // of st_blocks
