@@ -51,7 +51,7 @@ func TestInPlace(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c.Files[0].Findings, c.Files[1].Findings, level)
 		assert.Equal(t, c.Files[0].Verdict, c.Files[1].Verdict, level)
-		assert.NoError(t, c.Files[1].Err)
+		require.NoError(t, c.Files[1].Err)
 	}
 
 	damaged := packed.Bytes()

@@ -65,7 +65,7 @@ func TestMaxRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			look := func(most int64) (inspect.FileCheck, *inspect.InfoReport, error, int64) {
+			look := func(most int64) (inspect.FileCheck, *inspect.InfoReport, int64, error) {
 				limits := source.Options{Limits: source.Limits{MaxRead: most}}
 				one := &tally{ReaderAt: bytes.NewReader(file)}
 				in := source.Reader(name, one, int64(len(file)))
@@ -74,12 +74,12 @@ func TestMaxRead(t *testing.T) {
 				checked := one.read.Swap(0)
 				info, infoErr := inspect.Info(t.Context(), in, inspect.InfoOptions{Source: limits})
 				assert.True(t, most == 0 || max(checked, one.read.Load()) <= most, "%d and %d of %d", checked, one.read.Load(), most)
-				return r.Files[0], info, infoErr, max(checked, one.read.Load())
+				return r.Files[0], info, max(checked, one.read.Load()), infoErr
 			}
-			whole, info, infoErr, needed := look(0)
+			whole, info, needed, infoErr := look(0)
 			ended := 0
 			for most := int64(1); ; most += max(1, needed/7) {
-				got, gotInfo, err, _ := look(most)
+				got, gotInfo, _, err := look(most)
 				if most >= 2*needed { // requests at the end of a file ask for more than there is
 					assert.Equal(t, whole, got)
 					break

@@ -457,6 +457,7 @@ func writeArchive(t *testing.T, path, dir string, names []string) {
 
 // tarOf begins a tar.
 func tarOf(t *testing.T, b *bytes.Buffer) (add func(name string, data []byte), end func() error) {
+	t.Helper()
 	w := tar.NewWriter(b)
 	return func(name string, data []byte) {
 		require.NoError(t, w.WriteHeader(&tar.Header{Name: "./" + name, Size: int64(len(data)), Mode: 0o600}))

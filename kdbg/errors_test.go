@@ -16,9 +16,9 @@ func TestErrorTexts(t *testing.T) {
 		"OwnerTag at 0xfffff80000000010: got 0x1, want 0x4742444b (\"KDBG\")":                                                                                                   wrongTag(at, 1),
 		"Size at 0xfffff80000000014: got 0x7, want a multiple of 8 in 0x208..0x800":                                                                                             wrongSize(at, 7),
 		"KernBase at 0xfffff80000000018 (+0x18): got 0x1, want a page":                                                                                                          b.mismatch("KernBase", 0x18, 1, "a page"),
-		"NtBuildLab at +0x208: not in this debugger data block of 0x208 bytes":                                                                                                 b.absent("NtBuildLab", 0x208),
-		"KDBG.NtBuildLab: got 0x1, want a kernel address":                                                                                                        &PointerError{What: "KDBG.NtBuildLab", Got: 1},
-		"KPRCB.Context at 0xfffff80000000000: got 0x1, want a kernel address":                                                                                     &PointerError{What: "KPRCB.Context", At: at, Got: 1},
+		"NtBuildLab at +0x208: not in this debugger data block of 0x208 bytes":                                                                                                  b.absent("NtBuildLab", 0x208),
+		"KDBG.NtBuildLab: got 0x1, want a kernel address":                                                                                                                       &PointerError{What: "KDBG.NtBuildLab", Got: 1},
+		"KPRCB.Context at 0xfffff80000000000: got 0x1, want a kernel address":                                                                                                   &PointerError{What: "KPRCB.Context", At: at, Got: 1},
 		"debugger data block at 0xfffff80000000000: only 0x2 of 0x18 bytes are readable: null":                                                                                  truncated(at, 2, 0x18, errors.New("null")),
 		"no encoded block at 0xfffff80000000000: none of the 64 rotations makes the qwords 0x1 at +0x10 and 0x2 at +0x138 a \"KDBG\" tag with a size and a page size of 0x1000": notEncoded(at, 1, 2),
 	} {

@@ -20,8 +20,8 @@ type State struct {
 	// Guest is the machine's name on the host.
 	Guest    string `json:"guest,omitempty"`
 	Snapshot string `json:"snapshot,omitempty"`
-	// Saved is when the host made the snapshot, by its own clock, in UTC.
-	Saved *time.Time `json:"saved,omitempty"`
+	// Saved is when the host made the snapshot, by its own clock: RFC 3339, in UTC.
+	Saved string `json:"saved,omitempty"`
 	// Encoding is how the container keeps memory, Packing how the file is packed around
 	// it, or what libvirt saved.
 	Encoding string `json:"encoding,omitempty"`
@@ -38,8 +38,7 @@ func stateOf(s physmem.State) *State {
 		Snapshot: s.Snapshot, Encoding: s.Encoding, Packing: s.Packing,
 	}
 	if !s.Saved.IsZero() {
-		saved := s.Saved.UTC()
-		out.Saved = &saved
+		out.Saved = s.Saved.UTC().Format(time.RFC3339Nano)
 	}
 	return out
 }

@@ -178,7 +178,7 @@ func TestErrorTexts(t *testing.T) {
 	b.mutate = func(h *elf.Header64) { h.Phoff = 1 << 40 }
 	_, err := physmemtest.Open(b.build())
 	require.EqualError(t, err, "the file is cut: it ends after 33 KiB; elf: program headers at file offset 0x20: got 0x3 of 0x38 bytes at 0x10000000000: "+
-		"the file ends at 0x84a3; the dump or its copy is incomplete; make it again")
+		"the file ends at 0x84a3; Copy the file again, or dump again with enough space.")
 	b.mutate = func(h *elf.Header64) { h.Phnum = 0xffff }
 	_, err = physmemtest.Open(b.build())
 	require.EqualError(t, err, "elf: ELF header: e_phnum at file offset 0x38: got 0xffff: "+

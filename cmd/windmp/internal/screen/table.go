@@ -17,9 +17,9 @@ const (
 	Clip
 	// ClipFront loses its beginning, likewise: the end of a path says more.
 	ClipFront
-	// Below goes to a line of its own below its row, Wrap goes on there in its column.
-	// Only a last column can.
+	// Below goes to a line of its own below its row. Only a last column can.
 	Below
+	// Wrap goes on below its row, in its column. Only a last column can.
 	Wrap
 )
 
