@@ -119,11 +119,14 @@ func (w *workshop) run(ctx context.Context, program, dir string, c testCase) (*o
 	return o, err
 }
 
-// What differs between two runs of one program: times, how often progress is told,
+// What differs between two runs of one program: times, what of a file is holes, how often progress is told,
 // and the random part of a temporary name.
 var (
 	progressOfBytes = regexp.MustCompile(`(?m)^{"schema":"windmp/progress/v1","event":"bytes".*\n`)
 	progressNumbers = regexp.MustCompile(`(?m)^({"schema":"windmp/progress/v1",.*"done":)\d+(,"total":\d+,"elapsed":)[0-9.e-]+(,"rate":)[0-9.e+-]+`)
+	tookSeconds     = regexp.MustCompile(`(?m)^  "seconds": [0-9.e-]+,\n`)
+	onDisk          = regexp.MustCompile(`(?m)^    "on_disk": \d+,\n`)
+	saidSpeed       = regexp.MustCompile(`in (?:less than a second|[0-9.]+ s, [0-9.]+ [KMGT]?i?B/s)`)
 	temporaryName   = regexp.MustCompile(`\.[0-9]+\.windmp-part`)
 )
 
@@ -134,6 +137,8 @@ func settle(b []byte) []byte {
 	}
 	b = progressOfBytes.ReplaceAll(b, nil)
 	b = progressNumbers.ReplaceAll(b, []byte("${1}0${2}0${3}0"))
+	b = onDisk.ReplaceAll(tookSeconds.ReplaceAll(b, nil), nil)
+	b = saidSpeed.ReplaceAll(b, []byte("in some time"))
 	return temporaryName.ReplaceAll(b, []byte(".0.windmp-part"))
 }
 
