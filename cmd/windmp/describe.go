@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"time"
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
@@ -38,11 +37,7 @@ func stateText(s *report.State) string {
 		}
 		return word + " " + said
 	}
-	saved := ""
-	if s.Saved != nil {
-		saved = moment(s.Saved.Format(time.RFC3339))
-	}
-	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", saved), behind("packed by", s.Packing))
+	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", moment(s.Saved)), behind("packed by", s.Packing))
 }
 
 // systemName is the name of a Windows, of whatever build.
