@@ -49,7 +49,7 @@ func run(tb testing.TB, dir string, command func(port int) *exec.Cmd) *Server {
 	go func() { ended <- cmd.Wait() }()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
-		<-ended                // killed
+		<-ended                //nolint:errcheck // killed
 	})
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	for begun := time.Now(); ; {
