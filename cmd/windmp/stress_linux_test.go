@@ -181,7 +181,7 @@ func runLimited(t *testing.T, arch, limits string) {
 		{"convert", huge},
 	} {
 		if args[0] == "convert" {
-			args = append(args, filepath.Join(dir, fmt.Sprint(i)+".dmp"+packed[i]))
+			args = append(args, filepath.Join(dir, fmt.Sprint("out", i)+packed[i]))
 		}
 		cmd := exec.Command(exe, args...)
 		got := limited(t, limits, cmd)
