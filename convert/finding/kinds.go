@@ -10,6 +10,7 @@ const (
 	adviceCopyAgain = "Copy the file again, or dump again with enough space."
 	adviceLinux     = "Use crash or drgn for Linux guests."
 	adviceHole      = "If another hole is known, give it."
+	adviceNewHeader = "Convert the dump: its header is written anew."
 )
 
 // Of the container.
@@ -23,7 +24,7 @@ var (
 	PagesUnplaced = declare("WD107", SeverityUnknown, "A table entry of a dump makes no sense: where the pages behind it lie is not known.", "")
 	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged: they count as missing.", adviceCopyAgain)
 	TornMemory    = declare("WD116", SeverityWarn, "The machine may have run while its memory was saved, or after it: pages are of different moments.", "Suspend the machine, or take a snapshot with its memory, and take the files of that.")
-	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions; none that its real program wrote was tried.", "Compare what info says with what is known of the machine.")
+	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions; none that its real program wrote was tried.", "Compare what info says with what is known of the machine: memory, processors, Windows' build.")
 	FileInUse     = declare("WD120", SeverityInfo, "Another program has the file open to write, by QEMU's lock: a machine runs with it.", "Convert before its snapshot is deleted.")
 	MemoryLater   = declare("WD121", SeverityInfo, "The file with the memory was written to long after the one with the processors: if the machine ran on with it, pages are of later moments.", "A copy made without its time has that of the copy. If the machine was resumed, suspend it or take a snapshot again.")
 
@@ -57,20 +58,20 @@ var (
 	HeaderOdd            = declare("WD250", SeverityWarn, "A field of a dump's own header is wrong.", "")
 	BadSignature         = declare("WD251", SeverityFail, "One of a dump's two signatures is wrong: debuggers reject it.", adviceCopyAgain)
 	BadDumpType          = declare("WD252", SeverityFail, "The dump type is one that debuggers reject, or the file is not of that type.", adviceCopyAgain)
-	HeaderTimeOdd        = declare("WD253", SeverityWarn, "The header's time is not set or not plausible.", "")
+	HeaderTimeOdd        = declare("WD253", SeverityWarn, "The header's time is not set or not plausible.", adviceNewHeader)
 	RunsOdd              = declare("WD254", SeverityInfo, "The run table of a dump is odd; debuggers take no notice.", "")
 	RequiredSpaceOdd     = declare("WD255", SeverityInfo, "RequiredDumpSpace of a full dump is not where the pages end; debuggers take no notice.", "")
 	OtherReaders         = declare("WD256", SeverityInfo, "WinDbg opens it, but another reader refuses it or loses pages.", "")
 	HeaderContextForeign = declare("WD257", SeverityInfo, "The header's CONTEXT is no processor's: debuggers start on processor 0.", "")
 	RunsLoseMemory       = declare("WD258", SeverityWarn, "The run table of a dump is wrong; debuggers may miss memory.", "")
-	RequiredSpaceWrong   = declare("WD259", SeverityWarn, "RequiredDumpSpace of a bitmap dump is not the file's size; debuggers may not read the last pages.", "")
-	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", AdviceDumpAgain)
+	RequiredSpaceWrong   = declare("WD259", SeverityWarn, "RequiredDumpSpace of a bitmap dump is not the file's size; debuggers may not read the last pages.", adviceNewHeader)
+	RequiredSpaceNone    = declare("WD260", SeverityFail, "RequiredDumpSpace of a bitmap dump leaves no room for pages; debuggers read no memory.", adviceNewHeader)
 	NewerType            = declare("WD261", SeverityWarn, "The dump is of a type that newer WinDbg writes (8, 9, 10): older debuggers do not open it.", "Open it with a current WinDbg, or convert it to a full dump.")
 	OutOfRoom            = declare("WD262", SeverityWarn, "The header says that Windows ran out of room while it wrote the dump: memory may be missing.", "Give the page file or the dump file more room, or dump the guest from its host.")
 
 	TriageCut       = declare("WD270", SeverityFail, "A triage dump does not end where its record says: debuggers reject it.", adviceCopyAgain)
 	TriagePartBad   = declare("WD271", SeverityFail, "A part of a triage dump is missing, or not inside the file: debuggers reject it.", adviceCopyAgain)
-	TriageUnmapped  = declare("WD272", SeverityFail, "The header of a triage dump names no parts, or no place of KDBG: debuggers open it and show nothing.", "")
+	TriageUnmapped  = declare("WD272", SeverityFail, "The header of a triage dump names no parts, or no place of KDBG: debuggers open it and show nothing.", "Copy the file again. If it is the same, use another dump of this crash.")
 	TriagePartLost  = declare("WD273", SeverityWarn, "A part of a triage dump is missing or can't be read: debuggers open it without that.", "")
 	TriageProcessor = declare("WD274", SeverityWarn, "The processor of a triage dump can't be one of those that its header counts, or its KPRCB is not readable: debuggers show no registers.", "")
 	TriageOdd       = declare("WD275", SeverityInfo, "Something in a triage dump is odd and costs debuggers nothing: an empty data block, secondary data that break off.", "")
@@ -83,8 +84,8 @@ var (
 	NoKDBG         = declare("WD301", SeverityFail, "There is no usable KDBG; each attempt is listed.", "WinDbg needs this block. Dump the guest again with all of its memory; if it was still booting or hibernating, dump it when it runs.")
 	KDBGCopy       = declare("WD302", SeverityInfo, "KDBG at the header's address is unusable, the driver's decoded copy is used.", "")
 	KDBGDecoded    = declare("WD303", SeverityInfo, "KDBG was encoded and is written decoded.", "")
-	BugCheckUnread = declare("WD304", SeverityWarn, "The bug check data is not readable.", "The dump's bug check code is 0: it is not known whether the guest had crashed.")
-	ModuleList     = declare("WD305", SeverityWarn, "The module list breaks off.", "WinDbg will list only these modules.")
+	BugCheckUnread = declare("WD304", SeverityWarn, "The bug check data is not readable.", "The dump's bug check code is 0. Whether the guest had crashed, its stacks may tell.")
+	ModuleList     = declare("WD305", SeverityWarn, "The module list breaks off.", "WinDbg will list only these modules. If the one that matters is not among them, dump the guest again with all of its memory.")
 	KDBGFound      = declare("WD306", SeverityInfo, "KDBG was found where the header says.", "")
 	BugCheckLive   = declare("WD307", SeverityInfo, "The guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161).", "")
 
@@ -118,7 +119,7 @@ var (
 	VCPUOrder        = declare("WD405", SeverityInfo, "The vCPUs are in another order and were matched by the addresses of KPCR and descriptor tables.", "")
 	SavedInvalid     = declare("WD406", SeverityInfo, "A context that Windows saved at the crash is not valid; the vCPU's is shown.", "")
 	RegistersLacking = declare("WD407", SeverityInfo, "Registers that the source does not carry show their values after reset.", "")
-	NoVCPUState      = declare("WD408", SeverityWarn, "The source holds no vCPU registers.", "The dump shows the registers that Windows last saved.")
+	NoVCPUState      = declare("WD408", SeverityWarn, "The source holds no vCPU registers.", "The dump shows the registers that Windows last saved, which is right for a guest that had crashed. Of a running one, dump it again in a format that has registers.")
 	ShownFirst       = declare("WD409", SeverityInfo, "Which processor is shown first, and why.", "")
 	EditOutside      = declare("WD410", SeverityWarn, "An edit falls outside the dump's memory and was left out: registers may be stale.", "")
 	SpecialsUnread   = declare("WD411", SeverityWarn, "The special registers of a processor can't be set.", "WinDbg will show stale control registers.")
@@ -146,11 +147,11 @@ var (
 	RecoveredVGA   = declare("WD503", SeverityWarn, "Memory below the VGA hole is in no PT_LOAD and was placed by the layout of a PC, which the file's size confirms.", "Dump with paging off to have no doubt.")
 	TooManyRuns    = declare("WD504", SeverityInfo, "More than 42 runs do not fit a full dump; a bitmap dump is written.", "")
 	KernelPages    = declare("WD505", SeverityInfo, "What a kernel dump keeps and leaves out.", "User memory may still be in kernel buffers and caches: this is smaller, not anonymised.")
-	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump.")
-	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump.")
+	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump. Choose a full dump.")
+	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump. Choose a full dump.")
 	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of a bitmap dump take.", "Choose a full dump.")
-	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg.")
-	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available.")
+	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg. Dump the whole guest to have them.")
+	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available. Dump the whole guest to have them.")
 	RunsDoNotFit   = declare("WD511", SeverityFail, "More than 42 runs do not fit the full dump that was asked for.", "Choose a bitmap dump.")
 	RunsReplaced   = declare("WD512", SeverityWarn, "The header's table of memory is not the kernel's own: it is older, was never set, or was changed. The kernel's is taken.", "")
 	RunsKept       = declare("WD513", SeverityInfo, "The kernel's own table of memory can't be used; the header's is taken.", "")
@@ -173,7 +174,7 @@ var (
 var (
 	TooLarge     = declare("WD601", SeverityFail, "The dump is larger than its receiver takes.", "Compress it (a dump often shrinks to a third with zstd), or keep only the kernel's pages.")
 	Unreadable   = declare("WD602", SeverityFail, "Pages of the file can't be read.", "Copy the file again, or dump again.")
-	NoSymbols    = declare("WD603", SeverityWarn, "Symbols of some images can't be told: their headers are not readable.", "They may be paged out; such a page is in no dump of memory.")
+	NoSymbols    = declare("WD603", SeverityWarn, "Symbols of some images can't be told: their headers are not readable.", "They may be paged out; such a page is in no dump of memory. Symbols of these must be chosen by hand.")
 	Leftover     = declare("WD604", SeverityInfo, "The unfinished output of a run that was killed was found beside the output and removed.", "")
 	Undecided    = declare("WD605", SeverityUnknown, "What would fail the file says nothing, because the file could not be read.", "")
 	TriageFloor  = declare("WD610", SeverityFail, "A small dump can't be as small as was asked for.", "Give it more room.")
