@@ -8,13 +8,15 @@ import (
 	"windmp/winhdr"
 )
 
-// ARM64 walks the stacks of 64-bit Arm by frame pointers: code of Windows keeps the
-// chain in x29, each link with the return address behind it (Microsoft, "Overview of
+// ARM64 walks the stacks of 64-bit Arm by unwind data (Microsoft, "ARM64 exception
+// handling"), and where that does not lead on by frame pointers: code of Windows keeps
+// the chain in x29, each link with the return address behind it (Microsoft, "Overview of
 // ARM64 ABI conventions").
 var ARM64 = &Method{
 	Format: peimage.ARM64, Trap: trapARM64,
 	pointer: 8, stackPointer: spARM64, framePointer: fpARM64, saved: nonvolatileARM64,
-	fromContext: frameARM64, step: (*walk).stepARM64,
+	link:        true,
+	fromContext: frameARM64, step: (*walk).stepARM64, function: (*walk).boundsARM64,
 	longestCall: instruction, isCall: (*walk).isCallARM64, userTrap: (*Method).userTrapARM64,
 }
 
@@ -86,8 +88,17 @@ func frameARM64(c winhdr.Context) (Frame, bool) {
 	return frameOf(x.Pc, x.Cpsr&(spsrLevel|spsr32) != spsrEL1, registers...), true
 }
 
-// stepARM64 finds the caller.
-func (w *walk) stepARM64(f Frame) (Step, error) { return w.chainARM64(f) }
+// stepARM64 finds the caller by unwind data, else by the frame pointer.
+func (w *walk) stepARM64(f Frame) (Step, error) {
+	step, err := w.unwindARM64(f)
+	if err == nil {
+		if _, err = w.leave(f, step.Caller); err == nil || stopOf(err).Reason == AtEnd {
+			return step, nil
+		}
+	}
+	w.moved = false
+	return w.chainARM64(f)
+}
 
 // chainARM64 follows the frame pointer.
 func (w *walk) chainARM64(f Frame) (Step, error) {

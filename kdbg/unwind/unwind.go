@@ -120,6 +120,7 @@ type Method struct {
 	stackPointer int    // the number of its register
 	framePointer int    // the number of the register that leads the chain of frames, 0 without one
 	saved        uint32 // the registers that a function gives back as they were
+	link         bool   // calls leave the return address in a register, and not on the stack
 	fromContext  func(winhdr.Context) (Frame, bool)
 	step         func(*walk, Frame) (Step, error)
 	function     func(*walk) (begin, end vtop.VA, ok bool) // of pc; may be nil

@@ -49,7 +49,7 @@ func (w *walk) leave(f, c Frame) (switched bool, err error) {
 	case c.PC == 0 && !c.Exact:
 		return false, w.stop(AtEnd, w.pc, "", nil)
 	}
-	rises := c.SP > f.SP
+	rises := c.SP > f.SP || c.SP == f.SP && w.m.link && f.Exact && !c.Exact // a leaf has no frame
 	inside := w.stack.High == 0 || w.stack.Holds(c.SP) || c.SP == w.stack.High
 	switch {
 	case rises && inside:
