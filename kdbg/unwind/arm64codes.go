@@ -15,7 +15,7 @@ const (
 	chainedARM64                         // end_c: what follows is the prologue of the function's main part
 	endARM64                             // the caller is at lr
 	authenticate                         // lr was signed
-	trapFrameARM64                       // a KTRAP_FRAME is at sp
+	trapFrameARM64                       // a KTRAP_FRAME is at sp; from here on codes stand for no instruction
 	machineARM64                         // sp and pc are at sp
 	contextARM64                         // a CONTEXT is at sp
 	clearARM64                           // lr is an instruction that was about to run
@@ -34,8 +34,7 @@ type codeARM64 struct {
 
 // instructions is how many a code stands for.
 func (c codeARM64) instructions() uint32 {
-	switch c.op {
-	case chainedARM64, endARM64, trapFrameARM64, machineARM64, contextARM64, clearARM64:
+	if c.op == chainedARM64 || c.op == endARM64 || c.op >= trapFrameARM64 {
 		return 0
 	}
 	return 1
@@ -119,7 +118,7 @@ func decodeARM64(b []byte) (codeARM64, bool) {
 func decodeTwo(first, second byte) (codeARM64, bool) {
 	v := uint64(first)<<8 | uint64(second)
 	at, up := v&63*8, v&63*8+8
-	x, short := int(v>>6&15), int(v>>5&15) //nolint:gosec // four bits
+	x, short := int(v>>6&15), int(v>>5&15)
 	switch {
 	case first < 0xc8: // alloc_m
 		return allocation(v & 0x7ff * 16), true
@@ -196,16 +195,16 @@ func decodeAny(first, second byte) (codeARM64, bool) {
 // decodeSpecial decodes the codes from 0xe8 on: the frames that only Windows' own
 // assembler code has, pac_sign_lr, and what is reserved as without effect.
 func decodeSpecial(first byte) (codeARM64, bool) {
-	switch {
-	case first == 0xe8:
+	switch first {
+	case 0xe8:
 		return codeARM64{op: trapFrameARM64}, true
-	case first == 0xe9:
+	case 0xe9:
 		return codeARM64{op: machineARM64}, true
-	case first == 0xea:
+	case 0xea:
 		return codeARM64{op: contextARM64}, true
-	case first == 0xec:
+	case 0xec:
 		return codeARM64{op: clearARM64}, true
-	case first == 0xfc:
+	case 0xfc:
 		return codeARM64{op: authenticate}, true
 	}
 	return codeARM64{}, first >= 0xf8

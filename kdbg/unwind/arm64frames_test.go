@@ -48,6 +48,23 @@ func TestLeafARM64(t *testing.T) {
 	assert.Equal(t, AtEnd, stopOf(err).Reason)
 }
 
+// TestLastCallARM64: a function may end in a call that does not return; the return
+// address lies behind it.
+func TestLastCallARM64(t *testing.T) {
+	t.Parallel()
+	b, images := armImage(dataRVA, xdata(8, false, 0, 1, 0xe1, 0x81, 0xe4, 0))
+	f := inARM64(8 * 4)
+	f.Exact = false
+	f.Known &= nonvolatileARM64
+	f.Registers[fpARM64] = uint64(f.SP)
+	b.write64(f.SP, uint64(stackTop)-0x400, uint64(imageBase)+0x7104)
+	step, err := ARM64.Step(b.space(), images, f, limits)
+	require.NoError(t, err)
+	assert.Equal(t, Unwind, step.How)
+	assert.Equal(t, imageBase+0x7104, step.Caller.PC)
+	assert.Equal(t, f.SP+16, step.Caller.SP)
+}
+
 // TestFragmentsARM64: parts of a function, whose frame another part has made.
 func TestFragmentsARM64(t *testing.T) {
 	t.Parallel()

@@ -339,6 +339,7 @@ func (u *unwinderARM64) undo(f *Frame, c codeARM64) error {
 		u.lr, u.isCall = false, false
 		f.Known &= u.m.saved
 		f.PC = withoutPAC(f.Registers[lrARM64])
+	case endARM64, chainedARM64: // what follows end_c undoes the main part's prologue
 	}
 	return nil
 }
