@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -106,6 +107,9 @@ func Nginx(tb testing.TB, dir string) *Server {
 	tb.Helper()
 	if testing.Testing() && testing.Short() {
 		tb.Skip("-short: NOT reading from nginx")
+	}
+	if runtime.GOOS == "windows" {
+		missing(tb, "Wine runs no nginx: NOT reading from it")
 	}
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
