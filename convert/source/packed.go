@@ -114,7 +114,7 @@ func (s *Source) counted(p packing, opt *Options) (packed *io.SectionReader, don
 func (s *Source) unpackMember(ctx context.Context, p packing, opt *Options, m *pack.Member, limit int64) (*pack.File, error) {
 	packed, done := s.counted(p, opt)
 	defer done()
-	t, err := m.Unpack(ctx, p.how, packed, pack.Options{Dir: opt.TempDir, Limit: limit, Beside: unpacked{file: s.file}})
+	t, err := m.Unpack(ctx, p.how, packed, pack.Options{Dir: opt.TempDir, Limit: limit})
 	var over *pack.LimitError
 	if errors.As(err, &over) {
 		err = &pack.LimitError{Limit: opt.MaxUnpacked}
