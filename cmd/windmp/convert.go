@@ -21,6 +21,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/convert/triage"
 	"windmp/convert/write"
+	"windmp/internal/binio"
 )
 
 // convertSchema names the JSON document of windmp convert.
@@ -286,7 +287,7 @@ func (f *convertFlags) budget(kind plan.OutputType) (int64, error) {
 func parseBudget(s string) (int64, error) {
 	n, err := parseSize("--size", s)
 	if err == nil && n > triage.MaxSize {
-		err = &stage.UsageError{Reason: fmt.Sprintf("--size takes 1 byte to %s", ibytes(uint64(triage.MaxSize)))}
+		err = &stage.UsageError{Reason: fmt.Sprintf("--size takes 1 byte to %s", binio.Bytes(uint64(triage.MaxSize)))}
 	}
 	return n, err
 }

@@ -199,7 +199,7 @@ func printMany(t *text, all []conversion, f *convertFlags) {
 		if c.report.Verdict != "OK" {
 			verdict = "WARN"
 		}
-		table.Row(c.report.Verdict, c.in, ibytes(c.report.Output.Size), systemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
+		table.Row(c.report.Verdict, c.in, binio.Bytes(c.report.Output.Size), systemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
 	}
 	table.End()
 	t.Blank()

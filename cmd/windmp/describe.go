@@ -6,6 +6,7 @@ import (
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/internal/binio"
 )
@@ -14,7 +15,7 @@ import (
 
 // printInput says what a file is.
 func printInput(t *text, key string, in *report.Input, damage string) {
-	t.Key(key, "%s, %s", in.Path, ibytes(in.Size))
+	t.Key(key, "%s, %s", in.Path, binio.Bytes(in.Size))
 	if in.Description != "" {
 		t.More("%s", in.Description)
 	}
@@ -37,7 +38,7 @@ func stateText(s *report.State) string {
 		}
 		return word + " " + said
 	}
-	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", moment(s.Saved)), behind("packed by", s.Packing))
+	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", binio.MomentOf(s.Saved)), behind("packed by", s.Packing))
 }
 
 // systemName is the name of a Windows, of whatever build.
@@ -50,13 +51,13 @@ func printSystem(t *text, s *report.System) {
 	if s == nil {
 		return
 	}
-	t.Key("system", "%s", list(systemName(s), machineOf(s.Machine).Header.Qualifier, s.Product, binio.Plural(uint64(s.Processors), "processor")))
+	t.Key("system", "%s", list(systemName(s), machine.OrFirst(s.Machine).Header.Qualifier, s.Product, binio.Plural(uint64(s.Processors), "processor")))
 	if s.SystemTime != "" {
 		up := ""
 		if s.UpTime > 0 {
 			up = "up " + span(s.UpTime)
 		}
-		t.Key("time", "%s", list(moment(s.SystemTime), up))
+		t.Key("time", "%s", list(binio.MomentOf(s.SystemTime), up))
 	}
 }
 
@@ -115,7 +116,7 @@ func printKernel(t *text, k *inspect.ImageReport) {
 	if k == nil {
 		return
 	}
-	t.Key("kernel", "%s", list(fmt.Sprintf("%s at %#x", k.Name, uint64(k.Base)), ibytes(uint64(k.Size)), k.FileVersion))
+	t.Key("kernel", "%s", list(fmt.Sprintf("%s at %#x", k.Name, uint64(k.Base)), binio.Bytes(uint64(k.Size)), k.FileVersion))
 	if k.PDB != nil {
 		t.More("%s %s, age %d", k.PDB.Name, k.PDB.GUID, k.PDB.Age)
 	} else {

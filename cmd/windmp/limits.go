@@ -9,6 +9,7 @@ import (
 
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 )
 
 // limitFlags bound what a look costs.
@@ -53,7 +54,7 @@ func (a *app) tellWhole(quiet bool) func(path string, w stage.Whole) {
 			return
 		}
 		a.progress.clear()
-		a.say(logLine{Level: levelInfo, Message: path + ": " + strings.ReplaceAll(wholeWords[w.Stage], "%", ibytes(w.Bytes)), Stage: string(w.Stage)})
+		a.say(logLine{Level: levelInfo, Message: path + ": " + strings.ReplaceAll(wholeWords[w.Stage], "%", binio.Bytes(w.Bytes)), Stage: string(w.Stage)})
 	}
 }
 

@@ -26,7 +26,7 @@ func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
 		screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
 	for i := range r.Files {
 		c := &r.Files[i]
-		table.Row(c.Verdict, c.Path, ibytes(c.Size), checkLine(c))
+		table.Row(c.Verdict, c.Path, binio.Bytes(c.Size), checkLine(c))
 	}
 	table.End()
 	t.Blank()
@@ -77,7 +77,7 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 	}
 	printSignature(t, c.Signature, false)
 	if o := c.Output; o != nil {
-		t.Key("converts", "to a %s dump of %s", o.DumpType, ibytes(o.Size))
+		t.Key("converts", "to a %s dump of %s", o.DumpType, binio.Bytes(o.Size))
 	}
 	if c.SHA256 != "" {
 		t.Key("SHA-256", "%s", c.SHA256)

@@ -6,6 +6,7 @@ import (
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/internal/binio"
 	"windmp/internal/pack"
@@ -51,7 +52,7 @@ func printOutput(t *text, r *report.Report) {
 	o := &r.Output
 	t.Key("output", "%s", outputText(r))
 	if o.LeftOut > 0 {
-		t.More("%s of user memory left out", ibytes(o.LeftOut*pageSize))
+		t.More("%s of user memory left out", binio.Bytes(o.LeftOut*pageSize))
 	}
 	if m := r.Memory; m != nil && m.Missing > 0 {
 		t.More("%s: %s", missingText(m.Missing, m.Listed), missingWords[m.Policy])
@@ -82,7 +83,7 @@ func outputText(r *report.Report) string {
 	if o.DumpType == "" {
 		kind = "ELF core"
 	}
-	size := ibytes(o.Size)
+	size := binio.Bytes(o.Size)
 	if o.Triage != nil {
 		size = binio.PartOf(uint64(o.Size), uint64(o.Triage.Limit)) //nolint:gosec // sizes
 	}
@@ -103,9 +104,9 @@ func storedText(o *report.Output) string {
 	case o.FileSize == 0: // a stream
 		return ""
 	case o.Compression != pack.None:
-		return fmt.Sprintf("as %s of %s", ibytes(o.FileSize), o.Compression)
+		return fmt.Sprintf("as %s of %s", binio.Bytes(o.FileSize), o.Compression)
 	case o.OnDisk > 0 && o.OnDisk < o.FileSize/10*9: // less would be said of every file
-		return fmt.Sprintf("with holes, %s on disk", ibytes(o.OnDisk))
+		return fmt.Sprintf("with holes, %s on disk", binio.Bytes(o.OnDisk))
 	default:
 		return ""
 	}
@@ -120,7 +121,7 @@ func speedText(size int64, seconds float64) string {
 	if seconds < 10 {
 		took = fmt.Sprintf("%.1f s", seconds)
 	}
-	return fmt.Sprintf("in %s, %s/s", took, ibytes(int64(float64(size)/seconds)))
+	return fmt.Sprintf("in %s, %s/s", took, binio.Bytes(int64(float64(size)/seconds)))
 }
 
 // nextStep is what to do with the output.
@@ -149,7 +150,7 @@ func printProcessors(t *text, r *report.Report) {
 	if len(r.Processors) == 0 {
 		return
 	}
-	t.machine = machineOf(r.Guest.Machine)
+	t.machine = machine.OrFirst(r.Guest.Machine)
 	t.Blank()
 	table := t.Table(0, screen.Column{Name: "processor", Right: true}, screen.Column{Name: t.machine.PointerName}, screen.Column{Name: "registers"}, screen.Column{Name: "why", Fit: screen.Wrap})
 	for _, c := range r.Processors {
@@ -177,12 +178,12 @@ func printTriage(t *text, r *report.Triage) {
 	for _, p := range r.Contents {
 		left := ""
 		if p.NoRoom > 0 {
-			left += fmt.Sprintf("; no room for %s", ibytes(p.NoRoom))
+			left += fmt.Sprintf("; no room for %s", binio.Bytes(p.NoRoom))
 		}
 		if p.NotInMemory > 0 {
-			left += fmt.Sprintf("; %s not in memory", ibytes(p.NotInMemory))
+			left += fmt.Sprintf("; %s not in memory", binio.Bytes(p.NotInMemory))
 		}
-		table.Row(ibytes(p.Bytes), p.What+left)
+		table.Row(binio.Bytes(p.Bytes), p.What+left)
 	}
 	table.End()
 }
@@ -203,7 +204,7 @@ func printPlan(t *text, r *report.Report) {
 	}
 	table := t.Table(2, screen.Column{Name: "virtual"}, screen.Column{Name: "physical"}, screen.Column{Name: "size", Right: true}, screen.Column{Name: "why", Fit: screen.Wrap})
 	for _, e := range r.Edits {
-		table.Row(t.address(e.VA), t.physical(e.PA), ibytes(int64(e.Size)), e.Reason)
+		table.Row(t.address(e.VA), t.physical(e.PA), binio.Bytes(int64(e.Size)), e.Reason)
 	}
 	table.End()
 }

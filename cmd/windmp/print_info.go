@@ -7,6 +7,7 @@ import (
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
+	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/internal/binio"
 )
@@ -16,7 +17,7 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 	if r.System != nil {
 		name = r.System.Machine
 	}
-	t.machine = machineOf(name)
+	t.machine = machine.OrFirst(name)
 	printInput(t, "file", &r.Input, damageOf(r.Findings))
 	if d := r.Dump; d != nil && d.Comment != "" {
 		t.Key("comment", "%s", d.Comment)
@@ -66,7 +67,7 @@ func printTriageDump(t *text, r *inspect.TriageReport, verbose bool) {
 	if r == nil {
 		return
 	}
-	t.Key("memory", "%s by virtual address, %s, a stack of %s at %#x", ibytes(r.Held), binio.Plural(r.Blocks, "data block"), ibytes(int64(r.StackSize)), uint64(r.Stack))
+	t.Key("memory", "%s by virtual address, %s, a stack of %s at %#x", binio.Bytes(r.Held), binio.Plural(r.Blocks, "data block"), binio.Bytes(int64(r.StackSize)), uint64(r.Stack))
 	if r.Thread != 0 {
 		name := r.ProcessName
 		if name == "" {
@@ -81,11 +82,11 @@ func printTriageDump(t *text, r *inspect.TriageReport, verbose bool) {
 	for _, b := range r.Secondary {
 		held += uint64(b.Size)
 	}
-	t.Key("secondary", "%s of data, %s", binio.Plural(len(r.Secondary), "blob"), ibytes(held))
+	t.Key("secondary", "%s of data, %s", binio.Plural(len(r.Secondary), "blob"), binio.Bytes(held))
 	if verbose {
 		table := t.Table(screen.KeyWidth, screen.Column{}, screen.Column{Right: true})
 		for _, b := range r.Secondary {
-			table.Row(b.Tag, ibytes(uint64(b.Size)))
+			table.Row(b.Tag, binio.Bytes(uint64(b.Size)))
 		}
 		table.End()
 	}
@@ -115,7 +116,7 @@ const memoryRows = 16
 
 func printMemory(t *text, m inspect.MemoryMap) {
 	t.Blank()
-	t.Key("memory", "%s in %s", ibytes(m.Held), binio.Plural(m.Count, "range"))
+	t.Key("memory", "%s in %s", binio.Bytes(m.Held), binio.Plural(m.Count, "range"))
 	if m.Missing > 0 {
 		t.More("%s", missingText(m.Missing, m.Listed))
 	}
@@ -132,10 +133,10 @@ func (t *text) ranges(list []report.Range, count int) {
 			break
 		}
 		if hole := uint64(r.PA) - end; hole > 0 {
-			table.Row("hole", "", ibytes(hole))
+			table.Row("hole", "", binio.Bytes(hole))
 		}
 		end = uint64(r.PA) + r.Size
-		table.Row(t.physical(r.PA), t.physical(report.Hex(end-1)), ibytes(r.Size))
+		table.Row(t.physical(r.PA), t.physical(report.Hex(end-1)), binio.Bytes(r.Size))
 	}
 	table.End()
 	if len(list) > memoryRows {
@@ -156,7 +157,7 @@ func printModules(t *text, list []inspect.ImageReport) {
 		if m.PDB != nil {
 			symbols = fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)
 		}
-		table.Row(t.address(m.Base), ibytes(uint64(m.Size)), m.Name, fmt.Sprintf("%#08x", uint64(m.Timestamp)), symbols)
+		table.Row(t.address(m.Base), binio.Bytes(uint64(m.Size)), m.Name, fmt.Sprintf("%#08x", uint64(m.Timestamp)), symbols)
 	}
 	table.End()
 }
@@ -181,7 +182,7 @@ func printUnloaded(t *text, list []inspect.Unloaded) {
 	t.Heading("unloaded drivers")
 	table := t.Table(0, screen.Column{Name: "start"}, screen.Column{Name: "end"}, screen.Column{Name: "name", Fit: screen.Clip}, screen.Column{Name: "unloaded"})
 	for _, u := range list {
-		table.Row(t.address(u.Start), t.address(u.End), u.Name, moment(u.Time))
+		table.Row(t.address(u.Start), t.address(u.End), u.Name, binio.MomentOf(u.Time))
 	}
 	table.End()
 }

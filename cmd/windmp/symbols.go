@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
+	"windmp/internal/binio"
 )
 
 const symbolsSchema = "windmp/symbols/v1"
@@ -115,7 +115,7 @@ func printSymbols(t *text, r *inspect.SymbolsReport) {
 func (a *app) complainUnreadable(r *inspect.SymbolsReport) {
 	for i := range r.Modules {
 		if m := &r.Modules[i]; !m.Readable {
-			a.say(logLine{Level: levelWarn, Message: screen.Safe(m.Name) + ": symbols not known: " + m.Error})
+			a.say(logLine{Level: levelWarn, Message: binio.Visible(m.Name) + ": symbols not known: " + m.Error})
 		}
 	}
 }

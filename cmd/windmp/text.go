@@ -43,16 +43,7 @@ func (t *text) physical(pa report.Hex) string {
 }
 
 // guest is the machine whose addresses are printed, the likeliest before it is known.
-func (t *text) guest() *machine.Machine { return cmp.Or(t.machine, machineOf("")) }
-
-// machineOf is the machine with a name, the first where none is known.
-func machineOf(name string) *machine.Machine {
-	list := machine.All()
-	return cmp.Or(machine.ByName(name, list), list[0])
-}
-
-// ibytes is a size for people, in powers of 1024.
-func ibytes[T int64 | uint64](n T) string { return binio.Bytes(uint64(max(n, 0))) }
+func (t *text) guest() *machine.Machine { return cmp.Or(t.machine, machine.OrFirst("")) }
 
 // list joins the parts of a line that are there.
 func list(parts ...string) string {
@@ -63,15 +54,6 @@ func list(parts ...string) string {
 		}
 	}
 	return strings.Join(said, ", ")
-}
-
-// moment is a time for people; in reports it is RFC 3339.
-func moment(rfc3339 string) string {
-	t, err := time.Parse(time.RFC3339, rfc3339)
-	if err != nil {
-		return rfc3339
-	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 // span is a time in seconds for people, its two largest units.

@@ -123,7 +123,7 @@ func printVtop(t *text, r *inspect.WalkReport) {
 			table.Row(s.Name, t.physical(s.EntryPA), fmt.Sprintf("%#016x", uint64(s.Entry)), strings.Join(s.Flags, " "))
 		}
 		if w.Mapped {
-			table.Row("page", t.physical(w.PA), ibytes(w.PageSize), placeInFile(r, w))
+			table.Row("page", t.physical(w.PA), binio.Bytes(w.PageSize), placeInFile(r, w))
 		}
 		table.End()
 		if w.Error != "" {

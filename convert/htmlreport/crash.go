@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // crash is the bug check, with what its parameters mean, and the signature.
@@ -22,14 +23,14 @@ func (b *builder) crash(x *subject) *section {
 		return s
 	}
 	var out facts
-	out.add("Code", code(hex(bug.Code)), code(visible(bug.Name)))
+	out.add("Code", code(hex(bug.Code)), code(binio.Visible(bug.Name)))
 	out.add("Meaning", plain(b.text(bug.Summary)))
 	if sig := x.signature; sig != nil {
-		why := visible(sig.Reason)
+		why := binio.Visible(sig.Reason)
 		if sig.MayBeVictim {
 			why += "; memory was found damaged: it may be the victim"
 		}
-		out.add("Signature", cell{Text: visible(sig.Text), Class: "c all"}, plain(why))
+		out.add("Signature", cell{Text: binio.Visible(sig.Text), Class: "c all"}, plain(why))
 	}
 	t := &table{Caption: "Parameters of the bug check", Head: heads("#", "Parameter", "Meaning")}
 	for i, p := range bug.Parameters {
@@ -67,7 +68,7 @@ func (b *builder) stack(r *inspect.InfoReport) *section {
 	if st.Processor >= 0 {
 		who = fmt.Sprintf("processor %d", st.Processor)
 	}
-	s := &section{ID: "stack", Title: "Stack", Note: visible(fmt.Sprintf("Of %s, from %s. The innermost call is first.", who, st.From(r.Bug != nil && r.Bug.Crashed)))}
+	s := &section{ID: "stack", Title: "Stack", Note: binio.Visible(fmt.Sprintf("Of %s, from %s. The innermost call is first.", who, st.From(r.Bug != nil && r.Bug.Crashed)))}
 	t := &table{Caption: "Calls, the innermost first", Head: heads("#", "", "Call", "Stack pointer", "Found by")}
 	for i := range st.Handlers {
 		t.Rows = append(t.Rows, b.frame(&st.Handlers[i], false))
@@ -82,10 +83,10 @@ func (b *builder) stack(r *inspect.InfoReport) *section {
 	if len(st.Seen) > 0 {
 		seen := &table{Caption: "Addresses on the stack behind the last call", Head: heads("Address", "Place")}
 		for _, x := range st.Seen {
-			seen.Rows = append(seen.Rows, row{Cells: []cell{code(b.address(x.Address)), code(visible(x.Place))}})
+			seen.Rows = append(seen.Rows, row{Cells: []cell{code(b.address(x.Address)), code(binio.Visible(x.Place))}})
 		}
 		s.Blocks = append(s.Blocks, block{More: &more{
-			Summary: plural(len(st.Seen), "place") + " in modules seen on the stack behind it, which may be no calls", Blocks: []block{{Table: seen}},
+			Summary: binio.Plural(len(st.Seen), "place") + " in modules seen on the stack behind it, which may be no calls", Blocks: []block{{Table: seen}},
 		}})
 	}
 	return s
@@ -103,8 +104,8 @@ func (b *builder) frame(f *report.StackFrame, here bool) row {
 	}
 	r.Cells = []cell{
 		{Text: fmt.Sprintf("%02d", f.Index), Class: "n"},
-		mark, code(visible(f.Place)), code(b.address(f.SP)),
-		{Text: visible(f.How), Title: howWords[f.How]},
+		mark, code(binio.Visible(f.Place)), code(b.address(f.SP)),
+		{Text: binio.Visible(f.How), Title: howWords[f.How]},
 	}
 	return r
 }
@@ -147,12 +148,12 @@ func (b *builder) processor(c *inspect.CPUInfo, planned *report.CPU) row {
 	if planned != nil {
 		ip, registers = planned.IP, b.registers(planned)
 	}
-	place := visible(c.Symbol)
+	place := binio.Visible(c.Symbol)
 	if ip != c.IP {
 		place = ""
 	}
 	return row{Cells: []cell{
-		number, code(b.address(ip)), code(place), plain(visible(c.Mode)), code(hex(c.Root)),
+		number, code(b.address(ip)), code(place), plain(binio.Visible(c.Mode)), code(hex(c.Root)),
 		plain(registers),
 	}}
 }

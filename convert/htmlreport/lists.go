@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // rowsShown bounds the rows of a list: what a hostile guest makes long still opens.
@@ -32,16 +33,16 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 		m := &list[i]
 		symbols := cell{Text: b.text(m.Error), Class: "dim"}
 		if m.PDB != nil {
-			symbols = code(visible(fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)))
+			symbols = code(binio.Visible(fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)))
 		}
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			code(visible(m.Name)), code(b.address(m.Base)),
-			{Text: size(int64(m.Size)), Class: "n"},
-			plain(visible(m.FileVersion)),
+			code(binio.Visible(m.Name)), code(b.address(m.Base)),
+			{Text: binio.Bytes(int64(m.Size)), Class: "n"},
+			plain(binio.Visible(m.FileVersion)),
 			code(fmt.Sprintf("%08x", uint64(m.Timestamp))), symbols,
 		}})
 	}
-	return &section{ID: "modules", Title: "Modules", Note: plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: append([]block{{Table: t}}, rest...)}
+	return &section{ID: "modules", Title: "Modules", Note: binio.Plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: append([]block{{Table: t}}, rest...)}
 }
 
 // processes are the guest's.
@@ -59,7 +60,7 @@ func (b *builder) processes(r *inspect.InfoReport) *section {
 		t.Rows = append(t.Rows, row{Cells: []cell{
 			{Text: fmt.Sprint(p.PID), Class: "n"},
 			{Text: fmt.Sprint(p.ParentPID), Class: "n"},
-			{Text: visible(p.Name), Class: "c", Title: b.text(p.Error)},
+			{Text: binio.Visible(p.Name), Class: "c", Title: b.text(p.Error)},
 			code(hex(p.Root)), code(b.address(p.EPROCESS)),
 		}})
 	}
@@ -74,7 +75,7 @@ func (b *builder) unloaded(r *inspect.InfoReport) *section {
 	t := &table{Caption: "Drivers that were unloaded", Head: heads("Name", "Start", "End", "Unloaded")}
 	list, rest := cut(r.Unloaded, rowsShown)
 	for _, u := range list {
-		t.Rows = append(t.Rows, row{Cells: []cell{code(visible(u.Name)), code(b.address(u.Start)), code(b.address(u.End)), plain(moment(u.Time))}})
+		t.Rows = append(t.Rows, row{Cells: []cell{code(binio.Visible(u.Name)), code(b.address(u.Start)), code(b.address(u.End)), plain(moment(u.Time))}})
 	}
 	return &section{ID: "unloaded", Title: "Unloaded drivers", Blocks: append([]block{{Table: t}}, rest...)}
 }
@@ -86,18 +87,18 @@ func (b *builder) small(f *File) *section {
 	}
 	r := f.Info.Triage
 	var out facts
-	out.add("Memory", plain(fmt.Sprintf("%s by virtual address, in %s", size(r.Held), plural(r.Blocks, "block"))))
-	out.add("Stack", plain(size(int64(r.StackSize))), code(b.address(r.Stack)))
+	out.add("Memory", plain(fmt.Sprintf("%s by virtual address, in %s", binio.Bytes(r.Held), binio.Plural(r.Blocks, "block"))))
+	out.add("Stack", plain(binio.Bytes(int64(r.StackSize))), code(b.address(r.Stack)))
 	if r.Thread != 0 {
 		out.add("Thread", code(b.address(r.Thread)))
-		out.add("Process", code(visible(r.ProcessName)), code(b.address(r.Process)))
+		out.add("Process", code(binio.Visible(r.ProcessName)), code(b.address(r.Process)))
 	}
 	if len(r.Secondary) > 0 {
 		held := int64(0)
 		for _, s := range r.Secondary {
 			held += int64(s.Size)
 		}
-		out.add("Secondary data", plain(fmt.Sprintf("%s, %s", plural(len(r.Secondary), "blob"), size(held))))
+		out.add("Secondary data", plain(fmt.Sprintf("%s, %s", binio.Plural(len(r.Secondary), "blob"), binio.Bytes(held))))
 	}
 	return &section{ID: "small", Title: "Small dump", Blocks: []block{{Facts: out}}}
 }
@@ -113,7 +114,7 @@ func (b *builder) written(r *report.Report) *section {
 	o := &r.Output
 	var out facts
 	if o.Path != streamed {
-		out.add("File", code(visible(o.Path)), plain(map[bool]string{true: "written", false: "not written"}[o.Written]))
+		out.add("File", code(binio.Visible(o.Path)), plain(map[bool]string{true: "written", false: "not written"}[o.Written]))
 	}
 	kind := "ELF core"
 	if o.DumpType != "" {
@@ -122,19 +123,19 @@ func (b *builder) written(r *report.Report) *section {
 	if o.Compression != "" {
 		kind += ", packed by " + string(o.Compression)
 	}
-	out.add("Kind", plain(visible(kind)))
+	out.add("Kind", plain(binio.Visible(kind)))
 	packed := ""
 	if o.FileSize > 0 && o.FileSize != o.Size {
-		packed = size(o.FileSize) + " as it is packed"
+		packed = binio.Bytes(o.FileSize) + " as it is packed"
 	}
-	out.add("Size", plain(size(o.Size)), plain(packed))
-	out.add("SHA-256", cell{Text: visible(o.SHA256), Class: "c all"})
+	out.add("Size", plain(binio.Bytes(o.Size)), plain(packed))
+	out.add("SHA-256", cell{Text: binio.Visible(o.SHA256), Class: "c all"})
 	if o.Pages > 0 {
 		left := ""
 		if o.LeftOut > 0 {
-			left = plural(o.LeftOut, "page") + " of user memory left out"
+			left = binio.Plural(o.LeftOut, "page") + " of user memory left out"
 		}
-		out.add("Pages", plain(plural(o.Pages, "page")+" in "+plural(o.Runs, "run")), plain(left))
+		out.add("Pages", plain(binio.Plural(o.Pages, "page")+" in "+binio.Plural(o.Runs, "run")), plain(left))
 	}
 	s := &section{ID: "output", Title: "Dump", Blocks: []block{{Facts: out}}}
 	if o.Triage != nil {
@@ -148,7 +149,7 @@ func contents(r *report.Triage) *table {
 	t := &table{Caption: "What is in the dump", Head: heads("What", "#In the dump", "#No room for", "#Not in memory")}
 	for _, p := range r.Contents {
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			plain(visible(p.What)), {Text: size(p.Bytes), Class: "n"}, {Text: some(p.NoRoom), Class: "n"}, {Text: some(p.NotInMemory), Class: "n"},
+			plain(binio.Visible(p.What)), {Text: binio.Bytes(p.Bytes), Class: "n"}, {Text: some(p.NoRoom), Class: "n"}, {Text: some(p.NotInMemory), Class: "n"},
 		}})
 	}
 	return t
@@ -159,7 +160,7 @@ func some(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return size(n)
+	return binio.Bytes(n)
 }
 
 // changes are those that a conversion makes to the header and to memory.
@@ -171,17 +172,17 @@ func (b *builder) changes(r *report.Report) *section {
 	if len(r.Improvements) > 0 {
 		t := &table{Caption: "Header fields", Head: heads("Field", "In the guest's header", "In the dump", "Why")}
 		for _, i := range r.Improvements {
-			t.Rows = append(t.Rows, row{Cells: []cell{code(visible(i.Field)), wrapped(visible(i.From)), wrapped(visible(i.To)), plain(b.text(i.Reason))}})
+			t.Rows = append(t.Rows, row{Cells: []cell{code(binio.Visible(i.Field)), wrapped(binio.Visible(i.From)), wrapped(binio.Visible(i.To)), plain(b.text(i.Reason))}})
 		}
-		s.Blocks = append(s.Blocks, block{More: &more{Summary: plural(len(r.Improvements), "header field"), Blocks: []block{{Table: t}}}})
+		s.Blocks = append(s.Blocks, block{More: &more{Summary: binio.Plural(len(r.Improvements), "header field"), Blocks: []block{{Table: t}}}})
 	}
 	if len(r.Edits) > 0 {
 		t := &table{Caption: "Edits of memory", Head: heads("Virtual address", "Physical address", "#Size", "Why")}
 		list, rest := cut(r.Edits, rowsShown)
 		for _, e := range list {
-			t.Rows = append(t.Rows, row{Cells: []cell{code(b.address(e.VA)), code(b.physical(uint64(e.PA))), {Text: size(int64(e.Size)), Class: "n"}, plain(b.text(e.Reason))}})
+			t.Rows = append(t.Rows, row{Cells: []cell{code(b.address(e.VA)), code(b.physical(uint64(e.PA))), {Text: binio.Bytes(int64(e.Size)), Class: "n"}, plain(b.text(e.Reason))}})
 		}
-		s.Blocks = append(s.Blocks, block{More: &more{Summary: plural(len(r.Edits), "edit") + " of memory", Blocks: append([]block{{Table: t}}, rest...)}})
+		s.Blocks = append(s.Blocks, block{More: &more{Summary: binio.Plural(len(r.Edits), "edit") + " of memory", Blocks: append([]block{{Table: t}}, rest...)}})
 	}
 	return s
 }

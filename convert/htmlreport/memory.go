@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // drawing is a picture of physical memory, in percent of the width and in pixels of
@@ -59,12 +60,12 @@ func (b *builder) memory(f *File) *section {
 		if len(m.ListedRanges) == 0 {
 			return nil
 		}
-		s.Note = fmt.Sprintf("The header lists %s; the file holds none of it.", size(m.Listed))
+		s.Note = fmt.Sprintf("The header lists %s; the file holds none of it.", binio.Bytes(m.Listed))
 		return s
 	}
-	s.Note = fmt.Sprintf("The file holds %s in %s.", size(m.Held), plural(m.Count, "range"))
+	s.Note = fmt.Sprintf("The file holds %s in %s.", binio.Bytes(m.Held), binio.Plural(m.Count, "range"))
 	if m.Missing > 0 {
-		s.Note += fmt.Sprintf(" %s of the %s that the guest lists are missing.", size(m.Missing), size(m.Listed))
+		s.Note += fmt.Sprintf(" %s of the %s that the guest lists are missing.", binio.Bytes(m.Missing), binio.Bytes(m.Listed))
 	}
 	s.Blocks = []block{{Picture: b.draw(p)}, {Table: b.parts(p)}}
 	if m.Count > 1 {
@@ -89,8 +90,8 @@ func (b *builder) draw(p *report.Picture) *drawing {
 	for i := range p.Rows {
 		r := &p.Rows[i]
 		y := i * rowHeight
-		d.Labels = append(d.Labels, label{X: "0%", Y: y + barTop - 5, Class: "what", Text: rowNames[i].name + " " + size(r.Size)})
-		d.Description += rowNames[i].name + " " + size(r.Size) + ". "
+		d.Labels = append(d.Labels, label{X: "0%", Y: y + barTop - 5, Class: "what", Text: rowNames[i].name + " " + binio.Bytes(r.Size)})
+		d.Description += rowNames[i].name + " " + binio.Bytes(r.Size) + ". "
 		for at := range p.Parts {
 			part := &p.Parts[at]
 			first := part.First + at*partGap
@@ -174,11 +175,11 @@ func (b *builder) parts(p *report.Picture) *table {
 		part := &p.Parts[i]
 		if i > 0 {
 			hole := part.Start - p.Parts[i-1].End()
-			t.Rows = append(t.Rows, row{Class: "hole", Cells: append([]cell{plain("hole of " + size(hole))}, make([]cell, len(p.Rows))...)})
+			t.Rows = append(t.Rows, row{Class: "hole", Cells: append([]cell{plain("hole of " + binio.Bytes(hole))}, make([]cell, len(p.Rows))...)})
 		}
 		r := row{Cells: []cell{code(b.physical(part.Start) + " – " + b.physical(part.End()-1))}}
 		for j := range p.Rows {
-			r.Cells = append(r.Cells, cell{Text: size(p.Rows[j].Parts[i]), Class: "n"})
+			r.Cells = append(r.Cells, cell{Text: binio.Bytes(p.Rows[j].Parts[i]), Class: "n"})
 		}
 		t.Rows = append(t.Rows, r)
 	}
@@ -195,12 +196,12 @@ func (b *builder) ranges(list []report.Range, count int) *more {
 	end := uint64(0)
 	for _, r := range shown {
 		if hole := uint64(r.PA) - end; hole > 0 {
-			t.Rows = append(t.Rows, row{Class: "hole", Cells: []cell{plain("hole"), {Text: size(hole), Class: "n"}}})
+			t.Rows = append(t.Rows, row{Class: "hole", Cells: []cell{plain("hole"), {Text: binio.Bytes(hole), Class: "n"}}})
 		}
 		end = uint64(r.PA) + r.Size
-		t.Rows = append(t.Rows, row{Cells: []cell{code(b.physical(uint64(r.PA)) + " – " + b.physical(end-1)), {Text: size(r.Size), Class: "n"}}})
+		t.Rows = append(t.Rows, row{Cells: []cell{code(b.physical(uint64(r.PA)) + " – " + b.physical(end-1)), {Text: binio.Bytes(r.Size), Class: "n"}}})
 	}
-	m := &more{Summary: plural(count, "range") + " of memory in the file", Blocks: []block{{Table: t}}}
+	m := &more{Summary: binio.Plural(count, "range") + " of memory in the file", Blocks: []block{{Table: t}}}
 	if count > len(shown) {
 		m.Blocks = append(m.Blocks, block{Text: fmt.Sprintf("And %d more, which are in the JSON document.", count-len(shown))})
 	}

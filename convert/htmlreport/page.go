@@ -12,6 +12,7 @@ import (
 
 	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // Page is what a page tells.
@@ -162,7 +163,7 @@ func newView(p *Page) *view {
 	v := &view{
 		Beginning: Beginning, Policy: policy,
 		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // ours
-		Made: visible("windmp " + p.Version),
+		Made: binio.Visible("windmp " + p.Version),
 	}
 	for i := range p.Files {
 		v.Files = append(v.Files, b.file(&p.Files[i], i, len(p.Files)))
@@ -181,9 +182,9 @@ func newView(p *Page) *view {
 func title(p *Page, files []*fileView) string {
 	switch {
 	case len(files) == 0:
-		return visible("windmp " + p.Command)
+		return binio.Visible("windmp " + p.Command)
 	case len(files) > 1:
-		return visible("windmp "+p.Command) + ": " + plural(len(files), "file")
+		return binio.Visible("windmp "+p.Command) + ": " + binio.Plural(len(files), "file")
 	case files[0].Verdict.Word != "":
 		return files[0].Name + ": " + files[0].Verdict.Word
 	default:
@@ -202,7 +203,7 @@ func overview(files []File, shown []*fileView) *table {
 			{Text: shown[i].Name, Link: "#" + shown[i].ID},
 			{Text: systemLine(x.system)},
 			{Text: happened(&x)},
-			{Text: size(x.size), Class: "n"},
+			{Text: binio.Bytes(x.size), Class: "n"},
 		}})
 	}
 	return t
@@ -210,5 +211,5 @@ func overview(files []File, shown []*fileView) *table {
 
 // fileName is the last part of a path of any system.
 func fileName(p string) string {
-	return visible(path.Base(strings.ReplaceAll(p, `\`, "/")))
+	return binio.Visible(path.Base(strings.ReplaceAll(p, `\`, "/")))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // systemLine is a Windows in a few words, empty for none.
@@ -12,7 +13,7 @@ func systemLine(s *report.System) string {
 	if s == nil {
 		return ""
 	}
-	return visible(fmt.Sprintf("%s build %d", cmp.Or(s.Name, "Windows"), s.Build))
+	return binio.Visible(fmt.Sprintf("%s build %d", cmp.Or(s.Name, "Windows"), s.Build))
 }
 
 // happened is what there is to say of a crash in a few words.
@@ -22,11 +23,11 @@ func happened(x *subject) string {
 	case x.system == nil:
 		return ""
 	case s != nil:
-		return visible(s.Text)
+		return binio.Visible(s.Text)
 	case bug == nil:
 		return "bug check not known"
 	case bug.Crashed:
-		return visible(fmt.Sprintf("bug check %s %s", hex(bug.Code), bug.Name))
+		return binio.Visible(fmt.Sprintf("bug check %s %s", hex(bug.Code), bug.Name))
 	default:
 		return "running, no bug check"
 	}
@@ -35,8 +36,8 @@ func happened(x *subject) string {
 // source is about the file and the machine in it.
 func (b *builder) source(f *File, x *subject) *section {
 	var out facts
-	out.add("File", code(visible(x.path)))
-	out.add("Size", plain(size(x.size)))
+	out.add("File", code(binio.Visible(x.path)))
+	out.add("Size", plain(binio.Bytes(x.size)))
 	description, vcpus, memoryFile := "", 0, ""
 	switch {
 	case f.Convert != nil:
@@ -48,20 +49,20 @@ func (b *builder) source(f *File, x *subject) *section {
 		description = cmp.Or(description, f.Info.Input.Description)
 		vcpus, memoryFile = f.Info.Input.VCPUs, f.Info.Input.MemoryFile
 	}
-	out.add("Container", plain(visible(description)))
+	out.add("Container", plain(binio.Visible(description)))
 	if memoryFile != "" {
-		out.add("Memory", code(visible(memoryFile)))
+		out.add("Memory", code(binio.Visible(memoryFile)))
 	}
 	if f.Check != nil {
-		out.add("SHA-256", code(visible(f.Check.SHA256)))
+		out.add("SHA-256", code(binio.Visible(f.Check.SHA256)))
 	}
 	if f.Info != nil && f.Info.Dump != nil {
-		out.add("Comment", plain(visible(f.Info.Dump.Comment)))
+		out.add("Comment", plain(binio.Visible(f.Info.Dump.Comment)))
 	}
 	b.system(&out, x.system, vcpus)
 	if f.Info != nil && f.Info.Kernel != nil {
 		k := f.Info.Kernel
-		out.add("Kernel", code(visible(k.Name)), plain(visible(k.FileVersion)), code(b.address(k.Base)))
+		out.add("Kernel", code(binio.Visible(k.Name)), plain(binio.Visible(k.FileVersion)), code(b.address(k.Base)))
 	}
 	return &section{ID: "machine", Title: "File and machine", Blocks: []block{{Facts: out}}}
 }
@@ -71,17 +72,17 @@ func (b *builder) system(out *facts, s *report.System, vcpus int) {
 	if s == nil {
 		return
 	}
-	processors := plural(s.Processors, "processor")
+	processors := binio.Plural(s.Processors, "processor")
 	if vcpus > 0 && vcpus != int(s.Processors) {
-		processors += fmt.Sprintf(" (the file has %s)", plural(vcpus, "vCPU"))
+		processors += fmt.Sprintf(" (the file has %s)", binio.Plural(vcpus, "vCPU"))
 	}
-	out.add("System", plain(systemLine(s)), plain(visible(s.Product)), plain(visible(s.Machine)))
+	out.add("System", plain(systemLine(s)), plain(binio.Visible(s.Product)), plain(binio.Visible(s.Machine)))
 	out.add("Processors", plain(processors))
-	out.add("Build", code(visible(s.BuildLab)))
+	out.add("Build", code(binio.Visible(s.BuildLab)))
 	if s.SystemTime != "" {
 		out.add("Time", plain(moment(s.SystemTime)), plain("up "+uptime(s.UpTime)))
 	}
-	out.add("Folder", code(visible(s.SystemRoot)))
+	out.add("Folder", code(binio.Visible(s.SystemRoot)))
 	if s.KDBG != 0 {
 		tables := ""
 		if s.PagingLevels > 0 { // 0 of a dump without page tables

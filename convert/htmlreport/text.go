@@ -1,9 +1,7 @@
 package htmlreport
 
 import (
-	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,22 +18,7 @@ type builder struct {
 }
 
 // text is what the libraries say, in the words of whoever makes the page.
-func (b *builder) text(s string) string { return visible(b.words(s)) }
-
-// visible writes what can't be seen as escapes: control characters, and those that turn
-// the direction of what follows. The template escapes what HTML has a meaning for.
-func visible(s string) string {
-	q := strconv.QuoteToGraphic(s)
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
-}
-
-// size is a number of bytes for people.
-func size[T int64 | uint64](n T) string {
-	return binio.Bytes(uint64(max(n, 0)))
-}
-
-// plural counts things.
-func plural[T int | uint32 | uint64](n T, thing string) string { return binio.Plural(uint64(n), thing) }
+func (b *builder) text(s string) string { return binio.Visible(b.words(s)) }
 
 // hex is a number.
 func hex(v report.Hex) string { return fmt.Sprintf("%#x", uint64(v)) }
@@ -55,11 +38,10 @@ func (b *builder) physical(pa uint64) string {
 
 // machineOf is the machine of that name, the likeliest before one is known.
 func machineOf(s *report.System) *machine.Machine {
-	list := machine.All()
 	if s == nil {
-		return list[0]
+		return machine.OrFirst("")
 	}
-	return cmp.Or(machine.ByName(s.Machine, list), list[0])
+	return machine.OrFirst(s.Machine)
 }
 
 // uptime is a duration for people.
@@ -69,17 +51,11 @@ func uptime(seconds float64) string {
 	if d < day {
 		return d.String()
 	}
-	return plural(int(d/day), "day") + " " + (d % day).String()
+	return binio.Plural(int(d/day), "day") + " " + (d % day).String()
 }
 
-// moment is a time of a report, which is RFC 3339, for people.
-func moment(s string) string {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return visible(s)
-	}
-	return t.UTC().Format("2006-01-02 15:04:05") + " UTC"
-}
+// moment is a time of a report for people.
+func moment(s string) string { return binio.Visible(binio.MomentOf(s)) }
 
 // heads are the headings of columns; those that begin with # are of numbers.
 func heads(names ...string) []cell {

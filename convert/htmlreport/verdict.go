@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 )
 
 // verdict is what stands at the top of a file: the word, what it means for this file,
@@ -76,7 +77,7 @@ func (b *builder) file(f *File, index, of int) *fileView {
 
 // verdict says it in a sentence.
 func (b *builder) verdict(f *File, x *subject) *verdict {
-	v := &verdict{Word: visible(x.verdict), Class: strings.ToLower(visible(x.verdict)), Mark: marks[x.verdict], Headline: b.headline(f, x)}
+	v := &verdict{Word: binio.Visible(x.verdict), Class: strings.ToLower(binio.Visible(x.verdict)), Mark: marks[x.verdict], Headline: b.headline(f, x)}
 	if x.err != nil {
 		v.Reason, v.Advice = b.text(x.err.Message), b.text(x.err.Hint)
 	}
@@ -95,12 +96,12 @@ func (b *builder) verdict(f *File, x *subject) *verdict {
 func (b *builder) headline(f *File, x *subject) string {
 	switch {
 	case f.Convert != nil:
-		return visible(convertHeadline(f.Convert))
+		return binio.Visible(convertHeadline(f.Convert))
 	case f.Check != nil && f.Check.Kind == "dump":
 		return dumpHeadlines[x.verdict]
 	case f.Check != nil && f.Check.Output != nil:
-		said := fmt.Sprintf("It converts to a %s dump of %s", f.Check.Output.DumpType, size(f.Check.Output.Size))
-		return visible(said) + coreEndings[x.verdict]
+		said := fmt.Sprintf("It converts to a %s dump of %s", f.Check.Output.DumpType, binio.Bytes(f.Check.Output.Size))
+		return binio.Visible(said) + coreEndings[x.verdict]
 	case f.Check != nil:
 		return coreHeadlines[x.verdict]
 	case x.err != nil && x.system == nil:
@@ -135,9 +136,9 @@ func convertHeadline(r *report.Report) string {
 	}
 	switch {
 	case r.Output.Written:
-		return fmt.Sprintf("The dump is written: a %s of %s.", kind, size(r.Output.Size))
+		return fmt.Sprintf("The dump is written: a %s of %s.", kind, binio.Bytes(r.Output.Size))
 	case r.Error == nil && r.Output.DryRun:
-		return fmt.Sprintf("Nothing was written. It would be a %s of %s.", kind, size(r.Output.Size))
+		return fmt.Sprintf("Nothing was written. It would be a %s of %s.", kind, binio.Bytes(r.Output.Size))
 	default:
 		return "No dump was written."
 	}
@@ -150,8 +151,8 @@ type said struct{ ID, Severity, Class, Message, Where, Advice string }
 func (b *builder) findings(list []finding.Finding) *section {
 	var loud, notes []said
 	for _, f := range list {
-		severity := visible(string(f.Severity))
-		s := said{ID: visible(f.ID), Severity: severity, Class: severity, Message: b.text(f.Message), Where: b.text(f.Where), Advice: b.text(f.Advice)}
+		severity := binio.Visible(string(f.Severity))
+		s := said{ID: binio.Visible(f.ID), Severity: severity, Class: severity, Message: b.text(f.Message), Where: b.text(f.Where), Advice: b.text(f.Advice)}
 		if f.Severity.Rank() > finding.SeverityInfo.Rank() {
 			loud = append(loud, s)
 		} else {
@@ -168,7 +169,7 @@ func (b *builder) findings(list []finding.Finding) *section {
 		s.Note = "Nothing speaks against the file."
 	}
 	if len(notes) > 0 {
-		s.Blocks = append(s.Blocks, block{More: &more{Summary: plural(len(notes), "note"), Blocks: []block{{Findings: notes}}}})
+		s.Blocks = append(s.Blocks, block{More: &more{Summary: binio.Plural(len(notes), "note"), Blocks: []block{{Findings: notes}}}})
 	}
 	return s
 }

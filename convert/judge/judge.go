@@ -193,7 +193,7 @@ func (c *subject) decode() error {
 	var short *winhdr.SizeError
 	if errors.As(err, &short) {
 		return c.Refuse(finding.Malformed.At(fmt.Sprintf("file offset %#x", short.Got),
-			"the file has %s, a dump's header alone has %s", binio.Bytes(uint64(short.Got)), binio.Bytes(uint64(short.Want))), nil) //nolint:gosec // lengths
+			"the file has %s, a dump's header alone has %s", binio.Bytes(short.Got), binio.Bytes(short.Want)), nil)
 	}
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func TooLarge(list *finding.List, size, most int64, what string) {
 	if most == 0 || size <= most {
 		return
 	}
-	list.Add(finding.TooLarge.At("", "%s has %s, the limit is %s", what, binio.Bytes(uint64(size)), binio.Bytes(uint64(most)))) //nolint:gosec // sizes
+	list.Add(finding.TooLarge.At("", "%s has %s, the limit is %s", what, binio.Bytes(size), binio.Bytes(most)))
 }
 
 // NotOpened turns an error of opening into a finding, and returns it.

@@ -10,6 +10,8 @@
 package machine
 
 import (
+	"cmp"
+
 	"windmp/convert/dump"
 	"windmp/kdbg"
 	"windmp/kdbg/unwind"
@@ -174,6 +176,12 @@ func ByName(name string, list []*Machine) *Machine {
 		}
 	}
 	return nil
+}
+
+// OrFirst is the machine with a name, the likeliest of all where there is none of it.
+func OrFirst(name string) *Machine {
+	list := All()
+	return cmp.Or(ByName(name, list), list[0])
 }
 
 // Formats are the dump headers of the machines, as package winhdr wants them.

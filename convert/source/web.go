@@ -45,7 +45,7 @@ func ofSize(n int64) string {
 	if n < 0 {
 		return ""
 	}
-	return " (" + binio.Bytes(uint64(n)) + ")"
+	return " (" + binio.Bytes(n) + ")"
 }
 
 // download fetches all of the file to a temporary one.

@@ -6,8 +6,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Bytes is a number of bytes for people, "1.1 MiB".
-func Bytes(n uint64) string { return humanize.IBytes(n) }
+// Bytes is a number of bytes for people, "1.1 MiB"; a negative one is none.
+func Bytes[T int | int64 | uint64](n T) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // PartOf is a part of a number of bytes for people: "1.1 of 4.0 MiB", or with two
 // units, "12 KiB of 4.0 MiB".

@@ -2,6 +2,9 @@ package binio
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -49,4 +52,24 @@ func IsNoise(b []byte) bool {
 		sum += d * d / expected
 	}
 	return sum > least && sum < most
+}
+
+// Visible is a text on one line without anything that a terminal or a page acts on: what
+// is not printable becomes an escape, such as control characters, those that turn the
+// direction of what follows, and line breaks.
+func Visible(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+}
+
+// Moment is a time for people.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// MomentOf is [Moment] of a time in a report, which is RFC 3339; any other text is itself.
+func MomentOf(rfc3339 string) string {
+	t, err := time.Parse(time.RFC3339, rfc3339)
+	if err != nil {
+		return rfc3339
+	}
+	return Moment(t)
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"windmp/internal/binio"
 )
 
 // A NoRangesError says that a server sends a file only whole.
@@ -50,7 +52,7 @@ func (e *StatusError) Error() string {
 	if e.Expired {
 		when := ""
 		if !e.At.IsZero() {
-			when = " at " + e.At.UTC().Format("2006-01-02 15:04:05 UTC")
+			when = " at " + binio.Moment(e.At)
 		}
 		return "the presigned URL expired" + when + "; make a new one that is valid for longer"
 	}

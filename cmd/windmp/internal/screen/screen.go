@@ -12,11 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/rivo/uniseg"
 	"golang.org/x/term"
+
+	"windmp/internal/binio"
 )
 
 // The columns that text is wrapped to: where nobody says how wide the screen is, and the
@@ -116,13 +117,13 @@ func (p *Page) Say(label, words string) {
 // Heading prints what follows is about, with an empty line in front of it.
 func (p *Page) Heading(format string, args ...any) {
 	p.Blank()
-	for _, line := range p.wrap("", 0, Safe(fmt.Sprintf(format, args...))) {
+	for _, line := range p.wrap("", 0, binio.Visible(fmt.Sprintf(format, args...))) {
 		p.line(p.paint(strong, line))
 	}
 }
 
 // Line prints a line that is not wrapped.
-func (p *Page) Line(format string, args ...any) { p.line(Safe(fmt.Sprintf(format, args...))) }
+func (p *Page) Line(format string, args ...any) { p.line(binio.Visible(fmt.Sprintf(format, args...))) }
 
 // Blank prints an empty line, if something stands before it and something follows.
 func (p *Page) Blank() { p.blank = p.text.Len() > 0 }
@@ -130,7 +131,7 @@ func (p *Page) Blank() { p.blank = p.text.Len() > 0 }
 // hang prints words beside a key, wrapped, and paints the first place of colored that
 // is not before the end of the key, or in it.
 func (p *Page) hang(key, colored string, indent int, words string) {
-	lines := p.wrap(Safe(key), indent, Safe(words))
+	lines := p.wrap(binio.Visible(key), indent, binio.Visible(words))
 	if t, ok := tones[colored]; ok {
 		if before, after, found := strings.Cut(lines[0], colored); found {
 			lines[0] = before + p.paint(t, colored) + after
@@ -179,14 +180,6 @@ func (p *Page) wrap(key string, indent int, words string) []string {
 // pad fills a text up with spaces to a width.
 func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-uniseg.StringWidth(s)))
-}
-
-// Safe makes a text safe for a terminal and for one line: what is not printable, as
-// the escape sequences that a guest can put into names, becomes an escape, a line break
-// too.
-func Safe(s string) string {
-	q := strconv.QuoteToGraphic(s)
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
 }
 
 // tone is a colour, as parameters of SGR (ECMA-48).

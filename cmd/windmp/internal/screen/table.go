@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"windmp/internal/binio"
 )
 
 // Fit says what a column does when the table is wider than the screen.
@@ -59,7 +61,7 @@ func (p *Page) Table(indent int, columns ...Column) *Table {
 func (t *Table) Row(cells ...string) {
 	row := make([]string, len(t.columns))
 	for i, c := range cells {
-		row[i] = Safe(c)
+		row[i] = binio.Visible(c)
 	}
 	t.rows = append(t.rows, row)
 }
