@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -108,14 +107,12 @@ func Nginx(tb testing.TB, dir string) *Server {
 	if testing.Testing() && testing.Short() {
 		tb.Skip("-short: NOT reading from nginx")
 	}
-	if runtime.GOOS == "windows" {
-		missing(tb, "Wine runs no nginx: NOT reading from it")
-	}
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		if nginx = "/usr/sbin/nginx"; !exists(nginx) { // which is not in everybody's PATH
-			missing(tb, "nginx is missing: NOT reading from it (Debian: scripts/deps installs it)")
-		}
+		nginx, err = exec.LookPath("/usr/sbin/nginx") // which is not in everybody's PATH
+	}
+	if err != nil {
+		missing(tb, "nginx is missing: NOT reading from it (Debian: scripts/deps installs it)")
 	}
 	own := tb.TempDir()
 	return run(tb, dir, func(port int) *exec.Cmd {
@@ -125,11 +122,6 @@ func Nginx(tb testing.TB, dir string) *Server {
 		}
 		return exec.Command(nginx, "-p", own, "-e", filepath.Join(own, "error.log"), "-c", conf) //nolint:gosec // the tests'
 	})
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // Credentials of the object store.
