@@ -114,3 +114,10 @@ func options(opt *Options) *gofs.Options {
 		},
 	}
 }
+
+// say tells what the user should know, if anybody listens.
+func (o *Options) say(message string) {
+	if o.Say != nil {
+		o.Say(message)
+	}
+}

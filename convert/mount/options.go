@@ -16,9 +16,3 @@ type Options struct {
 	// Say, when set, is told what the user should know.
 	Say func(message string)
 }
-
-func (o *Options) say(message string) {
-	if o.Say != nil {
-		o.Say(message)
-	}
-}
