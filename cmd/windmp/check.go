@@ -7,6 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/textreport"
+	"windmp/cmd/windmp/internal/wildcards"
 	"windmp/convert/finding"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -74,7 +77,7 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 	}
 	opt.Jobs = f.jobs
 	if f.maxSize != "" {
-		if opt.MaxSize, err = parseSize("--max-size", f.maxSize); err != nil {
+		if opt.MaxSize, err = flagvalue.ParseSize("--max-size", f.maxSize); err != nil {
 			return opt, err
 		}
 	}
@@ -83,7 +86,7 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 }
 
 func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error {
-	paths = expandWildcards(paths)
+	paths = wildcards.Expand(paths)
 	a.out.pages = true
 	err := cmp.Or(refuseStdin(paths...), a.checkReport(paths...))
 	var opt inspect.CheckOptions
@@ -109,7 +112,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 				return nil
 			}
 			t := newText(a.stdout)
-			printCheck(t, r, a.out.verbose)
+			textreport.Check(t, r, a.out.verbose)
 			return a.print(t)
 		},
 	})

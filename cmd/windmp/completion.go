@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/progress"
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
@@ -61,7 +62,7 @@ func flagValues() map[string][]string {
 		"format":     append([]string{"auto"}, words(open.Formats()...)...),
 		"log-format": logFormats,
 		"level":      words(inspect.CheckHeader, inspect.CheckQuick, inspect.CheckFull),
-		"progress":   progressModes,
+		"progress":   progress.Modes,
 		"missing":    words(report.MissingFail, report.MissingZero, report.MissingDrop),
 		"sparse":     words(write.SparseAuto, write.SparseAlways, write.SparseNever),
 		"to":         words(plan.FormatDMP, plan.FormatELF),

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/convert/htmlreport"
@@ -27,6 +29,14 @@ import (
 // convertSchema names the JSON document of windmp convert.
 const convertSchema = "windmp/convert/v1"
 
+// document is the one JSON document of a conversion.
+type document struct {
+	header
+	*report.Report
+	// Error stands in for the report's after a usage error, when there is none.
+	Error *report.Error `json:"error,omitempty"`
+}
+
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
 	contexts, missing     string
@@ -37,7 +47,7 @@ type convertFlags struct {
 	strict, noSync, sum   bool
 	jobs                  int
 	given                 func(flag string) bool // on the command line
-	dtb, kernelBase, kdbg address
+	dtb, kernelBase, kdbg flagvalue.Address
 	input                 inputFlags
 }
 
@@ -166,13 +176,13 @@ func (a *app) printConverted(r *report.Report, verbose bool) error {
 	w := a.stdout
 	if r.Output.Path == convert.Stdout && !r.Output.DryRun {
 		if a.logs() {
-			a.say(logLine{Level: levelInfo, Message: logText(r)})
+			a.say(logLine{Level: levelInfo, Message: textreport.LogLine(r)})
 			return nil
 		}
 		w = a.stderr
 	}
 	t := newText(w)
-	printConvert(t, r, verbose)
+	textreport.Convert(t, r, verbose)
 	_, err := t.WriteTo(w)
 	return err
 }
@@ -285,7 +295,7 @@ func (f *convertFlags) budget(kind plan.OutputType) (int64, error) {
 
 // parseBudget is the value of --size.
 func parseBudget(s string) (int64, error) {
-	n, err := parseSize("--size", s)
+	n, err := flagvalue.ParseSize("--size", s)
 	if err == nil && n > triage.MaxSize {
 		err = &stage.UsageError{Reason: fmt.Sprintf("--size takes 1 byte to %s", binio.Bytes(uint64(triage.MaxSize)))}
 	}

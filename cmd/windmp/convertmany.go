@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/cmd/windmp/internal/textreport"
+	"windmp/cmd/windmp/internal/wildcards"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -40,7 +42,7 @@ func (c *conversion) document() any {
 // the worst of them.
 func (a *app) runConvertMany(ctx context.Context, ins []string, f *convertFlags) error {
 	a.out.pages = true
-	all, err := a.planMany(expandWildcards(ins), f)
+	all, err := a.planMany(wildcards.Expand(ins), f)
 	if err != nil {
 		return err // the command line is at fault: printed as for one file
 	}
@@ -61,7 +63,7 @@ func (a *app) runConvertMany(ctx context.Context, ins []string, f *convertFlags)
 	for i := range all {
 		c := &all[i]
 		c.report, c.details, c.err = a.convertOne(ctx, c.in, c.out, opt, f.quiet)
-		a.progress.clear()
+		a.progress.Clear()
 		done++
 		if a.out.json {
 			printing = errors.Join(printing, encodeLine(a.stdout, c.document()))
@@ -185,7 +187,7 @@ func worst(errs ...error) error {
 }
 
 // printMany prints a line for each conversion, and how many went well.
-func printMany(t *text, all []conversion, f *convertFlags) {
+func printMany(t *textreport.Text, all []conversion, f *convertFlags) {
 	table := t.Table(0, screen.Column{Name: "verdict", Judged: true}, screen.Column{Name: "input", Fit: screen.ClipFront}, screen.Column{Name: "output", Right: true}, screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
 	failed := 0
 	verdict := "OK"
@@ -199,7 +201,7 @@ func printMany(t *text, all []conversion, f *convertFlags) {
 		if c.report.Verdict != "OK" {
 			verdict = "WARN"
 		}
-		table.Row(c.report.Verdict, c.in, binio.Bytes(c.report.Output.Size), systemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
+		table.Row(c.report.Verdict, c.in, binio.Bytes(c.report.Output.Size), textreport.SystemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
 	}
 	table.End()
 	t.Blank()
@@ -210,7 +212,7 @@ func printMany(t *text, all []conversion, f *convertFlags) {
 		said += " converted into " + f.outDir
 	}
 	if failed > 0 {
-		verdict, said = "FAIL", list(said, fmt.Sprintf("%d not", failed))
+		verdict, said = "FAIL", textreport.List(said, fmt.Sprintf("%d not", failed))
 	}
 	t.Verdict("verdict", verdict, "; %s", said)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -79,7 +80,7 @@ func (a *app) runInfo(ctx context.Context, path string, f *infoFlags) error {
 				return nil
 			}
 			t := newText(a.stdout)
-			printInfo(t, r, a.out.verbose)
+			textreport.Info(t, r, a.out.verbose)
 			return a.print(t)
 		},
 	})

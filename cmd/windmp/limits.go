@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/binio"
@@ -35,7 +36,7 @@ func (f *limitFlags) limits() (l source.Limits, err error) {
 	}
 	l.Timeout = f.timeout
 	if f.given("max-read") || f.maxRead != "" {
-		l.MaxRead, err = parseSize("--max-read", f.maxRead)
+		l.MaxRead, err = flagvalue.ParseSize("--max-read", f.maxRead)
 	}
 	return l, err
 }
@@ -46,14 +47,14 @@ const wholeFrom = 256 << 20
 // tellWhole says before all of a file is read that it is, and how much that is: it may
 // take minutes where a look else takes none. What shows progress as JSON has it in that.
 func (a *app) tellWhole(quiet bool) func(path string, w stage.Whole) {
-	if mode := a.out.progress.value; quiet || mode == "none" || mode == "json" {
+	if mode := a.out.progress.Value; quiet || mode == "none" || mode == "json" {
 		return func(string, stage.Whole) {}
 	}
 	return func(path string, w stage.Whole) {
 		if w.Bytes < wholeFrom {
 			return
 		}
-		a.progress.clear()
+		a.progress.Clear()
 		a.say(logLine{Level: levelInfo, Message: path + ": " + strings.ReplaceAll(wholeWords[w.Stage], "%", binio.Bytes(w.Bytes)), Stage: string(w.Stage)})
 	}
 }

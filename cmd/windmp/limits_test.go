@@ -19,7 +19,7 @@ func TestTellWhole(t *testing.T) {
 	told := func(progress, log string, quiet bool, w stage.Whole) string {
 		var b bytes.Buffer
 		a := &app{stderr: &b}
-		a.out.progress.value, a.out.log.value = progress, log
+		a.out.progress.Value, a.out.log.Value = progress, log
 		a.tellWhole(quiet)("guest", w)
 		return b.String()
 	}

@@ -6,9 +6,11 @@ import (
 	"math"
 	"time"
 
+	"windmp/cmd/windmp/internal/progress"
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/convert/stage"
 )
 
 // logSchema names the lines of --log-format=json.
@@ -46,7 +48,7 @@ type logLine struct {
 }
 
 // logs tells whether standard error is a log for programs.
-func (a *app) logs() bool { return a.out.log.value == "json" }
+func (a *app) logs() bool { return a.out.log.Value == "json" }
 
 // say writes a line and its hint to standard error; when that fails, nobody is
 // there to be told.
@@ -93,4 +95,30 @@ func (a *app) printError(err error) {
 	e := report.OfError(err)
 	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Detail: e.Detail, Stage: e.Stage, ExitCode: exitCode(err)}
 	a.say(line)
+}
+
+// startProgress begins to show progress; nil is for none.
+func (a *app) startProgress(quiet bool) func(stage.Progress) {
+	mode := a.out.progress.Value
+	if mode == "none" || mode == "auto" && (quiet || a.logs() || !screen.IsTerminal(a.stderr)) {
+		return nil
+	}
+	a.progress = progress.New(a.stderr, mode == "json")
+	return a.progress.Update
+}
+
+// endProgress writes the last line of --progress=json.
+func (a *app) endProgress(err error) {
+	if a.out.progress.Value != "json" {
+		return
+	}
+	p := a.progress
+	if p == nil { // the run ended before it began
+		p = progress.New(a.stderr, true)
+	}
+	code, failed := exitCode(err), ""
+	if code != exitOK {
+		failed = report.OfError(err).Stage
+	}
+	p.End(code, failed)
 }

@@ -95,7 +95,7 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 	}
 	in := source.Named(path)
 	return folder.With(ctx, in, opt, func(files *folder.Folder) error {
-		a.progress.clear()
+		a.progress.Clear()
 		return mount.Serve(ctx, dir, files, mount.Options{
 			Source: in.Path(), AllowOther: f.allowOther, ModTime: modTime(path), Say: a.warn,
 			Mounted: func() { a.printMounted(in.Path(), dir, files) },

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/progress"
 	"windmp/convert/htmlreport"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -23,8 +25,8 @@ type outputFlags struct {
 	report   string
 	pages    bool // the command makes pages
 	through  bool // the report goes to a device or a pipe
-	progress choice
-	log      choice // of all commands
+	progress flagvalue.Choice
+	log      flagvalue.Choice // of all commands
 }
 
 // register adds the flags of a command that has a document.
@@ -45,7 +47,7 @@ func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
 // registerProgress adds those of a command without a document, too.
 func (f *outputFlags) registerProgress(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
-	f.progress = newChoice(progressModes)
+	f.progress = flagvalue.NewChoice(progress.Modes)
 	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
 }
 
@@ -68,7 +70,7 @@ type outcome struct {
 // part of the error, and of the document as far as it is not written yet.
 func (a *app) finish(o outcome) error {
 	a.finished = true
-	a.progress.clear()
+	a.progress.Clear()
 	var late error
 	fail := func(in stage.Stage, err error) {
 		if err != nil {
@@ -122,7 +124,7 @@ func (a *app) finishEarly(cmd *cobra.Command, args []string, err error) error {
 	}
 	// The parser has not come to what stands behind the mistake.
 	if !cmd.Flags().Changed("log-format") && asks(args, "--log-format", "json") {
-		a.out.log.value = "json"
+		a.out.log.Value = "json"
 	}
 	if cmd.Flags().Lookup("json") == nil {
 		return err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/progress"
 	"windmp/convert/finding"
 	"windmp/convert/stage"
 	"windmp/convert/write"
@@ -40,7 +42,7 @@ const exitHelp = `Exit codes:
 type app struct {
 	stdout, stderr io.Writer
 	out            outputFlags
-	progress       *progress
+	progress       *progress.Shown
 	finished       bool // the outcome is handed over
 	// wrongVariable has, by command, the usage error of a variable of the environment;
 	// by the empty name that of the flags of all commands.
@@ -97,7 +99,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
 	root.AddCommand(a.convertCommand(), a.checkCommand(), a.infoCommand(), a.stackCommand(), a.symbolsCommand(), a.vtopCommand(),
 		a.mountCommand(), a.versionCommand(), a.completionCommand())
-	a.out.log = newChoice(logFormats)
+	a.out.log = flagvalue.NewChoice(logFormats)
 	root.PersistentFlags().Var(&a.out.log, "log-format", "what goes to standard error besides progress: text, json (a line of JSON each)")
 	registerCompletions(root)
 	a.settleFlags(root)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/cmd/windmp/internal/progress"
 	"windmp/convert/report"
 )
 
@@ -39,8 +40,8 @@ func documents() map[string]reflect.Type {
 // lines are the lines of standard error, by schema.
 func lines() map[string]reflect.Type {
 	return map[string]reflect.Type{
-		logSchema:      reflect.TypeFor[logLine](),
-		progressSchema: reflect.TypeFor[progressLine](),
+		logSchema:       reflect.TypeFor[logLine](),
+		progress.Schema: reflect.TypeFor[progress.Line](),
 	}
 }
 
@@ -55,7 +56,7 @@ func inside() map[string]reflect.Type {
 // TestSchemasAreOfTheTypes keeps docs/schema and the Go types in step.
 func TestSchemasAreOfTheTypes(t *testing.T) {
 	t.Parallel()
-	comments := fieldComments(t, ".", "../../convert", "../../convert/*")
+	comments := fieldComments(t, ".", "internal/*", "../../convert", "../../convert/*")
 	types := lines()
 	maps.Copy(types, documents())
 	maps.Copy(types, inside())
@@ -93,7 +94,7 @@ var enums = map[string][]string{
 	"verdict":  {"OK", "WARN", "UNKNOWN", "FAIL"},
 	"severity": {"ok", "info", "warn", "unknown", "fail"},
 	"level":    {string(levelInfo), string(levelWarn), string(levelError)},
-	"event":    {eventStage, eventBytes, eventDone, eventFailed},
+	"event":    {progress.EventStage, progress.EventBytes, progress.EventDone, progress.EventFailed},
 }
 
 // propertiesOf is the part of a schema that object made.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/convert/guest"
 	"windmp/convert/source"
 )
@@ -14,7 +15,7 @@ import (
 type sourceFlags struct {
 	input                 inputFlags
 	limits                limitFlags
-	dtb, kernelBase, kdbg address
+	dtb, kernelBase, kdbg flagvalue.Address
 }
 
 func (f *sourceFlags) register(fs *pflag.FlagSet) {

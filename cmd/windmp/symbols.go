@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -83,7 +84,7 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 		_, err = io.WriteString(a.stdout, strings.Join(r.URLs(), "\n")+"\n")
 	default:
 		t := newText(a.stdout)
-		printSymbols(t, r)
+		textreport.Symbols(t, r)
 		err = a.print(t)
 	}
 	if err != nil {
@@ -91,23 +92,6 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 	}
 	a.complainUnreadable(r)
 	return nil
-}
-
-func printSymbols(t *text, r *inspect.SymbolsReport) {
-	t.machine = r.Machine
-	t.Heading("%-*s  module, its symbols, its image", len(t.address(0)), "base")
-	for i := range r.Modules {
-		m := &r.Modules[i]
-		t.Line("%s  %s", t.address(m.Base), m.Name)
-		for _, key := range []string{m.PDBKey, m.ImageKey} {
-			if key != "" {
-				t.Line("  %s", key)
-			}
-		}
-		if !m.Readable {
-			t.Note(2, "unreadable: %s", m.Error)
-		}
-	}
 }
 
 // complainUnreadable names on standard error what the lists for machines leave

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"windmp/cmd/windmp/internal/screen"
+	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
-	"windmp/convert/stage"
-	"windmp/internal/binio"
 )
 
 const vtopSchema = "windmp/vtop/v1"
@@ -27,7 +23,7 @@ type vtopDocument struct {
 type vtopFlags struct {
 	source sourceFlags
 	opt    inspect.WalkOptions
-	read   size
+	read   flagvalue.Size
 }
 
 const vtopLong = `Vtop walks the page tables for each address, from the top down: where each entry
@@ -77,7 +73,7 @@ func (a *app) runVtop(ctx context.Context, args []string, f *vtopFlags) error {
 			}
 			a.warnCut(r.Findings)
 			t := newText(a.stdout)
-			printVtop(t, r)
+			textreport.Walk(t, r)
 			return a.print(t)
 		},
 	})
@@ -90,7 +86,7 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 	}
 	vas := make([]uint64, 0, len(args)-1)
 	for _, arg := range args[1:] {
-		va, err := parseVA(arg)
+		va, err := flagvalue.ParseVA(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -98,73 +94,4 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 	}
 	f.opt.DTB, f.opt.Read = uint64(f.source.dtb), int(min(f.read, inspect.MaxWalkRead+1))
 	return inspect.Walk(ctx, source.Named(args[0]), vas, f.opt)
-}
-
-// parseVA is as the flag's type, but takes 0.
-func parseVA(s string) (uint64, error) {
-	var a address
-	if strings.Trim(strings.TrimPrefix(strings.ToLower(s), "0x"), "0`") == "" && strings.HasSuffix(s, "0") {
-		return 0, nil
-	}
-	if err := a.Set(s); err != nil {
-		return 0, &stage.UsageError{Reason: fmt.Sprintf("%q is no address: %v", s, err)}
-	}
-	return uint64(a), nil
-}
-
-func printVtop(t *text, r *inspect.WalkReport) {
-	t.machine = r.Machine
-	t.Key("tables", "%s", list(fmt.Sprintf("at %#x", uint64(r.DTB)), binio.Plural(r.Levels, "level"), r.Process))
-	for i := range r.Walks {
-		w := &r.Walks[i]
-		t.Heading("%s", t.address(w.VA))
-		table := t.Table(2, screen.Column{Name: "level"}, screen.Column{Name: "entry at"}, screen.Column{Name: "entry"}, screen.Column{Name: "flags"})
-		for _, s := range w.Steps {
-			table.Row(s.Name, t.physical(s.EntryPA), fmt.Sprintf("%#016x", uint64(s.Entry)), strings.Join(s.Flags, " "))
-		}
-		if w.Mapped {
-			table.Row("page", t.physical(w.PA), binio.Bytes(w.PageSize), placeInFile(r, w))
-		}
-		table.End()
-		if w.Error != "" {
-			t.Note(2, "%s", w.Error)
-		}
-		printHex(t, w.VA, w.Data)
-	}
-}
-
-// placeInFile says where in the file a page is.
-func placeInFile(r *inspect.WalkReport, w *inspect.AddressWalk) string {
-	switch {
-	case w.FileOffset < 0:
-		return "not in the file byte by byte"
-	case r.Input.MemoryFile != "":
-		return fmt.Sprintf("offset %#x in %s", w.FileOffset, r.Input.MemoryFile)
-	default:
-		return fmt.Sprintf("file offset %#x", w.FileOffset)
-	}
-}
-
-// printHex is a hex dump by virtual addresses.
-func printHex(t *text, va report.Hex, data []byte) {
-	table := t.Table(2, screen.Column{}, screen.Column{}, screen.Column{})
-	for off := 0; off < len(data); off += 16 {
-		row := data[off:min(off+16, len(data))]
-		ascii := make([]byte, 0, len(row))
-		for _, c := range row {
-			if c < ' ' || c > '~' {
-				c = '.'
-			}
-			ascii = append(ascii, c)
-		}
-		digits := hex.EncodeToString(row)
-		groups := make([]string, 0, 8)
-		for len(digits) > 0 {
-			n := min(4, len(digits))
-			groups = append(groups, digits[:n])
-			digits = digits[n:]
-		}
-		table.Row(t.address(va+report.Hex(off)), fmt.Sprintf("%-39s", strings.Join(groups, " ")), string(ascii))
-	}
-	table.End()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"maps"
 	"net/http"
 	"os"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 )
@@ -19,7 +19,7 @@ const headersVariable = "WINDMP_HEADER"
 
 // webFlags say how a FILE that is a URL is read.
 type webFlags struct {
-	headers  headers
+	headers  flagvalue.Headers
 	download bool
 }
 
@@ -59,23 +59,4 @@ func addHeaders(h http.Header, text string) bool {
 		h.Add(name, strings.TrimSpace(value))
 	}
 	return true
-}
-
-// headers is a flag's value. It takes anything: what it is no header of is said later,
-// without the value, which the parser of flags would print.
-type headers []string
-
-// String is the flag's default, for its help.
-func (h *headers) String() string { return "" }
-
-// Type names the value in the help.
-func (h *headers) Type() string { return "header" }
-
-// Set adds a header.
-func (h *headers) Set(s string) error {
-	if s == "" {
-		return errors.New("it is empty")
-	}
-	*h = append(*h, s)
-	return nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 
+	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/stage"
 )
 
@@ -35,6 +37,15 @@ var toFlags = strings.NewReplacer(flagWords...)
 
 // withFlags says in the command's words what a library said.
 func withFlags(s string) string { return toFlags.Replace(s) }
+
+// newText makes a text for a stream.
+func newText(w io.Writer) *textreport.Text { return textreport.New(w, withFlags) }
+
+// print writes a text to standard output.
+func (a *app) print(t *textreport.Text) error {
+	_, err := t.WriteTo(a.stdout)
+	return err
+}
 
 // ofFlag is the error of a library's parser of names, which begins with the name of
 // the option: the flag has the same.

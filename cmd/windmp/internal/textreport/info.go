@@ -1,4 +1,4 @@
-package main
+package textreport
 
 import (
 	"fmt"
@@ -12,7 +12,8 @@ import (
 	"windmp/internal/binio"
 )
 
-func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
+// Info prints what a file is, with the lists that its report has.
+func Info(t *Text, r *inspect.InfoReport, verbose bool) {
 	name := ""
 	if r.System != nil {
 		name = r.System.Machine
@@ -46,7 +47,7 @@ func printInfo(t *text, r *inspect.InfoReport, verbose bool) {
 }
 
 // printPlaces says what build it is, and where its own description of itself lies.
-func printPlaces(t *text, s *report.System) {
+func printPlaces(t *Text, s *report.System) {
 	if s == nil {
 		return
 	}
@@ -58,12 +59,12 @@ func printPlaces(t *text, s *report.System) {
 		if s.PagingLevels > 0 { // 0 of a dump without page tables
 			tables = binio.Plural(s.PagingLevels, "level")
 		}
-		t.Key("KDBG", "%s", list(fmt.Sprintf("at %#x", uint64(s.KDBG)), fmt.Sprintf("page tables at %#x", uint64(s.DirectoryTableBase)), tables))
+		t.Key("KDBG", "%s", List(fmt.Sprintf("at %#x", uint64(s.KDBG)), fmt.Sprintf("page tables at %#x", uint64(s.DirectoryTableBase)), tables))
 	}
 }
 
 // printTriageDump says what a triage dump holds.
-func printTriageDump(t *text, r *inspect.TriageReport, verbose bool) {
+func printTriageDump(t *Text, r *inspect.TriageReport, verbose bool) {
 	if r == nil {
 		return
 	}
@@ -93,7 +94,7 @@ func printTriageDump(t *text, r *inspect.TriageReport, verbose bool) {
 }
 
 // printCPUs prints a line for each processor.
-func printCPUs(t *text, list []inspect.CPUInfo) {
+func printCPUs(t *Text, list []inspect.CPUInfo) {
 	if len(list) == 0 {
 		return
 	}
@@ -114,7 +115,7 @@ func printCPUs(t *text, list []inspect.CPUInfo) {
 // memoryRows bounds the ranges that are printed.
 const memoryRows = 16
 
-func printMemory(t *text, m inspect.MemoryMap) {
+func printMemory(t *Text, m inspect.MemoryMap) {
 	t.Blank()
 	t.Key("memory", "%s in %s", binio.Bytes(m.Held), binio.Plural(m.Count, "range"))
 	if m.Missing > 0 {
@@ -125,7 +126,7 @@ func printMemory(t *text, m inspect.MemoryMap) {
 }
 
 // ranges prints some of count ranges of memory, and the holes between them.
-func (t *text) ranges(list []report.Range, count int) {
+func (t *Text) ranges(list []report.Range, count int) {
 	table := t.Table(screen.KeyWidth, screen.Column{}, screen.Column{}, screen.Column{Right: true})
 	end := uint64(0)
 	for i, r := range list {
@@ -144,7 +145,7 @@ func (t *text) ranges(list []report.Range, count int) {
 	}
 }
 
-func printModules(t *text, list []inspect.ImageReport) {
+func printModules(t *Text, list []inspect.ImageReport) {
 	if len(list) == 0 {
 		return
 	}
@@ -162,7 +163,7 @@ func printModules(t *text, list []inspect.ImageReport) {
 	table.End()
 }
 
-func printProcesses(t *text, list []inspect.ProcessInfo) {
+func printProcesses(t *Text, list []inspect.ProcessInfo) {
 	if len(list) == 0 {
 		return
 	}
@@ -175,7 +176,7 @@ func printProcesses(t *text, list []inspect.ProcessInfo) {
 	table.End()
 }
 
-func printUnloaded(t *text, list []inspect.Unloaded) {
+func printUnloaded(t *Text, list []inspect.Unloaded) {
 	if len(list) == 0 {
 		return
 	}

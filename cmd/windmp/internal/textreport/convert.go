@@ -1,4 +1,4 @@
-package main
+package textreport
 
 import (
 	"fmt"
@@ -12,16 +12,8 @@ import (
 	"windmp/internal/pack"
 )
 
-// document is the one JSON document of a conversion.
-type document struct {
-	header
-	*report.Report
-	// Error stands in for the report's after a usage error, when there is none.
-	Error *report.Error `json:"error,omitempty"`
-}
-
-// printConvert prints the outcome of a conversion for people.
-func printConvert(t *text, r *report.Report, verbose bool) {
+// Convert prints the outcome of a conversion for people.
+func Convert(t *Text, r *report.Report, verbose bool) {
 	everything := verbose || r.Output.DryRun
 	printInput(t, "input", &r.Input, damageOf(r.Findings))
 	printSystem(t, r.System)
@@ -48,7 +40,7 @@ func printConvert(t *text, r *report.Report, verbose bool) {
 }
 
 // printOutput says what was written, or would be.
-func printOutput(t *text, r *report.Report) {
+func printOutput(t *Text, r *report.Report) {
 	o := &r.Output
 	t.Key("output", "%s", outputText(r))
 	if o.LeftOut > 0 {
@@ -58,7 +50,7 @@ func printOutput(t *text, r *report.Report) {
 		t.More("%s: %s", missingText(m.Missing, m.Listed), missingWords[m.Policy])
 	}
 	if o.Written {
-		t.More("written %s", list(storedText(o), speedText(o.Size, r.Seconds)))
+		t.More("written %s", List(storedText(o), speedText(o.Size, r.Seconds)))
 	}
 	if o.Exists {
 		t.More("the file is there; --force replaces it")
@@ -95,7 +87,7 @@ func outputText(r *report.Report) string {
 	if o.DryRun {
 		done = "would be written"
 	}
-	return list(name, kind, size, done)
+	return List(name, kind, size, done)
 }
 
 // storedText is what the file takes, where that is not the dump's size.
@@ -146,7 +138,7 @@ func nextStep(o *report.Output) string {
 }
 
 // printProcessors says whose registers the dump shows.
-func printProcessors(t *text, r *report.Report) {
+func printProcessors(t *Text, r *report.Report) {
 	if len(r.Processors) == 0 {
 		return
 	}
@@ -162,14 +154,14 @@ func printProcessors(t *text, r *report.Report) {
 		if c.ShownFirst {
 			notes = append(notes, "shown first")
 		}
-		table.Row(strconv.Itoa(c.Index), t.address(c.IP), string(c.Contexts), list(notes...))
+		table.Row(strconv.Itoa(c.Index), t.address(c.IP), string(c.Contexts), List(notes...))
 	}
 	table.End()
 }
 
 // printTriage prints what is in a small dump, for whoever must approve that it leaves
 // the house.
-func printTriage(t *text, r *report.Triage) {
+func printTriage(t *Text, r *report.Triage) {
 	if r == nil {
 		return
 	}
@@ -189,7 +181,7 @@ func printTriage(t *text, r *report.Triage) {
 }
 
 // printPlan prints what --dry-run is for: every change of header and memory.
-func printPlan(t *text, r *report.Report) {
+func printPlan(t *Text, r *report.Report) {
 	if len(r.Improvements) > 0 {
 		t.Heading("header fields that differ from the guest's")
 		table := t.Table(2, screen.Column{}, screen.Column{Fit: screen.Wrap})
@@ -209,7 +201,7 @@ func printPlan(t *text, r *report.Report) {
 	table.End()
 }
 
-// logText is a conversion in a line of a log.
-func logText(r *report.Report) string {
-	return list(outputText(r), "written", "SHA-256 "+r.Output.SHA256, "verdict "+r.Verdict)
+// LogLine is a conversion in a line of a log.
+func LogLine(r *report.Report) string {
+	return List(outputText(r), "written", "SHA-256 "+r.Output.SHA256, "verdict "+r.Verdict)
 }

@@ -1,4 +1,4 @@
-package main
+package textreport
 
 import (
 	"strconv"
@@ -9,8 +9,8 @@ import (
 	"windmp/internal/binio"
 )
 
-// printCheck prints what there is to say of one file, or a line for each of several.
-func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
+// Check prints what there is to say of one file, or a line for each of several.
+func Check(t *Text, r *inspect.CheckReport, verbose bool) {
 	if len(r.Files) == 1 {
 		printFileCheck(t, &r.Files[0], verbose)
 		return
@@ -26,7 +26,7 @@ func printCheck(t *text, r *inspect.CheckReport, verbose bool) {
 		screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
 	for i := range r.Files {
 		c := &r.Files[i]
-		table.Row(c.Verdict, c.Path, binio.Bytes(c.Size), checkLine(c))
+		table.Row(c.Verdict, c.Path, binio.Bytes(c.Size), checkLine(t, c))
 	}
 	table.End()
 	t.Blank()
@@ -48,26 +48,26 @@ func countsText(n *inspect.CheckCounts) string {
 			said = append(said, strconv.Itoa(c.n)+" "+c.verdict)
 		}
 	}
-	return list(said...)
+	return List(said...)
 }
 
 // checkLine is a file in a line: what is wrong with it, else what it is.
-func checkLine(c *inspect.FileCheck) string {
+func checkLine(t *Text, c *inspect.FileCheck) string {
 	if c.Verdict != "OK" {
 		for _, f := range c.Findings {
 			if f.Message == c.Reason {
-				return f.ID + " " + withFlags(c.Reason)
+				return f.ID + " " + t.words(c.Reason)
 			}
 		}
-		return withFlags(c.Reason)
+		return t.words(c.Reason)
 	}
 	if c.System == nil {
 		return c.Description
 	}
-	return systemAndCrash(c.System, c.Bug, c.Signature)
+	return SystemAndCrash(c.System, c.Bug, c.Signature)
 }
 
-func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
+func printFileCheck(t *Text, c *inspect.FileCheck, verbose bool) {
 	printInput(t, "file", &report.Input{Path: c.Path, Size: c.Size, Description: c.Description, State: c.State}, damageOf(c.Findings))
 	if c.Verdict != "FAIL" || c.Dump != nil {
 		printSystem(t, c.System)
@@ -83,12 +83,12 @@ func printFileCheck(t *text, c *inspect.FileCheck, verbose bool) {
 		t.Key("SHA-256", "%s", c.SHA256)
 	}
 	if c.Error != nil && len(c.Findings) == 0 {
-		t.Key("error", "%s", withFlags(c.Reason))
+		t.Key("error", "%s", t.words(c.Reason))
 		if c.Error.Hint != "" {
-			t.More("-> %s", withFlags(c.Error.Hint))
+			t.More("-> %s", t.words(c.Error.Hint))
 		}
 		if verbose && c.Error.Detail != "" {
-			t.More("seen: %s", withFlags(c.Error.Detail))
+			t.More("seen: %s", t.words(c.Error.Detail))
 		}
 	}
 	rest := t.findings(c.Findings, verbose)

@@ -1,4 +1,4 @@
-package main
+package flagvalue
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 // sizesAre says how sizes are written.
 const sizesAre = "For example 1GB (10^9) or 1GiB (2^30)"
 
-// parseSize reads a size for people, which is not 0.
-func parseSize(flag, s string) (int64, error) {
+// ParseSize reads a size for people, which is not 0.
+func ParseSize(flag, s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n == 0 || n>>62 != 0 {
 		return 0, &stage.UsageError{Reason: fmt.Sprintf("%s %q is no size", flag, s), Hint: sizesAre}
@@ -21,11 +21,11 @@ func parseSize(flag, s string) (int64, error) {
 	return int64(n), nil
 }
 
-// size is a flag's value: a number of bytes for people.
-type size int64
+// Size is a flag's value: a number of bytes for people.
+type Size int64
 
 // String is the flag's default, for its help.
-func (s *size) String() string {
+func (s *Size) String() string {
 	if *s == 0 {
 		return ""
 	}
@@ -33,14 +33,14 @@ func (s *size) String() string {
 }
 
 // Set parses a value.
-func (s *size) Set(text string) error {
-	n, err := parseSize("", text)
+func (s *Size) Set(text string) error {
+	n, err := ParseSize("", text)
 	if err != nil {
 		return errors.New("want a size such as 64, 4KB (1000) or 4KiB (1024)")
 	}
-	*s = size(n)
+	*s = Size(n)
 	return nil
 }
 
 // Type names the value in the help.
-func (s *size) Type() string { return "size" }
+func (s *Size) Type() string { return "size" }

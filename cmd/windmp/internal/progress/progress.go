@@ -1,4 +1,5 @@
-package main
+// Package progress shows on a terminal, or in lines of JSON, how far a run is.
+package progress
 
 import (
 	"encoding/json"
@@ -8,30 +9,28 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"windmp/cmd/windmp/internal/screen"
-	"windmp/convert/report"
 	"windmp/convert/stage"
 )
 
-// progressSchema names the lines of --progress=json.
-const progressSchema = "windmp/progress/v1"
+// Schema names the lines of --progress=json.
+const Schema = "windmp/progress/v1"
 
-// progressModes are the values of --progress.
-var progressModes = []string{"auto", "bar", "json", "none"}
+// Modes are the values of --progress.
+var Modes = []string{"auto", "bar", "json", "none"}
 
 // lineEvery is the least time between two lines about bytes.
 const lineEvery = 500 * time.Millisecond
 
 // The events of progress lines.
 const (
-	eventStage  = "stage"
-	eventBytes  = "bytes"
-	eventDone   = "done"
-	eventFailed = "failed"
+	EventStage  = "stage"
+	EventBytes  = "bytes"
+	EventDone   = "done"
+	EventFailed = "failed"
 )
 
-// progressLine is a line of --progress=json.
-type progressLine struct {
+// Line is a line of --progress=json.
+type Line struct {
 	// Schema is that of the line.
 	Schema string `json:"schema"`
 	// Event is stage where one begins, bytes now and then and at the end of a
@@ -50,8 +49,8 @@ type progressLine struct {
 	ExitCode *int `json:"exit_code,omitempty"`
 }
 
-// progress shows how far a run is.
-type progress struct {
+// A Shown is what is shown of how far a run is.
+type Shown struct {
 	w    io.Writer
 	json bool
 
@@ -64,22 +63,13 @@ type progress struct {
 	bar        *progressbar.ProgressBar
 }
 
-// startProgress begins to show progress; nil is for none.
-func (a *app) startProgress(quiet bool) func(stage.Progress) {
-	mode := a.out.progress.value
-	if mode == "none" || mode == "auto" && (quiet || a.logs() || !screen.IsTerminal(a.stderr)) {
-		return nil
-	}
-	a.progress = newProgress(a.stderr, mode == "json")
-	return a.progress.update
+// New begins to show progress on w: as a bar, or as lines of JSON.
+func New(w io.Writer, json bool) *Shown {
+	return &Shown{w: w, json: json, start: time.Now()}
 }
 
-func newProgress(w io.Writer, json bool) *progress {
-	return &progress{w: w, json: json, start: time.Now()}
-}
-
-// update is a convert.Options.Progress function.
-func (p *progress) update(at stage.Progress) {
+// Update is a convert.Options.Progress function.
+func (p *Shown) Update(at stage.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.at
@@ -93,17 +83,17 @@ func (p *progress) update(at stage.Progress) {
 	}
 	switch {
 	case at.Stage != before.Stage:
-		p.line(progressLine{Event: eventStage, Stage: string(at.Stage)})
+		p.line(Line{Event: EventStage, Stage: string(at.Stage)})
 	case at == before:
 	case at.Done == at.Total || time.Since(p.last) >= lineEvery:
 		p.last = time.Now()
-		p.line(progressLine{Event: eventBytes, Stage: string(at.Stage)})
+		p.line(Line{Event: EventBytes, Stage: string(at.Stage)})
 	}
 }
 
 // line writes a line with the numbers as they are.
-func (p *progress) line(l progressLine) {
-	l.Schema = progressSchema
+func (p *Shown) line(l Line) {
+	l.Schema = Schema
 	l.Done, l.Total = p.at.Done, p.at.Total
 	l.Elapsed = time.Since(p.start).Seconds()
 	if t := time.Since(p.stageStart).Seconds(); l.Done > p.stageFrom && t > 0 {
@@ -113,7 +103,7 @@ func (p *progress) line(l progressLine) {
 }
 
 // drawBar draws a stage that counts bytes.
-func (p *progress) drawBar(before stage.Stage) {
+func (p *Shown) drawBar(before stage.Stage) {
 	if p.at.Stage != before {
 		p.removeBar()
 	}
@@ -132,15 +122,15 @@ func (p *progress) drawBar(before stage.Stage) {
 	_ = p.bar.Set64(p.at.Done) // a bar that can't be drawn is no reason to stop
 }
 
-func (p *progress) removeBar() {
+func (p *Shown) removeBar() {
 	if p.bar != nil {
 		_ = p.bar.Clear() // as above
 		p.bar = nil
 	}
 }
 
-// clear removes the bar from the terminal.
-func (p *progress) clear() {
+// Clear removes the bar from the terminal.
+func (p *Shown) Clear() {
 	if p == nil {
 		return
 	}
@@ -149,21 +139,14 @@ func (p *progress) clear() {
 	p.removeBar()
 }
 
-// endProgress writes the last line of --progress=json.
-func (a *app) endProgress(err error) {
-	if a.out.progress.value != "json" {
-		return
-	}
-	p := a.progress
-	if p == nil { // the run ended before it began
-		p = newProgress(a.stderr, true)
-	}
+// End writes the last line of JSON: the code that the process exits with, and the stage
+// that failed, if one did.
+func (p *Shown) End(exitCode int, failed string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	code := exitCode(err)
-	l := progressLine{Event: eventDone, ExitCode: &code}
-	if code != exitOK {
-		l.Event, l.Stage = eventFailed, report.OfError(err).Stage
+	l := Line{Event: EventDone, ExitCode: &exitCode}
+	if exitCode != 0 {
+		l.Event, l.Stage = EventFailed, failed
 	}
 	p.line(l)
 }

@@ -1,4 +1,4 @@
-package main
+package textreport
 
 import (
 	"cmp"
@@ -14,39 +14,36 @@ import (
 	"windmp/internal/binio"
 )
 
-// text is what a command prints for people: a page, and the words for what is on it.
-type text struct {
+// Text is what a command prints for people: a page, and the words for what is on it.
+type Text struct {
 	*screen.Page
 	// machine is whose addresses they are.
 	machine *machine.Machine
+	words   func(string) string
 }
 
-// newText makes a text for a stream.
-func newText(w io.Writer) *text { return &text{Page: screen.NewPage(screen.Of(w))} }
-
-// print writes a text to standard output.
-func (a *app) print(t *text) error {
-	_, err := t.WriteTo(a.stdout)
-	return err
+// New makes a text for a stream; words says in the command's words what a library said.
+func New(w io.Writer, words func(string) string) *Text {
+	return &Text{Page: screen.NewPage(screen.Of(w)), words: words}
 }
 
 // address is an address of the guest, with all its digits: those in a column are
 // aligned.
-func (t *text) address(va report.Hex) string {
+func (t *Text) address(va report.Hex) string {
 	return fmt.Sprintf("%#0*x", t.guest().Digits(), uint64(va))
 }
 
 // physical is a physical address, likewise.
-func (t *text) physical(pa report.Hex) string {
+func (t *Text) physical(pa report.Hex) string {
 	const digits = 12
 	return fmt.Sprintf("%#0*x", min(digits, t.guest().Digits()), uint64(pa))
 }
 
 // guest is the machine whose addresses are printed, the likeliest before it is known.
-func (t *text) guest() *machine.Machine { return cmp.Or(t.machine, machine.OrFirst("")) }
+func (t *Text) guest() *machine.Machine { return cmp.Or(t.machine, machine.OrFirst("")) }
 
-// list joins the parts of a line that are there.
-func list(parts ...string) string {
+// List joins the parts of a line that are there.
+func List(parts ...string) string {
 	said := parts[:0]
 	for _, p := range parts {
 		if p != "" {
@@ -81,21 +78,21 @@ func span(seconds float64) string {
 
 // findings prints what is worse than info, all of it when asked to, and returns how many
 // are left.
-func (t *text) findings(all []finding.Finding, every bool) (rest int) {
+func (t *Text) findings(all []finding.Finding, every bool) (rest int) {
 	for _, f := range all {
 		if !every && f.Severity.Rank() <= finding.SeverityInfo.Rank() {
 			rest++
 			continue
 		}
-		t.Judged(f.ID, string(f.Severity), "%s", withFlags(f.Message))
+		t.Judged(f.ID, string(f.Severity), "%s", t.words(f.Message))
 		if f.Where != "" {
 			t.More("at %s", f.Where)
 		}
 		if f.Advice != "" {
-			t.More("-> %s", withFlags(f.Advice))
+			t.More("-> %s", t.words(f.Advice))
 		}
 		if every && f.Detail != "" {
-			t.More("seen: %s", withFlags(f.Detail))
+			t.More("seen: %s", t.words(f.Detail))
 		}
 	}
 	return rest
@@ -103,7 +100,7 @@ func (t *text) findings(all []finding.Finding, every bool) (rest int) {
 
 // verdict prints the last word on a file, and where the notes are that were not
 // printed: how says how to see them.
-func (t *text) verdict(verdict string, rest int, how string) {
+func (t *Text) verdict(verdict string, rest int, how string) {
 	said := ""
 	if rest > 0 {
 		said = fmt.Sprintf(", %s (%s)", binio.Plural(rest, "note"), how)
@@ -112,7 +109,7 @@ func (t *text) verdict(verdict string, rest int, how string) {
 }
 
 // notes says where the notes are that were not printed, of a command without a verdict.
-func (t *text) notes(rest int) {
+func (t *Text) notes(rest int) {
 	if rest > 0 {
 		t.Key("notes", "%d, --verbose prints them", rest)
 	}

@@ -1,4 +1,4 @@
-package main
+package textreport
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 // What several commands say of a file, in the same words.
 
 // printInput says what a file is.
-func printInput(t *text, key string, in *report.Input, damage string) {
+func printInput(t *Text, key string, in *report.Input, damage string) {
 	t.Key(key, "%s, %s", in.Path, binio.Bytes(in.Size))
 	if in.Description != "" {
 		t.More("%s", in.Description)
@@ -38,7 +38,7 @@ func stateText(s *report.State) string {
 		}
 		return word + " " + said
 	}
-	return list(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", binio.MomentOf(s.Saved)), behind("packed by", s.Packing))
+	return List(behind("machine", s.Guest), behind("snapshot", s.Snapshot), behind("saved", binio.MomentOf(s.Saved)), behind("packed by", s.Packing))
 }
 
 // systemName is the name of a Windows, of whatever build.
@@ -47,17 +47,17 @@ func systemName(s *report.System) string {
 }
 
 // printSystem says what Windows it is, and when it was.
-func printSystem(t *text, s *report.System) {
+func printSystem(t *Text, s *report.System) {
 	if s == nil {
 		return
 	}
-	t.Key("system", "%s", list(systemName(s), machine.OrFirst(s.Machine).Header.Qualifier, s.Product, binio.Plural(uint64(s.Processors), "processor")))
+	t.Key("system", "%s", List(systemName(s), machine.OrFirst(s.Machine).Header.Qualifier, s.Product, binio.Plural(uint64(s.Processors), "processor")))
 	if s.SystemTime != "" {
 		up := ""
 		if s.UpTime > 0 {
 			up = "up " + span(s.UpTime)
 		}
-		t.Key("time", "%s", list(binio.MomentOf(s.SystemTime), up))
+		t.Key("time", "%s", List(binio.MomentOf(s.SystemTime), up))
 	}
 }
 
@@ -79,7 +79,7 @@ func bugCheckText(b *report.BugCheckDetail) string {
 }
 
 // printBugCheck prints a bug check with what it means.
-func printBugCheck(t *text, b *report.BugCheckDetail) {
+func printBugCheck(t *Text, b *report.BugCheckDetail) {
 	t.Key("bug check", "%s", bugCheckText(b))
 	if b == nil || !b.Crashed {
 		return
@@ -96,7 +96,7 @@ func printBugCheck(t *text, b *report.BugCheckDetail) {
 
 // printSignature prints by what equal crashes are known, and with why, what it was made
 // from.
-func printSignature(t *text, s *report.Signature, why bool) {
+func printSignature(t *Text, s *report.Signature, why bool) {
 	if s == nil {
 		return
 	}
@@ -112,11 +112,11 @@ func printSignature(t *text, s *report.Signature, why bool) {
 }
 
 // printKernel prints the kernel's image and its symbols.
-func printKernel(t *text, k *inspect.ImageReport) {
+func printKernel(t *Text, k *inspect.ImageReport) {
 	if k == nil {
 		return
 	}
-	t.Key("kernel", "%s", list(fmt.Sprintf("%s at %#x", k.Name, uint64(k.Base)), binio.Bytes(uint64(k.Size)), k.FileVersion))
+	t.Key("kernel", "%s", List(fmt.Sprintf("%s at %#x", k.Name, uint64(k.Base)), binio.Bytes(uint64(k.Size)), k.FileVersion))
 	if k.PDB != nil {
 		t.More("%s %s, age %d", k.PDB.Name, k.PDB.GUID, k.PDB.Age)
 	} else {
@@ -124,8 +124,8 @@ func printKernel(t *text, k *inspect.ImageReport) {
 	}
 }
 
-// systemAndCrash says in a few words what Windows it is and what happened to it.
-func systemAndCrash(s *report.System, b *report.BugCheckDetail, signature *report.Signature) string {
+// SystemAndCrash says in a few words what Windows it is and what happened to it.
+func SystemAndCrash(s *report.System, b *report.BugCheckDetail, signature *report.Signature) string {
 	system, crash := "", ""
 	if s != nil {
 		system = cmp.Or(s.Name, systemName(s))
@@ -138,7 +138,7 @@ func systemAndCrash(s *report.System, b *report.BugCheckDetail, signature *repor
 	case b != nil:
 		crash = "running"
 	}
-	return list(system, crash)
+	return List(system, crash)
 }
 
 // missingText is what of the guest's memory a file lacks.

@@ -1,15 +1,15 @@
 //go:build windows
 
-package main
+package wildcards
 
 import (
 	"path/filepath"
 	"strings"
 )
 
-// expandWildcards replaces patterns such as *.dmp by the files that they name:
+// Expand replaces patterns such as *.dmp by the files that they name:
 // Windows leaves that to the program. A pattern that names none stays as it is.
-func expandWildcards(args []string) []string {
+func Expand(args []string) []string {
 	var files []string
 	for _, arg := range args {
 		names := []string{arg}
