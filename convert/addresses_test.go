@@ -15,6 +15,7 @@ import (
 	"windmp/convert/source"
 	"windmp/internal/guestsim"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 )
 
 // TestAddressesOf32Bits: what is said of a 32-bit guest has its addresses as 0x and
@@ -58,8 +59,8 @@ func TestBugCheckWords(t *testing.T) {
 		field, pad uint32
 		crashed    bool
 	}{
-		{"live, other words in use", [5]uint64{0, 0, 0, 0, 0xe43c8675}, 0, winhdr.BugCheckLiveSystemDump, 0, false},
-		{"live, all in use", [5]uint64{1 << 32, 1, 2, 3, 4}, 0, winhdr.BugCheckLiveSystemDump, 0, false},
+		{"live, other words in use", [5]uint64{0, 0, 0, 0, 0xe43c8675}, 0, bugcheck.LiveSystemDump, 0, false},
+		{"live, all in use", [5]uint64{1 << 32, 1, 2, 3, 4}, 0, bugcheck.LiveSystemDump, 0, false},
 		{"a status", [5]uint64{0xffffffff_c000021a, 1, 2, 3, 4}, 0xffffffff_c000021a, 0xc000021a, 0xffffffff, true},
 		{"a status without its sign", [5]uint64{0xc000021a, 1, 2, 3, 4}, 0xc000021a, 0xc000021a, 0, true},
 		{"none of its bits", [5]uint64{0x1234_0000000a, 1, 2, 3, 4}, 0xa, 0xa, 0x1234, true},
@@ -79,7 +80,7 @@ func TestBugCheckWords(t *testing.T) {
 			assert.Equal(t, want, h.BugCheckParameters)
 			assert.Equal(t, tt.crashed, r.Guest.BugCheck.Crashed)
 
-			live := report.Hex(winhdr.BugCheckLiveSystemDump)
+			live := report.Hex(bugcheck.LiveSystemDump)
 			out := filepath.Join(t.TempDir(), "out.dmp")
 			require.NoError(t, os.WriteFile(out, dmp, 0o600))
 			info, err := inspect.Info(t.Context(), source.File(path), inspect.InfoOptions{})

@@ -29,6 +29,8 @@ import (
 	"windmp/physmem/windump"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/fields"
 )
 
 // This file describes a machine that nobody has built, and takes its Windows from a
@@ -136,11 +138,11 @@ var third = &machine.Machine{
 	Header: &winhdr.Format{
 		Name: "third", Title: "third machine", Qualifier: "third",
 		Machine: thirdMachine, ValidDump: 0x3144_5233,
-		Header: winhdr.WireOf[thirdHeader](), LeastSize: 0x200, Padding: []string{"Room"},
+		Header: fields.Of[thirdHeader](), LeastSize: 0x200, Padding: []string{"Room"},
 		MaxProcessors: 8, MinBuild: 100, PFNLimit: 0x10_0000, PFNReason: "it is made up",
 		PointerSize: 8, KernelStart: 0xffff_fffc_0000_0000,
 		TableBase: func(h *winhdr.Header) uint64 { return h.DirectoryTableBase & 0xffff_f000 },
-		Registers: winhdr.WireOf[thirdContext](),
+		Registers: fields.Of[thirdContext](),
 		DecodeContext: func(b []byte) (winhdr.Context, error) {
 			c := new(thirdContext)
 			_, err := binary.Decode(b, binary.LittleEndian, c)
@@ -393,7 +395,7 @@ func TestThirdMachine(t *testing.T) {
 				assert.EqualValues(t, 0xd1, h.BugCheckCode)
 				assert.Equal(t, [4]uint64(crash[1:]), h.BugCheckParameters)
 			} else {
-				assert.Equal(t, uint32(winhdr.BugCheckLiveSystemDump), h.BugCheckCode)
+				assert.Equal(t, uint32(bugcheck.LiveSystemDump), h.BugCheckCode)
 			}
 			assert.Equal(t, &shown, h.Context())
 			want := bytes.Clone(m)

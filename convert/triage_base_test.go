@@ -14,6 +14,9 @@ import (
 	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/fields"
+	"windmp/winhdr/triagefile"
 )
 
 // triageSamples are the guests of which triage dumps are made, and whether mutants of
@@ -53,13 +56,13 @@ func triageOf(tb testing.TB, full []byte) *triageDump {
 	bc := g.BugCheck()
 	h.BugCheckCode, h.BugCheckParameters = bc.Code, bc.Parameters
 	if bc.Code == 0 {
-		h.BugCheckCode = winhdr.BugCheckLiveSystemDump
+		h.BugCheckCode = bugcheck.LiveSystemDump
 	}
 	require.NoError(tb, h.Show(cpu.Saved, 1))
 	sp := vtop.VA(cpu.Saved.SP())
-	t := &winhdr.Triage{
-		TriageOptions: winhdr.TriageOptionsAll, TopOfStack: uint64(sp), MM: &winhdr.TriageMM{},
-		Unloaded:     []winhdr.TriageUnloaded{{Name: "dump_storpor", StartAddress: h.Format().KernelStart + 0x10000, EndAddress: h.Format().KernelStart + 0x20000}},
+	t := &triagefile.Contents{
+		TriageOptions: triagefile.OptionsAll, TopOfStack: uint64(sp), MM: &triagefile.MM{},
+		Unloaded:     []triagefile.Unloaded{{Name: "dump_storpor", StartAddress: h.Format().KernelStart + 0x10000, EndAddress: h.Format().KernelStart + 0x20000}},
 		Prcb:         read(cpu.PRCB, int(d.SizePrcb)),
 		Process:      read(current.Process, int(d.SizeEProcess)),
 		Thread:       read(current.Thread, int(d.SizeEThread)),
@@ -67,7 +70,7 @@ func triageOf(tb testing.TB, full []byte) *triageDump {
 		DebuggerData: k.Raw,
 	}
 	block := func(va vtop.VA, n int) {
-		t.Blocks = append(t.Blocks, winhdr.TriageBlock{Address: uint64(va), Data: read(va, n)})
+		t.Blocks = append(t.Blocks, triagefile.Block{Address: uint64(va), Data: read(va, n)})
 	}
 	block(vtop.VA(d.NtBuildLab), 0x100)
 	block(vtop.VA(cpu.Saved.IP())&^0xfff, 0x1000)
@@ -77,7 +80,7 @@ func triageOf(tb testing.TB, full []byte) *triageDump {
 	for _, m := range g.Modules() {
 		im, err := k.ReadImage(m.Base)
 		require.NoError(tb, err)
-		t.Drivers = append(t.Drivers, winhdr.TriageDriver{Name: m.FullName, DllBase: uint64(m.Base), SizeOfImage: m.Size, TimeDateStamp: im.Timestamp, CheckSum: 0x1234})
+		t.Drivers = append(t.Drivers, triagefile.Driver{Name: m.FullName, DllBase: uint64(m.Base), SizeOfImage: m.Size, TimeDateStamp: im.Timestamp, CheckSum: 0x1234})
 	}
 	pieces, err := t.Pieces(h)
 	require.NoError(tb, err)
@@ -91,7 +94,7 @@ type triageDump struct {
 	tb   testing.TB
 	b    []byte
 	f    *winhdr.Format
-	r    winhdr.TriageRecord
+	r    triagefile.Record
 	kdbg []byte
 }
 
@@ -99,7 +102,7 @@ type triageDump struct {
 func (d *triageDump) load() {
 	h, err := winhdr.Decode(d.b)
 	require.NoError(d.tb, err)
-	file, err := winhdr.ReadTriage(h, bytes.NewReader(d.b), int64(len(d.b)))
+	file, err := triagefile.Read(h, bytes.NewReader(d.b), int64(len(d.b)))
 	require.NoError(d.tb, err)
 	d.f, d.r = h.Format(), file.Record
 }
@@ -112,7 +115,7 @@ func (d *triageDump) clone() *triageDump {
 }
 
 // put writes a number into a field of a structure that begins at an offset.
-func (d *triageDump) put(at int, w *winhdr.Wire, field string, v uint64) {
+func (d *triageDump) put(at int, w *fields.Structure, field string, v uint64) {
 	f, ok := w.Field(field)
 	require.True(d.tb, ok, field)
 	var word [8]byte

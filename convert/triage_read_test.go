@@ -22,7 +22,7 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // triageFile writes a triage dump into a file.
@@ -297,10 +297,10 @@ func FuzzTriageGuest(f *testing.F) {
 		}
 		g, err := guest.OpenTriage(h, bytes.NewReader(d.b), int64(len(d.b)))
 		if err != nil {
-			require.ErrorAs(t, err, new(*winhdr.TriageError))
+			require.ErrorAs(t, err, new(*triagefile.Error))
 			return
 		}
-		require.LessOrEqual(t, len(g.Modules()), winhdr.MaxTriageDrivers)
+		require.LessOrEqual(t, len(g.Modules()), triagefile.MaxDrivers)
 		if c.Verdict == "OK" {
 			_, known := g.OfProcessor()
 			require.True(t, known && g.Kernel() != nil && len(g.Modules()) > 0)

@@ -30,11 +30,12 @@ import (
 	"windmp/physmem/open"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // small is a triage dump that was read back.
 type small struct {
-	*winhdr.TriageFile
+	*triagefile.File
 	t     *testing.T
 	bytes []byte
 }
@@ -46,7 +47,7 @@ func readSmall(t *testing.T, b []byte) *small {
 	require.NoError(t, err)
 	require.Equal(t, winhdr.DumpTypeTriage, h.DumpType)
 	assert.EqualValues(t, len(b), h.RequiredDumpSpace)
-	f, err := winhdr.ReadTriage(h, bytes.NewReader(b), int64(len(b)))
+	f, err := triagefile.Read(h, bytes.NewReader(b), int64(len(b)))
 	require.NoError(t, err)
 	complete, err := f.Complete()
 	require.NoError(t, err)
@@ -85,7 +86,7 @@ func (s *small) at(offset, size uint32) []byte { return s.bytes[offset:][:size] 
 // inside is the report that travels in it, as JSON reads it.
 func (s *small) inside() map[string]any {
 	s.t.Helper()
-	blobs, err := s.TriageFile.Blobs()
+	blobs, err := s.File.Blobs()
 	require.NoError(s.t, err)
 	require.Len(s.t, blobs, 1)
 	require.Equal(s.t, report.InsideTag, blobs[0].Tag)
@@ -216,11 +217,11 @@ func (s *small) sameParts(g *guest.Guest) {
 	require.Len(s.t, drivers, len(modules))
 	for i, m := range modules {
 		timestamp, checkSum := k.ModuleStamp(&m, s.Header.MinorVersion)
-		want := winhdr.TriageDriver{
+		want := triagefile.Driver{
 			Name: m.FullName, DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, CheckSum: checkSum, TimeDateStamp: timestamp,
 			ExceptionTable: uint64(m.Functions), ExceptionTableSize: uint64(m.FunctionsSize),
 		}
-		assert.Equal(s.t, want, drivers[i].TriageDriver)
+		assert.Equal(s.t, want, drivers[i].Driver)
 		assert.NotZero(s.t, timestamp)
 	}
 }

@@ -1,5 +1,7 @@
 package winhdr
 
+import "windmp/winhdr/fields"
+
 // ARM64 is the 64-bit dump header with the CONTEXT of 64-bit Arm. The header is in
 // every byte that of x64 (seen in a dump that Windows 11, build 22000, wrote).
 var ARM64 = &Format{
@@ -19,7 +21,7 @@ var ARM64 = &Format{
 	PointerSize: 8,
 	KernelStart: kernelStartARM64,
 	TableBase:   tableBaseARM64,
-	Registers:   WireOf[ContextARM64](), DecodeContext: decodeContextARM64,
+	Registers:   fields.Of[ContextARM64](), DecodeContext: decodeContextARM64,
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unsafe"
+
+	"windmp/winhdr/fields"
 )
 
 // Sizes of what follows the header in dumps that list their pages one by one.
@@ -75,16 +77,16 @@ var (
 )
 
 // DecodeBitmapDump64 decodes b, which must hold BitmapDumpSize64 bytes: less or
-// more is a *SizeError. Nothing else is judged.
+// more is a *fields.SizeError. Nothing else is judged.
 func DecodeBitmapDump64(b []byte) (*BitmapDump64, error) {
-	return decode[BitmapDump64]("bitmap header", b, BitmapDumpSize64)
+	return fields.Decode[BitmapDump64]("bitmap header", b, BitmapDumpSize64)
 }
 
 // Encode returns the BitmapDumpSize64 bytes of d.
-func (d *BitmapDump64) Encode() []byte { return encode(d, BitmapDumpSize64) }
+func (d *BitmapDump64) Encode() []byte { return fields.Encode(d, BitmapDumpSize64) }
 
 // Encode returns the SummaryDumpSize64 bytes of d.
-func (d *SummaryDump64) Encode() []byte { return encode(d, SummaryDumpSize64) }
+func (d *SummaryDump64) Encode() []byte { return fields.Encode(d, SummaryDumpSize64) }
 
 // PageList is what BITMAP_DUMP or SUMMARY_DUMP, whichever a dump's type has, says
 // of the bitmap behind it and of the pages that the bitmap lists. Nothing in it is
@@ -100,7 +102,7 @@ type PageList struct {
 	BitmapAt, FirstPageAt, PagesAt, BitsAt int
 }
 
-var bitmapWire, summaryWire = WireOf[BitmapDump64](), WireOf[SummaryDump64]()
+var bitmapWire, summaryWire = fields.Of[BitmapDump64](), fields.Of[SummaryDump64]()
 
 // PageListSize is the size of the header of the bitmap that stands behind the dump
 // header; 0 if dumps of that type have none.
@@ -116,11 +118,11 @@ func (f *Format) PageListSize(t DumpType) int {
 }
 
 // DecodePageList decodes the header of the bitmap: b must hold PageListSize bytes,
-// less or more is a *SizeError, as is any b where there is none.
+// less or more is a *fields.SizeError, as is any b where there is none.
 func (f *Format) DecodePageList(t DumpType, b []byte) (*PageList, error) {
 	size := f.PageListSize(t)
 	if size == 0 || len(b) != size {
-		return nil, &SizeError{Structure: fmt.Sprintf("bitmap header of a dump of type 0x%x", uint32(t)), Got: len(b), Want: size}
+		return nil, &fields.SizeError{Structure: fmt.Sprintf("bitmap header of a dump of type 0x%x", uint32(t)), Got: len(b), Want: size}
 	}
 	wire, first, pages := bitmapWire, "FirstPage", "TotalPresentPages"
 	if t == DumpTypeSummary {
@@ -128,7 +130,7 @@ func (f *Format) DecodePageList(t DumpType, b []byte) (*PageList, error) {
 	}
 	number := func(name string) (uint64, int) {
 		field, _ := wire.Field(name)
-		return field.load(b, 0), f.Size() + field.Offset
+		return field.Load(b, 0), f.Size() + field.Offset
 	}
 	l := &PageList{Signature: binary.LittleEndian.Uint32(b), BitmapAt: f.Size() + size}
 	l.FirstPage, l.FirstPageAt = number(first)

@@ -3,6 +3,8 @@ package winhdr
 import (
 	"testing"
 
+	"windmp/winhdr/fields"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -47,9 +49,9 @@ func TestBitmapDumps(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &bitmap, got)
 	_, err = DecodeBitmapDump64(b[1:])
-	var size *SizeError
+	var size *fields.SizeError
 	require.ErrorAs(t, err, &size)
-	assert.Equal(t, SizeError{"bitmap header", 0x37, 0x38}, *size)
+	assert.Equal(t, fields.SizeError{Structure: "bitmap header", Got: 0x37, Want: 0x38}, *size)
 
 	summary := SummaryDump64{Signature: SignatureSDMP, ValidDump: ValidDumpDUMP, HeaderSize: 0x4000, BitmapSize: 64, Pages: 5}
 	b = summary.Encode()
@@ -76,7 +78,7 @@ func TestPageList(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, *l)
 		_, err = tt.f.DecodePageList(tt.typ, tt.b[1:])
-		var size *SizeError
+		var size *fields.SizeError
 		require.ErrorAs(t, err, &size)
 		_, err = tt.f.DecodePageList(DumpTypeFull, nil)
 		require.ErrorAs(t, err, &size)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unsafe"
+
+	"windmp/winhdr/fields"
 )
 
 // ContextSize32 is the size of the x86 CONTEXT in bytes (winnt.h). QEMU's dumps
@@ -59,9 +61,9 @@ var (
 )
 
 // DecodeContext32 decodes b, which must hold ContextSize32 bytes: less or more
-// is a *SizeError. Nothing else is judged, see Plausible.
+// is a *fields.SizeError. Nothing else is judged, see Plausible.
 func DecodeContext32(b []byte) (*Context32, error) {
-	return decode[Context32]("32-bit context", b, ContextSize32)
+	return fields.Decode[Context32]("32-bit context", b, ContextSize32)
 }
 
 func decodeContext32(b []byte) (Context, error) {
@@ -89,7 +91,7 @@ func (c *Context32) Arguments() []uint64 { return nil }
 
 // Encode returns the ContextSize32 bytes of c.
 func (c *Context32) Encode() []byte {
-	return encode(c, ContextSize32)
+	return fields.Encode(c, ContextSize32)
 }
 
 // CheckMode returns nil: a 32-bit guest has no other code.

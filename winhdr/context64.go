@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"unsafe"
+
+	"windmp/winhdr/fields"
 )
 
 // ContextSize64 is the size of the x64 CONTEXT in bytes (winnt.h).
@@ -94,9 +96,9 @@ var (
 )
 
 // DecodeContext64 decodes b, which must hold ContextSize64 bytes: less or more
-// is a *SizeError. Nothing else is judged, see Plausible.
+// is a *fields.SizeError. Nothing else is judged, see Plausible.
 func DecodeContext64(b []byte) (*Context64, error) {
-	return decode[Context64]("context", b, ContextSize64)
+	return fields.Decode[Context64]("context", b, ContextSize64)
 }
 
 func decodeContext64(b []byte) (Context, error) {
@@ -124,7 +126,7 @@ func (c *Context64) Arguments() []uint64 { return []uint64{c.Rcx, c.Rdx, c.R8, c
 
 // Encode returns the ContextSize64 bytes of c.
 func (c *Context64) Encode() []byte {
-	return encode(c, ContextSize64)
+	return fields.Encode(c, ContextSize64)
 }
 
 // CheckMode refuses a code segment that debuggers take for that of 32-bit code,

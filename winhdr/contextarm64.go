@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unsafe"
+
+	"windmp/winhdr/fields"
 )
 
 // ContextSizeARM64 is the size of the Arm64 CONTEXT in bytes (winnt.h,
@@ -28,9 +30,9 @@ type ContextARM64 struct {
 var _ = [1]byte{}[unsafe.Sizeof(ContextARM64{})-ContextSizeARM64]
 
 // DecodeContextARM64 decodes b, which must hold ContextSizeARM64 bytes: less or more
-// is a *SizeError. Nothing else is judged, see Plausible.
+// is a *fields.SizeError. Nothing else is judged, see Plausible.
 func DecodeContextARM64(b []byte) (*ContextARM64, error) {
-	return decode[ContextARM64]("Arm64 context", b, ContextSizeARM64)
+	return fields.Decode[ContextARM64]("Arm64 context", b, ContextSizeARM64)
 }
 
 func decodeContextARM64(b []byte) (Context, error) {
@@ -68,7 +70,7 @@ func (c *ContextARM64) Mode() string {
 func (c *ContextARM64) Arguments() []uint64 { return append([]uint64(nil), c.X[:8]...) }
 
 // Encode returns the ContextSizeARM64 bytes of c.
-func (c *ContextARM64) Encode() []byte { return encode(c, ContextSizeARM64) }
+func (c *ContextARM64) Encode() []byte { return fields.Encode(c, ContextSizeARM64) }
 
 // Bits of Cpsr (Arm ARM, SPSR_EL1): M[3:0], of which bits 2 and 3 are the exception
 // level and bit 0 says whether it has a stack pointer of its own, bit 1 is always

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"windmp/winhdr/fields"
 )
 
 // FieldDiff is a field that two headers have otherwise.
@@ -41,8 +43,8 @@ func Diff(a, b *Header) []FieldDiff {
 	}
 	var diffs []FieldDiff
 	for _, f := range a.format.leaves() {
-		if !bytes.Equal(from[f.Offset:f.end()], to[f.Offset:f.end()]) {
-			diffs = append(diffs, f.diff(from, to))
+		if !bytes.Equal(from[f.Offset:f.End()], to[f.Offset:f.End()]) {
+			diffs = append(diffs, diffOf(f, from, to))
 		}
 	}
 	return diffs
@@ -50,35 +52,35 @@ func Diff(a, b *Header) []FieldDiff {
 
 // leaves are the fields of a header that have no fields of their own, CONTEXT's
 // among them.
-func (f *Format) leaves() []Field {
-	var list []Field
-	for _, field := range f.Header.fields {
+func (f *Format) leaves() []fields.Field {
+	var list []fields.Field
+	for field := range f.Header.Fields() {
 		if field.Name != "Context" {
 			list = append(list, field)
 			continue
 		}
-		for _, r := range f.Registers.fields {
+		for r := range f.Registers.Fields() {
 			r.Name, r.Offset = "Context."+r.Name, r.Offset+field.Offset
 			list = append(list, r)
 		}
 		size := f.Registers.Size()
-		list = append(list, Field{Name: "ContextTail", Offset: field.Offset + size, Size: field.Size - size, Count: field.Size - size})
+		list = append(list, fields.Field{Name: "ContextTail", Offset: field.Offset + size, Size: field.Size - size, Count: field.Size - size})
 	}
 	return list
 }
 
-// diff is that of a field that differs.
-func (f Field) diff(from, to []byte) FieldDiff {
+// diffOf is that of a field that differs.
+func diffOf(f fields.Field, from, to []byte) FieldDiff {
 	d := FieldDiff{Field: f.Name, Offset: f.Offset}
-	if f.number() {
-		d.From, d.To = fmt.Sprintf("0x%x", f.load(from, 0)), fmt.Sprintf("0x%x", f.load(to, 0))
+	if f.IsNumber() {
+		d.From, d.To = fmt.Sprintf("0x%x", f.Load(from, 0)), fmt.Sprintf("0x%x", f.Load(to, 0))
 		return d
 	}
 	for from[d.Offset] == to[d.Offset] {
 		d.Offset++
 	}
 	const shown = 8
-	end := min(d.Offset+shown, f.end())
+	end := min(d.Offset+shown, f.End())
 	d.From, d.To = fmt.Sprintf("% x", from[d.Offset:end]), fmt.Sprintf("% x", to[d.Offset:end])
 	return d
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"windmp/winhdr/fields"
 )
 
 // Format is the dump header of one machine with its CONTEXT: all that differs
@@ -24,7 +26,7 @@ type Format struct {
 	// BasePage and PageCount; Context, as many bytes as are reserved for it;
 	// Exception, with ExceptionCode, ExceptionFlags and ExceptionAddress. What
 	// the header does not have reads as 0 and is not written.
-	Header *Wire
+	Header *fields.Structure
 	// LeastSize is how many bytes of the header have every field with a meaning:
 	// what follows is reserved.
 	LeastSize int
@@ -52,9 +54,9 @@ type Format struct {
 	TableBase func(h *Header) uint64
 
 	// Registers is the CONTEXT as memory has it. Its size is the CONTEXT's.
-	Registers *Wire
+	Registers *fields.Structure
 	// DecodeContext decodes exactly that many bytes: less or more is a
-	// *SizeError. Nothing else is judged.
+	// *fields.SizeError. Nothing else is judged.
 	DecodeContext func(b []byte) (Context, error)
 }
 
@@ -72,7 +74,7 @@ func (f *Format) MaxRuns() int { return f.part("Run").Count }
 func (f *Format) Offset(field string) int { return f.part(field).Offset }
 
 // part is a field of the header; nothing if it has none of that name.
-func (f *Format) part(name string) Field {
+func (f *Format) part(name string) fields.Field {
 	p, _ := f.Header.Field(name)
 	return p
 }
@@ -81,9 +83,9 @@ func (f *Format) part(name string) Field {
 // A value that a pointer can't hold loses its upper bits.
 func (f *Format) Pointers(values ...uint64) []byte {
 	b := make([]byte, f.PointerSize*len(values))
-	words := Field{Size: len(b), Count: max(len(values), 1)}
+	words := fields.Field{Size: len(b), Count: max(len(values), 1)}
 	for i, v := range values {
-		words.store(b, i, v)
+		words.Store(b, i, v)
 	}
 	return b
 }
@@ -148,7 +150,7 @@ func (f *Format) fits(b []byte) (n int) {
 	if binary.LittleEndian.Uint32(b[4:]) == f.ValidDump {
 		n++
 	}
-	if p := f.part("MachineImageType"); p.end() <= len(b) && p.load(b, 0) == uint64(f.Machine) {
+	if p := f.part("MachineImageType"); p.End() <= len(b) && p.Load(b, 0) == uint64(f.Machine) {
 		n++
 	}
 	return n
@@ -164,7 +166,7 @@ func HeadSize(formats ...*Format) int {
 }
 
 // Decode decodes the header at the start of b; what follows is ignored. The
-// formats are as with [Recognise]. The error is ErrNotHeader, or a *SizeError if
+// formats are as with [Recognise]. The error is ErrNotHeader, or a *fields.SizeError if
 // b ends inside the header. Nothing else is judged, see Check.
 func Decode(b []byte, formats ...*Format) (*Header, error) {
 	f, ok := Recognise(b, formats...)
@@ -176,15 +178,3 @@ func Decode(b []byte, formats ...*Format) (*Header, error) {
 
 // ErrNotHeader says that bytes do not begin like a dump header.
 var ErrNotHeader = errors.New("no dump header: it begins with no known signatures")
-
-// SizeError says that a buffer does not have the size of the structure that it
-// should hold.
-type SizeError struct {
-	Structure string
-	Got, Want int // bytes
-}
-
-// Error names the structure and both sizes.
-func (e *SizeError) Error() string {
-	return fmt.Sprintf("%s: got 0x%x bytes, want 0x%x", e.Structure, e.Got, e.Want)
-}

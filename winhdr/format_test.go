@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"windmp/winhdr/fields"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -32,7 +34,7 @@ func TestValidate(t *testing.T) {
 	t.Parallel()
 	for want, spoil := range map[string]func(f *Format){
 		"a structure or a function is missing":                                        func(f *Format) { f.TableBase = nil },
-		"the header has no field Signature":                                           func(f *Format) { f.Header = WireOf[Context64]() },
+		"the header has no field Signature":                                           func(f *Format) { f.Header = fields.Of[Context64]() },
 		"LeastSize 8193 or PointerSize 8 is out of range":                             func(f *Format) { f.LeastSize = 0x2001 },
 		"a CONTEXT of 0x2000 bytes does not fit into the header's 0xbb8":              func(f *Format) { f.Registers = f.Header },
 		"the CONTEXT of all zeros: 32-bit context: got 0x4d0 bytes, want 0x2cc":       func(f *Format) { f.DecodeContext = decodeContext32 },
@@ -46,9 +48,9 @@ func TestValidate(t *testing.T) {
 
 func TestWireOfRefuses(t *testing.T) {
 	t.Parallel()
-	assert.Panics(t, func() { WireOf[int]() })
-	assert.Panics(t, func() { WireOf[struct{ A int }]() })
-	assert.Panics(t, func() { WireOf[struct{ A []byte }]() })
+	assert.Panics(t, func() { fields.Of[int]() })
+	assert.Panics(t, func() { fields.Of[struct{ A int }]() })
+	assert.Panics(t, func() { fields.Of[struct{ A []byte }]() })
 }
 
 func TestRecognise(t *testing.T) {
@@ -104,7 +106,7 @@ func TestDecode(t *testing.T) {
 		assert.Same(t, good.Format(), h.Format())
 		assert.Equal(t, raw, h.Encode())
 		_, err = Decode(raw[:len(raw)-1])
-		var size *SizeError
+		var size *fields.SizeError
 		require.ErrorAs(t, err, &size)
 		_, err = Decode(raw[1:])
 		require.ErrorIs(t, err, ErrNotHeader)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+
+	"windmp/winhdr/fields"
 )
 
 // Header is a dump header, by the fields that have the same meaning on every
@@ -60,11 +62,11 @@ var headerFields = func() (names []string) {
 	return names
 }()
 
-// Decode decodes b, which must hold Size bytes: less or more is a *SizeError.
+// Decode decodes b, which must hold Size bytes: less or more is a *fields.SizeError.
 // Nothing else is judged, see Check.
 func (f *Format) Decode(b []byte) (*Header, error) {
 	if len(b) != f.Size() {
-		return nil, &SizeError{Structure: f.Name + " dump header", Got: len(b), Want: f.Size()}
+		return nil, &fields.SizeError{Structure: f.Name + " dump header", Got: len(b), Want: f.Size()}
 	}
 	h := &Header{format: f, raw: bytes.Clone(b)}
 	v := reflect.ValueOf(h).Elem()
@@ -73,10 +75,10 @@ func (f *Format) Decode(b []byte) (*Header, error) {
 		switch to := v.Field(i); {
 		case !ok:
 		case to.Kind() != reflect.Array:
-			to.SetUint(part.load(b, 0))
+			to.SetUint(part.Load(b, 0))
 		default:
 			for j := range min(part.Count, to.Len()) {
-				to.Index(j).SetUint(part.load(b, j))
+				to.Index(j).SetUint(part.Load(b, j))
 			}
 		}
 	}
@@ -94,7 +96,7 @@ func (f *Format) New() *Header {
 		"NumberOfRuns", "NumberOfRunsPad", "NumberOfPages", "Run", "RunTail", "Context", "Exception",
 	} {
 		part := f.part(name)
-		clear(raw[part.Offset:part.end()])
+		clear(raw[part.Offset:part.End()])
 	}
 	h, _ := f.Decode(raw) // which has the right size
 	h.Signature, h.ValidDump, h.MachineImageType = SignaturePAGE, f.ValidDump, f.Machine
@@ -129,10 +131,10 @@ func (h *Header) Encode() []byte {
 		switch from := v.Field(i); {
 		case !ok:
 		case from.Kind() != reflect.Array:
-			part.store(b, 0, from.Uint())
+			part.Store(b, 0, from.Uint())
 		default:
 			for j := range min(part.Count, from.Len()) {
-				part.store(b, j, from.Index(j).Uint())
+				part.Store(b, j, from.Index(j).Uint())
 			}
 		}
 	}
@@ -152,7 +154,7 @@ func (h *Header) ClearAlignment() {
 	h.edit(func(b []byte) {
 		for _, name := range h.format.Padding {
 			part := h.format.part(name)
-			clear(b[part.Offset:part.end()])
+			clear(b[part.Offset:part.End()])
 		}
 	})
 }
@@ -187,10 +189,10 @@ func (h *Header) Show(c Context, exceptionFlags uint32) error {
 	h.edit(func(b []byte) {
 		copy(b[h.Offset("Context"):], registers)
 		exception := f.part("Exception")
-		clear(b[exception.Offset:exception.end()])
-		f.Header.store(b, "Exception.ExceptionCode", uint64(StatusBreakpoint))
-		f.Header.store(b, "Exception.ExceptionFlags", uint64(exceptionFlags))
-		f.Header.store(b, "Exception.ExceptionAddress", c.IP())
+		clear(b[exception.Offset:exception.End()])
+		f.Header.Store(b, "Exception.ExceptionCode", uint64(StatusBreakpoint))
+		f.Header.Store(b, "Exception.ExceptionFlags", uint64(exceptionFlags))
+		f.Header.Store(b, "Exception.ExceptionAddress", c.IP())
 	})
 	return nil
 }
@@ -204,4 +206,4 @@ func PageFill(b []byte) {
 }
 
 // Field is the number in the field of that name, 0 if the header has none.
-func (h *Header) Field(name string) uint64 { return h.format.Header.load(h.raw, name) }
+func (h *Header) Field(name string) uint64 { return h.format.Header.Load(h.raw, name) }

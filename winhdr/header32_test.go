@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/bugcheck"
 )
 
 // goodHeader32 returns a header that Check has nothing against.
@@ -20,7 +21,7 @@ func goodHeader32() *Header {
 	h.PsLoadedModuleList = 0x82b4e4d0
 	h.PsActiveProcessHead = 0x82b46df8
 	h.NumberProcessors = 2
-	h.BugCheckCode = BugCheckLiveSystemDump
+	h.BugCheckCode = bugcheck.LiveSystemDump
 	h.PaeEnabled = 1
 	h.KdDebuggerDataBlock = 0x82b2fbe8
 	h.SystemTime = 0x01d9c0ffee000000

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/bugcheck"
 )
 
 // goodHeader returns a header that Check has nothing against.
@@ -20,7 +21,7 @@ func goodHeader() *Header {
 	h.PsLoadedModuleList = 0xfffff8000a42a2d0
 	h.PsActiveProcessHead = 0xfffff8000a41e0c0
 	h.NumberProcessors = 2
-	h.BugCheckCode = BugCheckLiveSystemDump
+	h.BugCheckCode = bugcheck.LiveSystemDump
 	h.KdDebuggerDataBlock = 0xfffff8000a400b20
 	h.SystemTime = 0x01d9c0ffee000000
 	return withTable(h, 2, 0x1f7e, physmem.Run{BasePage: 0x1, PageCount: 0x9e}, physmem.Run{BasePage: 0x100, PageCount: 0x1ee0})

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/fields"
 )
 
 // TestHeaderRoundTrip: whatever the bytes are, decoding and encoding changes none.
@@ -41,14 +42,14 @@ func TestHeaderRoundTrip(t *testing.T) {
 		for _, size := range []int{0, 0x1800, f.Size() - 1, f.Size() + 1} {
 			h, err := f.Decode(make([]byte, size))
 			assert.Nil(t, h)
-			var wrong *SizeError
+			var wrong *fields.SizeError
 			require.ErrorAs(t, err, &wrong)
-			assert.Equal(t, SizeError{f.Name + " dump header", size, f.Size()}, *wrong)
+			assert.Equal(t, fields.SizeError{Structure: f.Name + " dump header", Got: size, Want: f.Size()}, *wrong)
 		}
 		for _, size := range []int{0, f.Registers.Size() - 1, f.Registers.Size() + 1} {
 			c, err := f.DecodeContext(make([]byte, size))
 			assert.Nil(t, c)
-			var wrong *SizeError
+			var wrong *fields.SizeError
 			require.ErrorAs(t, err, &wrong)
 			assert.Equal(t, wrong.Want, f.Registers.Size())
 		}
@@ -81,7 +82,7 @@ func TestHeaderFields(t *testing.T) {
 			after := h.Encode()
 			require.False(t, bytes.Equal(before, after), name)
 			assert.Equal(t, before[:in.Offset], after[:in.Offset], name)
-			assert.Equal(t, before[in.end():], after[in.end():], name)
+			assert.Equal(t, before[in.End():], after[in.End():], name)
 			diffs := Diff(blank, &h)
 			require.Len(t, diffs, 1)
 			assert.Contains(t, diffs[0].Field, name)
@@ -147,14 +148,14 @@ func TestShow(t *testing.T) {
 	assert.Equal(t, uint64(0x1234567890), wide.Context().IP())
 	assert.EqualValues(t, 5, wide.Context().SP())
 	assert.Equal(t, "kernel", wide.Context().Mode())
-	exception, err := decode[exception64]("", wide.Encode()[0xf00:0xf98], 0x98)
+	exception, err := fields.Decode[exception64]("", wide.Encode()[0xf00:0xf98], 0x98)
 	require.NoError(t, err)
 	assert.Equal(t, exception64{ExceptionCode: StatusBreakpoint, ExceptionFlags: 1, ExceptionAddress: 0x1234567890}, *exception)
 	require.NoError(t, narrow.Show(&Context32{Eip: 0x87654321, Esp: 6, SegCs: 0x8}, 0))
 	assert.Equal(t, uint64(0x87654321), narrow.Context().IP())
 	assert.EqualValues(t, 6, narrow.Context().SP())
 	assert.Equal(t, "kernel", narrow.Context().Mode())
-	exception32, err := decode[exception32]("", narrow.Encode()[0x7d0:0x820], 0x50)
+	exception32, err := fields.Decode[exception32]("", narrow.Encode()[0x7d0:0x820], 0x50)
 	require.NoError(t, err)
 	assert.Equal(t, StatusBreakpoint, exception32.ExceptionCode)
 	assert.Equal(t, uint32(0x87654321), exception32.ExceptionAddress)
@@ -242,7 +243,7 @@ func TestDiffSeesEveryByte(t *testing.T) {
 		at := 0
 		for _, leaf := range f.leaves() {
 			require.Equal(t, at, leaf.Offset, leaf.Name)
-			at = leaf.end()
+			at = leaf.End()
 		}
 		assert.Equal(t, f.Size(), at)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr"
+	"windmp/winhdr/fields"
 )
 
 // The machine that nobody has built: pointers of 6 bytes would be too much, so it
@@ -74,15 +75,15 @@ func (c *madeUpContext) ForHeader() winhdr.Context { copied := *c; return &copie
 var madeUp = &winhdr.Format{
 	Name: "madeup", Title: "made up",
 	Machine: madeUpMachine, ValidDump: 0x3155_444d,
-	Header: winhdr.WireOf[madeUpHeader](), LeastSize: 100, Padding: []string{"Room"},
+	Header: fields.Of[madeUpHeader](), LeastSize: 100, Padding: []string{"Room"},
 	MaxProcessors: 8, MinBuild: 0, PFNLimit: 0x100, PFNReason: "it is made up",
 	PointerSize: 8, KernelStart: 0xf000,
 	TableBase: func(h *winhdr.Header) uint64 { return h.DirectoryTableBase &^ 7 },
-	Registers: winhdr.WireOf[madeUpContext](),
+	Registers: fields.Of[madeUpContext](),
 	DecodeContext: func(b []byte) (winhdr.Context, error) {
 		c := new(madeUpContext)
 		if len(b) != 24 {
-			return nil, &winhdr.SizeError{Structure: "made up context", Got: len(b), Want: 24}
+			return nil, &fields.SizeError{Structure: "made up context", Got: len(b), Want: 24}
 		}
 		_, err := binary.Decode(b, binary.LittleEndian, c)
 		return c, err

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"windmp/physmem"
+	"windmp/winhdr/fields"
 )
 
 const (
@@ -40,13 +41,13 @@ type RangeDump64 struct {
 var _ = [1]byte{}[unsafe.Sizeof(RangeDump64{})-RangeDumpSize64]
 
 // DecodeRangeDump64 decodes b, which must hold RangeDumpSize64 bytes: less or more is a
-// *SizeError. Nothing else is judged.
+// *fields.SizeError. Nothing else is judged.
 func DecodeRangeDump64(b []byte) (*RangeDump64, error) {
-	return decode[RangeDump64]("header of the ranges", b, RangeDumpSize64)
+	return fields.Decode[RangeDump64]("header of the ranges", b, RangeDumpSize64)
 }
 
 // Encode returns the RangeDumpSize64 bytes of d.
-func (d *RangeDump64) Encode() []byte { return encode(d, RangeDumpSize64) }
+func (d *RangeDump64) Encode() []byte { return fields.Encode(d, RangeDumpSize64) }
 
 // DecodeRange decodes an entry of the table, of which b must hold RangeSize bytes.
 func DecodeRange(b []byte) physmem.Run {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/fields"
 )
 
 var rangeLayout = []layoutRow{
@@ -33,7 +34,7 @@ func TestRangeDump(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &ranges, got)
 	_, err = DecodeRangeDump64(b[1:])
-	var size *SizeError
+	var size *fields.SizeError
 	require.ErrorAs(t, err, &size)
 	entry := make([]byte, RangeSize)
 	entry[1], entry[8] = 1, 0xe0

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"windmp/physmem"
+	"windmp/winhdr/fields"
 )
 
 // RunTable is the run table as it stands in a header: nothing in it is judged.
@@ -22,7 +23,7 @@ type RunTable struct {
 // can be used.
 func (h *Header) RunTable() RunTable {
 	f := h.format
-	t := RunTable{Count: uint32(f.Header.load(h.raw, "NumberOfRuns")), Pages: f.Header.load(h.raw, "NumberOfPages")} //nolint:gosec // the field has 32 bits
+	t := RunTable{Count: uint32(f.Header.Load(h.raw, "NumberOfRuns")), Pages: f.Header.Load(h.raw, "NumberOfPages")} //nolint:gosec // the field has 32 bits
 	table := f.runFields()
 	n := int(min(int64(t.Count), int64(table.count)))
 	if n > 0 {
@@ -30,14 +31,14 @@ func (h *Header) RunTable() RunTable {
 	}
 	for i := range t.Runs {
 		base, count := table.at(i)
-		t.Runs[i] = physmem.Run{BasePage: base.load(h.raw, 0), PageCount: count.load(h.raw, 0)}
+		t.Runs[i] = physmem.Run{BasePage: base.Load(h.raw, 0), PageCount: count.Load(h.raw, 0)}
 	}
 	return t
 }
 
 // runFields is where the entries of the run table stand.
 type runFields struct {
-	base, pages   Field // of the first
+	base, pages   fields.Field // of the first
 	count, stride int
 }
 
@@ -47,7 +48,7 @@ func (f *Format) runFields() runFields {
 }
 
 // at is where the two fields of run i stand in the header.
-func (r runFields) at(i int) (base, pages Field) {
+func (r runFields) at(i int) (base, pages fields.Field) {
 	base, pages = r.base, r.pages
 	base.Offset += i * r.stride
 	pages.Offset += i * r.stride
@@ -55,7 +56,7 @@ func (r runFields) at(i int) (base, pages Field) {
 }
 
 // run is where the two fields of run i stand in the header.
-func (f *Format) run(i int) (base, pages Field) { return f.runFields().at(i) }
+func (f *Format) run(i int) (base, pages fields.Field) { return f.runFields().at(i) }
 
 // namedRun is a run with its place in the header.
 type namedRun struct {
@@ -64,7 +65,7 @@ type namedRun struct {
 }
 
 // problem is one with the run, or with the field of it that at is.
-func (r namedRun) problem(field string, at Field, got, want string, repairable bool) Problem {
+func (r namedRun) problem(field string, at fields.Field, got, want string, repairable bool) Problem {
 	return Problem{
 		Field: fmt.Sprintf("Run[%d]%s", r.index, field), Offset: at.Offset,
 		Got: got, Want: want, Repairable: repairable,
@@ -130,8 +131,8 @@ func (h *Header) SetRuns(runs physmem.Runs) error {
 	}
 	used := len(h.RunTable().Runs)
 	h.edit(func(b []byte) {
-		f.Header.store(b, "NumberOfRuns", uint64(t.Count))
-		f.Header.store(b, "NumberOfPages", t.Pages)
+		f.Header.Store(b, "NumberOfRuns", uint64(t.Count))
+		f.Header.Store(b, "NumberOfPages", t.Pages)
 		table := f.runFields()
 		for i := range max(used, len(runs)) {
 			var run physmem.Run
@@ -139,8 +140,8 @@ func (h *Header) SetRuns(runs physmem.Runs) error {
 				run = runs[i]
 			}
 			base, count := table.at(i)
-			base.store(b, 0, run.BasePage)
-			count.store(b, 0, run.PageCount)
+			base.Store(b, 0, run.BasePage)
+			count.Store(b, 0, run.PageCount)
 		}
 	})
 	return nil

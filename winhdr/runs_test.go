@@ -12,12 +12,12 @@ import (
 // withTable gives a header a run table as it is, right or not.
 func withTable(h *Header, count uint32, pages uint64, runs ...physmem.Run) *Header {
 	h.edit(func(b []byte) {
-		h.format.Header.store(b, "NumberOfRuns", uint64(count))
-		h.format.Header.store(b, "NumberOfPages", pages)
+		h.format.Header.Store(b, "NumberOfRuns", uint64(count))
+		h.format.Header.Store(b, "NumberOfPages", pages)
 		for i, r := range runs {
 			base, n := h.format.run(i)
-			base.store(b, 0, r.BasePage)
-			n.store(b, 0, r.PageCount)
+			base.Store(b, 0, r.BasePage)
+			n.Store(b, 0, r.PageCount)
 		}
 	})
 	return h

@@ -35,16 +35,10 @@ const (
 	MachineARM64 = 0xaa64
 )
 
-const (
-	// BugCheckLiveSystemDump is LIVE_SYSTEM_DUMP (Microsoft, Bug Check Code
-	// Reference), the code of a dump of a system that did not crash. QEMU
-	// writes it too (dump/win_dump.c).
-	BugCheckLiveSystemDump = 0x161
-	// StatusBreakpoint is STATUS_BREAKPOINT (ntstatus.h), the exception code
-	// in the header of a bug check dump. Microsoft's debugger engine
-	// complains about any other.
-	StatusBreakpoint uint32 = 0x80000003
-)
+// StatusBreakpoint is STATUS_BREAKPOINT (ntstatus.h), the exception code
+// in the header of a bug check dump. Microsoft's debugger engine
+// complains about any other.
+const StatusBreakpoint uint32 = 0x80000003
 
 // tag shows a signature as text and number.
 func tag(v uint32) string {

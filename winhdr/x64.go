@@ -4,13 +4,14 @@ import (
 	"unsafe"
 
 	"windmp/physmem"
+	"windmp/winhdr/fields"
 )
 
 // X64 is the 64-bit dump header, DUMP_HEADER64, with the x64 CONTEXT.
 var X64 = &Format{
 	Name: "x64", Title: "x64",
 	Machine: MachineAMD64, ValidDump: ValidDumpDU64,
-	Header: WireOf[header64](),
+	Header: fields.Of[header64](),
 	// Through BootID: Windows fills the rest with 'PAGE'.
 	LeastSize:   int(unsafe.Offsetof(header64{}.Reserved)),
 	Padding:     []string{"NumberOfRunsPad", "DumpTypePad"},
@@ -26,7 +27,7 @@ var X64 = &Format{
 	PointerSize: 8,
 	KernelStart: kernelStart,
 	TableBase:   tableBase64,
-	Registers:   WireOf[Context64](), DecodeContext: decodeContext64,
+	Registers:   fields.Of[Context64](), DecodeContext: decodeContext64,
 }
 
 const (
@@ -133,8 +134,8 @@ var (
 
 // triage64 is what a triage dump has behind a 64-bit header.
 var triage64 = &TriageFormat{
-	Record: WireOf[triageDump64](), MM: WireOf[triageMM64](), MMChecked: true, Mapped: 0x4ff,
-	UnloadedHead: WireOf[unloadedHead64](), Unloaded: WireOf[unloadedDriver64](), Driver: WireOf[driverEntry64](),
+	Record: fields.Of[triageDump64](), MM: fields.Of[triageMM64](), MMChecked: true, Mapped: 0x4ff,
+	UnloadedHead: fields.Of[unloadedHead64](), Unloaded: fields.Of[unloadedDriver64](), Driver: fields.Of[driverEntry64](),
 	Prcb: 0xfffff780_ffff0000,
 }
 

@@ -1,12 +1,16 @@
 package winhdr
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"windmp/winhdr/fields"
+)
 
 // X86 is the 32-bit dump header, DUMP_HEADER32, with the x86 CONTEXT.
 var X86 = &Format{
 	Name: "x86", Title: "32-bit x86", Qualifier: "32-bit",
 	Machine: MachineI386, ValidDump: ValidDumpDUMP,
-	Header: WireOf[header32](),
+	Header: fields.Of[header32](),
 	// Through SystemTime: Windows fills the rest with 'PAGE'.
 	LeastSize: int(unsafe.Offsetof(header32{}.Reserved3)),
 	// RTL_BITMAP has a pointer of 4 bytes, and no padding (Ghidra).
@@ -20,7 +24,7 @@ var X86 = &Format{
 	PointerSize: 4,
 	KernelStart: uint64(kernelStart32),
 	TableBase:   tableBase32,
-	Registers:   WireOf[Context32](), DecodeContext: decodeContext32,
+	Registers:   fields.Of[Context32](), DecodeContext: decodeContext32,
 }
 
 const (
@@ -125,8 +129,8 @@ var (
 
 // triage32 is what a triage dump has behind a 32-bit header.
 var triage32 = &TriageFormat{
-	Record: WireOf[triageDump32](), MM: WireOf[triageMM32](),
-	UnloadedHead: WireOf[unloadedHead32](), Unloaded: WireOf[unloadedDriver32](), Driver: WireOf[driverEntry32](),
+	Record: fields.Of[triageDump32](), MM: fields.Of[triageMM32](),
+	UnloadedHead: fields.Of[unloadedHead32](), Unloaded: fields.Of[unloadedDriver32](), Driver: fields.Of[driverEntry32](),
 	Prcb: 0xffdff120,
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/report"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 )
 
 // products are the values of NtProductType (ntdef.h, NT_PRODUCT_TYPE).
@@ -127,9 +128,9 @@ func BugCheckOf(g *Guest) *report.BugCheckDetail {
 	if code == 0 { // what else stands there is nothing of a bug check
 		parameters = [4]uint64{}
 	}
-	d := &report.BugCheckDetail{Code: report.Hex(winhdr.BugCheckWord(code, pad)), Source: source, Crashed: code != 0 && code != winhdr.BugCheckLiveSystemDump}
-	d.Name = winhdr.BugCheckName(code)
-	m, _ := winhdr.MeaningOf(code)
+	d := &report.BugCheckDetail{Code: report.Hex(bugcheck.Word(code, pad)), Source: source, Crashed: code != 0 && code != bugcheck.LiveSystemDump}
+	d.Name = bugcheck.Name(code)
+	m, _ := bugcheck.MeaningOf(code)
 	d.Summary = m.Summary
 	for i, v := range parameters {
 		d.Parameters = append(d.Parameters, report.BugCheckParameter{Value: report.Hex(v), Meaning: m.Parameters[i]})

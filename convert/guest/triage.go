@@ -13,6 +13,8 @@ import (
 	"windmp/physmem/extents"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/triagefile"
 )
 
 // Triage is the guest of a triage dump as a debugger takes it. Its memory is what the
@@ -21,7 +23,7 @@ import (
 type Triage struct {
 	*Guest
 	// File is what the dump's records say.
-	File *winhdr.TriageFile
+	File *triagefile.File
 	// BlockErr is why there is no Kernel.
 	BlockErr error
 	// ListErr is why there are no Modules, UnloadedErr why there are no unloaded
@@ -31,8 +33,8 @@ type Triage struct {
 	// ProcessorErr is why there are no Processors.
 	ProcessorErr error
 	// Blocks are the data blocks, Secondary the secondary data.
-	Blocks    []winhdr.TriageSpan
-	Secondary []winhdr.TriageBlobPart
+	Blocks    []triagefile.Span
+	Secondary []triagefile.BlobPart
 	// Current is what the processor was running, CurrentErr why it is not known.
 	Current    kdbg.Current
 	CurrentErr error
@@ -61,7 +63,7 @@ func (p pieces) ReadAt(b []byte, at int64) (int, error) {
 }
 
 // OpenTriage takes the guest of a triage dump whose header is h, in a file of that
-// many bytes. An error is one of the file's, or a [*winhdr.TriageError] for a file that
+// many bytes. An error is one of the file's, or a [*triagefile.Error] for a file that
 // ends before its records.
 func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*machine.Machine) (*Triage, error) {
 	f := newFinder(nil, machines)
@@ -70,11 +72,11 @@ func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*mac
 	b := triageBuilder{Triage: t, file: file, size: uint64(max(size, 0))}
 	b.lay() // a guest that ends early has memory too, with nothing in it
 	var err error
-	if t.File, err = winhdr.ReadTriage(h, file, size); err != nil {
+	if t.File, err = triagefile.Read(h, file, size); err != nil {
 		return t, err
 	}
 	f.BugCheck = new(kdbg.BugCheck)
-	if h.BugCheckCode != winhdr.BugCheckLiveSystemDump {
+	if h.BugCheckCode != bugcheck.LiveSystemDump {
 		*f.BugCheck = kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
 	}
 	for _, step := range []func() error{b.lists, b.memory, b.block, b.processor} {

@@ -11,7 +11,7 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/physmem"
-	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // found is what was found of an input.
@@ -144,7 +144,7 @@ func triageReport(t *guest.Triage) *TriageReport {
 		r.Processor = i
 	}
 	for _, b := range t.Secondary {
-		r.Secondary = append(r.Secondary, SecondaryReport{Tag: winhdr.TagText(b.Tag), Offset: b.Offset, Size: b.Size})
+		r.Secondary = append(r.Secondary, SecondaryReport{Tag: triagefile.TagText(b.Tag), Offset: b.Offset, Size: b.Size})
 	}
 	return r
 }

@@ -21,6 +21,7 @@ import (
 	"windmp/physmem/open"
 	"windmp/physmem/windump"
 	"windmp/winhdr"
+	"windmp/winhdr/fields"
 )
 
 // Options say how far the judgement goes.
@@ -190,7 +191,7 @@ func (c *subject) decode() error {
 		return err
 	}
 	h, err := winhdr.Decode(head, formats(c.opt.Machines)...)
-	var short *winhdr.SizeError
+	var short *fields.SizeError
 	if errors.As(err, &short) {
 		return c.Refuse(finding.Malformed.At(fmt.Sprintf("file offset %#x", short.Got),
 			"the file has %s, a dump's header alone has %s", binio.Bytes(short.Got), binio.Bytes(short.Want)), nil)

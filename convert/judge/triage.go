@@ -10,6 +10,7 @@ import (
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // triageRules are what is looked at in a triage dump. The order matters as that of
@@ -51,7 +52,7 @@ func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err
 		}
 		t, err := guest.OpenTriage(c.h, c.src, c.src.Size(), c.opt.Machines...)
 		c.Triage = t
-		var bad *winhdr.TriageError
+		var bad *triagefile.Error
 		if errors.As(err, &bad) {
 			return false, c.Refuse(finding.TriageCut.At(fmt.Sprintf("file offset %#x", bad.Offset), "%v", bad), nil)
 		}
@@ -68,7 +69,7 @@ func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err
 }
 
 // record is the dump's record.
-func (c *subject) record() *winhdr.TriageRecord { return &c.Triage.File.Record }
+func (c *subject) record() *triagefile.Record { return &c.Triage.File.Record }
 
 // recordField is where a field of it stands.
 func (c *subject) recordField(field string) string {

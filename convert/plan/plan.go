@@ -14,6 +14,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 )
 
 // Plan is everything that is decided before the first byte is written: the header,
@@ -199,7 +200,7 @@ func (p *Plan) patchBugCheck() {
 	}
 	h.BugCheckCode, h.BugCheckCodePad, h.BugCheckParameters = bc.Code, bc.CodeHigh, bc.Parameters
 	if h.BugCheckCode == 0 {
-		h.BugCheckCode = winhdr.BugCheckLiveSystemDump
+		h.BugCheckCode = bugcheck.LiveSystemDump
 	}
 }
 

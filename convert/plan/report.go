@@ -9,6 +9,7 @@ import (
 	"windmp/convert/report"
 	"windmp/physmem"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 )
 
 // Describe puts into a report what was planned.
@@ -51,7 +52,7 @@ func describeOutput(r *report.Report, p *Plan) {
 		if bc.Code != 0 {
 			code = bc.Code // without what a small dump adds to it
 		}
-		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(winhdr.BugCheckWord(code, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}
+		r.Guest.BugCheck = &report.BugCheck{Code: report.Hex(bugcheck.Word(code, h.BugCheckCodePad)), Crashed: guest.Crashed(p.guest)}
 		for i, v := range h.BugCheckParameters {
 			r.Guest.BugCheck.Parameters[i] = report.Hex(v)
 		}

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // piece is memory that the dump holds: of one that is held in a part of its own, and
@@ -100,8 +100,8 @@ func (p *pieces) add(e piece) {
 }
 
 // dataBlocks are the pieces as the dump has them.
-func (p *pieces) dataBlocks() []winhdr.TriageBlock {
-	out := make([]winhdr.TriageBlock, 0, p.blocks)
+func (p *pieces) dataBlocks() []triagefile.Block {
+	out := make([]triagefile.Block, 0, p.blocks)
 	for i := range p.list {
 		e := &p.list[i]
 		if e.data == nil {
@@ -112,7 +112,7 @@ func (p *pieces) dataBlocks() []winhdr.TriageBlock {
 			b.Data = append(b.Data, e.data...)
 			continue
 		}
-		out = append(out, winhdr.TriageBlock{Address: uint64(e.va), Data: slices.Clip(e.data)})
+		out = append(out, triagefile.Block{Address: uint64(e.va), Data: slices.Clip(e.data)})
 	}
 	return out
 }

@@ -10,12 +10,13 @@ import (
 	"windmp/convert/stack"
 	"windmp/internal/binio"
 	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // records are the dump with so many blocks, and a document in it.
-func (p *planner) records(blocks []winhdr.TriageBlock, document []byte) *winhdr.Triage {
-	t := &winhdr.Triage{
-		TriageOptions: winhdr.TriageOptionsAll,
+func (p *planner) records(blocks []triagefile.Block, document []byte) *triagefile.Contents {
+	t := &triagefile.Contents{
+		TriageOptions: triagefile.OptionsAll,
 		TopOfStack:    uint64(p.parts.stack.va),
 		MM:            p.numbers(),
 		Unloaded:      p.parts.unloaded,
@@ -26,7 +27,7 @@ func (p *planner) records(blocks []winhdr.TriageBlock, document []byte) *winhdr.
 		SecondaryBuild: p.Header.MinorVersion,
 	}
 	if document != nil {
-		t.Secondary = []winhdr.TriageBlob{{Tag: report.InsideTag, Data: document}}
+		t.Secondary = []triagefile.Blob{{Tag: report.InsideTag, Data: document}}
 	}
 	return t
 }
@@ -59,7 +60,7 @@ func (p *planner) reserve(r *report.Triage) int {
 // countParts counts what has a place of its own.
 func (p *planner) countParts(document int) {
 	whole := p.records(nil, nil)
-	less := func(without func(*winhdr.Triage)) uint64 {
+	less := func(without func(*triagefile.Contents)) uint64 {
 		t := *whole
 		without(&t)
 		return uint64(p.sizeOf(whole) - p.sizeOf(&t)) //nolint:gosec // not negative
@@ -67,8 +68,8 @@ func (p *planner) countParts(document int) {
 	for kind, n := range map[Kind]uint64{
 		Processor: uint64(len(whole.Prcb)), Process: uint64(len(whole.Process)), Thread: uint64(len(whole.Thread)),
 		Stack: uint64(len(whole.Stack)), DebuggerData: uint64(len(whole.DebuggerData)), Report: uint64(document), //nolint:gosec // not negative
-		Drivers:  less(func(t *winhdr.Triage) { t.Drivers = nil }),
-		Unloaded: less(func(t *winhdr.Triage) { t.Unloaded = nil }),
+		Drivers:  less(func(t *triagefile.Contents) { t.Drivers = nil }),
+		Unloaded: less(func(t *triagefile.Contents) { t.Unloaded = nil }),
 	} {
 		if n > 0 {
 			t := p.tally(kind)
@@ -98,7 +99,7 @@ func (p *planner) contents() []report.TriagePart {
 }
 
 // sizeOf is the size of a dump in bytes.
-func (p *planner) sizeOf(t *winhdr.Triage) int64 {
+func (p *planner) sizeOf(t *triagefile.Contents) int64 {
 	return int64(t.Size(p.Header.Format())) //nolint:gosec // what is in memory
 }
 

@@ -5,6 +5,7 @@ import (
 	"windmp/internal/binio"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // part is what has a place of its own in the dump.
@@ -17,8 +18,8 @@ type part struct {
 // parts are those of tier 0 that are read from memory.
 type parts struct {
 	prcb, process, thread, stack part
-	drivers                      []winhdr.TriageDriver
-	unloaded                     []winhdr.TriageUnloaded
+	drivers                      []triagefile.Driver
+	unloaded                     []triagefile.Unloaded
 }
 
 const (
@@ -168,7 +169,7 @@ func (p *planner) threadStack() (low, high vtop.VA) {
 func (p *planner) readDrivers() {
 	nameless := 0
 	for _, m := range p.modules {
-		d := winhdr.TriageDriver{
+		d := triagefile.Driver{
 			DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, Name: m.FullName,
 			ExceptionTable: uint64(m.Functions), ExceptionTableSize: uint64(m.FunctionsSize),
 		}
@@ -189,17 +190,17 @@ func (p *planner) readDrivers() {
 // readUnloaded lists the drivers that were unloaded.
 func (p *planner) readUnloaded() {
 	list, err := p.view.kernel.UnloadedRing()
-	p.parts.unloaded = make([]winhdr.TriageUnloaded, 0, len(list))
+	p.parts.unloaded = make([]triagefile.Unloaded, 0, len(list))
 	if err != nil {
 		p.Add(finding.ListUnread.At("", "the list of unloaded drivers breaks off after %d: %v", len(list), err))
 	}
 	for _, d := range list {
-		p.parts.unloaded = append(p.parts.unloaded, winhdr.TriageUnloaded{Name: d.Name, StartAddress: uint64(d.Start), EndAddress: uint64(d.End)})
+		p.parts.unloaded = append(p.parts.unloaded, triagefile.Unloaded{Name: d.Name, StartAddress: uint64(d.Start), EndAddress: uint64(d.End)})
 	}
 }
 
 // numbers are what the memory manager says; 0 for what is not readable.
-func (p *planner) numbers() *winhdr.TriageMM {
+func (p *planner) numbers() *triagefile.MM {
 	k := p.view.kernel
 	d := &k.Data
 	word := func(at uint64) uint64 {
@@ -210,7 +211,7 @@ func (p *planner) numbers() *winhdr.TriageMM {
 		return uint64(v)
 	}
 	low := func(at uint64) uint32 { return uint32(word(at) & 0xffffffff) }
-	return &winhdr.TriageMM{
+	return &triagefile.MM{
 		SpecialPoolTag: low(d.MmSpecialPoolTag), TriageActionTaken: low(d.MmTriageActionTaken),
 		VerifyDriverLevel: low(d.MmVerifierData), KernelVerifier: low(d.KernelVerifier),
 		MaximumNonPagedPool: word(d.MmMaximumNonPagedPoolInBytes), AllocatedNonPagedPool: word(d.MmAllocatedNonPagedPool),

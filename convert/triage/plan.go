@@ -3,7 +3,7 @@ package triage
 import (
 	"windmp/convert/finding"
 	"windmp/convert/report"
-	"windmp/winhdr"
+	"windmp/winhdr/triagefile"
 )
 
 // plan collects tier 0, and then what there is room for, tier by tier.
@@ -18,7 +18,7 @@ func (p *planner) plan() (*Dump, error) {
 	}
 	p.limit = MaxSize // of tier 0, which goes in or the dump is none
 	p.fixed = p.sizeOf(p.records(nil, nil))
-	p.entry = int(p.sizeOf(p.records(make([]winhdr.TriageBlock, 1), nil)) - p.fixed)
+	p.entry = int(p.sizeOf(p.records(make([]triagefile.Block, 1), nil)) - p.fixed)
 	p.holdParts()
 	floor := p.size()
 	if floor > limit {

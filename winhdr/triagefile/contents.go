@@ -1,23 +1,25 @@
-package winhdr
+package triagefile
 
 import (
 	"encoding/binary"
 	"fmt"
 	"math"
 	"unicode/utf16"
+
+	"windmp/winhdr"
 )
 
-// Triage is what a triage dump is made of, behind its header. Its zero value can be
+// Contents is what a triage dump is made of, behind its header. Its zero value can be
 // encoded and is opened by nobody: the header, Prcb, Stack and DebuggerData are what
 // the engine wants.
-type Triage struct {
+type Contents struct {
 	ServicePackBuild uint32 // the value of CmNtCSDVersion
-	TriageOptions    uint32 // TriageOptionsAll
+	TriageOptions    uint32 // OptionsAll
 	TopOfStack       uint64 // VA of Stack
-	MM               *TriageMM
+	MM               *MM
 	// Unloaded are the unloaded drivers, the newest first. Nil says that they are
 	// not known, an empty list that there are none.
-	Unloaded []TriageUnloaded
+	Unloaded []Unloaded
 	// Prcb, Process and Thread are KPRCB, EPROCESS and ETHREAD as memory has them,
 	// and as long as KDDEBUGGER_DATA64 says. They may be empty if it says so.
 	Prcb, Process, Thread []byte
@@ -26,42 +28,42 @@ type Triage struct {
 	// is the address at which it appears.
 	DebuggerData []byte
 	// Drivers are in the order of the loader's list: the kernel comes first.
-	Drivers []TriageDriver
+	Drivers []Driver
 	// Blocks are pieces of memory, in any order.
-	Blocks []TriageBlock
-	// Secondary are blobs behind the dump, see [TriageBlob].
-	Secondary []TriageBlob
+	Blocks []Block
+	// Secondary are blobs behind the dump, see [Blob].
+	Secondary []Blob
 	// SecondaryBuild is the build number that stands before them.
 	SecondaryBuild uint32
 }
 
 // Size is the size of the file that Pieces makes, in bytes.
-func (t *Triage) Size(f *Format) uint64 {
-	l := newTriageLayout(f, t)
+func (t *Contents) Size(f *winhdr.Format) uint64 {
+	l := newPlaces(f, t)
 	return l.end + blobsSize(t.Secondary)
 }
 
 // Pieces returns the file of a triage dump: all its bytes, in pieces that follow
 // each other. Data of blocks and blobs are not copied. The header is that of h, with
 // what makes it a triage dump's: DumpType, RequiredDumpSpace, MiniDumpFields, a run
-// table that was never set; h is not changed. An error is a [*TriageError]: the dump must be below 4 GiB, and
-// names at most as long as [TriageFile.Drivers] reads them.
-func (t *Triage) Pieces(h *Header) ([][]byte, error) {
+// table that was never set; h is not changed. An error is a [*Error]: the dump must be below 4 GiB, and
+// names at most as long as [File.Drivers] reads them.
+func (t *Contents) Pieces(h *winhdr.Header) ([][]byte, error) {
 	f := h.Format()
 	if f.Triage == nil {
-		return nil, &TriageError{Part: "triage dump", Reason: "none is known of this machine"}
+		return nil, &Error{Part: "triage dump", Reason: "none is known of this machine"}
 	}
-	l := newTriageLayout(f, t)
+	l := newPlaces(f, t)
 	if l.end > math.MaxUint32 {
-		return nil, &TriageError{Part: "end of the dump", Offset: l.end, Reason: "offsets in a triage dump have 32 bits"}
+		return nil, &Error{Part: "end of the dump", Offset: l.end, Reason: "offsets in a triage dump have 32 bits"}
 	}
 	for i, d := range t.Drivers {
-		if n := len(utf16.Encode([]rune(d.Name))); n > maxTriageName {
-			return nil, &TriageError{Part: fmt.Sprintf("name of driver %d", i), Offset: l.pool, Reason: fmt.Sprintf("0x%x characters, at most 0x%x", n, maxTriageName)}
+		if n := len(utf16.Encode([]rune(d.Name))); n > maxName {
+			return nil, &Error{Part: fmt.Sprintf("name of driver %d", i), Offset: l.pool, Reason: fmt.Sprintf("0x%x characters, at most 0x%x", n, maxName)}
 		}
 	}
 	front := make([]byte, l.data)
-	copy(front, t.header(h, l.end+blobsSize(t.Secondary)).Encode())
+	copy(front, h.ForTriage(l.end+blobsSize(t.Secondary)).Encode())
 	l.storeRecord(front)
 	l.storeParts(front)
 	l.storeDrivers(front)
@@ -79,28 +81,13 @@ func (t *Triage) Pieces(h *Header) ([][]byte, error) {
 	return append(append(pieces, tail), encodeBlobs(t.Secondary, t.SecondaryBuild)...), nil
 }
 
-// header is h as a triage dump has it.
-func (t *Triage) header(h *Header, size uint64) *Header {
-	out := h.Clone()
-	out.DumpType = DumpTypeTriage
-	out.RequiredDumpSpace = size
-	out.edit(func(b []byte) {
-		h.format.Header.store(b, "MiniDumpFields", uint64(TriageFields))
-		for _, name := range []string{"NumberOfRuns", "NumberOfRunsPad", "NumberOfPages", "Run", "RunTail"} {
-			part := h.format.part(name)
-			PageFill(b[part.Offset:part.end()]) // all of these begin at a multiple of 4
-		}
-	})
-	return out
-}
-
 // trgdSize is the size of SignatureTRGD in bytes.
 const trgdSize = 4
 
-// triageLayout is where everything stands, in bytes from the start of the file.
-type triageLayout struct {
-	f *Format
-	t *Triage
+// places is where everything stands, in bytes from the start of the file.
+type places struct {
+	f *winhdr.Format
+	t *Contents
 
 	mm, unloaded, prcb, process, thread uint64
 	stack, debuggerData, drivers        uint64
@@ -109,12 +96,12 @@ type triageLayout struct {
 	end                                 uint64 // of the dump
 }
 
-func newTriageLayout(f *Format, t *Triage) *triageLayout {
+func newPlaces(f *winhdr.Format, t *Contents) *places {
 	w := f.Triage
-	l := &triageLayout{f: f, t: t}
+	l := &places{f: f, t: t}
 	at := uint64(f.Size() + w.Record.Size()) //nolint:gosec // not negative
 	place := func(size int) uint64 {
-		at = alignUp(at, triageAlign)
+		at = alignUp(at, align)
 		start := at
 		at += uint64(size) //nolint:gosec // not negative
 		return start
@@ -158,9 +145,9 @@ func poolSize(name string) int {
 }
 
 // storeRecord writes TRIAGE_DUMP.
-func (l *triageLayout) storeRecord(b []byte) {
+func (l *places) storeRecord(b []byte) {
 	t := l.t
-	r := TriageRecord{
+	r := Record{
 		ServicePackBuild:      t.ServicePackBuild,
 		SizeOfDump:            offset32(l.end),
 		ValidOffset:           offset32(l.end - trgdSize),
@@ -185,23 +172,23 @@ func (l *triageLayout) storeRecord(b []byte) {
 		DataBlocksCount:       offset32(len(t.Blocks)),
 	}
 	w := l.f.Triage.Record
-	w.storeNumbers(b[l.f.Size():][:w.Size()], &r)
+	w.StoreNumbers(b[l.f.Size():][:w.Size()], &r)
 }
 
 // storeParts writes what stands before the list of drivers.
-func (l *triageLayout) storeParts(b []byte) {
+func (l *places) storeParts(b []byte) {
 	t, w := l.t, l.f.Triage
 	if t.MM != nil {
 		mm := b[l.mm:][:w.MM.Size()]
-		w.MM.store(mm, "Version", triageMMVersion)
-		w.MM.store(mm, "Size", uint64(len(mm)))
-		w.MM.storeNumbers(mm, t.MM)
+		w.MM.Store(mm, "Version", mmVersion)
+		w.MM.Store(mm, "Size", uint64(len(mm)))
+		w.MM.StoreNumbers(mm, t.MM)
 	}
 	if t.Unloaded != nil {
-		w.UnloadedHead.store(b[l.unloaded:][:w.UnloadedHead.Size()], "Count", uint64(len(t.Unloaded)))
+		w.UnloadedHead.Store(b[l.unloaded:][:w.UnloadedHead.Size()], "Count", uint64(len(t.Unloaded)))
 		at := b[l.unloaded:][w.UnloadedHead.Size():]
 		for i, u := range t.Unloaded {
-			w.storeUnloaded(at[i*w.Unloaded.Size():][:w.Unloaded.Size()], u)
+			storeUnloaded(w, at[i*w.Unloaded.Size():][:w.Unloaded.Size()], u)
 		}
 	}
 	copy(b[l.prcb:], t.Prcb)
@@ -212,42 +199,42 @@ func (l *triageLayout) storeParts(b []byte) {
 }
 
 // storeUnloaded writes an unloaded driver.
-func (w *TriageFormat) storeUnloaded(b []byte, u TriageUnloaded) {
+func storeUnloaded(w *winhdr.TriageFormat, b []byte, u Unloaded) {
 	name := utf16.Encode([]rune(u.Name))
-	name = name[:min(len(name), unloadedNameUnits)]
-	w.Unloaded.store(b, "Length", uint64(2*len(name)))
-	w.Unloaded.store(b, "MaximumLength", uint64(2*len(name)))
 	units, _ := w.Unloaded.Field("DriverName")
+	name = name[:min(len(name), units.Count)]
+	w.Unloaded.Store(b, "Length", uint64(2*len(name)))
+	w.Unloaded.Store(b, "MaximumLength", uint64(2*len(name)))
 	for i, c := range name {
-		units.store(b, i, uint64(c))
+		units.Store(b, i, uint64(c))
 	}
-	w.Unloaded.store(b, "StartAddress", u.StartAddress)
-	w.Unloaded.store(b, "EndAddress", u.EndAddress)
+	w.Unloaded.Store(b, "StartAddress", u.StartAddress)
+	w.Unloaded.Store(b, "EndAddress", u.EndAddress)
 }
 
 // storeDrivers writes the list of drivers and their names.
-func (l *triageLayout) storeDrivers(b []byte) {
+func (l *places) storeDrivers(b []byte) {
 	w := l.f.Triage.Driver
 	pool := l.pool
 	for i, d := range l.t.Drivers {
 		entry := b[l.drivers:][i*w.Size():][:w.Size()]
-		w.storeNumbers(entry, &d)
-		w.store(entry, "NameOffset", pool)
+		w.StoreNumbers(entry, &d)
+		w.Store(entry, "NameOffset", pool)
 		name := utf16.Encode([]rune(d.Name))
 		binary.LittleEndian.PutUint32(b[pool:], offset32(len(name)))
 		for j, c := range name {
 			binary.LittleEndian.PutUint16(b[pool+4:][2*j:], c)
 		}
-		pool = alignUp(pool+uint64(poolSize(d.Name)), triageAlign) //nolint:gosec // not negative
+		pool = alignUp(pool+uint64(poolSize(d.Name)), align) //nolint:gosec // not negative
 	}
 }
 
 // storeBlocks writes the table of data blocks.
-func (l *triageLayout) storeBlocks(b []byte) {
+func (l *places) storeBlocks(b []byte) {
 	data := l.data
 	for i, block := range l.t.Blocks {
-		e := triageBlockEntry{Address: l.f.signExtend(block.Address), Offset: offset32(data), Size: offset32(len(block.Data))}
-		blockWire.storeNumbers(b[l.table:][i*blockWire.Size():][:blockWire.Size()], &e)
+		e := blockEntry{Address: signExtend(l.f, block.Address), Offset: offset32(data), Size: offset32(len(block.Data))}
+		blockWire.StoreNumbers(b[l.table:][i*blockWire.Size():][:blockWire.Size()], &e)
 		data += uint64(len(block.Data))
 	}
 }

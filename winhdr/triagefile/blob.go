@@ -1,13 +1,15 @@
-package winhdr
+package triagefile
 
 import (
 	"encoding/binary"
 	"fmt"
+
+	"windmp/winhdr/fields"
 )
 
-// TriageBlob is a piece of secondary data: what a driver, or a program that writes
+// Blob is a piece of secondary data: what a driver, or a program that writes
 // dumps, gave for whoever knows its tag. Debuggers list them (.enumtag).
-type TriageBlob struct {
+type Blob struct {
 	Tag  [16]byte // a GUID as it stands in the file
 	Data []byte
 }
@@ -37,7 +39,7 @@ type blobHead struct {
 }
 
 var (
-	blobsHeadWire, blobHeadWire = WireOf[blobsHead](), WireOf[blobHead]()
+	blobsHeadWire, blobHeadWire = fields.Of[blobsHead](), fields.Of[blobHead]()
 	dumpBlob                    = [8]byte{'D', 'u', 'm', 'p', 'B', 'l', 'o', 'b'}
 )
 
@@ -46,12 +48,12 @@ const (
 	freeBuild uint32 = 0xf0000000
 	// blobAlign is what blobs begin at a multiple of, from the first on.
 	blobAlign = 4
-	// MaxTriageBlobs is how many blobs are listed; the most seen were 45.
-	MaxTriageBlobs = 4096
+	// MaxBlobs is how many blobs are listed; the most seen were 45.
+	MaxBlobs = 4096
 )
 
 // blobsSize is the size of secondary data in bytes.
-func blobsSize(blobs []TriageBlob) uint64 {
+func blobsSize(blobs []Blob) uint64 {
 	if len(blobs) == 0 {
 		return 0
 	}
@@ -63,23 +65,23 @@ func blobsSize(blobs []TriageBlob) uint64 {
 }
 
 // encodeBlobs returns secondary data in pieces that follow each other.
-func encodeBlobs(blobs []TriageBlob, build uint32) (pieces [][]byte) {
+func encodeBlobs(blobs []Blob, build uint32) (pieces [][]byte) {
 	if len(blobs) == 0 {
 		return nil
 	}
 	size := blobsHeadWire.Size()
-	pieces = append(pieces, encode(&blobsHead{Signature: dumpBlob, HeaderSize: uint32(size), BuildNumber: freeBuild | build}, size)) //nolint:gosec // 0x10
+	pieces = append(pieces, fields.Encode(&blobsHead{Signature: dumpBlob, HeaderSize: uint32(size), BuildNumber: freeBuild | build}, size)) //nolint:gosec // 0x10
 	for _, b := range blobs {
 		data := uint64(len(b.Data))
 		pad := alignUp(data, blobAlign) - data
 		size := blobHeadWire.Size()
-		pieces = append(pieces, encode(&blobHead{HeaderSize: uint32(size), Tag: b.Tag, DataSize: offset32(data), PostPad: offset32(pad)}, size), b.Data, make([]byte, pad)) //nolint:gosec // 0x20
+		pieces = append(pieces, fields.Encode(&blobHead{HeaderSize: uint32(size), Tag: b.Tag, DataSize: offset32(data), PostPad: offset32(pad)}, size), b.Data, make([]byte, pad)) //nolint:gosec // 0x20
 	}
 	return pieces
 }
 
-// TriageBlobPart is a blob and where its data are.
-type TriageBlobPart struct {
+// BlobPart is a blob and where its data are.
+type BlobPart struct {
 	Tag    [16]byte
 	Offset uint64 // bytes from the start of the file
 	Size   uint32 // bytes
@@ -88,7 +90,7 @@ type TriageBlobPart struct {
 // Blobs lists the secondary data behind the dump; nil if there are none. The list
 // ends where a header has another size: Windows leaves zeros and more behind some
 // lists. What was read before an error is returned with it.
-func (t *TriageFile) Blobs() ([]TriageBlobPart, error) {
+func (t *File) Blobs() ([]BlobPart, error) {
 	at := uint64(t.Record.SizeOfDump)
 	if t.size < at || t.size-at < uint64(blobsHeadWire.Size()) { //nolint:gosec // not negative
 		return nil, nil
@@ -97,30 +99,30 @@ func (t *TriageFile) Blobs() ([]TriageBlobPart, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, _ := decode[blobsHead]("DumpBlob", b, blobsHeadWire.Size()) // which has the right size
+	head, _ := fields.Decode[blobsHead]("DumpBlob", b, blobsHeadWire.Size()) // which has the right size
 	if head.Signature != dumpBlob {
 		return nil, nil
 	}
 	at += uint64(head.HeaderSize)
-	var list []TriageBlobPart
+	var list []BlobPart
 	size := uint64(blobHeadWire.Size()) //nolint:gosec // not negative
 	for at <= t.size && t.size-at >= size {
 		b, err := t.read("header of a blob", at, blobHeadWire.Size())
 		if err != nil {
 			return list, err
 		}
-		h, _ := decode[blobHead]("blob", b, blobHeadWire.Size()) // as above
+		h, _ := fields.Decode[blobHead]("blob", b, blobHeadWire.Size()) // as above
 		if uint64(h.HeaderSize) != size {
 			return list, nil
 		}
-		if len(list) == MaxTriageBlobs {
-			return list, &TriageError{Part: "secondary data", Offset: at, Reason: fmt.Sprintf("more than %d blobs", MaxTriageBlobs)}
+		if len(list) == MaxBlobs {
+			return list, &Error{Part: "secondary data", Offset: at, Reason: fmt.Sprintf("more than %d blobs", MaxBlobs)}
 		}
 		data := at + size + uint64(h.PrePad) // inside a file, and some 4 GiB more
 		if data > t.size || t.size-data < uint64(h.DataSize) {
-			return list, &TriageError{Part: "blob " + TagText(h.Tag), Offset: at, Reason: fmt.Sprintf("its 0x%x bytes pass the end of the file at 0x%x", h.DataSize, t.size)}
+			return list, &Error{Part: "blob " + TagText(h.Tag), Offset: at, Reason: fmt.Sprintf("its 0x%x bytes pass the end of the file at 0x%x", h.DataSize, t.size)}
 		}
-		list = append(list, TriageBlobPart{Tag: h.Tag, Offset: data, Size: h.DataSize})
+		list = append(list, BlobPart{Tag: h.Tag, Offset: data, Size: h.DataSize})
 		at = data + uint64(h.DataSize) + uint64(h.PostPad)
 	}
 	return list, nil

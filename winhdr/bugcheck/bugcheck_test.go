@@ -1,4 +1,4 @@
-package winhdr_test
+package bugcheck_test
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 )
 
-func TestBugCheckNames(t *testing.T) {
+func TestNames(t *testing.T) {
 	t.Parallel()
 	names := map[uint32]string{
 		0x1:        "APC_INDEX_MISMATCH",
@@ -27,7 +27,7 @@ func TestBugCheckNames(t *testing.T) {
 		0x4747:     "",
 	}
 	for code, want := range names {
-		assert.Equal(t, want, winhdr.BugCheckName(code), "%#x", code)
+		assert.Equal(t, want, bugcheck.Name(code), "%#x", code)
 	}
 }
 
@@ -36,35 +36,36 @@ func TestMeaningOf(t *testing.T) {
 	t.Parallel()
 	n := 0
 	for code := range uint32(0x300) {
-		m, ok := winhdr.MeaningOf(code)
+		m, ok := bugcheck.MeaningOf(code)
 		if !ok {
 			continue
 		}
 		n++
 		assert.NotEmpty(t, m.Summary)
-		assert.NotEmpty(t, winhdr.BugCheckName(code), "%#x", code)
+		assert.NotEmpty(t, bugcheck.Name(code), "%#x", code)
 	}
 	assert.GreaterOrEqual(t, n, 50)
-	small, ok := winhdr.MeaningOf(0x1000007e)
+	small, ok := bugcheck.MeaningOf(0x1000007e)
 	require.True(t, ok)
-	full, _ := winhdr.MeaningOf(0x7e)
+	full, _ := bugcheck.MeaningOf(0x7e)
 	assert.Equal(t, full, small)
-	_, ok = winhdr.MeaningOf(0x2fe)
+	_, ok = bugcheck.MeaningOf(0x2fe)
 	assert.False(t, ok)
 }
 
-func ExampleBugCheckName() {
-	fmt.Println(winhdr.BugCheckName(0xd1))
-	m, _ := winhdr.MeaningOf(0xd1)
+func ExampleName() {
+	fmt.Println(bugcheck.Name(0xd1))
+	m, _ := bugcheck.MeaningOf(0xd1)
 	fmt.Println(m.Parameters[0])
 	// Output:
 	// DRIVER_IRQL_NOT_LESS_OR_EQUAL
 	// address that was referenced
 }
 
-// TestBugCheckWord: the upper half of a word is part of a code as far as it is the
+// TestWord: the upper half of a word is part of a code as far as it is the
 // code's sign.
-func TestBugCheckWord(t *testing.T) {
+func TestWord(t *testing.T) {
+	const fill = 0x45474150 // "PAGE", with which Windows fills what it does not set
 	t.Parallel()
 	for _, tt := range []struct {
 		code, pad uint32
@@ -72,12 +73,12 @@ func TestBugCheckWord(t *testing.T) {
 	}{
 		{0xc000021a, 0xffffffff, 0xffffffff_c000021a},
 		{0xc000021a, 0, 0xc000021a},
-		{0xc000021a, winhdr.Fill, 0xc000021a},
+		{0xc000021a, fill, 0xc000021a},
 		{0x50, 0, 0x50},
 		{0x50, 0xffffffff, 0x50},
-		{0x50, winhdr.Fill, 0x50},
+		{0x50, fill, 0x50},
 		{0, 1, 0},
 	} {
-		assert.Equal(t, tt.want, winhdr.BugCheckWord(tt.code, tt.pad), "%#x, %#x", tt.code, tt.pad)
+		assert.Equal(t, tt.want, bugcheck.Word(tt.code, tt.pad), "%#x, %#x", tt.code, tt.pad)
 	}
 }

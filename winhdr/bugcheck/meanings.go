@@ -1,4 +1,4 @@
-package winhdr
+package bugcheck
 
 // Texts that several bug checks share.
 const (
@@ -15,9 +15,9 @@ const (
 	sourceAndLine    = "source file and line, inside the driver"
 )
 
-// bugCheckMeanings is in our own words. The facts are from the pages of the bug
+// meanings is in our own words. The facts are from the pages of the bug
 // check code reference (MicrosoftDocs/windows-driver-docs, one a code).
-var bugCheckMeanings = map[uint32]BugCheckMeaning{
+var meanings = map[uint32]Meaning{
 	0x0a: {"Kernel code touched pageable or invalid memory while its IRQL was too high.", [4]string{memoryReferenced, irqlThen, accessKind, "address of the instruction"}},
 	0x18: {"The reference count of an object is wrong for its state.", [4]string{"object type", "address of the object", violationKind, ""}},
 	0x19: {"The header of a pool block is corrupt.", [4]string{violationKind, "", "", ""}},
