@@ -9,9 +9,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"syscall/js"
 
 	"windmp/convert"
+	"windmp/convert/cause"
 	"windmp/convert/guest"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -19,6 +22,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -27,7 +31,7 @@ var version = "devel"
 
 func main() {
 	js.Global().Set("windmp", js.ValueOf(map[string]any{
-		"version": version, "style": htmlreport.Style(), "script": htmlreport.Script(),
+		"version": version,
 		"check": js.FuncOf(answer(check)), "triage": js.FuncOf(answer(triage)),
 	}))
 	select {} // the functions are called until the worker ends
@@ -47,8 +51,11 @@ type job struct {
 func answer(do func(context.Context, *job) map[string]any) func(js.Value, []js.Value) any {
 	return func(_ js.Value, args []js.Value) any {
 		j := &job{files: filesOf(args[0])}
-		if n := args[1].Get("maxSize"); n.Type() == js.TypeNumber {
-			j.maxSize = int64(n.Float())
+		if n := args[1].Get("maxSize"); n.Type() == js.TypeString {
+			var ok bool
+			if j.maxSize, ok = binio.ParseBytes(n.String()); !ok {
+				return js.ValueOf(failed(&stage.UsageError{Reason: fmt.Sprintf("max-size %q is no size", n.String()), Hint: "For example 1GB (10^9) or 1GiB (2^30)"}))
+			}
 		}
 		if tell := args[2]; tell.Type() == js.TypeFunction {
 			j.progress = func(p stage.Progress) { tell.Invoke(string(p.Stage), float64(p.Done), float64(p.Total)) }
@@ -69,7 +76,7 @@ func check(ctx context.Context, j *job) map[string]any {
 	opt := inspect.CheckOptions{MaxSize: j.maxSize, Jobs: 1, Details: true, Progress: j.progress}
 	r, err := inspect.Check(ctx, opt, j.inputs()...)
 	if err != nil {
-		return map[string]any{"error": err.Error()}
+		return failed(err)
 	}
 	page := &htmlreport.Page{Command: "check", Version: version}
 	verdicts := []any{}
@@ -81,7 +88,7 @@ func check(ctx context.Context, j *job) map[string]any {
 			crash = c.Signature.Text
 		}
 		verdicts = append(verdicts, map[string]any{
-			"name": c.Path, "verdict": c.Verdict, "reason": c.Reason, "kind": c.Kind, "signature": crash, "converts": c.Kind == "core" && c.Output != nil,
+			"name": c.Path, "verdict": c.Verdict, "reason": c.Reason, "kind": c.Kind, "signature": crash, "converts": converts(c), "small": small(c),
 		})
 	}
 	out := shown(page)
@@ -91,6 +98,13 @@ func check(ctx context.Context, j *job) map[string]any {
 		*inspect.CheckReport
 	}{header{"windmp/check/v1", version, worst(r)}, r})
 	return out
+}
+
+// small says that a file is a small dump, converts that one can be made of it.
+func small(c *inspect.FileCheck) bool { return c.Dump != nil && c.Dump.Type == "triage" }
+
+func converts(c *inspect.FileCheck) bool {
+	return c.Output != nil || c.Dump != nil && c.Verdict != "FAIL" && !small(c)
 }
 
 // triage makes a small dump of the first file.
@@ -110,13 +124,19 @@ func triage(ctx context.Context, j *job) map[string]any {
 		*report.Report
 	}{header{"windmp/convert/v1", version, exitCode(err, r.Verdict)}, r})
 	if err != nil {
-		out["error"] = err.Error()
+		maps.Copy(out, failed(err))
 		return out
 	}
 	b := js.Global().Get("Uint8Array").New(dump.Len())
 	js.CopyBytesToJS(b, dump.Bytes())
 	out["dump"] = b
 	return out
+}
+
+// failed is an answer that is none, in the words of the command.
+func failed(err error) map[string]any {
+	c := cause.Of(err)
+	return map[string]any{"error": c.Sentence, "hint": c.Hint}
 }
 
 // inputs are the files, each with the others as its neighbours.

@@ -47,8 +47,10 @@ var (
 	pageText string
 	//go:embed page.css
 	style string
-	//go:embed page.js
-	script string
+	// filters is a script of its own, for other pages too: they import it.
+	//go:embed filters.js
+	filters string
+	script  = filters + "windmpFilters(document);\n"
 
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).Parse(pageText))
 
@@ -70,12 +72,9 @@ func Render(w io.Writer, p *Page) error { return render(w, "page", p) }
 // and a policy of its own. The error is that of w.
 func RenderBody(w io.Writer, p *Page) error { return render(w, "body", p) }
 
-// Style is the page's style sheet, Script its script: they are for whoever shows what
-// [RenderBody] writes.
+// Style is the page's style sheet, for whoever shows what [RenderBody] writes; the script
+// that filters its tables is filters.js beside this file.
 func Style() string { return style }
-
-// Script is the page's: it filters tables.
-func Script() string { return script }
 
 // render makes the page in memory first: half a page is none.
 func render(w io.Writer, name string, p *Page) error {

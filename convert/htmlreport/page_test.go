@@ -69,7 +69,7 @@ func converted(tb testing.TB, name string, opt plan.Options) *htmlreport.Page {
 // said are the words of a page, without its tags.
 func said(page string) string {
 	_, body, _ := strings.Cut(page, "<body>")
-	body, _, _ = strings.Cut(body, "<script>")
+	body, _, _ = strings.Cut(body, "<script ")
 	return strings.Join(strings.Fields(html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " "))), " ")
 }
 

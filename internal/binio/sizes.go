@@ -19,3 +19,13 @@ func PartOf(part, whole uint64) string {
 	}
 	return p + " of " + w
 }
+
+// ParseBytes reads a size as people write it, 1GB (10^9) or 1GiB (2^30). It is false for
+// what is none, for 0, and for what no file has.
+func ParseBytes(s string) (int64, bool) {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n == 0 || n>>62 != 0 {
+		return 0, false
+	}
+	return int64(n), true
+}

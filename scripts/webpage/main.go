@@ -1,20 +1,18 @@
 // Command webpage puts the page that judges dumps in the browser together, as one file:
 //
-//	webpage MODULE >index.html
+//	webpage SCRIPT >index.html
 //
-// MODULE is windmp as WebAssembly, packed by gzip. Scripts and styles stand on the page,
-// and its policy names each by its digest: so it allows no address at all.
+// SCRIPT is all of its scripts, as scripts/web bundles them. Script and style stand on the
+// page, and its policy names each by its digest: so it allows no address at all.
 package main
 
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"text/template"
 
@@ -33,80 +31,36 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 1 {
-		return errors.New("usage: webpage MODULE")
+		return errors.New("usage: webpage SCRIPT")
 	}
-	text, err := read(filepath.Join(folder, "index.html"))
+	page, err := template.ParseFiles(filepath.Join(folder, "index.html"))
 	if err != nil {
 		return err
 	}
-	page, err := template.New("page").Parse(text)
+	script, err := read(args[0])
 	if err != nil {
 		return err
 	}
-	scripts, err := scripts(args[0])
+	own, err := read(filepath.Join(folder, "page.css"))
 	if err != nil {
 		return err
 	}
-	own, err := read(filepath.Join(folder, "app.css"))
-	if err != nil {
-		return err
+	style := htmlreport.Style() + own
+	if strings.Contains(script, "</script") || strings.Contains(script, "<!--") || strings.Contains(style, "</style") {
+		return errors.New("the script or style has what ends it in HTML")
 	}
-	styles := []string{htmlreport.Style(), own}
-	for _, s := range append(scripts, styles...) {
-		if strings.Contains(s, "</script") || strings.Contains(s, "</style") || strings.Contains(s, "<!--") {
-			return errors.New("a script or style has what ends it in HTML")
-		}
-	}
-	return page.Execute(os.Stdout, map[string]any{
-		"Scripts": scripts, "Styles": styles, "ScriptDigests": digests(scripts), "StyleDigests": digests(styles),
+	return page.Execute(os.Stdout, map[string]string{
+		"Script": script, "Style": style, "ScriptDigest": digest(script), "StyleDigest": digest(style),
 	})
 }
 
-// scripts are those of the page, in their order.
-func scripts(module string) ([]string, error) {
-	wasm, err := os.ReadFile(module)
-	if err != nil {
-		return nil, err
-	}
-	runtimeScript, err := read(filepath.Join(runtime.GOROOT(), "lib", "wasm", "wasm_exec.js")) //nolint:staticcheck // of the Go that runs this
-	if err != nil {
-		return nil, err
-	}
-	worker, err := read(filepath.Join(folder, "worker.js"))
-	if err != nil {
-		return nil, err
-	}
-	texts, err := read(filepath.Join(folder, "texts.js"))
-	if err != nil {
-		return nil, err
-	}
-	app, err := read(filepath.Join(folder, "app.js"))
-	if err != nil {
-		return nil, err
-	}
-	// json.Marshal writes < as an escape.
-	quoted, err := json.Marshal(runtimeScript + "\n" + worker)
-	if err != nil {
-		return nil, err
-	}
-	return []string{
-		texts, htmlreport.Script(),
-		fmt.Sprintf("\"use strict\";\nconst windmpWorker = %s;\nconst windmpModule = %q;\n", quoted, base64.StdEncoding.EncodeToString(wasm)),
-		app,
-	}, nil
-}
-
-// digests are as a policy has them (Content Security Policy Level 3, 2.3.1).
-func digests(texts []string) string {
-	list := make([]string, 0, len(texts))
-	for _, s := range texts {
-		sum := sha256.Sum256([]byte(s))
-		list = append(list, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
-	}
-	return strings.Join(list, " ")
+// digest is as a policy has it (Content Security Policy Level 3, 2.3.1).
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 func read(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // the program's own purpose
 	return string(b), err
 }

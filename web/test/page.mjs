@@ -1,38 +1,19 @@
 // Tries the page that judges dumps in a real browser: page.mjs SITE FILES. FILES has
 // inputs, and for each what is expected of it: NAME.verdict, and NAME.triage for the small
 // dump that the command makes of it.
-import { createServer } from "node:http";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { accessible } from "./axe.mjs";
 import { check, name, run, shoot, watch } from "./browser.mjs";
+import * as element from "./site.mjs";
+import { press, said, serve, status, within } from "./site.mjs";
 
 const [site, folder] = process.argv.slice(2);
-const asked = [];
-const types = { html: "text/html", js: "text/javascript", css: "text/css" };
-const server = createServer((q, r) => {
-  asked.push(q.method + " " + q.url);
-  const file = join(site, q.url === "/" ? "index.html" : q.url);
-  if (q.method !== "GET" || !existsSync(file)) {
-    r.writeHead(404).end();
-    return;
-  }
-  r.writeHead(200, { "content-type": types[file.split(".").pop()] }).end(readFileSync(file));
-});
-await new Promise((r) => server.listen(0, "127.0.0.1", r));
-const home = "http://127.0.0.1:" + server.address().port + "/";
+const server = await serve(site);
+const { home, asked } = server;
 
-/** status waits for what the page says last. */
-async function status(page, want, patience = 120_000) {
-  await page.waitForFunction((w) => new RegExp(w).test(document.getElementById("status").textContent), { timeout: patience }, want)
-    .catch(async () => check(false, "the page says " + (await page.$eval("#status", (e) => e.textContent)) + ", not " + want));
-}
-
-/** choose gives files to the page. */
-async function choose(page, ...files) {
-  const input = await page.$("#files");
-  await input.uploadFile(...files.map((f) => join(folder, f)));
-}
+/** choose gives files of the folder to the page. */
+const choose = (page, ...files) => element.choose(page, ...files.map((f) => join(folder, f)));
 
 /** forbidden tries each way out of a worker or page, and tells which were open. */
 const forbidden = (url) => {
@@ -83,11 +64,10 @@ await run(async (browser) => {
     const at = Date.now();
     await choose(page, file);
     await status(page, "^" + file.replaceAll(".", "\\.") + ": ");
-    const said = await page.$eval("#status", (e) => e.textContent);
-    check(said === file + ": " + want, "verdict: " + said + ", want " + want);
+    check((await said(page)) === file + ": " + want, "verdict: " + (await said(page)) + ", want " + want);
     console.log(file + ": " + want + " after " + (Date.now() - (first ? began : at)) + " ms" + (first ? ", with the start" : ""));
     first = false;
-    check((await page.$eval("#report .word", (e) => e.textContent)).includes(want), file + ": the report is there");
+    check((await page.$eval(within("#report .word"), (e) => e.textContent)).includes(want), file + ": the report is there");
     await shoot(page, "page-" + want);
   }
 
@@ -106,8 +86,9 @@ await run(async (browser) => {
       return "#";
     };
   });
-  await page.click("#triage");
+  await press(page, "triage");
   await status(page, "^The small dump is made");
+  await press(page, "save-dump");
   const made = Buffer.from(await page.evaluate(async () => {
     const b = new Uint8Array(await window.saved[0].arrayBuffer());
     let s = "";
@@ -117,10 +98,14 @@ await run(async (browser) => {
     return btoa(s);
   }), "base64");
   check(made.equals(readFileSync(join(folder, source + ".triage"))), "the small dump is the command's: " + made.length + " bytes");
-  await page.click("#save-json");
+  await press(page, "save-json");
   const doc = JSON.parse(await page.evaluate(() => window.saved[1].text()));
   check(doc.schema === "windmp/convert/v1" && doc.output.triage, "the JSON document is saved");
   await shoot(page, "page-triage");
+
+  // Links within the report lead to its parts, which lie in the element's own tree.
+  await page.$eval(within("#report nav a"), (a) => a.click());
+  check(await page.evaluate(() => document.querySelector("windmp-check").shadowRoot.activeElement?.tagName === "SECTION"), "a link of the report leads into it");
 
   // Several files at once.
   await choose(page, ...inputs.slice(0, 2));
@@ -160,7 +145,7 @@ await run(async (browser) => {
 
   // Cancel, and go on.
   await choose(page, source);
-  await page.evaluate(() => document.getElementById("cancel").click());
+  await press(page, "cancel");
   await status(page, "^(Cancelled|" + source + ")");
   await choose(page, inputs[0]);
   await status(page, "^" + inputs[0].replaceAll(".", "\\.") + ": ");

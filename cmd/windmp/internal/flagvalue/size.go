@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/dustin/go-humanize"
-
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 )
 
 // sizesAre says how sizes are written.
@@ -14,11 +13,11 @@ const sizesAre = "For example 1GB (10^9) or 1GiB (2^30)"
 
 // ParseSize reads a size for people, which is not 0.
 func ParseSize(flag, s string) (int64, error) {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n == 0 || n>>62 != 0 {
+	n, ok := binio.ParseBytes(s)
+	if !ok {
 		return 0, &stage.UsageError{Reason: fmt.Sprintf("%s %q is no size", flag, s), Hint: sizesAre}
 	}
-	return int64(n), nil
+	return n, nil
 }
 
 // Size is a flag's value: a number of bytes for people.

@@ -1,7 +1,6 @@
-"use strict";
 // Filters tables: of each, the rows that have all the words. Without this script all
 // rows are there, and no field to filter them.
-function windmpFilters(root) {
+export function windmpFilters(root) {
   for (const bar of root.querySelectorAll(".filter")) {
     const field = bar.querySelector("input");
     const count = bar.querySelector(".count");
@@ -18,4 +17,3 @@ function windmpFilters(root) {
     bar.hidden = false;
   }
 }
-windmpFilters(document);
