@@ -160,6 +160,7 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 		sum = sha256.New()
 	}
 	opt.Write.Sum = sum
+	foretellCopy(opt, p)
 	err = write(p)
 	r.Output.Written = err == nil
 	if err == nil && sum != nil {

@@ -206,6 +206,9 @@ func TestWholeIsToldBefore(t *testing.T) {
 			_, err := inspect.Check(t.Context(), inspect.CheckOptions{
 				Level: c.level, Source: source.Options{Input: c.input},
 				Whole: func(path string, w stage.Whole) {
+					if w.Table {
+						return
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					told = append(told, w.Stage)
@@ -240,4 +243,38 @@ func TestWholeIsToldBefore(t *testing.T) {
 	assert.Positive(t, over.Needs)
 	assert.LessOrEqual(t, over.Read, opt.Limits.MaxRead)
 	assert.Len(t, told, 1)
+}
+
+// TestTablesAreToldBefore: what reads a table that grows with the memory says so, and how
+// large it is, before it does.
+func TestTablesAreToldBefore(t *testing.T) {
+	t.Parallel()
+	m := imageOf(t, unpackedSample(t, "guest-bsod.vmcore"))
+	pages := int64(physmem.TotalSize(m.Ranges()) / physmem.PageSize)
+	x := coretest.NewXen(t, m, coretest.WithAll(m.CPUs()))
+	for name, c := range map[string]struct {
+		file  []byte
+		least int64 // of the table
+	}{
+		"flattened":    {unpackedSample(t, "live-2cpu.kdump.gz"), pages / 8},
+		"kdump":        {unpackedSample(t, "x86-live-2cpu-paging.kdump.gz"), pages / 8},
+		"Xen":          {x.Core(), 8 * pages},
+		"Hyper-V":      {coretest.HyperV{}.Write(t, m, coretest.WithAll(m.CPUs())), 100},
+		"ELF segments": {unpackedSample(t, "guest-bsod.vmcore"), 2 * 56},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			counted := &tally{ReaderAt: bytes.NewReader(c.file)}
+			var told int64
+			opt := source.Options{Whole: func(w stage.Whole) {
+				if w.Table {
+					told += w.Bytes
+				}
+				assert.LessOrEqual(t, counted.read.Load()-told, int64(256<<10))
+			}}
+			require.NoError(t, source.With(t.Context(), source.Reader(name, counted, int64(len(c.file))), opt, func(*physmem.Image) error { return nil }))
+			assert.GreaterOrEqual(t, told, c.least)
+			assert.LessOrEqual(t, told, int64(len(c.file)))
+		})
+	}
 }

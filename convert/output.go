@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"windmp/convert/plan"
+	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/physmem"
 )
@@ -27,6 +28,22 @@ func WriteFile(ctx context.Context, p *plan.Plan, name string, opt write.Options
 		return nil, err
 	}
 	return write.File(ctx, name, writing(p, &opt), opt)
+}
+
+// foretellCopy tells how much is read for the copy: the memory in it, and no more than the
+// file of a container that compresses memory.
+func foretellCopy(opt *Options, p *plan.Plan) {
+	if opt.Source.Whole == nil {
+		return
+	}
+	o, n := write.Output{Layout: p.Layout()}, int64(0)
+	for r := range o.Reads() {
+		n += int64(r.Size) //nolint:gosec // no more than the output has
+	}
+	if im := p.Guest().Image(); !im.Located() {
+		n = min(n, im.FileSize())
+	}
+	stage.Foretell(opt.Source.Whole, stage.Write, n)
 }
 
 // writing is what the plan decided. A compressed source is inflated by its readers,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"time"
 )
 
@@ -65,11 +66,14 @@ type Announcer interface {
 }
 
 // A Foreteller is a [Source] that wants to know before all of it is read, where a
-// little does not do.
+// little does not do, or a table that grows with the memory in it.
 type Foreteller interface {
 	// ReadsAll is told that n bytes are going to be read, one after the other. An
 	// error is for not doing so.
 	ReadsAll(n int64) error
+	// ReadsTable is told that about n bytes are going to be read that say where pages
+	// are.
+	ReadsTable(n int64)
 }
 
 // ReadsAll tells src, if it wants to know, that n bytes of it are going to be read. An
@@ -79,6 +83,14 @@ func ReadsAll(src io.ReaderAt, n int64) error {
 		return f.ReadsAll(n)
 	}
 	return nil
+}
+
+// ReadsTable tells src, if it wants to know, that about n bytes are going to be read that
+// say where pages are.
+func ReadsTable(src io.ReaderAt, n uint64) {
+	if f, ok := src.(Foreteller); ok {
+		f.ReadsTable(int64(min(n, math.MaxInt64))) //nolint:gosec // bounded
+	}
 }
 
 // NewSource returns a source of size bytes in r without neighbours. Its name may

@@ -16,12 +16,15 @@ import (
 // small files and where nobody wants it nothing is said.
 func TestTellWhole(t *testing.T) {
 	t.Parallel()
-	told := func(progress, log string, quiet bool, w stage.Whole) string {
+	tell := func(name, progress, log string, quiet bool, w stage.Whole) string {
 		var b bytes.Buffer
 		a := &app{stderr: &b}
 		a.out.progress.Value, a.out.log.Value = progress, log
-		a.tellWhole(quiet)("guest", w)
+		toldFor(name, a.tellWhole(quiet))(w)
 		return b.String()
+	}
+	told := func(progress, log string, quiet bool, w stage.Whole) string {
+		return tell("guest", progress, log, quiet, w)
 	}
 	for s, want := range map[stage.Stage]string{
 		stage.Unpack: "windmp: guest: it is packed: its 12 GiB are read, and unpacked to a temporary file\n",
@@ -31,12 +34,21 @@ func TestTellWhole(t *testing.T) {
 	} {
 		assert.Equal(t, want, told("auto", "text", false, stage.Whole{Stage: s, Bytes: 12 << 30}))
 	}
+	table := stage.Whole{Stage: stage.Open, Table: true, Bytes: 1 << 30}
+	assert.Equal(t, "windmp: guest: where its pages lie is in about 1.0 GiB of it, which are read\n", told("auto", "text", false, table))
 	large := stage.Whole{Stage: stage.Read, Bytes: wholeFrom}
 	assert.Contains(t, told("auto", "json", false, large), `"level":"info","message":"guest: its 256 MiB are read to the end"`)
 	assert.Empty(t, told("auto", "text", false, stage.Whole{Stage: stage.Read, Bytes: wholeFrom - 1}))
 	assert.Empty(t, told("auto", "text", true, large))
 	assert.Empty(t, told("none", "text", false, large))
 	assert.Empty(t, told("json", "text", false, large), "the progress says it")
+	// Of a URL less is much, a copy too, and what is secret stays so.
+	copied := stage.Whole{Stage: stage.Write, Bytes: wholeFromURL}
+	assert.Equal(t, "windmp: http://host/x: up to 4.0 MiB are read for the copy\n", tell("http://user:hush@host/x?hush", "auto", "text", false, copied))
+	copied.Bytes--
+	assert.Empty(t, tell("http://host/x", "auto", "text", false, copied))
+	copied.Bytes = 1 << 40
+	assert.Empty(t, told("auto", "text", false, copied), "a copy of a file is what was asked for")
 }
 
 // TestLimitFlags: a limit is one, or an error.

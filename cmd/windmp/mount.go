@@ -88,6 +88,8 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 		return err
 	}
 	opt.Progress = a.startProgress(false)
+	opt.Source.Whole = toldFor(path, a.tellWhole(false))
+	opt.Guest.Whole = opt.Source.Whole
 	opt.Document = mountReport
 	opt.Failed = func(name string, err error) {
 		e := report.OfError(err)

@@ -230,6 +230,13 @@ func (w *watched) ReadsAll(n int64) error {
 	return nil
 }
 
+// ReadsTable implements [physmem.Foreteller].
+func (w *watched) ReadsTable(n int64) {
+	if w.opt.Whole != nil {
+		w.opt.Whole(stage.Whole{Stage: stage.Open, Table: true, Bytes: n})
+	}
+}
+
 // meter is what counts n bytes of a stage: that of the check, or one of its own.
 func (o *Options) meter(s stage.Stage, n int64) *stage.Meter {
 	if o.Count == nil {

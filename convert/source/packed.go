@@ -62,7 +62,7 @@ func (s *Source) inPlace(ctx context.Context, p packing, opt *Options) (done boo
 		return false, err
 	}
 	s.closers = append([]io.Closer{f}, s.closers...) // it reads the file until it is closed
-	s.Source = unpacked{physmem.NewSource("", f, f.Size()), s.file, p.how}
+	s.Source = framed{unpacked{physmem.NewSource("", f, f.Size()), s.file, p.how}}
 	return true, nil
 }
 

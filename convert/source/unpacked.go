@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"windmp/internal/binio"
 	"windmp/internal/pack"
 	"windmp/physmem"
 )
@@ -37,3 +38,13 @@ func (u unpacked) OpenSibling(name string) (physmem.Source, error) { return u.fi
 
 // NextData implements [physmem.DataFinder].
 func (u unpacked) NextData(off int64) int64 { return physmem.NextData(u.Source, off) }
+
+// framed is what is unpacked while it is read.
+type framed struct{ unpacked }
+
+// ReadsAll implements [physmem.Foreteller], of what is read where it lies packed: as much
+// of the file is read as there is.
+func (f framed) ReadsAll(int64) error { return physmem.ReadsAll(f.file, f.file.Size()) }
+
+// ReadsTable implements [physmem.Foreteller], likewise: no more than is unpacked.
+func (f framed) ReadsTable(n int64) { physmem.ReadsTable(f.file, binio.Uint64(n)) }

@@ -5,8 +5,10 @@ package stage
 type Whole struct {
 	// Stage is the one that reads: Unpack the packed file, Open a stream whose pages
 	// have no index, Kernel memory that nothing leads through, Read a file that is to
-	// be read to its end.
+	// be read to its end, Write the memory that is copied.
 	Stage Stage
+	// Table is set where Open reads no more than a table of pages.
+	Table bool
 	// Bytes is how many that has. A search may go through them more than once, and may
 	// end sooner.
 	Bytes int64

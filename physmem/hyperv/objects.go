@@ -141,6 +141,7 @@ func (w *objectWalk) table() error {
 	}
 	w.entries += n
 	at += head
+	physmem.ReadsTable(w.r, n*size)
 	r := bufio.NewReaderSize(io.NewSectionReader(w.r, place(at), place(n*size)), int(min(n*size, tablePiece)))
 	for i := range n {
 		if i%tablePiece == 0 && w.ctx.Err() != nil {

@@ -60,6 +60,9 @@ func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened,
 			Got: fmt.Sprintf("0x%x and 0x%x", typ, version), Want: "0x1 and 0x1",
 		}
 	}
+	// Where records lie is known when all were looked at. They are small, but for those
+	// of what was rearranged.
+	physmem.ReadsTable(r, size)
 	f := &flattened{r: r}
 	if err := f.walk(ctx, size); err != nil {
 		return nil, err

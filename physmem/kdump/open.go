@@ -136,6 +136,9 @@ func (m *kdumpMemory) complete() (bool, error) {
 	b := make([]byte, min(m.described.Count(), batch)*kdumpDescSize)
 	for n := m.described.Count(); n > 0; {
 		part := min(n, batch)
+		if n+batch == m.described.Count() { // the last of them did not tell
+			physmem.ReadsTable(m.r, n*kdumpDescSize)
+		}
 		n -= part
 		b = b[:part*kdumpDescSize]
 		if err := m.read(b, m.descAt+n*kdumpDescSize); err != nil {
@@ -154,6 +157,7 @@ func (m *kdumpMemory) complete() (bool, error) {
 func (m *kdumpMemory) dropMissing() error {
 	start, _ := binio.Int64(m.descAt)
 	have := binio.Clip(m.descAt, m.described.Count()*kdumpDescSize, m.size) / kdumpDescSize
+	physmem.ReadsTable(m.r, have*kdumpDescSize)
 	r := bufio.NewReaderSize(io.NewSectionReader(m.r, start, int64(have*kdumpDescSize)), 1<<16) //nolint:gosec // inside the file
 	var (
 		b      [kdumpDescSize]byte

@@ -56,6 +56,7 @@ func readFixed(c *cursor, b *block) (*fixed, error) {
 	case !binio.Within(bitmapAt, words*8, c.size):
 		return nil, errCut
 	}
+	physmem.ReadsTable(c.r, words*8)
 	if f.bitmap, err = binio.ReadBytes(c.r, bitmapAt, words*8, maxBitmap); err != nil {
 		return nil, &physmem.ReadError{Offset: int64(bitmapAt), Err: err} //nolint:gosec // inside the file
 	}

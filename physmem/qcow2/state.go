@@ -92,6 +92,9 @@ func (s *state) OpenSibling(name string) (physmem.Source, error) {
 // ReadsAll implements [physmem.Foreteller]: the state is read of the image.
 func (s *state) ReadsAll(n int64) error { return physmem.ReadsAll(s.src, n) }
 
+// ReadsTable implements [physmem.Foreteller], likewise.
+func (s *state) ReadsTable(n int64) { physmem.ReadsTable(s.src, binio.Uint64(n)) }
+
 // ReadAt implements io.ReaderAt. It reads what lies together with one read.
 func (s *state) ReadAt(p []byte, off int64) (int, error) {
 	at, n := binio.Uint64(off), 0

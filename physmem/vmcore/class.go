@@ -93,6 +93,7 @@ func (t programHeaders) each(yield func(p *elf.Prog64, at int64) bool) error {
 	const batch = 1024
 	size := t.layout.progSize
 	var p elf.Prog64 // one for all, as it escapes
+	physmem.ReadsTable(t.r, t.count*size)
 	buf := make([]byte, min(t.count, batch)*size)
 	for i := uint64(0); i < t.count; {
 		n := min(t.count-i, batch)

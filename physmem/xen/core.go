@@ -159,6 +159,7 @@ func (c *core) placePages(x *index) (uint64, error) {
 		whole := max(end, frames.off+frames.size)
 		c.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", c.cut(whole), c.size, whole)
 	}
+	physmem.ReadsTable(c.r, held*entry)
 	buf := make([]byte, 8192*entry)
 	bad := uint64(0)
 	for i := uint64(0); i < held; {

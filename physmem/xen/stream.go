@@ -64,10 +64,15 @@ func (s *savedState) fromLibxc(off uint64) error {
 	return s.records(off + size + domain)
 }
 
+// batchSize is what a record of pages has as Xen's tools write it, in bytes (MAX_BATCH_SIZE
+// pages, tools/libs/guest/xg_sr_common.h): for each a window is read.
+const batchSize = 1024 * physmem.PageSize
+
 // records reads the records of libxc's stream. A file that ends among them is used as far
 // as it goes.
 func (s *savedState) records(off uint64) error {
 	le := binary.LittleEndian
+	physmem.ReadsTable(s.r, binio.Clip(off, s.size, s.size)/batchSize*windowSize)
 	for others := 0; ; {
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)

@@ -41,6 +41,7 @@ type Place struct {
 // Read reads a bitmap of n bits at offset off of r, where it must lie. The error is a
 // *physmem.ReadError, a *physmem.FormatError of too many runs, or the context's.
 func Read(ctx context.Context, r io.ReaderAt, off int64, n uint64, at Place) (*Pages, error) {
+	physmem.ReadsTable(r, n/8)
 	s, err := pageset.Read(ctx, r, off, n, MaxRuns)
 	var failed *pageset.ReadError
 	switch {
