@@ -6,8 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,9 +19,9 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
-	"windmp/physmem/open"
 	"windmp/vtop"
 )
 
@@ -69,12 +68,13 @@ func TestOneTruth(t *testing.T) {
 	assert.Greater(t, converted.Load(), int64(rounds*12/2))
 }
 
-// truth damages one source.
+// truth damages one source, which is in memory: two thousand files of some MiB take a
+// minute to write.
 type truth struct {
-	path   string
 	data   []byte
 	random *rand.Rand
 	places []truthPlace
+	dump   smallBuffer // of the mutant at hand
 }
 
 // truthPlace is a stretch of the file in which a damage tells.
@@ -85,11 +85,8 @@ type truthPlace struct {
 
 func newTruth(t *testing.T, name string, data []byte) *truth {
 	t.Helper()
-	s := &truth{path: filepath.Join(t.TempDir(), "in"), data: data, random: rand.New(rand.NewPCG(11, uint64(len(name))))}
-	require.NoError(t, os.WriteFile(s.path, data, 0o600))
-	im, err := open.File(t.Context(), s.path, open.Options{})
-	require.NoError(t, err)
-	defer im.Close()
+	s := &truth{data: bytes.Clone(data), random: rand.New(rand.NewPCG(11, uint64(len(name))))}
+	im := openBytes(t, s.data)
 	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
 	note := 0
@@ -136,11 +133,11 @@ func (s *truth) addMemory(g *guest.Guest, what string, va vtop.VA, n int) {
 func (s *truth) run(t *testing.T, rounds int) (converted int) {
 	t.Helper()
 	for range rounds {
-		mutant, what := s.mutant()
-		require.NoError(t, os.WriteFile(s.path, mutant, 0o600))
+		what, mend := s.mutate()
 		if s.holds(t, what) {
 			converted++
 		}
+		mend()
 		if t.Failed() {
 			return converted
 		}
@@ -148,24 +145,28 @@ func (s *truth) run(t *testing.T, rounds int) (converted int) {
 	return converted
 }
 
-// mutant changes up to three numbers of the source.
-func (s *truth) mutant() ([]byte, string) {
-	b := bytes.Clone(s.data)
+// mutate changes up to three numbers of the source, and says which; mend undoes it.
+func (s *truth) mutate() (what string, mend func()) {
 	var said []string
+	var old []func()
 	for range 1 + s.random.IntN(3) {
 		p := s.places[s.random.IntN(len(s.places))]
 		size := []int{4, 8}[s.random.IntN(2)]
 		at := p.at + s.random.IntN(p.n/size)*size
-		field := b[at : at+size]
-		var old [8]byte
-		copy(old[:], field)
-		v := s.value(binary.LittleEndian.Uint64(old[:]))
-		var changed [8]byte
-		binary.LittleEndian.PutUint64(changed[:], v)
-		copy(field, changed[:])
-		said = append(said, fmt.Sprintf("%s +%#x (%d bytes) %x -> %x", p.what, at-p.at, size, old[:size], changed[:size]))
+		field := s.data[at : at+size]
+		before := bytes.Clone(field)
+		old = append(old, func() { copy(field, before) })
+		var number [8]byte
+		copy(number[:], field)
+		binary.LittleEndian.PutUint64(number[:], s.value(binary.LittleEndian.Uint64(number[:])))
+		copy(field, number[:])
+		said = append(said, fmt.Sprintf("%s +%#x (%d bytes) %x -> %x", p.what, at-p.at, size, before, field))
 	}
-	return b, strings.Join(said, "; ")
+	return strings.Join(said, "; "), func() {
+		for _, undo := range slices.Backward(old) {
+			undo()
+		}
+	}
 }
 
 // value is one that damage, age and malice make of a number.
@@ -185,12 +186,12 @@ func (s *truth) holds(t *testing.T, what string) bool {
 		Contexts: []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved, plan.ContextsVCPU}[s.random.IntN(3)],
 		Missing:  []report.MissingMode{report.MissingDrop, report.MissingZero, report.MissingFail}[s.random.IntN(3)],
 	}}
-	var out smallBuffer
-	r, err := convert.Stream(t.Context(), s.path, &out, opt)
+	s.dump.data.Reset()
+	r, err := convert.StreamOf(t.Context(), source.Reader("in", bytes.NewReader(s.data), int64(len(s.data))), &s.dump, opt)
 	if err != nil {
 		return false
 	}
-	f := checkBytes(out.data.Bytes(), inspect.CheckQuick)
+	f := checkBytes(s.dump.data.Bytes(), inspect.CheckQuick)
 	require.NoError(t, f.Err)
 	assert.NotEqual(t, "FAIL", f.Verdict, "converted with %+v (%s): %s, after %s", opt.Plan, r.Verdict, f.Reason, what)
 	rank := map[string]int{"OK": 0, "WARN": 1, "UNKNOWN": 2, "FAIL": 3}
