@@ -22,6 +22,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/physmem/extents"
@@ -130,8 +131,8 @@ func (r *thirdRegisters) Machine() physmem.Machine { return "third" }
 // thirdSpecials are its special registers.
 type thirdSpecials struct{ DTB, Status uint64 }
 
-func (s *thirdSpecials) Root() uint64          { return s.DTB }
-func (s *thirdSpecials) CodeTable() kdbg.Table { return kdbg.Table{} }
+func (s *thirdSpecials) Root() uint64              { return s.DTB }
+func (s *thirdSpecials) CodeTable() specials.Table { return specials.Table{} }
 
 // third is the machine.
 var third = &machine.Machine{
@@ -159,19 +160,19 @@ var third = &machine.Machine{
 			Self: 8, CurrentPrcb: 0x10, Prcb: 0x40, Number: 0x18,
 			SpecialRegisters: func(*wire.Data) uint16 { return 0x100 },
 		},
-		Specials: kdbg.SpecialsLayout{
+		Specials: specials.Codec{
 			Size: 16,
-			Decode: func(b []byte) kdbg.Specials {
+			Decode: func(b []byte) specials.Registers {
 				s := new(thirdSpecials)
 				_, _ = binary.Decode(b, binary.LittleEndian, s)
 				return s
 			},
-			Edits: func(s kdbg.Specials) []kdbg.SpecialEdit {
+			Edits: func(s specials.Registers) []specials.Edit {
 				v, ok := s.(*thirdSpecials)
 				if !ok {
 					return nil
 				}
-				return []kdbg.SpecialEdit{{Bytes: packed(v), What: "ROOT, STATUS"}}
+				return []specials.Edit{{Bytes: packed(v), What: "ROOT, STATUS"}}
 			},
 		},
 	},

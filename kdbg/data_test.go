@@ -77,9 +77,7 @@ func TestRealBlocks(t *testing.T) {
 	}
 }
 
-// TestWireLayouts proves the offsets of the other structures: KSPECIAL_REGISTERS
-// as in Volatility's profiles, WinDbg's engine reads it at the same places;
-// KUSER_SHARED_DATA as in ntddk.h.
+// TestWireLayouts proves the offsets of KUSER_SHARED_DATA: as in ntddk.h.
 func TestWireLayouts(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -88,14 +86,6 @@ func TestWireLayouts(t *testing.T) {
 		size int
 		want map[string]uint64
 	}{
-		{"KSPECIAL_REGISTERS", specials64{}, 0xd8, map[string]uint64{
-			"Cr0": 0, "Cr2": 8, "Cr3": 0x10, "Cr4": 0x18,
-			"KernelDr0": 0x20, "KernelDr1": 0x28, "KernelDr2": 0x30, "KernelDr3": 0x38, "KernelDr6": 0x40, "KernelDr7": 0x48,
-			"Gdtr.Pad": 0x50, "Gdtr.Limit": 0x56, "Gdtr.Base": 0x58, "Idtr.Pad": 0x60, "Idtr.Limit": 0x66, "Idtr.Base": 0x68,
-			"Tr": 0x70, "Ldtr": 0x72, "MxCsr": 0x74, "DebugControl": 0x78,
-			"LastBranchToRip": 0x80, "LastBranchFromRip": 0x88, "LastExceptionToRip": 0x90, "LastExceptionFromRip": 0x98,
-			"Cr8": 0xa0, "MsrGsBase": 0xa8, "MsrGsSwap": 0xb0, "MsrStar": 0xb8, "MsrLStar": 0xc0, "MsrCStar": 0xc8, "MsrSyscallMask": 0xd0,
-		}},
 		{"KUSER_SHARED_DATA", sharedUserData{}, sharedUserDataSize, map[string]uint64{
 			"InterruptTime.LowPart": 0x8, "InterruptTime.High1Time": 0xc, "InterruptTime.High2Time": 0x10,
 			"SystemTime.LowPart": 0x14, "SystemTime.High1Time": 0x18, "SystemTime.High2Time": 0x1c,

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
@@ -51,7 +52,7 @@ type Layout struct {
 	Processor ProcessorLayout
 	Process   ProcessLayout
 	Tables    TablesLayout
-	Specials  SpecialsLayout
+	Specials  specials.Codec
 }
 
 // LoaderLayout is where the fields of KLDR_DATA_TABLE_ENTRY lie. Its list entry is the
@@ -141,16 +142,6 @@ type TablesLayout struct {
 	// KernelCode is the selector of the kernel's code, which debuggers look up in the
 	// table of segments.
 	KernelCode uint16
-}
-
-// SpecialsLayout is the codec of KSPECIAL_REGISTERS.
-type SpecialsLayout struct {
-	// Size is that of what Decode takes.
-	Size   int
-	Decode func(b []byte) Specials
-	// Edits are the parts of the structure that s states, as they have to be
-	// written. It is nothing for registers that are not of this machine.
-	Edits func(s Specials) []SpecialEdit
 }
 
 // IsKernel reports whether va may be an address in the kernel's half, whatever the

@@ -10,6 +10,7 @@ import (
 
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -28,25 +29,25 @@ var madeUp = &kdbg.Layout{
 		Self: 0x8, CurrentPrcb: 0x10, Prcb: 0x40,
 		SpecialRegisters: func(*wire.Data) uint16 { return 0x100 },
 	},
-	Specials: kdbg.SpecialsLayout{
+	Specials: specials.Codec{
 		Size: 16,
-		Decode: func(b []byte) kdbg.Specials {
+		Decode: func(b []byte) specials.Registers {
 			return madeUpSpecials{root: binary.LittleEndian.Uint64(b), status: binary.LittleEndian.Uint64(b[8:])}
 		},
-		Edits: func(s kdbg.Specials) []kdbg.SpecialEdit {
+		Edits: func(s specials.Registers) []specials.Edit {
 			v, ok := s.(madeUpSpecials)
 			if !ok {
 				return nil
 			}
-			return []kdbg.SpecialEdit{{Offset: 8, Bytes: binary.LittleEndian.AppendUint64(nil, v.status), What: "STATUS"}}
+			return []specials.Edit{{Offset: 8, Bytes: binary.LittleEndian.AppendUint64(nil, v.status), What: "STATUS"}}
 		},
 	},
 }
 
 type madeUpSpecials struct{ root, status uint64 }
 
-func (s madeUpSpecials) Root() uint64          { return s.root }
-func (s madeUpSpecials) CodeTable() kdbg.Table { return kdbg.Table{} }
+func (s madeUpSpecials) Root() uint64              { return s.root }
+func (s madeUpSpecials) CodeTable() specials.Table { return specials.Table{} }
 
 // flatMemory is guest-physical memory that is mapped from kernelStart on, page by page.
 type flatMemory []byte

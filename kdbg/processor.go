@@ -5,6 +5,7 @@ import (
 	"math"
 	"unsafe"
 
+	"windmp/kdbg/specials"
 	"windmp/vtop"
 )
 
@@ -190,4 +191,13 @@ func (k *Kernel) CountedProcessors(shared *SharedUserData) (uint32, error) {
 		return 0, fmt.Errorf("%s: %w: %d processors", what, ErrImplausible, n)
 	}
 	return n, nil
+}
+
+// SpecialRegisters reads the structure at va. The error wraps a *vtop.FaultError.
+func (m Memory) SpecialRegisters(va vtop.VA) (specials.Registers, error) {
+	b, err := m.read(va, m.Layout.Specials.Size)
+	if err != nil {
+		return nil, fmt.Errorf("special registers at %v: %w", va, err)
+	}
+	return m.Layout.Specials.Decode(b), nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg/specials"
 	"windmp/vtop"
 )
 
@@ -161,12 +162,12 @@ func TestSpecialRegisters(t *testing.T) {
 	s, err := m.SpecialRegisters(at)
 	require.NoError(t, err)
 	assert.Equal(t, g.DTB, s.Root())
-	assert.Equal(t, Table{Limit: 0x57, Base: vtop.VA(g.GDT)}, s.CodeTable())
-	r, ok := s.(*SpecialValues)
+	assert.Equal(t, specials.Table{Limit: 0x57, Base: vtop.VA(g.GDT)}, s.CodeTable())
+	r, ok := s.(*specials.X86Values)
 	require.True(t, ok)
 	assert.Equal(t, uint64(0x80050033), r.Cr0)
 	assert.Equal(t, uint64(0x400), r.Debug.Dr7)
-	assert.Equal(t, Table{Limit: 0xfff, Base: vtop.VA(g.IDT)}, r.Idtr)
+	assert.Equal(t, specials.Table{Limit: 0xfff, Base: vtop.VA(g.IDT)}, r.Idtr)
 	assert.Equal(t, uint16(0x40), r.Tr)
 	assert.Equal(t, uint32(0x1f80), *r.MxCsr)
 	assert.Equal(t, g.Processors[0].PCR, r.MSR.GsBase)
@@ -174,38 +175,4 @@ func TestSpecialRegisters(t *testing.T) {
 
 	_, err = m.SpecialRegisters(0xffff_8000_0000_0000)
 	require.ErrorIs(t, err, vtop.ErrNotMapped)
-}
-
-// TestSpecialEdits: what was decoded is what is written, at its place; groups that are
-// not known are not written.
-func TestSpecialEdits(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		layout *Layout
-		all    []string
-	}{
-		"x64": {X64, []string{"CR0, CR2, CR3, CR4", "GDTR", "IDTR", "TR", "DR0 to DR3, DR6, DR7", "MXCSR", "GS bases, STAR, LSTAR, CSTAR, SFMASK"}},
-		"x86": {X86, []string{"CR0, CR2, CR3, CR4", "GDTR", "IDTR", "TR", "DR0 to DR3, DR6, DR7"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			specials := &tt.layout.Specials
-			raw := make([]byte, specials.Size)
-			for i := range raw {
-				raw[i] = byte(i + 1)
-			}
-			s := specials.Decode(raw)
-			var names []string
-			for _, e := range specials.Edits(s) {
-				names = append(names, e.What)
-				assert.Equal(t, raw[e.Offset:][:len(e.Bytes)], e.Bytes, e.What)
-			}
-			assert.Equal(t, tt.all, names)
-			r, ok := s.(*SpecialValues)
-			require.True(t, ok)
-			few := specials.Edits(&SpecialValues{Cr3: r.Cr3})
-			assert.Len(t, few, 4)
-			assert.Empty(t, specials.Edits(nil), "of another machine")
-		})
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
@@ -68,7 +69,7 @@ var errEmpty = errors.New("its entry is 0")
 
 // CheckCode checks that the table in which debuggers look up the kernel's code segment
 // has one. The error wraps a *vtop.FaultError where the table is not readable.
-func (m Memory) CheckCode(s Specials) error {
+func (m Memory) CheckCode(s specials.Registers) error {
 	if m.Layout.Tables.Segment == nil {
 		return nil
 	}
@@ -86,7 +87,7 @@ func (m Memory) CheckCode(s Specials) error {
 // CheckSegment checks, on machines whose debuggers find the KPCR in the descriptor
 // table, and by it the current thread, that they find p's: by the selector that KDBG
 // states, if it does. Errors are those of [Memory.CheckPCR], or say what differs.
-func (k *Kernel) CheckSegment(s Specials, p *Processor) error {
+func (k *Kernel) CheckSegment(s specials.Registers, p *Processor) error {
 	want := k.Layout.Processor.PCRSelector
 	if want == 0 {
 		return nil

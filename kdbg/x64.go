@@ -3,9 +3,9 @@ package kdbg
 import (
 	"bytes"
 	"encoding/binary"
-	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
@@ -57,7 +57,7 @@ var X64 = &Layout{
 		GateSize: 16, Gate: gate64, Vectors: vectorsX86, SystemSize: 16, Segment: segmentOf,
 		KernelCode: 0x10,
 	},
-	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials64{})), Decode: decodeSpecials64, Edits: editSpecials64},
+	Specials: specials.X64,
 }
 
 // gate64 decodes a gate of 64-bit mode (Intel SDM vol. 3, 6.14.1).
@@ -75,7 +75,7 @@ func savedSystemCall(m Memory, pcr vtop.VA) vtop.VA {
 	prcb := pcr + m.Layout.Processor.Prcb
 	for _, at := range []vtop.VA{0x100, 0x40} {
 		s, err := m.SpecialRegisters(prcb + at)
-		if r, ok := s.(*SpecialValues); err == nil && ok && r.MSR != nil && r.MSR.GsBase == uint64(pcr) {
+		if r, ok := s.(*specials.X86Values); err == nil && ok && r.MSR != nil && r.MSR.GsBase == uint64(pcr) {
 			return vtop.VA(r.MSR.LStar)
 		}
 	}
@@ -107,74 +107,4 @@ func stubDirectory64(code []byte) (vtop.VA, bool) {
 			return offset, true
 		}
 	}
-}
-
-// descriptor64 is KDESCRIPTOR of x64: what LGDT and LIDT load.
-type descriptor64 struct {
-	Pad   [3]uint16
-	Limit uint16 // bytes - 1
-	Base  uint64 // VA
-}
-
-func (d descriptor64) table() Table { return Table{Limit: d.Limit, Base: vtop.VA(d.Base)} }
-
-// specials64 is KSPECIAL_REGISTERS of x64 up to MsrSyscallMask (types in
-// ntoskrnl's public symbols). Newer builds append fields.
-type specials64 struct {
-	Cr0, Cr2, Cr3, Cr4                       uint64 // 0x00
-	KernelDr0, KernelDr1, KernelDr2          uint64 // 0x20
-	KernelDr3, KernelDr6, KernelDr7          uint64 // 0x38
-	Gdtr, Idtr                               descriptor64
-	Tr, Ldtr                                 uint16 // 0x70, selectors
-	MxCsr                                    uint32 // 0x74
-	DebugControl                             uint64 // 0x78, MSR IA32_DEBUGCTL
-	LastBranchToRip, LastBranchFromRip       uint64 // 0x80
-	LastExceptionToRip, LastExceptionFromRip uint64 // 0x90
-	Cr8                                      uint64 // 0xa0
-	MsrGsBase, MsrGsSwap                     uint64 // 0xa8
-	MsrStar, MsrLStar, MsrCStar              uint64 // 0xb8
-	MsrSyscallMask                           uint64 // 0xd0
-}
-
-var _ [0xd8]byte = [unsafe.Sizeof(specials64{})]byte{}
-
-func decodeSpecials64(b []byte) Specials {
-	var w specials64
-	// It can only refuse a short buffer, and readers give one of this size.
-	_, _ = binary.Decode(b, binary.LittleEndian, &w)
-	return &SpecialValues{
-		Cr0: w.Cr0, Cr2: w.Cr2, Cr3: w.Cr3, Cr4: w.Cr4,
-		Gdtr: w.Gdtr.table(), Idtr: w.Idtr.table(), Tr: w.Tr, Ldtr: w.Ldtr,
-		Debug: &DebugRegisters{Dr0: w.KernelDr0, Dr1: w.KernelDr1, Dr2: w.KernelDr2, Dr3: w.KernelDr3, Dr6: w.KernelDr6, Dr7: w.KernelDr7},
-		MxCsr: &w.MxCsr,
-		MSR: &SystemMSRs{
-			GsBase: w.MsrGsBase, GsSwap: w.MsrGsSwap,
-			Star: w.MsrStar, LStar: w.MsrLStar, CStar: w.MsrCStar, FMask: w.MsrSyscallMask,
-		},
-	}
-}
-
-// editSpecials64 has no Cr8, which no source carries, and no LDTR: they are kept.
-func editSpecials64(s Specials) []SpecialEdit {
-	r, ok := s.(*SpecialValues)
-	if !ok {
-		return nil
-	}
-	const size = 8
-	var w specials64
-	limit := unsafe.Offsetof(w.Gdtr.Limit)
-	list := r.commonEdits(size, unsafe.Offsetof(w.Cr0), unsafe.Offsetof(w.Gdtr)+limit, unsafe.Offsetof(w.Idtr)+limit, unsafe.Offsetof(w.Tr))
-	if r.Debug != nil {
-		list = append(list, r.Debug.edit(size, unsafe.Offsetof(w.KernelDr0)))
-	}
-	if r.MxCsr != nil {
-		list = append(list, SpecialEdit{vtop.VA(unsafe.Offsetof(w.MxCsr)), binary.LittleEndian.AppendUint32(nil, *r.MxCsr), "MXCSR"})
-	}
-	if m := r.MSR; m != nil {
-		list = append(list, SpecialEdit{
-			vtop.VA(unsafe.Offsetof(w.MsrGsBase)), words(size, m.GsBase, m.GsSwap, m.Star, m.LStar, m.CStar, m.FMask),
-			"GS bases, STAR, LSTAR, CSTAR, SFMASK",
-		})
-	}
-	return list
 }

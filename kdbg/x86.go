@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/vtop"
 )
@@ -54,7 +55,7 @@ var X86 = &Layout{
 		GateSize: 8, Gate: gate32, Vectors: vectorsX86, SystemSize: segmentSize, Segment: segmentOf,
 		KernelCode: 0x08,
 	},
-	Specials: SpecialsLayout{Size: int(unsafe.Sizeof(specials32{})), Decode: decodeSpecials32, Edits: editSpecials32},
+	Specials: specials.X86,
 }
 
 const (
@@ -94,54 +95,4 @@ var vectorsX86 = []int{0, 3, 14}
 func gate32(b []byte) vtop.VA {
 	le := binary.LittleEndian
 	return vtop.VA(le.Uint16(b)) | vtop.VA(le.Uint16(b[6:]))<<16
-}
-
-// descriptor32 is KDESCRIPTOR of x86.
-type descriptor32 struct {
-	Pad   uint16
-	Limit uint16 // bytes - 1
-	Base  uint32 // VA
-}
-
-func (d descriptor32) table() Table { return Table{Limit: d.Limit, Base: vtop.VA(d.Base)} }
-
-// specials32 is KSPECIAL_REGISTERS of x86 up to Ldtr.
-type specials32 struct {
-	Cr0, Cr2, Cr3, Cr4              uint32 // 0x00
-	KernelDr0, KernelDr1, KernelDr2 uint32 // 0x10
-	KernelDr3, KernelDr6, KernelDr7 uint32 // 0x1c
-	Gdtr, Idtr                      descriptor32
-	Tr, Ldtr                        uint16 // 0x38, selectors
-}
-
-var _ [0x3c]byte = [unsafe.Sizeof(specials32{})]byte{}
-
-func decodeSpecials32(b []byte) Specials {
-	var w specials32
-	// It can only refuse a short buffer, and readers give one of this size.
-	_, _ = binary.Decode(b, binary.LittleEndian, &w)
-	return &SpecialValues{
-		Cr0: uint64(w.Cr0), Cr2: uint64(w.Cr2), Cr3: uint64(w.Cr3), Cr4: uint64(w.Cr4),
-		Gdtr: w.Gdtr.table(), Idtr: w.Idtr.table(), Tr: w.Tr, Ldtr: w.Ldtr,
-		Debug: &DebugRegisters{
-			Dr0: uint64(w.KernelDr0), Dr1: uint64(w.KernelDr1), Dr2: uint64(w.KernelDr2),
-			Dr3: uint64(w.KernelDr3), Dr6: uint64(w.KernelDr6), Dr7: uint64(w.KernelDr7),
-		},
-	}
-}
-
-// editSpecials32 writes no LDTR: it is kept.
-func editSpecials32(s Specials) []SpecialEdit {
-	r, ok := s.(*SpecialValues)
-	if !ok {
-		return nil
-	}
-	const size = 4
-	var w specials32
-	limit := unsafe.Offsetof(w.Gdtr.Limit)
-	list := r.commonEdits(size, unsafe.Offsetof(w.Cr0), unsafe.Offsetof(w.Gdtr)+limit, unsafe.Offsetof(w.Idtr)+limit, unsafe.Offsetof(w.Tr))
-	if r.Debug != nil {
-		list = append(list, r.Debug.edit(size, unsafe.Offsetof(w.KernelDr0)))
-	}
-	return list
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/qemutest"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -224,9 +225,9 @@ func TestQEMU32(t *testing.T) {
 					require.NoError(t, p.Err)
 					assert.EqualValues(t, i, p.Number)
 					assert.Equal(t, uint64(p.PCR), physmem.X86Of(cpus[i]).KernelFS())
-					specials, err := m.SpecialRegisters(p.SpecialRegisters)
+					r, err := m.SpecialRegisters(p.SpecialRegisters)
 					require.NoError(t, err)
-					sr, ok := specials.(*SpecialValues)
+					sr, ok := r.(*specials.X86Values)
 					require.True(t, ok)
 					assert.Equal(t, h.DirectoryTableBase, sr.Cr3)
 					assert.Equal(t, physmem.X86Of(cpus[i]).IDT.Base, uint64(sr.Idtr.Base))

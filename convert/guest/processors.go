@@ -7,6 +7,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/kdbg"
+	"windmp/kdbg/specials"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -27,7 +28,7 @@ type Processor struct {
 	// SavedErr says why Saved is nil.
 	SavedErr error
 	// Specials are the special registers in the PRCB, nil when unreadable.
-	Specials kdbg.Specials
+	Specials specials.Registers
 }
 
 // readProcessors walks KiProcessorBlock, settles how many processors the dump

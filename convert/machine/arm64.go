@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"windmp/kdbg"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -80,7 +81,7 @@ func stateARM64(cpu *physmem.CPU) State {
 		s.Kernel.Alternates = []vtop.VA{vtop.VA(y.TPIDREL1 &^ tpidrFlags)}
 		s.Elsewhere = untranslatedARM64(c)
 		s.Paged = s.Elsewhere == ""
-		s.Specials = &kdbg.SpecialsARM64{
+		s.Specials = &specials.ARM64Values{
 			TTBR0: y.TTBR0, TTBR1: y.TTBR1, TCR: y.TCR, MAIR: y.MAIR, SCTLR: y.SCTLR, CPACR: y.CPACR, VBAR: y.VBAR,
 			ELR: y.ELR, SPSR: y.SPSR, ESR: y.ESR, FAR: y.FAR,
 			TPIDREL0: y.TPIDREL0, TPIDRROEL0: y.TPIDRROEL0, TPIDREL1: y.TPIDREL1,
@@ -123,7 +124,7 @@ func contextARM64(c *physmem.ARM64) *winhdr.ContextARM64 {
 func registersARM64(s Saved) physmem.Registers {
 	c := new(physmem.ARM64)
 	x, ok := s.Context.(*winhdr.ContextARM64)
-	y, special := s.Specials.(*kdbg.SpecialsARM64)
+	y, special := s.Specials.(*specials.ARM64Values)
 	if !ok || !special {
 		return c
 	}

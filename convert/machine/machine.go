@@ -14,6 +14,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/kdbg"
+	"windmp/kdbg/specials"
 	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -97,7 +98,7 @@ type State struct {
 	Context winhdr.Context
 	Carries winhdr.RegisterSet
 	// Specials are its special registers, nil without HasSystem.
-	Specials kdbg.Specials
+	Specials specials.Registers
 }
 
 // Lacking is a set of registers that a container may not carry, and the values that
@@ -110,7 +111,7 @@ type Lacking struct {
 // Saved is what memory holds of a processor.
 type Saved struct {
 	Context  winhdr.Context
-	Specials kdbg.Specials
+	Specials specials.Registers
 	// PCR is the address of the KPCR.
 	PCR vtop.VA
 	// Mode is the paging mode that the guest's page tables were found to have.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"windmp/kdbg"
+	"windmp/kdbg/specials"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -117,23 +118,23 @@ func floatState(c *physmem.X86) *winhdr.XSaveFormat {
 }
 
 // specialsX86 are the special registers that a vCPU's state sets.
-func specialsX86(c *physmem.X86) kdbg.Specials {
-	table := func(s physmem.Segment) kdbg.Table {
-		return kdbg.Table{Limit: uint16(s.Limit & 0xffff), Base: vtop.VA(s.Base)}
+func specialsX86(c *physmem.X86) specials.Registers {
+	table := func(s physmem.Segment) specials.Table {
+		return specials.Table{Limit: uint16(s.Limit & 0xffff), Base: vtop.VA(s.Base)}
 	}
-	v := &kdbg.SpecialValues{
+	v := &specials.X86Values{
 		Cr0: c.CR0, Cr2: c.CR2, Cr3: c.CR3, Cr4: c.CR4,
 		NoTables: c.NoTables,
 		Gdtr:     table(c.GDT), Idtr: table(c.IDT), Tr: c.TR.Selector, Ldtr: c.LDT.Selector,
 	}
 	if d := c.Debug; d != nil {
-		v.Debug = &kdbg.DebugRegisters{Dr0: d.Dr0, Dr1: d.Dr1, Dr2: d.Dr2, Dr3: d.Dr3, Dr6: d.Dr6, Dr7: d.Dr7}
+		v.Debug = &specials.DebugRegisters{Dr0: d.Dr0, Dr1: d.Dr1, Dr2: d.Dr2, Dr3: d.Dr3, Dr6: d.Dr6, Dr7: d.Dr7}
 	}
 	if f := floatState(c); f != nil {
 		v.MxCsr = &f.MxCsr
 	}
 	if m := c.MSR; m != nil && c.HasKernelGSBase {
-		v.MSR = &kdbg.SystemMSRs{
+		v.MSR = &specials.SystemMSRs{
 			GsBase: c.GS.Base, GsSwap: c.KernelGSBase,
 			Star: m.STAR, LStar: m.LSTAR, CStar: m.CSTAR, FMask: m.SFMASK,
 		}
@@ -156,12 +157,12 @@ func flatSegment(selector uint16, flags uint32, base uint64) physmem.Segment {
 
 // registersX86 is what x64 and x86 have in common of registers made of a processor's special
 // registers; false if they are of another machine.
-func registersX86(s Saved) (*physmem.X86, *kdbg.SpecialValues, bool) {
-	v, ok := s.Specials.(*kdbg.SpecialValues)
+func registersX86(s Saved) (*physmem.X86, *specials.X86Values, bool) {
+	v, ok := s.Specials.(*specials.X86Values)
 	if !ok {
 		return new(physmem.X86), nil, false
 	}
-	table := func(t kdbg.Table) physmem.Segment {
+	table := func(t specials.Table) physmem.Segment {
 		return physmem.Segment{Limit: uint32(t.Limit), Base: uint64(t.Base)}
 	}
 	tr := physmem.Segment{Selector: v.Tr}

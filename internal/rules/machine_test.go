@@ -251,7 +251,7 @@ func TestQuestions(t *testing.T) {
 		{"switch c.(type) { case *winhdr.Context64: f() }", true},
 		{"switch c := c.(type) { case nil, *Context32: f(c) }", true},
 		{"if _, ok := c.(*winhdr.Context32); ok { f() }", true},
-		{"if _, ok := s.(*kdbg.SpecialValues); ok { f() }", true},
+		{"if _, ok := s.(*specials.X86Values); ok { f() }", true},
 		{"if c.Is32 { f() }", true},
 		{"f(c.CR3)", true},
 		{"f(cpus[0].GS.Base)", true},

@@ -1,8 +1,10 @@
-package kdbg
+// Package specials is KSPECIAL_REGISTERS as it lies in memory: a [Codec] a machine.
+// Debuggers take a processor's control registers, descriptor tables and debug registers
+// from it.
+package specials
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"windmp/vtop"
 )
@@ -13,10 +15,10 @@ type Table struct {
 	Base  vtop.VA
 }
 
-// Specials are a processor's special registers, KSPECIAL_REGISTERS, whatever the
+// Registers are a processor's special registers, KSPECIAL_REGISTERS, whatever the
 // machine: debuggers take a processor's control registers, descriptor tables and debug
-// registers from it. Those of x64 and x86 are [SpecialValues].
-type Specials interface {
+// registers from it. Those of x64 and x86 are [X86Values].
+type Registers interface {
 	// Root is what the processor had as the root of its page tables, flags
 	// included; 0 if the structure was never filled.
 	Root() uint64
@@ -25,16 +27,16 @@ type Specials interface {
 	CodeTable() Table
 }
 
-// SpecialEdit is a part of KSPECIAL_REGISTERS to be written.
-type SpecialEdit struct {
+// Edit is a part of KSPECIAL_REGISTERS to be written.
+type Edit struct {
 	Offset vtop.VA // from the structure's start
 	Bytes  []byte
 	What   string // the registers' names, for people
 }
 
-// SpecialValues are the special registers of x64 and x86. Groups that are nil are
+// X86Values are the special registers of x64 and x86. Groups that are nil are
 // not known: such registers are not written.
-type SpecialValues struct {
+type X86Values struct {
 	Cr0, Cr2, Cr3, Cr4 uint64
 	// NoTables says that Gdtr, Idtr, Tr and Ldtr are not known.
 	NoTables   bool
@@ -55,19 +57,10 @@ type SystemMSRs struct {
 }
 
 // Root is CR3.
-func (r *SpecialValues) Root() uint64 { return r.Cr3 }
+func (r *X86Values) Root() uint64 { return r.Cr3 }
 
 // CodeTable is the GDT.
-func (r *SpecialValues) CodeTable() Table { return r.Gdtr }
-
-// SpecialRegisters reads the structure at va. The error wraps a *vtop.FaultError.
-func (m Memory) SpecialRegisters(va vtop.VA) (Specials, error) {
-	b, err := m.read(va, m.Layout.Specials.Size)
-	if err != nil {
-		return nil, fmt.Errorf("special registers at %v: %w", va, err)
-	}
-	return m.Layout.Specials.Decode(b), nil
-}
+func (r *X86Values) CodeTable() Table { return r.Gdtr }
 
 // words are registers as memory holds them, of size bytes each.
 func words(size int, list ...uint64) []byte {
@@ -85,12 +78,12 @@ func tableRegister(t Table, size int) []byte {
 }
 
 // commonEdits are those of x64 and x86, with registers of size bytes.
-func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) []SpecialEdit {
-	registers := SpecialEdit{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"}
+func (r *X86Values) commonEdits(size int, control, gdtr, idtr, tr uintptr) []Edit {
+	registers := Edit{vtop.VA(control), words(size, r.Cr0, r.Cr2, r.Cr3, r.Cr4), "CR0, CR2, CR3, CR4"}
 	if r.NoTables {
-		return []SpecialEdit{registers}
+		return []Edit{registers}
 	}
-	return []SpecialEdit{
+	return []Edit{
 		registers,
 		{vtop.VA(gdtr), tableRegister(r.Gdtr, size), "GDTR"},
 		{vtop.VA(idtr), tableRegister(r.Idtr, size), "IDTR"},
@@ -99,6 +92,16 @@ func (r *SpecialValues) commonEdits(size int, control, gdtr, idtr, tr uintptr) [
 }
 
 // edit is that of the debug registers.
-func (d *DebugRegisters) edit(size int, at uintptr) SpecialEdit {
-	return SpecialEdit{vtop.VA(at), words(size, d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"}
+func (d *DebugRegisters) edit(size int, at uintptr) Edit {
+	return Edit{vtop.VA(at), words(size, d.Dr0, d.Dr1, d.Dr2, d.Dr3, d.Dr6, d.Dr7), "DR0 to DR3, DR6, DR7"}
+}
+
+// Codec is the codec of KSPECIAL_REGISTERS.
+type Codec struct {
+	// Size is that of what Decode takes.
+	Size   int
+	Decode func(b []byte) Registers
+	// Edits are the parts of the structure that s states, as they have to be
+	// written. It is nothing for registers that are not of this machine.
+	Edits func(s Registers) []Edit
 }
