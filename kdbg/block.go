@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	// headSize is the part of a block that says what and how long it is, listSize
-	// what of it is before the tag.
+	// headSize is the part of a block that says what and how long it is.
 	headSize = 0x18
-	listSize = 0x10
 	// pageSize is the only MmPageSize.
 	pageSize = physmem.PageSize
 )
@@ -123,7 +121,7 @@ func (m Memory) readBlock(va vtop.VA, n uint32) ([]byte, error) {
 // data decodes a plain block.
 func (l *Layout) data(raw []byte) wire.Data {
 	d := wire.Decode(raw)
-	if mask := uint64(l.last()); mask != math.MaxUint64 {
+	if mask := uint64(l.Last()); mask != math.MaxUint64 {
 		fields := reflect.ValueOf(&d).Elem()
 		for i := range fields.NumField() {
 			if f := fields.Field(i); f.Kind() == reflect.Uint64 {
@@ -131,7 +129,7 @@ func (l *Layout) data(raw []byte) wire.Data {
 			}
 		}
 	}
-	d.Header.List = wire.ListEntry64{Flink: l.pointer(raw, 0), Blink: l.pointer(raw, l.PointerSize)}
+	d.Header.List = wire.ListEntry64{Flink: l.Pointer(raw, 0), Blink: l.Pointer(raw, l.PointerSize)}
 	if l.Complete != nil {
 		l.Complete(&d, len(raw))
 	}

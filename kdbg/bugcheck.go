@@ -28,12 +28,12 @@ func (k *Kernel) BugCheck() (BugCheck, error) {
 	if err != nil {
 		return BugCheck{}, fmt.Errorf("KiBugcheckData: %w", err)
 	}
-	code := k.Layout.pointer(raw, 0)
+	code := k.Layout.Pointer(raw, 0)
 	if bc.Code, bc.CodeHigh = uint32(code&math.MaxUint32), uint32(code>>32); bc.Code == 0 {
 		return BugCheck{}, nil
 	}
 	for i := range bc.Parameters {
-		bc.Parameters[i] = k.Layout.pointer(raw, (1+i)*size)
+		bc.Parameters[i] = k.Layout.Pointer(raw, (1+i)*size)
 	}
 	return bc, nil
 }

@@ -95,8 +95,8 @@ func truncated(va vtop.VA, readable, want int, err error) error {
 	}
 }
 
-// mismatch is about a field that is not what it has to be.
-func (b *Block) mismatch(field string, offset uintptr, got uint64, want string) error {
+// Mismatch is about a field that is not what it has to be.
+func (b *Block) Mismatch(field string, offset uintptr, got uint64, want string) error {
 	return &BlockError{
 		VA: b.VA, Field: field, Err: ErrMismatch,
 		text: fmt.Sprintf("%s at %v (+%#x): got %#x, want %s", field, b.VA+vtop.VA(offset), offset, got, want),

@@ -18,7 +18,7 @@ func TestErrorTexts(t *testing.T) {
 	}{
 		{wrongTag(at, 1), "OwnerTag at 0xfffff80000000010: got 0x1, want 0x4742444b (\"KDBG\")"},
 		{wrongSize(at, 7), "Size at 0xfffff80000000014: got 0x7, want a multiple of 8 in 0x208..0x800"},
-		{b.mismatch("KernBase", 0x18, 1, "a page"), "KernBase at 0xfffff80000000018 (+0x18): got 0x1, want a page"},
+		{b.Mismatch("KernBase", 0x18, 1, "a page"), "KernBase at 0xfffff80000000018 (+0x18): got 0x1, want a page"},
 		{b.absent("NtBuildLab", 0x208), "NtBuildLab at +0x208: not in this debugger data block of 0x208 bytes"},
 		{&PointerError{What: "KDBG.NtBuildLab", Got: 1}, "KDBG.NtBuildLab: got 0x1, want a kernel address"},
 		{&PointerError{What: "KPRCB.Context", At: at, Got: 1}, "KPRCB.Context at 0xfffff80000000000: got 0x1, want a kernel address"},

@@ -40,7 +40,7 @@ func guestKernel(t *testing.T, g *guestsim.Guest) *Kernel {
 // flatVA on: for tests that build a great many blocks.
 func flat(block []byte, offset uint64) Memory {
 	const root, pages = 0x1000, 3
-	mem := make(memory, 0x8000)
+	mem := make(guestsim.FlatMemory, 0x8000)
 	for level, table := range []int{root, 0x2000, 0x3000} {
 		binary.LittleEndian.PutUint64(mem[table+int(uint64(flatVA)>>(39-9*level)&511)*8:], uint64(table+0x1000)|3)
 	}
@@ -52,15 +52,3 @@ func flat(block []byte, offset uint64) Memory {
 }
 
 const flatVA = 0xffff880000000000
-
-type memory []byte
-
-func (m memory) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(m)) {
-		return 0, guestsim.ErrHole
-	}
-	if n := copy(p, m[off:]); n < len(p) {
-		return n, guestsim.ErrHole
-	}
-	return len(p), nil
-}

@@ -36,9 +36,9 @@ func (b *Block) swizzle(m *vtop.Mode) vtop.Swizzle {
 // In returns the same kernel, seen through other page tables of its machine.
 func (k *Kernel) In(s *vtop.Space) *Kernel { return k.Layout.In(s).kernel(k.Block) }
 
-// linked reports whether the block's list head refers to it: Windows keeps
+// Linked reports whether the block's list head refers to it: Windows keeps
 // KdpDebuggerDataListHead unencoded, and no copy of the block is linked.
-func (k *Kernel) linked() bool {
+func (k *Kernel) Linked() bool {
 	v, err := k.Pointer(vtop.VA(k.Data.Header.List.Flink))
 	return err == nil && v == k.VA
 }

@@ -146,17 +146,17 @@ type TablesLayout struct {
 
 // IsKernel reports whether va may be an address in the kernel's half, whatever the
 // paging mode.
-func (l *Layout) IsKernel(va vtop.VA) bool { return va >= l.LowestKernel && va <= l.last() }
+func (l *Layout) IsKernel(va vtop.VA) bool { return va >= l.LowestKernel && va <= l.Last() }
 
-// last is the highest address.
-func (l *Layout) last() vtop.VA { return math.MaxUint64 >> (64 - 8*l.PointerSize) }
+// Last is the highest address.
+func (l *Layout) Last() vtop.VA { return math.MaxUint64 >> (64 - 8*l.PointerSize) }
 
 // narrow is a number of 64 bits as a pointer. Kernels of 32 bits keep them in the
 // lower halves of qwords; the upper halves are zero, or repeat the sign.
-func (l *Layout) narrow(v uint64) uint64 { return v & uint64(l.last()) }
+func (l *Layout) narrow(v uint64) uint64 { return v & uint64(l.Last()) }
 
-// pointer is the pointer that b has at off.
-func (l *Layout) pointer(b []byte, off int) uint64 {
+// Pointer is the pointer that b has at off.
+func (l *Layout) Pointer(b []byte, off int) uint64 {
 	var v [8]byte
 	copy(v[:l.PointerSize], b[off:])
 	return binary.LittleEndian.Uint64(v[:])

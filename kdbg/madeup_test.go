@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
 	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
@@ -95,7 +96,7 @@ func TestMadeUpMachine(t *testing.T) {
 	m.put(prcb-0x40+8, prcb-0x40, prcb)
 	m.put(prcb+0x100, 0x1000, 7)
 
-	found, err := kdbg.Locate(context.Background(), m, []physmem.Range{{Size: uint64(len(m))}}, kdbg.X86, madeUp)
+	found, err := locate.Blocks(context.Background(), m, []physmem.Range{{Size: uint64(len(m))}}, kdbg.X86, madeUp)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	assert.Same(t, madeUp, found[0].Layout)

@@ -128,12 +128,12 @@ func (m Memory) loaderEntry(at vtop.VA) (*loaderEntry, error) {
 		return nil, fmt.Errorf("loader entry at %v: %w", at, err)
 	}
 	e := &loaderEntry{
-		flink: vtop.VA(l.pointer(b, 0)), base: vtop.VA(l.pointer(b, o.DllBase)), entryPoint: vtop.VA(l.pointer(b, o.EntryPoint)),
+		flink: vtop.VA(l.Pointer(b, 0)), base: vtop.VA(l.Pointer(b, o.DllBase)), entryPoint: vtop.VA(l.Pointer(b, o.EntryPoint)),
 		size:     binary.LittleEndian.Uint32(b[o.SizeOfImage:]),
 		fullName: l.unicodeString(b, o.FullDllName), baseName: l.unicodeString(b, o.BaseDllName),
 	}
 	if o.ExceptionTable != 0 {
-		e.functions, e.functionsSize = vtop.VA(l.pointer(b, o.ExceptionTable)), binary.LittleEndian.Uint32(b[o.ExceptionTableSize:])
+		e.functions, e.functionsSize = vtop.VA(l.Pointer(b, o.ExceptionTable)), binary.LittleEndian.Uint32(b[o.ExceptionTableSize:])
 	}
 	return e, nil
 }
@@ -164,7 +164,7 @@ func (l *Layout) unicodeString(b []byte, off int) unicodeString {
 	le := binary.LittleEndian
 	return unicodeString{
 		length: le.Uint16(b[off:]), maximumLength: le.Uint16(b[off+2:]),
-		buffer: vtop.VA(l.pointer(b, off+l.PointerSize)),
+		buffer: vtop.VA(l.Pointer(b, off+l.PointerSize)),
 	}
 }
 
@@ -283,7 +283,7 @@ func (m Memory) unloaded(raw []byte) UnloadedDriver {
 	l := m.Layout
 	start := l.stringSize()
 	d := UnloadedDriver{
-		Start: vtop.VA(l.pointer(raw, start)), End: vtop.VA(l.pointer(raw, start+l.PointerSize)),
+		Start: vtop.VA(l.Pointer(raw, start)), End: vtop.VA(l.Pointer(raw, start+l.PointerSize)),
 		Time: binary.LittleEndian.Uint64(raw[start+2*l.PointerSize:]),
 	}
 	if d.Start != 0 && d.End > d.Start {

@@ -41,7 +41,7 @@ func (k *Kernel) PhysicalMemory() (physmem.Runs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runs, checkRuns(at, runs, pages)
+	return runs, CheckRuns(at, runs, pages)
 }
 
 // memoryBlock reads the runs and NumberOfPages of PHYSICAL_MEMORY_DESCRIPTOR as the
@@ -64,13 +64,13 @@ func (m Memory) memoryBlock(at vtop.VA) (physmem.Runs, uint64, error) {
 			return nil, 0, fmt.Errorf("memory block: %w", err)
 		}
 		for ; len(raw) > 0; raw = raw[run:] {
-			runs = append(runs, physmem.Run{BasePage: l.pointer(raw, 0), PageCount: l.pointer(raw, l.PointerSize)})
+			runs = append(runs, physmem.Run{BasePage: l.Pointer(raw, 0), PageCount: l.Pointer(raw, l.PointerSize)})
 		}
 	}
-	return runs, l.pointer(head, l.PointerSize), nil
+	return runs, l.Pointer(head, l.PointerSize), nil
 }
 
-func checkRuns(at vtop.VA, runs physmem.Runs, pages uint64) error {
+func CheckRuns(at vtop.VA, runs physmem.Runs, pages uint64) error {
 	var sum, end uint64
 	for i, r := range runs {
 		if r.PageCount == 0 || r.BasePage < end || r.BasePage > maxPFN || r.PageCount > maxPFN-r.BasePage {

@@ -35,10 +35,10 @@ func (k *Kernel) verifySelf() error {
 		return wrongSize(k.VA, n)
 	}
 	if d.MmPageSize != pageSize {
-		return k.mismatch("MmPageSize", wire.OffMmPageSize, d.MmPageSize, "0x1000")
+		return k.Mismatch("MmPageSize", wire.OffMmPageSize, d.MmPageSize, "0x1000")
 	}
 	if base := vtop.VA(d.KernBase); base%pageSize != 0 || !k.IsKernel(base) {
-		return k.mismatch("KernBase", unsafe.Offsetof(d.KernBase), d.KernBase, "a page in the kernel's half of the address space")
+		return k.Mismatch("KernBase", unsafe.Offsetof(d.KernBase), d.KernBase, "a page in the kernel's half of the address space")
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (k *Kernel) verifyExpected(e Expect) error {
 	for _, f := range k.anchors() {
 		want := f.expected(e)
 		if want != 0 && want != vtop.VA(f.value) {
-			return k.mismatch(f.name, f.offset, f.value, fmt.Sprintf("%#x as in the header", uint64(want)))
+			return k.Mismatch(f.name, f.offset, f.value, fmt.Sprintf("%#x as in the header", uint64(want)))
 		}
 	}
 	return nil
@@ -76,19 +76,19 @@ func (k *Kernel) verifyMemory() error {
 	base := vtop.VA(k.Data.KernBase)
 	offset := unsafe.Offsetof(k.Data.KernBase)
 	if magic, err := k.Space.Uint16(base); err == nil && magic != peimage.DOSMagic && !k.vouched() {
-		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not 0x5a4d (\"MZ\")", magic))
+		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not 0x5a4d (\"MZ\")", magic))
 	}
 	if m, err := peimage.MachineOf(k.Space, base); err == nil && m != k.Layout.Image.Machine {
-		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("an image of machine %#x; its headers have %#x", k.Layout.Image.Machine, m))
+		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("an image of machine %#x; its headers have %#x", k.Layout.Image.Machine, m))
 	}
 	limit := k.imageSize()
 	for _, f := range k.anchors()[1:] {
 		if f.value < k.Data.KernBase || f.value-k.Data.KernBase >= limit {
-			return k.mismatch(f.name, f.offset, f.value, fmt.Sprintf("an address in the kernel image %v..+%#x", base, limit))
+			return k.Mismatch(f.name, f.offset, f.value, fmt.Sprintf("an address in the kernel image %v..+%#x", base, limit))
 		}
 	}
 	if first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList)); err == nil && first.base != base {
-		return k.mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("%#x, the base of the first loaded module", uint64(first.base)))
+		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("%#x, the base of the first loaded module", uint64(first.base)))
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (k *Kernel) verifyMemory() error {
 // registered. Rootkits and protectors wipe the headers of images.
 func (k *Kernel) vouched() bool {
 	first, err := k.firstModule(vtop.VA(k.Data.PsLoadedModuleList))
-	return err == nil && first.base == vtop.VA(k.Data.KernBase) || k.linked()
+	return err == nil && first.base == vtop.VA(k.Data.KernBase) || k.Linked()
 }
 
 // imageSize is the size of the kernel's image in bytes: by its headers, else by the

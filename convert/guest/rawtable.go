@@ -9,7 +9,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/search"
-	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -138,7 +138,7 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 		return byTable(ctx, im, opt, found, nil)
 	}
 	size := physmem.TotalSize(im.Ranges())
-	tables, err := kdbg.LocateRuns(ctx, im, search.DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
+	tables, err := locate.Tables(ctx, im, search.DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
@@ -67,7 +68,7 @@ func (d *discovery) blockIn(m *machine.Machine, mem kdbg.Memory, image *peimage.
 	if d.scans++; d.scans > maxImageScans {
 		return false
 	}
-	kernel, err := mem.FindBlock(d.ctx, image)
+	kernel, err := locate.InImage(d.ctx, mem, image)
 	if err != nil {
 		d.attempt("%s %#x, kernel at %s: %v", via, uint64(mem.Space.DTB), image.Base, err)
 		return false
@@ -90,7 +91,7 @@ func (d *discovery) blockNear(m *machine.Machine, mem kdbg.Memory, hints []vtop.
 		if d.scans++; d.scans > maxImageScans {
 			return false
 		}
-		kernel, err := mem.FindBlockNear(d.ctx, va)
+		kernel, err := locate.Near(d.ctx, mem, va)
 		if err != nil {
 			d.attempt("%s %#x: %v", via, uint64(mem.Space.DTB), err)
 			continue

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"windmp/convert/machine"
-	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/vtop"
 )
 
@@ -48,7 +48,7 @@ func (d *discovery) candidates() []*machine.Machine {
 // firstWithBlock is the first machine of which there is a candidate for KDBG.
 func (d *discovery) firstWithBlock() *machine.Machine {
 	for _, m := range d.known.Machines {
-		if slices.ContainsFunc(d.blocks, func(c kdbg.Candidate) bool { return c.Layout == m.Kernel }) {
+		if slices.ContainsFunc(d.blocks, func(c locate.Candidate) bool { return c.Layout == m.Kernel }) {
 			return m
 		}
 	}

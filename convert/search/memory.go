@@ -10,6 +10,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -86,7 +87,7 @@ func (d *discovery) locate() error {
 	}
 	d.located = true
 	var err error
-	d.blocks, err = kdbg.Locate(d.ctx, d.counted(), DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
+	d.blocks, err = locate.Blocks(d.ctx, d.counted(), DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}
@@ -152,7 +153,7 @@ func (d *discovery) fromBlocks(m *machine.Machine, mem kdbg.Memory, via string, 
 	return false
 }
 
-func copyOutside(c *kdbg.Candidate) string {
+func copyOutside(c *locate.Candidate) string {
 	return fmt.Sprintf("the block at PA %#x is a copy outside the kernel's image", c.At)
 }
 

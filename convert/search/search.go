@@ -14,6 +14,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
 )
@@ -91,7 +92,7 @@ type discovery struct {
 
 	tried    map[triedRoot]bool
 	located  bool
-	blocks   []kdbg.Candidate
+	blocks   []locate.Candidate
 	places   int  // of candidates for KDBG, looked for
 	scans    int  // of images for KDBG
 	searches int  // of address spaces for the kernel

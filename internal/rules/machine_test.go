@@ -21,7 +21,7 @@ import (
 var descriptions = []string{
 	"convert/machine/arm64*.go", "convert/machine/x*.go",
 	"internal/elfcore/elfcore.go", // QEMU's note of an x86 processor
-	"kdbg/arm64.go", "kdbg/special.go", "kdbg/x*.go", "kdbg/unwind/arm64*.go", "kdbg/unwind/x*.go",
+	"kdbg/arm64.go", "kdbg/specials/*.go", "kdbg/x*.go", "kdbg/unwind/arm64*.go", "kdbg/unwind/x*.go",
 	"physmem/arm64.go", "physmem/migration/arm64_cpu.go", "physmem/vmcore/arm64_*.go", "vtop/arm64.go", "winhdr/arm64.go", "winhdr/contextarm64.go",
 	"physmem/hyperv/x86_*.go", "physmem/migration/x86_*.go", "physmem/vmcore/x86_*.go", "physmem/vmware/x86.go", "physmem/x86.go", "physmem/xen/x86_*.go",
 	"vtop/lowstub.go", "vtop/x86.go",
@@ -69,7 +69,7 @@ var (
 	// machines are the names of values and constants that are one machine's.
 	machines = regexp.MustCompile(`^(X64|X86|ARM64|PAE|LA57|Machine(X64|X86|AMD64|I386|ARM64))$`)
 	// types are those of one machine.
-	types = regexp.MustCompile(`^(Context(32|64|ARM64)|SpecialValues|SpecialsARM64|FlagsARM64)$`)
+	types = regexp.MustCompile(`^(Context(32|64|ARM64)|(X86|ARM64)Values|FlagsARM64)$`)
 	// registers are the names of an architecture's registers, as fields or methods.
 	registers = regexp.MustCompile(`^(Is32|Is64|[CcDd][Rr][0-8]|[ER](ip|sp|bp|ax|bx|cx|dx|si|di|flags)|EFlags|R(8|9|1[0-5])|[CDEFGS]S|Seg[CDEFGS]s|` +
 		`Kernel[GF]S(Base)?|HasKernelGSBase|[GF][Ss]Base|GsSwap|MxCsr|[LC]?STAR|[LC]?Star|Gdtr|Idtr|LA57|X1?[0-9]|X2[0-9]|X30|TTBR[01]|Pc|Lr)$`)
@@ -163,7 +163,7 @@ func listed(f *ast.File) map[ast.Node]bool {
 // isPackage tells whether an expression is the name of a package that has machines.
 func isPackage(e ast.Expr) bool {
 	id, ok := e.(*ast.Ident)
-	return ok && slices.Contains([]string{"machine", "winhdr", "kdbg", "peimage", "vtop", "physmem", "dump"}, id.Name)
+	return ok && slices.Contains([]string{"machine", "winhdr", "kdbg", "specials", "peimage", "vtop", "physmem", "dump"}, id.Name)
 }
 
 // cases are the expressions of a switch's cases.

@@ -1,4 +1,4 @@
-package kdbg
+package locate
 
 import (
 	"context"
@@ -7,11 +7,12 @@ import (
 	"io"
 	"slices"
 
+	"windmp/kdbg"
 	"windmp/physmem"
 )
 
 const (
-	// maxTables bounds the tables that [LocateRuns] returns. Memory holds a few: the
+	// maxTables bounds the tables that [Tables] returns. kdbg.Memory holds a few: the
 	// kernel's, and copies in buffers of dumps.
 	maxTables = 16
 	// poolUnit is what pool memory is aligned to, in pointers.
@@ -20,25 +21,25 @@ const (
 	leastShare = 2
 )
 
-// LocateRuns searches memory, in the given ranges, for tables of physical memory as
+// Tables searches memory, in the given ranges, for tables of physical memory as
 // kernels of the layouts keep them, of which neither the kernel nor its page tables
 // need be known: at least two runs, ascending, that hold as many pages as the table
 // says, most of them and no more. Each must lie in one page, as pool memory does.
 // Tables come in ascending order, each once, and only the first few. What can't be read
 // is passed over; the error is ctx's.
-func LocateRuns(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most uint64, layouts ...*Layout) ([]physmem.Runs, error) {
+func Tables(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most uint64, layouts ...*kdbg.Layout) ([]physmem.Runs, error) {
 	var found []physmem.Runs
-	buf := make([]byte, locateWindow)
+	buf := make([]byte, windowSize)
 	for _, r := range ranges {
-		for at := r.Start &^ (pageSize - 1); at < r.End(); at += locateWindow {
+		for at := r.Start &^ (physmem.PageSize - 1); at < r.End(); at += windowSize {
 			if ctx.Err() != nil {
 				return found, fmt.Errorf("searching for tables of memory: %w", context.Cause(ctx))
 			}
-			window := buf[:min(r.End()-at, locateWindow)]
+			window := buf[:min(r.End()-at, windowSize)]
 			n, _ := mem.ReadAt(window, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-			for page := range slices.Chunk(window[:n], pageSize) {
+			for page := range slices.Chunk(window[:n], physmem.PageSize) {
 				for _, l := range layouts {
-					found = l.tablesIn(found, page, most)
+					found = tablesIn(l, found, page, most)
 				}
 			}
 			if len(found) >= maxTables {
@@ -51,24 +52,24 @@ func LocateRuns(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, mo
 
 // tablesIn appends the tables of physical memory in a page that are not among those
 // found.
-func (l *Layout) tablesIn(found []physmem.Runs, page []byte, most uint64) []physmem.Runs {
+func tablesIn(l *kdbg.Layout, found []physmem.Runs, page []byte, most uint64) []physmem.Runs {
 	unit := poolUnit * l.PointerSize
 	for off := 0; off+3*unit <= len(page); off += unit {
 		n := int(binary.LittleEndian.Uint32(page[off:]))
 		if n < 2 || n > (len(page)-off)/unit-1 {
 			continue
 		}
-		pages := l.pointer(page, off+l.PointerSize)
+		pages := l.Pointer(page, off+l.PointerSize)
 		if pages > most || pages < most/leastShare {
 			continue
 		}
 		runs := make(physmem.Runs, n)
 		for i := range runs {
 			at := off + unit + i*unit
-			runs[i] = physmem.Run{BasePage: l.pointer(page, at), PageCount: l.pointer(page, at+l.PointerSize)}
+			runs[i] = physmem.Run{BasePage: l.Pointer(page, at), PageCount: l.Pointer(page, at+l.PointerSize)}
 		}
 		same := func(x physmem.Runs) bool { return slices.Equal(x, runs) }
-		if checkRuns(0, runs, pages) == nil && !slices.ContainsFunc(found, same) {
+		if kdbg.CheckRuns(0, runs, pages) == nil && !slices.ContainsFunc(found, same) {
 			found = append(found, runs)
 		}
 	}

@@ -1,4 +1,4 @@
-package kdbg
+package locate
 
 import (
 	"context"
@@ -6,45 +6,46 @@ import (
 	"fmt"
 	"unsafe"
 
+	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
 )
 
-// FindBlock searches the kernel image im for its debugger data block and verifies it.
+// InImage searches the kernel image im for its debugger data block and verifies it.
 // Of several the one that its list head refers to is taken, else
-// the first. Errors: ctx's; [ErrNotFound] wrapped with what was wrong with each
+// the first. Errors: ctx's; [kdbg.ErrNotFound] wrapped with what was wrong with each
 // candidate.
-func (m Memory) FindBlock(ctx context.Context, im *peimage.Image) (*Kernel, error) {
-	return m.findBlock(ctx, area{
+func InImage(ctx context.Context, m kdbg.Memory, im *peimage.Image) (*kdbg.Kernel, error) {
+	return find(ctx, m, area{
 		start: im.Base, size: uint64(im.Size), where: fmt.Sprintf("in the image at %v", im.Base),
-		refuse: func(k *Kernel) error {
+		refuse: func(k *kdbg.Kernel) error {
 			if vtop.VA(k.Data.KernBase) == im.Base {
 				return nil
 			}
-			return k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, fmt.Sprintf("%#x, the image it lies in", uint64(im.Base)))
+			return k.Mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, fmt.Sprintf("%#x, the image it lies in", uint64(im.Base)))
 		},
 	})
 }
 
-// FindBlockNear is [Memory.FindBlock] for a kernel whose image can't be told by its
+// Near is [InImage] for a kernel whose image can't be told by its
 // headers: it searches as much as an image may take on either side of va, which is an
 // address in it. A block is taken if it lies in the kernel that it names.
-func (m Memory) FindBlockNear(ctx context.Context, va vtop.VA) (*Kernel, error) {
-	start, end := m.Layout.LowestKernel, m.Layout.last()
+func Near(ctx context.Context, m kdbg.Memory, va vtop.VA) (*kdbg.Kernel, error) {
+	start, end := m.Layout.LowestKernel, m.Layout.Last()
 	if va-start > peimage.MaxSize {
-		start = va&^(pageSize-1) - peimage.MaxSize
+		start = va&^(physmem.PageSize-1) - peimage.MaxSize
 	}
 	if end-va > peimage.MaxSize {
 		end = va + peimage.MaxSize
 	}
-	return m.findBlock(ctx, area{
+	return find(ctx, m, area{
 		start: start, size: uint64(end - start), where: fmt.Sprintf("around %v", va),
-		refuse: func(k *Kernel) error {
+		refuse: func(k *kdbg.Kernel) error {
 			if k.InImage() {
 				return nil
 			}
-			return k.mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, "the image that the block lies in")
+			return k.Mismatch("KernBase", unsafe.Offsetof(k.Data.KernBase), k.Data.KernBase, "the image that the block lies in")
 		},
 	})
 }
@@ -55,27 +56,27 @@ type area struct {
 	size  uint64 // bytes
 	where string // for people
 	// refuse says why a verified block can't be the one that is searched for.
-	refuse func(k *Kernel) error
+	refuse func(k *kdbg.Kernel) error
 }
 
-func (m Memory) findBlock(ctx context.Context, in area) (*Kernel, error) {
-	k, err := m.searchBlock(ctx, in, false)
+func find(ctx context.Context, m kdbg.Memory, in area) (*kdbg.Kernel, error) {
+	k, err := searchArea(ctx, m, in, false)
 	if err != nil && ctx.Err() == nil && m.Layout.Encodes {
 		// Should a driver have registered a block of its own, the links of the
 		// kernel's are not equal.
-		k, err = m.searchBlock(ctx, in, true)
+		k, err = searchArea(ctx, m, in, true)
 	}
 	return k, err
 }
 
-func (m Memory) searchBlock(ctx context.Context, in area, anyLinks bool) (*Kernel, error) {
-	what := search{layouts: []*Layout{m.Layout}, anyLinks: anyLinks}
-	found, err := locate(ctx, m.Space.Window(in.start, int64(in.size)), m.mappedRanges(in.start, in.size), what) //nolint:gosec // a few images' size
+func searchArea(ctx context.Context, m kdbg.Memory, in area, anyLinks bool) (*kdbg.Kernel, error) {
+	what := search{layouts: []*kdbg.Layout{m.Layout}, anyLinks: anyLinks}
+	found, err := blocks(ctx, m.Space.Window(in.start, int64(in.size)), mappedRanges(m, in.start, in.size), what) //nolint:gosec // a few images' size
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	errs := []error{fmt.Errorf("%w %s", ErrNotFound, in.where)}
-	var first *Kernel
+	errs := []error{fmt.Errorf("%w %s", kdbg.ErrNotFound, in.where)}
+	var first *kdbg.Kernel
 	for _, c := range found {
 		k, err := c.Read(m.Space, in.start+vtop.VA(c.At))
 		if err == nil {
@@ -84,7 +85,7 @@ func (m Memory) searchBlock(ctx context.Context, in area, anyLinks bool) (*Kerne
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case k.linked():
+		case k.Linked():
 			return k, nil
 		case first == nil:
 			first = k
@@ -104,7 +105,7 @@ const maxReasons = 8
 
 // mappedRanges are the pages of size bytes from start on that are mapped, as offsets
 // from start.
-func (m Memory) mappedRanges(start vtop.VA, size uint64) []physmem.Range {
+func mappedRanges(m kdbg.Memory, start vtop.VA, size uint64) []physmem.Range {
 	var out []physmem.Range
 	for off := uint64(0); off < size; {
 		at, err := m.Space.Translate(start + vtop.VA(off))
@@ -124,9 +125,9 @@ func (m Memory) mappedRanges(start vtop.VA, size uint64) []physmem.Range {
 }
 
 // Read reads and verifies the candidate at va, whatever memory it was found in.
-// Errors are those of [Memory.Read] and [Memory.Decode].
-func (c *Candidate) Read(s *vtop.Space, va vtop.VA) (*Kernel, error) {
-	e := Expect{KernBase: c.KernBase}
+// Errors are those of [kdbg.Memory.Read] and [kdbg.Memory.Decode].
+func (c *Candidate) Read(s *vtop.Space, va vtop.VA) (*kdbg.Kernel, error) {
+	e := kdbg.Expect{KernBase: c.KernBase}
 	if c.Encoded {
 		return c.Layout.In(s).Decode(va, e)
 	}
@@ -148,7 +149,7 @@ func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
 	if n, err := m.ImageSize(c.KernBase); err == nil {
 		size = n
 	}
-	const inPage = pageSize - 1
+	const inPage = physmem.PageSize - 1
 	for off := vtop.VA(0); off < vtop.VA(size); {
 		at, err := s.Translate(c.KernBase + off)
 		switch {
@@ -158,7 +159,7 @@ func (c *Candidate) Place(s *vtop.Space) (vtop.VA, bool) {
 		case uint64(at.PA) == c.At&^inPage:
 			return c.KernBase + off + vtop.VA(c.At&inPage), true
 		}
-		off += pageSize
+		off += physmem.PageSize
 	}
 	return 0, false
 }

@@ -1,4 +1,4 @@
-package kdbg
+package locate
 
 import (
 	"bytes"
@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
+	"windmp/kdbg"
 	"windmp/kdbg/wire"
 	"windmp/physmem"
 	"windmp/vtop"
 )
 
-// ramOf is a guest's memory map as Locate takes it.
+// ramOf is a guest's memory map as Blocks takes it.
 func ramOf(g *guestsim.Guest) []physmem.Range {
 	var out []physmem.Range
 	for _, r := range g.RAM() {
@@ -27,23 +28,23 @@ func ramOf(g *guestsim.Guest) []physmem.Range {
 	return out
 }
 
-// locateIn searches a buffer.
-func locateIn(t *testing.T, buf []byte) []Candidate {
+// blocksIn searches a buffer.
+func blocksIn(t *testing.T, buf []byte) []Candidate {
 	t.Helper()
-	found, err := Locate(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: uint64(len(buf))}}, X64, X86)
+	found, err := Blocks(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: uint64(len(buf))}}, kdbg.X64, kdbg.X86)
 	require.NoError(t, err)
 	return found
 }
 
-// TestLocate: of a guest, the kernel's block and the driver's copy are found, and
+// TestBlocks: of a guest, the kernel's block and the driver's copy are found, and
 // the kernel's is the one that has a place in the image.
-func TestLocate(t *testing.T) {
+func TestBlocks(t *testing.T) {
 	t.Parallel()
 	for _, build := range guestsim.Builds {
 		for _, encoded := range []bool{false, true} {
 			for _, odd := range []bool{false, true} {
 				g := guestsim.New(guestsim.Options{Build: build, Encoded: encoded, Odd: odd})
-				found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
+				found, err := Blocks(context.Background(), g.Memory(), ramOf(g), kdbg.X64, kdbg.X86)
 				require.NoError(t, err)
 				require.Len(t, found, 2, "build %d, encoded %v, odd %v", build, encoded, odd)
 				m := guestMemory(g)
@@ -64,7 +65,7 @@ func TestLocate(t *testing.T) {
 					b, err := c.Read(m.Space, va)
 					require.NoError(t, err)
 					assert.Equal(t, g.Plain, b.Raw)
-					assert.True(t, b.linked())
+					assert.True(t, b.Linked())
 				}
 				assert.Equal(t, 1, placed)
 			}
@@ -77,7 +78,7 @@ func TestPlaceByPage(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{Encoded: true})
 	g.Write64(g.Field("List.Flink"), 0)
-	found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
+	found, err := Blocks(context.Background(), g.Memory(), ramOf(g), kdbg.X64, kdbg.X86)
 	require.NoError(t, err)
 	m := guestMemory(g)
 	var at []vtop.VA
@@ -89,12 +90,12 @@ func TestPlaceByPage(t *testing.T) {
 	assert.Equal(t, []vtop.VA{vtop.VA(g.KDBG)}, at)
 }
 
-// TestLocateEncodings: all rotations, random keys, all sizes, at any aligned place,
+// TestBlocksEncodings: all rotations, random keys, all sizes, at any aligned place,
 // also across the windows of a scan.
-func TestLocateEncodings(t *testing.T) {
+func TestBlocksEncodings(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	buf := make([]byte, 2*locateWindow)
+	buf := make([]byte, 2*windowSize)
 	plain := guestsim.KDBGBlock(26100, guestsim.KernBase)
 	for i := range 600 {
 		never := rng.Uint64()&^63 | uint64(i%64)
@@ -104,24 +105,24 @@ func TestLocateEncodings(t *testing.T) {
 		enc := guestsim.Encode(block, never, rng.Uint64(), guestsim.KernBase+rng.Uint64()%0x1000000)
 		at := 8 * rng.IntN((len(buf)-len(enc))/8)
 		if i%3 == 0 {
-			at = locateWindow - 8*(1+rng.IntN(len(enc)/8))
+			at = windowSize - 8*(1+rng.IntN(len(enc)/8))
 		}
 		copy(buf[at:], enc)
-		what := search{layouts: []*Layout{X64}, anyLinks: i%2 == 0}
+		what := search{layouts: []*kdbg.Layout{kdbg.X64}, anyLinks: i%2 == 0}
 		found := what.in(buf[max(0, at-0x2000):min(len(buf), at+0x2000)], uint64(max(0, at-0x2000)))
 		require.Len(t, found, 1, "keys of trial %d at %#x", i, at)
 		assert.Equal(t, uint64(at), found[0].At)
 		assert.True(t, found[0].Encoded)
 		assert.EqualValues(t, len(block), found[0].Size)
 		if i%100 == 0 {
-			require.Equal(t, found, locateIn(t, buf))
+			require.Equal(t, found, blocksIn(t, buf))
 		}
 		clear(buf[at : at+len(enc)])
 	}
 }
 
-// TestLocateFalse: nothing is found where nothing is.
-func TestLocateFalse(t *testing.T) {
+// TestBlocksFalse: nothing is found where nothing is.
+func TestBlocksFalse(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -174,7 +175,7 @@ func TestLocateFalse(t *testing.T) {
 				}
 			}
 		},
-		"half a block": func(b []byte) { copy(b[size-locateSpan+8:], guestsim.KDBGBlock(19041, guestsim.KernBase)) },
+		"half a block": func(b []byte) { copy(b[size-span+8:], guestsim.KDBGBlock(19041, guestsim.KernBase)) },
 		"a block of another page size": func(b []byte) {
 			copy(b[0x500:], guestsim.KDBGBlock(19041, guestsim.KernBase))
 			le.PutUint64(b[0x500+int(wire.OffMmPageSize):], 0x2000)
@@ -183,30 +184,30 @@ func TestLocateFalse(t *testing.T) {
 	for name, fill := range tests {
 		buf := make([]byte, size)
 		fill(buf)
-		assert.Empty(t, locateIn(t, buf), name)
+		assert.Empty(t, blocksIn(t, buf), name)
 	}
 }
 
-// TestLocateMany: copies are all candidates, up to the cap.
-func TestLocateMany(t *testing.T) {
+// TestBlocksMany: copies are all candidates, up to the cap.
+func TestBlocksMany(t *testing.T) {
 	t.Parallel()
 	block := guestsim.KDBGBlock(19041, guestsim.KernBase)
 	buf := bytes.Repeat(block, 3)
-	found := locateIn(t, buf)
+	found := blocksIn(t, buf)
 	require.Len(t, found, 3)
 	assert.Equal(t, uint64(2*len(block)), found[2].At)
-	assert.Len(t, locateIn(t, bytes.Repeat(block, MaxCandidates+100)), MaxCandidates)
+	assert.Len(t, blocksIn(t, bytes.Repeat(block, MaxCandidates+100)), MaxCandidates)
 }
 
-// TestLocateManyAlways: of more candidates than the cap the lowest are kept, in
+// TestBlocksManyAlways: of more candidates than the cap the lowest are kept, in
 // whatever order the windows are searched.
-func TestLocateManyAlways(t *testing.T) {
+func TestBlocksManyAlways(t *testing.T) {
 	t.Parallel()
-	block := guestsim.KDBGBlock(19041, guestsim.KernBase)[:locateSpan]
-	buf := bytes.Repeat(block, 4*locateWindow/len(block))
+	block := guestsim.KDBGBlock(19041, guestsim.KernBase)[:span]
+	buf := bytes.Repeat(block, 4*windowSize/len(block))
 	require.Greater(t, len(buf)/len(block), 4*MaxCandidates)
 	for range 5 {
-		found, err := Locate(context.Background(), late{buf}, []physmem.Range{{Size: uint64(len(buf))}}, X64)
+		found, err := Blocks(context.Background(), late{buf}, []physmem.Range{{Size: uint64(len(buf))}}, kdbg.X64)
 		require.NoError(t, err)
 		require.Len(t, found, MaxCandidates)
 		for i, c := range found {
@@ -237,7 +238,7 @@ var errBadPage = errors.New("bad page")
 
 func (b badPages) ReadAt(p []byte, off int64) (int, error) {
 	for _, page := range b.bad {
-		if start := int64(page); off < start+pageSize && off+int64(len(p)) > start {
+		if start := int64(page); off < start+physmem.PageSize && off+int64(len(p)) > start {
 			if b.whole {
 				return 0, errBadPage
 			}
@@ -247,19 +248,19 @@ func (b badPages) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(b.buf).ReadAt(p, off)
 }
 
-// TestLocateBeyondBadPages: a page that can't be read hides nothing but itself.
-func TestLocateBeyondBadPages(t *testing.T) {
+// TestBlocksBeyondBadPages: a page that can't be read hides nothing but itself.
+func TestBlocksBeyondBadPages(t *testing.T) {
 	t.Parallel()
 	block := guestsim.KDBGBlock(19041, guestsim.KernBase)
 	for _, whole := range []bool{false, true} {
-		mem := badPages{buf: make([]byte, 3*locateWindow), bad: []uint64{0x3000, 0x4000, 0x100000, locateWindow + 0x5000}, whole: whole}
+		mem := badPages{buf: make([]byte, 3*windowSize), bad: []uint64{0x3000, 0x4000, 0x100000, windowSize + 0x5000}, whole: whole}
 		copy(mem.buf[0x4f00:], block) // begins in a bad page
-		want := []uint64{0x40, 0x3000 - uint64(locateSpan), 0x5000, 0x7ff8, 0x80000, 0x101000, locateWindow - 0x20, locateWindow + 0x6000, 2*locateWindow + 8}
+		want := []uint64{0x40, 0x3000 - uint64(span), 0x5000, 0x7ff8, 0x80000, 0x101000, windowSize - 0x20, windowSize + 0x6000, 2*windowSize + 8}
 		for _, at := range want {
 			copy(mem.buf[at:], block)
 		}
 		ranges := []physmem.Range{{Start: 0x10, Size: uint64(len(mem.buf)) - 0x10}}
-		found, err := Locate(context.Background(), mem, ranges, X64)
+		found, err := Blocks(context.Background(), mem, ranges, kdbg.X64)
 		require.ErrorIs(t, err, errBadPage)
 		require.ErrorContains(t, err, "from 0x10:", "the lowest")
 		got := make([]uint64, 0, len(found))
@@ -270,29 +271,29 @@ func TestLocateBeyondBadPages(t *testing.T) {
 	}
 }
 
-func TestLocateErrors(t *testing.T) {
+func TestBlocksErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	g := guestsim.New(guestsim.Options{})
 	g.Fail(guestsim.Range{Start: 0x1000, Size: 0x1000}, broken)
-	found, err := Locate(context.Background(), g.Memory(), ramOf(g), X64, X86)
+	found, err := Blocks(context.Background(), g.Memory(), ramOf(g), kdbg.X64, kdbg.X86)
 	require.ErrorIs(t, err, broken)
 	assert.NotEmpty(t, found, "the rest is searched")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = Locate(ctx, bytes.NewReader(nil), []physmem.Range{{Size: 1 << 40}}, X64)
+	_, err = Blocks(ctx, bytes.NewReader(nil), []physmem.Range{{Size: 1 << 40}}, kdbg.X64)
 	require.ErrorIs(t, err, context.Canceled)
 
-	for _, r := range []physmem.Range{{}, {Start: 5, Size: 8}, {Start: 1, Size: uint64(locateSpan)}} {
-		found, err = Locate(context.Background(), bytes.NewReader(make([]byte, 0x1000)), []physmem.Range{r}, X64)
+	for _, r := range []physmem.Range{{}, {Start: 5, Size: 8}, {Start: 1, Size: uint64(span)}} {
+		found, err = Blocks(context.Background(), bytes.NewReader(make([]byte, 0x1000)), []physmem.Range{r}, kdbg.X64)
 		require.NoError(t, err)
 		assert.Empty(t, found)
 	}
 }
 
-// BenchmarkLocate scans memory that looks like a guest's: zeros, pointers, noise.
-func BenchmarkLocate(b *testing.B) {
+// BenchmarkBlocks scans memory that looks like a guest's: zeros, pointers, noise.
+func BenchmarkBlocks(b *testing.B) {
 	const size = 256 << 20
 	buf := make([]byte, size)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -306,7 +307,7 @@ func BenchmarkLocate(b *testing.B) {
 	}
 	b.SetBytes(size)
 	for b.Loop() {
-		if found, err := Locate(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: size}}, X64, X86); err != nil || len(found) != 0 {
+		if found, err := Blocks(context.Background(), bytes.NewReader(buf), []physmem.Range{{Size: size}}, kdbg.X64, kdbg.X86); err != nil || len(found) != 0 {
 			b.Fatal(found, err)
 		}
 	}

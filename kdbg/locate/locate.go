@@ -1,4 +1,7 @@
-package kdbg
+// Package locate finds a kernel's debugger data block where nothing leads to it: in an
+// image ([InImage], [Near]) or in all of memory ([Blocks]), and the tables of physical
+// memory that a kernel keeps ([Tables]).
+package locate
 
 import (
 	"bytes"
@@ -13,6 +16,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/kdbg/wire"
 	"windmp/physmem"
@@ -20,17 +24,17 @@ import (
 )
 
 const (
-	// MaxCandidates bounds what [Locate] returns. A guest has a handful of
+	// MaxCandidates bounds what [Blocks] returns. A guest has a handful of
 	// blocks: the kernel's, a driver's copy, what a dump in its cache holds.
 	MaxCandidates = 4096
 
-	// locateWindow is how much one read takes, bytes.
-	locateWindow = 2 << 20
-	// maxLocators bounds the goroutines of a scan.
-	maxLocators = 8
-	// locateSpan is what must lie in one piece of memory for a block to be seen:
+	// windowSize is how much one read takes, bytes.
+	windowSize = 2 << 20
+	// maxSearchers bounds the goroutines of a scan.
+	maxSearchers = 8
+	// span is what must lie in one piece of memory for a block to be seen:
 	// all up to MmPageSize.
-	locateSpan = int(wire.OffMmPageSize) + wire.WordSize
+	span = int(wire.OffMmPageSize) + wire.WordSize
 )
 
 // Candidate is a place that looks like a debugger data block. It is believed only
@@ -39,7 +43,7 @@ type Candidate struct {
 	// At is its address in the memory that was searched.
 	At uint64
 	// Layout is that of the machine whose kernel's it would be.
-	Layout *Layout
+	Layout *kdbg.Layout
 	// Encoded says that it is encoded; the fields below are decoded.
 	Encoded bool
 	// Size is the block's, in bytes.
@@ -50,14 +54,14 @@ type Candidate struct {
 	KernBase vtop.VA
 }
 
-// Locate searches memory for debugger data blocks of the given layouts, plain and
+// Blocks searches memory for debugger data blocks of the given layouts, plain and
 // encoded, in the given ranges. The memory may be physical, or a window of virtual
 // memory.
 //
 // A plain block is known by its tag. An encoded one is found without keys by
 // words that are related whatever the keys: the links of its list entry are equal
 // (one block is registered), and the tag with the size differs from MmPageSize by
-// one of 192 values rotated by one of 64 counts; see [Memory.Decode]. What the
+// one of 192 values rotated by one of 64 counts; see [kdbg.Memory.Decode]. What the
 // words then decode to must make sense.
 //
 // Candidates come in ascending order, the first [MaxCandidates] of them. A place that
@@ -65,14 +69,14 @@ type Candidate struct {
 // be read is passed over; the error is about the lowest such address, or ctx's, and the
 // candidates are returned with it. A block whose first 0x140 bytes lie in pages
 // that are not adjacent in the memory searched is not seen.
-func Locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*Layout) ([]Candidate, error) {
-	return locate(ctx, mem, ranges, search{layouts: layouts})
+func Blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*kdbg.Layout) ([]Candidate, error) {
+	return blocks(ctx, mem, ranges, search{layouts: layouts})
 }
 
-func locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s search) ([]Candidate, error) {
-	l := &locator{mem: mem, search: s, windows: make(chan physmem.Range)}
+func blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s search) ([]Candidate, error) {
+	l := &searcher{mem: mem, search: s, windows: make(chan physmem.Range)}
 	var wait sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), maxLocators) {
+	for range min(runtime.GOMAXPROCS(0), maxSearchers) {
 		wait.Go(l.run)
 	}
 	err := feed(ctx, ranges, l.windows)
@@ -89,9 +93,9 @@ func locate(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s sear
 func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Range) error {
 	for _, r := range ranges {
 		start := (r.Start + wire.WordSize - 1) &^ (wire.WordSize - 1)
-		for end := r.Start + r.Size; start < end && end-start >= uint64(locateSpan); start += locateWindow {
+		for end := r.Start + r.Size; start < end && end-start >= uint64(span); start += windowSize {
 			select {
-			case windows <- physmem.Range{Start: start, Size: min(end-start, locateWindow+uint64(locateSpan)-wire.WordSize)}:
+			case windows <- physmem.Range{Start: start, Size: min(end-start, windowSize+uint64(span)-wire.WordSize)}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -100,8 +104,8 @@ func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Ra
 	return nil
 }
 
-// locator is a scan that runs.
-type locator struct {
+// searcher is a scan that runs.
+type searcher struct {
 	mem     io.ReaderAt
 	search  search
 	windows chan physmem.Range
@@ -112,8 +116,8 @@ type locator struct {
 	failed uint64 // the window that err is about
 }
 
-func (l *locator) run() {
-	buf := make([]byte, locateWindow+locateSpan)
+func (l *searcher) run() {
+	buf := make([]byte, windowSize+span)
 	for w := range l.windows {
 		found, err := l.window(buf[:w.Size], w.Start)
 		if len(found) == 0 && err == nil {
@@ -133,7 +137,7 @@ func (l *locator) run() {
 
 // keepLowest keeps the candidates with the lowest addresses: windows do not end in
 // order, and the same ones have to be kept each time.
-func (l *locator) keepLowest() {
+func (l *searcher) keepLowest() {
 	slices.SortStableFunc(l.found, func(a, b Candidate) int { return cmp.Compare(a.At, b.At) })
 	if len(l.found) > MaxCandidates {
 		l.found = slices.Delete(l.found, MaxCandidates, len(l.found))
@@ -142,7 +146,7 @@ func (l *locator) keepLowest() {
 
 // window searches what lies at at, as much as buf takes. Where that can't be read at
 // once, the pages that can be are searched: one bad page hides no other.
-func (l *locator) window(buf []byte, at uint64) ([]Candidate, error) {
+func (l *searcher) window(buf []byte, at uint64) ([]Candidate, error) {
 	n, err := l.mem.ReadAt(buf, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
 	if n == len(buf) {
 		return l.search.in(buf, at), nil
@@ -151,8 +155,8 @@ func (l *locator) window(buf []byte, at uint64) ([]Candidate, error) {
 	readable := n
 	start := 0 // of the stretch that ends at n
 	for n < len(buf) {
-		next := min(len(buf), n+pageSize-int((at+uint64(n))%pageSize)) //nolint:gosec // an index
-		got, _ := l.mem.ReadAt(buf[n:next], int64(at)+int64(n))        //nolint:gosec // as above
+		next := min(len(buf), n+physmem.PageSize-int((at+uint64(n))%physmem.PageSize)) //nolint:gosec // an index
+		got, _ := l.mem.ReadAt(buf[n:next], int64(at)+int64(n))                        //nolint:gosec // as above
 		readable += got
 		n += got
 		if n < next { // the stretch ends in this page
@@ -166,7 +170,7 @@ func (l *locator) window(buf []byte, at uint64) ([]Candidate, error) {
 
 // search is what is searched for.
 type search struct {
-	layouts []*Layout
+	layouts []*kdbg.Layout
 	// anyLinks does without the links of an encoded block being equal, which costs
 	// more time: it is for memory of an image's size.
 	anyLinks bool
@@ -175,11 +179,11 @@ type search struct {
 // in looks at every word of buf, which lies at at, that has room behind it.
 func (s search) in(buf []byte, at uint64) []Candidate {
 	var found []Candidate
-	if len(buf) < locateSpan {
+	if len(buf) < span {
 		return nil
 	}
 	le := binary.LittleEndian
-	last := len(buf) - locateSpan
+	last := len(buf) - span
 	prev := le.Uint64(buf)
 	for off := 0; off <= last; off += wire.WordSize {
 		next := le.Uint64(buf[off+wire.WordSize:])
@@ -197,7 +201,7 @@ func (s search) in(buf []byte, at uint64) []Candidate {
 // A tag with a size, against MmPageSize: how many bits of the two differ. A size is
 // a multiple of 8 up to 0x800, so that it has one to eight bits set.
 var (
-	fewestBits = bits.OnesCount64(uint64(wire.OwnerTag)^pageSize) + 1
+	fewestBits = bits.OnesCount64(uint64(wire.OwnerTag)^physmem.PageSize) + 1
 	mostBits   = fewestBits + 7
 )
 
@@ -214,10 +218,10 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 	if !ok {
 		return found
 	}
-	plain := bytes.Clone(b[:locateSpan])
+	plain := bytes.Clone(b[:span])
 	c.Decode(plain)
 	for _, l := range s.layouts {
-		if c, ok := l.candidate(plain); ok && l.Encodes {
+		if c, ok := candidate(l, plain); ok && l.Encodes {
 			c.At, c.Encoded = at, true
 			found = append(found, c)
 		}
@@ -227,7 +231,7 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 
 func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
 	for _, l := range s.layouts {
-		if c, ok := l.candidate(b); ok {
+		if c, ok := candidate(l, b); ok {
 			c.At = at
 			found = append(found, c)
 		}
@@ -238,28 +242,28 @@ func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
 // candidate checks the words of a plain block that need no page tables. Of a kernel
 // with pointers of 32 bits, what is behind the list entry is zero, and the upper halves
 // of addresses are zero or repeat bit 31.
-func (l *Layout) candidate(b []byte) (Candidate, bool) {
+func candidate(l *kdbg.Layout, b []byte) (Candidate, bool) {
 	var d wire.Data
 	le := binary.LittleEndian
 	size := le.Uint32(b[wire.OffSize:])
-	base, ok := l.kernelIn(b, unsafe.Offsetof(d.KernBase))
-	if !ok || !wire.ValidSize(size) || le.Uint64(b[wire.OffMmPageSize:]) != pageSize || base%pageSize != 0 || !zero(b[2*l.PointerSize:listSize]) {
+	base, ok := kernelIn(l, b, unsafe.Offsetof(d.KernBase))
+	if !ok || !wire.ValidSize(size) || le.Uint64(b[wire.OffMmPageSize:]) != physmem.PageSize || base%physmem.PageSize != 0 || !zero(b[2*l.PointerSize:wire.OffOwnerTag]) {
 		return Candidate{}, false
 	}
 	for _, offset := range []uintptr{unsafe.Offsetof(d.PsLoadedModuleList), unsafe.Offsetof(d.PsActiveProcessHead)} {
-		if v, ok := l.kernelIn(b, offset); !ok || v < base || v-base >= peimage.MaxSize {
+		if v, ok := kernelIn(l, b, offset); !ok || v < base || v-base >= peimage.MaxSize {
 			return Candidate{}, false
 		}
 	}
-	return Candidate{Layout: l, Size: size, List: vtop.VA(l.pointer(b, 0)), KernBase: base}, true
+	return Candidate{Layout: l, Size: size, List: vtop.VA(l.Pointer(b, 0)), KernBase: base}, true
 }
 
 // kernelIn is the kernel address in a qword of a block.
-func (l *Layout) kernelIn(b []byte, offset uintptr) (vtop.VA, bool) {
+func kernelIn(l *kdbg.Layout, b []byte, offset uintptr) (vtop.VA, bool) {
 	v := binary.LittleEndian.Uint64(b[offset:])
-	va := l.narrow(v)
+	va := v & uint64(l.Last())
 	upper := v - va
-	return vtop.VA(va), l.IsKernel(vtop.VA(va)) && (upper == 0 || upper == ^uint64(l.last()))
+	return vtop.VA(va), l.IsKernel(vtop.VA(va)) && (upper == 0 || upper == ^uint64(l.Last()))
 }
 
 // zero reports whether b is all zeros.
