@@ -252,6 +252,19 @@ func TestRawARM64(t *testing.T) {
 	equalButFor(t, want, got, commentOnly)
 }
 
+// TestKdumpARM64: a kdump-compressed dump becomes what the ELF core of the same stopped
+// guest becomes.
+func TestKdumpARM64(t *testing.T) {
+	t.Parallel()
+	s := qemutest.ARM64Samples()[1]
+	want, _, err := convertBytes(t, s.Core(t), convert.Options{})
+	require.NoError(t, err)
+	got, r, err := convertBytes(t, gunzip(t, samplePath(s.KdumpFile())), convert.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, "OK", r.Verdict, "%v", ids(r))
+	equalButFor(t, want, got, commentOnly)
+}
+
 // commentOnly: who made a dump, and of what, is in the header's Comment.
 var commentOnly = []allowed{{name: "Comment", offset: 0xfb0, size: 128}}
 

@@ -151,8 +151,9 @@ func TestLibkdumpfile(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain.vmcore")
 	require.NoError(t, os.WriteFile(plain, withoutGuestNote(qemutest.Samples()[1].Core(t)), 0o600))
-	files := map[string]string{"QEMU": filepath.Join(dir, "rearranged")}
+	files := map[string]string{"QEMU": filepath.Join(dir, "rearranged"), "QEMU of Arm": filepath.Join(dir, "arm64")}
 	makedumpfile(t, unpack(t, samplePath("live-2cpu.kdump.gz")), "-R", files["QEMU"])
+	makedumpfile(t, unpack(t, samplePath("arm64-live-2cpu.kdump.gz")), "-R", files["QEMU of Arm"])
 	for name, option := range makedumpfileOptions(t) {
 		args := []string{"-d", "0", plain, filepath.Join(dir, name)}
 		if option != "" {

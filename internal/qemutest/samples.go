@@ -104,7 +104,7 @@ func ARM64Samples() []Sample {
 	}
 	return []Sample{
 		{Name: "arm64-bsod-2cpu", Guest: "arm64-bsod-2cpu", Config: of("bsod swapcpu"), NoWin: true},
-		{Name: "arm64-live-2cpu", Guest: "arm64-live-2cpu", Config: of("live encoded"), NoWin: true},
+		{Name: "arm64-live-2cpu", Guest: "arm64-live-2cpu", Config: of("live encoded"), NoWin: true, Kdump: true},
 	}
 }
 
@@ -117,7 +117,7 @@ func (s Sample) CoreFile() string {
 }
 
 // KdumpFile is the name of the kdump-compressed dump under testdata, if there is one:
-// flattened, with zlib pages, as QEMU writes it; the BIOS' pages are zeros.
+// flattened, with zlib pages, as QEMU writes it; the pages of a PC's BIOS are zeros.
 func (s Sample) KdumpFile() string { return s.Name + ".kdump.gz" }
 
 // WinFile is the name of QEMU's Windows dump under testdata.

@@ -2,6 +2,7 @@ package kdump_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"encoding/binary"
 	"sync"
@@ -35,16 +36,16 @@ func repeatAt(pa uint64) byte {
 	return fixture.PatternAt(page*16 + pa%16)
 }
 
-// repeated returns a page of repeatAt.
-func repeated(page uint64) []byte {
-	b := make([]byte, physmem.PageSize)
+// repeated returns a page of size bytes of repeatAt.
+func repeated(page, size uint64) []byte {
+	b := make([]byte, size)
 	for i := range b {
-		b[i] = repeatAt(page*physmem.PageSize + uint64(i))
+		b[i] = repeatAt(page*size + uint64(i))
 	}
 	return b
 }
 
-// compressPage compresses a page of repeatAt.
+// compressPage compresses a page of repeatAt; by lzo it must have 4 KiB.
 func compressPage(page []byte, flags uint32) []byte {
 	switch flags {
 	case zlibPage:
@@ -95,6 +96,7 @@ type kdump struct {
 	notes   []fixture.Note
 	info    []byte // payload of vmcoreinfo without a note
 	noZero  bool   // zeros are pages like others
+	block   int    // 0: kdumpBlock
 	// mutate changes the file before it is returned. at says where the parts
 	// are.
 	mutate func(file []byte, at kdumpLayout)
@@ -108,49 +110,50 @@ const kdumpBlock = 0x1000
 // build returns the file, rearranged.
 func (k *kdump) build() []byte {
 	le := binary.LittleEndian
+	block := cmp.Or(k.block, kdumpBlock)
 	size, count := uint64(0), 0
 	for _, r := range k.runs {
 		size = max(size, r.BasePage+r.PageCount)
 		count += int(r.PageCount)
 	}
-	bitmapBlocks := int((size+7)/8+kdumpBlock-1) / kdumpBlock
+	bitmapBlocks := (int(size+7)/8 + block - 1) / block
 	var notes []byte
 	for _, n := range k.notes {
 		notes = append(notes, n.Encode()...)
 	}
-	const notesAt = kdumpBlock + 0x68
+	notesAt := block + 0x68
 	infoAt := notesAt + len(notes)
-	subBlocks := (0x68 + len(notes) + len(k.info) + kdumpBlock - 1) / kdumpBlock
+	subBlocks := (0x68 + len(notes) + len(k.info) + block - 1) / block
 
 	var at kdumpLayout
-	at.bitmap1 = (1 + subBlocks) * kdumpBlock
-	at.bitmap2 = at.bitmap1 + bitmapBlocks*kdumpBlock
-	at.descs = at.bitmap2 + bitmapBlocks*kdumpBlock
+	at.bitmap1 = (1 + subBlocks) * block
+	at.bitmap2 = at.bitmap1 + bitmapBlocks*block
+	at.descs = at.bitmap2 + bitmapBlocks*block
 	at.data = at.descs + 24*count
 	f := make([]byte, at.data)
 
 	copy(f, "KDUMP   ")
 	le.PutUint32(f[8:], k.version)
 	copy(f[0xc+4*65:], "x86_64")
-	le.PutUint32(f[0x1ac:], kdumpBlock)
+	le.PutUint32(f[0x1ac:], uint32(block))
 	le.PutUint32(f[0x1b0:], uint32(subBlocks))
 	le.PutUint32(f[0x1b4:], uint32(2*bitmapBlocks))
 	le.PutUint32(f[0x1b8:], uint32(size))
 	le.PutUint32(f[0x1cc:], 1)
-	sub := f[kdumpBlock:]
+	sub := f[block:]
 	le.PutUint32(sub[8:], 1)
 	if len(k.info) > 0 {
 		le.PutUint64(sub[0x20:], uint64(infoAt))
 		le.PutUint64(sub[0x28:], uint64(len(k.info)))
 	}
-	le.PutUint64(sub[0x30:], notesAt)
+	le.PutUint64(sub[0x30:], uint64(notesAt))
 	le.PutUint64(sub[0x38:], uint64(len(notes)))
 	le.PutUint64(sub[0x60:], size)
 	copy(f[notesAt:], notes)
 	copy(f[infoAt:], k.info)
 
 	if !k.noZero {
-		f = append(f, make([]byte, kdumpBlock)...)
+		f = append(f, make([]byte, block)...)
 	}
 	d := at.descs
 	status := uint32(0)
@@ -158,7 +161,7 @@ func (k *kdump) build() []byte {
 		for p := r.BasePage; p < r.BasePage+r.PageCount; p++ {
 			f[at.bitmap1+int(p/8)] |= 1 << (p % 8)
 			f[at.bitmap2+int(p/8)] |= 1 << (p % 8)
-			page, flags, off := repeated(p), uint32(zlibPage), len(f)
+			page, flags, off := repeated(p, uint64(block)), uint32(zlibPage), len(f)
 			if k.codec != nil {
 				flags = k.codec(p)
 			}

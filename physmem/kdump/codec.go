@@ -22,12 +22,12 @@ const (
 	kdumpZstd       = 0x20
 )
 
-// maxZstdMemory caps what a page's zstd frame may ask for. A frame of 4 KiB has
+// maxZstdMemory caps what a page's zstd frame may ask for. A frame of 64 KiB has
 // no use for a larger window than its content, but a streaming writer may
 // have stated its own.
 const maxZstdMemory = 8 << 20
 
-var errPageSize = errors.New("it does not decompress to one page of 0x1000 bytes")
+var errPageSize = errors.New("it does not decompress to one page")
 
 // pageCodec decompresses pages. It is not for several goroutines at once.
 type pageCodec struct {

@@ -57,6 +57,11 @@ const (
 	kdumpBlockSize32 = 0x1a0
 )
 
+// blockSizes are the sizes of a block, which is a page, that are read: that of x86's
+// pages, and the largest that a page of Arm may have, which QEMU takes for all guests of
+// that machine (QEMU target/arm/arch_dump.c, cpu_get_dump_info).
+var blockSizes = []uint32{0x1000, 0x10000}
+
 // kdumpSubHeader is the second block (kdump_sub_header; QEMU's
 // KdumpSubHeader64). Notes and vmcoreinfo may lie anywhere.
 type kdumpSubHeader struct {
@@ -129,6 +134,9 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	return c, nil
 }
 
+// block is the size of a block, and of a page, bytes.
+func (f *kdumpFile) block() uint64 { return uint64(f.hdr.BlockSize) }
+
 // place returns where the file as it is holds what is at an offset of the rearranged one.
 func (f *kdumpFile) place(off uint64) int64 {
 	if f.flat != nil {
@@ -166,11 +174,8 @@ func (f *kdumpFile) readHeaders() error {
 		}
 	case !bytes.HasPrefix(head, []byte(kdumpSignature)):
 		return physmem.NotMine("no KDUMP signature at its start")
-	case len(head) < int(unsafe.Sizeof(f.hdr)) || f.size < physmem.PageSize+uint64(unsafe.Sizeof(f.sub)):
-		return &physmem.FormatError{
-			Format: physmem.FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
-			Want: "a header and a sub header, 0x1068 bytes", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.fileSize},
-		}
+	case len(head) < int(unsafe.Sizeof(f.hdr)):
+		return f.tooShort("a header", uint64(unsafe.Sizeof(f.hdr)))
 	}
 	if err := f.checkMachine(head); err != nil {
 		return err
@@ -179,7 +184,10 @@ func (f *kdumpFile) readHeaders() error {
 	if err := f.checkHeader(); err != nil {
 		return err
 	}
-	sub, err := f.read(physmem.PageSize, int(unsafe.Sizeof(f.sub)))
+	if end := f.block() + uint64(unsafe.Sizeof(f.sub)); f.size < end {
+		return f.tooShort("a header and a sub header", end)
+	}
+	sub, err := f.read(f.block(), int(unsafe.Sizeof(f.sub)))
 	if err != nil {
 		return err
 	}
@@ -193,10 +201,18 @@ func (f *kdumpFile) readHeaders() error {
 	return nil
 }
 
+// tooShort is the error for a file that ends before what it must have, size bytes.
+func (f *kdumpFile) tooShort(what string, size uint64) error {
+	return &physmem.FormatError{
+		Format: physmem.FormatKdump, Field: "header", Got: fmt.Sprintf("a file of 0x%x bytes", f.size),
+		Want: fmt.Sprintf("%s, 0x%x bytes", what, size), Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.fileSize},
+	}
+}
+
 // utsMachines are the machines that are read, by their name in new_utsname; the
 // notes tell which it is. Not every writer gives one: QEMU 10 writes "Unknown" for
-// every machine (7.2 named it).
-var utsMachines = []string{"", "Unknown", "x86_64", "i686"}
+// every machine, and 7.2 does for Arm.
+var utsMachines = []string{"", "Unknown", "x86_64", "i686", "aarch64"}
 
 // checkMachine refuses dumps of other machines. What it looks at is at the same
 // place in 32-bit dumps. QEMU takes the layout of 64 bits for 32-bit guests too if
@@ -207,14 +223,14 @@ func (f *kdumpFile) checkMachine(head []byte) error {
 	blockSize := binary.LittleEndian.Uint32(head[unsafe.Offsetof(f.hdr.BlockSize):])
 	blockSize32 := binary.LittleEndian.Uint32(head[kdumpBlockSize32:])
 	switch {
-	case blockSize != physmem.PageSize && blockSize32 == physmem.PageSize:
+	case !slices.Contains(blockSizes, blockSize) && slices.Contains(blockSizes, blockSize32):
 		return &physmem.UnsupportedError{
 			Format: physmem.FormatKdump, What: "a kdump-compressed dump in the layout of 32-bit machines, which is not read here",
 			Hint: "dump the guest in ELF format instead",
 		}
 	case !slices.Contains(utsMachines, string(name)):
 		return &physmem.UnsupportedError{
-			Format: physmem.FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); only x86 ones are read", name),
+			Format: physmem.FormatKdump, What: fmt.Sprintf("a kdump-compressed dump of another machine (%q); those of x86 and of 64-bit Arm are read", name),
 		}
 	}
 	return nil
@@ -232,8 +248,8 @@ func (f *kdumpFile) checkHeader() error {
 	switch {
 	case h.HeaderVersion == 0 || h.HeaderVersion > kdumpMaxVersion:
 		return bad("header_version", unsafe.Offsetof(h.HeaderVersion), h.HeaderVersion, "0x1 to 0x6")
-	case h.BlockSize != physmem.PageSize:
-		return bad("block_size", unsafe.Offsetof(h.BlockSize), h.BlockSize, "0x1000")
+	case !slices.Contains(blockSizes, h.BlockSize):
+		return bad("block_size", unsafe.Offsetof(h.BlockSize), h.BlockSize, "0x1000 or 0x10000")
 	case h.SubHdrSize == 0:
 		return bad("sub_hdr_size", unsafe.Offsetof(h.SubHdrSize), h.SubHdrSize, "one block or more")
 	case h.BitmapBlocks < 2 || h.BitmapBlocks%2 != 0:
@@ -274,7 +290,7 @@ func (f *kdumpFile) vmcoreInfo() *physmem.Note {
 	if off == 0 || size == 0 {
 		return nil
 	}
-	at := int64(physmem.PageSize + unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
+	at := int64(f.block()) + int64(unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
 	if size > maxGuestNote || !binio.Within(off, size, f.size) {
 		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
 		return nil

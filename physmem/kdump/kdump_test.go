@@ -69,6 +69,39 @@ func TestKdumpCodecs(t *testing.T) {
 	}
 }
 
+// TestKdumpBlocks: a block, which is a page, may have 64 KiB, as QEMU writes for Arm.
+func TestKdumpBlocks(t *testing.T) {
+	t.Parallel()
+	k := kdump{
+		version: 6, block: 0x10000, runs: []run{{0x4000, 5}, {0x4006, 2}}, notes: fixture.CPUNotes(1), noZero: true,
+		codec: func(page uint64) uint32 { return []uint32{zlibPage, rawPage, snappyPage, zstdPage}[page%4] },
+	}
+	want := []physmem.Range{physmem.Span(0x40000000, 0x40050000), physmem.Span(0x40060000, 0x40080000)}
+	file := k.build()
+	m, err := physmemtest.Open(file)
+	require.NoError(t, err)
+	assert.Empty(t, m.Oddities())
+	assert.Len(t, m.CPUs(), 1)
+	require.NoError(t, physmemtest.Test(m, want, repeatAt))
+
+	// Without the end of the data its last pages are missing, 64 KiB each.
+	m, err = physmemtest.Open(file[:len(file)-0x10])
+	require.NoError(t, err)
+	require.Len(t, m.Oddities(), 1)
+	assert.Contains(t, m.Oddities()[0].Text, "64 of 448 KiB of memory are missing")
+	want[1].Size -= 0x10000
+	require.NoError(t, physmemtest.Test(m, want, repeatAt))
+
+	// So it is where a page can't be decompressed.
+	bad := k
+	bad.mutate = func(f []byte, at kdumpLayout) { clear(f[at.data+0x10:][:0x10]) }
+	m, err = physmemtest.Open(bad.build())
+	require.NoError(t, err)
+	sound, err := m.Sound(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, physmem.Span(0x40010000, 0x40050000), sound.Ranges()[0])
+}
+
 // TestKdumpFlattened: records in any order and of any size are the file, and of
 // several that write the same bytes the last one counts.
 func TestKdumpFlattened(t *testing.T) {
@@ -129,14 +162,14 @@ func TestKdumpRefused(t *testing.T) {
 	}{
 		"header_version at file offset 0x8: got 0x0, want 0x1 to 0x6":             {put32(8, 0), false},
 		"header_version at file offset 0x8: got 0x7":                              {put32(8, 7), false},
-		"block_size at file offset 0x1ac: got 0x2000, want 0x1000":                {put32(0x1ac, 0x2000), false},
+		"block_size at file offset 0x1ac: got 0x2000, want 0x1000 or 0x10000":     {put32(0x1ac, 0x2000), false},
 		"sub_hdr_size at file offset 0x1b0: got 0x0":                              {put32(0x1b0, 0), false},
 		"bitmap_blocks at file offset 0x1b4: got 0x3":                             {put32(0x1b4, 3), false},
 		"bitmap_blocks at file offset 0x1b4: got 0x0":                             {put32(0x1b4, 0), false},
 		"header: bitmaps at file offset 0x1b4: got 0x1003 bytes at 0x80000001000": {put32(0x1b4, 0xfffffffe), false},
 		"one part of a kdump-compressed dump that was split":                      {put32(0x100c, 1), true},
 		"32-bit by its block size":                                                {nil, true},
-		`of another machine ("aarch64")`:                                          {machine("aarch64"), true},
+		`of another machine ("ppc64le")`:                                          {machine("ppc64le"), true},
 		"pages at file offset":                                                    {func(f []byte, at kdumpLayout) { clear(f[at.bitmap2:at.descs]) }, false},
 	} {
 		if c.mutate == nil {
@@ -302,19 +335,36 @@ func TestKdumpReadErrors(t *testing.T) {
 }
 
 // TestKdumpSample: QEMU's own file is the same memory as its ELF core of the
-// same guest, and has the BIOS, as zeros, behind it.
+// same guest. That of a PC has the BIOS, as zeros, behind it.
 func TestKdumpSample(t *testing.T) {
 	t.Parallel()
-	m, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.kdump.gz"))
-	require.NoError(t, err)
-	assert.Empty(t, m.Oddities())
-	assert.Equal(t, "kdump-compressed dump of QEMU (zlib, flattened), 1088 pages, 2 CPUs", m.Describe())
+	core, m := sampleOf(t, "live-2cpu")
 	assert.Equal(t, physmem.State{Product: "QEMU", Encoding: "zlib, flattened"}, m.State())
-	core, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	assert.Equal(t, "kdump-compressed dump of QEMU (zlib, flattened), 1088 pages, 2 CPUs", m.Describe())
 	assert.Equal(t, core.GuestNote().Desc, m.GuestNote().Desc)
-	want := append(core.Ranges(), physmem.Range{Start: 0xfffc0000, Size: 0x40000})
-	require.Equal(t, want, m.Ranges())
+	sameMachine(t, core, m, physmem.Range{Start: 0xfffc0000, Size: 0x40000})
+	core, m = sampleOf(t, "arm64-live-2cpu")
+	assert.Equal(t, "kdump-compressed dump (zlib, flattened), 128 pages, 2 CPUs", m.Describe(), "it does not say who wrote it")
+	assert.NotNil(t, physmem.ARM64Of(m.CPUs()[1]))
+	sameMachine(t, core, m)
+}
+
+// sampleOf opens the vmcore and the kdump-compressed dump of a guest.
+func sampleOf(t *testing.T, name string) (core, kdump *physmem.Image) {
+	t.Helper()
+	kdump, err := physmemtest.Open(fixture.Sample(t, name+".kdump.gz"))
+	require.NoError(t, err)
+	assert.Empty(t, kdump.Oddities())
+	core, err = physmemtest.Open(fixture.Sample(t, name+".vmcore.gz"))
+	require.NoError(t, err)
+	return core, kdump
+}
+
+// sameMachine: both have the same vCPUs, and the same memory but for what the second
+// one has more.
+func sameMachine(t *testing.T, core, m *physmem.Image, more ...physmem.Range) {
+	t.Helper()
+	require.Equal(t, append(core.Ranges(), more...), m.Ranges())
 	for _, r := range core.Ranges() {
 		a, b := make([]byte, r.Size), make([]byte, r.Size)
 		_, err := core.ReadAt(a, int64(r.Start))
@@ -323,6 +373,7 @@ func TestKdumpSample(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(a, b))
 	}
+	require.Len(t, m.CPUs(), len(core.CPUs()))
 	for i, c := range core.CPUs() {
 		c.NoteOffset = m.CPUs()[i].NoteOffset
 		assert.Equal(t, c, m.CPUs()[i])

@@ -15,7 +15,7 @@ const kdumpDescSize = 24
 
 const (
 	// kdumpBatch is how many pages are decompressed with one read of their
-	// descriptors: the 1 MiB of a block of the copy.
+	// descriptors: 1 MiB with pages of 4 KiB, several blocks of the copy.
 	kdumpBatch = 256
 	// kdumpSpan caps the bytes of data that are read at once.
 	kdumpSpan = 0x40000
@@ -24,8 +24,9 @@ const (
 	// few pages for every address.
 	kdumpKept = 16
 	// kdumpReaders is how many readers are kept for the next read, as many as
-	// the copy has workers at most. They take 350 KiB each. A sync.Pool would
-	// lose them, and what they keep, at every garbage collection.
+	// the copy has workers at most. They take 350 KiB each, 1.3 MiB with pages
+	// of 64 KiB. A sync.Pool would lose them, and what they keep, at every garbage
+	// collection.
 	kdumpReaders = 16
 )
 
@@ -41,18 +42,19 @@ func decodePageDesc(b []byte) pageDesc {
 	return pageDesc{off: le.Uint64(b), size: le.Uint32(b[8:]), flags: le.Uint32(b[12:])}
 }
 
-// plausible reports whether a page's data may be what the descriptor says, in a
-// file of size bytes. Writers keep a page as it is if compression gains
-// nothing, so no page takes more than its size.
-func (d pageDesc) plausible(size uint64) bool {
-	return d.size > 0 && d.size <= physmem.PageSize && binio.Within(d.off, uint64(d.size), size)
+// plausible reports whether a page's data may be what the descriptor says. Writers
+// keep a page as it is if compression gains nothing, so no page takes more than its
+// size.
+func (m *kdumpMemory) plausible(d pageDesc) bool {
+	return d.size > 0 && uint64(d.size) <= m.page && binio.Within(d.off, uint64(d.size), m.size)
 }
 
 // kdumpMemory is memory in compressed pages. Descriptors and data are read when
 // a page is.
 type kdumpMemory struct {
 	r    io.ReaderAt
-	size uint64
+	size uint64 // of the file
+	page uint64 // the size of one, bytes
 	// described has a descriptor for each member, in order, from file offset
 	// descAt on. present are those whose data is there: mostly the same set.
 	described, present *bitmap.Pages
@@ -66,11 +68,12 @@ type kdumpMemory struct {
 // kdumpReader is what one read of memory needs.
 type kdumpReader struct {
 	pageCodec
+	page  uint64 // the size of one, bytes
 	descs [kdumpBatch * kdumpDescSize]byte
 	data  [kdumpSpan]byte
 	// kept are pages of which only a part was wanted, each in the slot that
 	// its number gives. keptPage is that number plus 1, 0 if there is none.
-	kept     [kdumpKept][physmem.PageSize]byte
+	kept     [kdumpKept][]byte // page bytes each
 	keptPage [kdumpKept]uint64
 }
 
@@ -87,18 +90,18 @@ func (m *kdumpMemory) ReadAt(p []byte, off int64) (int, error) {
 	defer m.release(k)
 	n := 0
 	for n < len(p) {
-		page := pa / physmem.PageSize
+		page := pa / m.page
 		if !m.present.Has(page) {
 			return n, m.present.Hole(pa)
 		}
 		if slot := page % kdumpKept; k.keptPage[slot] == page+1 {
-			got := copy(p[n:], k.kept[slot][pa%physmem.PageSize:])
+			got := copy(p[n:], k.kept[slot][pa%m.page:])
 			n, pa = n+got, pa+uint64(got) //nolint:gosec // not negative
 			continue
 		}
 		left := uint64(len(p) - n)
-		behind := m.present.End(page, min((pa+left-1)/physmem.PageSize+1, page+kdumpBatch))
-		want := min(left, behind*physmem.PageSize-pa)
+		behind := m.present.End(page, min((pa+left-1)/m.page+1, page+kdumpBatch))
+		want := min(left, behind*m.page-pa)
 		got, err := m.readPages(k, p[n:][:want], pa, behind-page)
 		n += got
 		if err != nil {
@@ -115,8 +118,16 @@ func (m *kdumpMemory) reader() *kdumpReader {
 	case k := <-m.readers:
 		return k
 	default:
-		return new(kdumpReader)
+		return newReader(m.page)
 	}
+}
+
+func newReader(pageSize uint64) *kdumpReader {
+	k := &kdumpReader{page: pageSize}
+	for i := range k.kept {
+		k.kept[i] = make([]byte, pageSize)
+	}
+	return k
 }
 
 // release keeps a reader for the next one who needs it.
@@ -129,7 +140,7 @@ func (m *kdumpMemory) release(k *kdumpReader) {
 
 // readPages fills p from pa on, which takes count pages, all present.
 func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int, error) {
-	at := m.descAt + m.described.Rank(pa/physmem.PageSize)*kdumpDescSize
+	at := m.descAt + m.described.Rank(pa/m.page)*kdumpDescSize
 	raw := k.descs[:count*kdumpDescSize]
 	if err := m.read(raw, at); err != nil {
 		return 0, err
@@ -138,7 +149,7 @@ func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int
 	for len(raw) > 0 {
 		d := decodePageDesc(raw)
 		if m.isZero(d) {
-			part := min(len(p)-n, int(physmem.PageSize-pa%physmem.PageSize))
+			part := min(len(p)-n, int(m.page-pa%m.page))
 			clear(p[n:][:part])
 			n, pa, raw = n+part, pa+uint64(part), raw[kdumpDescSize:] //nolint:gosec // not negative
 			continue
@@ -166,7 +177,7 @@ func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int
 // span returns how many of the pages described by raw, of which d is the first,
 // have their data back to back, and its size.
 func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err error) {
-	if !d.plausible(m.size) {
+	if !m.plausible(d) {
 		return 0, 0, m.implausible(d)
 	}
 	for next := d; ; {
@@ -176,7 +187,7 @@ func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err 
 			return pages, size, nil
 		}
 		next = decodePageDesc(raw)
-		if next.off != d.off+size || m.isZero(next) || !next.plausible(m.size) || size+uint64(next.size) > kdumpSpan {
+		if next.off != d.off+size || m.isZero(next) || !m.plausible(next) || size+uint64(next.size) > kdumpSpan {
 			return pages, size, nil
 		}
 	}
@@ -185,13 +196,13 @@ func (m *kdumpMemory) span(raw []byte, d pageDesc) (pages int, size uint64, err 
 // decodePart decompresses a page of which p wants what is from pa on, and
 // returns how many bytes it put there.
 func (k *kdumpReader) decodePart(p, src []byte, flags uint32, pa uint64) (int, error) {
-	page, within := pa/physmem.PageSize, pa%physmem.PageSize
-	if within == 0 && len(p) >= physmem.PageSize {
-		return physmem.PageSize, k.decode(p[:physmem.PageSize], src, flags)
+	page, within := pa/k.page, pa%k.page
+	if within == 0 && uint64(len(p)) >= k.page {
+		return int(k.page), k.decode(p[:k.page], src, flags) //nolint:gosec // a block's
 	}
 	slot := page % kdumpKept
 	k.keptPage[slot] = 0
-	if err := k.decode(k.kept[slot][:], src, flags); err != nil {
+	if err := k.decode(k.kept[slot], src, flags); err != nil {
 		return 0, err
 	}
 	k.keptPage[slot] = page + 1
@@ -214,7 +225,7 @@ func (m *kdumpMemory) read(p []byte, off uint64) error {
 // descriptor of the page of zeros. What can't be read may hold anything.
 func (m *kdumpMemory) NextData(off int64) int64 {
 	pa := binio.Uint64(off)
-	return int64(max(pa, m.nextPage(pa/physmem.PageSize)*physmem.PageSize)) //nolint:gosec // at most 2^48, or off
+	return int64(max(pa, m.nextPage(pa/m.page)*m.page)) //nolint:gosec // at most 2^48, or off
 }
 
 // nextPage returns the first page from a page on that may hold something, at most

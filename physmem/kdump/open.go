@@ -17,8 +17,8 @@ import (
 // the two says what memory the machine had, the second what was saved.
 func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 	h := &f.hdr
-	half := uint64(h.BitmapBlocks) / 2 * physmem.PageSize
-	bitmapAt := (1+uint64(h.SubHdrSize))*physmem.PageSize + half
+	half := uint64(h.BitmapBlocks) / 2 * f.block()
+	bitmapAt := (1+uint64(h.SubHdrSize))*f.block() + half
 	pages := f.maxMapnr()
 	if room := half * 8; pages > room {
 		f.odd.Add(physmem.OddityCount, f.place(uint64(unsafe.Offsetof(h.MaxMapnr))),
@@ -26,10 +26,10 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 		pages = room
 	}
 	bytes := (pages + 7) / 8
-	if pages > bitmap.MaxPages {
+	if most := bitmap.MaxSize / f.block(); pages > most {
 		return nil, &physmem.FormatError{
 			Format: physmem.FormatKdump, Offset: f.place(uint64(unsafe.Offsetof(h.MaxMapnr))), Field: "header: max_mapnr",
-			Got: fmt.Sprintf("0x%x", pages), Want: fmt.Sprintf("at most 0x%x", uint64(bitmap.MaxPages)),
+			Got: fmt.Sprintf("0x%x", pages), Want: fmt.Sprintf("at most 0x%x", most),
 		}
 	}
 	// What a flattened file describes may be larger than it is.
@@ -40,13 +40,13 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.fileSize},
 		}
 	}
-	set, err := bitmap.Read(f.ctx, f.r, int64(bitmapAt), pages, bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
+	set, err := bitmap.Read(f.ctx, f.r, int64(bitmapAt), pages, f.block(), bitmap.Place{Format: physmem.FormatKdump, Offset: f.place(bitmapAt)}) //nolint:gosec // inside the file
 	if err != nil {
 		return nil, err
 	}
 	m := &kdumpMemory{
-		r: f.r, size: f.size, described: set, present: set, place: f.place,
-		descAt: (1 + uint64(h.SubHdrSize) + uint64(h.BitmapBlocks)) * physmem.PageSize,
+		r: f.r, size: f.size, page: f.block(), described: set, present: set, place: f.place,
+		descAt: (1 + uint64(h.SubHdrSize) + uint64(h.BitmapBlocks)) * f.block(),
 	}
 	m.readers = make(chan *kdumpReader, kdumpReaders)
 	if err := f.leaveOutMissing(m); err != nil {
@@ -102,7 +102,7 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 
 // cut says how much of the memory is missing.
 func (f *kdumpFile) cut(m *kdumpMemory) *physmem.Cut {
-	return &physmem.Cut{Size: m.present.Count() * physmem.PageSize, Whole: m.described.Count() * physmem.PageSize, What: "memory"}
+	return &physmem.Cut{Size: m.present.Count() * m.page, Whole: m.described.Count() * m.page, What: "memory"}
 }
 
 // dataAt returns where the data of the pages begins: behind the descriptors.
@@ -111,11 +111,11 @@ func (m *kdumpMemory) dataAt() uint64 { return m.descAt + m.described.Count()*kd
 // findZeroPage looks for the page of zeros that QEMU and makedumpfile write
 // first, as it is, for all pages of zeros.
 func (m *kdumpMemory) findZeroPage() error {
-	d := pageDesc{off: m.dataAt(), size: physmem.PageSize}
-	if !d.plausible(m.size) {
+	d := pageDesc{off: m.dataAt(), size: uint32(m.page)} //nolint:gosec // a block's
+	if !m.plausible(d) {
 		return nil
 	}
-	b := make([]byte, physmem.PageSize)
+	b := make([]byte, m.page)
 	if err := m.read(b, d.off); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (m *kdumpMemory) dropMissing() error {
 		failed error
 		dataAt = m.dataAt()
 	)
-	m.present = bitmap.Of(m.described.First(have).Filter(func(_, rank uint64) bool {
+	m.present = m.described.With(m.described.First(have).Filter(func(_, rank uint64) bool {
 		if failed != nil {
 			return false
 		}
@@ -173,7 +173,7 @@ func (m *kdumpMemory) dropMissing() error {
 			return false
 		}
 		d := decodePageDesc(b[:])
-		return d.off >= dataAt && d.plausible(m.size)
+		return d.off >= dataAt && m.plausible(d)
 	}))
 	return failed
 }

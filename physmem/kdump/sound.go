@@ -7,19 +7,21 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/physmem"
-	"windmp/physmem/internal/bitmap"
 )
+
+// sieveSize is how much a sieve reads at once, bytes: whole pages of any size.
+const sieveSize = 1 << 20
 
 // Sound implements [physmem.Sieve]: it decompresses all pages.
 func (m *kdumpMemory) Sound(ctx context.Context) (sound physmem.Memory, damaged uint64, first, err error) {
-	s := sieve{ctx: ctx, m: m, batch: kdumpBatch}
-	present := bitmap.Of(m.present.Filter(func(page, _ uint64) bool { return s.isSound(page) }))
+	s := sieve{ctx: ctx, m: m, buf: make([]byte, sieveSize), batch: sieveSize / m.page}
+	present := m.present.With(m.present.Filter(func(page, _ uint64) bool { return s.isSound(page) }))
 	damaged = m.present.Count() - present.Count()
 	if s.failed != nil || damaged == 0 {
 		return nil, 0, nil, s.failed
 	}
 	view := &kdumpMemory{
-		r: m.r, size: m.size, described: m.described, present: present, descAt: m.descAt, zero: m.zero, place: m.place,
+		r: m.r, size: m.size, page: m.page, described: m.described, present: present, descAt: m.descAt, zero: m.zero, place: m.place,
 		united: sync.OnceValue(present.Ranges), readers: make(chan *kdumpReader, kdumpReaders),
 	}
 	return view, damaged, s.first, nil
@@ -29,7 +31,7 @@ func (m *kdumpMemory) Sound(ctx context.Context) (sound physmem.Memory, damaged 
 type sieve struct {
 	ctx    context.Context // of the search
 	m      *kdumpMemory
-	buf    [kdumpBatch * physmem.PageSize]byte
+	buf    []byte // sieveSize
 	until  uint64 // all pages that were read, below this one, are sound
 	batch  uint64 // how many are read at once: few where damage is
 	first  error  // of the first damaged page
@@ -46,10 +48,10 @@ func (s *sieve) isSound(page uint64) bool {
 		return true
 	}
 	behind := s.m.present.End(page, page+s.batch)
-	n, err := s.m.ReadAt(s.buf[:(behind-page)*physmem.PageSize], int64(page*physmem.PageSize)) //nolint:gosec // a page that is present
-	s.until = page + binio.Uint64(int64(n))/physmem.PageSize
+	n, err := s.m.ReadAt(s.buf[:(behind-page)*s.m.page], int64(page*s.m.page)) //nolint:gosec // a page that is present
+	s.until = page + binio.Uint64(int64(n))/s.m.page
 	var read *physmem.ReadError
-	s.batch = min(2*s.batch, kdumpBatch)
+	s.batch = min(2*s.batch, sieveSize/s.m.page)
 	switch {
 	case err == nil:
 		return true

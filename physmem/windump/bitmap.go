@@ -65,10 +65,10 @@ func (f *dmpFile) badSecond(signature uint32, want string) error {
 func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 	bytes, bitmapAt := l.Bits/8+(l.Bits%8+7)/8, uint64(l.BitmapAt) //nolint:gosec // not negative
 	switch {
-	case l.Bits > bitmap.MaxPages:
+	case l.Bits > bitmap.MaxSize/physmem.PageSize:
 		return &physmem.FormatError{
 			Format: physmem.FormatDMP, Offset: int64(l.BitsAt), Field: "bitmap header: size of the bitmap",
-			Got: fmt.Sprintf("0x%x bits", l.Bits), Want: fmt.Sprintf("at most 0x%x", uint64(bitmap.MaxPages)),
+			Got: fmt.Sprintf("0x%x bits", l.Bits), Want: fmt.Sprintf("at most 0x%x", uint64(bitmap.MaxSize/physmem.PageSize)),
 		}
 	case !binio.Within(bitmapAt, bytes, f.size):
 		return &physmem.FormatError{
@@ -83,7 +83,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 		}
 	}
 	at := int64(l.BitmapAt)
-	present, err := bitmap.Read(f.ctx, f.r, at, l.Bits, bitmap.Place{Format: physmem.FormatDMP, Offset: at})
+	present, err := bitmap.Read(f.ctx, f.r, at, l.Bits, physmem.PageSize, bitmap.Place{Format: physmem.FormatDMP, Offset: at})
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 	c.Description += ", " + binio.Plural(present.Count(), "page")
 	f.checkEnd(pagesEnd(l.FirstPage, present.Count()))
 	if have < present.Count() {
-		present = bitmap.Of(present.First(have))
+		present = present.With(present.First(have))
 	}
 	c.Memory = newPageFile(f.r, first, present)
 	return nil
