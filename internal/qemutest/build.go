@@ -104,8 +104,19 @@ func kindOf(c Config) *guestKind {
 	if c.GuestARM64 {
 		return kindARM64
 	}
+	if c.I386 {
+		return kindI386
+	}
 	return guestKinds[c.Guest32][c.Images]
 }
+
+// kindI386 is the 32-bit guest on the QEMU that has no long mode.
+var kindI386 = func() *guestKind {
+	k, board := newKind("guest32", nil, "-m32"), *pc
+	board.qemu = "qemu-system-i386"
+	k.board = &board
+	return k
+}()
 
 // The guests of PCs, by [Config.Guest32] and [Config.Images].
 var guestKinds = map[bool]map[bool]*guestKind{

@@ -27,6 +27,7 @@ type Config struct {
 	CPUModel      string   // -cpu: "qemu64" by default; "max" has 5-level paging
 	Variant       []string // words for the guest, see testdata/guest/README.md
 	Guest32       bool     // the 32-bit guest; its words are in testdata/guest32/README.md
+	I386          bool     // the 32-bit guest, under qemu-system-i386, which writes no win-dmp
 	GuestARM64    bool     // the guest of 64-bit Arm; its words are in testdata/guestarm64/README.md
 	Images        bool     // with the images of testdata/images, which run and crash
 	Extra         []string // further QEMU arguments

@@ -235,6 +235,36 @@ func (w *writer) cpu(instance int) {
 	w.device("cpu", instance, 12, b, 1, 2, 3)
 }
 
+// cpu32 writes the section of a processor of qemu-system-i386, whose registers are made
+// of their places.
+func (w *writer) cpu32(instance int) {
+	b := make([]byte, 0x521)
+	be := binary.BigEndian
+	for i := range 10 { // eax ecx edx ebx esp ebp esi edi eip eflags
+		be.PutUint32(b[4*i:], uint32(0x100*instance+i+1))
+	}
+	be.PutUint16(b[0x2c:], 0x27f) // x87
+	be.PutUint16(b[0x30:], 0x81)
+	be.PutUint64(b[0x34:], 0x8000000000000000)
+	be.PutUint16(b[0x3c:], 0x3fff)
+	for i := range 10 { // es cs ss ds fs gs ldt tr gdt idt
+		at := 0x84 + 16*i
+		for j, v := range []uint32{uint32(8 * i), 0x80000000 + uint32(i)<<12, uint32(0x1000 + i), uint32(0xc09b00 + i<<8)} {
+			be.PutUint32(b[at+4*j:], v)
+		}
+	}
+	for i := range 4 { // cr0 cr2 cr3 cr4
+		be.PutUint32(b[0x130+4*i:], uint32(0xc0+i))
+	}
+	for i := range 8 { // dr0 to dr7
+		be.PutUint32(b[0x140+4*i:], uint32(0xd0+i))
+	}
+	be.PutUint32(b[0x164:], 0x1fa0) // mxcsr
+	be.PutUint64(b[0x168+16*7:], 0x7070)
+	be.PutUint64(b[0x170+16*7:], 0x0707)
+	w.device("cpu", instance, 12, append(b, "\x05\x08cpu/pkru\x00\x00\x00\x00\x01\x00\x00\x00\x00"...))
+}
+
 // withLibvirt puts libvirt's header in front.
 func withLibvirt(magic string, format int, stream []byte) []byte {
 	return withXML(magic, format, "<domain type='kvm'><name>x</name></domain>", stream)

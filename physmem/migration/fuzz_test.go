@@ -52,6 +52,7 @@ func FuzzMigrationTail(f *testing.F) {
 	})
 	n := w.Len()
 	w.cpu(0)
+	w.cpu32(1)
 	w.clock(1<<10, 0)
 	w.device("vmcoreinfo", 0, 1, make([]byte, 17))
 	file := w.end()

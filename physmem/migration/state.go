@@ -90,7 +90,7 @@ func (s *stream) processors(c *physmem.Container) error {
 		}
 		v := cpuOf(x.version, b)
 		if v == nil {
-			s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "processor %d: its section of version %d and 0x%x bytes is not one of qemu-system-x86_64 or qemu-system-aarch64; its registers are unknown", x.instance, x.version, x.end-x.start) //nolint:gosec // inside the file
+			s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "processor %d: its section of version %d and 0x%x bytes is not one of qemu-system-x86_64, qemu-system-i386 or qemu-system-aarch64; its registers are unknown", x.instance, x.version, x.end-x.start) //nolint:gosec // inside the file
 			continue
 		}
 		states = append(states, v)

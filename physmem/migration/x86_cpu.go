@@ -1,23 +1,28 @@
 package migration
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"windmp/physmem"
 )
 
-// The section of an x86 processor (QEMU target/i386/machine.c, vmstate_x86_cpu), as
-// qemu-system-x86_64 writes it: the same from the machine types of QEMU 2.5 on.
+// The section of an x86 processor (QEMU target/i386/machine.c, vmstate_x86_cpu): the same
+// from the machine types of QEMU 2.5 on.
 const (
 	cpuVersion = 12
 	// cpuVersionOld is accepted by QEMU too.
 	cpuVersionOld = 11
 )
 
+// A word is the width of a processor's registers in the stream: that of the program that
+// wrote it, whatever the guest is.
+type word interface{ uint32 | uint64 }
+
 // cpuSegment is a segment register, or a descriptor table register.
-type cpuSegment struct {
+type cpuSegment[W word] struct {
 	Selector     uint32
-	Base         uint64
+	Base         W
 	Limit, Flags uint32
 }
 
@@ -27,33 +32,35 @@ type cpuSTx struct {
 	SignExp  uint16
 }
 
-// cpuState is the part that every section begins with, 0x719 bytes, packed.
-type cpuState struct {
-	Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi uint64
-	R8, R9, R10, R11, R12, R13, R14, R15   uint64
-	Rip, Rflags                            uint64
-	HFlags                                 uint32 // QEMU's own, cpu.h HF_*
-
+// cpuX87 is the x87 but for where its last instruction was.
+type cpuX87 struct {
 	ControlWord, StatusWord uint16
 	Tag                     uint16 // a bit a register, 1 for one in use, as FXSAVE has it
 	Format                  uint16 // 0: registers of 80 bits
 	ST                      [8]cpuSTx
+}
 
-	ES, CS, SS, DS, FS, GS cpuSegment
-	LDT, TR, GDT, IDT      cpuSegment
+// cpuSystem is what follows the x87.
+type cpuSystem[W word] struct {
+	ES, CS, SS, DS, FS, GS cpuSegment[W]
+	LDT, TR, GDT, IDT      cpuSegment[W]
 
 	SysenterCS               uint32
-	SysenterESP, SysenterEIP uint64
-	CR0, CR2, CR3, CR4       uint64
-	DR                       [8]uint64 // 4 and 5 are aliases of 6 and 7
+	SysenterESP, SysenterEIP W
+	CR0, CR2, CR3, CR4       W
+	DR                       [8]W // 4 and 5 are aliases of 6 and 7
 	A20Mask                  uint32
 	MXCSR                    uint32
-	XMM                      [16][2]uint64
+}
 
-	EFER, STAR, LSTAR, CSTAR, FMASK, KernelGSBase uint64
-	SMBase                                        uint32
-	PAT                                           uint64
-	HFlags2                                       uint32
+// cpuSyscalls are the MSRs of long mode.
+type cpuSyscalls struct{ EFER, STAR, LSTAR, CSTAR, FMASK, KernelGSBase uint64 }
+
+// cpuRest is what follows them, all of a size.
+type cpuRest struct {
+	SMBase  uint32
+	PAT     uint64
+	HFlags2 uint32
 
 	VMHSave, VMCB, TSCOffset, Intercept uint64
 	InterceptCR, InterceptDR            [2]uint16
@@ -74,34 +81,73 @@ type cpuState struct {
 	TSCAux           uint64
 	SystemTime, Wall uint64
 	XCR0, XStateBV   uint64
-	YMMHigh          [16][2]uint64
+}
+
+// cpuState is the part that every section of qemu-system-x86_64 begins with, 0x719 bytes,
+// packed.
+type cpuState struct {
+	Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi uint64
+	R8, R9, R10, R11, R12, R13, R14, R15   uint64
+	Rip, Rflags                            uint64
+	HFlags                                 uint32 // QEMU's own, cpu.h HF_*
+	cpuX87
+	cpuSystem[uint64]
+	XMM [16][2]uint64
+	cpuSyscalls
+	cpuRest
+	YMMHigh [16][2]uint64
+}
+
+// cpuState32 is that part as qemu-system-i386 writes it, 0x521 bytes: words of 4 bytes,
+// half as many registers, and no long mode.
+type cpuState32 struct {
+	Eax, Ecx, Edx, Ebx, Esp, Ebp, Esi, Edi uint32
+	Eip, Eflags                            uint32
+	HFlags                                 uint32
+	cpuX87
+	cpuSystem[uint32]
+	XMM [8][2]uint64
+	cpuRest
+	YMMHigh [8][2]uint64
 }
 
 // lma is the bit of HFlags of a processor in long mode, whatever its code segment is.
 const lma = 1 << 14
 
-// maxSelector is what a selector can be at most: more is another layout, that of
-// qemu-system-i386.
+// maxSelector is what a selector can be at most: more is another layout.
 const maxSelector = 0xffff
 
-// decodeCPU decodes the data of a section; nil if it is too short, or of another layout.
-func decodeCPU(b []byte) *cpuState {
-	v := new(cpuState)
-	if _, err := binary.Decode(b, binary.BigEndian, v); err != nil {
-		return nil
-	}
-	for _, s := range []*cpuSegment{&v.ES, &v.CS, &v.SS, &v.DS, &v.FS, &v.GS, &v.LDT, &v.TR, &v.GDT, &v.IDT} {
-		if s.Selector > maxSelector {
-			return nil
+// hasSelectors reports whether all selectors can be some.
+func (s *cpuSystem[W]) hasSelectors() bool {
+	for _, x := range []*cpuSegment[W]{&s.ES, &s.CS, &s.SS, &s.DS, &s.FS, &s.GS, &s.LDT, &s.TR, &s.GDT, &s.IDT} {
+		if x.Selector > maxSelector {
+			return false
 		}
 	}
-	return v
+	return true
 }
 
-// decodeX86 is decodeCPU for the table of sections.
+// cpuSub begins a subsection of a processor: a mark, the length of the name, and that.
+const cpuSub = "cpu/"
+
+// ends reports whether the part that every section begins with can end in front of b,
+// which is the rest of the section.
+func ends(b []byte) bool {
+	const nameAt = 2
+	return len(b) == 0 || b[0] == sectionSub && len(b) > nameAt && bytes.HasPrefix(b[nameAt:], []byte(cpuSub))
+}
+
+// decodeX86 decodes the data of a section; nil if it is too short, or of another layout.
+// Nothing says which of the two programs wrote it: that of 32 bits did where the section,
+// or its first part, ends as its own does.
 func decodeX86(b []byte) cpu {
-	if v := decodeCPU(b); v != nil {
-		return v
+	narrow := new(cpuState32)
+	if n, err := binary.Decode(b, binary.BigEndian, narrow); err == nil && ends(b[n:]) && narrow.hasSelectors() {
+		return narrow
+	}
+	wide := new(cpuState)
+	if _, err := binary.Decode(b, binary.BigEndian, wide); err == nil && wide.hasSelectors() {
+		return wide
 	}
 	return nil
 }
@@ -110,30 +156,43 @@ func decodeX86(b []byte) cpu {
 // processor was not in long mode, as QEMU's dumps have it.
 func (v *cpuState) registers(first cpu) physmem.Registers {
 	x, ok := first.(*cpuState)
-	return v.x86(ok && x.HFlags&lma == 0)
+	out := v.registersOf(ok && x.HFlags&lma == 0)
+	out.Rax, out.Rbx, out.Rcx, out.Rdx = v.Rax, v.Rbx, v.Rcx, v.Rdx
+	out.Rsi, out.Rdi, out.Rsp, out.Rbp = v.Rsi, v.Rdi, v.Rsp, v.Rbp
+	out.R8, out.R9, out.R10, out.R11 = v.R8, v.R9, v.R10, v.R11
+	out.R12, out.R13, out.R14, out.R15 = v.R12, v.R13, v.R14, v.R15
+	out.Rip, out.Rflags = v.Rip, v.Rflags
+	out.KernelGSBase, out.HasKernelGSBase = v.KernelGSBase, true
+	out.MSR = &physmem.MSRs{EFER: v.EFER, STAR: v.STAR, LSTAR: v.LSTAR, CSTAR: v.CSTAR, SFMASK: v.FMASK, PAT: v.PAT}
+	out.FX = v.fxsave(v.MXCSR, v.XMM[:])
+	return out
 }
 
-func (v *cpuState) x86(is32 bool) *physmem.X86 {
+// registers returns what the section says. It has no MSRs but PAT.
+func (v *cpuState32) registers(cpu) physmem.Registers {
+	out := v.registersOf(true)
+	out.Rax, out.Rbx, out.Rcx, out.Rdx = uint64(v.Eax), uint64(v.Ebx), uint64(v.Ecx), uint64(v.Edx)
+	out.Rsi, out.Rdi, out.Rsp, out.Rbp = uint64(v.Esi), uint64(v.Edi), uint64(v.Esp), uint64(v.Ebp)
+	out.Rip, out.Rflags = uint64(v.Eip), uint64(v.Eflags)
+	out.FX = v.fxsave(v.MXCSR, v.XMM[:])
+	return out
+}
+
+// registersOf returns the registers that both programs write alike.
+func (s *cpuSystem[W]) registersOf(is32 bool) *physmem.X86 {
+	dr := func(i int) uint64 { return uint64(s.DR[i]) }
 	return &physmem.X86{
 		Is32: is32,
-		Rax:  v.Rax, Rbx: v.Rbx, Rcx: v.Rcx, Rdx: v.Rdx,
-		Rsi: v.Rsi, Rdi: v.Rdi, Rsp: v.Rsp, Rbp: v.Rbp,
-		R8: v.R8, R9: v.R9, R10: v.R10, R11: v.R11,
-		R12: v.R12, R13: v.R13, R14: v.R14, R15: v.R15,
-		Rip: v.Rip, Rflags: v.Rflags,
-		CS: v.CS.segment(), DS: v.DS.segment(), ES: v.ES.segment(),
-		FS: v.FS.segment(), GS: v.GS.segment(), SS: v.SS.segment(),
-		LDT: v.LDT.segment(), TR: v.TR.segment(), GDT: v.GDT.segment(), IDT: v.IDT.segment(),
-		HasSystem: true, CR0: v.CR0, CR2: v.CR2, CR3: v.CR3, CR4: v.CR4,
-		KernelGSBase: v.KernelGSBase, HasKernelGSBase: true,
-		Debug: &physmem.DebugRegs{Dr0: v.DR[0], Dr1: v.DR[1], Dr2: v.DR[2], Dr3: v.DR[3], Dr6: v.DR[6], Dr7: v.DR[7]},
-		MSR:   &physmem.MSRs{EFER: v.EFER, STAR: v.STAR, LSTAR: v.LSTAR, CSTAR: v.CSTAR, SFMASK: v.FMASK, PAT: v.PAT},
-		FX:    v.fxsave(),
+		CS:   s.CS.segment(), DS: s.DS.segment(), ES: s.ES.segment(),
+		FS: s.FS.segment(), GS: s.GS.segment(), SS: s.SS.segment(),
+		LDT: s.LDT.segment(), TR: s.TR.segment(), GDT: s.GDT.segment(), IDT: s.IDT.segment(),
+		HasSystem: true, CR0: uint64(s.CR0), CR2: uint64(s.CR2), CR3: uint64(s.CR3), CR4: uint64(s.CR4),
+		Debug: &physmem.DebugRegs{Dr0: dr(0), Dr1: dr(1), Dr2: dr(2), Dr3: dr(3), Dr6: dr(6), Dr7: dr(7)},
 	}
 }
 
-func (s cpuSegment) segment() physmem.Segment {
-	return physmem.Segment{Selector: uint16(s.Selector), Base: s.Base, Limit: s.Limit, Flags: s.Flags} //nolint:gosec // at most maxSelector
+func (s cpuSegment[W]) segment() physmem.Segment {
+	return physmem.Segment{Selector: uint16(s.Selector), Base: uint64(s.Base), Limit: s.Limit, Flags: s.Flags} //nolint:gosec // at most maxSelector
 }
 
 // Places in the area of FXSAVE64 (Intel SDM volume 1, section 10.5.1).
@@ -149,21 +208,21 @@ const (
 	mxcsrMask = 0xffff
 )
 
-// fxsave returns the x87 and SSE state as FXSAVE64 stores it. The section does not say
+// fxsave returns the x87 and SSE state as FXSAVE stores it. The section does not say
 // where the last x87 instruction and its operand were.
-func (v *cpuState) fxsave() []byte {
+func (v *cpuX87) fxsave(mxcsr uint32, xmm [][2]uint64) []byte {
 	fx := make([]byte, physmem.FXSize)
 	le := binary.LittleEndian
 	le.PutUint16(fx, v.ControlWord)
 	le.PutUint16(fx[fxStatus:], v.StatusWord)
 	fx[fxTag] = byte(v.Tag & 0xff)
-	le.PutUint32(fx[fxMXCSR:], v.MXCSR)
+	le.PutUint32(fx[fxMXCSR:], mxcsr)
 	le.PutUint32(fx[fxMask:], mxcsrMask)
 	for i, st := range v.ST {
 		le.PutUint64(fx[fxST+i*fxRegSize:], st.Mantissa)
 		le.PutUint16(fx[fxST+i*fxRegSize+8:], st.SignExp)
 	}
-	for i, x := range v.XMM {
+	for i, x := range xmm {
 		le.PutUint64(fx[fxXMM+i*fxRegSize:], x[0])
 		le.PutUint64(fx[fxXMM+i*fxRegSize+8:], x[1])
 	}
