@@ -112,17 +112,14 @@ type output struct {
 	once bool
 }
 
-// run is the pipeline, from the open on. A container that compresses memory may have
-// pages that can't be decoded, which only reading tells: when one was met, all of them
-// are looked for, and the image without them is converted, where they are missing.
+// run is the pipeline, from the open on.
 func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, to output) error {
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
 	from := opt.Source
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
 	return source.With(ctx, in, from, func(im *physmem.Image) error {
 		write := to.write
-		// Where gaps are accepted, all of them must be known before a stream begins.
-		if !to.once || opt.Plan.Missing == "" || opt.Plan.Missing == report.MissingFail {
+		if !SoundFirst(opt.Plan.Missing, to.once) {
 			before := *r
 			err := convertImage(ctx, r, opt, im, write)
 			if err == nil || !im.MetDamage() || ctx.Err() != nil {
@@ -133,9 +130,9 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 				write = func(*plan.Plan) error { return err }
 			}
 		}
-		sound, err := im.Sound(ctx)
+		sound, err := Sound(ctx, im, opt.Source.Whole)
 		if err != nil {
-			return &stage.Error{Stage: stage.Read, Err: err}
+			return err
 		}
 		return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, write))
 	})

@@ -49,6 +49,7 @@ type Image struct {
 	size      int64
 	closer    io.Closer
 	announcer Announcer // nil where the file needs no announcement
+	retrier   Retrier   // nil where the file never gives up
 	container Container
 	failure   *atomic.Pointer[ReadError] // of all views of the file
 	damage    *atomic.Bool               // the same: a damaged page was met
@@ -61,6 +62,7 @@ func NewImage(format Format, src Source, c *Container) *Image {
 	if c.MemoryFile == "" {
 		m.announcer, _ = src.(Announcer)
 	}
+	m.retrier, _ = src.(Retrier)
 	m.container.State.Packing = Packing(src)
 	return m
 }
@@ -74,7 +76,9 @@ func (m *Image) WithCloser(c io.Closer) *Image {
 
 // view returns another view of the same file, which is m's to close.
 func (m *Image) view(c *Container) *Image {
-	return &Image{format: m.format, size: m.size, announcer: m.announcer, container: *c, failure: m.failure, damage: m.damage}
+	view := *m
+	view.closer, view.container = nil, *c
+	return &view
 }
 
 // withMemory returns a view with other memory.
@@ -178,6 +182,14 @@ func (m *Image) ReadFailure() error {
 		return e
 	}
 	return nil
+}
+
+// TryAgain has what failed forgotten, of all views of the file: for who makes several
+// things of an image, one after the other, of which one may fail and the next not.
+func (m *Image) TryAgain() {
+	if m.failure.Swap(nil) != nil && m.retrier != nil {
+		m.retrier.Retry()
+	}
 }
 
 // Ranges returns what the file holds: sorted, disjoint, adjacent ranges merged

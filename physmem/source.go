@@ -65,6 +65,13 @@ type Announcer interface {
 	Announce(list iter.Seq[Stretch])
 }
 
+// A Retrier is a [Source] that asks for nothing more once it was refused: one behind a
+// network.
+type Retrier interface {
+	// Retry has it ask again.
+	Retry()
+}
+
 // A Foreteller is a [Source] that wants to know before all of it is read, where a
 // little does not do, or a table that grows with the memory in it.
 type Foreteller interface {

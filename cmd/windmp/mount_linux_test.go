@@ -9,17 +9,22 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"windmp/internal/pack"
 )
 
 // requireFUSE skips a test, or fails it if WINDMP_REQUIRE_FUSE=1, where no file system
@@ -340,4 +345,74 @@ func copyFor(t *testing.T, uid int) string {
 	_, err = f.Write(core)
 	require.NoError(t, errors.Join(err, f.Chown(uid, uid), f.Close()))
 	return f.Name()
+}
+
+// TestMountPackedAndURL: zstd in frames, and what is behind a URL, packed or not, are
+// mounted as the file is. A server that refuses is an error for the reader, and whoever
+// opens a file later tries again.
+func TestMountPackedAndURL(t *testing.T) {
+	t.Parallel()
+	requireFUSE(t)
+	dir := t.TempDir()
+	in := filepath.Join(dir, "core.vmcore")
+	b, err := os.ReadFile(mountedCore)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(in, b, 0o600))
+	framed := filepath.Join(dir, "framed.vmcore.zst")
+	f, err := os.Create(framed)
+	require.NoError(t, err)
+	w, err := pack.NewWriter(f, framed)
+	require.NoError(t, err)
+	_, err = w.Write(b)
+	require.NoError(t, errors.Join(err, w.Close(), f.Close()))
+	var refuses atomic.Bool
+	files := http.FileServer(http.Dir(dir))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses.Load() {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	for _, source := range []string{framed, s.URL + "/core.vmcore?hush=hushhush", s.URL + "/framed.vmcore.zst"} {
+		m := mountOn(t, t.TempDir(), func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "TMPDIR=/nowhere") }, source)
+		for name, want := range converted(t, source) {
+			assert.Equal(t, want, digest(t, m.file(name)), "%s: %s", source, name)
+		}
+		mounts, err := os.ReadFile("/proc/self/mounts")
+		require.NoError(t, err)
+		assert.NotContains(t, string(mounts), "hushhush")
+		require.NoError(t, exec.Command("umount", m.dir).Run())
+		assert.Zero(t, m.code(t), m.stderr)
+		assert.NotContains(t, m.stderr.String(), "hushhush")
+	}
+	want := converted(t, in)
+	m := mountOn(t, t.TempDir(), nil, s.URL+"/core.vmcore?hush=hushhush")
+	refuses.Store(true)
+	_, err = os.ReadFile(m.file("memory.dmp"))
+	require.ErrorIs(t, err, unix.EIO)
+	_, err = os.Stat(m.file("kernel.dmp"))
+	require.ErrorIs(t, err, unix.EIO)
+	refuses.Store(false)
+	assert.Equal(t, want["memory.dmp"], digest(t, m.file("memory.dmp")))
+	assert.Equal(t, want["kernel.dmp"], digest(t, m.file("kernel.dmp")))
+	require.NoError(t, exec.Command("umount", m.dir).Run())
+	assert.Equal(t, exitFailed, m.code(t), m.stderr)
+	assert.Contains(t, m.stderr.String(), "the server answers 403 Forbidden")
+	assert.NotContains(t, m.stderr.String(), "hushhush")
+}
+
+// converted are the digests of what convert writes of a source, by the names in a mounted
+// folder.
+func converted(t *testing.T, source string) map[string]string {
+	t.Helper()
+	dir, list := t.TempDir(), map[string]string{}
+	for name, args := range kinds {
+		out := filepath.Join(dir, name)
+		got := finish(t, command(t, append([]string{"convert", source, out}, args...)...))
+		require.Zero(t, got.code, got.stderr)
+		list[name] = digest(t, out)
+	}
+	return list
 }

@@ -28,9 +28,10 @@ type File struct {
 	name   string
 	make   func() *made
 
-	mu     sync.Mutex
-	now    *making // nil while nobody has asked, and again after an error
-	failed sync.Once
+	mu      sync.Mutex
+	now     *making   // nil while nobody has asked, and again after an error
+	retired []Content // what it held before, and somebody may read still
+	failed  sync.Once
 }
 
 // making is a file that is made, or about to be.
@@ -70,7 +71,10 @@ func (f *File) Name() string { return f.name }
 // closed. The error is fs.ErrNotExist, with the reason, where the source makes no such
 // file: the report has that, too. Others are of reading the source, or that of ctx,
 // which ends the waiting and not what is waited for.
+//
+// What could not be read before is tried again.
 func (f *File) Open(ctx context.Context) (Content, error) {
+	f.folder.image.TryAgain()
 	m, err := f.await(ctx)
 	if err != nil {
 		return nil, err
@@ -120,11 +124,28 @@ func (f *File) begin() (*making, error) {
 
 // close ends what the file holds, once nothing is made any more.
 func (f *File) close() {
+	if f.now != nil {
+		f.retired = append(f.retired, f.now.content)
+	}
+	for _, content := range f.retired {
+		if c, ok := content.(io.Closer); ok {
+			_ = c.Close() // of memory
+		}
+	}
+}
+
+// forget has the file made anew for who opens it next, if it is made.
+func (f *File) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.now == nil {
 		return
 	}
-	if c, ok := f.now.content.(io.Closer); ok {
-		_ = c.Close() // of memory
+	select {
+	case <-f.now.done:
+		f.retired = append(f.retired, f.now.content)
+		f.now = nil
+	default:
 	}
 }
 
@@ -155,6 +176,10 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.Content.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.file.folder.note(c.file, err)
+		var read *physmem.ReadError
+		if errors.As(err, &read) && read.Damaged {
+			c.file.folder.spoilt(c.file)
+		}
 	}
 	return n, err
 }

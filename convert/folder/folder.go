@@ -23,8 +23,9 @@ import (
 // goroutines at once.
 type Folder struct {
 	opt   *Options
-	guest *guest.Guest
-	input string
+	image *physmem.Image
+	guest *guest.Guest // under plans, once there are files
+	in    source.Input
 
 	dumps  []*File
 	report *File
@@ -35,7 +36,8 @@ type Folder struct {
 	running sync.WaitGroup
 	plans   sync.Mutex // one dump is planned at a time
 
-	failed atomic.Pointer[error] // of the first read that failed
+	failed  atomic.Pointer[error] // of the first read that failed
+	damaged atomic.Bool           // met, and not known to the guest
 }
 
 // errClosed is for who comes too late.
@@ -48,20 +50,20 @@ var errClosed = errors.New("the folder is closed")
 //
 // A container that compresses memory may have pages that can't be decoded, which only
 // reading tells. Where gaps are accepted, all of them are looked for first, as for a
-// stream; else reading them is an error.
+// stream. Else reading them is an error, and a dump of which that was read is what it is
+// for a conversion from then on: refused.
 func With(ctx context.Context, in source.Input, opt Options, use func(*Folder) error) error {
 	if err := opt.Validate(); err != nil {
 		return err
 	}
 	opt.Source.Progress, opt.Guest.Progress = opt.Progress, opt.Progress
 	return source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
-		g, err := find(ctx, im, &opt)
-		if err != nil {
+		f := newFolder(ctx, im, in, &opt)
+		defer f.close()
+		if err := f.find(); err != nil {
 			return err
 		}
 		opt.Guest.Progress = nil // what is made from now on is made for its reader
-		f := newFolder(ctx, g, in.Path(), &opt)
-		defer f.close()
 		if err := f.makeEarly(); err != nil {
 			return err
 		}
@@ -75,25 +77,46 @@ func With(ctx context.Context, in source.Input, opt Options, use func(*Folder) e
 	})
 }
 
-// find is the guest, in memory without what can't be decoded if that matters.
-func find(ctx context.Context, im *physmem.Image, opt *Options) (*guest.Guest, error) {
-	if m := opt.Plan.Missing; m == "" || m == report.MissingFail {
-		g, err := guest.Find(ctx, im, opt.Guest)
-		if err == nil || !im.MetDamage() || ctx.Err() != nil {
-			return g, err
+// find looks for the guest: in memory without what can't be decoded if that matters.
+func (f *Folder) find() (err error) {
+	if !convert.SoundFirst(f.opt.Plan.Missing, true) {
+		f.guest, err = guest.Find(f.ctx, f.image, f.opt.Guest)
+		if err == nil || !f.image.MetDamage() || f.ctx.Err() != nil {
+			return err
 		}
 	}
-	sound, err := im.Sound(ctx)
+	return f.findSound()
+}
+
+// findSound looks for the guest in memory without what can't be decoded.
+func (f *Folder) findSound() error {
+	sound, err := convert.Sound(f.ctx, f.image, f.opt.Source.Whole)
 	if err != nil {
-		return nil, &stage.Error{Stage: stage.Read, Err: err}
+		return err
 	}
-	g, err := guest.Find(ctx, sound, opt.Guest)
-	return g, finding.NameDamage(sound, err)
+	g, err := guest.Find(f.ctx, sound, f.opt.Guest)
+	if err != nil {
+		return finding.NameDamage(sound, err)
+	}
+	f.guest = g
+	return nil
+}
+
+// current is the guest of the next plan, which has the lock of plans: without what can't
+// be decoded once that mattered.
+func (f *Folder) current() (*guest.Guest, error) {
+	if f.damaged.Swap(false) {
+		if err := f.findSound(); err != nil {
+			f.damaged.Store(true)
+			return nil, err
+		}
+	}
+	return f.guest, nil
 }
 
 // newFolder makes a folder in which nothing is made yet.
-func newFolder(ctx context.Context, g *guest.Guest, input string, opt *Options) *Folder {
-	f := &Folder{ctx: ctx, opt: opt, guest: g, input: input}
+func newFolder(ctx context.Context, im *physmem.Image, in source.Input, opt *Options) *Folder {
+	f := &Folder{ctx: ctx, opt: opt, image: im, in: in}
 	for i := range kinds {
 		f.dumps = append(f.dumps, &File{folder: f, name: kinds[i].name, make: f.planner(&kinds[i])})
 	}
@@ -160,24 +183,40 @@ func (f *Folder) Find(name string) *File {
 	return nil
 }
 
-// planner makes a dump of a kind.
+// planner makes a dump of a kind. What fails for damage is planned again without it, as a
+// conversion does.
 func (f *Folder) planner(k *kind) func() *made {
 	return func() *made {
 		f.plans.Lock()
 		defer f.plans.Unlock()
-		r := report.New(f.input, k.name, true)
-		r.DescribeImage(f.guest.Image())
-		guest.Describe(r, f.guest)
-		opt := &convert.Options{Guest: f.opt.Guest, Plan: k.options(f.opt.Plan)}
-		p, err := convert.Prepare(f.ctx, r, f.guest, opt)
-		m := &made{report: r}
-		if err == nil {
-			m.content, err = dump.NewView(p.Layout(), p.Memory())
+		m := f.plan(k)
+		if m.err != nil && f.guest.Image().MetDamage() && f.ctx.Err() == nil {
+			f.damaged.Store(true)
+			m = f.plan(k)
 		}
-		r.Finish(err)
-		m.settle(err)
 		return m
 	}
+}
+
+// plan plans a dump of a kind.
+func (f *Folder) plan(k *kind) *made {
+	g, err := f.current()
+	if err != nil {
+		return &made{err: err}
+	}
+	r := report.New(f.in.Path(), k.name, true)
+	r.DescribeImage(g.Image())
+	guest.Describe(r, g)
+	opt := &convert.Options{Guest: f.opt.Guest, Plan: k.options(f.opt.Plan)}
+	p, err := convert.Prepare(f.ctx, r, g, opt)
+	err = finding.NameDamage(g.Image(), err)
+	m := &made{report: r}
+	if err == nil {
+		m.content, err = dump.NewView(p.Layout(), p.Memory())
+	}
+	r.Finish(f.in.Named(err))
+	m.settle(err)
+	return m
 }
 
 // makeReport makes the report, and for that all dumps.
@@ -195,6 +234,14 @@ func (f *Folder) makeReport() *made {
 	}
 	text, err := f.opt.document(r)
 	return &made{content: bytes.NewReader(text), err: err, final: err == nil}
+}
+
+// spoilt is for a dump of which damage was read: it is made anew for who opens it next, and
+// so is the report.
+func (f *Folder) spoilt(file *File) {
+	f.damaged.Store(true)
+	file.forget()
+	f.report.forget()
 }
 
 // note remembers a read that failed.

@@ -2,6 +2,7 @@ package folder_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,8 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/convert/folder"
 	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
@@ -238,6 +241,8 @@ func TestFailingSource(t *testing.T) {
 		src.end(nil)
 		_, err = c.ReadAt(page, c.Size()-physmem.PageSize)
 		require.NoError(t, err)
+		_, err = f.Find("kernel.dmp").Open(t.Context())
+		require.NoError(t, err)
 		return nil
 	})
 	require.ErrorIs(t, err, gone)
@@ -269,4 +274,75 @@ func TestNoGuest(t *testing.T) {
 	end()
 	err = folder.With(ctx, in(core(t, guestsim.Options{CPUs: 1})), folder.Options{}, func(*folder.Folder) error { return nil })
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestDamaged: a dump of which a page that can't be decoded was read is refused from then
+// on, as a conversion refuses it; where gaps are accepted it is that of a conversion.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	in := damagedKdump(t)
+	conversion := func(missing report.MissingMode, dir string) (string, *report.Report, error) {
+		out := filepath.Join(dir, "memory.dmp")
+		r, err := convert.File(t.Context(), in, out, convert.Options{Plan: plan.Options{Missing: missing}})
+		return out, r, err
+	}
+	_, refused, err := conversion(report.MissingFail, t.TempDir())
+	require.ErrorAs(t, err, new(*finding.RefusedError))
+	opt := folder.Options{Failed: func(string, error) {}}
+	err = folder.With(t.Context(), source.File(in), opt, func(f *folder.Folder) error {
+		require.NotEmpty(t, read(t, f, "report.json"))
+		c, err := f.Find("memory.dmp").Open(t.Context())
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, io.NewSectionReader(c, 0, c.Size()))
+		require.ErrorAs(t, err, new(*physmem.ReadError))
+		_, err = f.Find("memory.dmp").Open(t.Context())
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.ErrorAs(t, err, new(*finding.RefusedError))
+		assert.NotContains(t, names(f), "memory.dmp")
+		var all said
+		require.NoError(t, json.Unmarshal(read(t, f, "report.json"), &all))
+		assert.False(t, all.Files[0].Present)
+		var r struct{ Error struct{ Message string } }
+		require.NoError(t, json.Unmarshal(all.Files[0].Report, &r))
+		assert.Equal(t, refused.Error.Message, r.Error.Message)
+		_, err = c.ReadAt(make([]byte, 1), 0)
+		require.NoError(t, err, "who has it open still reads the rest")
+		return nil
+	})
+	require.ErrorAs(t, err, new(*physmem.ReadError))
+
+	out, _, err := conversion(report.MissingZero, t.TempDir())
+	require.NoError(t, err)
+	want, err := os.ReadFile(out)
+	require.NoError(t, err)
+	opt.Plan.Missing = report.MissingZero
+	require.NoError(t, folder.With(t.Context(), source.File(in), opt, func(f *folder.Folder) error {
+		assert.True(t, bytes.Equal(want, read(t, f, "memory.dmp")))
+		return nil
+	}))
+}
+
+// damagedKdump is a sample in which some pages can't be decoded.
+func damagedKdump(t *testing.T) string {
+	t.Helper()
+	packed, err := os.Open(filepath.Join("..", "..", "testdata", "live-2cpu.kdump.gz"))
+	require.NoError(t, err)
+	defer packed.Close()
+	z, err := gzip.NewReader(packed)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	for i, at := 0, 0; ; i++ {
+		next := bytes.Index(b[at:], []byte{0x78, 0x01}) // how QEMU's pages begin
+		if next < 0 {
+			break
+		}
+		at += next + 2
+		if i%61 == 60 {
+			copy(b[at:], "\xff\xff\xff\xff")
+		}
+	}
+	path := filepath.Join(t.TempDir(), "damaged.kdump")
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	return path
 }

@@ -93,7 +93,7 @@ func (r *root) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if err != nil {
 		return nil, number(err)
 	}
-	node := &file{content: content, owner: r.owner}
+	node := &file{of: f, content: content, owner: r.owner}
 	node.attributes(&out.Attr)
 	return r.NewInode(ctx, node, gofs.StableAttr{Mode: syscall.S_IFREG, Ino: inode(name)}), 0
 }
@@ -122,6 +122,7 @@ func number(err error) syscall.Errno {
 type file struct {
 	gofs.Inode
 	*owner
+	of      *folder.File
 	content folder.Content
 }
 
@@ -140,8 +141,12 @@ func (f *file) Getattr(_ context.Context, _ gofs.FileHandle, out *fuse.AttrOut) 
 	return 0
 }
 
-// Open implements [gofs.NodeOpener]. What was read once need not be read again.
-func (f *file) Open(context.Context, uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+// Open implements [gofs.NodeOpener]. What was read once need not be read again; what could
+// not be read is tried again, and a file may be none any more.
+func (f *file) Open(ctx context.Context, _ uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	if _, err := f.of.Open(ctx); err != nil {
+		return nil, 0, number(err)
+	}
 	return nil, fuse.FOPEN_KEEP_CACHE, 0
 }
 

@@ -220,6 +220,13 @@ func (w *watched) Announce(list iter.Seq[physmem.Stretch]) {
 	}
 }
 
+// Retry implements [physmem.Retrier].
+func (w *watched) Retry() {
+	if r, ok := w.Source.(physmem.Retrier); ok {
+		r.Retry()
+	}
+}
+
 // ReadsAll implements [physmem.Foreteller].
 func (w *watched) ReadsAll(n int64) error {
 	if err := w.watch.mayTake(n); err != nil {

@@ -36,6 +36,13 @@ func (u unpacked) Name() string {
 // OpenSibling implements [physmem.Source].
 func (u unpacked) OpenSibling(name string) (physmem.Source, error) { return u.file.OpenSibling(name) }
 
+// Retry implements [physmem.Retrier].
+func (u unpacked) Retry() {
+	if r, ok := u.file.(physmem.Retrier); ok {
+		r.Retry()
+	}
+}
+
 // NextData implements [physmem.DataFinder].
 func (u unpacked) NextData(off int64) int64 { return physmem.NextData(u.Source, off) }
 

@@ -197,6 +197,17 @@ func (s *Source) Failure() error {
 	return nil
 }
 
+// Retry implements [physmem.Retrier]: what could not be had is asked for again, of siblings
+// too.
+func (s *Source) Retry() {
+	s.failure.Store(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.siblings {
+		x.Retry()
+	}
+}
+
 // OpenSibling implements [physmem.Source]: it is the file of that name beside this one
 // on the server. One that the server does not show counts as one that is not there.
 func (s *Source) OpenSibling(name string) (physmem.Source, error) {
