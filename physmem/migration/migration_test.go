@@ -255,10 +255,52 @@ func TestDIMMs(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(content(i, 7), b), i)
 	}
-	for _, bad := range []string{"", "no XML", strings.ReplaceAll(xml, "0x1", "0xz"), strings.ReplaceAll(xml, "0x140000000", "0x100000")} {
+	for bad, want := range map[string]string{
+		"":         "one after the other",
+		"no XML":   "one after the other",
+		"no bases": "one after the other",
+		strings.ReplaceAll(xml, "0x140000000", "0x100000"): "is left out",
+	} {
 		m := openAll(t, withXML("LibvirtQemudSave", 0, bad, stream))
 		require.Len(t, m.Oddities(), 1)
-		assert.Contains(t, m.Oddities()[0].Text, "is left out")
+		assert.Contains(t, m.Oddities()[0].Text, want)
+	}
+}
+
+// TestPlugOrder: of DIMMs without libvirt's XML, names and the stream's order tell in
+// which order they were plugged in, or nothing does.
+func TestPlugOrder(t *testing.T) {
+	t.Parallel()
+	const end4G = 4 << 30
+	for name, tt := range map[string]struct {
+		dimms []blockSize // in the stream's order, by size
+		at    []int64     // offset from 4 GiB of each, MiB; none if they are left out
+	}{
+		"numbers":                   {[]blockSize{{name: "mem-dimm2", size: 8 * mib}, {name: "mem-dimm0", size: 4 * mib}, {name: "mem-dimm10", size: 2 * mib}}, []int64{4, 0, 12}},
+		"numbers and order":         {[]blockSize{{name: "d3", size: 4 * mib}, {name: "d7", size: 4 * mib}}, []int64{0, 4}},
+		"numbers against order":     {[]blockSize{{name: "d7", size: 4 * mib}, {name: "d3", size: 4 * mib}}, nil},
+		"one size":                  {[]blockSize{{name: "here", size: 4 * mib}, {name: "there", size: 4 * mib}}, []int64{0, 4}},
+		"nothing":                   {[]blockSize{{name: "here", size: 4 * mib}, {name: "there", size: 2 * mib}}, nil},
+		"numbers of different kind": {[]blockSize{{name: "a0", size: 4 * mib}, {name: "b1", size: 2 * mib}}, nil},
+		"a number twice":            {[]blockSize{{name: "a01", size: 4 * mib}, {name: "a1", size: 2 * mib}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, append([]blockSize{{name: "pc.ram", size: 20 * mib}}, tt.dimms...)...))
+			require.Len(t, m.Oddities(), 1)
+			if tt.at == nil {
+				assert.Contains(t, m.Oddities()[0].Text, "is left out")
+				assert.Len(t, m.Ranges(), 1)
+				return
+			}
+			assert.Contains(t, m.Oddities()[0].Text, "plugged in one after the other, from 0x100000000 on")
+			for i, at := range tt.at {
+				b := make([]byte, 4096)
+				_, err := m.ReadAt(b, end4G+at*mib)
+				require.NoError(t, err)
+				assert.True(t, bytes.Equal(content(i+1, 7), b), i)
+			}
+		})
 	}
 }
 
@@ -269,9 +311,9 @@ func TestUnplaced(t *testing.T) {
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
 	require.ErrorContains(t, err, `20 MiB below 4 GiB and 0 B above, its blocks are "a" of 12 MiB, "b" of 4.0 MiB`)
 
-	m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "pc.ram", size: 20 * mib}, blockSize{name: "d0", size: 4 * mib}, blockSize{name: "d1", size: 2 * mib}))
+	m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "pc.ram", size: 20 * mib}, blockSize{name: "here", size: 4 * mib}, blockSize{name: "there", size: 2 * mib}))
 	require.Len(t, m.Oddities(), 1)
-	assert.Contains(t, m.Oddities()[0].Text, `left out: "d0" of 4.0 MiB, "d1" of 2.0 MiB`)
+	assert.Contains(t, m.Oddities()[0].Text, `left out: "here" of 4.0 MiB, "there" of 2.0 MiB`)
 }
 
 // TestWithoutCMOS: a stream that is cut before the clock is placed by the machine's type.

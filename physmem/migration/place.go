@@ -1,7 +1,6 @@
 package migration
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -259,66 +258,3 @@ func (b *board) places() []place {
 	}
 	return out
 }
-
-// placeDIMMs adds memory that is not on the board. Libvirt says where DIMMs are, and a
-// virtio-mem device where its memory is. A single DIMM is where the window for such begins:
-// by the ACPI tables, else at the next GiB, from 4 GiB on (QEMU hw/i386/pc.c,
-// pc_memory_init). Of several nothing says in which order they were plugged in: they are
-// left out.
-func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64, a *affinity) ([]place, error) {
-	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
-	var left []*block
-	add := func(b *block, pa uint64) {
-		x := physmem.Range{Start: pa, Size: b.size}
-		if slices.ContainsFunc(list, func(p place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
-			left = append(left, b)
-			return
-		}
-		list = append(list, place{Range: x, block: b})
-	}
-	window := windowOf(list, a)
-	var dimms []*block
-	for _, b := range rest {
-		at, ok := known[dimmName(b.name)]
-		if !ok {
-			var err error
-			if at, ok, err = s.pluggable(b); err != nil {
-				return nil, err
-			}
-		}
-		if !ok {
-			dimms = append(dimms, b)
-			continue
-		}
-		add(b, at)
-	}
-	if len(dimms) == 1 && len(rest) == 1 && len(known) == 0 && list[0].Start == 0 { // a PC's
-		add(dimms[0], window)
-	} else {
-		left = append(left, dimms...)
-	}
-	if len(left) > 0 {
-		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", namesOf(left))
-	}
-	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
-	return list, nil
-}
-
-// windowOf returns where a machine has room for DIMMs, as far as is known.
-func windowOf(board []place, a *affinity) uint64 {
-	var end uint64 = end4G
-	for _, p := range board {
-		end = max(end, p.End())
-	}
-	if a != nil && a.window >= end {
-		return a.window
-	}
-	return (end + gib - 1) &^ (gib - 1)
-}
-
-// objects is in front of the names of blocks where machine types before 4.0 ask for
-// canonical paths.
-const objects = "/objects/"
-
-// dimmName is the name of a DIMM's backend.
-func dimmName(block string) string { return strings.TrimPrefix(block, objects) }

@@ -1,0 +1,132 @@
+package migration
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"windmp/physmem"
+)
+
+// placeDIMMs adds memory that is not on the board. Libvirt says where DIMMs are, and a
+// virtio-mem device where its memory is; of the others the place is supposed ([endToEnd]),
+// or they are left out.
+func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64, a *affinity) ([]place, error) {
+	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
+	window := windowOf(list, a)
+	isPC := list[0].Start == 0
+	var left, dimms []*block
+	add := func(b *block, pa uint64) {
+		x := physmem.Range{Start: pa, Size: b.size}
+		if slices.ContainsFunc(list, func(p place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
+			left = append(left, b)
+			return
+		}
+		list = append(list, place{Range: x, block: b})
+	}
+	for _, b := range rest {
+		at, ok := known[dimmName(b.name)]
+		if !ok {
+			var err error
+			if at, ok, err = s.pluggable(b); err != nil {
+				return nil, err
+			}
+		}
+		if !ok {
+			dimms = append(dimms, b)
+			continue
+		}
+		add(b, at)
+	}
+	ordered, ok := plugOrder(dimms)
+	if ok && isPC && len(known) == 0 && len(dimms) == len(rest) {
+		s.endToEnd(ordered, window, add)
+	} else {
+		left = append(left, dimms...)
+	}
+	if len(left) > 0 {
+		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", namesOf(left))
+	}
+	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
+	return list, nil
+}
+
+// endToEnd adds all DIMMs of a PC from where the window for such begins: by the ACPI tables,
+// else at the next GiB, from 4 GiB on (QEMU hw/i386/pc.c, pc_memory_init). QEMU gives each
+// the first room there (hw/mem/memory-device.c, memory_device_get_free_addr). That none
+// was unplugged is supposed, and said of several.
+func (s *stream) endToEnd(dimms []*block, window uint64, add func(b *block, pa uint64)) {
+	if len(dimms) > 1 {
+		s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where its DIMMs lie: they are taken to have been plugged in one after the other, from 0x%x on: %s", window, namesOf(dimms))
+	}
+	for _, b := range dimms {
+		add(b, window)
+		window += b.size
+	}
+}
+
+// numbered is a name that ends in a number.
+var numbered = regexp.MustCompile(`^(.*?)(\d{1,9})$`)
+
+// plugOrder returns DIMMs in the order in which they were plugged in; false where nothing
+// tells it. Hosts number their backends as they make them, libvirt memdimm0, memdimm1,
+// Proxmox mem-dimm0, mem-dimm1; and blocks of one size are in the stream in the order in
+// which they were made (QEMU softmmu/physmem.c, ram_block_add), which must be the same.
+func plugOrder(dimms []*block) ([]*block, bool) {
+	bySize := slices.Clone(dimms)
+	slices.SortStableFunc(bySize, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
+	isOneSize := len(dimms) == 0 || bySize[0].size == bySize[len(bySize)-1].size
+	numbers, ok := numbersOf(dimms)
+	if !ok {
+		return dimms, isOneSize
+	}
+	for i := range bySize[1:] {
+		if a, b := bySize[i], bySize[i+1]; a.size == b.size && numbers[a] >= numbers[b] {
+			return nil, false
+		}
+	}
+	slices.SortFunc(bySize, func(a, b *block) int { return cmp.Compare(numbers[a], numbers[b]) })
+	return bySize, true
+}
+
+// numbersOf returns the numbers of blocks whose names differ by nothing else; false for
+// other blocks.
+func numbersOf(list []*block) (map[*block]int, bool) {
+	numbers := make(map[*block]int, len(list))
+	seen := make(map[int]bool, len(list))
+	prefix := ""
+	for i, b := range list {
+		m := numbered.FindStringSubmatch(b.name)
+		if m == nil || i > 0 && m[1] != prefix {
+			return nil, false
+		}
+		prefix = m[1]
+		n, _ := strconv.Atoi(m[2])
+		if seen[n] {
+			return nil, false
+		}
+		numbers[b], seen[n] = n, true
+	}
+	return numbers, len(list) > 0
+}
+
+// windowOf returns where a machine has room for DIMMs, as far as is known.
+func windowOf(board []place, a *affinity) uint64 {
+	var end uint64 = end4G
+	for _, p := range board {
+		end = max(end, p.End())
+	}
+	if a != nil && a.window >= end {
+		return a.window
+	}
+	return (end + gib - 1) &^ (gib - 1)
+}
+
+// objects is in front of the names of blocks where machine types before 4.0 ask for
+// canonical paths.
+const objects = "/objects/"
+
+// dimmName is the name of a DIMM's backend.
+func dimmName(block string) string { return strings.TrimPrefix(block, objects) }
