@@ -5,16 +5,13 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
 	"windmp/convert/inspect"
-	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/internal/browsertest"
 )
@@ -41,14 +38,7 @@ func sample(t *testing.T, name string) []byte {
 // byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
 // nothing.
 func TestPageInBrowsers(t *testing.T) {
-	browsertest.Require(t, root, "chromium")
-	site, folder := t.TempDir(), t.TempDir()
-	build := exec.CommandContext(t.Context(), filepath.Join(root, "scripts", "web"), site)
-	build.Env = append(os.Environ(), "VERSION=test")
-	out, err := build.CombinedOutput()
-	t.Logf("%s", out)
-	require.NoError(t, err)
-
+	site, folder := site(t), t.TempDir()
 	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
 	for name, b := range map[string][]byte{
 		"crashed.vmcore": crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
@@ -63,10 +53,7 @@ func TestPageInBrowsers(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path+".verdict", []byte(r.Verdict), 0o600))
 	}
-	var small bytes.Buffer
-	_, err = convert.Stream(t.Context(), filepath.Join(folder, "crashed.vmcore"), &small, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "crashed.vmcore.triage"), small.Bytes(), 0o600))
+	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
 	for _, browser := range []string{"chromium", "firefox"} {
 		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
 	}

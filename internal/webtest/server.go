@@ -36,7 +36,7 @@ type Server struct {
 }
 
 // run starts a program that listens on a port of its own, and ends it with the test.
-func run(tb testing.TB, dir string, command func(port int) *exec.Cmd) *Server {
+func Start(tb testing.TB, dir string, command func(port int) *exec.Cmd) *Server {
 	tb.Helper()
 	port := freePort(tb)
 	cmd := command(port)
@@ -115,7 +115,7 @@ func Nginx(tb testing.TB, dir string) *Server {
 		missing(tb, "nginx is missing: NOT reading from it (Debian: scripts/deps installs it)")
 	}
 	own := tb.TempDir()
-	return run(tb, dir, func(port int) *exec.Cmd {
+	return Start(tb, dir, func(port int) *exec.Cmd {
 		conf := filepath.Join(own, "nginx.conf")
 		if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, own, dir, port), 0o600); err != nil {
 			tb.Fatal(err)
@@ -166,7 +166,7 @@ func ObjectStore(tb testing.TB, dir string) *Server {
 	if err := os.MkdirAll(filepath.Join(dir, Bucket), 0o755); err != nil { //nolint:gosec // the tests'
 		tb.Fatal(err)
 	}
-	return run(tb, dir, func(port int) *exec.Cmd {
+	return Start(tb, dir, func(port int) *exec.Cmd {
 		cmd := exec.Command(program, "--port", fmt.Sprintf("127.0.0.1:%d", port), "--quiet", "posix", dir) //nolint:gosec // the tests'
 		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+AccessKey, "ROOT_SECRET_ACCESS_KEY="+secretKey)
 		cmd.Dir = tb.TempDir()

@@ -2,7 +2,7 @@ import { decide, makesDumps } from "./decide.js";
 import { Engine, type Options } from "./engine.js";
 import { FormPart } from "./form.js";
 import { text } from "./texts.js";
-import type { CheckEvents, CheckReply, Failure, Job, SmallDump, TriageDetail, TriageReply, VerdictDetail } from "./types.js";
+import type { CheckEventMap, CheckEvents, CheckReply, Failure, Job, SmallDump, TriageDetail, TriageReply, VerdictDetail } from "./types.js";
 import { save, View } from "./view.js";
 
 /**
@@ -17,6 +17,11 @@ import { save, View } from "./view.js";
  *
  * Its events, which bubble, are those of CheckEvents.
  */
+export interface WindmpCheck {
+  addEventListener<Name extends keyof CheckEventMap>(name: Name, listener: (this: HTMLElement, e: CheckEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(name: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
 export class WindmpCheck extends HTMLElement {
   static formAssociated = true;
 

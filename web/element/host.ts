@@ -1,7 +1,7 @@
 import { FormPart } from "./form.js";
 import { attributes, eventNames, type FromFrame, schema, type ToFrame } from "./protocol.js";
 import { text } from "./texts.js";
-import type { VerdictDetail } from "./types.js";
+import type { CheckEventMap, VerdictDetail } from "./types.js";
 
 /**
  * WindmpCheckFrame is `<windmp-check-frame src="…">`: the page that checks dumps, in a frame,
@@ -9,6 +9,11 @@ import type { VerdictDetail } from "./types.js";
  * allows it to connect to nothing; what comes out are verdicts and small dumps. `src` is
  * where the page is served, best from an origin of its own.
  */
+export interface WindmpCheckFrame {
+  addEventListener<Name extends keyof CheckEventMap>(name: Name, listener: (this: HTMLElement, e: CheckEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(name: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
 export class WindmpCheckFrame extends HTMLElement {
   static formAssociated = true;
   static observedAttributes = ["src", ...attributes];

@@ -93,6 +93,9 @@ export interface CheckEvents {
   cancel: null;
 }
 
+/** CheckEventMap are the events that the elements have, their own and those of others. */
+export type CheckEventMap = Omit<HTMLElementEventMap, keyof CheckEvents> & { [Name in keyof CheckEvents]: CustomEvent<CheckEvents[Name]> };
+
 /** Reply is what windmp answers in the worker: its report as HTML, to be shown in a page
  * and to be saved as one, and its document. */
 interface Reply {

@@ -1,0 +1,50 @@
+// Tries the form of examples/upload-form in a real browser: form.mjs URL FILES. FILES has a
+// file that is refused, cut.vmcore, and one that is sent, crashed.vmcore.
+import { join } from "node:path";
+import { accessible } from "./axe.mjs";
+import { check, run, shoot, watch } from "./browser.mjs";
+import { choose, status } from "./site.mjs";
+
+const [home, folder] = process.argv.slice(2);
+
+/** send presses the form's button, and tells whether that sent it. */
+async function send(page, seen) {
+  const before = seen.requests.length;
+  await page.click("form button");
+  return seen.requests.slice(before).some((r) => r.endsWith("/tickets"));
+}
+
+/** valid tells whether the element lets the form be sent, and why not. */
+const valid = (page) => page.$eval("windmp-check", (e) => (e.matches(":valid") ? "" : document.querySelector("form").checkValidity() ? "the form goes out" : "refused"));
+
+await run(async (browser) => {
+  const page = await browser.newPage();
+  const seen = watch(page);
+  await page.goto(home);
+  await page.type("[name=what]", "a blue screen");
+  check((await valid(page)) === "refused", "nothing was chosen: " + (await valid(page)));
+  check(!(await send(page, seen)), "a form without a file was sent");
+
+  await choose(page, join(folder, "cut.vmcore"));
+  await status(page, "^cut.vmcore: FAIL$");
+  check((await valid(page)) === "refused", "a verdict of FAIL: " + (await valid(page)));
+  check(!(await send(page, seen)), "a file that fails was sent");
+  await shoot(page, "form-refused");
+
+  await page.$eval("windmp-check", (e) => e.setAttribute("accept", "dump"));
+  await choose(page, join(folder, "crashed.vmcore"));
+  await status(page, "is not taken here: only dumps that debuggers open$");
+  check((await valid(page)) === "refused", "a kind that is not taken: " + (await valid(page)));
+
+  await page.$eval("windmp-check", (e) => e.setAttribute("accept", "core"));
+  await choose(page, join(folder, "crashed.vmcore"));
+  await status(page, "^The small dump is made");
+  check((await valid(page)) === "", "a file that is taken: " + (await valid(page)));
+  await accessible(page, "the form");
+  await shoot(page, "form");
+  check(seen.console.length === 0, "console: " + seen.console);
+  await Promise.all([page.waitForNavigation(), page.click("form button")]);
+  const answer = await page.evaluate(() => document.body.textContent);
+  check(answer.startsWith("thank you"), "the server says " + answer);
+  await page.close();
+});
