@@ -55,6 +55,10 @@ race: ## windmp against cp, and elf2dmp if found, on a big file
 web: ## the page that checks dumps in the browser, into build/web
 	scripts/web
 
+.PHONY: web-package
+web-package: ## its element as a package of npm, into build
+	scripts/web-package
+
 .PHONY: compare
 compare: ## what this windmp does differently from OLD, a commit or a program
 	go run ./scripts/compare $(OLD) HEAD
