@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,6 +47,9 @@ type fleet struct {
 	command []string
 	env     []string
 	final   []int // exit codes that the Job does not try again
+	// programs is the folder of those that there are beside windmp, empty for all of this
+	// machine.
+	programs string
 }
 
 func newFleet(t *testing.T, urls []string) *fleet {
@@ -96,12 +100,28 @@ func (f *fleet) run(t *testing.T, index int) (string, int) {
 	t.Helper()
 	cmd := exec.Command(f.command[0], f.command[1:]...)
 	cmd.Env = append(os.Environ(), f.env...)
-	cmd.Env = append(cmd.Env, "JOB_COMPLETION_INDEX="+strconv.Itoa(index), "PATH="+filepath.Join(f.dir, ".bin")+":"+os.Getenv("PATH"))
+	cmd.Env = append(cmd.Env, "JOB_COMPLETION_INDEX="+strconv.Itoa(index), "PATH="+filepath.Join(f.dir, ".bin")+":"+cmp.Or(f.programs, os.Getenv("PATH")))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		require.NotNil(t, cmd.ProcessState, "%v", err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// fleetShells are those that the container may have: the one of this machine, and busybox with
+// nothing but its own programs beside it.
+var fleetShells = map[string]func(t *testing.T, f *fleet){
+	"sh": func(*testing.T, *fleet) {},
+	"busybox": func(t *testing.T, f *fleet) {
+		t.Helper()
+		needs(t, "busybox")
+		programs := filepath.Join(f.dir, "busybox")
+		require.NoError(t, os.Mkdir(programs, 0o700))
+		out, err := exec.Command("busybox", "--install", "-s", programs).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		f.command[0] = filepath.Join(programs, f.command[0])
+		f.programs = programs
+	},
 }
 
 // TestFleet: a Job over a list of URLs of an object store makes a small dump and a report
@@ -111,19 +131,30 @@ func TestFleet(t *testing.T) {
 	needs(t, "sh", "sed")
 	s := webtest.ObjectStore(t, t.TempDir())
 	p := webtest.Front(t, s)
-	var urls []string
-	for _, key := range []string{"vm-1.vmcore", "vm-2.vmcore.gz", "readme", "late.vmcore"} {
-		urls = append(urls, p.Of(s.Presigned(http.MethodGet, key, time.Hour)))
+	for name, prepare := range fleetShells {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // one proxy
+			var urls []string
+			for _, key := range []string{"vm-1.vmcore", "vm-2.vmcore.gz", "readme", "late.vmcore"} {
+				urls = append(urls, p.Of(s.Presigned(http.MethodGet, name+"/"+key, time.Hour)))
+			}
+			f := newFleet(t, urls)
+			prepare(t, f)
+			runFleet(t, f, p, func(key, sample string) {
+				b, err := os.ReadFile(filepath.Join(repository, sample))
+				require.NoError(t, err)
+				s.Put(t, name+"/"+key, b)
+			})
+		})
 	}
-	put := func(key, sample string) {
-		b, err := os.ReadFile(filepath.Join(repository, sample))
-		require.NoError(t, err)
-		s.Put(t, key, b)
-	}
+}
+
+// runFleet runs the pods of a Job, of which two have a memory image, one has something
+// else, and one is there later.
+func runFleet(t *testing.T, f *fleet, p *webtest.Proxy, put func(key, sample string)) {
+	t.Helper()
 	put("vm-1.vmcore", "testdata/guest-bsod.vmcore")
 	put("vm-2.vmcore.gz", "testdata/bsod-4cpu-q35.vmcore.gz")
 	put("readme", "README.md")
-	f := newFleet(t, urls)
 	want := []int{exitOK, exitOK, exitUnsupported, exitFailed}
 	assert.Contains(t, f.final, exitUnsupported)
 	assert.NotContains(t, f.final, exitFailed, "which is tried again")
