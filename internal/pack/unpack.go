@@ -57,7 +57,7 @@ func Recognise(r io.ReaderAt) Method {
 	switch {
 	case bytes.HasPrefix(head, magicGzip):
 		return Gzip
-	case bytes.HasPrefix(head, magicZstd):
+	case isZstd(r):
 		return Zstd
 	case bytes.HasPrefix(head, magicXz):
 		return Xz

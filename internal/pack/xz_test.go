@@ -78,6 +78,7 @@ func TestOtherPackers(t *testing.T) {
 	want := mixed()
 	for _, command := range [][]string{
 		{"xz", "-0"}, {"xz", "-9"}, {"xz", "-T2", "--block-size=256KiB", "--check=crc32"}, {"bzip2", "-1"}, {"zstd", "-19"}, {"gzip", "-1"},
+		{"pzstd", "-p", "2"},
 	} {
 		program, err := exec.LookPath(command[0])
 		if err != nil {
@@ -91,6 +92,27 @@ func TestOtherPackers(t *testing.T) {
 		got, err := unpacked(t, packed)
 		require.NoError(t, err, command)
 		assert.True(t, bytes.Equal(want, got), command)
+	}
+}
+
+// TestSkippedInFront: frames that are to be skipped may be in front of zstd's, as pzstd
+// has them; so many, and of others than zstd they say nothing.
+func TestSkippedInFront(t *testing.T) {
+	t.Parallel()
+	skipped := []byte("\x5f\x2a\x4d\x18\x03\x00\x00\x00abc")
+	frame := []byte("\x28\xb5\x2f\xfd\x04")
+	for name, c := range map[string]struct {
+		file []byte
+		want pack.Method
+	}{
+		"none":     {frame, pack.Zstd},
+		"four":     {append(bytes.Repeat(skipped, 4), frame...), pack.Zstd},
+		"five":     {append(bytes.Repeat(skipped, 5), frame...), pack.None},
+		"of LZ4":   {append(bytes.Clone(skipped), "\x04\x22\x4d\x18...."...), pack.None},
+		"cut":      {skipped, pack.None},
+		"too long": {append([]byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"), frame...), pack.None},
+	} {
+		assert.Equal(t, c.want, pack.Recognise(bytes.NewReader(c.file)), name)
 	}
 }
 
