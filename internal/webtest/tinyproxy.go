@@ -32,7 +32,7 @@ func Tinyproxy(tb testing.TB) *HTTPProxy {
 	}
 	own := tb.TempDir()
 	log := filepath.Join(own, "log")
-	s := run(tb, own, func(port int) *exec.Cmd {
+	s := Start(tb, own, func(port int) *exec.Cmd {
 		conf := filepath.Join(own, "tinyproxy.conf")
 		if err := os.WriteFile(conf, fmt.Appendf(nil, tinyproxyConf, port, log), 0o600); err != nil {
 			tb.Fatal(err)
