@@ -28,6 +28,27 @@ type simARM64 struct {
 	stored map[int]bool
 }
 
+// newSimARM64 has each register filled, and was called from before back.
+func newSimARM64(m *memory, back, sp vtop.VA) *simARM64 {
+	s := &simARM64{m: m, stored: map[int]bool{}}
+	for i := range 31 {
+		s.r[i] = 0x1000 + uint64(i)
+	}
+	s.r[29] = uint64(stackTop) - 0x800
+	s.r[30], s.r[31] = uint64(back), uint64(sp)
+	return s
+}
+
+// frame is its state before the instruction at pc.
+func (s *simARM64) frame(pc vtop.VA) Frame {
+	f := Frame{PC: pc, Exact: true}
+	for r, v := range s.r {
+		f.set(r, v)
+	}
+	f.SP = vtop.VA(s.r[31])
+	return f
+}
+
 const signature = uint64(0x2a) << 48
 
 func (s *simARM64) do(i armDo) {
@@ -126,37 +147,36 @@ func armImage(word uint32, xdata []byte) (*built, *List) {
 // everywhere runs the function and steps from each of its instructions to the caller.
 func everywhere(t *testing.T, b *built, images *List, code []armDo) {
 	t.Helper()
-	sim := &simARM64{m: b.memory, stored: map[int]bool{}}
-	for i := range 31 {
-		sim.r[i] = 0x1000 + uint64(i)
-	}
-	sim.r[29] = uint64(stackTop) - 0x800
-	sim.r[30], sim.r[31] = uint64(imageBase)+0x7104, uint64(stackTop)-0x1000
+	sim := newSimARM64(b.memory, imageBase+0x7104, stackTop-0x1000)
 	before := sim.r
 	for i, c := range code {
 		for _, exact := range []bool{true, false} {
 			if !exact && (i == 0 || c.kind != "body" || code[i-1].kind != "body") {
 				continue
 			}
-			f := Frame{PC: imageBase + armBegin + vtop.VA(4*i), Exact: exact}
-			for r, v := range sim.r {
-				f.set(r, v)
-			}
-			f.SP = vtop.VA(sim.r[31])
+			f := sim.frame(imageBase + armBegin + vtop.VA(4*i))
+			f.Exact = exact
 			step, err := ARM64.Step(b.space(), images, f, limits)
 			at := fmt.Sprintf("instruction %d, %v", i, c)
 			require.NoError(t, err, at)
-			assert.Contains(t, []How{Unwind, Epilogue}, step.How, at)
-			assert.Equal(t, imageBase+0x7104, step.Caller.PC, at)
-			assert.EqualValues(t, before[31], step.Caller.SP, at)
-			assert.Equal(t, uint32(nonvolatileARM64), step.Caller.Known, at)
-			assert.Equal(t, before[19:30], step.Caller.Registers[19:30], at)
-			assert.False(t, step.Caller.Exact)
+			requireCaller(t, step, before, at)
 			inside(t, imageBase, step.Read)
 		}
 		sim.do(c)
 	}
 	require.Equal(t, before[19:32], sim.r[19:32], "the test's function is right")
+}
+
+// requireCaller: a step has led to the caller that had these registers, x30 being where
+// it goes on.
+func requireCaller(t *testing.T, step Step, before [32]uint64, at string) {
+	t.Helper()
+	require.Contains(t, []How{Unwind, Epilogue}, step.How, at)
+	require.EqualValues(t, before[30], step.Caller.PC, at)
+	require.EqualValues(t, before[31], step.Caller.SP, at)
+	require.Equal(t, uint32(nonvolatileARM64), step.Caller.Known, at)
+	require.Equal(t, before[19:30], step.Caller.Registers[19:30], at)
+	require.False(t, step.Caller.Exact, at)
 }
 
 // home stores eight parameters.
