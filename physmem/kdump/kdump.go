@@ -290,7 +290,7 @@ func (f *kdumpFile) vmcoreInfo() *physmem.Note {
 	if off == 0 || size == 0 {
 		return nil
 	}
-	at := int64(f.block()) + int64(unsafe.Offsetof(f.sub.OffsetVMCoreInfo))
+	at := int64(f.block()) + int64(unsafe.Offsetof(f.sub.OffsetVMCoreInfo)) //nolint:gosec // at most 64 KiB
 	if size > maxGuestNote || !binio.Within(off, size, f.size) {
 		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
 		return nil

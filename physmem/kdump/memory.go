@@ -149,7 +149,7 @@ func (m *kdumpMemory) readPages(k *kdumpReader, p []byte, pa, count uint64) (int
 	for len(raw) > 0 {
 		d := decodePageDesc(raw)
 		if m.isZero(d) {
-			part := min(len(p)-n, int(m.page-pa%m.page))
+			part := min(len(p)-n, int(m.page-pa%m.page)) //nolint:gosec // a part of a page
 			clear(p[n:][:part])
 			n, pa, raw = n+part, pa+uint64(part), raw[kdumpDescSize:] //nolint:gosec // not negative
 			continue
