@@ -12,6 +12,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/judge"
 	"windmp/convert/plan"
 	"windmp/convert/report"
@@ -143,7 +144,7 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 	r.DescribeImage(im)
 	g, err := guest.Find(ctx, im, opt.Guest)
 	r.DescribeImage(g.Image())
-	guest.Describe(r, g)
+	identity.Describe(r, g)
 	if err != nil {
 		opt.examined(g, nil)
 		return err

@@ -13,6 +13,7 @@ import (
 	"windmp/convert/dump"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/stage"
@@ -206,7 +207,7 @@ func (f *Folder) plan(k *kind) *made {
 	}
 	r := report.New(f.in.Path(), k.name, true)
 	r.DescribeImage(g.Image())
-	guest.Describe(r, g)
+	identity.Describe(r, g)
 	opt := &convert.Options{Guest: f.opt.Guest, Plan: k.options(f.opt.Plan)}
 	p, err := convert.Prepare(f.ctx, r, g, opt)
 	err = finding.NameDamage(g.Image(), err)

@@ -13,6 +13,7 @@ import (
 	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/judge"
 	"windmp/convert/machine"
 	"windmp/convert/plan"
@@ -295,14 +296,14 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	c.All = append(c.All, v.Findings...)
 	c.Description = v.Description
 	if v.Guest != nil {
-		c.System, c.Bug = guest.SystemOf(v.Guest), guest.BugCheckOf(v.Guest)
+		c.System, c.Bug = identity.System(v.Guest), identity.BugCheck(v.Guest)
 		c.Signature = signatureOf(v.Guest)
 	}
 	if v.Header != nil {
 		c.Dump = dumpReport(v.Header)
 	}
 	if g := headerOnly(err, machine.OrAll(c.opt.Guest.Machines)); g != nil {
-		c.System, c.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
+		c.System, c.Bug = identity.System(g), identity.BugCheck(g)
 	}
 	c.detailDump(ctx, v, err)
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
@@ -364,7 +365,7 @@ func planned(p *plan.Plan) *report.Output {
 // adopt takes over what an examination found.
 func (c *fileChecker) adopt(g *guest.Guest) {
 	c.All = append(c.All, g.Findings()...)
-	c.System, c.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
+	c.System, c.Bug = identity.System(g), identity.BugCheck(g)
 }
 
 // finish folds the findings into the verdict.

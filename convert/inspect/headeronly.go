@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/convert/source"
@@ -25,7 +26,7 @@ func (r *InfoReport) describeHeaderOnly(in source.Input, machines []*machine.Mac
 	h := g.Header()
 	r.Input.Size, r.Input.Format = cmp.Or(in.Size(), r.Input.Size), string(physmem.FormatDMP)
 	r.Dump = dumpReport(h)
-	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
+	r.System, r.Bug = identity.System(g), identity.BugCheck(g)
 	var unsupported *physmem.UnsupportedError
 	if errors.As(err, &unsupported) {
 		r.Input.Description = unsupported.What

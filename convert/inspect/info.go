@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
@@ -173,7 +174,7 @@ func newInfo(in report.Input) *InfoReport {
 func (r *InfoReport) describe(f *found, opt InfoOptions) {
 	r.Input = f.input
 	g := guest.Behind(f.guest)
-	r.System, r.Bug = guest.SystemOf(g), guest.BugCheckOf(g)
+	r.System, r.Bug = identity.System(g), identity.BugCheck(g)
 	r.Memory = memoryMap(g)
 	r.Triage = triageReport(f.triage)
 	if g.Header() != nil && g.Origin().Dump {

@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
@@ -95,7 +96,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 }
 
 func (r *StackReport) describe(g *guest.Guest, opt StackOptions) error {
-	r.Bug = guest.BugCheckOf(g)
+	r.Bug = identity.BugCheck(g)
 	var found finding.List
 	defer func() { r.Findings = append(r.Findings, found.All...) }()
 	c := newCrash(g)

@@ -7,7 +7,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
-	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/convert/triage"
@@ -74,7 +74,7 @@ func (p *Plan) inside(crashed crash, t *report.Triage, found []finding.Finding, 
 	r := report.New("", "", false)
 	r.DescribeImage(p.guest.Image())
 	r.Input.MemoryFile = ""
-	guest.Describe(r, p.guest)
+	identity.Describe(r, p.guest)
 	p.triage = t
 	Describe(r, p)
 	r.Findings = append(r.Findings, found...)

@@ -22,8 +22,8 @@ var descriptions = []string{
 	"convert/machine/arm64*.go", "convert/machine/x*.go",
 	"internal/elfcore/elfcore.go", // QEMU's note of an x86 processor
 	"kdbg/arm64.go", "kdbg/specials/*.go", "kdbg/x*.go", "kdbg/unwind/arm64*.go", "kdbg/unwind/x*.go",
-	"physmem/arm64.go", "physmem/migration/arm64_cpu.go", "physmem/vmcore/arm64_*.go", "vtop/arm64.go", "winhdr/arm64.go", "winhdr/contextarm64.go",
-	"physmem/hyperv/x86_*.go", "physmem/migration/x86_*.go", "physmem/vmcore/x86_*.go", "physmem/vmware/x86.go", "physmem/x86.go", "physmem/xen/x86_*.go",
+	"physmem/arm64.go", "physmem/migration/internal/vcpu/*.go", "physmem/vmcore/arm64_*.go", "vtop/arm64.go", "winhdr/arm64.go", "winhdr/contextarm64.go",
+	"physmem/hyperv/x86_*.go", "physmem/vmcore/x86_*.go", "physmem/vmware/x86.go", "physmem/x86.go", "physmem/xen/x86_*.go",
 	"vtop/lowstub.go", "vtop/x86.go",
 	"winhdr/context32.go", "winhdr/context64.go", "winhdr/flags.go",
 	"winhdr/plausible32.go", "winhdr/plausible64.go", "winhdr/x*.go",

@@ -7,6 +7,7 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/vmdesc"
 )
 
 const (
@@ -47,7 +48,7 @@ func (s *stream) walkDescribed() (bool, error) {
 		s.c.pos = at + 1
 		if text := s.descriptionAt(at + 2); text != nil {
 			tries++
-			list, err := readDescription(text)
+			list, err := vmdesc.Read(text)
 			if err == nil {
 				ok, err = s.walkBy(list, start, at)
 			}
@@ -87,7 +88,7 @@ func (s *stream) descriptionAt(at uint64) io.Reader {
 
 // walkBy walks devices from a file offset on as a description says, and reports whether
 // that ends at the end that is given. Devices that came before memory are described too.
-func (s *stream) walkBy(list []described, start, end uint64) (bool, error) {
+func (s *stream) walkBy(list []vmdesc.Device, start, end uint64) (bool, error) {
 	s.c.pos = start + 1
 	first, err := s.header()
 	if err != nil {
@@ -98,7 +99,7 @@ func (s *stream) walkBy(list []described, start, end uint64) (bool, error) {
 		if tries == maxStarts {
 			break
 		}
-		if d.name != first.name || d.instance != uint64(first.instance) {
+		if d.Name != first.name || d.Instance != uint64(first.instance) {
 			continue
 		}
 		tries++
@@ -111,7 +112,7 @@ func (s *stream) walkBy(list []described, start, end uint64) (bool, error) {
 }
 
 // walkExactly walks the devices of a list, which must be all up to the end.
-func (s *stream) walkExactly(list []described, end uint64) (bool, error) {
+func (s *stream) walkExactly(list []vmdesc.Device, end uint64) (bool, error) {
 	for _, d := range list {
 		t, err := s.c.u8()
 		if err != nil || t != sectionFull {
@@ -121,10 +122,10 @@ func (s *stream) walkExactly(list []described, end uint64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if x.name != d.name || uint64(x.instance) != d.instance || !binio.Within(x.start, d.size, end) {
+		if x.name != d.Name || uint64(x.instance) != d.Instance || !binio.Within(x.start, d.Size, end) {
 			return false, nil
 		}
-		x.end = x.start + d.size
+		x.end = x.start + d.Size
 		s.c.pos = x.end
 		s.devices = append(s.devices, x)
 		if err := s.footer(x.id); err != nil {

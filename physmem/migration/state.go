@@ -9,6 +9,7 @@ import (
 	"windmp/internal/binio"
 	"windmp/internal/elfcore"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/vcpu"
 	"windmp/physmem/vmcore"
 )
 
@@ -51,31 +52,9 @@ func (s *stream) cmos() ([]byte, error) {
 // cpuSection is the name of a processor's section, whatever it is.
 const cpuSection = "cpu"
 
-// cpu is what the section of a processor says.
-type cpu interface {
-	// registers returns it. first is what that of the stream's first processor says.
-	registers(first cpu) physmem.Registers
-}
-
-// cpuForms are the sections that are known, by their versions.
-var cpuForms = []struct {
-	oldest, newest uint32
-	decode         func(b []byte) cpu // nil for another layout
-}{{cpuVersionOld, cpuVersion, decodeX86}, {cpuVersionARM64, cpuVersionARM64, decodeARM64}}
-
-// cpuOf decodes the data of a section; nil if it is of no layout that is known.
-func cpuOf(version uint32, b []byte) cpu {
-	for _, f := range cpuForms {
-		if version >= f.oldest && version <= f.newest {
-			return f.decode(b)
-		}
-	}
-	return nil
-}
-
 // processors decodes the sections of the processors.
 func (s *stream) processors(c *physmem.Container) error {
-	var states []cpu
+	var states []vcpu.State
 	for _, x := range s.devices {
 		if x.name != cpuSection {
 			continue
@@ -88,7 +67,7 @@ func (s *stream) processors(c *physmem.Container) error {
 		if err != nil {
 			return err
 		}
-		v := cpuOf(x.version, b)
+		v := vcpu.Decode(x.version, b)
 		if v == nil {
 			s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "processor %d: its section of version %d and 0x%x bytes is not one of qemu-system-x86_64, qemu-system-i386 or qemu-system-aarch64; its registers are unknown", x.instance, x.version, x.end-x.start) //nolint:gosec // inside the file
 			continue
@@ -97,7 +76,7 @@ func (s *stream) processors(c *physmem.Container) error {
 		c.CPUs = append(c.CPUs, physmem.CPU{Index: len(c.CPUs), ID: x.instance, NoteOffset: int64(x.start)}) //nolint:gosec // inside the file
 	}
 	for i, v := range states {
-		c.CPUs[i].Registers = v.registers(states[0])
+		c.CPUs[i].Registers = v.Registers(states[0])
 	}
 	slices.SortFunc(c.CPUs, func(a, b physmem.CPU) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range c.CPUs {

@@ -1,4 +1,4 @@
-package migration
+package vcpu
 
 import (
 	"bytes"
@@ -39,9 +39,9 @@ func armSection() []byte {
 func TestCPUARM64(t *testing.T) {
 	t.Parallel()
 	good := armSection()
-	v := cpuOf(22, good)
+	v := Decode(22, good)
 	require.NotNil(t, v)
-	c, ok := v.registers(v).(*physmem.ARM64)
+	c, ok := v.Registers(v).(*physmem.ARM64)
 	require.True(t, ok)
 	assert.EqualValues(t, 0x100, c.X[0])
 	assert.EqualValues(t, 0x11e, c.X[30])
@@ -64,27 +64,14 @@ func TestCPUARM64(t *testing.T) {
 		"an endless list": func(b []byte) []byte { binary.BigEndian.PutUint32(b[568:], 1<<31); return b },
 		"no TTBR0":        func(b []byte) []byte { b[0x23c+7] = 1; return b },
 	} {
-		assert.Nil(t, cpuOf(22, change(bytes.Clone(good))), name)
+		assert.Nil(t, Decode(22, change(bytes.Clone(good))), name)
 	}
-	assert.Nil(t, cpuOf(21, good))
-	assert.Nil(t, cpuOf(12, good[:100]))
+	assert.Nil(t, Decode(21, good))
+	assert.Nil(t, Decode(12, good[:100]))
 	for name, b := range map[string][]byte{"without floating point": good[:0x23c+48+65], "cut in it": good[:len(good)-1]} {
-		v := cpuOf(22, b)
+		v := Decode(22, b)
 		require.NotNil(t, v, name)
-		x, _ := v.registers(v).(*physmem.ARM64)
+		x, _ := v.Registers(v).(*physmem.ARM64)
 		assert.Nil(t, x.Vector, name)
 	}
-}
-
-func TestWholeBoard(t *testing.T) {
-	t.Parallel()
-	for machine, want := range map[string]bool{"virt-7.2": true, "virt-10.0": true, "virt": false, "pc-q35-7.2": false, "": false} {
-		s, ok := whole(machine, 8<<20)
-		assert.Equal(t, want, ok, machine)
-		if ok {
-			assert.Equal(t, split{low: 8 << 20, start: 1 << 30}, s)
-		}
-	}
-	assert.True(t, isDevice("virt.flash0"))
-	assert.False(t, isDevice("mach-virt.ram"))
 }

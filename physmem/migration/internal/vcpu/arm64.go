@@ -1,4 +1,4 @@
-package migration
+package vcpu
 
 import (
 	"bytes"
@@ -48,11 +48,11 @@ func systemRegister(op0, op1, crn, crm, op2 uint64) uint64 {
 // armCPU is what a section says.
 type armCPU struct{ physmem.ARM64 }
 
-// registers returns what the section says.
-func (v *armCPU) registers(cpu) physmem.Registers { return &v.ARM64 }
+// Registers returns what the section says.
+func (v *armCPU) Registers(State) physmem.Registers { return &v.ARM64 }
 
 // decodeARM64 decodes the data of a section; nil if it is of another layout.
-func decodeARM64(b []byte) cpu {
+func decodeARM64(b []byte) State {
 	be := binary.BigEndian
 	if len(b) < armRegisters {
 		return nil

@@ -1,4 +1,5 @@
-package migration
+// Package vmdesc reads the description of devices at the end of a migration stream.
+package vmdesc
 
 import (
 	"encoding/json"
@@ -9,32 +10,35 @@ import (
 	"windmp/internal/binio"
 )
 
-// described is what the description at the stream's end says of a device.
-type described struct {
-	name     string
-	instance uint64
-	size     uint64 // bytes of its data
+// Device is what the description at the stream's end says of a device.
+type Device struct {
+	Name     string
+	Instance uint64
+	Size     uint64 // bytes of its data
 }
+
+// maxDevices caps the devices; machines have hundreds.
+const maxDevices = 1 << 16
 
 // maxDepth caps structures in structures; some five are seen.
 const maxDepth = 64
 
 var errDescription = errors.New("not the description of a migration stream")
 
-// readDescription reads the description, JSON (QEMU migration/vmstate.c): the devices
+// Read reads the description, JSON (QEMU migration/vmstate.c): the devices
 // with their fields in the order of their bytes. Of a field, size says how many bytes it
 // has, whatever it is made of, and array_len how often it is there; a subsection has a
 // header of its own. It keeps nothing but the devices.
-func readDescription(r io.Reader) ([]described, error) {
+func Read(r io.Reader) ([]Device, error) {
 	d := &describer{dec: json.NewDecoder(r)}
 	d.dec.UseNumber()
-	var list []described
+	var list []Device
 	err := d.object(0, func(key string) error {
 		if key != "devices" {
 			return d.skip()
 		}
 		return d.array(1, func() error {
-			if len(list) == maxSections {
+			if len(list) == maxDevices {
 				return errDescription
 			}
 			x, err := d.device(2)
@@ -147,17 +151,17 @@ func (d *describer) text() (string, error) {
 }
 
 // device reads a device.
-func (d *describer) device(depth int) (x described, err error) {
+func (d *describer) device(depth int) (x Device, err error) {
 	err = d.object(depth, func(key string) (err error) {
 		switch key {
 		case "name":
-			x.name, err = d.text()
+			x.Name, err = d.text()
 		case "instance_id":
-			x.instance, err = d.number()
+			x.Instance, err = d.number()
 		default:
 			var n uint64
 			n, err = d.part(key, depth)
-			x.size = plus(x.size, n)
+			x.Size = plus(x.Size, n)
 		}
 		return err
 	})

@@ -1,10 +1,11 @@
-package guest
+package identity
 
 import (
 	"cmp"
 	"fmt"
 	"time"
 
+	"windmp/convert/guest"
 	"windmp/convert/report"
 	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
@@ -65,9 +66,9 @@ func systemName(build, product uint32) string {
 	return ""
 }
 
-// SystemOf says what is known of the guest's Windows; nil when there is no
+// System says what is known of the guest's Windows; nil when there is no
 // header.
-func SystemOf(g *Guest) *report.System {
+func System(g *guest.Guest) *report.System {
 	h := g.Header()
 	if h == nil {
 		return nil
@@ -77,7 +78,7 @@ func SystemOf(g *Guest) *report.System {
 	s.SuiteMask = report.Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
 	if k := g.SharedUserData(); k != nil {
-		if build := k.NtBuildNumber & MaxBuild; build >= h.Format().MinBuild {
+		if build := k.NtBuildNumber & guest.MaxBuild; build >= h.Format().MinBuild {
 			s.Build = build
 		}
 		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)
@@ -110,9 +111,9 @@ func unfilled(v uint32) uint32 {
 	return v
 }
 
-// BugCheckOf explains the bug check: that of a dump's header, which is what a
+// BugCheck explains the bug check: that of a dump's header, which is what a
 // debugger shows, else that of the guest's memory; nil when neither is known.
-func BugCheckOf(g *Guest) *report.BugCheckDetail {
+func BugCheck(g *guest.Guest) *report.BugCheckDetail {
 	var code, pad uint32
 	var parameters [4]uint64
 	source := "memory"

@@ -1,4 +1,4 @@
-package migration
+package vcpu
 
 import (
 	"bytes"
@@ -111,6 +111,10 @@ type cpuState32 struct {
 	YMMHigh [8][2]uint64
 }
 
+// subsection begins a subsection of a section (QEMU migration/savevm.h,
+// QEMU_VM_SUBSECTION).
+const subsection = 0x05
+
 // lma is the bit of HFlags of a processor in long mode, whatever its code segment is.
 const lma = 1 << 14
 
@@ -134,13 +138,13 @@ const cpuSub = "cpu/"
 // which is the rest of the section.
 func ends(b []byte) bool {
 	const nameAt = 2
-	return len(b) == 0 || b[0] == sectionSub && len(b) > nameAt && bytes.HasPrefix(b[nameAt:], []byte(cpuSub))
+	return len(b) == 0 || b[0] == subsection && len(b) > nameAt && bytes.HasPrefix(b[nameAt:], []byte(cpuSub))
 }
 
 // decodeX86 decodes the data of a section; nil if it is too short, or of another layout.
 // Nothing says which of the two programs wrote it: that of 32 bits did where the section,
 // or its first part, ends as its own does.
-func decodeX86(b []byte) cpu {
+func decodeX86(b []byte) State {
 	narrow := new(cpuState32)
 	if n, err := binary.Decode(b, binary.BigEndian, narrow); err == nil && ends(b[n:]) && narrow.hasSelectors() {
 		return narrow
@@ -152,9 +156,9 @@ func decodeX86(b []byte) cpu {
 	return nil
 }
 
-// registers returns what the section says. The file is of a 32-bit machine if its first
+// Registers returns what the section says. The file is of a 32-bit machine if its first
 // processor was not in long mode, as QEMU's dumps have it.
-func (v *cpuState) registers(first cpu) physmem.Registers {
+func (v *cpuState) Registers(first State) physmem.Registers {
 	x, ok := first.(*cpuState)
 	out := v.registersOf(ok && x.HFlags&lma == 0)
 	out.Rax, out.Rbx, out.Rcx, out.Rdx = v.Rax, v.Rbx, v.Rcx, v.Rdx
@@ -168,8 +172,8 @@ func (v *cpuState) registers(first cpu) physmem.Registers {
 	return out
 }
 
-// registers returns what the section says. It has no MSRs but PAT.
-func (v *cpuState32) registers(cpu) physmem.Registers {
+// Registers returns what the section says. It has no MSRs but PAT.
+func (v *cpuState32) Registers(State) physmem.Registers {
 	out := v.registersOf(true)
 	out.Rax, out.Rbx, out.Rcx, out.Rdx = uint64(v.Eax), uint64(v.Ebx), uint64(v.Ecx), uint64(v.Edx)
 	out.Rsi, out.Rdi, out.Rsp, out.Rbp = uint64(v.Esi), uint64(v.Edi), uint64(v.Esp), uint64(v.Ebp)
