@@ -4,8 +4,6 @@ import (
 	"debug/pe"
 	"encoding/binary"
 
-	gope "www.velocidex.com/golang/go-pe"
-
 	"windmp/vtop"
 )
 
@@ -37,7 +35,7 @@ func ReadHeaders(s *vtop.Space, base vtop.VA, f Format) (*Headers, error) {
 		return nil, err
 	}
 	v := &imageView{space: s, base: base, size: int64(size)}
-	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
+	nt := structuresOf(v)
 	im := &Image{Base: base, Size: size}
 	im.readSections(v, nt)
 	return &Headers{
@@ -51,15 +49,14 @@ func ReadHeaders(s *vtop.Space, base vtop.VA, f Format) (*Headers, error) {
 // CodeView is where the image's record of its symbols lies; false where that can't be
 // told.
 func (h *Headers) CodeView(s *vtop.Space) (Directory, bool) {
-	const entry, kind, size, at = 28, 12, 16, 20 // IMAGE_DEBUG_DIRECTORY, bytes
-	for i := range min(h.Debug.Size/entry, maxDebugEntries) {
-		var b [entry]byte
-		if _, err := s.ReadVirtual(b[:], h.Base+vtop.VA(h.Debug.RVA)+vtop.VA(i*entry)); err != nil {
+	for i := range min(h.Debug.Size/debugEntry, maxDebugEntries) {
+		var b [debugEntry]byte
+		if _, err := s.ReadVirtual(b[:], h.Base+vtop.VA(h.Debug.RVA)+vtop.VA(i*debugEntry)); err != nil {
 			return Directory{}, false
 		}
 		le := binary.LittleEndian
-		d := Directory{RVA: le.Uint32(b[at:]), Size: le.Uint32(b[size:])}
-		if le.Uint32(b[kind:]) == debugCodeView && d.RVA < h.Size && d.Size <= h.Size-d.RVA {
+		d := Directory{RVA: le.Uint32(b[debugAddress:]), Size: le.Uint32(b[debugSize:])}
+		if le.Uint32(b[debugType:]) == debugCodeView && d.RVA < h.Size && d.Size <= h.Size-d.RVA {
 			return d, true
 		}
 	}
@@ -77,14 +74,14 @@ func (h *Headers) Section(rva uint32) *Section {
 }
 
 // headerLength is where the list of sections ends.
-func (v *imageView) headerLength(nt *gope.IMAGE_NT_HEADERS) uint32 {
-	sections := min(int64(nt.FileHeader().NumberOfSections()), maxSections)
-	end := nt.OptionalHeader().Offset + int64(nt.FileHeader().SizeOfOptionalHeader()) + sections*sectionHeaderSize
+func (v *imageView) headerLength(nt structures) uint32 {
+	sections := min(nt.sections(), maxSections)
+	end := nt.sectionsAt() + sections*sectionHeaderSize
 	return uint32(min(end, v.size)) //nolint:gosec // within an image
 }
 
 // inside is a data directory that lies in the image.
-func (v *imageView) inside(nt *gope.IMAGE_NT_HEADERS, index int64) Directory {
+func (v *imageView) inside(nt structures, index int64) Directory {
 	rva, size, err := v.directory(nt, index)
 	if err != nil || rva < 0 || rva > v.size || int64(size) > v.size-rva {
 		return Directory{}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"unsafe"
 
-	gope "www.velocidex.com/golang/go-pe"
-
 	"windmp/vtop"
 )
 
@@ -22,9 +20,12 @@ const (
 	// sectionHeaderSize is the size of IMAGE_SECTION_HEADER, bytes.
 	sectionHeaderSize = int64(unsafe.Sizeof(pe.SectionHeader32{}))
 
-	debugCodeView  = 2          // IMAGE_DEBUG_TYPE_CODEVIEW
-	rsdsSignature  = 0x53445352 // "RSDS"
-	rsdsHeader     = 24         // up to the name
+	debugCodeView = 2          // IMAGE_DEBUG_TYPE_CODEVIEW
+	rsdsSignature = 0x53445352 // "RSDS"
+	rsdsHeader    = 24         // up to the name
+	// An entry of the debug directory and its fields, bytes (IMAGE_DEBUG_DIRECTORY).
+	debugEntry, debugType, debugSize, debugAddress = 28, 12, 16, 20
+
 	resourceType   = 16         // RT_VERSION
 	maxResources   = 64         // entries looked at in a directory
 	fixedSignature = 0xfeef04bd // VS_FIXEDFILEINFO.dwSignature
@@ -91,8 +92,8 @@ func Read(s *vtop.Space, base vtop.VA, f Format) (*Image, error) {
 		return nil, err
 	}
 	v := &imageView{space: s, base: base, size: int64(size)}
-	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
-	im := &Image{Base: base, Size: size, Timestamp: nt.FileHeader().TimeDateStampRaw()}
+	nt := structuresOf(v)
+	im := &Image{Base: base, Size: size, Timestamp: nt.timestamp()}
 	im.readSections(v, nt)
 	im.Name, im.NameErr = v.exportName(nt)
 	im.PDB, im.PDBErr = v.pdb(nt)
@@ -100,14 +101,16 @@ func Read(s *vtop.Space, base vtop.VA, f Format) (*Image, error) {
 	return im, nil
 }
 
-// imageView shows a loaded image to go-pe, offset = RVA. go-pe takes what it can't
-// read for zeros and goes on, so the view remembers what that was.
+// imageView shows a loaded image to [structures], offset = RVA. What can't be read is zero
+// there, so the view remembers what that was.
 type imageView struct {
 	space *vtop.Space
 	base  vtop.VA
 	size  int64
 	err   error // the first of the current part
 }
+
+func (v *imageView) fields() fields { return fields{v} }
 
 // ReadAt reads from the image; bytes that are not readable come as zeros.
 func (v *imageView) ReadAt(p []byte, off int64) (int, error) {
@@ -144,10 +147,9 @@ func (v *imageView) part() error {
 	return err
 }
 
-func (im *Image) readSections(v *imageView, nt *gope.IMAGE_NT_HEADERS) {
-	offset := nt.OptionalHeader().Offset + int64(nt.FileHeader().SizeOfOptionalHeader())
-	n := min(int(nt.FileHeader().NumberOfSections()), maxSections)
-	for i := range int64(n) {
+func (im *Image) readSections(v *imageView, nt structures) {
+	offset := nt.sectionsAt()
+	for i := range min(nt.sections(), maxSections) {
 		var raw [sectionHeaderSize]byte
 		if _, err := v.ReadAt(raw[:], offset+i*sectionHeaderSize); err != nil || v.err != nil {
 			break
@@ -164,24 +166,23 @@ func (im *Image) readSections(v *imageView, nt *gope.IMAGE_NT_HEADERS) {
 }
 
 // directory is the RVA of a data directory.
-func (v *imageView) directory(nt *gope.IMAGE_NT_HEADERS, index int64) (int64, uint32, error) {
-	d := nt.DataDirectory(index)
-	rva, size := int64(d.VirtualAddress()), d.DirSize()
+func (v *imageView) directory(nt structures, index int64) (int64, uint32, error) {
+	d := nt.directory(index)
 	if err := v.part(); err != nil {
 		return 0, 0, err
 	}
-	if rva == 0 || size == 0 {
+	if d.RVA == 0 || d.Size == 0 {
 		return 0, 0, ErrNoSuchPart
 	}
-	return rva, size, nil
+	return int64(d.RVA), d.Size, nil
 }
 
-func (v *imageView) exportName(nt *gope.IMAGE_NT_HEADERS) (string, error) {
-	rva, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_EXPORT)
+func (v *imageView) exportName(nt structures) (string, error) {
+	rva, _, err := v.directory(nt, pe.IMAGE_DIRECTORY_ENTRY_EXPORT)
 	if err != nil {
 		return "", fmt.Errorf("export directory: %w", err)
 	}
-	at := nt.Profile.IMAGE_EXPORT_DIRECTORY(v, rva).Name()
+	at := nt.exportDirectory(rva).name
 	if err := v.part(); err != nil {
 		return "", fmt.Errorf("export directory: %w", err)
 	}
@@ -220,23 +221,21 @@ func (v *imageView) text(rva int64) (string, error) {
 }
 
 // pdb goes through all debug entries: the record need not be in the first.
-func (v *imageView) pdb(nt *gope.IMAGE_NT_HEADERS) (*PDB, error) {
-	rva, size, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_DEBUG)
+func (v *imageView) pdb(nt structures) (*PDB, error) {
+	rva, size, err := v.directory(nt, pe.IMAGE_DIRECTORY_ENTRY_DEBUG)
 	if err != nil {
 		return nil, fmt.Errorf("debug directory: %w", err)
 	}
-	const entry = 28 // bytes of IMAGE_DEBUG_DIRECTORY
-	for i := range min(int64(size)/entry, maxDebugEntries) {
-		d := nt.Profile.IMAGE_DEBUG_DIRECTORY(v, rva+i*entry)
-		kind := gope.ParseUint32(v, rva+i*entry+12)
-		at := int64(d.AddressOfRawData())
+	for i := range min(int64(size)/debugEntry, maxDebugEntries) {
+		d := nt.debugDirectory(rva + i*debugEntry)
+		at := int64(d.address)
 		if err := v.part(); err != nil {
 			return nil, fmt.Errorf("debug directory: %w", err)
 		}
-		if kind != debugCodeView {
+		if d.kind != debugCodeView {
 			continue
 		}
-		if gope.ParseUint32(v, at) == rsdsSignature && v.err == nil {
+		if v.fields().uint32(at) == rsdsSignature && v.err == nil {
 			return v.rsds(nt, at)
 		}
 		if err := v.part(); err != nil {
@@ -246,13 +245,9 @@ func (v *imageView) pdb(nt *gope.IMAGE_NT_HEADERS) (*PDB, error) {
 	return nil, fmt.Errorf("CodeView record: %w", ErrNoSuchPart)
 }
 
-func (v *imageView) rsds(nt *gope.IMAGE_NT_HEADERS, at int64) (*PDB, error) {
-	record := nt.Profile.CV_RSDS_HEADER(v, at)
-	guid := record.GUID()
-	out := &PDB{
-		GUID: fmt.Sprintf("%08X%04X%04X%016X", guid.Data1(), guid.Data2(), guid.Data3(), guid.Data4()),
-		Age:  record.Age(),
-	}
+func (v *imageView) rsds(nt structures, at int64) (*PDB, error) {
+	record := nt.codeView(at)
+	out := &PDB{GUID: record.guid, Age: record.age}
 	if err := v.part(); err != nil {
 		return nil, fmt.Errorf("debug record: %w", err)
 	}
@@ -264,10 +259,9 @@ func (v *imageView) rsds(nt *gope.IMAGE_NT_HEADERS, at int64) (*PDB, error) {
 }
 
 // fileVersion takes the first language of the first version resource. The tree is
-// walked by hand: it is three levels deep, and go-pe's walk follows a tree that
-// refers to itself for longer than anyone waits.
-func (v *imageView) fileVersion(nt *gope.IMAGE_NT_HEADERS) (string, error) {
-	base, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_RESOURCE)
+// walked by levels, of which it has three: it may refer to itself.
+func (v *imageView) fileVersion(nt structures) (string, error) {
+	base, _, err := v.directory(nt, pe.IMAGE_DIRECTORY_ENTRY_RESOURCE)
 	if err != nil {
 		return "", fmt.Errorf("resource directory: %w", err)
 	}
@@ -327,29 +321,28 @@ func (v *imageView) fixedFileInfo(rva int64) (string, error) {
 // Errors are as those of the parts of [Image].
 func (im *Image) Export(s *vtop.Space, name string) (vtop.VA, error) {
 	v := &imageView{space: s, base: im.Base, size: int64(im.Size)}
-	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(v, 0).NTHeader()
-	rva, _, err := v.directory(nt, gope.IMAGE_DIRECTORY_ENTRY_EXPORT)
+	nt := structuresOf(v)
+	rva, _, err := v.directory(nt, pe.IMAGE_DIRECTORY_ENTRY_EXPORT)
 	if err != nil {
 		return 0, fmt.Errorf("export directory: %w", err)
 	}
-	d := nt.Profile.IMAGE_EXPORT_DIRECTORY(v, rva)
-	n := d.NumberOfNames()
-	names, ordinals, functions := int64(d.AddressOfNames()), int64(d.AddressOfNameOrdinals()), int64(d.AddressOfFunctions())
+	d := nt.exportDirectory(rva)
+	names, ordinals, functions := int64(d.namesAt), int64(d.ordinalsAt), int64(d.functionsAt)
 	if err := v.part(); err != nil {
 		return 0, fmt.Errorf("export directory: %w", err)
 	}
 	// Names are sorted, so that the linker's and the loader's search is binary.
-	low, high := int64(0), int64(min(n, im.Size/leastExport))
+	low, high := int64(0), int64(min(d.names, im.Size/leastExport))
 	for low < high {
 		mid := (low + high) / 2
-		got, err := v.text(int64(gope.ParseUint32(v, names+4*mid)))
+		got, err := v.text(int64(v.fields().uint32(names + 4*mid)))
 		if err != nil {
 			return 0, fmt.Errorf("exported name: %w", err)
 		}
 		switch {
 		case got == name:
-			ordinal := int64(gope.ParseUint16(v, ordinals+2*mid))
-			at := gope.ParseUint32(v, functions+4*ordinal)
+			ordinal := int64(v.fields().uint16(ordinals + 2*mid))
+			at := v.fields().uint32(functions + 4*ordinal)
 			if err := v.part(); err != nil {
 				return 0, fmt.Errorf("export %s: %w", name, err)
 			}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unsafe"
-
-	gope "www.velocidex.com/golang/go-pe"
 
 	"windmp/physmem"
 	"windmp/vtop"
@@ -83,24 +80,22 @@ func MachineOf(s *vtop.Space, base vtop.VA) (uint16, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	machine := nt.FileHeader().Machine().Value
-	p.check("Machine", machine, true, "a machine type")
-	return uint16(machine & 0xffff), p.err
+	machine := nt.machine()
+	p.check("Machine", uint64(machine), true, "a machine type")
+	return machine, p.err
 }
 
 // headersAt goes to the PE headers of the image mapped at base. Where the prober has an
 // error there are none.
-func headersAt(s *vtop.Space, base vtop.VA) (*prober, *gope.IMAGE_NT_HEADERS) {
+func headersAt(s *vtop.Space, base vtop.VA) (*prober, structures) {
 	r := &firstError{r: s.Window(base, MaxSize)}
-	dos := gope.NewPeProfile().IMAGE_DOS_HEADER(r, 0)
-	p := &prober{r: r, base: base}
-	p.want("e_magic", uint64(dos.E_magic()), DOSMagic)
-	p.between("e_lfanew", int64(dos.E_lfanew()), int64(dos.Size()), maxPEOffset)
+	p, nt := &prober{r: r, base: base}, structuresOf(r)
+	p.want("e_magic", uint64(nt.dosMagic()), DOSMagic)
+	p.between("e_lfanew", nt.lfanew(), dosHeaderSize, maxPEOffset)
 	if p.err != nil {
 		return p, nil
 	}
-	nt := dos.NTHeader()
-	p.want("Signature", uint64(nt.Signature()), peSignature)
+	p.want("Signature", uint64(nt.signature()), peSignature)
 	return p, nt
 }
 
@@ -112,10 +107,9 @@ func Size(s *vtop.Space, base vtop.VA, f Format) (uint32, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	p.want("Machine", nt.FileHeader().Machine().Value, uint64(f.Machine))
-	p.want("Magic", uint64(nt.OptionalHeader().Magic()), uint64(f.Magic))
-	// SizeOfImage is at the same offset in PE32.
-	size := gope.ParseUint32(p.r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.SizeOfImage)))
+	p.want("Machine", uint64(nt.machine()), uint64(f.Machine))
+	p.want("Magic", uint64(nt.magic()), uint64(f.Magic))
+	size := nt.sizeOfImage()
 	p.between("SizeOfImage", int64(size), pageSize, MaxSize)
 	if size%pageSize != 0 {
 		p.refuse("SizeOfImage", uint64(size), "a multiple of 0x1000")
@@ -126,8 +120,8 @@ func Size(s *vtop.Space, base vtop.VA, f Format) (uint32, error) {
 	return size, nil
 }
 
-// firstError remembers the first error of reading: go-pe returns zeros for
-// what it can't read.
+// firstError remembers the first error of reading: fields are zero where they can't
+// be read.
 type firstError struct {
 	r   io.ReaderAt
 	err error

@@ -1,13 +1,6 @@
 package peimage
 
-import (
-	"debug/pe"
-	"unsafe"
-
-	gope "www.velocidex.com/golang/go-pe"
-
-	"windmp/vtop"
-)
+import "windmp/vtop"
 
 // Stamp returns TimeDateStamp and CheckSum of the image mapped at base: by the first
 // and the image's size symbol servers know it. Nothing else is read. The error is that
@@ -17,10 +10,8 @@ func Stamp(s *vtop.Space, base vtop.VA, f Format) (timestamp, checkSum uint32, e
 		return 0, 0, err
 	}
 	r := &firstError{r: s.Window(base, MaxSize)}
-	nt := gope.NewPeProfile().IMAGE_DOS_HEADER(r, 0).NTHeader()
-	timestamp = nt.FileHeader().TimeDateStampRaw()
-	// CheckSum is at the same offset in PE32.
-	checkSum = gope.ParseUint32(r, nt.OptionalHeader().Offset+int64(unsafe.Offsetof(pe.OptionalHeader64{}.CheckSum)))
+	nt := structuresOf(r)
+	timestamp, checkSum = nt.timestamp(), nt.checkSum()
 	if r.err != nil {
 		return 0, 0, &Error{Base: base, Field: "CheckSum", Err: r.err}
 	}
