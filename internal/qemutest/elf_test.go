@@ -81,6 +81,7 @@ func TestRAMBlocks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			tt.config.SeaBIOS = true // whose block is looked for
 			vm := Start(t, tt.config)
 			core := dumpELF(t, vm, ELFOptions{})
 			assert.EqualValues(t, 8, core[52], "e_ehsize, a QEMU bug")

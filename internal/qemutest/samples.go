@@ -35,7 +35,7 @@ func ramOnly(paging bool) ELFOptions {
 // quiet turns system management mode off: the BIOS would leave code of its own in RAM.
 func quiet(machine string, cpus int, words string, extra ...string) Config {
 	return Config{
-		Machine: machine + ",smm=off", CPUs: cpus, Memory: "4M",
+		Machine: machine + ",smm=off", CPUs: cpus, Memory: "4M", SeaBIOS: true,
 		Variant: strings.Fields(words), Extra: extra,
 	}
 }

@@ -31,6 +31,9 @@ type Config struct {
 	GuestARM64    bool     // the guest of 64-bit Arm; its words are in testdata/guestarm64/README.md
 	Images        bool     // with the images of testdata/images, which run and crash
 	Extra         []string // further QEMU arguments
+	// SeaBIOS boots with QEMU's own firmware, as those with VGA do, and not with the quickest:
+	// where it is about the firmware's memory, or what it leaves in RAM.
+	SeaBIOS bool
 	// Busy boots a program that writes to 128 pages of memory all the time, in place of
 	// the guest.
 	Busy bool
@@ -108,6 +111,9 @@ func (vm *VM) arguments(c Config) []string {
 	}
 	if c.VGA {
 		args = append(args, "-vga", "std")
+	}
+	if quick := board.firmware; quick != "" && !c.VGA && !c.SeaBIOS && !c.Busy {
+		args = append(args, "-bios", quick)
 	}
 	return append(args, c.Extra...)
 }
