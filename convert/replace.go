@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"windmp/convert/cause"
+	"windmp/convert/dump"
 	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
@@ -71,23 +72,29 @@ func formatOf(to plan.OutputFormat) plan.OutputFormat {
 	return to
 }
 
-// imageFormats are what an earlier output of a container is when it is read.
-var imageFormats = map[plan.OutputFormat]physmem.Format{plan.FormatDMP: physmem.FormatDMP, plan.FormatELF: physmem.FormatELF}
-
 // checkReplaced refuses to replace a memory image that is no earlier output: who names
 // two inputs means the second for an output seldom.
 func checkReplaced(ctx context.Context, out string, opt *Options) error {
 	if st, err := os.Stat(out); err != nil || !st.Mode().IsRegular() || !opt.Write.Force {
 		return nil //nolint:nilerr // there is nothing to replace; the rest is said elsewhere
 	}
-	is := source.Holds(ctx, out)
-	if is == "" || is == imageFormats[formatOf(opt.Plan.To)] {
+	is, beginning := source.Holds(ctx, out)
+	if is == "" || isOutput(formatOf(opt.Plan.To), is, beginning) {
 		return nil
 	}
 	return &stage.UsageError{
 		Reason: fmt.Sprintf("%s is a memory image (%s), not an earlier output, and is not replaced", cause.Name(out), is),
 		Hint:   "Name another output, or remove that file first.",
 	}
+}
+
+// isOutput tells whether a memory image can be an earlier output of that kind. An ELF
+// core is what most sources are, so that it must be laid out as one that was written here.
+func isOutput(to plan.OutputFormat, is physmem.Format, beginning []byte) bool {
+	if to == plan.FormatELF {
+		return is == physmem.FormatELF && dump.WroteELF(beginning)
+	}
+	return is == physmem.FormatDMP
 }
 
 // checkBeside refuses to replace the file beside the input that has its memory.

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
@@ -411,10 +412,22 @@ func TestVMwareArchive(t *testing.T) {
 			assert.Empty(t, left)
 		}
 	}
+	// Memory that can't be unpacked is said of the archive, which people know.
+	path := filepath.Join(t.TempDir(), "torn.zip")
+	writeArchive(t, path, dir, []string{"Win-Snapshot1.vmsn", "Win-Snapshot1.vmem"})
+	torn, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for i := range 2000 {
+		torn[len(torn)/2+i] ^= 0x5a
+	}
+	path = filepath.Join(t.TempDir(), "torn.zip")
+	require.NoError(t, os.WriteFile(path, torn, 0o400))
+	_, err = convert.File(t.Context(), path, filepath.Join(t.TempDir(), "out.dmp"), convert.Options{})
+	assert.Equal(t, path+" is damaged: packed data can't be unpacked (zip)", cause.Of(err).Sentence)
 	// A state without its memory is refused as outside of an archive.
-	path := filepath.Join(t.TempDir(), "win.zip")
+	path = filepath.Join(t.TempDir(), "win.zip")
 	writeArchive(t, path, dir, []string{"Win-Snapshot1.vmsn", "vmware.log"})
-	_, err := convert.File(t.Context(), path, filepath.Join(t.TempDir(), "out.dmp"), convert.Options{})
+	_, err = convert.File(t.Context(), path, filepath.Join(t.TempDir(), "out.dmp"), convert.Options{})
 	require.ErrorContains(t, err, "without its memory")
 	// Memory of two machines is not guessed at.
 	require.NoError(t, os.Rename(log, filepath.Join(dir, "Other.vmem")))

@@ -42,12 +42,14 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// distance is how many letters what is typed may be from what is meant, as git allows.
+const distance = 2
+
 // noCommand takes no argument: what stands there is no command, and perhaps one is meant.
 func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	const distance = 2 // letters, as git allows
 	cmd.SuggestionsMinimumDistance = distance
 	hint := "See windmp --help"
 	if _, err := os.Stat(args[0]); err == nil {
@@ -63,13 +65,43 @@ func flagError(cmd *cobra.Command, err error) error {
 	usage := &stage.UsageError{Reason: err.Error(), Hint: "See " + cmd.CommandPath() + " --help"}
 	var value *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
 	switch {
 	case errors.As(err, &value):
 		usage.Reason = valueError("--"+value.GetFlag().Name, value.GetFlag().Value.Type(), value.GetValue(), value.Unwrap())
 	case errors.As(err, &missing):
 		usage.Reason = "--" + missing.GetSpecifiedName() + " wants a value"
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		usage.Reason = fmt.Sprintf("%s has no flag -%s", cmd.Name(), unknown.GetSpecifiedName())
+	case errors.As(err, &unknown):
+		usage.Reason = fmt.Sprintf("%s has no flag --%s", cmd.Name(), unknown.GetSpecifiedName())
+		if meant := flagsLike(cmd, unknown.GetSpecifiedName()); len(meant) > 0 {
+			usage.Hint = "Did you mean --" + strings.Join(meant, ", or --") + "?"
+		} else if others := commandsWith(cmd.Root(), unknown.GetSpecifiedName()); len(others) > 0 {
+			usage.Hint = "It is a flag of windmp " + strings.Join(others, ", ")
+		}
 	}
 	return usage
+}
+
+// flagsLike are the flags of a command that a name may mean, by cobra's rule for names of
+// commands: few letters differ, or the name is the beginning.
+func flagsLike(cmd *cobra.Command, name string) []string {
+	names := &cobra.Command{SuggestionsMinimumDistance: distance}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	return names.SuggestionsFor(name)
+}
+
+// commandsWith are the commands that have a flag of that name.
+func commandsWith(root *cobra.Command, name string) (list []string) {
+	for _, cmd := range root.Commands() {
+		if cmd.Flags().Lookup(name) != nil {
+			list = append(list, cmd.Name())
+		}
+	}
+	return list
 }
 
 // kindsOfValues are what numbers and switches take, by the type of the flag's value.

@@ -128,7 +128,16 @@ func one(err error) Cause {
 	if said, hint, ok := OfImage(err); ok {
 		return Cause{Sentence: about(err, said), Hint: hint}
 	}
-	return Cause{Sentence: about(err, innermost(err))}
+	return Cause{Sentence: about(err, innermost(err)), Hint: advice(err)}
+}
+
+// advice is what an error says itself about what to do.
+func advice(err error) string {
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		return advised.Advice()
+	}
+	return ""
 }
 
 // theFile begins a sentence whose subject can be a file's name.

@@ -2,7 +2,11 @@ package dump_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"debug/elf"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -43,6 +47,7 @@ func TestELF(t *testing.T) {
 		l, err := dump.NewELF(machine.X64.Core, runs, cpus, note)
 		require.NoError(t, err)
 		head := front(t, l)
+		assert.True(t, dump.WroteELF(head[:min(len(head), open.BeginningSize)]))
 		assert.EqualValues(t, len(head)+n*0x1000, l.Size())
 		file := slices.Concat(head, bytes.Repeat([]byte{0xab}, 0x1000))
 		im, err := physmemtest.OpenReader(bytes.NewReader(file), l.Size(), open.Options{})
@@ -116,4 +121,32 @@ func TestELF32(t *testing.T) {
 		got[0].NoteOffset = 0
 		assert.Equal(t, cpu, got[0], name)
 	}
+}
+
+// TestWroteELF: cores of QEMU, of both classes and with paging, are not taken for ours,
+// nor is anything that is cut or no core.
+func TestWroteELF(t *testing.T) {
+	t.Parallel()
+	samples, err := filepath.Glob(filepath.Join("..", "..", "testdata", "*.vmcore.gz"))
+	require.NoError(t, err)
+	require.NotEmpty(t, samples)
+	for _, name := range samples {
+		f, err := os.Open(name)
+		require.NoError(t, err)
+		z, err := gzip.NewReader(f)
+		require.NoError(t, err)
+		b, err := io.ReadAll(io.LimitReader(z, open.BeginningSize))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		assert.False(t, dump.WroteELF(b), name)
+	}
+	l, err := dump.NewELF(machine.X86.Core, physmem.Runs{{PageCount: 1}}, nil, nil)
+	require.NoError(t, err)
+	head := front(t, l)
+	assert.True(t, dump.WroteELF(head))
+	for n := range 64 {
+		assert.False(t, dump.WroteELF(head[:n]), n)
+	}
+	head[elf.EI_CLASS] = 0
+	assert.False(t, dump.WroteELF(head))
 }

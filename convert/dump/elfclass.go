@@ -15,6 +15,11 @@ type elfTables struct {
 	encodeHeader          func(h *elf.Header64) any
 	encodeSection         func(s *elf.Section64) any
 	encodeProg            func(p *elf.Prog64) any
+
+	// Back again, as far as [elfTables.wrote] looks.
+	decodeHeader  func(b []byte) elf.Header64
+	decodeSection func(b []byte) elf.Section64
+	decodeProg    func(b []byte) elf.Prog64
 }
 
 var tables64 = &elfTables{
@@ -22,6 +27,9 @@ var tables64 = &elfTables{
 	encodeHeader:  func(h *elf.Header64) any { return h },
 	encodeSection: func(s *elf.Section64) any { return s },
 	encodeProg:    func(p *elf.Prog64) any { return p },
+	decodeHeader:  decoded[elf.Header64],
+	decodeSection: decoded[elf.Section64],
+	decodeProg:    decoded[elf.Prog64],
 }
 
 var tables32 = &elfTables{
@@ -41,6 +49,18 @@ var tables32 = &elfTables{
 			Type: p.Type, Off: low32(p.Off), Vaddr: low32(p.Vaddr), Paddr: low32(p.Paddr),
 			Filesz: low32(p.Filesz), Memsz: low32(p.Memsz),
 		}
+	},
+	decodeHeader: func(b []byte) elf.Header64 {
+		h := decoded[elf.Header32](b)
+		return elf.Header64{Ident: h.Ident, Type: h.Type, Shoff: uint64(h.Shoff), Ehsize: h.Ehsize, Phnum: h.Phnum, Shnum: h.Shnum}
+	},
+	decodeSection: func(b []byte) elf.Section64 {
+		s := decoded[elf.Section32](b)
+		return elf.Section64{Off: uint64(s.Off), Size: uint64(s.Size)}
+	},
+	decodeProg: func(b []byte) elf.Prog64 {
+		p := decoded[elf.Prog32](b)
+		return elf.Prog64{Type: p.Type, Off: uint64(p.Off), Filesz: uint64(p.Filesz)}
 	},
 }
 

@@ -36,7 +36,7 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 		f(&found{input: report.OfImage(in.Path(), g.Image()), guest: g, findings: g.Findings(), err: err})
 		return err
 	}
-	return open.End(source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
+	return in.Named(open.End(source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
 		if !isTriage(err, opt) {
 			return err
 		}
@@ -51,7 +51,7 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 		x.err = judged
 		f(x)
 		return judged
-	}))
+	})))
 }
 
 // limited tells whether err is that of a look which a limit ended.

@@ -98,7 +98,7 @@ func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (
 	if err == nil {
 		ctx, stop := opt.Source.Begin(ctx)
 		defer stop()
-		err = opt.Source.End(source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) }))
+		err = in.Named(opt.Source.End(source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })))
 	}
 	if limited(err) {
 		r = newWalk(opened(r.Input))

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"windmp/convert/finding"
 	"windmp/convert/stage"
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -46,6 +47,9 @@ func (e *LimitError) Error() string {
 		return fmt.Sprintf("the look ended at its limit of %v, when %s of the file had been read", e.Timeout, size(e.Read))
 	}
 }
+
+// Advice says what to do about it.
+func (e *LimitError) Advice() string { return finding.LookEnded.Advice() }
 
 // Is matches [physmem.ErrSource]: nothing follows from it about the guest.
 func (e *LimitError) Is(target error) bool { return target == physmem.ErrSource }
