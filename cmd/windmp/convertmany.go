@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"windmp/cmd/windmp/internal/reportfile"
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/cmd/windmp/internal/wildcards"
@@ -105,7 +106,7 @@ func (a *app) planMany(ins []string, f *convertFlags) ([]conversion, error) {
 	}
 	for _, c := range all {
 		for _, in := range ins {
-			if sameFile(c.out, in) {
+			if reportfile.Same(c.out, in) {
 				return nil, &stage.UsageError{Reason: fmt.Sprintf("the output of %s would be %s, which is an input", c.in, c.out), Hint: "name another folder"}
 			}
 		}

@@ -4,12 +4,16 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/progress"
+	"windmp/cmd/windmp/internal/reportfile"
+	"windmp/convert"
+	"windmp/convert/cause"
 	"windmp/convert/htmlreport"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -164,4 +168,36 @@ func without(args []string, flag string) (rest []string) {
 		}
 	}
 	return rest
+}
+
+// checkReport refuses, before any work, a report that could not be written or must not:
+// the report is never one of others, and replaces nothing but a report.
+func (a *app) checkReport(others ...string) error {
+	path := a.out.report
+	if path == "" {
+		return nil
+	}
+	a.out.report = "" // until it is known to be good
+	if path == convert.Stdout {
+		return &stage.UsageError{Reason: "--report wants the name of a file", Hint: "--json prints the document on standard output"}
+	}
+	for _, other := range others {
+		if reportfile.Same(path, other) {
+			return &stage.UsageError{Reason: "--report and another argument name the same file: " + cause.Name(path), Hint: "Name another file for the report"}
+		}
+	}
+	if isPage(path) && !a.out.pages {
+		return &stage.UsageError{Reason: "pages are made by " + strings.Join(pageCommands, ", "), Hint: "name a file that does not end in .html"}
+	}
+	var err error
+	a.out.report, a.out.through, err = reportfile.Check(path, a.stdout, a.stderr)
+	return err
+}
+
+// writeReport writes what write does to the file of --report, if there is one.
+func (a *app) writeReport(write func(io.Writer) error) error {
+	if a.out.report == "" {
+		return nil
+	}
+	return reportfile.Write(a.out.report, a.out.through, write)
 }

@@ -1,4 +1,6 @@
-package main
+// Package reportfile is the file that a report goes to: what must not be replaced, and
+// that all of it appears at once.
+package reportfile
 
 import (
 	"errors"
@@ -6,57 +8,39 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"windmp/convert"
 	"windmp/convert/cause"
 	"windmp/convert/htmlreport"
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
 )
 
-// checkReport refuses, before any work, a report that could not be written or
-// must not: the report is never one of others, and replaces nothing but a report.
-func (a *app) checkReport(others ...string) error {
-	path := a.out.report
-	if path == "" {
-		return nil
-	}
-	a.out.report = "" // until it is known to be good
-	if path == convert.Stdout {
-		return &stage.UsageError{Reason: "--report wants the name of a file", Hint: "--json prints the document on standard output"}
-	}
-	for _, other := range others {
-		if sameFile(path, other) {
-			return &stage.UsageError{Reason: "--report and another argument name the same file: " + cause.Name(path), Hint: "Name another file for the report"}
-		}
-	}
-	if isPage(path) && !a.out.pages {
-		return &stage.UsageError{Reason: "pages are made by " + strings.Join(pageCommands, ", "), Hint: "name a file that does not end in .html"}
-	}
+// Check refuses, before any work, a report that could not be written, or would replace
+// what is no report or what one of the streams goes to. It returns the file that a
+// symbolic link leads to; through says that it is a device or a pipe, which is written
+// and not replaced. Errors are a *stage.UsageError or a *stage.Error.
+func Check(path string, streams ...io.Writer) (target string, through bool, err error) {
 	if isSpecial(path) {
-		a.out.report, a.out.through = path, true
-		return nil
+		return path, true, nil
 	}
-	path, err := behindLinks(path)
+	path, err = behindLinks(path)
 	if err == nil {
 		err = checkReplaced(path)
 	}
 	if err != nil {
-		return err
+		return "", false, err
 	}
-	if a.isStream(path) {
-		return &stage.UsageError{Reason: "the report " + cause.Name(path) + " is where this run prints", Hint: "--json prints the document on standard output"}
+	if isStream(path, streams) {
+		return "", false, &stage.UsageError{Reason: "the report " + cause.Name(path) + " is where this run prints", Hint: "--json prints the document on standard output"}
 	}
 	f, _, err := atomicfile.Create(path)
 	if err == nil {
 		err = f.Discard()
 	}
 	if err != nil {
-		return reportError(err)
+		return "", false, reportError(err)
 	}
-	a.out.report = path
-	return nil
+	return path, false, nil
 }
 
 // isSpecial tells whether path leads to a device or a pipe: what a shell writes to, and
@@ -90,14 +74,14 @@ func behindLinks(path string) (string, error) {
 	return "", &stage.UsageError{Reason: "the report's name leads through too many symbolic links", Hint: "Name the file itself"}
 }
 
-// isStream tells whether path leads to the file that standard output or standard
-// error goes to, as /dev/stdout does: it has what was printed, and would be replaced.
-func (a *app) isStream(path string) bool {
+// isStream tells whether path leads to the file that a stream goes to, as /dev/stdout
+// does: it has what was printed, and would be replaced.
+func isStream(path string, streams []io.Writer) bool {
 	st, err := os.Stat(path)
 	if err != nil {
 		return false
 	}
-	for _, w := range []io.Writer{a.stdout, a.stderr} {
+	for _, w := range streams {
 		f, ok := w.(*os.File)
 		if !ok {
 			continue
@@ -142,8 +126,8 @@ func checkReplaced(path string) error {
 	return nil
 }
 
-// sameFile tells whether two names mean the same file, there or not.
-func sameFile(a, b string) bool {
+// Same tells whether two names mean the same file, there or not.
+func Same(a, b string) bool {
 	sa, errA := os.Stat(a)
 	sb, errB := os.Stat(b)
 	if errA == nil && errB == nil {
@@ -157,18 +141,14 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(sa, sb)
 }
 
-// writeReport writes what write does to the file of --report, if there is one: all
-// of it under its name or nothing. A symbolic link stays, and the file that it leads
-// to is replaced. Its mode is 0600: registers, names and, of
-// vtop, memory are the guest's.
-func (a *app) writeReport(write func(io.Writer) error) error {
-	if a.out.report == "" {
-		return nil
+// Write writes what write does to the file that [Check] returned: all of it under its
+// name or nothing. A symbolic link stays, and the file that it leads to is replaced. Its
+// mode is 0600: registers, names and, of vtop, memory are the guest's.
+func Write(target string, through bool, write func(io.Writer) error) error {
+	if through {
+		return writeThrough(target, write)
 	}
-	if a.out.through {
-		return writeThrough(a.out.report, write)
-	}
-	f, _, err := atomicfile.Create(a.out.report)
+	f, _, err := atomicfile.Create(target)
 	if err != nil {
 		return err
 	}
