@@ -30,6 +30,7 @@ func TestQEMUARM64(t *testing.T) {
 		{"bsod encoded", qemutest.Config{CPUs: 3}},
 		{"live nomz", qemutest.Config{CPUs: 2}},
 		{"live user", qemutest.Config{CPUs: 2}},
+		{"bsod wide", qemutest.Config{CPUs: 2}},
 	} {
 		t.Run(fmt.Sprint(tc.words, " ", tc.config.CPUs), func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +68,7 @@ func TestQEMUARM64(t *testing.T) {
 // TestMigrationARM64: QEMU's migration stream of such a guest has what its core has, and
 // the system registers of its vCPUs, by which one in user mode proves what it runs.
 func TestMigrationARM64(t *testing.T) {
-	for _, words := range []string{"live encoded", "live user"} {
+	for _, words := range []string{"live encoded", "live user", "live user wide"} {
 		t.Run(words, func(t *testing.T) {
 			t.Parallel()
 			vm := qemutest.Start(t, qemutest.Config{GuestARM64: true, CPUs: 2, Variant: strings.Fields(words)})
@@ -90,9 +91,14 @@ func TestMigrationARM64(t *testing.T) {
 				_, err := s.ReadVirtual(special, vtop.VA(pcr64A(i)+prcb64A+0x40))
 				require.NoError(t, err)
 				root := u64(dmp, 0x10)
+				lower, upper, tcr := root, root+0x800, uint64(0x95b5513511)
+				if strings.Contains(words, "wide") { // a table for each half
+					lower, upper, tcr = u64(special, 0xc8)&^(0x40<<48), root, 0x95b5503510
+					require.NotEqual(t, root, lower)
+				}
 				for off, v := range map[int]uint64{
-					0x18: i, 0x20: pcr64A(i), 0xa8: 0x100030d0591d, 0xb8: 0x300000, 0xc0: 0x95b5513511,
-					0xc8: root | 0x40<<48, 0xd0: root + 0x800 | 0x40<<48, 0x308: 0x44bb00ff44bb00ff, 0x310: base64A + 0x202800,
+					0x18: i, 0x20: pcr64A(i), 0xa8: 0x100030d0591d, 0xb8: 0x300000, 0xc0: tcr,
+					0xc8: lower | 0x40<<48, 0xd0: upper | 0x40<<48, 0x308: 0x44bb00ff44bb00ff, 0x310: base64A + 0x202800,
 				} {
 					assert.Equal(t, v, u64(special, off), "processor %d, special register at %#x", i, off)
 				}

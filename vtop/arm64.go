@@ -53,16 +53,11 @@ func mapsBlock(shift int) Form {
 // entries, and TTBR1_EL1 is TTBR0_EL1 + 0x800. So the page at TTBR0_EL1 is the one
 // root, as on x64.
 //
-// 48 bits in each half, addresses of 52 bits and other granules are another layout of
-// the tables, which this is not.
+// 48 bits in each half are [ARM64Wide]. Addresses of 52 bits and other granules are
+// another layout of the tables, which these are not.
 var ARM64 = &Mode{
 	Name: "arm64, 4 levels", PointerSize: 8, EntrySize: 8,
-	Levels: []Level{
-		{Name: "L3", Bits: 9, Page: Form{Mask: bitValid | bitType, Value: bitValid | bitType, Address: addressARM64}, Flags: flagsOfDescriptor},
-		{Name: "L2", Bits: 9, Table: tableDescriptor, Page: mapsBlock(21), Flags: flagsOfDescriptor},
-		{Name: "L1", Bits: 9, Table: tableDescriptor, Page: mapsBlock(30), Flags: flagsOfDescriptor},
-		{Name: "L0", Bits: 9, Table: tableDescriptor, Flags: flagsOfDescriptor},
-	},
+	Levels:       levelsARM64,
 	SignExtended: true, KernelStart: 0xffff8000_00000000,
 	RootMask: uint64(addressARM64), Control: Bits{Mask: tcrLayout, Value: tcrWindows},
 	Present: bitValid, Absent: absentIn(addressARM64, ^Entry(1<<32-1)),
@@ -71,12 +66,34 @@ var ARM64 = &Mode{
 	RootByMapping: true,
 }
 
+// ARM64Wide is [ARM64] with 48 bits in each half. Each has a table of 512 entries of its
+// own then: the root is TTBR1_EL1, that of the kernel's half, and a process' half is not
+// read. No Windows is known to use it; which entry refers to the table is not, either.
+var ARM64Wide = &Mode{
+	Name: "arm64, 4 levels, halves of 48 bits", PointerSize: 8, EntrySize: 8,
+	Levels:    levelsARM64,
+	UpperOnly: true, KernelStart: 0xffff0000_00000000,
+	RootMask: uint64(addressARM64), Control: Bits{Mask: tcrLayout, Value: tcrWide},
+	Present: bitValid, Absent: ARM64.Absent,
+	SelfMap:       &SelfMap{First: 0, Last: 0x1ff, Mask: ARM64.SelfMap.Mask, Value: ARM64.SelfMap.Value},
+	RootByMapping: true,
+}
+
+var levelsARM64 = []Level{
+	{Name: "L3", Bits: 9, Page: Form{Mask: bitValid | bitType, Value: bitValid | bitType, Address: addressARM64}, Flags: flagsOfDescriptor},
+	{Name: "L2", Bits: 9, Table: tableDescriptor, Page: mapsBlock(21), Flags: flagsOfDescriptor},
+	{Name: "L1", Bits: 9, Table: tableDescriptor, Page: mapsBlock(30), Flags: flagsOfDescriptor},
+	{Name: "L0", Bits: 9, Table: tableDescriptor, Flags: flagsOfDescriptor},
+}
+
 // What of TCR_EL1 (Arm ARM, TCR_EL1) says how the tables are laid out: T0SZ, EPD0, TG0,
 // T1SZ, EPD1, TG1, and DS, which is set for addresses of 52 bits.
 const (
 	tcrLayout = 0x3f | 1<<7 | 3<<14 | 0x3f<<16 | 1<<23 | 3<<30 | 1<<59
 	// tcrWindows: 47 bits in each half, granules of 4 KiB (0 in TG0, 2 in TG1).
 	tcrWindows = 17 | 17<<16 | 2<<30
+	// tcrWide: 48 bits in each half, the same granules.
+	tcrWide = 16 | 16<<16 | 2<<30
 )
 
 // FlatARM64 is for memory of Arm64 that is kept by virtual address: see

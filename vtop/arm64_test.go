@@ -110,6 +110,61 @@ func TestAgainstModelARM64(t *testing.T) {
 	require.Greater(t, large, 100, "blocks")
 }
 
+// TestARM64Wide: with 48 bits in each half the upper one has all 512 entries of a table,
+// and the rest is as with 47.
+func TestARM64Wide(t *testing.T) {
+	t.Parallel()
+	assert.True(t, ARM64Wide.Control.In(0x95b5503510))
+	assert.False(t, ARM64Wide.Control.In(0x95b5513511), "47 bits")
+	assert.False(t, ARM64Wide.Control.In(0x95b5503510|1<<59), "addresses of 52 bits")
+	const root = 0x8000
+	g := newGuest(X64)
+	g.setEntry(root+8*0x51, root|0x00600000_00000f03) // the self-map, below the middle
+	g.setEntry(root+8*0x1f0, 0x1000|3)
+	g.setEntry(root+8*0x010, 0x1000|3)
+	g.setEntry(0x1000+8*0xf, 0x2000|3)
+	g.setEntry(0x2000+8*0x19a, 0x80000000|1)
+	g.setEntry(0x2000+8*0x19b, 0x3000|3)
+	g.setEntry(0x3000+8*5, 0x9000|3)
+	s := NewSpace(g, root|0x40<<48, ARM64Wide)
+	for va, want := range map[VA]PA{0xfffff803_f3412345: 0x80012345, 0xffff0803_f3412345: 0x80012345, 0xffff0803_f3605678: 0x9678} {
+		m, err := s.Translate(va)
+		require.NoError(t, err)
+		assert.Equal(t, want, m.PA)
+	}
+	for _, va := range []VA{0x00000803_f3412345, 0x0000f803_f3412345, 0xfffef803_f3412345, 0x8000f803_f3412345} {
+		_, err := s.Translate(va)
+		var fault *FaultError
+		require.ErrorAs(t, err, &fault)
+		assert.Equal(t, NonCanonical, fault.Kind, "%v", va)
+	}
+	mapped := map[VA]PA{}
+	require.True(t, s.Mapped(0, 0xffff7fff_ffffffff, 4<<20, func(m Mapping) bool {
+		mapped[m.VA] = m.PA
+		return true
+	}))
+	assert.Equal(t, PA(0x80000000), mapped[0xffff0803_f3400000])
+	assert.Equal(t, PA(0x9000), mapped[0xffff0803_f3605000])
+	assert.NotContains(t, mapped, VA(0xfffff803_f3400000))
+	pages := 0
+	s.Visit(UserHalf, countPages{&pages})
+	assert.Zero(t, pages, "which is not read")
+
+	var found []Root
+	require.NoError(t, FindRoots(context.Background(), g, []physmem.Range{{Start: root - 0x2000, Size: 0x4000}}, []*Mode{ARM64, ARM64Wide}, nil, func(r Root) bool {
+		found = append(found, r)
+		return true
+	}))
+	assert.Equal(t, []Root{{DTB: root, Mode: ARM64Wide, Kind: RootSelfMap}}, found)
+}
+
+// countPages counts tables and pages.
+type countPages struct{ n *int }
+
+func (c countPages) Table(PA, int) bool        { *c.n++; return true }
+func (c countPages) Page(PA, uint64)           { *c.n++ }
+func (c countPages) Unreadable(PA, int, error) { *c.n++ }
+
 // randomDescriptor gives descriptors of all forms, most of them tables or pages.
 func randomDescriptor(r *rand.Rand) uint64 {
 	attributes := r.Uint64() & 0xfff0_0000_0000_0ffc

@@ -13,11 +13,12 @@ const (
 
 // Mode is a paging mode: everything in which the page tables of one kind of guest
 // differ from those of another. The modes of this package are [X86], [PAE], [X64],
-// [LA57] and [ARM64]; a caller may describe others. A mode must not be changed once a
+// [LA57], [ARM64] and [ARM64Wide]; a caller may describe others. A mode must not be changed once a
 // [Space] uses it.
 //
 // Pages have 4 KiB in all modes. An address space has one root, so where a
-// processor has two (Arm64's TTBR0 and TTBR1), both must lie in one table.
+// processor has two (Arm64's TTBR0 and TTBR1), both must lie in one table, or the mode is
+// of the upper one alone.
 type Mode struct {
 	Name        string // for people: "x64, 4 levels"
 	PointerSize int    // of the kernel that uses the mode, in bytes: 8 or 4
@@ -34,6 +35,9 @@ type Mode struct {
 	// SignExtended says what the bits above these must be in a canonical
 	// address: the copies of the highest one, otherwise zeros.
 	SignExtended bool
+	// UpperOnly is set where the lower half of the addresses has a root of its own,
+	// which no [Space] of the mode reads: the bits above must be ones.
+	UpperOnly bool
 	// KernelStart is the lowest address of the kernel.
 	KernelStart VA
 
@@ -154,7 +158,10 @@ func (m *Mode) shift(level int) uint {
 // extend makes an address of its lower bits.
 func (m *Mode) extend(va VA) VA {
 	unused := uint(64 - m.AddressBits())
-	if m.SignExtended {
+	switch {
+	case m.UpperOnly:
+		return va | ^VA(0)<<m.AddressBits()
+	case m.SignExtended:
 		return VA(int64(va) << unused >> unused) //nolint:gosec // sign extension is the point
 	}
 	return va << unused >> unused
@@ -164,6 +171,10 @@ func (m *Mode) extend(va VA) VA {
 // whether that is anything.
 func (m *Mode) clip(first, last VA) (VA, VA, bool) {
 	lowerEnd := VA(1)<<m.AddressBits() - 1
+	if m.UpperOnly {
+		first = max(first, ^lowerEnd)
+		return first, last, first <= last
+	}
 	if !m.SignExtended {
 		last = min(last, lowerEnd)
 		return first, last, first <= last

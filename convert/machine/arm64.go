@@ -11,7 +11,7 @@ import (
 	"windmp/winhdr"
 )
 
-var modesARM64 = []*vtop.Mode{vtop.ARM64}
+var modesARM64 = []*vtop.Mode{vtop.ARM64, vtop.ARM64Wide}
 
 // ARM64 is the machine of Windows on 64-bit Arm.
 var ARM64 = &Machine{
@@ -78,8 +78,11 @@ func stateARM64(cpu *physmem.CPU) State {
 	}
 	if y := c.System; y != nil {
 		s.HasSystem, s.Root, s.Mode = true, y.TTBR0, vtop.ARM64
+		if vtop.ARM64Wide.Control.In(y.TCR) {
+			s.Root, s.Mode = y.TTBR1, vtop.ARM64Wide
+		}
 		s.Kernel.Alternates = []vtop.VA{vtop.VA(y.TPIDREL1 &^ tpidrFlags)}
-		s.Elsewhere = untranslatedARM64(c)
+		s.Elsewhere = untranslatedARM64(c, s.Mode)
 		s.Paged = s.Elsewhere == ""
 		s.Specials = &specials.ARM64Values{
 			TTBR0: y.TTBR0, TTBR1: y.TTBR1, TCR: y.TCR, MAIR: y.MAIR, SCTLR: y.SCTLR, CPACR: y.CPACR, VBAR: y.VBAR,
@@ -91,18 +94,35 @@ func stateARM64(cpu *physmem.CPU) State {
 }
 
 // untranslatedARM64 says what a vCPU did whose addresses were not translated as Windows
-// has it; empty for one whose were.
-func untranslatedARM64(c *physmem.ARM64) string {
+// has it, which is by the mode; empty for one whose were.
+func untranslatedARM64(c *physmem.ARM64, mode *vtop.Mode) string {
 	y := c.System
 	switch {
 	case c.EL() > kernelEL:
 		return fmt.Sprintf("ran at EL%d, as a hypervisor or firmware does, at %#x", c.EL(), c.PC)
 	case y.SCTLR&sctlrM == 0:
 		return fmt.Sprintf("ran without address translation, as firmware does, or was not started, at %#x", c.PC)
-	case !vtop.ARM64.Control.In(y.TCR):
-		return fmt.Sprintf("used page tables that are not read here (TCR_EL1 %#x): those of 4 KiB pages and 47-bit halves are, not those of 16 or 64 KiB pages, of 48-bit halves, or of 52-bit addresses", y.TCR)
+	case !mode.Control.In(y.TCR):
+		return fmt.Sprintf("used page tables that are not read here, of %s (TCR_EL1 %#x): those of 4 KiB pages and halves of 47 or 48 bits are", tablesARM64(y.TCR), y.TCR)
 	}
 	return ""
+}
+
+// granules are the sizes of pages of the upper half, by TG1 of TCR_EL1, bits 30 and 31
+// (Arm ARM, TCR_EL1).
+var granules = [4]string{"an unknown granule", "16 KiB pages", "4 KiB pages", "64 KiB pages"}
+
+// tablesARM64 says what of the layout of page tables is not Windows'.
+func tablesARM64(tcr uint64) string {
+	const addresses52, upperOff, lowerOff = 1 << 59, 1 << 23, 1 << 7
+	granule := granules[tcr>>30&3]
+	switch {
+	case tcr&addresses52 != 0:
+		return granule + " and addresses of 52 bits"
+	case tcr&(upperOff|lowerOff) != 0:
+		return granule + " and one half only"
+	}
+	return fmt.Sprintf("%s and halves of %d and %d bits", granule, 64-tcr&63, 64-tcr>>16&63)
 }
 
 func contextARM64(c *physmem.ARM64) *winhdr.ContextARM64 {

@@ -73,9 +73,9 @@ static void special_put(u32 number)
 	put64(s + 0xa0, 0x51df805e);			/* MIDR_EL1 */
 	put64(s + 0xa8, 0x100030d0591dull);		/* SCTLR_EL1 */
 	put64(s + 0xb8, 0x300000);			/* CPACR_EL1 */
-	put64(s + 0xc0, 0x95b5513511ull);		/* TCR_EL1 */
-	put64(s + 0xc8, kernel_root | ASID);		/* TTBR0_EL1 */
-	put64(s + 0xd0, (kernel_root + 0x800) | ASID);	/* TTBR1_EL1 */
+	put64(s + 0xc0, tcr());				/* TCR_EL1 */
+	put64(s + 0xc8, ttbr0());			/* TTBR0_EL1 */
+	put64(s + 0xd0, ttbr1());			/* TTBR1_EL1 */
 	put64(s + 0xd8, 0x9600004f);			/* ESR_EL1 */
 	put64(s + 0xe0, 0xffffcd8c867c0032ull);		/* FAR_EL1 */
 	put64(s + 0x308, 0x44bb00ff44bb00ffull);	/* MAIR_EL1 */
@@ -180,6 +180,7 @@ void cpu_park(u32 cpu)
 	}
 	__asm__ volatile("msr vbar_el1, %0; msr tpidr_el1, %1; msr tpidrro_el0, %2; msr tpidr_el0, %3; isb"
 			 : : "r"(NT + NT_VECTORS + 0x800), "r"(pcr_of(number)), "r"((u64)number), "r"(user ? USER_TEB : 0));
-	((void (*)(u64 *, u64, u64))(NT + NT_PARK))(frame, kernel_root | ASID, (kernel_root + 0x800) | ASID);
+	layout_final();
+	((void (*)(u64 *, u64, u64))(NT + NT_PARK))(frame, ttbr0(), ttbr1());
 	__builtin_unreachable();
 }

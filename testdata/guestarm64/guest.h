@@ -79,7 +79,7 @@ typedef unsigned long long u64;
 #define TIME_BOOT	0x01d7a6b0c0000000ull
 #define TIME_NOW	(TIME_BOOT + 72000000000ull)
 
-struct options { u64 bsod, encoded, user, swapcpu, nomz; };
+struct options { u64 bsod, encoded, user, swapcpu, nomz, wide; };
 extern struct options opt;
 
 struct range { u64 start, end; };
@@ -108,7 +108,9 @@ static inline u64 get64(u64 va) { return *(volatile u64 *)va; }
 #define P_DATA_BLOCK	0x00e0000000000701ull
 #define P_USER_CODE	0x0020000000000fc3ull
 #define P_USER_DATA	0x00e0000000000f43ull
-extern u64 kernel_root;
+extern u64 kernel_root, user_root;
+u64 ttbr0(void), ttbr1(void), tcr(void);
+void layout_final(void);
 void paging_init(void);
 void map_page(u64 va, u64 pa, u64 flags);
 u64 map_new(u64 va, u64 size, u64 flags);	/* fresh scattered pages; returns va */

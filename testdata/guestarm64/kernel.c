@@ -46,7 +46,7 @@ static void process_build(void)
 
 	system_process = p;
 	put32(p, 3);			/* DISPATCHER_HEADER.Type: process */
-	put64(p + 0x028, kernel_root);
+	put64(p + 0x028, ttbr0() & ~(0xffffull << 48));
 	put64(p + 0x030, ASID >> 48);
 	put64(p + 0x3f8, 4);		/* UniqueProcessId */
 	put64(p + 0x400, head);		/* ActiveProcessLinks */

@@ -76,7 +76,7 @@ static int same(const char *a, const char *b, u32 n)
 
 static const struct word { const char *name; u64 *value; } words[] = {
 	{ "bsod", &opt.bsod }, { "live", 0 }, { "encoded", &opt.encoded }, { "user", &opt.user },
-	{ "swapcpu", &opt.swapcpu }, { "nomz", &opt.nomz },
+	{ "swapcpu", &opt.swapcpu }, { "nomz", &opt.nomz }, { "wide", &opt.wide },
 };
 
 static void options_parse(const char *s)
@@ -213,6 +213,7 @@ static void say_translations(void)
 		KUSER + 0xfff, 0xffffa8fc01f97000ull, 0xffffa8fc01f98028ull, 0xffff800000000000ull,
 	};
 
+	layout_final();
 	for (u32 i = 0; i < COUNT(list); i++) {
 		say("va=");
 		say_hex(list[i]);

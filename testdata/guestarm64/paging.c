@@ -7,7 +7,7 @@
 #define DEVICE_BLOCK	0x0060000000000405ull	/* attribute 1: device memory */
 #define BOOT_BLOCK	0x0000000000000701ull
 
-u64 kernel_root;
+u64 kernel_root, user_root;
 
 /* For the first steps: RAM and the serial port, where they are. */
 void boot_tables(void)
@@ -29,7 +29,7 @@ static u32 index_of(u64 va, u32 level)
  */
 static u64 *slot(u64 va, u32 level)
 {
-	u64 *table = (u64 *)kernel_root;
+	u64 *table = (u64 *)(va >> 47 ? kernel_root : user_root);
 
 	for (u32 l = 4; l > level; l--) {
 		u32 i = index_of(va, l);
@@ -44,6 +44,35 @@ static u64 *slot(u64 va, u32 level)
 		table = (u64 *)(table[i] & ADDRESS);
 	}
 	return &table[index_of(va, level)];
+}
+
+/*
+ * What the registers hold at the end: one table with both halves, or a table for each,
+ * with 48 bits.
+ */
+u64 ttbr0(void)
+{
+	return user_root | ASID;
+}
+
+u64 ttbr1(void)
+{
+	return (opt.wide ? kernel_root : kernel_root + 0x800) | ASID;
+}
+
+u64 tcr(void)
+{
+	return opt.wide ? 0x95b5503510ull : 0x95b5513511ull;
+}
+
+/*
+ * From here on the tables for the first steps are read with the layout of the end. This
+ * code is where it is in RAM, in the lower half, whose table begins alike in both.
+ */
+void layout_final(void)
+{
+	if (opt.wide)
+		__asm__ volatile("msr ttbr1_el1, %0; msr tcr_el1, %1; isb; tlbi vmalle1; dsb ish; isb" : : "r"((u64)boot_l0), "r"(tcr()) : "memory");
 }
 
 static void settle(void)
@@ -76,6 +105,7 @@ u64 translate(u64 va)
 void paging_init(void)
 {
 	kernel_root = page_alloc();
+	user_root = opt.wide ? page_alloc() : kernel_root;
 	((u64 *)kernel_root)[SELF_SLOT] = kernel_root | 0x0060000000000f03ull;
 	boot_l0[SELF_SLOT] = kernel_root | 0x0060000000000f03ull;
 	*slot(POOL, 2) = POOL_PA | P_DATA_BLOCK;
