@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"mime/multipart"
 	"net/http"
 	"os"
@@ -72,7 +73,8 @@ func TestPackageReadme(t *testing.T) {
 	names := 0
 	for line := range strings.Lines(string(protocol)) {
 		if _, list, ok := strings.Cut(line, " = ["); ok {
-			for name := range strings.SplitSeq(list[:strings.Index(list, "]")], ", ") {
+			list, _, _ = strings.Cut(list, "]")
+			for name := range strings.SplitSeq(list, ", ") {
 				assert.Contains(t, string(readme), "| `"+strings.Trim(name, `"`)+"` |")
 				names++
 			}
@@ -87,12 +89,7 @@ func TestUploadForm(t *testing.T) {
 	folder := element(t)
 	files, small := samples(t)
 	tickets := t.TempDir()
-	program := filepath.Join(t.TempDir(), "upload-form.exe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join("..", "..", "examples", "upload-form")).CombinedOutput()
-	require.NoError(t, err, string(out))
-	server := webtest.Start(t, tickets, func(port int) *exec.Cmd {
-		return exec.Command(program, "-listen", "127.0.0.1:"+strconv.Itoa(port), "-element", folder, "-tickets", tickets) //nolint:gosec // the test's
-	})
+	server := uploadForm(t, folder, tickets)
 	for _, browser := range []string{"chromium", "firefox"} {
 		t.Run(browser, func(t *testing.T) {
 			browsertest.Run(t, root, browser, "form.mjs", server.URL, files)
@@ -117,6 +114,17 @@ func TestUploadForm(t *testing.T) {
 	list, err := os.ReadDir(tickets)
 	require.NoError(t, err)
 	assert.Empty(t, list, "nothing of what was refused is kept")
+}
+
+// uploadForm runs the example's server.
+func uploadForm(t *testing.T, element, tickets string) *webtest.Server {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "upload-form.exe")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join("..", "..", "examples", "upload-form")).CombinedOutput()
+	require.NoError(t, err, string(out))
+	return webtest.Start(t, tickets, func(port int) *exec.Cmd {
+		return exec.Command(program, "-listen", "127.0.0.1:"+strconv.Itoa(port), "-element", element, "-tickets", tickets)
+	})
 }
 
 // post sends a form with these files, and returns the answer's status.
@@ -153,6 +161,21 @@ func validCheck(t *testing.T, path string) {
 	require.NoError(t, json.Unmarshal(b, &head))
 	assert.Equal(t, "windmp/check/v1", head.Schema)
 	assert.Equal(t, "OK", head.Verdict)
+}
+
+var updateScreens = flag.Bool("update-screens", false, "make the pictures of pages in docs/screens anew")
+
+// The pictures of pages, which no two machines make alike: they are looked at.
+func TestScreens(t *testing.T) {
+	if !*updateScreens {
+		t.Skip("only with -update-screens")
+	}
+	page, folder := site(t), element(t)
+	files, _ := samples(t)
+	require.NoError(t, os.WriteFile(filepath.Join(files, "guest.vmcore"), sample(t, "guest-bsod.vmcore"), 0o600))
+	screens, err := filepath.Abs(filepath.Join(root, "docs", "screens"))
+	require.NoError(t, err)
+	browsertest.Run(t, root, "chromium", "screens.mjs", page, uploadForm(t, folder, t.TempDir()).URL, files, screens)
 }
 
 // The element in a frame: verdicts and small dumps come out to the page around it and to

@@ -31,7 +31,7 @@ const (
 )
 
 // otherFences are shown and not run.
-var otherFences = []string{"xml", "go", "yaml", "windbg", "bat", "powershell", "ini"}
+var otherFences = []string{"xml", "go", "yaml", "windbg", "bat", "powershell", "ini", "html"}
 
 // TestGuidesAreKnown: a fence that the other tests do not know would never be
 // run, and a guide says what of it was tried.

@@ -35,7 +35,7 @@ type Server struct {
 	Dir string
 }
 
-// run starts a program that listens on a port of its own, and ends it with the test.
+// Start starts a program that listens on a port of its own, and ends it with the test.
 func Start(tb testing.TB, dir string, command func(port int) *exec.Cmd) *Server {
 	tb.Helper()
 	port := freePort(tb)

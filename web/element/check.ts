@@ -36,11 +36,8 @@ export class WindmpCheck extends HTMLElement {
   constructor() {
     super();
     const { input } = this.#view;
-    input.addEventListener("change", () => {
-      const files = Array.from(input.files ?? []);
-      input.value = ""; // so that the same file can be chosen again
-      this.#chosen(files);
-    });
+    input.addEventListener("click", () => { input.value = ""; }); // so that the same file can be chosen again
+    input.addEventListener("change", () => this.#chosen(Array.from(input.files ?? [])));
     this.#view.onClick("cancel", () => this.cancel());
     this.#view.onClick("triage", () => void this.makeTriage());
     this.#view.onClick("save-dump", () => this.#triage?.dumps.forEach((d) => save(d.dump)));

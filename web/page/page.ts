@@ -8,6 +8,7 @@ import { type Key, text } from "../element/texts.js";
 const check = document.querySelector("windmp-check") as WindmpCheck;
 const head = document.querySelector("header") as HTMLElement;
 
+document.title = "windmp: " + text("title");
 for (const e of document.querySelectorAll<HTMLElement>("[data-text]")) {
   e.textContent = text(e.dataset.text as Key);
 }

@@ -17,6 +17,20 @@ async function send(page, seen) {
 /** valid tells whether the element lets the form be sent, and why not. */
 const valid = (page) => page.$eval("windmp-check", (e) => (e.matches(":valid") ? "" : document.querySelector("form").checkValidity() ? "the form goes out" : "refused"));
 
+/** keyboard walks through the form by keys alone, and ends on the form's own button. */
+async function keyboard(page) {
+  await page.focus("[name=what]");
+  const passed = [];
+  for (let i = 0; i < 12 && passed.at(-1) !== "BUTTON"; i++) {
+    await page.keyboard.press("Tab");
+    passed.push(await page.evaluate(() => {
+      const e = document.activeElement;
+      return e?.shadowRoot ? e.shadowRoot.activeElement?.id : e?.tagName;
+    }));
+  }
+  check(passed.join() === "files,save-dump,save-json,save-page,BUTTON", "keys lead to " + passed);
+}
+
 await run(async (browser) => {
   const page = await browser.newPage();
   const seen = watch(page);
@@ -40,10 +54,11 @@ await run(async (browser) => {
   await choose(page, join(folder, "crashed.vmcore"));
   await status(page, "^The small dump is made");
   check((await valid(page)) === "", "a file that is taken: " + (await valid(page)));
+  await keyboard(page);
   await accessible(page, "the form");
   await shoot(page, "form");
   check(seen.console.length === 0, "console: " + seen.console);
-  await Promise.all([page.waitForNavigation(), page.click("form button")]);
+  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
   const answer = await page.evaluate(() => document.body.textContent);
   check(answer.startsWith("thank you"), "the server says " + answer);
   await page.close();

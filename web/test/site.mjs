@@ -43,6 +43,7 @@ export async function status(page, want, patience = 120_000) {
 /** choose gives files to the element. */
 export async function choose(page, ...files) {
   const input = await page.waitForSelector(within("#files"));
+  await input.evaluate((e) => { e.value = ""; }); // as the click does that opens the list of files
   await input.uploadFile(...files);
 }
 
