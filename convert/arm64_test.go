@@ -21,6 +21,7 @@ import (
 	"windmp/convert/report"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
+	"windmp/physmem/vmcore"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -283,6 +284,36 @@ func TestNotWindowsARM64(t *testing.T) {
 	slices.Reverse(big[18:20])
 	_, err = convert.File(context.Background(), writeFile(t, big), filepath.Join(t.TempDir(), "out"), convert.Options{})
 	require.ErrorContains(t, err, "a big-endian ELF core (EM_AARCH64); Windows guests are little-endian")
+}
+
+// TestForeignTablesARM64: what vCPUs ran on page tables of a layout that is not read is no
+// firmware: the layout is named. The container is one that says it: a core of a test,
+// with system registers.
+func TestForeignTablesARM64(t *testing.T) {
+	t.Parallel()
+	core := qemutest.ARM64Samples()[0].Core(t)
+	clear(core[0x2000 : len(core)-0x100])
+	for tcr, want := range map[uint64]string{
+		0x9575519511:         "a layout that is not read here: 16 KiB pages and halves of 47 and 47 bits (TCR_EL1 0x9575519511)",
+		0x95b5513511 | 1<<59: "a layout that is not read here: 4 KiB pages and addresses of 52 bits",
+	} {
+		opt := convert.Options{}
+		opt.Source.Input.Openers = []physmem.Opener{{Format: physmem.FormatELF, Open: func(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+			c, err := vmcore.Opener().Open(ctx, src)
+			if err != nil {
+				return nil, err
+			}
+			for i := range c.CPUs {
+				cpu := *physmem.ARM64Of(c.CPUs[i])
+				cpu.System = &physmem.ARM64System{SCTLR: 1, TCR: tcr, TTBR0: 0x40001000, TTBR1: 0x40002000}
+				c.CPUs[i].Registers = &cpu
+			}
+			return c, nil
+		}}}
+		_, r, err := convertBytes(t, core, opt)
+		require.ErrorContains(t, err, want)
+		assert.Contains(t, ids(r), finding.TablesForeign.ID())
+	}
 }
 
 // linuxARM64 is a core whose memory is zeros but for Linux' banner.

@@ -82,7 +82,7 @@ func stateARM64(cpu *physmem.CPU) State {
 			s.Root, s.Mode = y.TTBR1, vtop.ARM64Wide
 		}
 		s.Kernel.Alternates = []vtop.VA{vtop.VA(y.TPIDREL1 &^ tpidrFlags)}
-		s.Elsewhere = untranslatedARM64(c, s.Mode)
+		s.Elsewhere, s.Foreign = untranslatedARM64(c, s.Mode)
 		s.Paged = s.Elsewhere == ""
 		s.Specials = &specials.ARM64Values{
 			TTBR0: y.TTBR0, TTBR1: y.TTBR1, TCR: y.TCR, MAIR: y.MAIR, SCTLR: y.SCTLR, CPACR: y.CPACR, VBAR: y.VBAR,
@@ -94,18 +94,20 @@ func stateARM64(cpu *physmem.CPU) State {
 }
 
 // untranslatedARM64 says what a vCPU did whose addresses were not translated as Windows
-// has it, which is by the mode; empty for one whose were.
-func untranslatedARM64(c *physmem.ARM64, mode *vtop.Mode) string {
+// has it, which is by the mode, and by which page tables if they are of another layout;
+// empty for one whose were.
+func untranslatedARM64(c *physmem.ARM64, mode *vtop.Mode) (elsewhere, foreign string) {
 	y := c.System
 	switch {
 	case c.EL() > kernelEL:
-		return fmt.Sprintf("ran at EL%d, as a hypervisor or firmware does, at %#x", c.EL(), c.PC)
+		return fmt.Sprintf("ran at EL%d, as a hypervisor or firmware does, at %#x", c.EL(), c.PC), ""
 	case y.SCTLR&sctlrM == 0:
-		return fmt.Sprintf("ran without address translation, as firmware does, or was not started, at %#x", c.PC)
+		return fmt.Sprintf("ran without address translation, as firmware does, or was not started, at %#x", c.PC), ""
 	case !mode.Control.In(y.TCR):
-		return fmt.Sprintf("used page tables that are not read here, of %s (TCR_EL1 %#x): those of 4 KiB pages and halves of 47 or 48 bits are", tablesARM64(y.TCR), y.TCR)
+		foreign = fmt.Sprintf("%s (TCR_EL1 %#x)", tablesARM64(y.TCR), y.TCR)
+		return fmt.Sprintf("used page tables that are not read here, of %s: those of 4 KiB pages and halves of 47 or 48 bits are", foreign), foreign
 	}
-	return ""
+	return "", ""
 }
 
 // granules are the sizes of pages of the upper half, by TG1 of TCR_EL1, bits 30 and 31

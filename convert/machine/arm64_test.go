@@ -41,5 +41,6 @@ func TestTranslationARM64(t *testing.T) {
 		s := state(tcr)
 		assert.False(t, s.Paged)
 		assert.Contains(t, s.Elsewhere, "used page tables that are not read here, "+want)
+		assert.NotEmpty(t, s.Foreign)
 	}
 }

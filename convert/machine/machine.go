@@ -89,6 +89,9 @@ type State struct {
 	// then, as a predicate, empty where that is not known.
 	Paged     bool
 	Elsewhere string
+	// Foreign says, of a vCPU that used page tables of a layout that is not read, what
+	// that is.
+	Foreign string
 	// InKernel is set for a vCPU that ran at the kernel's privilege level.
 	InKernel bool
 	// Kernel are the addresses of the kernel's structures in it.

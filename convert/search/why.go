@@ -2,6 +2,7 @@ package search
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -89,7 +90,7 @@ func (d *discovery) diagnose() finding.Finding {
 		}
 		d.evidence.see(d.memory(c.machine, c.Root, c.Mode), c)
 	}
-	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.tablesMissing, d.firmware} {
+	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.foreignTables, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
 			return f
 		}
@@ -149,12 +150,36 @@ func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
 	if len(d.blocks) == 0 {
 		return finding.Finding{}, false
 	}
+	if f, ok := d.foreignTables(); ok {
+		return f, ok
+	}
 	if d.evidence.unread != nil {
 		return d.tablesMissing()
 	}
 	c := d.blocks[0]
 	return finding.KernelUnmapped.At(fmt.Sprintf("PA %#x", c.At),
 		"memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it", c.KernBase).Because(d.reasons()), true
+}
+
+// foreignTables: no vCPU ran on page tables of a layout that is read.
+func (d *discovery) foreignTables() (finding.Finding, bool) {
+	layout := ""
+	cpus := d.view.Image.CPUs()
+	for i := range cpus {
+		m := machine.Of(&cpus[i], d.known.Machines)
+		if m == nil {
+			continue
+		}
+		s := m.State(&cpus[i])
+		if s.Paged || !s.HasSystem {
+			return finding.Finding{}, false
+		}
+		layout = cmp.Or(layout, s.Foreign)
+	}
+	if layout == "" {
+		return finding.Finding{}, false
+	}
+	return finding.TablesForeign.At("", "the vCPUs ran on page tables of a layout that is not read here: %s", layout), true
 }
 
 // tablesMissing: a vCPU's page tables are not in the file.
