@@ -1,5 +1,8 @@
 // Package convert turns the saved memory of a Windows virtual machine into a crash
-// dump that WinDbg opens. [File] does all of it, and [Stream] into a pipe.
+// dump that WinDbg opens. [File] does all of it, and [Stream] into a pipe. What they read
+// is a file or an http(s) URL, of which the parts are asked for that are needed, packed or
+// not; [source.Web] in the options says how, and what is secret of a URL is in no report
+// and no error.
 //
 // The stages are packages, and each can be used alone:
 //

@@ -43,7 +43,7 @@ type Web struct {
 	// temporary file in TempDir.
 	Download bool
 	// Cache is the most memory for what was read, and is fetched ahead, in bytes; 0 means
-	// 64 MiB.
+	// 32 MiB.
 	Cache int64
 }
 

@@ -11,9 +11,12 @@ const (
 	// leastRun is what must have been read in order before anything is fetched ahead,
 	// in blocks: 1 MiB. Who looks here and there causes no transfer that nobody reads.
 	leastRun = 64
-	// mostAhead is the most that is fetched ahead, in blocks: 24 MiB, and half of the
-	// cache at most.
-	mostAhead = 1536
+	// mostAhead is the most that is fetched ahead, in blocks: 16 MiB, twice what is on its
+	// way at the same time, and half of the cache at most.
+	mostAhead = 1024
+	// keptBehind is what is kept of what was announced and read, in blocks: 4 MiB. It is
+	// read once, but for blocks that two reads share.
+	keptBehind = 256
 	// disorder is how far several readers of one stretch may be apart, in blocks: 4 MiB.
 	disorder = 256
 	// runs is how many stretches are followed at the same time.
@@ -63,7 +66,7 @@ func (a *ahead) note(first, end int64) *run {
 	return &a.runs[a.used]
 }
 
-// most is how many blocks may be fetched ahead.
+// mostAhead is how many blocks may be fetched ahead.
 func (s *Source) mostAhead() int { return min(mostAhead, max(1, s.cache.limit/2)) }
 
 // readAhead fetches what follows a read of the blocks [first, end), if there was enough
@@ -121,6 +124,7 @@ func (s *Source) Announce(list iter.Seq[physmem.Stretch]) {
 	s.ahead.mu.Lock()
 	s.ahead.announced = true
 	s.ahead.mu.Unlock()
+	s.cache.readOnce(keptBehind)
 	s.running.Go(func() {
 		from, to := int64(0), int64(0)
 		for x := range list {

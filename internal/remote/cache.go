@@ -24,9 +24,10 @@ type block struct {
 	data  []byte
 	err   error
 
-	// The cache's, under its lock: where it is in the order of use, nil while it is
+	// The cache's, under its lock: where it is in which order of use, nil while it is
 	// being fetched; and whether it was fetched ahead and not read so far.
 	place  *list.Element
+	order  *list.List
 	unread bool
 }
 
@@ -36,7 +37,11 @@ type cache struct {
 	mu     sync.Mutex
 	blocks map[int64]*block
 	order  *list.List // of *block, the last one used in front
-	limit  int        // blocks
+	limit  int        // blocks in it
+	// behind is the same for what was read and is not read again, and at most so many.
+	behind      *list.List
+	behindLimit int
+	once        bool // what is read goes there
 	// unread is how many were fetched ahead, or are being, and were not read so far;
 	// changed is closed, and made anew, when that becomes less.
 	unread  int
@@ -45,7 +50,7 @@ type cache struct {
 
 func newCache(size int64) *cache {
 	return &cache{
-		blocks: map[int64]*block{}, order: list.New(), limit: max(1, int(min(size/blockSize, 1<<20))),
+		blocks: map[int64]*block{}, order: list.New(), behind: list.New(), limit: max(1, int(min(size/blockSize, 1<<20))),
 		changed: make(chan struct{}),
 	}
 }
@@ -99,18 +104,45 @@ func (c *cache) finish(b *block, err error) {
 		c.drop(b)
 		return
 	}
-	b.place = c.order.PushFront(b)
-	for c.order.Len() > c.limit {
-		if last, ok := c.order.Back().Value.(*block); ok {
-			c.drop(last)
-		}
+	c.put(b, c.order)
+}
+
+// readOnce says that what is read from now on is read once, and then all of it but the
+// last blocks can go; and so can what was read before.
+func (c *cache) readOnce(behind int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.once, c.behindLimit = true, min(behind, c.limit)
+	for e := c.order.Back(); e != nil; e = c.order.Back() {
+		c.put(blockOf(e), c.behind)
 	}
+}
+
+// put makes a block the first one in an order of use, and forgets the last if there are
+// too many.
+func (c *cache) put(b *block, order *list.List) {
+	if b.place != nil {
+		b.order.Remove(b.place)
+	}
+	b.order, b.place = order, order.PushFront(b)
+	for c.order.Len() > c.limit {
+		c.drop(blockOf(c.order.Back()))
+	}
+	for c.behind.Len() > c.behindLimit {
+		c.drop(blockOf(c.behind.Back()))
+	}
+}
+
+// blockOf is the block in an order of use.
+func blockOf(e *list.Element) *block {
+	b, _ := e.Value.(*block) // nothing else is put there
+	return b
 }
 
 // drop forgets a block.
 func (c *cache) drop(b *block) {
 	if b.place != nil {
-		c.order.Remove(b.place)
+		b.order.Remove(b.place)
 		b.place = nil
 	}
 	delete(c.blocks, b.index)
@@ -122,8 +154,12 @@ func (c *cache) used(list []*block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range list {
-		if b.place != nil {
-			c.order.MoveToFront(b.place)
+		switch {
+		case b.place == nil:
+		case c.once:
+			c.put(b, c.behind)
+		default:
+			c.put(b, c.order)
 		}
 		c.read(b)
 	}

@@ -20,7 +20,7 @@ import (
 // Defaults of [Options].
 const (
 	// DefaultCache is how much is kept of what was read, in bytes.
-	DefaultCache = 64 << 20
+	DefaultCache = 32 << 20
 	// DefaultAttempts is how often a request is made that brings nothing.
 	DefaultAttempts = 7
 	// DefaultPause is the pause before the second of them; each later one is twice as
