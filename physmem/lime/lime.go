@@ -69,6 +69,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 			Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.size},
 		}
 	}
+	f.odd.Add(physmem.OddityUntried, 0, "LiME's format is read by its published description; no file of a Windows guest that one of the tools wrote was tried")
 	count := len(f.pieces)
 	list, clash := extents.Resolve(f.pieces)
 	if clash != nil {

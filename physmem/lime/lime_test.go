@@ -43,7 +43,7 @@ func TestImage(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, physmem.FormatLiME, m.Format())
 		assert.Equal(t, "LiME memory image, 3 ranges", m.Describe())
-		assert.Empty(t, m.Oddities())
+		assert.Empty(t, fixture.Untried(t, m))
 		assert.Empty(t, m.CPUs())
 		require.NoError(t, physmemtest.Test(m, ranges(), fixture.PatternAt))
 		fixture.CheckImage(t, m, file)
@@ -72,11 +72,12 @@ func TestDamaged(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, tt.want, m.Ranges(), name)
 		if tt.kind == 0 {
-			assert.Empty(t, m.Oddities(), name)
+			assert.Empty(t, fixture.Untried(t, m), name)
 			continue
 		}
-		require.Len(t, m.Oddities(), 1, name)
-		assert.Equal(t, tt.kind, m.Oddities()[0].Kind, name)
+		odd := fixture.Untried(t, m)
+		require.Len(t, odd, 1, name)
+		assert.Equal(t, tt.kind, odd[0].Kind, name)
 	}
 }
 

@@ -99,7 +99,7 @@ func numbersOf(list []*block) (map[*block]int, bool) {
 	prefix := ""
 	for i, b := range list {
 		m := numbered.FindStringSubmatch(b.name)
-		if m == nil || i > 0 && m[1] != prefix {
+		if len(m) < 3 || i > 0 && m[1] != prefix {
 			return nil, false
 		}
 		prefix = m[1]

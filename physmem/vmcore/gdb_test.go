@@ -62,7 +62,7 @@ func TestVirtualBoxOfSamples(t *testing.T) {
 			m, err := physmemtest.Open(coretest.VirtualBox(t, truth, cpus, format))
 			require.NoError(t, err)
 			assert.Contains(t, m.Describe(), "VirtualBox core")
-			assert.Empty(t, m.Oddities())
+			assert.Empty(t, fixture.Untried(t, m))
 			assert.Nil(t, m.GuestNote())
 			fixture.AssertSameMemory(t, truth, m)
 			got := m.CPUs()

@@ -68,6 +68,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	if l := f.qemuLayout(list); l != nil {
 		c.Memory = &pagedMemory{Memory: extents.New(f.r, list), layout: l}
 	}
+	f.sayUntried()
 	c.Description, c.State = f.describe(len(c.CPUs)), f.state()
 	c.Oddities = f.odd.All()
 	return c, nil
@@ -309,6 +310,16 @@ func (f *elfFile) state() physmem.State {
 		return physmem.State{Product: "VirtualBox", Version: f.notes.vbox.version()}
 	}
 	return physmem.State{Product: f.notes.writer()}
+}
+
+// sayUntried says so of files of programs of which none was seen.
+func (f *elfFile) sayUntried() {
+	switch {
+	case f.notes.vbox.present():
+		f.odd.Add(physmem.OddityUntried, 0, "VirtualBox' cores are read by its published headers; none that VirtualBox wrote was tried")
+	case f.notes.isCloud():
+		f.odd.Add(physmem.OddityUntried, 0, "Cloud Hypervisor's cores are read by its source; none that it wrote was tried")
+	}
 }
 
 // describe says in one line what was opened.

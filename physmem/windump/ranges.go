@@ -45,6 +45,7 @@ func (f *dmpFile) openRanges(c *physmem.Container) error {
 	if counted && p.pages != d.Pages {
 		f.odd.Add(physmem.OddityCount, f.secondAt(), "the header of the ranges counts 0x%x pages, they have 0x%x", d.Pages, p.pages)
 	}
+	f.odd.Add(physmem.OddityUntried, 0, "dumps of types 8, 9 and 10 are read by what one program published; none that WinDbg wrote was tried")
 	f.checkEnd(p.at)
 	c.Memory = extents.New(f.r, p.resolve())
 	c.Description = fmt.Sprintf("%s, %s", describeRanges[f.typ], binio.Plural(p.pages, "page"))
