@@ -4,6 +4,6 @@
 // command writes such pages to files, and programs in a browser show them.
 //
 // A page stands alone: it loads nothing, and its Content-Security-Policy lets it load
-// nothing. Whatever comes from a file or from the guest is escaped, what can't be seen
-// too. The one script filters tables; without it everything is there.
+// nothing. Whatever comes from a file or from the guest is escaped by the library that
+// writes the elements, and what can't be seen is shown. The one script filters tables; without it everything is there.
 package htmlreport

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"html/template"
 	"io"
 	"path"
 	"strings"
+
+	"golang.org/x/net/html"
 
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -43,16 +44,12 @@ const Beginning = `<!DOCTYPE html>
 <html lang="en" class="windmp-report">`
 
 var (
-	//go:embed page.tmpl
-	pageText string
 	//go:embed page.css
 	style string
 	// filters is a script of its own, for other pages too: they import it.
 	//go:embed filters.js
 	filters string
 	script  = filters + "windmpFilters(document);\n"
-
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).Parse(pageText))
 
 	// policy allows what is on the page and nothing else (Content Security Policy Level 3).
 	policy = "default-src 'none'; style-src '" + hash(style) + "'; script-src '" + hash(script) +
@@ -66,33 +63,37 @@ func hash(text string) string {
 }
 
 // Render writes the page. The error is that of w.
-func Render(w io.Writer, p *Page) error { return render(w, "page", p) }
+func Render(w io.Writer, p *Page) error {
+	return render(w, Beginning+"\n", newView(p).page(), "\n</html>\n")
+}
 
 // RenderBody writes what stands in the page, for another page that has a frame, a style
 // and a policy of its own. The error is that of w.
-func RenderBody(w io.Writer, p *Page) error { return render(w, "body", p) }
+func RenderBody(w io.Writer, p *Page) error {
+	return render(w, "", []*html.Node{newView(p).body()}, "")
+}
 
 // Style is the page's style sheet, for whoever shows what [RenderBody] writes; the script
 // that filters its tables is filters.js beside this file.
 func Style() string { return style }
 
 // render makes the page in memory first: half a page is none.
-func render(w io.Writer, name string, p *Page) error {
-	var out bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&out, name, newView(p)); err != nil {
-		return err
+func render(w io.Writer, before string, nodes []*html.Node, behind string) error {
+	out := bytes.NewBufferString(before)
+	for _, n := range nodes {
+		if err := html.Render(out, n); err != nil {
+			return err
+		}
 	}
+	out.WriteString(behind)
 	_, err := out.WriteTo(w)
 	return err
 }
 
-// view is what the template shows. All text in it is visible as it is.
+// view is what the page shows. All text in it is visible as it is.
 type view struct {
-	Beginning     template.HTML
 	Title         string
 	Policy        string
-	Style         template.CSS
-	Script        template.JS
 	Made          string
 	Error, Advice string
 	Overview      *table
@@ -160,9 +161,8 @@ func newView(p *Page) *view {
 		b.words = func(s string) string { return s }
 	}
 	v := &view{
-		Beginning: Beginning, Policy: policy,
-		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // ours
-		Made: binio.Visible("windmp " + p.Version),
+		Policy: policy,
+		Made:   binio.Visible("windmp " + p.Version),
 	}
 	for i := range p.Files {
 		v.Files = append(v.Files, b.file(&p.Files[i], i, len(p.Files)))
