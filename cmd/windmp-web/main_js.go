@@ -32,7 +32,7 @@ var version = "devel"
 func main() {
 	js.Global().Set("windmp", js.ValueOf(map[string]any{
 		"version": version,
-		"check": js.FuncOf(answer(check)), "triage": js.FuncOf(answer(triage)),
+		"check":   js.FuncOf(answer(check)), "triage": js.FuncOf(answer(triage)),
 	}))
 	select {} // the functions are called until the worker ends
 }

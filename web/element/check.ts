@@ -1,7 +1,7 @@
 import { decide, makesDumps } from "./decide.js";
 import { Engine, type Options } from "./engine.js";
 import { FormPart } from "./form.js";
-import { text } from "./texts.js";
+import { text, whileLabelled } from "./texts.js";
 import type { CheckEventMap, CheckEvents, CheckReply, Failure, Job, SmallDump, TriageDetail, TriageReply, VerdictDetail } from "./types.js";
 import { save, View } from "./view.js";
 
@@ -28,6 +28,7 @@ export class WindmpCheck extends HTMLElement {
   #view = new View(this);
   #form = new FormPart(this);
   #engine = new Engine();
+  #unlabel = () => {};
   #files: File[] = [];
   #verdict: VerdictDetail | undefined;
   #triage: TriageDetail | undefined;
@@ -47,7 +48,7 @@ export class WindmpCheck extends HTMLElement {
   }
 
   connectedCallback(): void {
-    this.#view.label();
+    this.#unlabel = whileLabelled(() => this.#view.label());
     this.#form.clear();
     if (typeof WebAssembly === "undefined") {
       this.#view.say(text("unsupported"));
@@ -57,6 +58,7 @@ export class WindmpCheck extends HTMLElement {
   }
 
   disconnectedCallback(): void {
+    this.#unlabel();
     this.#engine.cancel();
     this.#engine.close();
   }

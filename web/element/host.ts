@@ -1,6 +1,6 @@
 import { FormPart } from "./form.js";
 import { attributes, eventNames, type FromFrame, schema, type ToFrame } from "./protocol.js";
-import { text } from "./texts.js";
+import { text, whileLabelled } from "./texts.js";
 import type { CheckEventMap, VerdictDetail } from "./types.js";
 
 /**
@@ -20,6 +20,7 @@ export class WindmpCheckFrame extends HTMLElement {
 
   #frame = document.createElement("iframe");
   #form = new FormPart(this);
+  #unlabel = () => {};
   #verdict: VerdictDetail | undefined;
   #hear = (e: MessageEvent<FromFrame>) => {
     // Only the frame's own page is listened to: neither another window of its origin, nor
@@ -31,7 +32,6 @@ export class WindmpCheckFrame extends HTMLElement {
 
   constructor() {
     super();
-    this.#frame.title = text("frame");
     // Scripts of its own origin, and files that the visitor saves: no forms, no windows, no
     // way to lead the page around it elsewhere.
     this.#frame.sandbox.add("allow-scripts", "allow-same-origin", "allow-downloads");
@@ -40,12 +40,14 @@ export class WindmpCheckFrame extends HTMLElement {
   }
 
   connectedCallback(): void {
+    this.#unlabel = whileLabelled(() => { this.#frame.title = text("frame"); });
     window.addEventListener("message", this.#hear);
     this.#form.clear();
     this.#load();
   }
 
   disconnectedCallback(): void {
+    this.#unlabel();
     window.removeEventListener("message", this.#hear);
     this.#frame.removeAttribute("src");
   }

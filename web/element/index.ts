@@ -1,7 +1,7 @@
 import { WindmpCheck } from "./check.js";
 import { WindmpCheckFrame } from "./host.js";
 
-export { text, texts } from "./texts.js";
+export { texts, translate } from "./texts.js";
 export type * from "./types.js";
 export { WindmpCheck, WindmpCheckFrame };
 

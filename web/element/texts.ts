@@ -1,7 +1,6 @@
 /**
- * All that the elements and the page themselves say, in English. A translation is an object
- * with the same keys, given to `Object.assign(texts, translation)` before an element is on
- * the page. What is said of files is windmp's, as its command says it. `{name}` and the
+ * All that the elements and the page themselves say, in English; `translate` puts others in
+ * their place. What is said of files is windmp's, as its command says it. `{name}` and the
  * like stand for what is filled in.
  */
 export const texts = {
@@ -40,6 +39,23 @@ export const texts = {
 
 /** Key is the name of a text. */
 export type Key = keyof typeof texts;
+
+const labelled = new Set<() => void>();
+
+/** translate puts these texts in the place of those that there are, on elements that are on
+ * the page already, too; but for what they have said. */
+export function translate(translation: Partial<Record<Key, string>>): void {
+  Object.assign(texts, translation);
+  labelled.forEach((label) => label());
+}
+
+/** whileLabelled has texts put in, now and when they change, until what it returns is
+ * called. */
+export function whileLabelled(label: () => void): () => void {
+  labelled.add(label);
+  label();
+  return () => labelled.delete(label);
+}
 
 /** text fills a text in. */
 export function text(name: Key, values: Record<string, string | number> = {}): string {

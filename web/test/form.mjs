@@ -45,6 +45,17 @@ await run(async (browser) => {
   check(!(await send(page, seen)), "a file that fails was sent");
   await shoot(page, "form-refused");
 
+  // What can't be done is said as the command says it.
+  await page.$eval("windmp-check", (e) => e.setAttribute("max-size", "big"));
+  await choose(page, join(folder, "crashed.vmcore"));
+  await status(page, "^That did not work: max-size \"big\" is no size. What to do: For example 1GB ");
+  check((await valid(page)) === "refused", "after a failure: " + (await valid(page)));
+  await page.$eval("windmp-check", (e) => e.setAttribute("max-size", "1KB"));
+  await choose(page, join(folder, "crashed.vmcore"));
+  await status(page, "^crashed.vmcore: FAIL$");
+  check((await page.$eval("windmp-check", (e) => e.verdict.reason)).includes("limit"), "larger than max-size: " + (await page.$eval("windmp-check", (e) => e.verdict.reason)));
+  await page.$eval("windmp-check", (e) => e.removeAttribute("max-size"));
+
   await page.$eval("windmp-check", (e) => e.setAttribute("accept", "dump"));
   await choose(page, join(folder, "crashed.vmcore"));
   await status(page, "is not taken here: only dumps that debuggers open$");

@@ -81,6 +81,13 @@ async function hosted(browser) {
   check(got.height > 400, "the frame is as high as what is in it: " + got.height);
   await shoot(page, "frame");
 
+  // A translation counts for elements that are there already.
+  const title = await page.evaluate(async () => {
+    (await import("/windmp-check.js")).translate({ frame: "Speicherabbild" });
+    return document.querySelector("windmp-check-frame").shadowRoot.querySelector("iframe").title;
+  });
+  check(title === "Speicherabbild", "translated: " + title);
+
   // Another page in the same frame is not listened to.
   await page.evaluate((url) => { document.querySelector("windmp-check-frame").shadowRoot.querySelector("iframe").src = url; }, elsewhere + "forger.html");
   await page.waitForFunction(() => window.heard.filter((m) => m.detail?.json === "forged").length === 3);

@@ -1,8 +1,9 @@
 // How a program of somebody else's uses the package: it must compile, with the types that
 // are in the package.
-import { type CheckDocument, type Decision, type SmallDump, texts, WindmpCheck, WindmpCheckFrame } from "windmp-check";
+import { type CheckDocument, type Decision, type SmallDump, texts, translate, WindmpCheck, WindmpCheckFrame } from "windmp-check";
 
-Object.assign(texts, { choose: "Dateien" } satisfies Partial<typeof texts>);
+translate({ choose: "Dateien" });
+console.log(texts.choose);
 
 const element = document.createElement("windmp-check");
 element.addEventListener("verdict", (e) => {
