@@ -129,7 +129,7 @@ func TestTriageMemory(t *testing.T) {
 		prcb := vtop.VA(d.f.Triage.Prcb)
 		number, err := space.Uint16(prcb + vtop.VA(g.Kernel().Data.OffsetPrcbNumber))
 		require.NoError(t, err)
-		i, ok := g.OfProcessor()
+		i, ok := guest.OfProcessor(g.Guest)
 		require.True(t, ok)
 		assert.EqualValues(t, i, number)
 		assert.Equal(t, d.r.TopOfStack, g.Processors()[i].Saved.SP())
@@ -302,7 +302,7 @@ func FuzzTriageGuest(f *testing.F) {
 		}
 		require.LessOrEqual(t, len(g.Modules()), triagefile.MaxDrivers)
 		if c.Verdict == "OK" {
-			_, known := g.OfProcessor()
+			_, known := guest.OfProcessor(g.Guest)
 			require.True(t, known && g.Kernel() != nil && len(g.Modules()) > 0)
 		}
 	})

@@ -76,12 +76,6 @@ var (
 	_ = [1]byte{}[unsafe.Sizeof(SummaryDump64{})-SummaryDumpSize64]
 )
 
-// DecodeBitmapDump64 decodes b, which must hold BitmapDumpSize64 bytes: less or
-// more is a *fields.SizeError. Nothing else is judged.
-func DecodeBitmapDump64(b []byte) (*BitmapDump64, error) {
-	return fields.Decode[BitmapDump64]("bitmap header", b, BitmapDumpSize64)
-}
-
 // Encode returns the BitmapDumpSize64 bytes of d.
 func (d *BitmapDump64) Encode() []byte { return fields.Encode(d, BitmapDumpSize64) }
 

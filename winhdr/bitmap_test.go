@@ -45,10 +45,10 @@ func TestBitmapDumps(t *testing.T) {
 	b := bitmap.Encode()
 	assert.Equal(t, "FDMPDUMP", string(b[:8]))
 	assert.EqualValues(t, 0x30, b[0x21])
-	got, err := DecodeBitmapDump64(b)
+	got, err := fields.Decode[BitmapDump64]("bitmap header", b, BitmapDumpSize64)
 	require.NoError(t, err)
 	assert.Equal(t, &bitmap, got)
-	_, err = DecodeBitmapDump64(b[1:])
+	_, err = fields.Decode[BitmapDump64]("bitmap header", b[1:], BitmapDumpSize64)
 	var size *fields.SizeError
 	require.ErrorAs(t, err, &size)
 	assert.Equal(t, fields.SizeError{Structure: "bitmap header", Got: 0x37, Want: 0x38}, *size)

@@ -38,16 +38,3 @@ func Time(fileTime uint64) (time.Time, error) {
 	}
 	return t, nil
 }
-
-// FileTime is the inverse of Time. What is finer than 100 ns is cut off.
-func FileTime(t time.Time) (uint64, error) {
-	t = t.UTC()
-	if t.Year() < 1601 || t.Year() > 9999 {
-		return 0, &TimeError{Got: t.Format(time.RFC3339Nano)}
-	}
-	ticks := uint64(t.Unix()+secondsTo1970)*ticksPerSecond + uint64(t.Nanosecond()/100) //nolint:gosec // neither is negative
-	if ticks == 0 {
-		return 0, &TimeError{Got: t.Format(time.RFC3339Nano)}
-	}
-	return ticks, nil
-}

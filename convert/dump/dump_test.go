@@ -15,6 +15,7 @@ import (
 	"windmp/convert/dump"
 	"windmp/physmem"
 	"windmp/winhdr"
+	"windmp/winhdr/fields"
 )
 
 func pages(tb testing.TB, runs ...physmem.Run) dump.Pages {
@@ -110,7 +111,7 @@ func TestBitmap(t *testing.T) {
 			assert.Equal(t, runs.Ranges(), memory)
 			assert.Zero(t, len(front)%0x1000)
 			assert.Equal(t, header, front[:len(header)])
-			second, err := winhdr.DecodeBitmapDump64(front[len(header):][:winhdr.BitmapDumpSize64])
+			second, err := fields.Decode[winhdr.BitmapDump64]("bitmap header", front[len(header):][:winhdr.BitmapDumpSize64], winhdr.BitmapDumpSize64)
 			require.NoError(t, err)
 			assert.Equal(t, &winhdr.BitmapDump64{
 				Signature: winhdr.SignatureFDMP, ValidDump: winhdr.ValidDumpDUMP,

@@ -48,10 +48,6 @@ func (g *Guest) Runs() physmem.Runs { return slices.Clone(g.f.Runs) }
 // nil where none was.
 func (g *Guest) Memory() kdbg.Memory { return g.f.Memory }
 
-// HeaderMemory is the kernel's memory behind the page tables that the header names,
-// as a debugger takes it. There must be a header.
-func (g *Guest) HeaderMemory() kdbg.Memory { return g.f.headerMemory() }
-
 // Mode is the paging mode, the likeliest before it is known.
 func (g *Guest) Mode() *vtop.Mode { return g.f.mode() }
 
@@ -67,16 +63,6 @@ func (g *Guest) Processors() []Processor { return slices.Clone(g.f.Processors) }
 
 // VCPUs are what the container recorded of each vCPU, in its order.
 func (g *Guest) VCPUs() []machine.State { return g.f.states() }
-
-// UnloadedDrivers are the drivers that are no longer loaded, the oldest first: those of
-// [kdbg.Kernel.UnloadedDrivers], with its errors, or of a triage dump those that it
-// lists.
-func (g *Guest) UnloadedDrivers() ([]kdbg.UnloadedDriver, error) {
-	if g.f.Image == nil || g.f.Kernel == nil {
-		return slices.Clone(g.f.unloaded), nil
-	}
-	return g.f.Kernel.UnloadedDrivers()
-}
 
 // BugCheck is nil when the bug check data could not be read: then it is not known
 // whether the guest crashed.
@@ -125,6 +111,16 @@ func Crashed(g *Guest) bool { return g.f.crashed() }
 // whose Kernel is known. The error says why it can't be used: an error of
 // [kdbg.Kernel.PhysicalMemory], or what speaks against it.
 func KernelRuns(g *Guest) (physmem.Runs, error) { return g.f.kernelRuns() }
+
+// UnloadedDrivers are the drivers that are no longer loaded, the oldest first: those of
+// [kdbg.Kernel.UnloadedDrivers], with its errors, or of a triage dump those that it
+// lists.
+func UnloadedDrivers(g *Guest) ([]kdbg.UnloadedDriver, error) {
+	if g.f.Image == nil || g.f.Kernel == nil {
+		return slices.Clone(g.f.unloaded), nil
+	}
+	return g.f.Kernel.UnloadedDrivers()
+}
 
 // Behind is the guest as far as its header alone leads, for one whose KDBG was not
 // found: page tables, KUSER_SHARED_DATA and modules. Nothing of it was verified.

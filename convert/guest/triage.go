@@ -268,7 +268,7 @@ func (b *triageBuilder) others(n int) []Processor {
 
 // OfProcessor is the processor that a triage dump is of: its place in
 // [Guest.Processors]. It is false for other guests.
-func (g *Guest) OfProcessor() (int, bool) {
+func OfProcessor(g *Guest) (int, bool) {
 	if g.f.shown == nil {
 		return 0, false
 	}

@@ -220,7 +220,7 @@ func (r *InfoReport) describeLists(g *guest.Guest, opt InfoOptions) {
 	if opt.Processes && g.Kernel() != nil && g.Image() != nil {
 		r.Processes = r.processes(g)
 	}
-	drivers, err := g.UnloadedDrivers()
+	drivers, err := guest.UnloadedDrivers(g)
 	if err != nil {
 		r.found.Add(finding.ListUnread.At("VA "+vtop.VA(g.Kernel().Data.MmUnloadedDrivers).String(), "the unloaded drivers are not readable").Because(err))
 	}

@@ -140,7 +140,7 @@ func triageReport(t *guest.Triage) *TriageReport {
 		Processor: -1, Thread: report.Hex(t.Current.Thread), Process: report.Hex(t.Current.Process), ProcessName: t.ProcessName(),
 		Secondary: []SecondaryReport{},
 	}
-	if i, ok := t.OfProcessor(); ok {
+	if i, ok := guest.OfProcessor(t.Guest); ok {
 		r.Processor = i
 	}
 	for _, b := range t.Secondary {

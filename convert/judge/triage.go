@@ -253,7 +253,7 @@ func (c *subject) triageProcessor() error {
 		c.Add(finding.TriageProcessor.At(where, "the processor is not known: %v", t.ProcessorErr))
 		return nil
 	}
-	i, _ := t.OfProcessor()
+	i, _ := guest.OfProcessor(t.Guest)
 	p := &t.Processors()[i]
 	if int64(p.Number) >= int64(c.h.NumberProcessors) {
 		c.Add(finding.TriageProcessor.At(where, "the dump is of processor %d, its header counts %d: debuggers show no registers", p.Number, c.h.NumberProcessors))

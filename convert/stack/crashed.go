@@ -30,7 +30,7 @@ const sure = 16
 // where its saved instruction pointer is, else by the arguments of the call; and the
 // only one there is.
 func RaisedBy(g *guest.Guest) Raised {
-	if i, ok := g.OfProcessor(); ok {
+	if i, ok := guest.OfProcessor(g); ok {
 		return Raised{Index: i, How: ": the dump is of it"}
 	}
 	r := Raised{Index: -1}

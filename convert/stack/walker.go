@@ -49,7 +49,7 @@ func New(g *guest.Guest) (*Walker, bool) {
 		return nil, false
 	}
 	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), processors: g.Processors(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
-	w.unloaded, _ = g.UnloadedDrivers() // what of them is readable
+	w.unloaded, _ = guest.UnloadedDrivers(g) // what of them is readable
 	w.addKernel()
 	w.kernel = w.in(g.Memory().Space)
 	return w, true
