@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -233,72 +232,6 @@ func TestPlaces(t *testing.T) {
 				_, err := m.ReadAt(b, int64(pa))
 				require.NoError(t, err)
 				assert.True(t, bytes.Equal(content(i, 7), b), "block %d at 0x%x", i, pa)
-			}
-		})
-	}
-}
-
-// TestDIMMs: libvirt says where DIMMs are.
-func TestDIMMs(t *testing.T) {
-	t.Parallel()
-	const end4G = 4 << 30
-	stream := guest("pc-q35-9.0", 20*mib, 0, blockSize{name: "pc.ram", size: 20 * mib}, blockSize{name: "/objects/memdimm0", size: 4 * mib},
-		blockSize{name: "memdimm1", size: 4 * mib})
-	xml := `<domain type='kvm'><devices><disk/><memory model='dimm'><target><size unit='KiB'>4096</size></target>
-<address type='dimm' slot='0' base='0x140000000'/></memory><memory model='dimm'><address type='dimm' slot='1' base='0x100000000'/></memory></devices></domain>`
-	m := openAll(t, withXML("LibvirtQemudSave", 0, xml, stream))
-	assert.Empty(t, m.Oddities())
-	assert.Equal(t, []physmem.Range{physmem.Span(0, 20*mib), physmem.Span(end4G, end4G+4*mib), physmem.Span(end4G+1<<30, end4G+1<<30+4*mib)}, m.Ranges())
-	for i, pa := range []int64{0, end4G + 1<<30, end4G} {
-		b := make([]byte, 4096)
-		_, err := m.ReadAt(b, pa)
-		require.NoError(t, err)
-		assert.True(t, bytes.Equal(content(i, 7), b), i)
-	}
-	for bad, want := range map[string]string{
-		"":         "one after the other",
-		"no XML":   "one after the other",
-		"no bases": "one after the other",
-		strings.ReplaceAll(xml, "0x140000000", "0x100000"): "is left out",
-	} {
-		m := openAll(t, withXML("LibvirtQemudSave", 0, bad, stream))
-		require.Len(t, m.Oddities(), 1)
-		assert.Contains(t, m.Oddities()[0].Text, want)
-	}
-}
-
-// TestPlugOrder: of DIMMs without libvirt's XML, names and the stream's order tell in
-// which order they were plugged in, or nothing does.
-func TestPlugOrder(t *testing.T) {
-	t.Parallel()
-	const end4G = 4 << 30
-	for name, tt := range map[string]struct {
-		dimms []blockSize // in the stream's order, by size
-		at    []int64     // offset from 4 GiB of each, MiB; none if they are left out
-	}{
-		"numbers":                   {[]blockSize{{name: "mem-dimm2", size: 8 * mib}, {name: "mem-dimm0", size: 4 * mib}, {name: "mem-dimm10", size: 2 * mib}}, []int64{4, 0, 12}},
-		"numbers and order":         {[]blockSize{{name: "d3", size: 4 * mib}, {name: "d7", size: 4 * mib}}, []int64{0, 4}},
-		"numbers against order":     {[]blockSize{{name: "d7", size: 4 * mib}, {name: "d3", size: 4 * mib}}, nil},
-		"one size":                  {[]blockSize{{name: "here", size: 4 * mib}, {name: "there", size: 4 * mib}}, []int64{0, 4}},
-		"nothing":                   {[]blockSize{{name: "here", size: 4 * mib}, {name: "there", size: 2 * mib}}, nil},
-		"numbers of different kind": {[]blockSize{{name: "a0", size: 4 * mib}, {name: "b1", size: 2 * mib}}, nil},
-		"a number twice":            {[]blockSize{{name: "a01", size: 4 * mib}, {name: "a1", size: 2 * mib}}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, append([]blockSize{{name: "pc.ram", size: 20 * mib}}, tt.dimms...)...))
-			require.Len(t, m.Oddities(), 1)
-			if tt.at == nil {
-				assert.Contains(t, m.Oddities()[0].Text, "is left out")
-				assert.Len(t, m.Ranges(), 1)
-				return
-			}
-			assert.Contains(t, m.Oddities()[0].Text, "plugged in one after the other, from 0x100000000 on")
-			for i, at := range tt.at {
-				b := make([]byte, 4096)
-				_, err := m.ReadAt(b, end4G+at*mib)
-				require.NoError(t, err)
-				assert.True(t, bytes.Equal(content(i+1, 7), b), i)
 			}
 		})
 	}
