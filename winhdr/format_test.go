@@ -46,7 +46,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestWireOfRefuses(t *testing.T) {
+func TestFieldsOfRefuses(t *testing.T) {
 	t.Parallel()
 	assert.Panics(t, func() { fields.Of[int]() })
 	assert.Panics(t, func() { fields.Of[struct{ A int }]() })
