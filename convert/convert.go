@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"windmp/convert/cause"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/identity"
@@ -213,5 +214,5 @@ func judged(ctx context.Context, r *report.Report, p *plan.Plan, opt *Options) e
 
 // leftover is what there is to say of an unfinished file that was removed.
 func leftover(name string) finding.Finding {
-	return finding.Leftover.At("", "%s was left by a run that was killed, and is removed", finding.Quote(name))
+	return finding.Leftover.At("", "%s was left by a run that was killed, and is removed", cause.Name(name))
 }

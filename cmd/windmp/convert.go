@@ -14,6 +14,7 @@ import (
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert"
+	"windmp/convert/cause"
 	"windmp/convert/guest"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -147,7 +148,7 @@ func (a *app) runConvert(ctx context.Context, args []string, f *convertFlags) er
 	case out == f.suffix():
 		err = &stage.UsageError{Reason: "the URL names no file, after which the dump could be named", Hint: "name a file as OUT"}
 	case isDevice(in):
-		err = &stage.UsageError{Reason: in + " is a device, beside which no dump is written", Hint: "name a file as OUT"}
+		err = &stage.UsageError{Reason: cause.Name(in) + " is a device, beside which no dump is written", Hint: "name a file as OUT"}
 	}
 	if err == nil {
 		converted, details, err = a.convertFile(ctx, in, out, f)

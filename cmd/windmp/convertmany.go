@@ -14,6 +14,7 @@ import (
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/cmd/windmp/internal/wildcards"
+	"windmp/convert/cause"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -94,11 +95,11 @@ func (a *app) planMany(ins []string, f *convertFlags) ([]conversion, error) {
 	for _, in := range ins {
 		base := filepath.Base(source.Named(in).Name())
 		if in == "-" || base == "." || base == string(filepath.Separator) {
-			return nil, &stage.UsageError{Reason: fmt.Sprintf("%q names no file, after which a dump could be named", in)}
+			return nil, &stage.UsageError{Reason: cause.Name(in) + " names no file, after which a dump could be named"}
 		}
 		out := filepath.Join(f.outDir, base+f.suffix())
 		if other, twice := from[out]; twice {
-			return nil, &stage.UsageError{Reason: fmt.Sprintf("%s and %s would both be written to %s", other, in, out), Hint: "convert one of them by itself"}
+			return nil, &stage.UsageError{Reason: fmt.Sprintf("%s and %s would both be written to %s", cause.Name(other), cause.Name(in), cause.Name(out)), Hint: "convert one of them by itself"}
 		}
 		from[out] = in
 		all = append(all, conversion{in: in, out: out})
@@ -107,7 +108,7 @@ func (a *app) planMany(ins []string, f *convertFlags) ([]conversion, error) {
 	for _, c := range all {
 		for _, in := range ins {
 			if reportfile.Same(c.out, in) {
-				return nil, &stage.UsageError{Reason: fmt.Sprintf("the output of %s would be %s, which is an input", c.in, c.out), Hint: "name another folder"}
+				return nil, &stage.UsageError{Reason: fmt.Sprintf("the output of %s would be %s, which is an input", cause.Name(c.in), cause.Name(c.out)), Hint: "name another folder"}
 			}
 		}
 	}

@@ -123,7 +123,7 @@ var (
 	NoVCPUState      = declare("WD408", SeverityWarn, "The source holds no vCPU registers.", "The dump shows the registers that Windows last saved, which is right for a guest that had crashed. Of a running one, dump it again in a format that has registers.")
 	ShownFirst       = declare("WD409", SeverityInfo, "Which processor is shown first, and why.", "")
 	EditOutside      = declare("WD410", SeverityWarn, "An edit falls outside the dump's memory and was left out: registers may be stale.", "")
-	SpecialsUnread   = declare("WD411", SeverityWarn, "The special registers of a processor can't be set.", "WinDbg will show stale control registers.")
+	SpecialsUnread   = declare("WD411", SeverityWarn, "The special registers of a processor can't be set.", "WinDbg will show stale control registers and descriptor tables of it. Dump the guest again with all of its memory to have them.")
 
 	VCPUForeign   = declare("WD412", SeverityWarn, "A vCPU was stopped outside of this Windows: in a hypervisor (VBS), another guest, firmware, system management mode, or at the reset vector. Nothing of its registers is in the dump.", "The processor keeps the registers that Windows last saved. For the others, dump the guest again.")
 	NoneInWindows = declare("WD413", SeverityWarn, "No vCPU is known to run this Windows: all registers are those that Windows last saved.", "Was the machine reset? If not, dump the guest again, so that a vCPU is stopped in Windows itself.")
@@ -135,10 +135,10 @@ var (
 
 	RootConfirmed = declare("WD440", SeverityInfo, "The source carries no system registers: the page tables that were found in memory are those that Windows saved of its processors.", "")
 
-	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it.")
+	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it. Convert the guest's memory again, if there is a core of it, or use another processor (~1s).")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has selectors or registers that can't be.", "")
-	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT are not readable, or lead elsewhere.", "Debuggers can't look up the code segment, nor the program counter.")
-	NoThread    = declare("WD453", SeverityWarn, "A processor's current thread or process is not readable.", "Debuggers can't set the process of this processor.")
+	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT are not readable, or lead elsewhere.", "Debuggers can't look up the code segment, nor the program counter. Look at another processor (~1s), or convert the guest's memory again.")
+	NoThread    = declare("WD453", SeverityWarn, "A processor's current thread or process is not readable.", "Debuggers can't set the process of this processor: choose one with !process 0 0 and .process /p.")
 )
 
 // Of memory.
@@ -158,11 +158,11 @@ var (
 	RunsKept       = declare("WD513", SeverityInfo, "The kernel's own table of memory can't be used; the header's is taken.", "")
 	RunsCut        = declare("WD514", SeverityWarn, "Memory that the kernel's own table lists is neither in the source nor in the header's table, and is left out of the dump.", "Dump the whole guest to have it all.")
 	MemoryCut      = declare("WD520", SeverityWarn, "Without a header of the guest's own, the dump lists only memory that the file holds; the rest is counted.", "Dump the whole guest, without a begin and length, to have it all.")
-	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages.")
+	MemoryGuessed  = declare("WD521", SeverityWarn, "The guest's own list of its memory is not readable; the dump lists what the file holds.", "Video memory or ROM may be among the dump's pages. Dump the guest again with all of its memory, or take the dump as it is.")
 	PagesLacking   = declare("WD522", SeverityWarn, "A dump lacks pages that the kernel's own table of memory lists: memory was plugged in after its header was made, or the pages were left out.", "The dump has not got them: convert the guest's memory again, if there is a core of it.")
 	PagesUnlisted  = declare("WD523", SeverityInfo, "A dump lists pages that the kernel's own table of memory does not: memory that was unplugged, or zeros between two pieces.", "")
 	CPUsLacking    = declare("WD524", SeverityWarn, "A dump counts fewer processors than its kernel does.", "Debuggers do not show the others. Convert the guest's memory again, or the dump.")
-	RunsBridged    = declare("WD525", SeverityWarn, "Memory lies in more runs than a full dump lists, and beyond what a bitmap does: the nearest runs are one in the dump, with zeros between them.", "What is read between them is no memory of the guest.")
+	RunsBridged    = declare("WD525", SeverityWarn, "Memory lies in more runs than a full dump lists, and beyond what a bitmap does: the nearest runs are one in the dump, with zeros between them.", "What is read between them is no memory of the guest: do not believe zeros there.")
 	RawHoleListed  = declare("WD526", SeverityInfo, "Raw memory is taken to leave out what the guest's own table of memory leaves out: all of that table is there with it.", adviceHole)
 	TriageContents = declare("WD530", SeverityInfo, "A small dump has no room for all that would be of use.", "Give it more room.")
 	TriagePart     = declare("WD531", SeverityFail, "Something without which debuggers reject a small dump is not in memory.", "Choose a full dump.")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/winhdr"
@@ -44,7 +45,7 @@ func (g *finder) buildHeader() error {
 	}
 	g.buildComment()
 	g.Add(finding.HeaderBuilt.At("",
-		"the dump's header is built from the guest's memory: build %d, %d processors, %d runs of memory", h.MinorVersion, h.NumberProcessors, len(g.Runs)))
+		"the dump's header is built from the guest's memory: build %d, %s, %s of memory", h.MinorVersion, binio.Plural(h.NumberProcessors, "processor"), binio.Plural(len(g.Runs), "run")))
 	return nil
 }
 

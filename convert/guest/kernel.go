@@ -9,6 +9,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/convert/search"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
@@ -243,13 +244,13 @@ func (g *finder) settleKDBG() {
 	where := "VA " + g.Kernel.VA.String()
 	switch g.KDBGSource {
 	case report.KDBGPlain:
-		g.Add(finding.KDBGFound.At(where, "KDBG found where the header says, size %#x bytes", len(g.Kernel.Raw)))
+		g.Add(finding.KDBGFound.At(where, "KDBG found where the header says, %d bytes", len(g.Kernel.Raw)))
 	case report.KDBGCopy:
 		g.Add(finding.KDBGCopy.At(where, "KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock)))
 		g.Header.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 	case report.KDBGImage, report.KDBGScan, report.KDBGGiven: // a search says itself what it found
 	case report.KDBGDecoded:
-		g.Add(finding.KDBGDecoded.At(where, "KDBG was encoded and is written decoded (rotation %d, constant %#x)", g.Kernel.Rotation, g.Kernel.Constant))
+		g.Add(finding.KDBGDecoded.At(where, "KDBG was encoded and is written decoded").Because(encoding(g.Kernel.Block)))
 	}
 }
 
@@ -293,7 +294,7 @@ func (g *finder) readModules() {
 	modules, err := g.Kernel.ModulesAt(head)
 	g.Modules = modules
 	if err != nil {
-		g.Add(finding.ModuleList.At("VA "+head.String(), "the module list breaks off after %d modules", len(modules)).Because(err))
+		g.Add(finding.ModuleList.At("VA "+head.String(), "the module list breaks off after %s", binio.Plural(len(modules), "module")).Because(err))
 	}
 }
 

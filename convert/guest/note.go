@@ -32,11 +32,11 @@ func (g *finder) decodeNote(n *physmem.Note) (*winhdr.Header, *finding.Finding) 
 	switch {
 	case !ok && len(n.Desc) < signatureSize:
 		return nil, useless(0, "it holds %d bytes, a Windows header is %s", len(n.Desc),
-			eachFormat(formats, "or", func(f *winhdr.Format) string { return fmt.Sprintf("%#x", f.Size()) }))
+			eachFormat(formats, "or", func(f *winhdr.Format) string { return fmt.Sprintf("%d", f.Size()) }))
 	case !ok:
 		return nil, useless(0, "it begins with %s, expected %s", finding.Quote(string(n.Desc[:signatureSize])), eachFormat(formats, "or", signature))
 	case len(n.Desc) < format.LeastSize:
-		return nil, useless(len(n.Desc), "the header in it ends after %#x bytes, expected %#x", len(n.Desc), format.Size())
+		return nil, useless(len(n.Desc), "the header in it ends after %d bytes, expected %d", len(n.Desc), format.Size())
 	}
 	h, _ := format.Decode(g.sizeNote(n, format)) // which has the right size
 	if other := winhdr.Unread(h.MachineImageType); other != "" {
@@ -71,7 +71,7 @@ func (g *finder) sizeNote(n *physmem.Note, format *winhdr.Format) []byte {
 		return n.Desc
 	}
 	g.Add(finding.NoteSize.At(noteOffset(n, 0),
-		"the header note holds %#x bytes, expected %#x: all fields are there, the reserved tail is cut or filled", len(n.Desc), size))
+		"the header note holds %d bytes, expected %d: all fields are there, the reserved tail is cut or filled", len(n.Desc), size))
 	raw := make([]byte, size)
 	winhdr.PageFill(raw)
 	copy(raw, n.Desc)
@@ -181,5 +181,5 @@ func settle[T uint8 | uint32](g *finder, field string, at *T, kernel T) {
 	}
 	*at = kernel
 	g.because(field, "as the kernel itself says")
-	g.Add(finding.HeaderRepaired.At(noteOffset(g.Image.GuestNote(), g.Header.Offset(field)), "header repaired: %s %#x, the kernel says %#x", field, was, kernel))
+	g.Add(finding.HeaderRepaired.At(noteOffset(g.Image.GuestNote(), g.Header.Offset(field)), "header repaired: %s %d, the kernel says %d", field, was, kernel))
 }

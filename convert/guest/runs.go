@@ -9,6 +9,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -92,9 +93,14 @@ func (g *finder) replaceRuns(noted physmem.Runs, problems []winhdr.Problem, kern
 	g.because("NumberOfPages", why)
 	g.reasons = append(g.reasons, report.Reason{Field: "Run", Why: why, From: listRuns(noted), To: listRuns(kernel)})
 	g.Add(finding.RunsReplaced.At(noteOffset(g.Image.GuestNote(), g.Header.Offset("NumberOfRuns")),
-		"%s; the kernel's own is taken: %d runs, %d pages", whatIsWrong(noted, problems, kernel), len(kernel), kernel.Pages()))
+		"%s; the kernel's own is taken: %s", whatIsWrong(noted, problems, kernel), sizeOf(kernel)))
 	g.Runs = kernel
 	g.placeAnew()
+}
+
+// sizeOf is how large a table of memory is.
+func sizeOf(runs physmem.Runs) string {
+	return binio.Plural(len(runs), "run") + ", " + binio.Plural(runs.Pages(), "page")
 }
 
 // whatIsWrong compares a header's table with the kernel's.
@@ -102,12 +108,12 @@ func whatIsWrong(noted physmem.Runs, problems []winhdr.Problem, kernel physmem.R
 	if noted == nil {
 		return fmt.Sprintf("the header's table of memory can't be used (%s)", problems[len(problems)-1].Error())
 	}
-	table := fmt.Sprintf("the header's table of memory (%d runs, %d pages)", len(noted), noted.Pages())
+	table := "the header's table of memory (" + sizeOf(noted) + ")"
 	lacks, more := kernel.Without(noted.Ranges()).Pages(), noted.Without(kernel.Ranges()).Pages()
 	if more == 0 {
-		return fmt.Sprintf("%s is older than the kernel's: it lacks %d pages that the guest uses", table, lacks)
+		return fmt.Sprintf("%s is older than the kernel's: it lacks %s that the guest uses", table, binio.Plural(lacks, "page"))
 	}
-	return fmt.Sprintf("%s is not the kernel's: it lacks %d pages that the guest uses, and lists %d that the guest has not", table, lacks, more)
+	return fmt.Sprintf("%s is not the kernel's: it lacks %s that the guest uses, and lists %d that the guest has not", table, binio.Plural(lacks, "page"), more)
 }
 
 // runsShown bounds how many runs a report names.

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"fmt"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -56,9 +57,14 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
 		found.Via, search.KernelIdentity(found.Image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))
 	if b.Encoded {
-		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded (rotation %d, constant %#x)", b.Rotation, b.Constant))
+		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded").Because(encoding(b)))
 	}
 	return nil
+}
+
+// encoding is how a block was encoded.
+func encoding(b *kdbg.Block) string {
+	return fmt.Sprintf("rotation %d, constant %#x", b.Rotation, b.Constant)
 }
 
 func codeWord(b *kdbg.Block) string {

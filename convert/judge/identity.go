@@ -45,10 +45,10 @@ func (c *subject) signatures() error {
 	h, format := c.h, c.h.Format()
 	switch {
 	case h.Signature != winhdr.SignaturePAGE:
-		return c.refuse(finding.BadSignature, h.Offset("Signature"), "the signature is %#x, expected %#x (PAGE)", h.Signature, winhdr.SignaturePAGE)
+		return c.refuse(finding.BadSignature, h.Offset("Signature"), "the file does not begin with PAGE: debuggers reject it")
 	case h.ValidDump != format.ValidDump:
-		return c.refuse(finding.BadSignature, h.Offset("ValidDump"), "the second signature is %#x, expected %#x (%s)",
-			h.ValidDump, format.ValidDump, binary.LittleEndian.AppendUint32(nil, format.ValidDump))
+		return c.refuse(finding.BadSignature, h.Offset("ValidDump"), "the second signature is not %s: debuggers reject it",
+			binary.LittleEndian.AppendUint32(nil, format.ValidDump))
 	}
 	return nil
 }
@@ -60,8 +60,7 @@ func (c *subject) machine() error {
 	case winhdr.Unread(h.MachineImageType) != "":
 		return c.unexamined("the dump is of a %s system; windmp does not examine those", winhdr.Unread(h.MachineImageType))
 	case h.MachineImageType != format.Machine:
-		return c.refuse(finding.HeaderBad, h.Offset("MachineImageType"), "the machine type is %#x, expected %#x (%s)",
-			h.MachineImageType, format.Machine, format.Title)
+		return c.refuse(finding.HeaderBad, h.Offset("MachineImageType"), "the header has the signature of %s and names another machine: debuggers reject it", format.Title)
 	}
 	return nil
 }
@@ -96,12 +95,12 @@ func (c *subject) dumpType() error {
 			return nil // what follows the header is not to be known by what it begins with
 		}
 		if c.signedAt(int64(h.Size())+4, "RDMP") {
-			c.Add(finding.NewerType.At(guest.HeaderOffset(h.Offset("DumpType")), "the dump is of type %#x (%s), which newer WinDbg writes and older debuggers do not open", uint32(h.DumpType), h.DumpType))
+			c.Add(finding.NewerType.At(guest.HeaderOffset(h.Offset("DumpType")), "the dump is of a type (%s) that newer WinDbg writes and older debuggers do not open", h.DumpType))
 			return nil
 		}
 	default:
 	}
-	return c.refuse(finding.BadDumpType, h.Offset("DumpType"), "the dump type is %#x (%s), and the file is none of that type: debuggers reject it", uint32(h.DumpType), h.DumpType)
+	return c.refuse(finding.BadDumpType, h.Offset("DumpType"), "the header names a type of dump (%s) that the file is not: debuggers reject it", h.DumpType)
 }
 
 // signedAt tells whether the file has text at off.

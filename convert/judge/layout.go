@@ -131,9 +131,14 @@ func (c *subject) checkRuns() uint64 {
 	}
 	end := uint64(h.Size()) + runs.Pages()*physmem.PageSize //nolint:gosec // 0x2000 or 0x1000
 	if required := h.RequiredDumpSpace; required != end {
-		c.Add(finding.RequiredSpaceOdd.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "RequiredDumpSpace is %#x, the pages of the runs end at %#x", required, end))
+		c.Add(finding.RequiredSpaceOdd.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")), "RequiredDumpSpace is not where the pages end").Because(spaces(required, "the pages of the runs end at", end)))
 	}
 	return end
+}
+
+// spaces has RequiredDumpSpace, in bytes, beside what it is held against.
+func spaces(required uint64, what string, at uint64) string {
+	return fmt.Sprintf("RequiredDumpSpace is %#x, %s %#x", required, what, at)
 }
 
 // checkEnd says what of the file is too much.
@@ -166,7 +171,7 @@ func (c *subject) checkPages(l *winhdr.PageList) uint64 {
 		c.Add(finding.OtherReaders.At(where, "the bitmap has %d bits, no multiple of 64: LeechCore and kdmp-parser lose the last pages", l.Bits))
 	}
 	if l.FirstPage%physmem.PageSize != 0 || l.FirstPage > maxFirstPage {
-		c.Add(finding.OtherReaders.At(where, "the first page lies at %#x: LeechCore wants a multiple of 4 KiB below 16 MiB", l.FirstPage))
+		c.Add(finding.OtherReaders.At(where, "the first page does not lie at a multiple of 4 KiB below 16 MiB, as LeechCore wants it").Because(fmt.Sprintf("it lies at file offset %#x", l.FirstPage)))
 	}
 	size := c.size()
 	if l.FirstPage > size || l.Pages > (1<<52)/physmem.PageSize {
@@ -176,10 +181,10 @@ func (c *subject) checkPages(l *winhdr.PageList) uint64 {
 	switch required := h.RequiredDumpSpace; {
 	case required < l.FirstPage:
 		c.Add(finding.RequiredSpaceNone.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")),
-			"RequiredDumpSpace is %#x, before the first page at %#x: debuggers then read no memory", required, l.FirstPage))
+			"RequiredDumpSpace leaves no room for pages: debuggers then read no memory").Because(spaces(required, "the first page is at", l.FirstPage)))
 	case required != size:
 		c.Add(finding.RequiredSpaceWrong.At(guest.HeaderOffset(h.Offset("RequiredDumpSpace")),
-			"RequiredDumpSpace is %#x, the file has %#x bytes: debuggers may not read the last pages", required, size))
+			"RequiredDumpSpace is not the file's size: debuggers may not read the last pages").Because(spaces(required, "the file ends at", size)))
 	}
 	if len(c.im.Ranges()) == 0 {
 		return 0

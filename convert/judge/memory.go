@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -72,11 +73,11 @@ func (c *subject) blockFields() error {
 	}
 	hasContext := c.h.MinorVersion >= contextBuild
 	if hasContext && len(b.Raw) < minBlock {
-		c.Add(finding.BlockOdd.At(where, "KDBG has %#x bytes, less than the %#x up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock))
+		c.Add(finding.BlockOdd.At(where, "KDBG has %d bytes, less than the %d up to OffsetPrcbContext: registers are looked for in another place", len(b.Raw), minBlock))
 	}
 	if h := c.h.PsLoadedModuleList; h != data.PsLoadedModuleList {
 		c.Add(finding.BlockOdd.At(guest.HeaderOffset(c.h.Offset("PsLoadedModuleList")),
-			"the header's PsLoadedModuleList %#x is not KDBG's %#x: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList))
+			"the header's PsLoadedModuleList is not KDBG's: debuggers can't tell where the kernel is").Because(fmt.Sprintf("the header has %#x, KDBG %#x", h, data.PsLoadedModuleList)))
 	}
 	if hasContext && data.OffsetPrcbContext == 0 {
 		c.Add(finding.BlockOdd.At(where, "KDBG.OffsetPrcbContext is 0: registers are looked for in another place"))
@@ -91,7 +92,7 @@ func (c *subject) blockFields() error {
 func (c *subject) moduleList() error {
 	modules, head := c.modules, c.seen.List
 	if err := c.seen.ListErr; err != nil {
-		c.Add(finding.ModuleList.WithAdvice("Debuggers will list only these modules.").At("VA "+head.String(), "the module list breaks off after %d modules", len(modules)).Because(err))
+		c.Add(finding.ModuleList.WithAdvice("Debuggers will list only these modules.").At("VA "+head.String(), "the module list breaks off after %s", binio.Plural(len(modules), "module")).Because(err))
 	}
 	if len(modules) == 0 {
 		c.Add(finding.ModuleList.WithAdvice("Debuggers can't name any address.").At("VA "+head.String(), "no module is listed"))
@@ -255,7 +256,7 @@ func (c *subject) examination() error {
 // wholesome says that nothing speaks against the dump.
 func (c *subject) wholesome() error {
 	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
-		c.Add(finding.Checked.At("", "the header, the page tables, KDBG, %d processors and %d modules are as debuggers want them", len(c.cpus), len(c.modules)))
+		c.Add(finding.Checked.At("", "the header, the page tables, KDBG, %s and %s are as debuggers want them", binio.Plural(len(c.cpus), "processor"), binio.Plural(len(c.modules), "module")))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package judge
 import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/internal/binio"
 	"windmp/vtop"
 	"windmp/winhdr"
 )
@@ -22,11 +23,11 @@ func (c *subject) ownTable() error {
 	case winhdr.DumpTypeSummary, winhdr.DumpTypeBitmapKernel:
 	default:
 		if lacking := own.Without(listed.Ranges()); len(lacking) > 0 {
-			c.Add(finding.PagesLacking.At(finding.Ranges(lacking.Ranges()), "*MmPhysicalMemoryBlock lists %d pages that the dump lacks", lacking.Pages()))
+			c.Add(finding.PagesLacking.At(finding.Ranges(lacking.Ranges()), "*MmPhysicalMemoryBlock lists %s that the dump lacks", binio.Plural(lacking.Pages(), "page")))
 		}
 	}
 	if more := listed.Without(own.Ranges()); len(more) > 0 {
-		c.Add(finding.PagesUnlisted.At(where, "the dump lists %d pages that *MmPhysicalMemoryBlock does not", more.Pages()))
+		c.Add(finding.PagesUnlisted.At(where, "the dump lists %s that *MmPhysicalMemoryBlock does not", binio.Plural(more.Pages(), "page")))
 	}
 	return nil
 }
@@ -44,7 +45,7 @@ func (c *subject) ownCount() error {
 	}
 	if usable := guest.CountProcessors(list); int64(usable) > int64(c.h.NumberProcessors) {
 		c.Add(finding.CPUsLacking.At(guest.HeaderOffset(c.h.Offset("NumberProcessors")),
-			"the header counts %d processors, the kernel %d", c.h.NumberProcessors, usable))
+			"the header counts %s, the kernel %d", binio.Plural(c.h.NumberProcessors, "processor"), usable))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -80,7 +81,7 @@ func (c *subject) recordField(field string) string {
 func (c *subject) triageFields() error {
 	h, mapped := c.h, uint64(c.h.Format().Triage.Mapped)
 	if f := h.Field("MiniDumpFields"); f&mapped != mapped {
-		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without all of %#x: debuggers read neither registers nor modules", f, mapped))
+		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("MiniDumpFields")), "the header does not say where registers and modules are: debuggers read neither").Because(fmt.Sprintf("MiniDumpFields is %#x, without all of %#x", f, mapped)))
 	}
 	if h.KdDebuggerDataBlock == 0 && mapped != 0 {
 		c.Add(finding.TriageUnmapped.At(guest.HeaderOffset(h.Offset("KdDebuggerDataBlock")), "KdDebuggerDataBlock is 0: debuggers then have no KDBG"))
@@ -92,11 +93,11 @@ func (c *subject) triageFields() error {
 func (c *subject) triageEnd() error {
 	r := c.record()
 	if uint64(r.SizeOfDump) > c.size() {
-		return c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "SizeOfDump is %#x, the file has %#x bytes: debuggers reject it", r.SizeOfDump, c.size()), nil)
+		return c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "the dump is cut: it has %s by its record, and %s are there; debuggers reject it", binio.Bytes(uint64(r.SizeOfDump)), binio.Bytes(c.size())), nil)
 	}
 	whole, err := c.Triage.File.Complete()
 	if err == nil && !whole {
-		err = c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "\"TRGD\" does not stand before SizeOfDump %#x: debuggers reject it", r.SizeOfDump), nil)
+		err = c.Refuse(finding.TriageCut.At(c.recordField("SizeOfDump"), "the dump does not end in TRGD, where its record says that it ends: debuggers reject it"), nil)
 	}
 	return err
 }
@@ -132,16 +133,16 @@ func (c *subject) triageParts() error {
 			return c.Refuse(finding.TriagePartBad.At(c.recordField(p.field), "%s is 0: debuggers reject it", p.field), nil)
 		case p.at == 0 || p.size == 0:
 		case uint64(p.at) > c.size() || p.size > c.size()-uint64(p.at):
-			return c.Refuse(finding.TriagePartBad.At(c.recordField(p.field), "%s is %#x, and the %#x bytes there pass the end of the file at %#x: debuggers reject it", p.field, p.at, p.size, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(c.recordField(p.field), "what %s leads to passes the end of the file: debuggers reject it", p.field).Because(fmt.Sprintf("%s is %#x, and the %#x bytes there pass the end of the file at %#x", p.field, p.at, p.size, c.size())), nil)
 		}
 	}
 	// The engine adds these in 32 bits.
 	if end := r.MmOffset + uint32(w.MM.Size()); r.MmOffset != 0 && uint64(end) > c.size() { //nolint:gosec // see there
-		where := c.recordField("MmOffset")
+		where, lies := c.recordField("MmOffset"), fmt.Sprintf("MmOffset is %#x, the file has %#x bytes", r.MmOffset, c.size())
 		if w.MMChecked {
-			return c.Refuse(finding.TriagePartBad.At(where, "MmOffset is %#x, behind the end of the file at %#x: debuggers reject it", r.MmOffset, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(where, "what MmOffset leads to is behind the end of the file: debuggers reject it").Because(lies), nil)
 		}
-		c.Add(finding.TriagePartLost.At(where, "the numbers of the memory manager are not in the file: MmOffset is %#x", r.MmOffset))
+		c.Add(finding.TriagePartLost.At(where, "the numbers of the memory manager are not in the file").Because(lies))
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (c *subject) triageParts() error {
 func (c *subject) triageBlocks() error {
 	at := c.recordField("DataBlocksOffset")
 	if f := c.h.Field("MiniDumpFields"); f&uint64(winhdr.TriageHasBlocks) == 0 && c.record().DataBlocksCount > 0 {
-		c.Add(finding.TriagePartLost.At(guest.HeaderOffset(c.h.Offset("MiniDumpFields")), "MiniDumpFields is %#x, without %#x: debuggers do not read the data blocks", f, winhdr.TriageHasBlocks))
+		c.Add(finding.TriagePartLost.At(guest.HeaderOffset(c.h.Offset("MiniDumpFields")), "the header does not say that there are data blocks: debuggers do not read them").Because(fmt.Sprintf("MiniDumpFields is %#x, without %#x", f, winhdr.TriageHasBlocks)))
 	}
 	if err := c.Triage.BlocksErr; err != nil {
 		return c.Refuse(finding.TriagePartBad.At(at, "%v", err), nil)
@@ -165,7 +166,7 @@ func (c *subject) triageBlocks() error {
 			lost++
 		}
 		if uint64(b.Offset) > c.size() || uint64(b.Size) > c.size()-uint64(b.Offset) {
-			return c.Refuse(finding.TriagePartBad.At(at, "data block %d of %#x bytes at file offset %#x passes the end of the file at %#x: debuggers reject it", i, b.Size, b.Offset, c.size()), nil)
+			return c.Refuse(finding.TriagePartBad.At(at, "data block %d passes the end of the file: debuggers reject it", i).Because(fmt.Sprintf("its %#x bytes are at file offset %#x, the file has %#x", b.Size, b.Offset, c.size())), nil)
 		}
 	}
 	if lost > 0 {
@@ -180,7 +181,7 @@ func (c *subject) triageBlocks() error {
 // triageException: the event that debuggers show.
 func (c *subject) triageException() error {
 	if code := c.h.Field("Exception.ExceptionCode"); code != uint64(winhdr.StatusBreakpoint) {
-		c.Add(finding.TriageException.At(guest.HeaderOffset(c.h.Offset("Exception")), "the exception's code is %#x, Windows writes %#x", code, winhdr.StatusBreakpoint))
+		c.Add(finding.TriageException.At(guest.HeaderOffset(c.h.Offset("Exception")), "the exception record is no breakpoint, as Windows writes it: debuggers show another event").Because(fmt.Sprintf("its code is %#x, not %#x", code, winhdr.StatusBreakpoint)))
 	}
 	return nil
 }
@@ -234,13 +235,13 @@ func (c *subject) triageBlockFields() error {
 	data, where := &c.kernel.Data, "VA "+c.kernel.VA.String()
 	if h := c.h.PsLoadedModuleList; h != data.PsLoadedModuleList || h == 0 {
 		c.Add(finding.BlockOdd.At(guest.HeaderOffset(c.h.Offset("PsLoadedModuleList")),
-			"the header's PsLoadedModuleList %#x is not KDBG's %#x, or 0: debuggers can't tell where the kernel is", h, data.PsLoadedModuleList))
+			"the header's PsLoadedModuleList is not KDBG's, or 0: debuggers can't tell where the kernel is").Because(fmt.Sprintf("the header has %#x, KDBG %#x", h, data.PsLoadedModuleList)))
 	}
 	if data.OffsetPrcbNumber == 0 {
 		c.Add(finding.BlockOdd.At(where, "KDBG.OffsetPrcbNumber is 0: the number of the processor is looked for in another place"))
 	}
 	if uint64(c.record().DebuggerDataSize) < uint64(len(c.kernel.Raw)) {
-		c.Add(finding.BlockOdd.At(where, "KDBG has %#x bytes, the dump holds %#x of them", len(c.kernel.Raw), c.record().DebuggerDataSize))
+		c.Add(finding.BlockOdd.At(where, "KDBG has %d bytes, the dump holds %d of them", len(c.kernel.Raw), c.record().DebuggerDataSize))
 	}
 	return nil
 }
@@ -282,7 +283,7 @@ func (c *subject) triageContext() error {
 // triageWholesome: that nothing was found is worth a word.
 func (c *subject) triageWholesome() error {
 	if finding.Worst(c.All).Rank() <= finding.SeverityInfo.Rank() {
-		c.Add(finding.Checked.At("", "the header, KDBG, the processor, %d modules and %d data blocks are as debuggers want them", len(c.modules), len(c.Triage.Blocks)))
+		c.Add(finding.Checked.At("", "the header, KDBG, the processor, %s and %s are as debuggers want them", binio.Plural(len(c.modules), "module"), binio.Plural(len(c.Triage.Blocks), "data block")))
 	}
 	return nil
 }

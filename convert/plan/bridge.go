@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
@@ -32,8 +33,8 @@ func (p *Plan) listPages(asked bool) error {
 		p.Add(finding.TooManyRuns.At("",
 			"the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), most))
 	case !asked && zeros > joined.Pages():
-		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory lies in %d runs, a full dump lists %d, and reaches to PA %#x, where no bitmap does; joined to %d runs, the dump would have %d pages of zeros beside the guest's %d",
-			len(m.runs), most, m.runs[len(m.runs)-1].Range().End(), most, zeros, joined.Pages()), nil)
+		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory lies in %d runs, a full dump lists %d, and reaches farther (to %s) than a bitmap does; joined to %d runs, the dump would have %d pages of zeros beside the guest's %d",
+			len(m.runs), most, binio.Bytes(m.runs[len(m.runs)-1].Range().End()), most, zeros, joined.Pages()), nil)
 	default:
 		m.listed, m.gaps = bridged, gaps
 		p.Add(finding.RunsBridged.At(finding.Ranges(gaps),

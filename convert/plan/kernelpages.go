@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 	"windmp/internal/pageset"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -38,10 +39,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		return err
 	}
 	if c.unreadable > 0 {
-		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%d page tables are not readable", c.unreadable).Because(c.err))
+		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%s of the kernel can't be read", binio.Plural(c.unreadable, "page table")).Because(c.err))
 	}
 	left := p.memory.runs.Pages() - p.memory.kept.Count()
-	p.Add(finding.KernelPages.At("", "kernel dump: %d pages are kept, %d are left out", p.memory.kept.Count(), left))
+	p.Add(finding.KernelPages.At("", "kernel dump: kept are %s, left out %d", binio.Plural(p.memory.kept.Count(), "page"), left))
 	return nil
 }
 

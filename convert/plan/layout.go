@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/finding"
+	"windmp/internal/binio"
 	"windmp/internal/overlay"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -72,8 +73,8 @@ func (p *Plan) layOut() error {
 func (p *Plan) refuseLayout(err error) error {
 	var limit *dump.LimitError
 	if errors.As(err, &limit) && limit.Limit == dump.LimitBitmap {
-		return p.Refuse(finding.BitmapTooLarge.At("", "the bitmap would take %#x bits, readers take fewer than %#x: the guest's memory reaches to PA %#x",
-			limit.Got, limit.Most+1, limit.Got*physmem.PageSize), nil)
+		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory reaches to %s, readers take bitmaps of less than %s",
+			binio.Bytes(limit.Got*physmem.PageSize), binio.Bytes((limit.Most+1)*physmem.PageSize)), nil)
 	}
 	return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "%v", err), err)
 }

@@ -248,7 +248,7 @@ func (p *Plan) patchBuild() {
 		return
 	}
 	p.because("MinorVersion", "from KUSER_SHARED_DATA: the header's build number is implausible")
-	p.Add(finding.HeaderRepaired.At("header offset 0xc", "build number %#x is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build))
+	p.Add(finding.HeaderRepaired.At("header offset 0xc", "build number %d is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build))
 	h.MinorVersion = build
 }
 
