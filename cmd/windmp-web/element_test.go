@@ -23,14 +23,15 @@ import (
 	"windmp/internal/webtest"
 )
 
-// samples is a folder with a file that is refused and one that is taken, and the small dump
-// that the command makes of it.
+// samples is a folder with a file that is refused, full.dmp, and one that is taken, with the
+// small dump that the command makes of it.
 func samples(t *testing.T) (folder string, small []byte) {
 	t.Helper()
 	folder = t.TempDir()
 	crashed := filepath.Join(folder, "crashed.vmcore")
 	require.NoError(t, os.WriteFile(crashed, sample(t, "stack-trap-2cpu.vmcore.gz"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "cut.vmcore"), sample(t, "live-2cpu-cut.vmcore.gz"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "full.dmp"), sample(t, "live-2cpu.win-dmp.gz"), 0o600))
 	return folder, writeSmall(t, crashed)
 }
 

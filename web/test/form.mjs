@@ -1,5 +1,6 @@
 // Tries the form of examples/upload-form in a real browser: form.mjs URL FILES. FILES has a
-// file that is refused, cut.vmcore, and one that is sent, crashed.vmcore.
+// file that is refused, cut.vmcore, and one that is sent, crashed.vmcore; full.dmp, and
+// crashed.vmcore.triage, a small dump.
 import { join } from "node:path";
 import { accessible } from "./axe.mjs";
 import { check, run, shoot, watch } from "./browser.mjs";
@@ -60,6 +61,14 @@ await run(async (browser) => {
   await choose(page, join(folder, "crashed.vmcore"));
   await status(page, "is not taken here: only dumps that debuggers open$");
   check((await valid(page)) === "refused", "a kind that is not taken: " + (await valid(page)));
+
+  // Of a full dump a small one is made, and a small one is sent as it is.
+  await choose(page, join(folder, "full.dmp"));
+  await status(page, "^The small dump is made");
+  check((await valid(page)) === "", "a full dump: " + (await valid(page)));
+  await choose(page, join(folder, "crashed.vmcore.triage"));
+  await status(page, "^crashed.vmcore.triage is a small dump already");
+  check((await valid(page)) === "", "a small dump: " + (await valid(page)));
 
   await page.$eval("windmp-check", (e) => e.setAttribute("accept", "core"));
   await choose(page, join(folder, "crashed.vmcore"));
