@@ -3,10 +3,10 @@ package winhdr
 import (
 	"testing"
 
-	"windmp/winhdr/fields"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/fields"
 )
 
 const (

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"windmp/winhdr/fields"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/fields"
 )
 
 func TestFormatsAreValid(t *testing.T) {

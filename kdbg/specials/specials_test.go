@@ -3,10 +3,10 @@ package specials
 import (
 	"testing"
 
-	"windmp/winhdr/fields"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/fields"
 )
 
 // TestLayout proves the offsets of x64: as in Volatility's profiles; WinDbg's engine

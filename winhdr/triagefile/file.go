@@ -150,7 +150,7 @@ func (t *File) Unloaded() ([]Unloaded, error) {
 // for is cut.
 func loadUnloaded(w *winhdr.TriageFormat, b []byte) Unloaded {
 	units, _ := w.Unloaded.Field("DriverName")
-	name := make([]uint16, min(w.Unloaded.Load(b, "Length")/2, uint64(units.Count)))
+	name := make([]uint16, min(w.Unloaded.Load(b, "Length")/2, uint64(units.Count))) //nolint:gosec // of a field of a structure
 	for i := range name {
 		name[i] = uint16(units.Load(b, i)) //nolint:gosec // the field has 16 bits
 	}

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"testing"
 
-	"windmp/winhdr"
-	"windmp/winhdr/fields"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr"
+	"windmp/winhdr/fields"
 )
 
 // sample is a triage dump with something of all there is.
