@@ -67,7 +67,7 @@ func TestQEMUWithoutNote32(t *testing.T) {
 			if m.config.Memory == "" {
 				m.config.Memory = "4M"
 			}
-			d := dumpAll(t, m.config)
+			d := dumpMachine(t, m.config, filtered)
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
 			for _, core := range []string{d.elf, d.paging, d.filtered} {

@@ -155,7 +155,7 @@ func TestQEMUWithoutNote(t *testing.T) {
 	for _, m := range list {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			d := dumpAll(t, m.config)
+			d := dumpMachine(t, m.config)
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
 			withoutHeader(t, d.elf, d.win, variant)

@@ -46,7 +46,7 @@ func TestQEMU32(t *testing.T) {
 	for _, m := range machines32() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			d := dumpAll(t, m.config)
+			d := dumpMachine(t, m.config, filtered, kdumped)
 			require.NoError(t, d.winErr)
 			for _, core := range []string{d.elf, d.paging, d.filtered, d.kdump} {
 				r := witness(t, core, d.win, strings.Join(m.config.Variant, " "))
@@ -116,7 +116,7 @@ func TestQEMUFailures32(t *testing.T) {
 	for _, o := range outcomes32 {
 		t.Run(o.variant, func(t *testing.T) {
 			t.Parallel()
-			d := dumpAll(t, qemutest.Config{Guest32: true, CPUs: 2, Memory: "4M", Variant: strings.Fields(o.variant)})
+			d := dumpMachine(t, qemutest.Config{Guest32: true, CPUs: 2, Memory: "4M", Variant: strings.Fields(o.variant)}, kdumped)
 			if o.qemu == "" {
 				require.NoError(t, d.winErr)
 			} else {

@@ -28,18 +28,31 @@ type dumps struct {
 	winErr      error
 }
 
-// dumpAll boots a guest and dumps it in every way.
-func dumpAll(t *testing.T, c qemutest.Config) dumps {
+// dumpKind is a way to dump a machine that few tests ask for.
+type dumpKind func(vm *qemutest.VM, dir string, d *dumps) error
+
+func filtered(vm *qemutest.VM, dir string, d *dumps) error {
+	d.filtered = filepath.Join(dir, "filtered.vmcore")
+	return vm.DumpELF(d.filtered, qemutest.ELFOptions{Begin: 0x123, Length: 0x140000456})
+}
+
+func kdumped(vm *qemutest.VM, dir string, d *dumps) error {
+	d.kdump = filepath.Join(dir, "kdump")
+	return vm.DumpKdump(d.kdump)
+}
+
+// dumpMachine boots a guest and dumps it: as vmcores, in what other ways are asked for, and
+// at last by QEMU's win-dmp, which may leave the guest's memory changed.
+func dumpMachine(t *testing.T, c qemutest.Config, kinds ...dumpKind) dumps {
 	t.Helper()
 	vm := qemutest.Start(t, c)
 	dir := t.TempDir()
 	d := dumps{elf: filepath.Join(dir, "off.vmcore"), paging: filepath.Join(dir, "on.vmcore")}
 	require.NoError(t, vm.DumpELF(d.elf, qemutest.ELFOptions{}))
-	d.filtered = filepath.Join(dir, "filtered.vmcore")
 	require.NoError(t, vm.DumpELF(d.paging, qemutest.ELFOptions{Paging: true}))
-	require.NoError(t, vm.DumpELF(d.filtered, qemutest.ELFOptions{Begin: 0x123, Length: 0x140000456}))
-	d.kdump = filepath.Join(dir, "kdump")
-	require.NoError(t, vm.DumpKdump(d.kdump))
+	for _, dump := range kinds {
+		require.NoError(t, dump(vm, dir, &d))
+	}
 	win := filepath.Join(dir, "win.dmp")
 	if d.winErr = vm.DumpWin(win); d.winErr == nil {
 		var err error
@@ -82,7 +95,7 @@ func TestQEMU(t *testing.T) {
 	for _, m := range machines() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			d := dumpAll(t, m.config)
+			d := dumpMachine(t, m.config, filtered)
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
 			witness(t, d.elf, d.win, variant)
@@ -152,7 +165,7 @@ func TestQEMUFailures(t *testing.T) {
 	for _, o := range outcomes {
 		t.Run(o.variant, func(t *testing.T) {
 			t.Parallel()
-			d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: strings.Fields(o.variant)})
+			d := dumpMachine(t, qemutest.Config{CPUs: 2, Variant: strings.Fields(o.variant)})
 			if o.qemu == "" {
 				require.NoError(t, d.winErr)
 			} else {
@@ -195,7 +208,7 @@ func (o outcome) assert(t *testing.T, core string) {
 func TestQEMUBadRun(t *testing.T) {
 	qemutest.Require(t)
 	t.Parallel()
-	d := dumpAll(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
+	d := dumpMachine(t, qemutest.Config{CPUs: 2, Variant: []string{"badrun"}})
 	require.NoError(t, d.winErr)
 	out := filepath.Join(t.TempDir(), "out.dmp")
 	opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
