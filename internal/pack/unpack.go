@@ -139,15 +139,15 @@ func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
 			return nil, err
 		}
 	}
-	unnamed, err := atomicfile.CreateUnnamed(opt.Dir, unpackedName)
+	made, err := newRoom(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
-	t := &File{file: unnamed}
+	t := &File{file: made}
 	if err := t.fill(ctx, io.MultiReader(bytes.NewReader(opt.Front), r), opt.Limit); err != nil {
 		return nil, errors.Join(fmt.Errorf("unpacking: %w", err), t.Close())
 	}
-	if t.data, err = open.NewFile(unnamed.File); err != nil {
+	if t.data, err = made.finder(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -177,10 +177,22 @@ func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
 // unpackedName stands in the names of the temporary files.
 const unpackedName = "unpacked"
 
+// room is where unpacked bytes lie until the file is closed.
+type room interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	// space is an error where there is no room for so many bytes more.
+	space(n int64) error
+	// finder finds what lies there, when all of it does.
+	finder() (physmem.DataFinder, error)
+}
+
 // A File is what was unpacked: a temporary file, sparse and without a name where the
 // system allows that, which is gone when it is closed. It is a physmem.DataFinder.
 type File struct {
-	file *atomicfile.Unnamed
+	file room
 	size int64
 	data physmem.DataFinder // nil while it is written
 
@@ -220,7 +232,7 @@ func (t *File) fill(ctx context.Context, r io.Reader, limit int64) error {
 			return context.Cause(ctx)
 		}
 		if t.size > 0 && t.size%spaceEvery == 0 {
-			if err := atomicfile.CheckSpace(t.file.Folder(), spaceEvery); err != nil {
+			if err := t.file.space(spaceEvery); err != nil {
 				return err
 			}
 		}
