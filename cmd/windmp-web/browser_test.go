@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,14 +35,35 @@ func sample(t *testing.T, name string) []byte {
 	return out.Bytes()
 }
 
+// poked is a file with a number of 32 bits at an offset.
+func poked(file []byte, off int, n uint32) []byte {
+	binary.LittleEndian.PutUint32(file[off:], n)
+	return file
+}
+
+// forged is a dump whose header claims all that it can: behind its signature each field
+// that is not a kind of machine or dump has all bits set.
+func forged(dump []byte) []byte {
+	for i := 0x88; i < 0xf98; i++ { // DUMP_HEADER64, from its runs to its kind
+		dump[i] = 0xff
+	}
+	return dump
+}
+
 // The page in browsers: its verdicts are the command's, its small dump is the command's
 // byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
 // nothing.
 func TestPageInBrowsers(t *testing.T) {
 	site, folder := site(t), t.TempDir()
 	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
+	packed, err := os.ReadFile(filepath.Join(root, "testdata", "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	verdicts := map[string]bool{}
 	for name, b := range map[string][]byte{
-		"crashed.vmcore": crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
+		"packed.vmcore.gz": packed, "packed-cut.vmcore.gz": packed[:len(packed)/2],
+		"itanium.dmp": poked(sample(t, "la57-1cpu.win-dmp.gz"), 0x30, 0x200), "forged.dmp": forged(sample(t, "la57-1cpu.win-dmp.gz")),
+		"<img src=x onerror=alert(1)>.vmcore": crashed,
+		"crashed.vmcore":                      crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
 		"text.txt": []byte("nothing"), "ended.dmp": sample(t, "live-2cpu.win-dmp.gz")[:5000], "huge.vmcore": crashed,
 	} {
 		path := filepath.Join(folder, name)
@@ -52,7 +74,9 @@ func TestPageInBrowsers(t *testing.T) {
 		r, err := inspect.Check(t.Context(), inspect.CheckOptions{}, source.File(path))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path+".verdict", []byte(r.Verdict), 0o600))
+		verdicts[r.Verdict] = true
 	}
+	require.Len(t, verdicts, 4, "every verdict is tried: %v", verdicts)
 	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
 	for _, browser := range []string{"chromium", "firefox"} {
 		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })

@@ -15,6 +15,9 @@ const { home, asked } = server;
 /** choose gives files of the folder to the page. */
 const choose = (page, ...files) => element.choose(page, ...files.map((f) => join(folder, f)));
 
+/** exactly is a regular expression of a text. */
+const exactly = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
 /** forbidden tries each way out of a worker or page, and tells which were open. */
 const forbidden = (url) => {
   const ways = {
@@ -63,7 +66,7 @@ await run(async (browser) => {
     const want = readFileSync(join(folder, file + ".verdict"), "utf8").trim();
     const at = Date.now();
     await choose(page, file);
-    await status(page, "^" + file.replaceAll(".", "\\.") + ": ");
+    await status(page, "^" + exactly(file) + ": ");
     check((await said(page)) === file + ": " + want, "verdict: " + (await said(page)) + ", want " + want);
     console.log(file + ": " + want + " after " + (Date.now() - (first ? began : at)) + " ms" + (first ? ", with the start" : ""));
     first = false;
@@ -74,7 +77,7 @@ await run(async (browser) => {
   // The small dump is the command's, byte for byte.
   const source = inputs.find((f) => existsSync(join(folder, f + ".triage")));
   await choose(page, source);
-  await status(page, "^" + source.replaceAll(".", "\\.") + ": ");
+  await status(page, "^" + exactly(source) + ": ");
   await page.evaluate(() => {
     window.saved = [];
     const url = URL.createObjectURL;
@@ -148,7 +151,7 @@ await run(async (browser) => {
   await press(page, "cancel");
   await status(page, "^(Cancelled|" + source + ")");
   await choose(page, inputs[0]);
-  await status(page, "^" + inputs[0].replaceAll(".", "\\.") + ": ");
+  await status(page, "^" + exactly(inputs[0]) + ": ");
 
   if (name !== "firefox") {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
