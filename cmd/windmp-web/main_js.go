@@ -143,7 +143,7 @@ func failed(err error) map[string]any {
 func (j *job) inputs() []source.Input {
 	list := make([]source.Input, 0, len(j.files))
 	for _, f := range j.files {
-		list = append(list, source.Of(f))
+		list = append(list, source.OfFile(f))
 	}
 	return list
 }

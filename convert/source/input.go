@@ -12,6 +12,8 @@ type Input struct {
 	path string         // or how a URL or a reader is shown
 	url  string         // with all that may be secret in it
 	src  physmem.Source // of a reader
+	// whole says that src is a file, which may be packed.
+	whole bool
 }
 
 // File is the file of that path.
@@ -40,6 +42,10 @@ func Reader(name string, r io.ReaderAt, size int64) Input {
 // Of is a source of the caller's, which knows its name and its neighbours, and stays the
 // caller's. It is taken as it is, as that of [Reader].
 func Of(src physmem.Source) Input { return Input{path: src.Name(), src: src} }
+
+// OfFile is a source of the caller's that is a whole file, as of a browser: what is packed
+// in it is unpacked, as that of [File].
+func OfFile(src physmem.Source) Input { return Input{path: src.Name(), src: src, whole: true} }
 
 // Path is the file's, the URL without what may be secret, or the reader's name.
 func (in Input) Path() string { return in.path }

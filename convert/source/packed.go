@@ -22,13 +22,13 @@ type packing struct {
 	head []byte
 }
 
-// packing tells how the input is packed. A reader is taken as it is, and so is a block
+// packing tells how the input is packed. A reader is taken as it is, unless it is a file, and so is a block
 // device; what is wrong with a file, reading it says.
 func (s *Source) packing() packing {
-	if s.in.src != nil {
+	if s.in.src != nil && !s.in.whole {
 		return packing{how: pack.None}
 	}
-	if s.in.IsURL() {
+	if s.in.IsURL() || s.in.whole {
 		return packingOf(s.file)
 	}
 	if st, err := os.Stat(s.in.path); err != nil || !st.Mode().IsRegular() {
