@@ -70,6 +70,9 @@ func (m Memory) memoryBlock(at vtop.VA) (physmem.Runs, uint64, error) {
 	return runs, l.Pointer(head, l.PointerSize), nil
 }
 
+// CheckRuns checks the runs of a kernel's table of physical memory, which lies at an
+// address: ascending, disjoint, none empty, and pages of them in all. The error wraps
+// [ErrImplausible].
 func CheckRuns(at vtop.VA, runs physmem.Runs, pages uint64) error {
 	var sum, end uint64
 	for i, r := range runs {

@@ -96,7 +96,7 @@ func ReadsAll(src io.ReaderAt, n int64) error {
 // say where pages are.
 func ReadsTable(src io.ReaderAt, n uint64) {
 	if f, ok := src.(Foreteller); ok {
-		f.ReadsTable(int64(min(n, math.MaxInt64))) //nolint:gosec // bounded
+		f.ReadsTable(int64(min(n, math.MaxInt64)))
 	}
 }
 

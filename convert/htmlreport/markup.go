@@ -56,11 +56,8 @@ func (f *fileView) markup(index int, alone bool) part {
 	if !alone {
 		title, nav = el("h2", class("name"), text(f.Name)), "Of file "+strconv.Itoa(index+1)+", "+f.Name
 	}
-	article := []part{attr("id", f.ID), el("header", class("file"), title, f.Verdict.markup(), el("nav", attr("aria-label", nav), el("ul", each(f.Sections, link))))}
-	for _, s := range f.Sections {
-		article = append(article, text("\n"), s.markup(alone))
-	}
-	return el("article", article...)
+	sections := each(f.Sections, func(s *section) part { return group(text("\n"), s.markup(alone)) })
+	return el("article", attr("id", f.ID), el("header", class("file"), title, f.Verdict.markup(), el("nav", attr("aria-label", nav), el("ul", each(f.Sections, link)))), sections)
 }
 
 // link is a section's among those of its file.

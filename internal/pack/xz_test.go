@@ -77,7 +77,12 @@ func TestOtherPackers(t *testing.T) {
 	t.Parallel()
 	want := mixed()
 	for _, command := range [][]string{
-		{"xz", "-0"}, {"xz", "-9"}, {"xz", "-T2", "--block-size=256KiB", "--check=crc32"}, {"bzip2", "-1"}, {"zstd", "-19"}, {"gzip", "-1"},
+		{"xz", "-0"},
+		{"xz", "-9"},
+		{"xz", "-T2", "--block-size=256KiB", "--check=crc32"},
+		{"bzip2", "-1"},
+		{"zstd", "-19"},
+		{"gzip", "-1"},
 		{"pzstd", "-p", "2"},
 	} {
 		program, err := exec.LookPath(command[0])
