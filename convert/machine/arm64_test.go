@@ -14,7 +14,7 @@ import (
 // read are named.
 func TestTranslationARM64(t *testing.T) {
 	t.Parallel()
-	const lower, upper = 0x40<<48 | 0x946aa000, 0x40<<48 | 0x955bb000
+	const lower, upper uint64 = 0x40<<48 | 0x946aa000, 0x40<<48 | 0x955bb000
 	state := func(tcr uint64) State {
 		c := &physmem.ARM64{PC: 0xfffff803f3208000, PSTATE: 0x604003c4}
 		c.System = &physmem.ARM64System{SCTLR: sctlrM, TTBR0: lower, TTBR1: upper, TCR: tcr}
