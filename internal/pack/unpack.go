@@ -9,10 +9,10 @@ import (
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"windmp/internal/atomicfile"
+	"windmp/internal/inflate"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -157,7 +157,7 @@ func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
 func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
 	switch how {
 	case Gzip:
-		return gzip.NewReader(f)
+		return inflate.Gzip(f)
 	case Xz:
 		z, err := newXz(f)
 		return io.NopCloser(z), err

@@ -9,9 +9,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/klauspost/compress/flate"
-
 	"windmp/internal/binio"
+	"windmp/internal/inflate"
 	"windmp/physmem"
 )
 
@@ -36,7 +35,7 @@ func newZipContents(r *io.SectionReader) (*contents, error) {
 		return nil, err
 	}
 	budget.limited = false
-	z.RegisterDecompressor(zip.Deflate, flate.NewReader)
+	z.RegisterDecompressor(zip.Deflate, inflate.Deflate)
 	var opened io.Closer
 	c := &contents{kind: Zip}
 	c.close = func() {

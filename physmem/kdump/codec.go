@@ -8,8 +8,9 @@ import (
 
 	"github.com/anchore/go-lzo"
 	"github.com/klauspost/compress/snappy"
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"windmp/internal/inflate"
 )
 
 // Flags of a page descriptor, and of the header's status, which says what the
@@ -32,7 +33,7 @@ var errPageSize = errors.New("it does not decompress to one page")
 // pageCodec decompresses pages. It is not for several goroutines at once.
 type pageCodec struct {
 	src  bytes.Reader
-	zlib io.ReadCloser // nil until it is needed
+	zlib inflate.Zlib
 	zstd *zstd.Decoder // nil until it is needed
 	over [1]byte       // room for a byte that must not come
 }
@@ -78,20 +79,14 @@ func exactly(n, want int, name string, err error) error {
 
 func (c *pageCodec) inflate(dst, src []byte) error {
 	c.src.Reset(src)
-	if c.zlib == nil {
-		z, err := zlib.NewReader(&c.src)
-		if err != nil {
-			return fmt.Errorf("zlib: %w", err)
-		}
-		c.zlib = z
-	} else if err := c.zlib.(zlib.Resetter).Reset(&c.src, nil); err != nil { //nolint:forcetypeassert,errcheck // the package says so
+	if err := c.zlib.Reset(&c.src); err != nil {
 		return fmt.Errorf("zlib: %w", err)
 	}
-	if _, err := io.ReadFull(c.zlib, dst); err != nil {
+	if _, err := io.ReadFull(&c.zlib, dst); err != nil {
 		return fmt.Errorf("zlib: %w", err)
 	}
 	// The end of the stream has the checksum.
-	switch n, err := io.ReadFull(c.zlib, c.over[:]); {
+	switch n, err := io.ReadFull(&c.zlib, c.over[:]); {
 	case n > 0:
 		return errPageSize
 	case !errors.Is(err, io.EOF):

@@ -2,7 +2,6 @@ package migration
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,8 +66,16 @@ func (s *stream) endToEnd(dimms []*block, window uint64, add func(b *block, pa u
 	}
 }
 
-// numbered is a name that ends in a number.
-var numbered = regexp.MustCompile(`^(.*?)(\d{1,9})$`)
+const digits = "0123456789"
+
+// cutNumber cuts a name in front of the number in which it ends: of its last nine digits,
+// if it has more.
+func cutNumber(name string) (prefix string, n int, ok bool) {
+	const most = 9
+	at := max(len(strings.TrimRight(name, digits)), len(name)-most)
+	n, err := strconv.Atoi(name[at:])
+	return name[:at], n, err == nil
+}
 
 // plugOrder returns DIMMs in the order in which they were plugged in; false where nothing
 // tells it. Hosts number their backends as they make them, libvirt memdimm0, memdimm1,
@@ -98,15 +105,11 @@ func numbersOf(list []*block) (map[*block]int, bool) {
 	seen := make(map[int]bool, len(list))
 	prefix := ""
 	for i, b := range list {
-		m := numbered.FindStringSubmatch(b.name)
-		if len(m) < 3 || i > 0 && m[1] != prefix {
+		before, n, ok := cutNumber(b.name)
+		if !ok || seen[n] || i > 0 && before != prefix {
 			return nil, false
 		}
-		prefix = m[1]
-		n, _ := strconv.Atoi(m[2])
-		if seen[n] {
-			return nil, false
-		}
+		prefix = before
 		numbers[b], seen[n] = n, true
 	}
 	return numbers, len(list) > 0

@@ -8,9 +8,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/zlib"
-
 	"windmp/internal/binio"
+	"windmp/internal/inflate"
 	"windmp/physmem"
 )
 
@@ -56,7 +55,7 @@ type reader struct {
 	span    [batchPages * (pageSize + maxGap)]byte
 	record  [maxPacked + 4]byte
 	src     bytes.Reader
-	zlib    io.ReadCloser // nil until it is needed
+	zlib    inflate.Zlib
 	// kept are pages that were put together, each in the slot of its location.
 	kept   [keptPages][pageSize]byte
 	keptAt [keptPages]location
@@ -303,20 +302,14 @@ func (m *memory) unpack(k *reader, page []byte, at uint64) error {
 
 // inflate decompresses what the reader has to a page.
 func (k *reader) inflate(page []byte) error {
-	if k.zlib == nil {
-		z, err := zlib.NewReader(&k.src)
-		if err != nil {
-			return err
-		}
-		k.zlib = z
-	} else if err := k.zlib.(zlib.Resetter).Reset(&k.src, nil); err != nil { //nolint:forcetypeassert,errcheck // the package says so
+	if err := k.zlib.Reset(&k.src); err != nil {
 		return err
 	}
-	if _, err := io.ReadFull(k.zlib, page); err != nil {
+	if _, err := io.ReadFull(&k.zlib, page); err != nil {
 		return err
 	}
 	var over [1]byte
-	switch n, err := io.ReadFull(k.zlib, over[:]); {
+	switch n, err := io.ReadFull(&k.zlib, over[:]); {
 	case n > 0:
 		return errPageSize
 	case !errors.Is(err, io.EOF):

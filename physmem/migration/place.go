@@ -3,9 +3,7 @@ package migration
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"windmp/internal/binio"
@@ -30,15 +28,15 @@ type split struct{ low, high, start uint64 }
 // Arm, whose name has a version, where those of other processors have none
 // (hw/arm/virt.c, VIRT_MEM, in all versions).
 var versioned = []struct {
-	machine *regexp.Regexp
-	start   uint64
-}{{regexp.MustCompile(`^virt-\d`), gib}}
+	before string // the version
+	start  uint64
+}{{"virt-", gib}}
 
 // whole is the split of a board of so many bytes without a hole; false for machine types
 // that have one.
 func whole(machine string, board uint64) (split, bool) {
 	for _, m := range versioned {
-		if m.machine.MatchString(machine) {
+		if version, ok := strings.CutPrefix(machine, m.before); ok && strings.IndexAny(version, digits) == 0 {
 			return split{low: board, start: m.start}, true
 		}
 	}
@@ -80,21 +78,35 @@ func (s split) fits(board uint64) (split, bool) {
 	return s, true
 }
 
-// machineSplit is where machine types have the hole if nobody says otherwise (QEMU
+// A machineSplit is where machine types have the hole if nobody says otherwise (QEMU
 // hw/i386/pc_piix.c and pc_q35.c): from so much memory on, so much is low.
-var machineSplits = []struct {
-	machine   *regexp.Regexp
+type machineSplit struct {
+	// names are how the types' names begin.
+	names     []string
 	from, low uint64
-}{
-	{regexp.MustCompile(`^pc-q35-`), 0xb0000000, 0x80000000},
-	{regexp.MustCompile(`^pc-i440fx-|^pc-1\.|^pc-0\.|^$`), 0xe0000000, 0xc0000000},
+}
+
+// defaultMachine begins the name of the type that streams are of which name none.
+const defaultMachine = "pc-i440fx-"
+
+var machineSplits = []machineSplit{
+	{[]string{"pc-q35-"}, 0xb0000000, 0x80000000},
+	{[]string{defaultMachine, "pc-1.", "pc-0."}, 0xe0000000, 0xc0000000},
+}
+
+// isOf reports whether a machine is of these types.
+func (m *machineSplit) isOf(machine string) bool {
+	return slices.ContainsFunc(m.names, func(name string) bool { return strings.HasPrefix(machine, name) })
 }
 
 // guess is the split of a machine type for a board of so many bytes: for streams that
 // end before the CMOS.
 func guess(machine string, board uint64) (split, bool) {
+	if machine == "" {
+		machine = defaultMachine
+	}
 	for _, m := range machineSplits {
-		if !m.machine.MatchString(machine) {
+		if !m.isOf(machine) {
 			continue
 		}
 		if board < m.from {
@@ -118,8 +130,13 @@ func ramBlocks(all []*block) []*block {
 	return slices.DeleteFunc(slices.Clone(all), func(b *block) bool { return isDevice(b.name) })
 }
 
-// nodeName is how libvirt calls the memory of a NUMA node.
-var nodeName = regexp.MustCompile(`^/?(?:objects/)?ram-node(\d+)$`)
+// nodeNumber is the number of the NUMA node whose memory libvirt calls so; false for what
+// is none's.
+func nodeNumber(block string) (int, bool) {
+	number, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimPrefix(block, "/"), "objects/"), "ram-node")
+	prefix, n, isNumber := cutNumber(number)
+	return n, ok && isNumber && prefix == ""
+}
 
 // boardNames are what QEMU calls the board's memory if nobody says otherwise: a PC's, and
 // that of virt of Arm.
@@ -150,8 +167,7 @@ func boards(list []*block, a *affinity) [][]*block {
 		if slices.Contains(boardNames, b.name) {
 			out = append(out, []*block{b})
 		}
-		if m := nodeName.FindStringSubmatch(b.name); m != nil {
-			n, _ := strconv.Atoi(m[1])
+		if n, ok := nodeNumber(b.name); ok {
 			nodes[n] = b
 		}
 	}
@@ -235,7 +251,10 @@ func namesOf(list []*block) string {
 
 // areNodes reports whether all blocks have the names of nodes.
 func areNodes(list []*block) bool {
-	return !slices.ContainsFunc(list, func(b *block) bool { return !nodeName.MatchString(b.name) })
+	return !slices.ContainsFunc(list, func(b *block) bool {
+		_, ok := nodeNumber(b.name)
+		return !ok
+	})
 }
 
 // places returns where the board's blocks are, ascending.
