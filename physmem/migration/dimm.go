@@ -48,7 +48,7 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64
 	if len(left) > 0 {
 		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", namesOf(left))
 	}
-	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
 	return list, nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -110,15 +112,12 @@ func (s *saved) describe() string {
 // domain is what is read of libvirt's XML: the machine's name, and where DIMMs are
 // (libvirt docs/formatdomain, "Memory devices"). Nothing in the stream says that.
 type domain struct {
-	Name   string `xml:"name"`
-	Memory []struct {
-		Model   string `xml:"model,attr"`
-		Address struct {
-			Slot string `xml:"slot,attr"`
-			Base string `xml:"base,attr"`
-		} `xml:"address"`
-	} `xml:"devices>memory"`
+	name   string
+	memory []memoryDevice
 }
+
+// A memoryDevice is an element of the XML, and the attributes of its address.
+type memoryDevice struct{ model, slot, base string }
 
 // readDomain returns the name of the machine, and the addresses of DIMMs by the names of
 // their blocks: libvirt calls the backend of the one in slot 0 memdimm0
@@ -126,16 +125,63 @@ type domain struct {
 func readDomain(text []byte) (name string, dimms map[string]uint64) {
 	text, _, _ = bytes.Cut(text, []byte{0})
 	var d domain
-	if xml.Unmarshal(text, &d) != nil {
+	if d.read(xml.NewDecoder(bytes.NewReader(text))) != nil {
 		return "", nil
 	}
 	dimms = make(map[string]uint64)
-	for _, m := range d.Memory {
-		if base, err := strconv.ParseUint(m.Address.Base, 0, 64); err == nil && m.Model == "dimm" {
-			dimms["memdimm"+m.Address.Slot] = base
+	for _, m := range d.memory {
+		if base, err := strconv.ParseUint(m.base, 0, 64); err == nil && m.model == "dimm" {
+			dimms["memdimm"+m.slot] = base
 		}
 	}
-	return d.Name, dimms
+	return d.name, dimms
+}
+
+// read goes through the outermost element. xml.Unmarshal would do the same by reflection,
+// which is a large part of that package.
+func (d *domain) read(x *xml.Decoder) error {
+	const depth = 3 // of the deepest element that is asked for, below the outermost
+	var path []string
+	for {
+		token, err := x.Token()
+		if err != nil {
+			return err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			if path = append(path, t.Name.Local); len(path) <= depth+1 {
+				d.enter(strings.Join(path[1:], "/"), t.Attr)
+			}
+		case xml.CharData:
+			if len(path) == 2 && path[1] == "name" {
+				d.name += string(t)
+			}
+		case xml.EndElement:
+			if path = path[:len(path)-1]; len(path) == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// enter takes what the attributes of an element say.
+func (d *domain) enter(element string, attributes []xml.Attr) {
+	attr := func(name string) string {
+		i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == name })
+		if i < 0 {
+			return ""
+		}
+		return attributes[i].Value
+	}
+	switch element {
+	case "name":
+		d.name = ""
+	case "devices/memory":
+		d.memory = append(d.memory, memoryDevice{model: attr("model")})
+	case "devices/memory/address":
+		m := &d.memory[len(d.memory)-1]
+		m.slot, m.base = attr("slot"), attr("base")
+	}
 }
 
 // decodeLibvirt decodes the header, whose numbers are in the order of the host that

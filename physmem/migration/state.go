@@ -78,7 +78,7 @@ func (s *stream) processors(c *physmem.Container) error {
 	for i, v := range states {
 		c.CPUs[i].Registers = v.Registers(states[0])
 	}
-	slices.SortFunc(c.CPUs, func(a, b physmem.CPU) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(c.CPUs, func(a, b physmem.CPU) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range c.CPUs {
 		c.CPUs[i].Index = i
 	}
