@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +16,9 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/source"
 	"windmp/internal/browsertest"
+	"windmp/internal/coretest"
+	"windmp/internal/guestsim"
+	"windmp/physmem/physmemtest"
 )
 
 var root = filepath.Join("..", "..")
@@ -50,6 +54,45 @@ func forged(dump []byte) []byte {
 	return dump
 }
 
+// markup is a name that would be more than text in a page that believed it.
+const markup = `</script><img src=x onerror=alert(1)><script>alert(2)</script>`
+
+// forgedModule is a guest that crashed in a driver with such a name.
+func forgedModule() []byte {
+	const base = guestsim.KernBase + 0x3000000
+	m := guestsim.Module{Base: base, EntryPoint: base + 0x1000, Size: 0x6000, Name: markup, FullName: `\SystemRoot\` + markup}
+	g := guestsim.New(guestsim.Options{BugCheck: [5]uint64{0xd1, 0x10, 2, 0, base + 0x1234}, Modules: []guestsim.Module{m}})
+	g.Map(base, 0x1000)
+	g.Image(base, guestsim.ImageIdentity{Size: m.Size, Export: markup, PDB: markup})
+	return g.ELF()
+}
+
+// forgedProcess is a small dump of a process with markup in its short name.
+func forgedProcess(t *testing.T, crashed []byte) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "crashed.vmcore")
+	require.NoError(t, os.WriteFile(path, crashed, 0o600))
+	return bytes.Replace(writeSmall(t, path), []byte("System\x00\x00\x00\x00\x00"), []byte("<img src=x>"), 1)
+}
+
+// writeSaved writes a guest as VMware saves it: memory, and the state beside it; and the
+// document of the command for both.
+func writeSaved(t *testing.T, folder string) {
+	t.Helper()
+	m, err := physmemtest.Open(sample(t, "live-2cpu.vmcore.gz"))
+	require.NoError(t, err)
+	state, memory := coretest.VMware{}.Write(t, m, m.CPUs())
+	path := filepath.Join(folder, "saved.vmem")
+	require.NoError(t, os.WriteFile(path, memory, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "saved.vmsn"), state, 0o600))
+	r, err := inspect.Check(t.Context(), inspect.CheckOptions{Details: true}, source.File(path), source.File(filepath.Join(folder, "saved.vmsn")))
+	require.NoError(t, err)
+	document, err := json.Marshal(r)
+	require.NoError(t, err)
+	// The browser tells no folders.
+	require.NoError(t, os.WriteFile(path+".check", bytes.ReplaceAll(document, []byte(folder+string(filepath.Separator)), nil), 0o600))
+}
+
 // The page in browsers: its verdicts are the command's, its small dump is the command's
 // byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
 // nothing.
@@ -62,6 +105,7 @@ func TestPageInBrowsers(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"packed.vmcore.gz": packed, "packed-cut.vmcore.gz": packed[:len(packed)/2],
 		"itanium.dmp": poked(sample(t, "la57-1cpu.win-dmp.gz"), 0x30, 0x200), "forged.dmp": forged(sample(t, "la57-1cpu.win-dmp.gz")),
+		"module.vmcore": forgedModule(), "process.dmp": forgedProcess(t, crashed),
 		"<img src=x onerror=alert(1)>.vmcore": crashed,
 		"crashed.vmcore":                      crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
 		"text.txt": []byte("nothing"), "ended.dmp": sample(t, "live-2cpu.win-dmp.gz")[:5000], "huge.vmcore": crashed,
@@ -78,6 +122,7 @@ func TestPageInBrowsers(t *testing.T) {
 	}
 	require.Len(t, verdicts, 4, "every verdict is tried: %v", verdicts)
 	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
+	writeSaved(t, folder)
 	for _, browser := range []string{"chromium", "firefox"} {
 		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
 	}

@@ -1,0 +1,135 @@
+// The ways out of a page and of its worker, tried against a server that listens: what it
+// hears went out, whatever a browser says of it.
+import { createSocket } from "node:dgram";
+import { createServer } from "node:http";
+import { networkInterfaces } from "node:os";
+
+/** listen listens at a port of this machine, by TCP and UDP, and tells which ways led to it:
+ * each has an address of its own. Its own page has no policy. */
+export async function listen() {
+  const heard = new Set();
+  const server = createServer((q, r) => {
+    const way = new URL(q.url, "http://x").searchParams.get("way");
+    way && heard.add(way);
+    r.writeHead(200, { "content-type": "text/html", "access-control-allow-origin": "*" }).end(`<!DOCTYPE html><title>open</title><link rel="icon" href="data:,">`);
+  });
+  server.on("upgrade", (q, socket) => {
+    heard.add("WebSocket");
+    socket.destroy();
+  });
+  await new Promise((done) => server.listen(0, "0.0.0.0", done));
+  const { port } = server.address();
+  const datagrams = createSocket("udp4").on("message", () => heard.add("WebRTC"));
+  await new Promise((done) => datagrams.bind(port, done));
+  // Browsers gather no candidates for the loopback interface.
+  const outer = Object.values(networkInterfaces()).flat().find((a) => a.family === "IPv4" && !a.internal);
+  return {
+    home: "http://127.0.0.1:" + port + "/",
+    stun: "stun:" + (outer?.address ?? "127.0.0.1") + ":" + port,
+    /** told is what was heard since it was asked last. */
+    told: () => {
+      const list = Array.from(heard).sort();
+      heard.clear();
+      return list;
+    },
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+      datagrams.close();
+    },
+  };
+}
+
+/** connect tries what scripts of pages and workers can connect by. It runs in them. */
+export const connect = (home) => {
+  const to = (way) => home + "?way=" + way;
+  const ways = [
+    () => fetch(to("fetch"), { mode: "no-cors" }),
+    () => fetch(to("keepalive"), { mode: "no-cors", keepalive: true }),
+    () => {
+      const x = new XMLHttpRequest();
+      x.open("GET", to("XMLHttpRequest"));
+      x.send();
+    },
+    () => new WebSocket(home.replace("http", "ws")),
+    () => new EventSource(to("EventSource")),
+    () => navigator.sendBeacon(to("sendBeacon"), "x"),
+    () => typeof importScripts === "function" && importScripts(to("importScripts")),
+    () => new Worker(URL.createObjectURL(new Blob(["importScripts('" + to("worker") + "')"], { type: "text/javascript" }))),
+    () => import(to("import")),
+  ];
+  for (const go of ways) {
+    Promise.resolve().then(go).catch(() => {}); // what is forbidden or absent throws
+  }
+};
+
+/** hear runs before a page's own scripts: it puts connect into each worker that the page
+ * makes, which tries it when it is told to by a channel. */
+export const hear = `{
+  const make = URL.createObjectURL;
+  URL.createObjectURL = (blob) => make.call(URL, blob.type !== "text/javascript" ? blob : new Blob([blob, ${JSON.stringify(`
+{
+  const channel = new BroadcastChannel("leaks");
+  channel.onmessage = (e) => {
+    (${connect})(e.data);
+    channel.postMessage(typeof RTCPeerConnection);
+  };
+}`)}], { type: blob.type }));
+}`;
+
+/** fromWorker has the page's worker try connect, and tells what WebRTC is to it. */
+export const fromWorker = (home) => new Promise((done) => {
+  const channel = new BroadcastChannel("leaks");
+  channel.onmessage = (e) => {
+    channel.close();
+    done(e.data);
+  };
+  channel.postMessage(home);
+});
+
+/** load tries what elements of a page load, and WebRTC. It runs in the page. */
+export const load = (home, stun) => {
+  const to = (way) => home + "?way=" + way;
+  const put = (name, attributes) => {
+    const e = Object.assign(document.createElement(name), attributes);
+    document.body.append(e);
+    return e;
+  };
+  put("img", { alt: "x", src: to("img") });
+  put("iframe", { title: "x", src: to("iframe") });
+  put("object", { data: to("object") });
+  put("video", { src: to("video") });
+  put("script", { src: to("script") });
+  put("link", { rel: "stylesheet", href: to("stylesheet") });
+  put("link", { rel: "prefetch", href: to("prefetch") });
+  put("div", { style: "background: url(" + to("background") + ")" });
+  put("a", { ping: to("ping"), href: "#" }).click();
+  const peer = new RTCPeerConnection({ iceServers: [{ urls: stun }] });
+  peer.createDataChannel("x");
+  return peer.createOffer().then((offer) => peer.setLocalDescription(offer));
+};
+
+/** leave are the ways to lead a page elsewhere. Each runs in a page of its own. */
+export const leave = {
+  form: (home) => {
+    const f = document.createElement("form");
+    f.method = "post";
+    f.action = home + "?way=form";
+    document.body.append(f);
+    f.submit();
+  },
+  location: (home) => { location.href = home + "?way=location"; },
+  link: (home) => {
+    const a = document.createElement("a");
+    a.href = home + "?way=link";
+    document.body.append(a);
+    a.click();
+  },
+  refresh: (home) => {
+    const m = document.createElement("meta");
+    m.httpEquiv = "refresh";
+    m.content = "0; url=" + home + "?way=refresh";
+    document.head.append(m);
+  },
+  window: (home) => { window.open(home + "?way=window"); },
+};
