@@ -15,7 +15,7 @@ const (
 	// blockSize is how much of a file is read at once: what is looked for lies close
 	// together, and each read costs a call into the browser.
 	blockSize = 64 << 10
-	// blocksKept bounds what is kept of a file.
+	// blocksKept bounds what is kept of all files of a job together.
 	blocksKept = 256
 )
 
@@ -26,18 +26,29 @@ type file struct {
 	name   string
 	size   int64
 	others []*file
+	kept   *cache // of all of them
+}
 
+// place is where a block lies.
+type place struct {
+	of    *file
+	index int64
+}
+
+// cache keeps the blocks of the files of a job that were read last.
+type cache struct {
 	mu     sync.Mutex
-	blocks map[int64][]byte
-	order  []int64 // of the blocks, the oldest first
+	blocks map[place][]byte
+	order  []place // of the blocks, the oldest first
 }
 
 // filesOf are the File objects of an array.
 func filesOf(array js.Value) []*file {
 	list := make([]*file, array.Length())
+	kept := &cache{blocks: map[place][]byte{}}
 	for i := range list {
 		object := array.Index(i)
-		list[i] = &file{object: object, name: object.Get("name").String(), size: int64(object.Get("size").Float()), blocks: map[int64][]byte{}}
+		list[i] = &file{object: object, name: object.Get("name").String(), size: int64(object.Get("size").Float()), kept: kept}
 	}
 	for _, f := range list {
 		f.others = list
@@ -86,22 +97,29 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 
 // block is a block of the file.
 func (f *file) block(i int64) ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if b, ok := f.blocks[i]; ok {
+	return f.kept.get(place{f, i}, func() ([]byte, error) {
+		start := i * blockSize
+		return f.slice(start, min(start+blockSize, f.size))
+	})
+}
+
+// get is a block that is kept, or is read and kept.
+func (c *cache) get(at place, read func() ([]byte, error)) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b, ok := c.blocks[at]; ok {
 		return b, nil
 	}
-	start := i * blockSize
-	b, err := f.slice(start, min(start+blockSize, f.size))
+	b, err := read()
 	if err != nil {
 		return nil, err
 	}
-	if len(f.order) == blocksKept {
-		delete(f.blocks, f.order[0])
-		f.order = f.order[1:]
+	if len(c.order) == blocksKept {
+		delete(c.blocks, c.order[0])
+		c.order = c.order[1:]
 	}
-	f.blocks[i] = b
-	f.order = append(f.order, i)
+	c.blocks[at] = b
+	c.order = append(c.order, at)
 	return b, nil
 }
 
