@@ -23,12 +23,12 @@ func TestTranslationARM64(t *testing.T) {
 	s := state(0x95b5513511)
 	assert.True(t, s.Paged)
 	assert.Same(t, vtop.ARM64, s.Mode)
-	assert.EqualValues(t, lower, s.Root)
+	assert.Equal(t, lower, s.Root)
 	s = state(0x95b5503510)
 	require.True(t, s.Paged)
 	assert.Same(t, vtop.ARM64Wide, s.Mode)
-	assert.EqualValues(t, upper, s.Root)
-	assert.EqualValues(t, upper, s.Specials.Root())
+	assert.Equal(t, upper, s.Root)
+	assert.Equal(t, upper, s.Specials.Root())
 	for tcr, want := range map[uint64]string{
 		0x95b5503510 | 1<<59:      "of 4 KiB pages and addresses of 52 bits (TCR_EL1 0x8000095b5503510)",
 		0x95b5593519:              "of 4 KiB pages and halves of 39 and 39 bits",
