@@ -100,6 +100,13 @@ func ReadsTable(src io.ReaderAt, n uint64) {
 	}
 }
 
+// Retry has src ask again for what it was refused, if it is one that stops to ask.
+func Retry(src Source) {
+	if r, ok := src.(Retrier); ok {
+		r.Retry()
+	}
+}
+
 // NewSource returns a source of size bytes in r without neighbours. Its name may
 // be empty.
 func NewSource(name string, r io.ReaderAt, size int64) Source {

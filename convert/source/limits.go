@@ -225,11 +225,7 @@ func (w *watched) Announce(list iter.Seq[physmem.Stretch]) {
 }
 
 // Retry implements [physmem.Retrier].
-func (w *watched) Retry() {
-	if r, ok := w.Source.(physmem.Retrier); ok {
-		r.Retry()
-	}
-}
+func (w *watched) Retry() { physmem.Retry(w.Source) }
 
 // ReadsAll implements [physmem.Foreteller].
 func (w *watched) ReadsAll(n int64) error {

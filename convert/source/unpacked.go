@@ -37,11 +37,7 @@ func (u unpacked) Name() string {
 func (u unpacked) OpenSibling(name string) (physmem.Source, error) { return u.file.OpenSibling(name) }
 
 // Retry implements [physmem.Retrier].
-func (u unpacked) Retry() {
-	if r, ok := u.file.(physmem.Retrier); ok {
-		r.Retry()
-	}
-}
+func (u unpacked) Retry() { physmem.Retry(u.file) }
 
 // NextData implements [physmem.DataFinder].
 func (u unpacked) NextData(off int64) int64 { return physmem.NextData(u.Source, off) }
