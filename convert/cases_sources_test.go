@@ -31,7 +31,7 @@ func TestCasesNamed(t *testing.T) {
 		"X04.bin": {"Hyper-V saved state", "WinDbg"},
 		"X07.bin": {"EWF", "ewfexport"},
 		"X08.bin": {"hibernation file"},
-		"X13.bin": {"cabinet", "unpack it first", "WinDbg opens"},
+		"X13.bin": {"cabinet", "Unpack it first", "WinDbg opens"},
 		"X16.bin": {"raw memory", "Raw memory is read if raw is given as its format"},
 	} {
 		t.Run(name, func(t *testing.T) {
