@@ -6,10 +6,11 @@ import (
 	"windmp/kdbg/wire"
 )
 
-// ARM64 is the kernel of 64-bit Arm. Offsets are those of one build, 22000, as its KDBG
-// and the eight KPRCBs of a triage dump have them; the block states most of them itself,
-// so that other builds may differ. What is made of pointers is as on x64, and so are the
-// structures that no block describes.
+// ARM64 is the kernel of 64-bit Arm. Offsets are those of build 22000, as its KDBG and the
+// eight KPRCBs of a triage dump have them; the block states most of them itself, so that
+// other builds may differ. Those that it does not are alike in the Windows SDK's ksarm64.h
+// of that time and of 24H2. What is made of pointers is as on x64, and so are the
+// structures that neither describes.
 var ARM64 = &Layout{
 	PointerSize:  8,
 	LowestKernel: 0xffff800000000000, // 47 bits in each half

@@ -61,8 +61,11 @@ var ARM64 = &Mode{
 	SignExtended: true, KernelStart: 0xffff8000_00000000,
 	RootMask: uint64(addressARM64), Control: Bits{Mask: tcrLayout, Value: tcrWindows},
 	Present: bitValid, Absent: absentIn(addressARM64, ^Entry(1<<32-1)),
-	// What settles it are the address and bits 0 and 1; of 4 to 6 a table has none (MemProcFS).
-	SelfMap:       &SelfMap{First: 0x100, Last: 0x1ff, Mask: addressARM64 | 0x73, Value: 3},
+	// What settles it are the address and bits 0 and 1. The processor looks at no other of
+	// a table below bit 59, and Windows sets more of them than MemProcFS expects: entries
+	// of tables end in f03 in build 22000, and in f23 in 24H2 (McGarr, "Windows ARM64
+	// Internals").
+	SelfMap:       &SelfMap{First: 0x100, Last: 0x1ff, Mask: addressARM64 | bitValid | bitType, Value: bitValid | bitType},
 	RootByMapping: true,
 }
 

@@ -223,3 +223,33 @@ func TestARM64(t *testing.T) {
 	}))
 	assert.Equal(t, []Root{{DTB: root, Mode: ARM64, Kind: RootSelfMap}}, found)
 }
+
+// TestARM64SelfMap: bits of a self-map that the processor ignores are not asked for, and
+// a page or a block is none.
+func TestARM64SelfMap(t *testing.T) {
+	t.Parallel()
+	const root = 0x8000
+	for name, c := range map[string]struct {
+		index PA
+		entry uint64
+		want  bool
+	}{
+		"build 22000":         {0x151, 0x00600000_00000f03, true},
+		"24H2, NonSecure":     {0x10c, 0x00600000_00000f23, true},
+		"all that is ignored": {0x1ff, 0x07ff0000_00000fff, true},
+		"a block":             {0x151, 0x00600000_00000f01, false},
+		"not valid":           {0x151, 0x00600000_00000f02, false},
+		"the lower half":      {0x0ff, 0x00600000_00000f03, false},
+		"another page":        {0x151, 0x00600000_00001f03, false},
+	} {
+		g := newGuest(X64)
+		g.setEntry(root, 0) // the page is there
+		g.setEntry(root+8*c.index, root+c.entry)
+		found := false
+		require.NoError(t, FindRoots(context.Background(), g, []physmem.Range{physmem.Span(root, root+0x1000)}, []*Mode{ARM64}, nil, func(r Root) bool {
+			found = r.Kind == RootSelfMap && r.DTB == root
+			return true
+		}))
+		assert.Equal(t, c.want, found, name)
+	}
+}

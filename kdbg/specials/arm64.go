@@ -34,10 +34,12 @@ func (r *ARM64Values) Root() uint64 {
 // CodeTable is none: there are no descriptor tables.
 func (r *ARM64Values) CodeTable() Table { return Table{} }
 
-// specialsARM64 is KARM64_SPECIAL_REGISTERS up to VBAR_EL1, as the KPRCBs of build 22000
-// show it: their values are alike in all eight, and those of the architecture.
+// specialsARM64 is KSPECIAL_REGISTERS and KARM64_ARCH_STATE behind it (the Windows SDK's
+// ksarm64.h, of the time of build 22000 and of 24H2: Ks..., Aa...). The KPRCBs of build
+// 22000 show the same: their values are alike in all eight, and those of the architecture.
 type specialsARM64 struct {
-	ELR, SPSR                      uint64     // 0x00
+	ELR                            uint64 // 0x00
+	SPSR, _                        uint32
 	TPIDREL0, TPIDRROEL0, TPIDREL1 uint64     // 0x10
 	Breakpoints                    [15]uint64 // 0x28, debug registers
 	MIDR, SCTLR, ACTLR, CPACR      uint64     // 0xa0
@@ -58,7 +60,7 @@ func decodeARM64(b []byte) Registers {
 	_, _ = binary.Decode(b, binary.LittleEndian, &w)
 	return &ARM64Values{
 		TTBR0: w.TTBR0, TTBR1: w.TTBR1, TCR: w.TCR, MAIR: w.MAIR, SCTLR: w.SCTLR, CPACR: w.CPACR, VBAR: w.VBAR,
-		ELR: w.ELR, SPSR: w.SPSR, ESR: w.ESR, FAR: w.FAR,
+		ELR: w.ELR, SPSR: uint64(w.SPSR), ESR: w.ESR, FAR: w.FAR,
 		TPIDREL0: w.TPIDREL0, TPIDRROEL0: w.TPIDRROEL0, TPIDREL1: w.TPIDREL1,
 	}
 }
@@ -70,10 +72,10 @@ func editARM64(s Registers) []Edit {
 	if !ok {
 		return nil
 	}
-	const size = 8
+	const size, spsr = 8, 1<<32 - 1
 	var w specialsARM64
 	return []Edit{
-		{vtop.VA(unsafe.Offsetof(w.ELR)), words(size, r.ELR, r.SPSR, r.TPIDREL0, r.TPIDRROEL0, r.TPIDREL1), "ELR_EL1, SPSR_EL1, TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1"},
+		{vtop.VA(unsafe.Offsetof(w.ELR)), words(size, r.ELR, r.SPSR&spsr, r.TPIDREL0, r.TPIDRROEL0, r.TPIDREL1), "ELR_EL1, SPSR_EL1, TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1"},
 		{vtop.VA(unsafe.Offsetof(w.SCTLR)), words(size, r.SCTLR), "SCTLR_EL1"},
 		{vtop.VA(unsafe.Offsetof(w.CPACR)), words(size, r.CPACR, r.TCR, r.TTBR0, r.TTBR1, r.ESR, r.FAR), "CPACR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, ESR_EL1, FAR_EL1"},
 		{vtop.VA(unsafe.Offsetof(w.MAIR)), words(size, r.MAIR, r.VBAR), "MAIR_EL1, VBAR_EL1"},

@@ -1,6 +1,7 @@
 package specials
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,4 +62,37 @@ func TestEdits(t *testing.T) {
 			assert.Empty(t, tt.codec.Edits(nil), "of another machine")
 		})
 	}
+}
+
+// TestARM64 proves the offsets by the Windows SDK's ksarm64.h (Ks... and, 0xa0 further on,
+// Aa...): what lies there is decoded, and written back but for the padding of SPSR_EL1.
+func TestARM64(t *testing.T) {
+	t.Parallel()
+	const arch = 0xa0 // KPROCESSOR_STATE.ArchState
+	le := binary.LittleEndian
+	raw := make([]byte, ARM64.Size)
+	for i := range raw {
+		raw[i] = byte(i*7 + 1)
+	}
+	r, ok := ARM64.Decode(raw).(*ARM64Values)
+	require.True(t, ok)
+	for name, c := range map[string]struct {
+		at  int
+		got uint64
+	}{
+		"KsElr_El1": {0, r.ELR}, "KsTpidr_El0": {0x10, r.TPIDREL0}, "KsTpidrro_El0": {0x18, r.TPIDRROEL0}, "KsTpidr_El1": {0x20, r.TPIDREL1},
+		"AaSctlr_El1": {arch + 8, r.SCTLR}, "AaCpacr_El1": {arch + 0x18, r.CPACR}, "AaTcr_El1": {arch + 0x20, r.TCR},
+		"AaTtbr0_El1": {arch + 0x28, r.TTBR0}, "AaTtbr1_El1": {arch + 0x30, r.TTBR1}, "AaEsr_El1": {arch + 0x38, r.ESR},
+		"AaFar_El1": {arch + 0x40, r.FAR}, "AaMair_El1": {arch + 0x268, r.MAIR}, "AaVbar_El1": {arch + 0x270, r.VBAR},
+	} {
+		assert.Equal(t, le.Uint64(raw[c.at:]), c.got, name)
+	}
+	assert.Equal(t, uint64(le.Uint32(raw[8:])), r.SPSR, "KsSpsr_El1")
+
+	clear(raw[12:16])
+	r.SPSR |= 1 << 40 // which no structure has room for
+	for _, e := range ARM64.Edits(r) {
+		assert.Equal(t, raw[e.Offset:][:len(e.Bytes)], e.Bytes, e.What)
+	}
+	assert.Empty(t, ARM64.Edits(&X86Values{}), "of another machine")
 }
