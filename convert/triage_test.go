@@ -15,6 +15,7 @@ import (
 	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/convert/triage"
 	"windmp/kdbg"
@@ -190,7 +191,7 @@ func (s *small) sameParts(g *guest.Guest) {
 	d := &k.Data
 	assert.Equal(s.t, k.Raw, s.at(rec.DebuggerDataOffset, rec.DebuggerDataSize))
 	prcb := s.at(rec.PrcbOffset, uint32(d.SizePrcb))
-	i := slices.IndexFunc(g.Processors(), func(p guest.Processor) bool {
+	i := slices.IndexFunc(g.Processors(), func(p processor.Processor) bool {
 		return bytes.Equal(prcb, memoryOf(s.t, k, p.PRCB, int(d.SizePrcb)))
 	})
 	require.GreaterOrEqual(s.t, i, 0, "the KPRCB is a processor's")

@@ -45,22 +45,6 @@ func (g *finder) countFilled() uint32 {
 	return max(n, 1)
 }
 
-// CountProcessors is how many entries the dump may count: up to the last
-// usable processor before the first null entry, since the engine rejects a
-// dump with a null entry and shows no registers of an unusable processor.
-func CountProcessors(list []kdbg.Processor) int {
-	n := 0
-	for i, p := range list {
-		if errors.Is(p.Err, kdbg.ErrNullPRCB) {
-			break
-		}
-		if p.Err == nil {
-			n = i + 1
-		}
-	}
-	return n
-}
-
 // settleCount writes the count that is the kernel's and that the engine accepts: n of
 // the claimed entries in list.
 func (g *finder) settleCount(claimed, n int, list []kdbg.Processor) {

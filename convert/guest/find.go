@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/convert/search"
 	"windmp/convert/stage"
@@ -83,11 +84,11 @@ type finder struct {
 	Modules        []kdbg.Module
 	BugCheck       *kdbg.BugCheck
 	SharedUserData *kdbg.SharedUserData
-	Processors     []Processor
+	Processors     []processor.Processor
 	// unloaded are the drivers that a triage dump lists as unloaded.
 	unloaded []kdbg.UnloadedDriver
 	// shown is the processor that a triage dump is of, nil for others.
-	shown *Processor
+	shown *processor.Processor
 
 	Built bool    // there is no header of the guest's own
 	Flag  vtop.VA // KdpDataBlockEncoded, to be cleared; 0 if not

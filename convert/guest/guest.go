@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
@@ -59,7 +60,7 @@ func (g *Guest) Kernel() *kdbg.Kernel { return g.f.Kernel }
 func (g *Guest) Modules() []kdbg.Module { return slices.Clone(g.f.Modules) }
 
 // Processors has one entry for each processor that the dump will count.
-func (g *Guest) Processors() []Processor { return slices.Clone(g.f.Processors) }
+func (g *Guest) Processors() []processor.Processor { return slices.Clone(g.f.Processors) }
 
 // VCPUs are what the container recorded of each vCPU, in its order.
 func (g *Guest) VCPUs() []machine.State { return g.f.states() }

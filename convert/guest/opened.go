@@ -2,6 +2,7 @@ package guest
 
 import (
 	"windmp/convert/finding"
+	"windmp/convert/processor"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -61,7 +62,7 @@ func WithProcessors(g *Guest) *Guest {
 	list, _ := f.Kernel.Processors(int(min(f.Header.NumberProcessors, kdbg.MaxProcessors)))
 	f.Processors = nil
 	for _, p := range list {
-		f.Processors = append(f.Processors, f.readSaved(p))
+		f.Processors = append(f.Processors, processor.Read(f.machine, f.Memory, p))
 	}
 	if image, err := f.Memory.ReadImage(vtop.VA(f.Kernel.Data.KernBase)); err == nil {
 		f.KernelImage = image

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"windmp/convert/machine"
+	"windmp/convert/processor"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/physmem/extents"
@@ -234,7 +235,7 @@ func (b *triageBuilder) processor() error {
 	if err := failure(err, &b.CurrentErr); err != nil {
 		return err
 	}
-	out := Processor{Processor: p, VCPU: -1, Saved: b.File.Header.Context()}
+	out := processor.Processor{Processor: p, VCPU: -1, Saved: b.File.Header.Context()}
 	if sr, err := b.f.Memory.SpecialRegisters(p.SpecialRegisters); err == nil && p.SpecialRegisters != 0 {
 		out.Specials = sr
 	}
@@ -253,15 +254,15 @@ var ErrNotHeld = errors.New("the dump does not hold it")
 
 // others are the first n processors, as far as the data blocks have them: Windows
 // puts all of them there since some builds of 10.
-func (b *triageBuilder) others(n int) []Processor {
+func (b *triageBuilder) others(n int) []processor.Processor {
 	list, err := b.f.Kernel.Processors(n)
-	out := make([]Processor, n)
+	out := make([]processor.Processor, n)
 	for i := range out {
 		if err != nil || list[i].Err != nil {
-			out[i] = Processor{Processor: kdbg.Processor{Index: i, Err: ErrNotHeld}, VCPU: -1, SavedErr: ErrNotHeld}
+			out[i] = processor.Processor{Processor: kdbg.Processor{Index: i, Err: ErrNotHeld}, VCPU: -1, SavedErr: ErrNotHeld}
 			continue
 		}
-		out[i] = b.f.readSaved(list[i])
+		out[i] = processor.Read(b.f.machine, b.f.Memory, list[i])
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package judge
 import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/processor"
 	"windmp/internal/binio"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -43,7 +44,7 @@ func (c *subject) ownCount() error {
 	if err != nil {
 		return nil //nolint:nilerr // that is KiProcessorBlock's rule
 	}
-	if usable := guest.CountProcessors(list); int64(usable) > int64(c.h.NumberProcessors) {
+	if usable := processor.Usable(list); int64(usable) > int64(c.h.NumberProcessors) {
 		c.Add(finding.CPUsLacking.At(guest.HeaderOffset(c.h.Offset("NumberProcessors")),
 			"the header counts %s, the kernel %d", binio.Plural(c.h.NumberProcessors, "processor"), usable))
 	}

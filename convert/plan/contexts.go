@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/kdbg"
 	"windmp/vtop"
@@ -13,7 +14,7 @@ import (
 
 // CPU is whose registers the output shows of a processor.
 type CPU struct {
-	guest.Processor
+	processor.Processor
 	Source report.ContextSource
 	// Context is what the dump shows; nil when nothing is readable. Root is the
 	// register that holds the root of the page tables, 0 when it is not known.
@@ -50,7 +51,7 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 // noteSaved is about a CONTEXT of a crashed guest.
 const noteSaved = "saved by Windows at the bug check"
 
-func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
+func choose(g *guest.Guest, proc processor.Processor, mode ContextMode) CPU {
 	c := CPU{Processor: proc, Source: report.FromSaved, Context: proc.Saved}
 	if proc.Specials != nil {
 		c.Root = proc.Specials.Root()
@@ -86,7 +87,7 @@ func choose(g *guest.Guest, proc guest.Processor, mode ContextMode) CPU {
 }
 
 // preferVCPU applies the mode to one processor that has both.
-func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, string) {
+func preferVCPU(g *guest.Guest, proc processor.Processor, mode ContextMode) (bool, string) {
 	switch {
 	case mode == ContextsVCPU:
 		return true, "asked for"
@@ -110,7 +111,7 @@ func preferVCPU(g *guest.Guest, proc guest.Processor, mode ContextMode) (bool, s
 // processors that Windows froze were wherever they were: in a process, in a driver that
 // no list has, in code that was made as it ran. Only where the kernel's half has nothing
 // can none have been.
-func validSaved(g *guest.Guest, proc *guest.Processor) error {
+func validSaved(g *guest.Guest, proc *processor.Processor) error {
 	c := proc.Saved
 	if err := c.PlausibleSaved(); err != nil {
 		return err
@@ -127,7 +128,7 @@ func validSaved(g *guest.Guest, proc *guest.Processor) error {
 // mappedFor checks that an address of the kernel's half is mapped for a processor: by
 // the System process' page tables, or by those that it ran on, which a session's
 // memory is in alone. It is nil where that is not known, as of a process' addresses.
-func mappedFor(g *guest.Guest, proc *guest.Processor, va vtop.VA) error {
+func mappedFor(g *guest.Guest, proc *processor.Processor, va vtop.VA) error {
 	if !g.Machine().Kernel.IsKernel(va) {
 		return nil
 	}

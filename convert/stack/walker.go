@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"windmp/convert/guest"
+	"windmp/convert/processor"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/kdbg/unwind"
@@ -31,7 +32,7 @@ type Walker struct {
 	// unloaded are the drivers that are no longer loaded, the oldest first.
 	unloaded []kdbg.UnloadedDriver
 	// processors are the guest's.
-	processors []guest.Processor
+	processors []processor.Processor
 	kernel     *view
 	points     []kdbg.StopPoint
 	exports    map[vtop.VA]*peimage.Exports // of the images by base

@@ -5,6 +5,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/convert/stack"
 	"windmp/kdbg"
@@ -39,7 +40,7 @@ type Subject struct {
 
 // Shown is a processor with the registers that the dump shows of it.
 type Shown struct {
-	guest.Processor
+	processor.Processor
 	Context winhdr.Context // nil where none are known
 	Root    uint64
 }

@@ -1,4 +1,4 @@
-package guest
+package processor
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // elsewhere says, as far as can be told, what a vCPU did instead of running this guest,
 // as a predicate; false for one that may run it. With look, it looks for the image that
 // the vCPU ran in.
-func (g *finder) elsewhere(s *machine.State, look bool) (string, bool) {
+func (g *pairing) elsewhere(s *machine.State, look bool) (string, bool) {
 	if !s.HasSystem {
 		return "", false
 	}
@@ -23,7 +23,7 @@ func (g *finder) elsewhere(s *machine.State, look bool) (string, bool) {
 		}
 		return fmt.Sprintf("ran without paging, at %s", s.Kernel.IP), true
 	}
-	space := g.Space(s.Root, s.Mode)
+	space := g.View.Space(s.Root, s.Mode)
 	if g.mapsThisKernel(space) {
 		return "", false
 	}
@@ -35,7 +35,7 @@ func (g *finder) elsewhere(s *machine.State, look bool) (string, bool) {
 	case err == nil && uint64(t.PA) == uint64(s.Kernel.IP):
 		return fmt.Sprintf("ran where addresses are physical ones, as firmware does (UEFI, or SMM), at %s", s.Kernel.IP), true
 	case err == nil && look:
-		mem := g.machine.Kernel.In(space)
+		mem := g.Machine.Kernel.In(space)
 		if im, err := mem.FindImage(s.Kernel.IP); err == nil {
 			return imageRole(mem, im), true
 		}
@@ -46,11 +46,11 @@ func (g *finder) elsewhere(s *machine.State, look bool) (string, bool) {
 // mapsThisKernel tells whether page tables have what only this guest's have: the page
 // of its debugger data block, or, with KVA shadowing, where that is not, the page of a
 // processor's descriptor table.
-func (g *finder) mapsThisKernel(space *vtop.Space) bool {
-	kernel := g.Memory.Space
+func (g *pairing) mapsThisKernel(space *vtop.Space) bool {
+	kernel := g.Kernel.Memory.Space
 	witnesses := []vtop.VA{g.Kernel.VA}
-	for i := range g.Processors {
-		if r := g.Processors[i].Specials; r != nil && len(witnesses) <= maxForeign {
+	for i := range g.list {
+		if r := g.list[i].Specials; r != nil && len(witnesses) <= maxForeign {
 			witnesses = append(witnesses, r.CodeTable().Base)
 		}
 	}

@@ -1,4 +1,4 @@
-package guest
+package processor
 
 import (
 	"windmp/convert/finding"
@@ -9,12 +9,12 @@ import (
 // that is current in memory, but for the few instructions of a switch between two, and
 // of an entry that still has a process' shadow tables, which do not map the kernel.
 // Where it does not, memory is of a later moment, or of another machine's file.
-func (g *finder) checkMoments() {
-	if !g.Image.Apart() {
+func (g *pairing) checkMoments() {
+	if !g.View.Image.Apart() {
 		return
 	}
-	for i := range g.Processors {
-		p := &g.Processors[i]
+	for i := range g.list {
+		p := &g.list[i]
 		if p.State == nil || !p.State.HasSystem || !p.State.Paged || !p.State.InKernel {
 			continue
 		}
@@ -23,8 +23,8 @@ func (g *finder) checkMoments() {
 			continue
 		}
 		used, want := p.State.Mode.Root(p.State.Root), p.State.Mode.Root(current.DirectoryTable)
-		if _, err := g.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
-			g.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
+		if _, err := g.View.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
+			g.Findings.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
 				"processor %d used the page tables at %#x, and the process that is current in memory has others, at %#x: memory and registers are of different moments", p.Index, uint64(used), uint64(want)))
 			return // of one it is enough
 		}
