@@ -37,10 +37,13 @@ type checkFlags struct {
 const checkLong = `Check says of each file whether it is worth an upload or a conversion: OK, WARN,
 UNKNOWN or FAIL, and why. Of a vmcore: does it convert, and to what. Of a
 Windows dump: do WinDbg and other readers open it, and what will they show. It
-reads kilobytes, but for --level=full.
+reads kilobytes, except with --level=full.
 
-Exit code 0 says that nothing known speaks against the file. It does not promise
-that the crash in it can be analysed.
+With --timeout or --max-read, what is not known when the limit is reached is
+UNKNOWN.
+
+Exit code 0 means that nothing known speaks against the file. It does not
+promise that the crash in it can be analysed.
 
 `
 
@@ -48,7 +51,7 @@ func (a *app) checkCommand() *cobra.Command {
 	f := &checkFlags{}
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Say whether files will convert, or open in WinDbg",
+		Short: "Say whether files convert, or open in WinDbg",
 		Long:  checkLong + exitHelp,
 		Example: `  windmp check guest.vmcore MEMORY.DMP
   windmp check --level=full --max-size=1GB --json MEMORY.DMP > ticket.json`,
@@ -58,7 +61,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&f.level, "level", string(inspect.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
-	fs.StringVar(&f.maxSize, "max-size", "", "fail what is larger, such as 1GB or 512MiB, and unpack no more")
+	fs.StringVar(&f.maxSize, "max-size", "", "fail files larger than this, such as 1GB or 512MiB, and unpack no more of a packed one")
 	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")

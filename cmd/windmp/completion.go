@@ -15,8 +15,8 @@ import (
 )
 
 const completionLong = `Completion prints a script that teaches a shell to complete commands, flags, the
-values of flags, and file names. The packages for Linux bring those of bash, zsh
-and fish with them.
+values of flags, and file names. The Linux packages already contain those for
+bash, zsh and fish.
 
 `
 

@@ -52,20 +52,20 @@ type convertFlags struct {
 	input                 inputFlags
 }
 
-const convertLong = `Convert reads the saved memory of a Windows virtual machine, x64 or 32-bit, and
-writes a crash dump that WinDbg opens.
+const convertLong = `Convert reads the saved memory of a Windows virtual machine (x64, 32-bit x86 or
+64-bit Arm) and writes a crash dump that WinDbg opens.
 
-IN is a memory dump of the machine by its host. Where it carries the Windows
+IN is the memory as the machine's host saved it. Where it carries the Windows
 header note (-device vmcoreinfo and the virtio-win fwcfg driver in the guest),
-that is used; otherwise Windows is found in its memory, without symbols or
-network, and the header is built. OUT defaults to IN with .dmp behind it; -
-streams the dump to standard output. IN is never changed. OUT appears only when
-it is complete.
+that is used; otherwise windmp finds Windows in the memory, without symbols or a
+network, and builds the header. OUT defaults to IN with .dmp added; - streams
+the dump to standard output. IN is never changed. OUT appears only when it is
+complete.
 
 An OUT that ends in .zst, .gz or .zip is packed while it is written. An IN that
 is packed with gzip, zstd, xz, bzip2, zip or tar is unpacked to a temporary file
-in $TMPDIR (%TMP% of Windows), which must have room for what is in it; zstd in
-frames, as OUT is packed, is read where it lies.
+in $TMPDIR (%TMP% on Windows), which must have room for it; zstd in frames, as
+windmp writes it, is read where it lies.
 
 `
 
@@ -96,24 +96,24 @@ func (a *app) convertCommand() *cobra.Command {
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	f.input.register(fs)
-	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "container: dmp, or elf for the tools of the Linux world")
+	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "what to write: dmp, or elf for gdb, Volatility and the like")
 	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only), triage (small: what crashed); auto is full, or bitmap for more than 42 runs")
-	fs.StringVar(&f.size, "size", "", "with --type=triage: the most it may have, such as 300KB (default 1MiB)")
+	fs.StringVar(&f.size, "size", "", "with --type=triage: how large it may be, such as 300KB (default 1MiB)")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel or triage: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that IN lacks: fail, zero, drop")
 	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
-	fs.StringVar(&f.outDir, "out-dir", "", "convert all files named into this folder, go on after a failure; --json prints a line each")
+	fs.StringVar(&f.outDir, "out-dir", "", "convert every file named into this folder, and go on after a failure; --json prints a line for each")
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output; never an input or another memory image")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
-	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; of a compressed IN one for each processor)")
+	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; for a compressed IN one for each processor)")
 	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
-	fs.BoolVar(&f.sum, "sha256", false, "report the SHA-256 of OUT as it lies, packed or not; of small dumps and streams it always is")
+	fs.BoolVar(&f.sum, "sha256", false, "report the SHA-256 of OUT as written, packed or not; small dumps and streams always have it")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")
 }
 

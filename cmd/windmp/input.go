@@ -23,7 +23,7 @@ type inputFlags struct {
 
 func (f *inputFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
-	fs.StringVar(&f.snapshot, "snapshot", "", "name or id of the snapshot, of a qcow2 image that holds the memory of several")
+	fs.StringVar(&f.snapshot, "snapshot", "", "of a qcow2 image with the memory of several snapshots: the name or id of one")
 	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END, hexadecimal or such as 3G; repeatable (default: what the guest's structures confirm)")
 	f.web.register(fs)
 }

@@ -21,8 +21,8 @@ type limitFlags struct {
 }
 
 func (f *limitFlags) register(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.timeout, "timeout", 0, "look no longer at a file, such as 10s or 2m; what is not known by then is UNKNOWN")
-	fs.StringVar(&f.maxRead, "max-read", "", "read no more of a file than `SIZE`, such as 64MB or 1GiB, likewise")
+	fs.DurationVar(&f.timeout, "timeout", 0, "stop looking at a file after this time, such as 10s or 2m")
+	fs.StringVar(&f.maxRead, "max-read", "", "stop after reading `SIZE` of a file, such as 64MB or 1GiB")
 	f.given = fs.Changed
 }
 

@@ -35,7 +35,7 @@ type mountFlags struct {
 	allowOther        bool
 }
 
-const mountLong = `Mount shows what FILE can be converted to as a folder of files, without writing
+const mountLong = `Mount shows what FILE can be converted to as files in a folder, without writing
 any of them: memory.dmp (all of the machine), kernel.dmp (kernel memory only),
 triage.dmp (small: what crashed), memory.vmcore (an ELF core), and report.json,
 which says what each holds, or why it is not there. They are read-only, and byte
@@ -53,7 +53,7 @@ func (a *app) mountCommand() *cobra.Command {
 	f := &mountFlags{}
 	cmd := &cobra.Command{
 		Use:   "mount FILE DIR",
-		Short: "Show the dumps of a file as a folder, without writing them",
+		Short: "Show the dumps of a file in a folder, without writing them",
 		Long:  mountLong + exitHelp,
 		Example: `  mkdir dumps && windmp mount guest.vmcore dumps &
   ls -l dumps
@@ -66,7 +66,7 @@ func (a *app) mountCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	f.source.register(fs)
-	fs.StringVar(&f.size, "size", "", "the most that triage.dmp may have, such as 300KB (default 1MiB)")
+	fs.StringVar(&f.size, "size", "", "how large triage.dmp may be, such as 300KB (default 1MiB)")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "ids of processes whose user memory is in kernel.dmp and triage.dmp")
 	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that FILE lacks: fail, zero, drop")

@@ -80,9 +80,9 @@ func endingSignals() []os.Signal {
 // two runs.
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "windmp",
+		Use:           "windmp COMMAND",
 		Short:         "Turn the saved memory of a Windows machine into a dump that WinDbg opens",
-		Long:          "windmp turns the saved memory of a Windows virtual machine, x64 or 32-bit, into\na crash dump that WinDbg opens. windmp COMMAND --help says more.\n\n" + exitHelp,
+		Long:          "windmp turns the saved memory of a Windows virtual machine (x64, 32-bit x86 or\n64-bit Arm) into a crash dump that WinDbg opens. windmp COMMAND --help has more.\n\n" + exitHelp,
 		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

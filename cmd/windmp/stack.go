@@ -29,12 +29,13 @@ type stackFlags struct {
 
 const stackLong = `Stack lists the calls that led to a crash, from where the crash really was: the
 exception that the bug check's parameters name, the one that the stack holds, or
-the call that raised it. Of a guest that runs it lists what its first processor
-does. It needs no symbols: functions have their names where the images in memory
-export them. Frames that a scan found are marked with ?: they may be none.
+the call that raised it. Of a guest that was running it lists what its first
+processor was doing. It needs no symbols: functions have names where the images
+in memory export them. Frames marked with ? were found by a scan, and may not be
+real.
 
 The signature names the bug check and the first module that is not Windows' own.
-Equal crashes have equal signatures. It is no cause.
+Equal crashes have equal signatures. It does not name the cause.
 
 `
 

@@ -38,7 +38,7 @@ func (a *app) symbolsCommand() *cobra.Command {
 	f := &symbolsFlags{}
 	cmd := &cobra.Command{
 		Use:   "symbols FILE",
-		Short: "List what a symbol server needs to be asked for",
+		Short: "List what to ask a symbol server for",
 		Long:  symbolsLong + exitHelp,
 		Example: `  windmp symbols guest.vmcore
   windmp symbols guest.vmcore --urls=https://msdl.microsoft.com/download/symbols
@@ -48,7 +48,7 @@ func (a *app) symbolsCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.opt.Server, "urls", "", "print addresses on the symbol server with this base")
+	fs.StringVar(&f.opt.Server, "urls", "", "print the URLs below this one, of a symbol server")
 	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
 	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")
 	f.source.register(fs)

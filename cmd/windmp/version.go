@@ -111,8 +111,8 @@ func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Say which windmp this is",
-		Long: `Version prints the version, the commit that it was built from, that commit's
+		Short: "Print the version",
+		Long: `Version prints the version, the commit that windmp was built from, that commit's
 date, and the Go toolchain.
 
 ` + exitHelp,

@@ -54,8 +54,8 @@ func (a *app) vtopCommand() *cobra.Command {
 	fs.SortFlags = false
 	fs.Var(&f.source.dtb, "dtb", "physical address of the page tables (CR3) to walk")
 	fs.Uint64Var(&f.opt.PID, "process", 0, "walk the page tables of the process with this id")
-	fs.IntVar(&f.opt.Levels, "levels", 0, "of the page tables, where no guest is found that tells: 2 to 5")
-	fs.Var(&f.read, "read", "also print so many bytes from each address, such as 64 or 4KiB")
+	fs.IntVar(&f.opt.Levels, "levels", 0, "levels of page tables, 2 to 5, where no guest is found that tells")
+	fs.Var(&f.read, "read", "also print this many bytes from each address, such as 64 or 4KiB")
 	f.source.registerInput(fs)
 	f.source.limits.register(fs)
 	a.out.register(fs)

@@ -25,7 +25,7 @@ type webFlags struct {
 
 func (f *webFlags) register(fs *pflag.FlagSet) {
 	fs.Var(&f.headers, "header", "for a URL: a header that its server wants, 'NAME: VALUE'; repeatable, or a line each in $"+headersVariable)
-	fs.BoolVar(&f.download, "download", false, "for a URL whose server sends no parts of a file: fetch all of it to a temporary file")
+	fs.BoolVar(&f.download, "download", false, "for a URL whose server does not send parts of a file: fetch all of it to a temporary file first")
 }
 
 // options adds the headers of the environment to those of the flags, which come first.
