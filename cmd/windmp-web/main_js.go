@@ -15,6 +15,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/cause"
+	"windmp/convert/exitcode"
 	"windmp/convert/guest"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -23,7 +24,6 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/binio"
-	"windmp/physmem"
 )
 
 // version is stamped by the linker.
@@ -96,7 +96,7 @@ func check(ctx context.Context, j *job) map[string]any {
 	out["json"] = document(struct {
 		header
 		*inspect.CheckReport
-	}{header{"windmp/check/v1", version, worst(r)}, r})
+	}{header{"windmp/check/v1", version, codeOf(r)}, r})
 	return out
 }
 
@@ -122,7 +122,7 @@ func triage(ctx context.Context, j *job) map[string]any {
 	out["json"] = document(struct {
 		header
 		*report.Report
-	}{header{"windmp/convert/v1", version, exitCode(err, r.Verdict)}, r})
+	}{header{"windmp/convert/v1", version, exitcode.Of(err)}, r})
 	if err != nil {
 		maps.Copy(out, failed(err))
 		return out
@@ -163,31 +163,11 @@ func document(v any) string {
 	return string(b) + "\n"
 }
 
-// worst is the command's exit code of a check.
-func worst(r *inspect.CheckReport) int {
-	codes := map[int]bool{}
+// codeOf is the exit code of a check.
+func codeOf(r *inspect.CheckReport) int {
+	codes := make([]int, len(r.Files))
 	for i := range r.Files {
-		codes[exitCode(r.Files[i].Err, r.Files[i].Verdict)] = true
+		codes[i] = exitcode.OfFile(r.Files[i].Err, r.Files[i].Verdict == "FAIL")
 	}
-	for _, code := range []int{1, 3, 4} {
-		if codes[code] {
-			return code
-		}
-	}
-	return 0
-}
-
-// exitCode is the command's for a file.
-func exitCode(err error, verdict string) int {
-	var read *physmem.ReadError
-	switch {
-	case errors.As(err, &read):
-		return 1
-	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
-		return 4
-	case verdict == "FAIL":
-		return 3
-	default:
-		return 0
-	}
+	return exitcode.Worst(codes...)
 }

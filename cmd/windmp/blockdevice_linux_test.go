@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/coretest"
 	"windmp/physmem/open"
 )
@@ -76,6 +77,6 @@ func TestBlockDevice(t *testing.T) {
 	}
 	// Nothing is written beside a device.
 	got := finish(t, command(t, "convert", device))
-	assert.Equal(t, exitUsage, got.code)
+	assert.Equal(t, exitcode.Usage, got.code)
 	assert.Contains(t, got.stderr, "is a device, beside which no dump is written")
 }

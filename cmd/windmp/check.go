@@ -10,6 +10,7 @@ import (
 	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/cmd/windmp/internal/wildcards"
+	"windmp/convert/exitcode"
 	"windmp/convert/finding"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -141,17 +142,17 @@ func inputs(paths []string) []source.Input {
 	return list
 }
 
-// outcome is the error that gives the exit code: an interrupt, an operation that
-// failed, a verdict, an input that is not supported, in this order.
+// outcome is the error that gives the exit code.
 func (f *checkFlags) outcome(r *inspect.CheckReport) error {
-	var errs []error
+	errs := make([]error, len(r.Files))
 	for i := range r.Files {
 		c := &r.Files[i]
-		switch code := exitCode(c.Err); {
-		case code == exitInterrupted, code == exitFailed, code == exitUnsupported:
-			errs = append(errs, c.Err)
-		case f.fails(c.Verdict):
-			errs = append(errs, &finding.RefusedError{Finding: finding.Finding{Message: c.Path + ": " + c.Reason}})
+		switch exitcode.OfFile(c.Err, f.fails(c.Verdict)) {
+		case exitcode.Done:
+		case exitcode.Verdict:
+			errs[i] = &finding.RefusedError{Finding: finding.Finding{Message: c.Path + ": " + c.Reason}}
+		default:
+			errs[i] = c.Err
 		}
 	}
 	return worst(errs...)

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/exitcode"
 )
 
 // offered is what a shell is told for a command line that is not finished yet,
@@ -15,7 +17,7 @@ import (
 func offered(t *testing.T, args ...string) (list []string, directive string) {
 	t.Helper()
 	var out strings.Builder
-	require.Equal(t, exitOK, run(append([]string{"__complete"}, args...), &out, io.Discard))
+	require.Equal(t, exitcode.Done, run(append([]string{"__complete"}, args...), &out, io.Discard))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	for _, line := range lines[:len(lines)-1] {
 		word, _, _ := strings.Cut(line, "\t")
@@ -80,7 +82,7 @@ func TestCompletionOffersWhatIsAccepted(t *testing.T) {
 				args = append(args, "0")
 			}
 			var errs strings.Builder
-			require.Equal(t, exitUsage, run(args, io.Discard, &errs))
+			require.Equal(t, exitcode.Usage, run(args, io.Discard, &errs))
 			assert.Contains(t, errs.String(), strings.TrimPrefix(strings.Join(values, ", "), "auto, "), "%q", args)
 		})
 	}

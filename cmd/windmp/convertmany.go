@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"windmp/cmd/windmp/internal/reportfile"
@@ -15,6 +16,7 @@ import (
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/cmd/windmp/internal/wildcards"
 	"windmp/convert/cause"
+	"windmp/convert/exitcode"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -174,18 +176,14 @@ func encodeLine(w io.Writer, document any) error {
 	return err
 }
 
-// worst is the error that decides the exit code of several files: an interrupt, an
-// operation that failed, a verdict, an input that is not supported, a usage error, in
-// this order; the first of its kind.
+// worst is the error that decides the exit code of several files, at least one: the first
+// of its kind, nil where nothing went wrong.
 func worst(errs ...error) error {
-	for _, code := range []int{exitInterrupted, exitFailed, exitVerdict, exitUnsupported, exitUsage} {
-		for _, err := range errs {
-			if err != nil && exitCode(err) == code {
-				return err
-			}
-		}
+	codes := make([]int, len(errs))
+	for i, err := range errs {
+		codes[i] = exitcode.Of(err)
 	}
-	return nil
+	return errs[slices.Index(codes, exitcode.Worst(codes...))]
 }
 
 // printMany prints a line for each conversion, and how many went well.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/exitcode"
 )
 
 var (
@@ -30,7 +32,7 @@ func exitMeanings(rows [][]string) map[int]string {
 func TestExitCodesAreOneTable(t *testing.T) {
 	t.Parallel()
 	help := exitMeanings(exitLine.FindAllStringSubmatch(exitHelp, -1))
-	for _, code := range []int{exitOK, exitFailed, exitUsage, exitVerdict, exitUnsupported, exitInterrupted} {
+	for _, code := range []int{exitcode.Done, exitcode.Failed, exitcode.Usage, exitcode.Verdict, exitcode.Unsupported, exitcode.Interrupted} {
 		assert.NotEmpty(t, help[code], "exit code %d", code)
 	}
 	assert.Len(t, help, 6)
@@ -43,7 +45,7 @@ func TestExitCodesAreOneTable(t *testing.T) {
 	for _, cmd := range append((&app{}).rootCommand().Commands(), (&app{}).rootCommand()) {
 		args := strings.Fields(cmd.CommandPath() + " --help")[1:]
 		var out, errs strings.Builder
-		require.Equal(t, exitOK, run(args, &out, &errs))
+		require.Equal(t, exitcode.Done, run(args, &out, &errs))
 		assert.Contains(t, out.String(), exitHelp, "%v", args)
 		assert.Empty(t, errs.String())
 	}

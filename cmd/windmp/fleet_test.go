@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/webtest"
 )
 
@@ -155,9 +156,9 @@ func runFleet(t *testing.T, f *fleet, p *webtest.Proxy, put func(key, sample str
 	put("vm-1.vmcore", "testdata/guest-bsod.vmcore")
 	put("vm-2.vmcore.gz", "testdata/bsod-4cpu-q35.vmcore.gz")
 	put("readme", "README.md")
-	want := []int{exitOK, exitOK, exitUnsupported, exitFailed}
-	assert.Contains(t, f.final, exitUnsupported)
-	assert.NotContains(t, f.final, exitFailed, "which is tried again")
+	want := []int{exitcode.Done, exitcode.Done, exitcode.Unsupported, exitcode.Failed}
+	assert.Contains(t, f.final, exitcode.Unsupported)
+	assert.NotContains(t, f.final, exitcode.Failed, "which is tried again")
 	var log string
 	for i, code := range want {
 		var got int
@@ -188,7 +189,7 @@ func runFleet(t *testing.T, f *fleet, p *webtest.Proxy, put func(key, sample str
 	assert.Zero(t, p.Requests.Load())
 	put("late.vmcore", "testdata/guest-bsod.vmcore")
 	log, got := f.run(t, 3)
-	require.Equal(t, exitOK, got, log)
+	require.Equal(t, exitcode.Done, got, log)
 	assert.Contains(t, log, "3      OK       0     late.vmcore ")
 	for _, name := range []string{"00000", "00001", "00003"} {
 		assert.FileExists(t, filepath.Join(f.dir, "out", name+".dmp"))

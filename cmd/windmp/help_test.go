@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
+
+	"windmp/convert/exitcode"
 )
 
 // TestHelpFits: the help of every command fits 80 columns, has examples before flags,
@@ -68,7 +70,7 @@ func TestEmptyValues(t *testing.T) {
 				args = append(args, "file")
 			}
 			var errs strings.Builder
-			assert.Equal(t, exitUsage, run(args, io.Discard, &errs), "%q", args)
+			assert.Equal(t, exitcode.Usage, run(args, io.Discard, &errs), "%q", args)
 			assert.Contains(t, errs.String(), "--"+f.Name, "%q", args)
 		})
 	}

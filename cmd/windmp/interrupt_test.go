@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
@@ -30,7 +31,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 		t.Skipf("NOT RUN: this process can't interrupt another one: %v", err)
 	}
 	_ = cmd.Wait() // the exit code says more
-	assert.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode())
+	assert.Equal(t, exitcode.Interrupted, cmd.ProcessState.ExitCode())
 	entries, err := os.ReadDir(filepath.Dir(core))
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
@@ -47,7 +48,7 @@ func TestInterruptIsReported(t *testing.T) {
 		t.Skipf("NOT RUN: this process can't interrupt another one: %v", err)
 	}
 	_ = cmd.Wait() // the exit code says more
-	assert.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode())
+	assert.Equal(t, exitcode.Interrupted, cmd.ProcessState.ExitCode())
 	text, err := os.ReadFile(written)
 	require.NoError(t, err)
 	require.NoError(t, validate(schemaDir, text))
@@ -56,7 +57,7 @@ func TestInterruptIsReported(t *testing.T) {
 		Error    report.Error `json:"error"`
 	}
 	require.NoError(t, json.Unmarshal(text, &d))
-	assert.Equal(t, exitInterrupted, d.ExitCode)
+	assert.Equal(t, exitcode.Interrupted, d.ExitCode)
 	assert.Equal(t, string(stage.Write), d.Error.Stage)
 	said := fmt.Sprint(cmd.Stderr)
 	assert.Contains(t, said, `"message":"interrupted, nothing was left behind","stage":"write","exit_code":130}`)

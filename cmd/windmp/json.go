@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+
+	"windmp/convert/exitcode"
 )
 
 // header begins every command's one JSON document.
@@ -15,7 +17,7 @@ type header struct {
 }
 
 func newHeader(schema string, err error) header {
-	return header{Schema: schema, Version: version(), ExitCode: exitCode(err)}
+	return header{Schema: schema, Version: version(), ExitCode: exitcode.Of(err)}
 }
 
 // encode writes a document for people and programs, in the command's words: none of

@@ -8,6 +8,7 @@ import (
 
 	"windmp/cmd/windmp/internal/progress"
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/convert/exitcode"
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -93,7 +94,7 @@ func (a *app) printError(err error) {
 		return
 	}
 	e := report.OfError(err)
-	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Detail: e.Detail, Stage: e.Stage, ExitCode: exitCode(err)}
+	line := logLine{Level: levelError, Message: e.Message, Hint: e.Hint, Detail: e.Detail, Stage: e.Stage, ExitCode: exitcode.Of(err)}
 	a.say(line)
 }
 
@@ -116,8 +117,8 @@ func (a *app) endProgress(err error) {
 	if p == nil { // the run ended before it began
 		p = progress.New(a.stderr, true)
 	}
-	code, failed := exitCode(err), ""
-	if code != exitOK {
+	code, failed := exitcode.Of(err), ""
+	if code != exitcode.Done {
 		failed = report.OfError(err).Stage
 	}
 	p.End(code, failed)

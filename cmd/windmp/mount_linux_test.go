@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/pack"
 )
 
@@ -266,11 +267,11 @@ func TestMountRefuses(t *testing.T) {
 		dir: "is not empty", file: "is no folder", filepath.Join(dir, "none"): "there is no folder",
 	} {
 		got := finish(t, command(t, "mount", "missing.vmcore", place))
-		assert.Equal(t, exitUsage, got.code, place)
+		assert.Equal(t, exitcode.Usage, got.code, place)
 		assert.Contains(t, got.stderr, says)
 	}
 	got := finish(t, command(t, "mount", "missing.vmcore", t.TempDir()))
-	assert.Equal(t, exitFailed, got.code)
+	assert.Equal(t, exitcode.Failed, got.code)
 	assert.Contains(t, got.stderr, "missing.vmcore")
 }
 
@@ -296,7 +297,7 @@ func TestMountFailingSource(t *testing.T) {
 	require.ErrorIs(t, err, unix.EIO)
 	require.NoError(t, f.Close())
 	require.NoError(t, exec.Command("umount", m.dir).Run())
-	assert.Equal(t, exitFailed, m.code(t), m.stderr)
+	assert.Equal(t, exitcode.Failed, m.code(t), m.stderr)
 	assert.Equal(t, 1, strings.Count(m.stderr.String(), "memory.dmp: "), "said once: %s", m.stderr)
 	assert.Equal(t, 2, strings.Count(m.stderr.String(), "became shorter"), "and in the end: %s", m.stderr)
 }
@@ -398,7 +399,7 @@ func TestMountPackedAndURL(t *testing.T) {
 	assert.Equal(t, want["memory.dmp"], digest(t, m.file("memory.dmp")))
 	assert.Equal(t, want["kernel.dmp"], digest(t, m.file("kernel.dmp")))
 	require.NoError(t, exec.Command("umount", m.dir).Run())
-	assert.Equal(t, exitFailed, m.code(t), m.stderr)
+	assert.Equal(t, exitcode.Failed, m.code(t), m.stderr)
 	assert.Contains(t, m.stderr.String(), "the server answers 403 Forbidden")
 	assert.NotContains(t, m.stderr.String(), "hushhush")
 }

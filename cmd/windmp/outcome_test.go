@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -27,27 +28,27 @@ func ended(t *testing.T, asJSON bool, err error) (code int, stdout, stderr strin
 		text:     func() error { _, err := out.WriteString("done\n"); return err },
 	})
 	a.printError(err)
-	return exitCode(err), out.String(), errs.String()
+	return exitcode.Of(err), out.String(), errs.String()
 }
 
 // TestReportFailsAtTheEnd: the work is done, only its report can't be written.
 func TestReportFailsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := ended(t, false, nil)
-	assert.Equal(t, exitFailed, code)
+	assert.Equal(t, exitcode.Failed, code)
 	assert.Equal(t, "done\n", stdout)
 	assert.Regexp(t, "^windmp: the folder .*gone does not exist\nhint: Make the folder first.\n$", stderr)
 
 	code, stdout, stderr = ended(t, true, nil)
-	assert.Equal(t, exitFailed, code)
+	assert.Equal(t, exitcode.Failed, code)
 	assert.Empty(t, stderr)
 	var d document
 	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
-	assert.Equal(t, exitFailed, d.ExitCode)
+	assert.Equal(t, exitcode.Failed, d.ExitCode)
 	assert.Equal(t, string(stage.Report), d.Error.Stage)
 
 	code, _, stderr = ended(t, false, &finding.RefusedError{Finding: finding.Finding{Message: "no good"}})
-	assert.Equal(t, exitVerdict, code, "the run's own failure decides")
+	assert.Equal(t, exitcode.Verdict, code, "the run's own failure decides")
 	assert.Contains(t, stderr, "no good")
 	assert.Contains(t, stderr, "; also the folder ")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -13,22 +12,10 @@ import (
 
 	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/progress"
-	"windmp/convert/finding"
-	"windmp/convert/stage"
-	"windmp/convert/write"
-	"windmp/physmem"
+	"windmp/convert/exitcode"
 )
 
-// Exit codes. exitHelp prints this table; the README repeats it.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitVerdict     = 3
-	exitUnsupported = 4
-	exitInterrupted = 130
-)
-
+// exitHelp is the table of package exitcode for people; the README repeats it.
 const exitHelp = `Exit codes:
   0    done
   1    the operation failed (input/output error, no space)
@@ -63,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err = a.finishEarly(cmd, args, err)
 	a.printError(err)
 	a.endProgress(err)
-	return exitCode(err)
+	return exitcode.Of(err)
 }
 
 // endingSignals are those that end a run in order. A terminal that goes away sends
@@ -125,29 +112,3 @@ type printedError struct{ err error }
 
 func (e *printedError) Error() string { return e.err.Error() }
 func (e *printedError) Unwrap() error { return e.err }
-
-// exitCode is the one place where an error becomes a number.
-func exitCode(err error) int {
-	var usage *stage.UsageError
-	var refused *finding.RefusedError
-	var format *physmem.FormatError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted
-	case errors.As(err, &usage), errors.Is(err, write.ErrExists):
-		return exitUsage
-	case errors.As(err, &refused):
-		if refused.Unsupported {
-			return exitUnsupported
-		}
-		return exitVerdict
-	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
-		return exitUnsupported
-	case errors.As(err, &format):
-		return exitVerdict
-	default:
-		return exitFailed
-	}
-}

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"windmp/convert/exitcode"
 )
 
 // smallDisk mounts a tmpfs of some KiB.
@@ -65,12 +67,12 @@ func TestFullDisk(t *testing.T) {
 				}
 				got := finish(t, cmd)
 				assert.Empty(t, namesIn(t, temp))
-				if got.code == exitOK {
+				if got.code == exitcode.Done {
 					assert.Equal(t, []string{c.base}, namesIn(t, dir))
 					break
 				}
 				failures++
-				assert.Equal(t, exitFailed, got.code)
+				assert.Equal(t, exitcode.Failed, got.code)
 				assert.Regexp(t, `^windmp: [^\n]*`+c.says+`[^\n]*\nhint: [^\n]*\n$`, got.stderr)
 				assert.Empty(t, namesIn(t, dir))
 			}
@@ -85,7 +87,7 @@ func TestFileSizeLimit(t *testing.T) {
 	for _, base := range []string{"out.dmp", "out.dmp.gz"} {
 		dir := t.TempDir()
 		got := limited(t, "ulimit -f 16", command(t, "convert", "-q", "--no-sync", stressCore, filepath.Join(dir, base)))
-		assert.Equal(t, exitFailed, got.code)
+		assert.Equal(t, exitcode.Failed, got.code)
 		assert.Regexp(t, `^windmp: [^\n]* can't be written: file too large\nhint: `, got.stderr)
 		assert.Empty(t, namesIn(t, dir))
 	}
@@ -118,7 +120,7 @@ func TestForeignFolder(t *testing.T) {
 		t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	}
 	got := finish(t, cmd)
-	assert.Equal(t, exitFailed, got.code)
+	assert.Equal(t, exitcode.Failed, got.code)
 	assert.Regexp(t, `^windmp: [^\n]* can't be written: [^\n]*\nhint: Name an output in a folder that is yours.\n$`, got.stderr)
 	assert.Empty(t, namesIn(t, dir))
 }
@@ -185,6 +187,6 @@ func runLimited(t *testing.T, arch, limits string) {
 		}
 		cmd := exec.Command(exe, args...)
 		got := limited(t, limits, cmd)
-		assert.Equal(t, exitOK, got.code, "%v: %s", args, got.stderr)
+		assert.Equal(t, exitcode.Done, got.code, "%v: %s", args, got.stderr)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/testtime"
 )
 
@@ -105,7 +106,7 @@ func TestReaderGoesAway(t *testing.T) {
 		_, err = io.CopyN(io.Discard, r, after)
 		require.NoError(t, errors.Join(err, r.Close()))
 		_ = cmd.Wait() // the exit code says more
-		assert.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
+		assert.Equal(t, exitcode.Failed, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
 		assert.Regexp(t, `^windmp: whoever read standard output stopped before its end\n$`, complaints.String())
 		assert.Empty(t, namesIn(t, temp))
 	}
@@ -122,11 +123,11 @@ func TestComplaintsGoNowhere(t *testing.T) {
 	dir := t.TempDir()
 	cmd := command(t, "convert", "no such file", filepath.Join(dir, "x.dmp"))
 	cmd.Stderr = w
-	assert.Equal(t, exitFailed, finish(t, cmd).code)
+	assert.Equal(t, exitcode.Failed, finish(t, cmd).code)
 	cmd = command(t, "convert", stressCore, filepath.Join(dir, "out.dmp"))
 	cmd.Stdout = w
 	got := finish(t, cmd)
-	assert.Equal(t, exitFailed, got.code)
+	assert.Equal(t, exitcode.Failed, got.code)
 	assert.Contains(t, got.stderr, "stopped before its end")
 	assert.Equal(t, []string{"out.dmp"}, namesIn(t, dir))
 }
@@ -244,7 +245,7 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			}
 			if sig != syscall.SIGKILL {
 				assert.LessOrEqual(t, len(list), left, "round %d, %v: no more than there was", i, sig)
-				assert.Contains(t, []int{exitOK, exitInterrupted, -1}, state.ExitCode(), "round %d", i)
+				assert.Contains(t, []int{exitcode.Done, exitcode.Interrupted, -1}, state.ExitCode(), "round %d", i)
 			}
 			left = len(list)
 			assert.Len(t, partNamesIn(list), left, "round %d: %v", i, list)
@@ -291,9 +292,9 @@ func TestManyProcesses(t *testing.T) {
 			counts[c]++
 		}
 		if len(args) > 0 {
-			assert.Equal(t, map[int]int{exitOK: 8}, counts)
+			assert.Equal(t, map[int]int{exitcode.Done: 8}, counts)
 		} else {
-			assert.Equal(t, map[int]int{exitOK: 1, exitUsage: 7}, counts)
+			assert.Equal(t, map[int]int{exitcode.Done: 1, exitcode.Usage: 7}, counts)
 		}
 		assert.Equal(t, []string{"same.dmp"}, namesIn(t, filepath.Dir(out)))
 		got, err := os.ReadFile(out)

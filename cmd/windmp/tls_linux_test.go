@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/webtest"
 )
 
@@ -90,7 +91,7 @@ func TestTLS(t *testing.T) {
 		assert.Greater(t, seen[version], 3)
 
 		got = finish(t, command(t, "convert", u, out+".2"))
-		assert.Equal(t, exitFailed, got.code)
+		assert.Equal(t, exitcode.Failed, got.code)
 		assert.Empty(t, p.seen(), "nothing is asked of a server that nobody vouches for")
 		assert.Contains(t, got.stderr, "certificate signed by unknown authority")
 		assert.NotContains(t, got.stderr, "hushhush")

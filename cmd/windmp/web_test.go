@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/convert/exitcode"
 )
 
 // TestURLs: every command takes a URL, with the headers of flags and environment, and
@@ -42,29 +44,29 @@ func TestURLs(t *testing.T) { //nolint:paralleltest // environment and folder
 		return both
 	}
 	const token = "--header=X-Token: hushhush"
-	try(exitOK, "check", u, token)
-	try(exitOK, "info", u, token)
-	try(exitOK, "stack", u, token)
-	try(exitOK, "symbols", u, token)
-	try(exitOK, "vtop", u, "fffff78000000000", token)
-	assert.Contains(t, try(exitOK, "convert", u, token, "--json", "--report=report.json"), `"transferred":`)
+	try(exitcode.Done, "check", u, token)
+	try(exitcode.Done, "info", u, token)
+	try(exitcode.Done, "stack", u, token)
+	try(exitcode.Done, "symbols", u, token)
+	try(exitcode.Done, "vtop", u, "fffff78000000000", token)
+	assert.Contains(t, try(exitcode.Done, "convert", u, token, "--json", "--report=report.json"), `"transferred":`)
 	for _, name := range []string{"guest-bsod.vmcore.dmp", "report.json"} {
 		b, err := os.ReadFile(name)
 		require.NoError(t, err)
 		assert.NotContains(t, string(b), "hushhush", name)
 	}
-	assert.Contains(t, try(exitFailed, "info", u), "403 Forbidden")
-	assert.Contains(t, try(exitUsage, "info", u, "--header=hushhush"), "NAME: VALUE")
-	assert.Contains(t, try(exitUsage, "convert", s.URL+"?sig=hushhush", token), "OUT")
+	assert.Contains(t, try(exitcode.Failed, "info", u), "403 Forbidden")
+	assert.Contains(t, try(exitcode.Usage, "info", u, "--header=hushhush"), "NAME: VALUE")
+	assert.Contains(t, try(exitcode.Usage, "convert", s.URL+"?sig=hushhush", token), "OUT")
 
 	t.Setenv(headersVariable, "X-Token: hushhush\nX-Other: 1")
-	try(exitOK, "check", u)
-	try(exitFailed, "info", u, "--header=X-Token: other1")
+	try(exitcode.Done, "check", u)
+	try(exitcode.Failed, "info", u, "--header=X-Token: other1")
 	ranges = false
-	assert.Contains(t, try(exitUnsupported, "info", u), "--download")
-	try(exitOK, "info", u, "--download")
+	assert.Contains(t, try(exitcode.Unsupported, "info", u), "--download")
+	try(exitcode.Done, "info", u, "--download")
 	t.Setenv(headersVariable, "hushhush")
-	assert.Contains(t, try(exitUsage, "info", u), headersVariable)
+	assert.Contains(t, try(exitcode.Usage, "info", u), headersVariable)
 	left, err := filepath.Glob("*")
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{"guest-bsod.vmcore.dmp", "report.json"}, left)
