@@ -15,6 +15,7 @@ import (
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/physmem"
+	"windmp/winhdr"
 )
 
 // checkOutput refuses, before any work, an output that must not be written. The error is a
@@ -25,7 +26,7 @@ func checkOutput(ctx context.Context, in, out string, opt *Options) error {
 	}
 	err := checkName(out, opt.Plan.To)
 	if err == nil {
-		err = checkReplaced(ctx, out, opt)
+		err = checkReplaced(ctx, in, out, opt)
 	}
 	if err != nil {
 		return &stage.Error{Stage: stage.Output, Err: err}
@@ -74,27 +75,74 @@ func formatOf(to plan.OutputFormat) plan.OutputFormat {
 
 // checkReplaced refuses to replace a memory image that is no earlier output: who names
 // two inputs means the second for an output seldom.
-func checkReplaced(ctx context.Context, out string, opt *Options) error {
+func checkReplaced(ctx context.Context, in, out string, opt *Options) error {
 	if st, err := os.Stat(out); err != nil || !st.Mode().IsRegular() || !opt.Write.Force {
 		return nil //nolint:nilerr // there is nothing to replace; the rest is said elsewhere
 	}
 	is, beginning := source.Holds(ctx, out)
-	if is == "" || isOutput(formatOf(opt.Plan.To), is, beginning) {
+	if is == "" {
+		return nil
+	}
+	var why string
+	if formatOf(opt.Plan.To) == plan.FormatELF {
+		why = noEarlierELF(is, beginning)
+	} else {
+		why = noEarlierDump(ctx, in, is, beginning, opt.Plan.Type)
+	}
+	if why == "" {
 		return nil
 	}
 	return &stage.UsageError{
-		Reason: fmt.Sprintf("%s is a memory image (%s), not an earlier output, and is not replaced", cause.Name(out), is),
+		Reason: fmt.Sprintf("%s is %s, and is not replaced", cause.Name(out), why),
 		Hint:   "Name another output, or remove that file first.",
 	}
 }
 
-// isOutput tells whether a memory image can be an earlier output of that kind. An ELF
-// core is what most sources are, so that it must be laid out as one that was written here.
-func isOutput(to plan.OutputFormat, is physmem.Format, beginning []byte) bool {
-	if to == plan.FormatELF {
-		return is == physmem.FormatELF && dump.WroteELF(beginning)
+// noEarlierELF says what a memory image is that is no earlier output in ELF; empty for
+// one that may be. A core is what most sources are, so that it must be laid out as one
+// that was written here.
+func noEarlierELF(is physmem.Format, beginning []byte) string {
+	if is == physmem.FormatELF && dump.WroteELF(beginning) {
+		return ""
 	}
-	return is == physmem.FormatDMP
+	return otherImage(is)
+}
+
+// noEarlierDump says what a memory image is that is no earlier dump of that type made
+// from in; empty for one that may be. A small dump and one of memory do not replace each
+// other. Where the input is a dump itself, an earlier output is one of the same moment of
+// the same machine: any other is as good an input.
+func noEarlierDump(ctx context.Context, in string, is physmem.Format, beginning []byte, to plan.OutputType) string {
+	there, err := winhdr.Decode(beginning)
+	small := to == plan.OutputTriage
+	switch {
+	case is != physmem.FormatDMP || err != nil:
+		return otherImage(is)
+	case small && there.DumpType != winhdr.DumpTypeTriage:
+		return "a dump of memory, and the output a small one"
+	case !small && there.DumpType == winhdr.DumpTypeTriage:
+		return "a small dump, and the output one of memory"
+	}
+	_, beginning = source.Holds(ctx, in)
+	if own, err := winhdr.Decode(beginning); err == nil && !ofOneMoment(own, there) {
+		return "a dump of another machine or moment than " + cause.Name(in) + ", not an earlier output"
+	}
+	return ""
+}
+
+func otherImage(is physmem.Format) string {
+	return fmt.Sprintf("a memory image (%s), not an earlier output", is)
+}
+
+// ofOneMoment tells whether two headers are of the same kernel in memory, and of the same
+// time as far as both have one. A conversion fills in what a header lacks, so that one of
+// the kernel's addresses is enough.
+func ofOneMoment(a, b *winhdr.Header) bool {
+	_, unsetA := winhdr.Time(a.SystemTime)
+	_, unsetB := winhdr.Time(b.SystemTime)
+	return a.MachineImageType == b.MachineImageType &&
+		(a.PsLoadedModuleList == b.PsLoadedModuleList || a.KdDebuggerDataBlock == b.KdDebuggerDataBlock) &&
+		(unsetA != nil || unsetB != nil || a.SystemTime == b.SystemTime)
 }
 
 // checkBeside refuses to replace the file beside the input that has its memory.

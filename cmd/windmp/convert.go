@@ -106,7 +106,7 @@ func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
 	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
 	fs.StringVar(&f.outDir, "out-dir", "", "convert every file named into this folder, and go on after a failure; --json prints a line for each")
-	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output; never an input or another memory image")
+	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output of the same kind; never an input or another memory image")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")

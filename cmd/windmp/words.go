@@ -17,6 +17,7 @@ var flagWords = []string{
 	"or give the root of its page tables.", "or give --dtb.",
 	"or give the root of its page tables, its kernel base or its KDBG.", "or give --dtb, --kernel-base or --kdbg.",
 	"or choose the container elf.", "or use --to=elf.",
+	"Allow more to be unpacked, or", "Give a larger --max-size, or",
 	"or force its replacement.", "or replace it with --force.",
 	"the given root ", "--dtb ",
 	"the given kernel base ", "--kernel-base ",

@@ -203,7 +203,7 @@ func OfImage(err error) (said, hint string, ok bool) {
 	case errors.As(err, &snapshot):
 		return snapshot.Error(), "", true
 	case errors.As(err, &limit):
-		return "what is packed in it takes more than the limit of " + binio.Bytes(limit.Limit), "", true
+		return "what is packed in it takes more than the limit of " + binio.Bytes(limit.Limit), hintUnpack, true
 	case errors.As(err, &read) && errors.Is(read.Err, io.ErrUnexpectedEOF):
 		return "the file became shorter while it was read", "Wait until it is complete, and try again.", true
 	case errors.As(err, &read) && read.Damaged:

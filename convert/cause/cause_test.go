@@ -61,7 +61,7 @@ func golden() []struct {
 		{in(stage.Open, &stage.FileError{Path: "a.gz", Unpacked: true, Err: &physmem.UnknownFormatError{Looks: "text"}}), "a.gz, unpacked, is not a memory image: it looks like text", ""},
 		{of("a", in(stage.Open, &physmem.UnsupportedError{What: "a core of an AArch64 machine", Hint: "use the dump of an x64 one"})), "a is a core of an AArch64 machine", "Use the dump of an x64 one."},
 		{of("a", in(stage.Kernel, refused(finding.NoKDBG.WithAdvice("Dump it again."), "no Windows kernel was found in the memory", "with 0x1000: level 4 entry 0x0"))), "a: no Windows kernel was found in the memory", "Dump it again."},
-		{of("a", in(stage.Unpack, &pack.LimitError{Limit: 1 << 30})), "a: what is packed in it takes more than the limit of 1.0 GiB", ""},
+		{of("a", in(stage.Unpack, &pack.LimitError{Limit: 1 << 30})), "a: what is packed in it takes more than the limit of 1.0 GiB", "Allow more to be unpacked, or unpack the file first."},
 		// Names and rights.
 		{of("no", in(stage.Open, open("stat", "no", fs.ErrNotExist))), "no: there is no such file", ""},
 		{of("my file", in(stage.Open, open("open", "my file", fs.ErrPermission))), `"my file" can't be read: permission denied`, "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."},

@@ -20,6 +20,7 @@ const (
 	hintReadable = "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."
 	hintExists   = "Name another output, or force its replacement."
 	hintMake     = "Make the folder first."
+	hintUnpack   = "Allow more to be unpacked, or unpack the file first."
 	hintLimit    = "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."
 )
 
