@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 
+	"windmp/internal/lru"
 	"windmp/physmem"
 )
 
@@ -11,15 +12,15 @@ const (
 	// smallRead is the longest read, in bytes, that goes through the cache: entries
 	// of page tables, a few words of a structure.
 	smallRead = 64
-	// cachedPages bounds the cache: 4 MiB.
-	cachedPages = 1024
+	// cacheLimit bounds the cache, in bytes.
+	cacheLimit = 4 << 20
 )
 
-// A cache answers short reads of physical memory from whole pages. It may be used by
-// several goroutines; the zero value is empty.
+// A cache answers short reads of physical memory from whole pages, those used last. It
+// may be used by several goroutines; the zero value is empty.
 type cache struct {
 	mu    sync.Mutex
-	pages map[int64][]byte
+	pages *lru.Cache[int64, []byte]
 }
 
 // readAt is the ReadAt of mem, but for how often that reads. What mem once had it must
@@ -30,9 +31,7 @@ func (c *cache) readAt(mem io.ReaderAt, p []byte, off int64) (int, error) {
 	if off < 0 || len(p) > smallRead || at+int64(len(p)) > physmem.PageSize {
 		return mem.ReadAt(p, off)
 	}
-	c.mu.Lock()
-	b, ok := c.pages[off-at]
-	c.mu.Unlock()
+	b, ok := c.page(off - at)
 	if !ok {
 		b = make([]byte, physmem.PageSize)
 		if n, _ := mem.ReadAt(b, off-at); n < len(b) {
@@ -43,15 +42,22 @@ func (c *cache) readAt(mem io.ReaderAt, p []byte, off int64) (int, error) {
 	return copy(p, b[at:]), nil
 }
 
+// page is a page that was kept.
+func (c *cache) page(off int64) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pages == nil {
+		return nil, false
+	}
+	return c.pages.Get(off)
+}
+
 // keep keeps a page.
 func (c *cache) keep(off int64, b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pages == nil {
-		c.pages = map[int64][]byte{}
+		c.pages = lru.New[int64, []byte](cacheLimit, nil)
 	}
-	if len(c.pages) >= cachedPages {
-		clear(c.pages)
-	}
-	c.pages[off] = b
+	c.pages.Put(off, b, physmem.PageSize)
 }

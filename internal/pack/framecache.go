@@ -1,6 +1,11 @@
 package pack
 
-import "sync"
+import (
+	"math"
+	"sync"
+
+	"windmp/internal/lru"
+)
 
 // frameCache keeps the frames that were read last, a bounded number of them, and has
 // each unpacked once for all who wait for it.
@@ -10,14 +15,14 @@ type frameCache struct {
 
 	mu    sync.Mutex
 	freed *sync.Cond // a frame lost its last user
-	slots map[int64]*slot
-	clock uint64 // counts uses
+	// slots are most at the most. It has no limit in bytes, as it would give up a frame
+	// that is in use.
+	slots *lru.Cache[int64, *slot]
 }
 
 // A slot holds one frame.
 type slot struct {
 	users int
-	used  uint64 // the clock of the last use
 	// ready is closed when data or err is there.
 	ready chan struct{}
 	data  []byte
@@ -25,7 +30,7 @@ type slot struct {
 }
 
 func newFrameCache(most int, unpack func(id int64, into []byte) ([]byte, error)) *frameCache {
-	c := &frameCache{most: most, unpack: unpack, slots: make(map[int64]*slot, most)}
+	c := &frameCache{most: most, unpack: unpack, slots: lru.New[int64, *slot](math.MaxInt64, nil)}
 	c.freed = sync.NewCond(&c.mu)
 	return c
 }
@@ -50,9 +55,9 @@ func (c *frameCache) take(id int64, wait bool) (s *slot, mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		s, mine = c.slots[id], false
-		if s == nil {
-			s, mine = c.room(), true
+		s, _ = c.slots.Get(id)
+		if mine = s == nil; mine {
+			s = c.room()
 		}
 		if s != nil {
 			break
@@ -64,31 +69,25 @@ func (c *frameCache) take(id int64, wait bool) (s *slot, mine bool) {
 	}
 	if mine {
 		s.ready = make(chan struct{})
-		c.slots[id] = s
+		c.slots.Put(id, s, 0)
 	}
-	c.clock++
-	s.users, s.used = s.users+1, c.clock
+	s.users++
 	return s, mine
 }
 
 // room is a slot for another frame: a new one, or that of the frame that nobody uses
 // and nobody has used for longest; nil if there is none.
 func (c *frameCache) room() *slot {
-	if len(c.slots) < c.most {
+	if c.slots.Len() < c.most {
 		return &slot{}
 	}
-	var oldest *slot
-	var at int64
-	for id, s := range c.slots {
-		if s.users == 0 && (oldest == nil || s.used < oldest.used) {
-			oldest, at = s, id
+	for id, s := range c.slots.Oldest() {
+		if s.users == 0 {
+			c.slots.Remove(id)
+			return &slot{data: s.data[:0]}
 		}
 	}
-	if oldest == nil {
-		return nil
-	}
-	delete(c.slots, at)
-	return &slot{data: oldest.data[:0]}
+	return nil
 }
 
 // finish fills a slot that is the caller's to fill, calls f when it is filled, and
@@ -106,8 +105,8 @@ func (c *frameCache) finish(id int64, s *slot, mine bool, f func(data []byte)) e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.users--
-	if err != nil && c.slots[id] == s {
-		delete(c.slots, id)
+	if kept, _ := c.slots.Peek(id); err != nil && kept == s {
+		c.slots.Remove(id)
 	}
 	c.freed.Broadcast()
 	return err
@@ -117,5 +116,6 @@ func (c *frameCache) finish(id int64, s *slot, mine bool, f func(data []byte)) e
 func (c *frameCache) has(id int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.slots[id] != nil
+	_, ok := c.slots.Peek(id)
+	return ok
 }

@@ -82,7 +82,7 @@ func (s *Source) readAhead(first, end int64) {
 	if r.length < leastRun {
 		return
 	}
-	free, _ := s.cache.room(s.mostAhead())
+	free, _ := s.cache.free(s.mostAhead())
 	from := max(r.next, r.fetched)
 	to := min(r.next+min(r.length, int64(s.mostAhead())), s.blocks(), from+int64(max(free, 0)))
 	if to-from < requestBlocks && to < s.blocks() {

@@ -1,9 +1,10 @@
 package remote
 
 import (
-	"container/list"
 	"context"
 	"sync"
+
+	"windmp/internal/lru"
 )
 
 const (
@@ -24,24 +25,21 @@ type block struct {
 	data  []byte
 	err   error
 
-	// The cache's, under its lock: where it is in which order of use, nil while it is
-	// being fetched; and whether it was fetched ahead and not read so far.
-	place  *list.Element
-	order  *list.List
+	// unread, the cache's under its lock, says that it was fetched ahead and not read so
+	// far.
 	unread bool
 }
 
 // A cache keeps blocks, those that were used last. What is being fetched is in it, and
 // not counted.
 type cache struct {
-	mu     sync.Mutex
-	blocks map[int64]*block
-	order  *list.List // of *block, the last one used in front
-	limit  int        // blocks in it
-	// behind is the same for what was read and is not read again, and at most so many.
-	behind      *list.List
-	behindLimit int
-	once        bool // what is read goes there
+	mu       sync.Mutex
+	fetching map[int64]*block
+	kept     *lru.Cache[int64, *block]
+	// behind has what was read and is not read again; nil while nobody has said that
+	// what is read is read once.
+	behind *lru.Cache[int64, *block]
+	limit  int // blocks that are kept
 	// unread is how many were fetched ahead, or are being, and were not read so far;
 	// changed is closed, and made anew, when that becomes less.
 	unread  int
@@ -49,10 +47,28 @@ type cache struct {
 }
 
 func newCache(size int64) *cache {
-	return &cache{
-		blocks: map[int64]*block{}, order: list.New(), behind: list.New(), limit: max(1, int(min(size/blockSize, 1<<20))),
-		changed: make(chan struct{}),
+	c := &cache{fetching: map[int64]*block{}, limit: max(1, int(min(size/blockSize, 1<<20))), changed: make(chan struct{})}
+	c.kept = c.room(c.limit)
+	return c
+}
+
+// room is room for so many blocks.
+func (c *cache) room(blocks int) *lru.Cache[int64, *block] {
+	return lru.New(int64(blocks)*blockSize, func(_ int64, b *block) { c.read(b) })
+}
+
+// find is a block that is there, or is being fetched.
+func (c *cache) find(i int64) (*block, bool) {
+	if b, ok := c.fetching[i]; ok {
+		return b, true
 	}
+	if b, ok := c.kept.Peek(i); ok {
+		return b, true
+	}
+	if c.behind == nil {
+		return nil, false
+	}
+	return c.behind.Peek(i)
 }
 
 // take returns the blocks [first, end), and those of them that nobody fetches yet: the
@@ -61,7 +77,7 @@ func (c *cache) take(first, end int64) (all, missing []*block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := first; i < end; i++ {
-		b, there := c.blocks[i]
+		b, there := c.find(i)
 		if !there {
 			b = c.add(i)
 			missing = append(missing, b)
@@ -77,7 +93,7 @@ func (c *cache) takeAhead(first, end int64) (missing []*block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := first; i < end; i++ {
-		if _, there := c.blocks[i]; there {
+		if _, there := c.find(i); there {
 			continue
 		}
 		b := c.add(i)
@@ -90,7 +106,7 @@ func (c *cache) takeAhead(first, end int64) (missing []*block) {
 
 func (c *cache) add(i int64) *block {
 	b := &block{index: i, ready: make(chan struct{})}
-	c.blocks[i] = b
+	c.fetching[i] = b
 	return b
 }
 
@@ -100,11 +116,12 @@ func (c *cache) finish(b *block, err error) {
 	defer c.mu.Unlock()
 	b.err = err
 	close(b.ready)
+	delete(c.fetching, b.index)
 	if err != nil {
-		c.drop(b)
+		c.read(b)
 		return
 	}
-	c.put(b, c.order)
+	c.kept.Put(b.index, b, blockSize)
 }
 
 // readOnce says that what is read from now on is read once, and then all of it but the
@@ -112,54 +129,26 @@ func (c *cache) finish(b *block, err error) {
 func (c *cache) readOnce(behind int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.once, c.behindLimit = true, min(behind, c.limit)
-	for e := c.order.Back(); e != nil; e = c.order.Back() {
-		c.put(blockOf(e), c.behind)
+	if c.behind == nil {
+		c.behind = c.room(min(behind, c.limit))
+	}
+	for i, b := range c.kept.Oldest() {
+		c.kept.Remove(i)
+		c.behind.Put(i, b, blockSize)
 	}
 }
 
-// put makes a block the first one in an order of use, and forgets the last if there are
-// too many.
-func (c *cache) put(b *block, order *list.List) {
-	if b.place != nil {
-		b.order.Remove(b.place)
-	}
-	b.order, b.place = order, order.PushFront(b)
-	for c.order.Len() > c.limit {
-		c.drop(blockOf(c.order.Back()))
-	}
-	for c.behind.Len() > c.behindLimit {
-		c.drop(blockOf(c.behind.Back()))
-	}
-}
-
-// blockOf is the block in an order of use.
-func blockOf(e *list.Element) *block {
-	b, _ := e.Value.(*block) // nothing else is put there
-	return b
-}
-
-// drop forgets a block.
-func (c *cache) drop(b *block) {
-	if b.place != nil {
-		b.order.Remove(b.place)
-		b.place = nil
-	}
-	delete(c.blocks, b.index)
-	c.read(b)
-}
-
-// used is for blocks that were read.
+// used is for blocks that were read. One that was forgotten meanwhile stays so, also where
+// another of its place is there.
 func (c *cache) used(list []*block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range list {
-		switch {
-		case b.place == nil:
-		case c.once:
-			c.put(b, c.behind)
-		default:
-			c.put(b, c.order)
+		if kept, _ := c.kept.Get(b.index); kept == b && c.behind != nil {
+			c.kept.Remove(b.index)
+			c.behind.Put(b.index, b, blockSize)
+		} else if c.behind != nil {
+			c.behind.Get(b.index)
 		}
 		c.read(b)
 	}
@@ -176,9 +165,9 @@ func (c *cache) read(b *block) {
 	c.changed = make(chan struct{})
 }
 
-// room is how many blocks may be fetched ahead, if there may be so many unread ones;
+// free is how many blocks may be fetched ahead, if there may be so many unread ones;
 // changed is closed when there may be more.
-func (c *cache) room(most int) (n int, changed <-chan struct{}) {
+func (c *cache) free(most int) (n int, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return most - c.unread, c.changed
@@ -187,7 +176,7 @@ func (c *cache) room(most int) (n int, changed <-chan struct{}) {
 // waitRoom waits until n blocks may be fetched ahead.
 func (c *cache) waitRoom(ctx context.Context, n, most int) error {
 	for {
-		free, changed := c.room(most)
+		free, changed := c.free(most)
 		if free >= min(n, most) {
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"windmp/internal/siblings"
 	"windmp/physmem"
 )
 
@@ -68,8 +69,7 @@ type Source struct {
 	transferred atomic.Int64
 	failure     atomic.Pointer[physmem.SourceError]
 
-	mu       sync.Mutex
-	siblings []*Source
+	siblings siblings.List[*Source]
 }
 
 // An object is what a server says of a file, the same for all its ranges.
@@ -173,9 +173,7 @@ func (s *Source) ModTime() time.Time {
 // Transferred is how many bytes of files the server has sent, of siblings too.
 func (s *Source) Transferred() int64 {
 	n := s.transferred.Load()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.siblings {
+	for _, x := range s.siblings.All() {
 		n += x.Transferred()
 	}
 	return n
@@ -187,9 +185,7 @@ func (s *Source) Failure() error {
 	if e := s.failure.Load(); e != nil {
 		return e
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.siblings {
+	for _, x := range s.siblings.All() {
 		if err := x.Failure(); err != nil {
 			return err
 		}
@@ -201,9 +197,7 @@ func (s *Source) Failure() error {
 // too.
 func (s *Source) Retry() {
 	s.failure.Store(nil)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, x := range s.siblings {
+	for _, x := range s.siblings.All() {
 		x.Retry()
 	}
 }
@@ -225,9 +219,7 @@ func (s *Source) OpenSibling(name string) (physmem.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.siblings = append(s.siblings, sibling)
+	s.siblings.Add(sibling)
 	return sibling, nil
 }
 
@@ -235,14 +227,7 @@ func (s *Source) OpenSibling(name string) (physmem.Source, error) {
 func (s *Source) Close() error {
 	s.cancel(errClosed)
 	s.running.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	for _, x := range s.siblings {
-		err = errors.Join(err, x.Close())
-	}
-	s.siblings = nil
-	return err
+	return s.siblings.Close()
 }
 
 // readPiece is the most that one read waits for at a time, in bytes: it bounds the

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
+	"windmp/internal/siblings"
 	"windmp/physmem"
 )
 
@@ -18,10 +18,8 @@ import (
 // of them.
 type FileSource struct {
 	*os.File
-	size int64
-
-	mu       sync.Mutex
-	siblings []io.Closer
+	size     int64
+	siblings siblings.List[*FileSource]
 }
 
 // NewFileSource opens a regular file, or a block device, read-only. The errors are what
@@ -84,20 +82,9 @@ func (s *FileSource) OpenSibling(name string) (physmem.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.siblings = append(s.siblings, sibling)
+	s.siblings.Add(sibling)
 	return sibling, nil
 }
 
 // Close closes the file and its siblings.
-func (s *FileSource) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.File.Close()
-	for _, x := range s.siblings {
-		err = errors.Join(err, x.Close())
-	}
-	s.siblings = nil
-	return err
-}
+func (s *FileSource) Close() error { return errors.Join(s.File.Close(), s.siblings.Close()) }
