@@ -30,7 +30,7 @@ const Stdout = "-"
 // dump out. The report is never nil: after an error it tells how far the conversion came. Errors to expect are a
 // [*stage.UsageError], and in a [*stage.Error], which names the stage,
 // [write.ErrExists], a [*write.SpaceError], a [*finding.RefusedError], those of
-// [open.File], and what the system says of a file.
+// package physmem/open, and what the system says of a file.
 //
 // The source is opened read-only and never written. Unless the whole dump was
 // written, no file is left under the name out.

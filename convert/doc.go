@@ -1,8 +1,8 @@
-// Package convert turns the saved memory of a Windows virtual machine into a crash
-// dump that WinDbg opens. [File] does all of it, and [Stream] into a pipe. What they read
-// is a file or an http(s) URL, of which the parts are asked for that are needed, packed or
-// not; [source.Web] in the options says how, and what is secret of a URL is in no report
-// and no error.
+// Package convert turns the saved memory of a Windows virtual machine into a crash dump
+// that WinDbg opens. [File] does all of it, [Stream] does it into a pipe. The input is a
+// file or an http(s) URL, packed or not; of a URL only the parts that are needed are
+// asked for. [source.Web] in the options says how; nothing secret of a URL is in a report
+// or an error.
 //
 // The stages are packages, and each can be used alone:
 //
@@ -12,10 +12,10 @@
 //	judge.Plan        what a debugger will make of it, before it is written
 //	Write, WriteFile  the copy, with the edits laid over it
 //
-// Package inspect stands on the same stages and writes nothing.
+// Package inspect uses the same stages and writes nothing.
 //
 // The source is opened read-only and is never changed. What is odd, guessed,
 // repaired or missing becomes a finding in the report; nothing is logged and nothing
-// is printed. Numbers of the guest's are taken for hostile, and memory use never
+// is printed. Numbers from the guest are treated as hostile, and memory use never
 // follows the size of the guest.
 package convert

@@ -9,7 +9,7 @@ import (
 	"windmp/vtop"
 )
 
-// MaxProcessors bounds n of [Processors]: Windows runs on at most 2048 logical
+// MaxProcessors bounds n of [Kernel.Processors]: Windows runs on at most 2048 logical
 // processors (Microsoft, "Compare Windows Server editions").
 const MaxProcessors = 2048
 

@@ -1,9 +1,8 @@
-// Package physmem has the words in which a file that holds the memory of a virtual
-// machine is spoken of, whatever the container: its guest-physical memory and the
-// state of its processors.
+// Package physmem describes a file that holds the memory of a virtual machine, whatever
+// the container: its guest-physical memory and the state of its processors.
 //
-// Package physmem/open opens a file. Each family of formats is a folder of its own
-// with an [Opener]: vmcore, kdump, migration, windump, vmware, qcow2, hyperv, xen, raw.
+// Package physmem/open opens a file. Each family of formats is a folder of its own with
+// an [Opener]: vmcore, kdump, migration, windump, vmware, qcow2, hyperv, xen, lime, raw.
 // An opener looks at a [Source] and says [NotMine], or gives a [Container]; the [Image]
 // made of it never changes.
 //
@@ -29,7 +28,7 @@
 //	        VirtualBox debugvm dumpvmcore                 VirtualBox dbgfcorefmt.h, DBGFCoreWrite.cpp
 //	        QEMU's gdb script dump-guest-memory.py        QEMU scripts/dump-guest-memory.py
 //	dmp     Windows, QEMU dump-guest-memory -w, virsh     Microsoft mindumpdef.h, package winhdr
-//	        dump --format win-dmp: full, bitmap, summary
+//	        dump --format win-dmp: full, bitmap, kernel
 //	kdump   QEMU dump-guest-memory -z, -l, -s, virsh      makedumpfile diskdump_mod.h, makedumpfile.h,
 //	        dump --format kdump-zlib..., makedumpfile;    QEMU dump/dump.h
 //	        flattened or not
@@ -47,12 +46,12 @@
 //	raw     anything that saves memory as it is; only     none: the file offset is the address,
 //	        if open.Options name the format               but for holes that they name
 //
-// An ELF file must be a little-endian core of an x86-64 or AArch64 machine, or of a 32-bit x86
-// one ([Image.Machine]), for which QEMU takes ELF32 or ELF64. A Windows dump has
-// no processors here, as their registers are in guest memory, where its header leads
-// ([Image.DumpHeader]). What else is recognised is refused
-// with its name and, where there is one, the way out ([UnsupportedError]). Raw
-// memory has nothing to be recognised by: it has to be asked for.
+// An ELF file must be a little-endian core of an x86-64, AArch64 or 32-bit x86 machine
+// ([Image.Machine]); for the last QEMU takes ELF32 or ELF64. A Windows dump has no
+// processors here: their registers are in guest memory, where its header leads
+// ([Image.DumpHeader]). Other files that are recognised are refused by name, with the
+// way to a dump where there is one ([UnsupportedError]). Raw memory can't be
+// recognised: it has to be asked for.
 //
 // # Memory that no program header describes
 //

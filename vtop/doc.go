@@ -3,17 +3,17 @@
 //
 // A processor finds the physical page of a virtual address through levels of page
 // tables. How many there are, and what their entries mean, is its paging mode: a
-// [Mode] is all of that in one value, and [X86], [PAE], [X64], [LA57] and [ARM64] are
-// those of this package. A [Space] is a mode, a root and guest-physical memory, which can be
+// [Mode] is all of that in one value; this package has [X86], [PAE], [X64], [LA57],
+// [ARM64] and [ARM64Wide]. A [Space] is a mode, a root and guest-physical memory, which can be
 // any io.ReaderAt whose offset is the physical address: an image of a machine, a
 // dump, or a test's few pages. [FindRoots] searches memory for roots. [FlatX64],
 // [FlatX86] and [FlatARM64] are for memory that is kept by virtual address, without page tables.
 //
 // # Units
 //
-// VA and PA are byte addresses, printed as WinDbg prints them. Sizes are in
-// bytes. Levels count from the page: 1 is the page table, 2 the page directory, of
-// x64 3 the page-directory-pointer table, 4 the PML4 and 5 the PML5.
+// VA and PA are byte addresses, printed as 0x and hexadecimal digits. Sizes are in bytes.
+// Levels count from the page: 1 is the page table, 2 the page directory; on x64 3 is the
+// page-directory-pointer table, 4 the PML4 and 5 the PML5.
 //
 // # Pages that are not present
 //
@@ -26,7 +26,7 @@
 //
 // # What callers may assume
 //
-// The tables are taken from a guest, so they may hold anything. Whatever they
+// The tables come from a guest, so they may hold anything. Whatever they
 // hold, a translation ends after one entry a level, tables that refer to
 // themselves included (Windows' topmost one does), and nothing here panics. What
 // is allocated depends on the caller's sizes alone. A Space has no state: it can
@@ -44,7 +44,7 @@
 // # Sources
 //
 // "SDM" is the Intel 64 and IA-32 Architectures Software Developer's Manual, its
-// section numbers those of editions in which the chapter on paging is number 4.
-// Windows' forms are from ntoskrnl's public symbols, as several projects publish
+// section numbers those of editions in which the chapter on paging is number 4. The
+// modes of Arm are from the Arm Architecture Reference Manual (DDI 0487). Windows' forms are from ntoskrnl's public symbols, as several projects publish
 // them.
 package vtop

@@ -2,8 +2,8 @@
 // CONTEXT, each once a machine: it decodes, encodes, checks and repairs them, and
 // reads no guest memory.
 //
-// A machine is one value, a [Format]: [X64] and [X86], or one that a caller fills
-// in. [Recognise] and [Decode] choose it by the bytes; nobody else need ask which
+// A machine is one value, a [Format]: [X64], [X86] and [ARM64], or one that a caller
+// fills in. [Recognise] and [Decode] choose it by the bytes; nobody else need ask which
 // it is, because [Header] and [Context] have the answers.
 //
 // A dump begins with 0x2000 bytes that Microsoft calls DUMP_HEADER64, or with
@@ -13,8 +13,8 @@
 // and why the machine stopped. In a full dump, DumpType 1, the pages of the run
 // table follow, back to back. Everything is little-endian.
 //
-// A triage dump, DumpType 4, has no pages: its records say where its parts are.
-// [Triage] is what one is made of, [ReadTriage] reads one.
+// A triage dump, DumpType 4, has no pages: its records, a [TriageFormat], say where its
+// parts are. Package triagefile reads and writes one.
 //
 // # Units
 //

@@ -139,8 +139,8 @@ func (v *View) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// NextData implements [physmem.DataFinder], where memory knows its holes as an
-// [overlay.Memory] does.
+// NextData implements [physmem.DataFinder], where memory knows its holes as that of
+// internal/overlay does.
 func (v *View) NextData(off int64) int64 {
 	finder, ok := v.memory.(interface{ NextData(pa uint64) uint64 })
 	if !ok || off < 0 {

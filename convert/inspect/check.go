@@ -38,7 +38,7 @@ const (
 	CheckFull CheckLevel = "full"
 )
 
-// ParseCheckLevel reads a level's name; the error is a [*UsageError].
+// ParseCheckLevel reads a level's name; the error is a [*stage.UsageError].
 func ParseCheckLevel(s string) (CheckLevel, error) {
 	return stage.ParseMode("level", s, CheckHeader, CheckQuick, CheckFull)
 }
@@ -61,7 +61,7 @@ type CheckOptions struct {
 	// Whole, when set, is called before all of a file is read, with its path. Two
 	// calls may come at the same time.
 	Whole func(path string, w stage.Whole)
-	// Progress is as that of [Options], with [StageRead] for all files together:
+	// Progress is as that of a conversion, with [stage.Read] for all files together:
 	// what is unpacked, and with CheckFull what is read. Total grows when more
 	// turns out to be read.
 	Progress func(stage.Progress)
@@ -152,7 +152,7 @@ type FileCheck struct {
 	// asked for, or where nothing was found. It is no part of the document.
 	Details *InfoReport `json:"-"`
 	// Err is why the check ended early: an error of open.File, a
-	// [*RefusedError], or of reading.
+	// [*finding.RefusedError], or of reading.
 	Err error `json:"-"`
 }
 

@@ -150,7 +150,7 @@ func (o *InfoOptions) Validate() error { return cmp.Or(o.Source.Validate(), o.Gu
 
 // Info describes a file. The report is never nil: after an error it holds what was
 // found before it. Errors to expect are a [*stage.UsageError], and in a
-// [*stage.Error] those of [open.File], a [*finding.RefusedError], and what the system
+// [*stage.Error] those of package physmem/open, a [*finding.RefusedError], and what the system
 // says of a file.
 func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, error) {
 	r := newInfo(report.Input{Path: in.Path()})

@@ -23,7 +23,7 @@ const (
 	FormatELF OutputFormat = "elf"
 )
 
-// ParseOutputFormat reads a format's name; the error is a [*UsageError].
+// ParseOutputFormat reads a format's name; the error is a [*stage.UsageError].
 func ParseOutputFormat(s string) (OutputFormat, error) {
 	return stage.ParseMode("to", s, FormatDMP, FormatELF)
 }

@@ -143,17 +143,17 @@ func (o Options) outputType() OutputType {
 	return o.Type
 }
 
-// ParseContextMode reads a mode's name; the error is a [*UsageError].
+// ParseContextMode reads a mode's name; the error is a [*stage.UsageError].
 func ParseContextMode(s string) (ContextMode, error) {
 	return stage.ParseMode("contexts", s, ContextsAuto, ContextsVCPU, ContextsSaved)
 }
 
-// ParseMissingMode reads a mode's name; the error is a [*UsageError].
+// ParseMissingMode reads a mode's name; the error is a [*stage.UsageError].
 func ParseMissingMode(s string) (report.MissingMode, error) {
 	return stage.ParseMode("missing", s, report.MissingFail, report.MissingZero, report.MissingDrop)
 }
 
-// ParseOutputType reads a type's name; the error is a [*UsageError].
+// ParseOutputType reads a type's name; the error is a [*stage.UsageError].
 func ParseOutputType(s string) (OutputType, error) {
 	return stage.ParseMode("type", s, OutputAuto, OutputFull, OutputBitmap, OutputKernel, OutputTriage)
 }

@@ -1,7 +1,7 @@
-// Package report has what windmp tells of a file and of a conversion, as Go values
-// and as JSON: docs/schema describes the documents. A [Report] is filled in by the
-// stages as they come, so that after an error it tells how far things went. It
-// finds out nothing itself, and holds no memory of the guest.
+// Package report holds what windmp says about a file and about a conversion, as Go values
+// and as JSON: docs/schema describes the documents. A [Report] is filled in stage by
+// stage, so that after an error it tells how far things went. The package finds out
+// nothing itself, and a report holds no memory of the guest.
 //
-// The fields' JSON names are fixed; what they are called here may differ.
+// The JSON names of fields are fixed; the Go names may differ from them.
 package report

@@ -1,4 +1,4 @@
-// Package source opens what a user names, whatever it is packed in, and gives the
-// image of it; what is unpacked lies in a temporary file that goes with the image.
+// Package source opens what a user names, however it is packed, and gives its image.
+// What is unpacked lies in a temporary file, which is removed when the image is closed.
 // Every command opens its file here, so that all of them take the same options.
 package source

@@ -1,4 +1,4 @@
-// Package stage has the words for how far a conversion has come: its stages, in
-// which stage an error arose ([Error]), that the caller asked for something that
-// can't be ([UsageError]), and progress.
+// Package stage names how far a conversion has come: its stages, the stage in which an
+// error arose ([Error]), that the caller asked for something impossible ([UsageError]),
+// and progress.
 package stage

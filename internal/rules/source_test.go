@@ -43,7 +43,7 @@ func files(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		syntax, err := parser.ParseFile(positions, name, text, parser.SkipObjectResolution)
+		syntax, err := parser.ParseFile(positions, name, text, parser.SkipObjectResolution|parser.ParseComments)
 		out = append(out, file{dir: path.Dir(name), path: name, syntax: syntax})
 		return err
 	}))

@@ -2,6 +2,6 @@
 // size, name, symbols, version, sections and exports. Addresses are guest-virtual.
 //
 // The package is meant for hostile input: what the headers claim is checked and
-// capped before it is used. go-pe decodes the structures;
-// the browser's build has the layouts of debug/pe instead.
+// capped before it is used. go-pe decodes the structures; the browser's build has the
+// layouts of debug/pe instead.
 package peimage

@@ -1,5 +1,5 @@
-// Package triagefile reads and writes what stands behind the header of a triage dump,
-// DumpType 4, which Windows calls a small memory dump: [File] is one as its records say
-// what is where, [Contents] is what one is made of. Which machine has which records says
-// [winhdr.TriageFormat].
+// Package triagefile reads and writes what follows the header of a triage dump (DumpType
+// 4, which Windows calls a small memory dump). [File] is a dump as its records describe
+// it, [Contents] is what one is made of. [winhdr.TriageFormat] says which records a
+// machine has.
 package triagefile
