@@ -13,6 +13,7 @@ import (
 	"maps"
 	"syscall/js"
 
+	"windmp/cmd/windmp-web/internal/fileset"
 	"windmp/convert"
 	"windmp/convert/cause"
 	"windmp/convert/exitcode"
@@ -40,7 +41,7 @@ func main() {
 // job is what the page asks for.
 type job struct {
 	// files are File objects; neighbours of each are the others.
-	files []*file
+	files []*fileset.File
 	// maxSize is the most bytes that the receiver takes, 0 for no limit.
 	maxSize  int64
 	progress func(stage.Progress)
@@ -150,11 +151,11 @@ func (j *job) inputs() []source.Input {
 
 // shown is a page: to be shown in another, and to be saved.
 func shown(p *htmlreport.Page) map[string]any {
-	var body, page bytes.Buffer
-	if err := errors.Join(htmlreport.RenderBody(&body, p), htmlreport.Render(&page, p)); err != nil {
+	page, body, err := htmlreport.Make(p)
+	if err != nil {
 		return map[string]any{"error": err.Error()}
 	}
-	return map[string]any{"html": body.String(), "page": page.String()}
+	return map[string]any{"html": string(body), "page": string(page)}
 }
 
 // document is JSON for people and programs.

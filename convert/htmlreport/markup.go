@@ -6,21 +6,23 @@ import (
 	"golang.org/x/net/html"
 )
 
-// page is the whole page behind its beginning.
-func (v *view) page() []*html.Node {
-	return []*html.Node{
-		element("head",
-			el("meta", attr("charset", "utf-8")),
-			el("meta", attr("http-equiv", "Content-Security-Policy"), attr("content", v.Policy)),
-			meta("viewport", "width=device-width, initial-scale=1"),
-			meta("color-scheme", "light dark"),
-			meta("referrer", "no-referrer"),
-			meta("generator", v.Made),
-			el("title", text(v.Title)),
-			el("style", text(style)),
-		),
-		element("body", el("main", node(v.body())), el("script", attr("type", "module"), text(script))),
-	}
+// head is what says how the page is shown.
+func (v *view) head() *html.Node {
+	return element("head",
+		el("meta", attr("charset", "utf-8")),
+		el("meta", attr("http-equiv", "Content-Security-Policy"), attr("content", v.Policy)),
+		meta("viewport", "width=device-width, initial-scale=1"),
+		meta("color-scheme", "light dark"),
+		meta("referrer", "no-referrer"),
+		meta("generator", v.Made),
+		el("title", text(v.Title)),
+		el("style", text(style)),
+	)
+}
+
+// filtering is the script.
+func filtering() *html.Node {
+	return element("script", attr("type", "module"), text(script))
 }
 
 func meta(name, content string) part {

@@ -64,31 +64,39 @@ func hash(text string) string {
 
 // Render writes the page. The error is that of w.
 func Render(w io.Writer, p *Page) error {
-	return render(w, Beginning+"\n", newView(p).page(), "\n</html>\n")
-}
-
-// RenderBody writes what stands in the page, for another page that has a frame, a style
-// and a policy of its own. The error is that of w.
-func RenderBody(w io.Writer, p *Page) error {
-	return render(w, "", []*html.Node{newView(p).body()}, "")
-}
-
-// Style is the page's style sheet, for whoever shows what [RenderBody] writes; the script
-// that filters its tables is filters.js beside this file.
-func Style() string { return style }
-
-// render makes the page in memory first: half a page is none.
-func render(w io.Writer, before string, nodes []*html.Node, behind string) error {
-	out := bytes.NewBufferString(before)
-	for _, n := range nodes {
-		if err := html.Render(out, n); err != nil {
-			return err
-		}
+	page, _, err := Make(p)
+	if err != nil {
+		return err
 	}
-	out.WriteString(behind)
-	_, err := out.WriteTo(w)
+	_, err = w.Write(page)
 	return err
 }
+
+// Make makes the page in memory; half a page is none. The body, which is a part of it, is
+// for another page that has a frame, a style and a policy of its own.
+func Make(p *Page) (page, body []byte, err error) {
+	v := newView(p)
+	out := bytes.NewBufferString(Beginning + "\n")
+	if err := html.Render(out, v.head()); err != nil {
+		return nil, nil, err
+	}
+	out.WriteString("<body><main>")
+	begin := out.Len()
+	if err := html.Render(out, v.body()); err != nil {
+		return nil, nil, err
+	}
+	end := out.Len()
+	out.WriteString("</main>")
+	if err := html.Render(out, filtering()); err != nil {
+		return nil, nil, err
+	}
+	out.WriteString("</body>\n</html>\n")
+	return out.Bytes(), out.Bytes()[begin:end], nil
+}
+
+// Style is the page's style sheet, for whoever shows the body that [Make] makes; the script
+// that filters its tables is filters.js beside this file.
+func Style() string { return style }
 
 // view is what the page shows. All text in it is visible as it is.
 type view struct {

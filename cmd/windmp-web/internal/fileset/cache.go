@@ -1,0 +1,121 @@
+package fileset
+
+import (
+	"container/list"
+	"sync"
+)
+
+const (
+	// blockSize is how much of a file is read at once, in bytes: a page here and there
+	// takes a browser as long as so much does.
+	blockSize = 64 << 10
+	// runBlocks is how many blocks are read at once where they are read one behind the
+	// other: 1 MiB takes Chromium as long as four blocks by themselves.
+	runBlocks = 16
+	// keptBytes bounds what is kept of all files of a job together.
+	keptBytes = 16 << 20
+	// smallFile is the size up to which a file is read in such runs from the start: most
+	// of it will be looked at.
+	smallFile = 8 << 20
+)
+
+// place is where a block lies.
+type place struct {
+	of    *File
+	index int64
+}
+
+// block is one that is kept.
+type block struct {
+	at   place
+	data []byte
+}
+
+// cache keeps the blocks that were used last. Its zero value has none.
+type cache struct {
+	mu     sync.Mutex
+	blocks map[place]*list.Element
+	order  list.List // of *block, the one used last in front
+}
+
+// read copies what a block has from an offset of a file on, which is below its size, and
+// returns how much that is.
+func (c *cache) read(f *File, p []byte, off int64) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := place{f, off / blockSize}
+	if _, kept := c.blocks[at]; !kept {
+		if err := c.fill(f, at.index); err != nil {
+			return 0, err
+		}
+	}
+	e := c.blocks[at]
+	c.order.MoveToFront(e)
+	return copy(p, blockOf(e).data[off%blockSize:]), nil
+}
+
+// fill reads a block of a file, and those about it that are read with it. What could not
+// be read is not kept.
+func (c *cache) fill(f *File, index int64) error {
+	first, end := c.run(f, index)
+	run := make([]*block, 0, end-first)
+	parts := make([][]byte, 0, end-first)
+	for i := first; i < end; i++ {
+		b := c.room()
+		b.at, b.data = place{f, i}, b.data[:min(blockSize, f.size-i*blockSize)]
+		run, parts = append(run, b), append(parts, b.data)
+	}
+	if err := f.slice(first*blockSize, parts); err != nil {
+		return err
+	}
+	for _, b := range run {
+		c.blocks[b.at] = c.order.PushFront(b)
+	}
+	f.next, f.run = end, end-first
+	return nil
+}
+
+// run is which blocks are read with one that is not kept: of a small file those of its MiB,
+// elsewhere those behind it, twice as many each time that it follows what was read last.
+// None of them is kept.
+func (c *cache) run(f *File, index int64) (first, end int64) {
+	first, end = index, index+1
+	switch {
+	case f.size <= smallFile:
+		first -= index % runBlocks
+		end = first + runBlocks
+	case index == f.next:
+		end = index + max(1, min(2*f.run, runBlocks))
+	}
+	end = min(end, (f.size+blockSize-1)/blockSize)
+	for i := first; i < end; i++ {
+		switch _, kept := c.blocks[place{f, i}]; {
+		case kept && i < index:
+			first = i + 1
+		case kept:
+			return first, i
+		}
+	}
+	return first, end
+}
+
+// room is a block to be filled: a new one, or that which nobody used for longest.
+func (c *cache) room() *block {
+	if c.blocks == nil {
+		c.blocks = map[place]*list.Element{}
+	}
+	if int64(c.order.Len()) < keptBytes/blockSize-runBlocks {
+		return &block{data: make([]byte, blockSize)}
+	}
+	oldest := c.order.Back()
+	b := blockOf(oldest)
+	c.order.Remove(oldest)
+	delete(c.blocks, b.at)
+	return b
+}
+
+// blockOf is the block in the order of use.
+func blockOf(e *list.Element) *block {
+	b, _ := e.Value.(*block) // nothing else is put there
+	return b
+}
