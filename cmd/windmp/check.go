@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/cmd/windmp/internal/wildcards"
 	"windmp/convert/exitcode"
@@ -29,7 +30,7 @@ type checkDocument struct {
 }
 
 type checkFlags struct {
-	source              sourceFlags
+	source              sourceflag.Look
 	level, maxSize      string
 	strict, failUnknown bool
 	jobs                int
@@ -66,8 +67,8 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
-	f.source.register(fs)
-	f.source.limits.register(fs)
+	f.source.Register(fs)
+	f.source.Limits.Register(fs)
 	a.out.registerPage(fs)
 	return cmd
 }
@@ -85,7 +86,7 @@ func (f *checkFlags) options() (opt inspect.CheckOptions, err error) {
 			return opt, err
 		}
 	}
-	opt.Source, opt.Guest, err = f.source.options()
+	opt.Source, opt.Guest, err = f.source.Options()
 	return opt, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert"
 	"windmp/convert/cause"
@@ -40,16 +41,16 @@ type document struct {
 
 // convertFlags are the flags of windmp convert.
 type convertFlags struct {
-	contexts, missing     string
-	kind, sparse, to      string
-	size, outDir          string
-	keep                  []uint
-	force, dryRun, quiet  bool
-	strict, noSync, sum   bool
-	jobs                  int
-	given                 func(flag string) bool // on the command line
-	dtb, kernelBase, kdbg flagvalue.Address
-	input                 inputFlags
+	contexts, missing    string
+	kind, sparse, to     string
+	size, outDir         string
+	keep                 []uint
+	force, dryRun, quiet bool
+	strict, noSync, sum  bool
+	jobs                 int
+	given                func(flag string) bool // on the command line
+	input                sourceflag.Input
+	guest                sourceflag.Guest
 }
 
 const convertLong = `Convert reads the saved memory of a Windows virtual machine (x64, 32-bit x86 or
@@ -95,16 +96,14 @@ func (a *app) convertCommand() *cobra.Command {
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
-	f.input.register(fs)
+	f.input.Register(fs)
 	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "what to write: dmp, or elf for gdb, Volatility and the like")
 	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only), triage (small: what crashed); auto is full, or bitmap for more than 42 runs")
 	fs.StringVar(&f.size, "size", "", "with --type=triage: how large it may be, such as 300KB (default 1MiB)")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel or triage: ids of processes whose user memory is kept")
 	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that IN lacks: fail, zero, drop")
-	fs.Var(&f.dtb, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
-	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, likewise")
-	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
+	f.guest.Register(fs)
 	fs.StringVar(&f.outDir, "out-dir", "", "convert every file named into this folder, and go on after a failure; --json prints a line for each")
 	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output of the same kind; never an input or another memory image")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
@@ -234,53 +233,62 @@ func (a *app) convertOne(ctx context.Context, in, out string, opt convert.Option
 	return r, details, err
 }
 
-func (f *convertFlags) options() (convert.Options, error) {
-	from, err := f.input.source()
+func (f *convertFlags) options() (opt convert.Options, err error) {
+	if opt.Source, err = f.input.Options(); err != nil {
+		return opt, err
+	}
+	opt.Guest, opt.DryRun, opt.SHA256 = f.guest.Options(), f.dryRun, f.sum
+	if opt.Plan, err = f.planned(); err != nil {
+		return opt, err
+	}
+	opt.Write, err = f.written()
+	return opt, err
+}
+
+// planned are the options for what the dump holds.
+func (f *convertFlags) planned() (plan.Options, error) {
+	var err error
+	opt := plan.Options{
+		Contexts: parse(plan.ParseContextMode, f.contexts, &err),
+		Missing:  parse(plan.ParseMissingMode, f.missing, &err),
+		Type:     parse(plan.ParseOutputType, f.kind, &err),
+		To:       parse(plan.ParseOutputFormat, f.to, &err),
+		Strict:   f.strict,
+	}
 	if err != nil {
-		return convert.Options{}, err
+		return opt, err
 	}
-	contexts, err := plan.ParseContextMode(f.contexts)
-	if err != nil {
-		return convert.Options{}, ofFlag(err)
+	if len(f.keep) > 0 && opt.Type != plan.OutputKernel && opt.Type != plan.OutputTriage {
+		return opt, &stage.UsageError{Reason: "--keep-process goes with --type=kernel or triage"}
 	}
-	missing, err := plan.ParseMissingMode(f.missing)
-	if err != nil {
-		return convert.Options{}, ofFlag(err)
-	}
-	kind, err := plan.ParseOutputType(f.kind)
-	if err != nil {
-		return convert.Options{}, ofFlag(err)
-	}
-	sparse, err := write.ParseSparse(f.sparse)
-	if err != nil {
-		return convert.Options{}, ofFlag(err)
-	}
-	to, err := plan.ParseOutputFormat(f.to)
-	if err != nil {
-		return convert.Options{}, ofFlag(err)
-	}
-	if len(f.keep) > 0 && kind != plan.OutputKernel && kind != plan.OutputTriage {
-		return convert.Options{}, &stage.UsageError{Reason: "--keep-process goes with --type=kernel or triage"}
-	}
-	size, err := f.budget(kind)
-	if err != nil {
-		return convert.Options{}, err
-	}
-	keep := make([]uint64, 0, len(f.keep))
 	for _, pid := range f.keep {
-		keep = append(keep, uint64(pid))
+		opt.KeepProcesses = append(opt.KeepProcesses, uint64(pid))
+	}
+	opt.Size, err = f.budget(opt.Type)
+	return opt, err
+}
+
+// written are the options for how it is written.
+func (f *convertFlags) written() (write.Options, error) {
+	opt := write.Options{Force: f.force, Workers: f.jobs, NoSync: f.noSync}
+	var err error
+	if opt.Sparse = parse(write.ParseSparse, f.sparse, &err); err != nil {
+		return opt, err
 	}
 	if f.given("jobs") && (f.jobs < 1 || f.jobs > write.MaxWorkers) {
-		return convert.Options{}, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
+		return opt, &stage.UsageError{Reason: "--jobs takes 1 to 16"}
 	}
-	return convert.Options{
-		Source: from,
-		Plan:   plan.Options{Contexts: contexts, Missing: missing, Type: kind, KeepProcesses: keep, Size: size, To: to, Strict: f.strict},
-		Write:  write.Options{Sparse: sparse, Force: f.force, Workers: f.jobs, NoSync: f.noSync},
-		Guest:  guest.Options{DTB: uint64(f.dtb), KernelBase: uint64(f.kernelBase), KDBG: uint64(f.kdbg)},
-		DryRun: f.dryRun,
-		SHA256: f.sum,
-	}, nil
+	return opt, nil
+}
+
+// parse is the value of a flag by a library's parser of names. Of several that are wrong
+// the first is the error.
+func parse[T any](parser func(string) (T, error), value string, first *error) T {
+	v, err := parser(value)
+	if err != nil && *first == nil {
+		*first = ofFlag(err)
+	}
+	return v
 }
 
 // budget is the size that a small dump may have, 0 where none is given.

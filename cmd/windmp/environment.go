@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/convert/stage"
 )
 
@@ -33,7 +34,7 @@ func variablesOf(cmd *cobra.Command) (list []string) {
 	cmd.LocalFlags().VisitAll(collect)
 	cmd.InheritedFlags().VisitAll(collect)
 	if cmd.Flags().Lookup("header") != nil {
-		list = append(list, headersVariable)
+		list = append(list, sourceflag.HeadersVariable)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"windmp/convert/stage"
 )
 
 // helpWidth is the width of a help text.
@@ -65,17 +63,4 @@ func wrapped(words string) string {
 	}
 	s.WriteString(line + "\n")
 	return s.String()
-}
-
-// refuseStdin refuses - for an input, in every command alike.
-func refuseStdin(paths ...string) error {
-	for _, path := range paths {
-		if path == "-" {
-			return &stage.UsageError{
-				Reason: "standard input is no input: a memory image is read at many places, and not in order",
-				Hint:   "Save it to a file, and name that; a file called - is ./-",
-			}
-		}
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
@@ -22,7 +23,7 @@ type infoDocument struct {
 }
 
 type infoFlags struct {
-	source sourceFlags
+	source sourceflag.Look
 	opt    inspect.InfoOptions
 }
 
@@ -49,8 +50,8 @@ func (a *app) infoCommand() *cobra.Command {
 	fs.SortFlags = false
 	fs.BoolVarP(&f.opt.Modules, "modules", "m", false, "list the loaded images with their symbols' identity")
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
-	f.source.register(fs)
-	f.source.limits.register(fs)
+	f.source.Register(fs)
+	f.source.Limits.Register(fs)
 	a.out.registerPage(fs)
 	return cmd
 }

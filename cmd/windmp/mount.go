@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/convert/folder"
 	"windmp/convert/mount"
 	"windmp/convert/plan"
@@ -28,7 +29,7 @@ type mountDocument struct {
 
 // mountFlags are the flags of windmp mount.
 type mountFlags struct {
-	source            sourceFlags
+	source            sourceflag.Look
 	contexts, missing string
 	size              string
 	keep              []uint
@@ -65,7 +66,7 @@ func (a *app) mountCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	f.source.register(fs)
+	f.source.Register(fs)
 	fs.StringVar(&f.size, "size", "", "how large triage.dmp may be, such as 300KB (default 1MiB)")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "ids of processes whose user memory is in kernel.dmp and triage.dmp")
 	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
@@ -109,7 +110,7 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 func (f *mountFlags) options() (folder.Options, error) {
 	var opt folder.Options
 	var err error
-	if opt.Source, opt.Guest, err = f.source.options(); err != nil {
+	if opt.Source, opt.Guest, err = f.source.Options(); err != nil {
 		return opt, err
 	}
 	if opt.Plan.Contexts, err = plan.ParseContextMode(f.contexts); err != nil {

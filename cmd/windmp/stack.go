@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -22,7 +23,7 @@ type stackDocument struct {
 }
 
 type stackFlags struct {
-	source        sourceFlags
+	source        sourceflag.Look
 	opt           inspect.StackOptions
 	context, trap flagvalue.Address
 }
@@ -60,8 +61,8 @@ func (a *app) stackCommand() *cobra.Command {
 	fs.BoolVar(&f.opt.All, "all", false, "the stacks of all processors")
 	fs.Var(&f.context, "context", "walk from the CONTEXT at this virtual address")
 	fs.Var(&f.trap, "trap", "walk from the KTRAP_FRAME at this virtual address")
-	f.source.register(fs)
-	f.source.limits.register(fs)
+	f.source.Register(fs)
+	f.source.Limits.Register(fs)
 	a.out.register(fs)
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -23,7 +24,7 @@ type symbolsDocument struct {
 }
 
 type symbolsFlags struct {
-	source   sourceFlags
+	source   sourceflag.Look
 	opt      inspect.SymbolsOptions
 	manifest bool
 }
@@ -51,8 +52,8 @@ func (a *app) symbolsCommand() *cobra.Command {
 	fs.StringVar(&f.opt.Server, "urls", "", "print the URLs below this one, of a symbol server")
 	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
 	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")
-	f.source.register(fs)
-	f.source.limits.register(fs)
+	f.source.Register(fs)
+	f.source.Limits.Register(fs)
 	a.out.register(fs)
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -21,7 +22,7 @@ type vtopDocument struct {
 }
 
 type vtopFlags struct {
-	source sourceFlags
+	source sourceflag.Look
 	opt    inspect.WalkOptions
 	read   flagvalue.Size
 }
@@ -52,12 +53,13 @@ func (a *app) vtopCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.Var(&f.source.dtb, "dtb", "physical address of the page tables (CR3) to walk")
+	fs.Var(&f.source.Guest.DTB, "dtb", "physical address of the page tables (CR3) to walk")
 	fs.Uint64Var(&f.opt.PID, "process", 0, "walk the page tables of the process with this id")
 	fs.IntVar(&f.opt.Levels, "levels", 0, "levels of page tables, 2 to 5, where no guest is found that tells")
 	fs.Var(&f.read, "read", "also print this many bytes from each address, such as 64 or 4KiB")
-	f.source.registerInput(fs)
-	f.source.limits.register(fs)
+	f.source.Input.Register(fs)
+	f.source.Guest.RegisterKernel(fs)
+	f.source.Limits.Register(fs)
 	a.out.register(fs)
 	return cmd
 }
@@ -92,6 +94,6 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 		}
 		vas = append(vas, va)
 	}
-	f.opt.DTB, f.opt.Read = uint64(f.source.dtb), int(min(f.read, inspect.MaxWalkRead+1))
+	f.opt.DTB, f.opt.Read = uint64(f.source.Guest.DTB), int(min(f.read, inspect.MaxWalkRead+1))
 	return inspect.Walk(ctx, source.Named(args[0]), vas, f.opt)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/convert/exitcode"
 )
 
@@ -59,14 +60,14 @@ func TestURLs(t *testing.T) { //nolint:paralleltest // environment and folder
 	assert.Contains(t, try(exitcode.Usage, "info", u, "--header=hushhush"), "NAME: VALUE")
 	assert.Contains(t, try(exitcode.Usage, "convert", s.URL+"?sig=hushhush", token), "OUT")
 
-	t.Setenv(headersVariable, "X-Token: hushhush\nX-Other: 1")
+	t.Setenv(sourceflag.HeadersVariable, "X-Token: hushhush\nX-Other: 1")
 	try(exitcode.Done, "check", u)
 	try(exitcode.Failed, "info", u, "--header=X-Token: other1")
 	ranges = false
 	assert.Contains(t, try(exitcode.Unsupported, "info", u), "--download")
 	try(exitcode.Done, "info", u, "--download")
-	t.Setenv(headersVariable, "hushhush")
-	assert.Contains(t, try(exitcode.Usage, "info", u), headersVariable)
+	t.Setenv(sourceflag.HeadersVariable, "hushhush")
+	assert.Contains(t, try(exitcode.Usage, "info", u), sourceflag.HeadersVariable)
 	left, err := filepath.Glob("*")
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{"guest-bsod.vmcore.dmp", "report.json"}, left)

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
-	"windmp/convert/source"
 	"windmp/convert/stage"
 )
 
@@ -49,26 +46,4 @@ func TestTellWhole(t *testing.T) {
 	assert.Empty(t, tell("http://host/x", "auto", "text", false, copied))
 	copied.Bytes = 1 << 40
 	assert.Empty(t, told("auto", "text", false, copied), "a copy of a file is what was asked for")
-}
-
-// TestLimitFlags: a limit is one, or an error.
-func TestLimitFlags(t *testing.T) {
-	t.Parallel()
-	limits := func(args ...string) (source.Limits, error) {
-		var f limitFlags
-		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-		f.register(fs)
-		require.NoError(t, fs.Parse(args))
-		return f.limits()
-	}
-	l, err := limits()
-	require.NoError(t, err)
-	assert.Zero(t, l)
-	l, err = limits("--timeout=90s", "--max-read=64MB")
-	require.NoError(t, err)
-	assert.Equal(t, source.Limits{MaxRead: 64e6, Timeout: 90e9}, l)
-	for _, bad := range []string{"--timeout=0s", "--timeout=-1s", "--max-read=", "--max-read=0", "--max-read=-5", "--max-read=much"} {
-		_, err := limits(bad)
-		require.ErrorAs(t, err, new(*stage.UsageError), bad)
-	}
 }

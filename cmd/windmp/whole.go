@@ -1,45 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"strings"
-	"time"
 
-	"github.com/spf13/pflag"
-
-	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/binio"
 )
-
-// limitFlags bound what a look costs.
-type limitFlags struct {
-	timeout time.Duration
-	maxRead string
-	given   func(flag string) bool // on the command line
-}
-
-func (f *limitFlags) register(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.timeout, "timeout", 0, "stop looking at a file after this time, such as 10s or 2m")
-	fs.StringVar(&f.maxRead, "max-read", "", "stop after reading `SIZE` of a file, such as 64MB or 1GiB")
-	f.given = fs.Changed
-}
-
-// limits are those that are given, none of a command that has no such flags.
-func (f *limitFlags) limits() (l source.Limits, err error) {
-	if f.given == nil {
-		return l, nil
-	}
-	if (f.given("timeout") || f.timeout != 0) && f.timeout <= 0 {
-		return l, &stage.UsageError{Reason: fmt.Sprintf("--timeout %v is no time to look at a file", f.timeout), Hint: "for example 10s or 2m"}
-	}
-	l.Timeout = f.timeout
-	if f.given("max-read") || f.maxRead != "" {
-		l.MaxRead, err = flagvalue.ParseSize("--max-read", f.maxRead)
-	}
-	return l, err
-}
 
 // How many bytes are read without a word.
 const (

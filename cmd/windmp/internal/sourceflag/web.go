@@ -1,4 +1,4 @@
-package main
+package sourceflag
 
 import (
 	"maps"
@@ -13,26 +13,27 @@ import (
 	"windmp/convert/stage"
 )
 
-// headersVariable has headers for URLs, one a line: what is on a command line, other
+// HeadersVariable is the variable of the environment that has headers for URLs, one a line: what is on a command line, other
 // users of the machine can read.
-const headersVariable = "WINDMP_HEADER"
+const HeadersVariable = "WINDMP_HEADER"
 
-// webFlags say how a FILE that is a URL is read.
-type webFlags struct {
+// Web says how a FILE that is a URL is read.
+type Web struct {
 	headers  flagvalue.Headers
 	download bool
 }
 
-func (f *webFlags) register(fs *pflag.FlagSet) {
-	fs.Var(&f.headers, "header", "for a URL: a header that its server wants, 'NAME: VALUE'; repeatable, or a line each in $"+headersVariable)
+// Register adds the flags.
+func (f *Web) Register(fs *pflag.FlagSet) {
+	fs.Var(&f.headers, "header", "for a URL: a header that its server wants, 'NAME: VALUE'; repeatable, or a line each in $"+HeadersVariable)
 	fs.BoolVar(&f.download, "download", false, "for a URL whose server does not send parts of a file: fetch all of it to a temporary file first")
 }
 
 // options adds the headers of the environment to those of the flags, which come first.
-func (f *webFlags) options() (source.Web, error) {
+func (f *Web) options() (source.Web, error) {
 	all := http.Header{}
-	if !addHeaders(all, os.Getenv(headersVariable)) {
-		return source.Web{}, &stage.UsageError{Reason: "a line of $" + headersVariable + " is no header", Hint: headerHint}
+	if !addHeaders(all, os.Getenv(HeadersVariable)) {
+		return source.Web{}, &stage.UsageError{Reason: "a line of $" + HeadersVariable + " is no header", Hint: headerHint}
 	}
 	given := http.Header{}
 	for _, text := range f.headers {

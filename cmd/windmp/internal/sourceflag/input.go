@@ -1,4 +1,4 @@
-package main
+package sourceflag
 
 import (
 	"strings"
@@ -12,25 +12,26 @@ import (
 	"windmp/physmem/open"
 )
 
-// inputFlags are the flags of every command that opens an image, for what the
+// Input are the flags of every command that opens an image, for what the
 // file itself does not say.
-type inputFlags struct {
+type Input struct {
 	format   string
 	snapshot string
 	holes    flagvalue.Holes
-	web      webFlags
+	web      Web
 }
 
-func (f *inputFlags) register(fs *pflag.FlagSet) {
+// Register adds the flags.
+func (f *Input) Register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
 	fs.StringVar(&f.snapshot, "snapshot", "", "of a qcow2 image with the memory of several snapshots: the name or id of one")
 	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END, hexadecimal or such as 3G; repeatable (default: what the guest's structures confirm)")
-	f.web.register(fs)
+	f.web.Register(fs)
 }
 
-// source turns the flags into options; the error is a *stage.UsageError.
-func (f *inputFlags) source() (source.Options, error) {
-	input, err := f.options()
+// Options turns the flags into options; the error is a *stage.UsageError.
+func (f *Input) Options() (source.Options, error) {
+	input, err := f.container()
 	if err != nil {
 		return source.Options{}, err
 	}
@@ -38,8 +39,8 @@ func (f *inputFlags) source() (source.Options, error) {
 	return source.Options{Input: input, Web: web}, err
 }
 
-// options turns the flags for the format into options; the error is a *stage.UsageError.
-func (f *inputFlags) options() (open.Options, error) {
+// container turns the flags for the format into options; the error is a *stage.UsageError.
+func (f *Input) container() (open.Options, error) {
 	opt := open.Options{Format: physmem.Format(f.format), Holes: f.holes, Snapshot: f.snapshot}
 	if f.format == "auto" {
 		opt.Format = ""

@@ -1,4 +1,4 @@
-package main
+package sourceflag
 
 import (
 	"testing"
@@ -48,13 +48,13 @@ func TestInputFlags(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			var f inputFlags
+			var f Input
 			fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-			f.register(fs)
+			f.Register(fs)
 			err := fs.Parse(tc.args)
 			var opt open.Options
 			if err == nil {
-				if opt, err = f.options(); err != nil {
+				if opt, err = f.container(); err != nil {
 					var usage *stage.UsageError
 					require.ErrorAs(t, err, &usage)
 				}
