@@ -1,8 +1,9 @@
 package fileset
 
 import (
-	"container/list"
 	"sync"
+
+	"windmp/internal/lru"
 )
 
 const (
@@ -25,17 +26,10 @@ type place struct {
 	index int64
 }
 
-// block is one that is kept.
-type block struct {
-	at   place
-	data []byte
-}
-
 // cache keeps the blocks that were used last. Its zero value has none.
 type cache struct {
-	mu     sync.Mutex
-	blocks map[place]*list.Element
-	order  list.List // of *block, the one used last in front
+	mu   sync.Mutex
+	kept *lru.Cache[place, []byte]
 }
 
 // read copies what a block has from an offset of a file on, which is below its size, and
@@ -43,33 +37,33 @@ type cache struct {
 func (c *cache) read(f *File, p []byte, off int64) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = lru.New[place, []byte](keptBytes, nil)
+	}
 	at := place{f, off / blockSize}
-	if _, kept := c.blocks[at]; !kept {
+	b, kept := c.kept.Get(at)
+	if !kept {
 		if err := c.fill(f, at.index); err != nil {
 			return 0, err
 		}
+		b, _ = c.kept.Get(at)
 	}
-	e := c.blocks[at]
-	c.order.MoveToFront(e)
-	return copy(p, blockOf(e).data[off%blockSize:]), nil
+	return copy(p, b[off%blockSize:]), nil
 }
 
 // fill reads a block of a file, and those about it that are read with it. What could not
 // be read is not kept.
 func (c *cache) fill(f *File, index int64) error {
 	first, end := c.run(f, index)
-	run := make([]*block, 0, end-first)
-	parts := make([][]byte, 0, end-first)
+	run := make([][]byte, 0, end-first)
 	for i := first; i < end; i++ {
-		b := c.room()
-		b.at, b.data = place{f, i}, b.data[:min(blockSize, f.size-i*blockSize)]
-		run, parts = append(run, b), append(parts, b.data)
+		run = append(run, c.room()[:min(blockSize, f.size-i*blockSize)])
 	}
-	if err := f.slice(first*blockSize, parts); err != nil {
+	if err := f.slice(first*blockSize, run); err != nil {
 		return err
 	}
-	for _, b := range run {
-		c.blocks[b.at] = c.order.PushFront(b)
+	for i, b := range run {
+		c.kept.Put(place{f, first + int64(i)}, b, blockSize)
 	}
 	f.next, f.run = end, end-first
 	return nil
@@ -89,7 +83,7 @@ func (c *cache) run(f *File, index int64) (first, end int64) {
 	}
 	end = min(end, (f.size+blockSize-1)/blockSize)
 	for i := first; i < end; i++ {
-		switch _, kept := c.blocks[place{f, i}]; {
+		switch _, kept := c.kept.Peek(place{f, i}); {
 		case kept && i < index:
 			first = i + 1
 		case kept:
@@ -99,23 +93,13 @@ func (c *cache) run(f *File, index int64) (first, end int64) {
 	return first, end
 }
 
-// room is a block to be filled: a new one, or that which nobody used for longest.
-func (c *cache) room() *block {
-	if c.blocks == nil {
-		c.blocks = map[place]*list.Element{}
+// room is room for a block: new, or that of the block that nobody used for longest.
+func (c *cache) room() []byte {
+	if c.kept.Len() >= keptBytes/blockSize-runBlocks {
+		for at, b := range c.kept.Oldest() {
+			c.kept.Remove(at)
+			return b[:blockSize]
+		}
 	}
-	if int64(c.order.Len()) < keptBytes/blockSize-runBlocks {
-		return &block{data: make([]byte, blockSize)}
-	}
-	oldest := c.order.Back()
-	b := blockOf(oldest)
-	c.order.Remove(oldest)
-	delete(c.blocks, b.at)
-	return b
-}
-
-// blockOf is the block in the order of use.
-func blockOf(e *list.Element) *block {
-	b, _ := e.Value.(*block) // nothing else is put there
-	return b
+	return make([]byte, blockSize)
 }

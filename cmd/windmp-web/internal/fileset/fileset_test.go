@@ -79,11 +79,11 @@ func TestBound(t *testing.T) {
 		_, err := f.ReadAt(p, off)
 		require.NoError(t, err)
 		var kept int64
-		for e := s.kept.order.Front(); e != nil; e = e.Next() {
-			kept += int64(cap(blockOf(e).data))
+		for _, b := range s.kept.kept.Oldest() {
+			kept += int64(cap(b))
 		}
 		require.LessOrEqual(t, kept, int64(keptBytes))
-		require.Len(t, s.kept.blocks, s.kept.order.Len())
+		require.LessOrEqual(t, kept, s.kept.kept.Held())
 	}
 	assert.LessOrEqual(t, len(b.buffers), keptBytes/blockSize)
 	assert.Greater(t, len(b.buffers), keptBytes/blockSize-2*runBlocks, "that much is used")
