@@ -250,18 +250,25 @@ func (m *Image) WillRead(list iter.Seq[Range]) {
 	}
 	m.announcer.Announce(func(yield func(Stretch) bool) {
 		for r := range list {
-			for e := range m.Extents(r.Start) {
-				if e.Start >= r.End() {
-					break
-				}
-				at := max(e.Start, r.Start)
-				size := min(e.End(), r.End()) - at
-				if !yield(Stretch{Offset: e.Offset + int64(at-e.Start), Size: int64(size)}) { //nolint:gosec // what lies in a file
+			for s := range m.stretches(r) {
+				if !yield(s) {
 					return
 				}
 			}
 		}
 	})
+}
+
+// stretches are where a range lies in the file, as far as it does.
+func (m *Image) stretches(r Range) iter.Seq[Stretch] {
+	return func(yield func(Stretch) bool) {
+		for e := range m.Extents(r.Start) {
+			at := max(e.Start, r.Start)
+			if at >= r.End() || !yield(Stretch{Offset: e.Offset + int64(at-e.Start), Size: int64(min(e.End(), r.End()) - at)}) { //nolint:gosec // what lies in a file
+				return
+			}
+		}
+	}
 }
 
 // NextData returns the first guest-physical address from pa on that may hold

@@ -219,41 +219,54 @@ func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
 // eachPage hands the whole pages of the ranges to visit, ascending, until that
 // returns false. Where a window can't be read, the pages of it are read one by one.
 func eachPage(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, visit func(PA, []byte) bool) error {
-	buf := make([]byte, rootWindow)
-	tries := maxUnreadable
+	w := pager{mem: mem, buf: make([]byte, rootWindow), tries: maxUnreadable}
 	for _, r := range ranges {
-		single := uint64(0) // up to where pages are read one by one
+		w.single = 0
 		for at := (r.Start + pageSize - 1) &^ (pageSize - 1); at < r.End() && r.End()-at >= pageSize; {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			size := min(r.End()-at, rootWindow) &^ (pageSize - 1)
-			if at < single {
-				size = pageSize
-			}
-			n, _ := mem.ReadAt(buf[:size], int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-			whole := uint64(n) &^ (pageSize - 1)      //nolint:gosec // not negative
-			for off := uint64(0); off < whole; off += pageSize {
-				if !visit(PA(at+off), buf[off:off+pageSize]) {
+			pages, next := w.read(at, r.End())
+			for off := 0; off < len(pages); off += pageSize {
+				if !visit(PA(at)+PA(off), pages[off:off+pageSize]) {
 					return nil
 				}
 			}
-			switch {
-			case whole == size:
-				at += size
-			case size == pageSize:
-				at += size
-				tries--
-			case tries > 0:
-				single = at + size
-				at += whole
-			default:
-				at += size
-			}
-			if tries <= 0 && at < single {
-				at = single
-			}
+			at = next
 		}
 	}
 	return nil
+}
+
+// pager reads memory piece by piece.
+type pager struct {
+	mem io.ReaderAt
+	buf []byte
+	// single is up to where pages are read one by one, and tries how many of those that
+	// can't be read are.
+	single uint64
+	tries  int
+}
+
+// read returns the whole pages from at on, as far as they can be read, and where to read
+// on: behind them, or behind a page that can't be read.
+func (w *pager) read(at, end uint64) (pages []byte, next uint64) {
+	size := min(end-at, rootWindow) &^ (pageSize - 1)
+	if at < w.single {
+		size = pageSize
+	}
+	n, _ := w.mem.ReadAt(w.buf[:size], int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
+	whole := uint64(n) &^ (pageSize - 1)          //nolint:gosec // not negative
+	next = at + size
+	switch {
+	case whole == size:
+	case size == pageSize:
+		w.tries--
+	case w.tries > 0:
+		w.single, next = next, at+whole
+	}
+	if w.tries <= 0 && next < w.single {
+		next = w.single
+	}
+	return w.buf[:whole], next
 }

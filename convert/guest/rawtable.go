@@ -155,11 +155,10 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 // bestOf tries what was supposed, and takes the guest of which the most is right: with
 // all of its table there, and more right than in the view in which it was found before,
 // if it was.
-func bestOf(ctx context.Context, im *physmem.Image, opt Options, list []supposed, before *finder) (best *finder) {
-	var taken supposed
-	sound := math.MinInt
+func bestOf(ctx context.Context, im *physmem.Image, opt Options, list []supposed, before *finder) *finder {
+	c := contest{before: before, sound: math.MinInt}
 	if before != nil {
-		sound = before.soundness()
+		c.sound = before.soundness()
 		opt.givenBy(before)
 	}
 	for _, s := range list {
@@ -171,25 +170,42 @@ func bestOf(ctx context.Context, im *physmem.Image, opt Options, list []supposed
 		if missingOf(g, err) > 0 {
 			continue
 		}
-		n := g.soundness()
-		if n < sound || n == sound && (taken.firm || !s.firm) {
+		sound := g.soundness()
+		if !c.wins(sound, s) {
 			continue
 		}
-		if before == nil && best == nil {
+		if c.before == nil && c.best == nil {
 			opt.givenBy(g) // the others need not be searched
-		} else if before == nil {
-			g.foundAs(best)
 		}
-		best, taken, sound = g, s, n
+		c.take(g, sound, s)
 	}
-	if best == nil {
-		return nil
+	if c.best != nil {
+		c.best.sayHoles(c.taken.holes, knownHoles(im, &opt))
 	}
-	if before != nil {
-		best.foundAs(before)
+	return c.best
+}
+
+// contest is between guests in several views of raw memory.
+type contest struct {
+	before *finder // the guest as it was found without what is supposed, if it was
+	best   *finder // of those tried so far
+	taken  supposed
+	sound  int // how much is right of the best
+}
+
+// wins tells whether more is right of a guest than of the best, or as much with firmer
+// bounds.
+func (c *contest) wins(sound int, s supposed) bool {
+	return sound > c.sound || sound == c.sound && s.firm && !c.taken.firm
+}
+
+// take makes a guest the best. It was found as the first one was, without which it would
+// have been searched for.
+func (c *contest) take(g *finder, sound int, s supposed) {
+	if first := cmp.Or(c.before, c.best); first != nil {
+		g.foundAs(first)
 	}
-	best.sayHoles(taken.holes, knownHoles(im, &opt))
-	return best
+	c.best, c.taken, c.sound = g, s, sound
 }
 
 // givenBy looks for the guest that was found before.

@@ -34,29 +34,39 @@ func (p *planner) takeUnwindData() {
 		h, _ := p.headersOf(m)
 		p.take(UnwindData, m.Base, max(headersSize, uint64(h.Length)))
 		p.takeDirectory(UnwindData, m, h.Functions)
-		for _, f := range frames {
-			for _, r := range f.read {
-				if kdbg.ModuleAt(p.modules, r.VA) == i {
-					p.take(UnwindData, r.VA, uint64(r.Size))
-				}
-			}
-			if kdbg.ModuleAt(p.modules, f.pc) == i {
-				p.take(UnwindData, f.pc-codeBefore, codeSize)
-			}
-		}
+		p.takeWalked(i, frames)
 	}
 	for _, i := range list {
-		m := &p.modules[i]
-		h, space := p.headersOf(m)
-		if space == nil {
-			continue
-		}
-		p.takeDirectory(ImageNames, m, h.Debug)
-		if d, ok := h.CodeView(space); ok {
-			p.takeDirectory(ImageNames, m, d)
-		}
-		p.takeDirectory(ImageNames, m, h.Exports)
+		p.takeNames(&p.modules[i])
 	}
+}
+
+// takeWalked keeps what the frames were walked by in an image: the unwind data that was
+// read, and the code about the frames' addresses.
+func (p *planner) takeWalked(image int, frames []frame) {
+	for _, f := range frames {
+		for _, r := range f.read {
+			if kdbg.ModuleAt(p.modules, r.VA) == image {
+				p.take(UnwindData, r.VA, uint64(r.Size))
+			}
+		}
+		if kdbg.ModuleAt(p.modules, f.pc) == image {
+			p.take(UnwindData, f.pc-codeBefore, codeSize)
+		}
+	}
+}
+
+// takeNames keeps what names an image and its functions.
+func (p *planner) takeNames(m *kdbg.Module) {
+	h, space := p.headersOf(m)
+	if space == nil {
+		return
+	}
+	p.takeDirectory(ImageNames, m, h.Debug)
+	if d, ok := h.CodeView(space); ok {
+		p.takeDirectory(ImageNames, m, d)
+	}
+	p.takeDirectory(ImageNames, m, h.Exports)
 }
 
 // takeDirectory keeps a data directory of an image.

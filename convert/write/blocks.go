@@ -39,29 +39,40 @@ func (o *Output) blocks(skip func(n int64)) iter.Seq[block] {
 		var b block
 		for s := range o.segments() {
 			for s.Size > 0 {
-				if whole := s.Size &^ (blockSize - 1); skip != nil && b.size == 0 && s.Kind == dump.Zeros && whole > 0 && room(b.off) == blockSize {
-					b.off += int64(whole) //nolint:gosec // at most the file's size
-					skip(int64(whole))    //nolint:gosec // at most the file's size
-					s = s.Behind(whole)
+				if n := b.skippable(s); skip != nil && n > 0 {
+					b.off += n
+					skip(n)
+					s = s.Behind(uint64(n))
 					continue
 				}
-				n := min(s.Size, room(b.off+int64(b.size)))
+				n := min(s.Size, room(b.end()))
 				b.add(s, n)
 				s = s.Behind(n)
-				end := b.off + int64(b.size)
-				if room(end) != blockSize {
+				if room(b.end()) != blockSize {
 					continue
 				}
 				if !yield(b) {
 					return
 				}
-				b = block{seq: b.seq + 1, off: end}
+				b = block{seq: b.seq + 1, off: b.end()}
 			}
 		}
 		if b.size > 0 {
 			yield(b)
 		}
 	}
+}
+
+// end is where the block ends, so far.
+func (b *block) end() int64 { return b.off + int64(b.size) }
+
+// skippable is how many bytes of s are whole blocks of zeros, if b, which has nothing yet,
+// would begin with them.
+func (b *block) skippable(s dump.Segment) int64 {
+	if b.size > 0 || s.Kind != dump.Zeros || room(b.off) != blockSize {
+		return 0
+	}
+	return int64(s.Size &^ (blockSize - 1)) //nolint:gosec // at most the file's size
 }
 
 // segments yields the layout with the holes of the memory cut out: they are zeros,

@@ -19,52 +19,66 @@ func (o *Output) copyBlocks(ctx context.Context, w io.WriterAt, holes bool, opt 
 	if holes {
 		skip = meter.Skip
 	}
+	c := copier{o, w, meter, newFollower(opt.Sum, o.Layout.Size(), opt.workers())}
 	work := make(chan block)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(work)
-		for b := range o.blocks(skip) {
-			select {
-			case work <- b:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return nil
-	})
-	f := newFollower(opt.Sum, o.Layout.Size(), opt.workers())
-	if f != nil {
-		group.Go(func() error { return f.run(ctx) })
+	group.Go(func() error { return o.handOut(ctx, work, skip) })
+	if c.follower != nil {
+		group.Go(func() error { return c.follower.run(ctx) })
 	}
 	for range opt.workers() {
-		group.Go(func() error {
-			defer f.leave()
-			buf, err := f.buffer(ctx)
-			if err != nil {
-				return err
-			}
-			for b := range work {
-				if err := ctx.Err(); err != nil {
-					return context.Cause(ctx)
-				}
-				data := buf[:b.size]
-				if err := fill(o.Memory, b.parts, data); err != nil {
-					return err
-				}
-				if _, err := w.WriteAt(data, b.off); err != nil {
-					return fmt.Errorf("writing at file offset %#x: %w", b.off, err)
-				}
-				meter.Add(len(data))
-				if buf, err = f.follow(ctx, b, buf); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		group.Go(func() error { return c.work(ctx, work) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	meter.Finish()
+	return nil
+}
+
+// handOut hands the blocks of the layout to the workers, in their order.
+func (o *Output) handOut(ctx context.Context, work chan<- block, skip func(int64)) error {
+	defer close(work)
+	for b := range o.blocks(skip) {
+		select {
+		case work <- b:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// copier is what the workers share.
+type copier struct {
+	*Output
+	to       io.WriterAt
+	meter    *stage.Meter
+	follower *follower // nil where no sum is wanted
+}
+
+// work copies the blocks that it gets.
+func (c *copier) work(ctx context.Context, work <-chan block) error {
+	defer c.follower.leave()
+	buf, err := c.follower.buffer(ctx)
+	if err != nil {
+		return err
+	}
+	for b := range work {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		data := buf[:b.size]
+		if err := fill(c.Memory, b.parts, data); err != nil {
+			return err
+		}
+		if _, err := c.to.WriteAt(data, b.off); err != nil {
+			return fmt.Errorf("writing at file offset %#x: %w", b.off, err)
+		}
+		c.meter.Add(len(data))
+		if buf, err = c.follower.follow(ctx, b, buf); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -39,26 +39,13 @@ var (
 // [ErrAmbiguous].
 func (c Code) Flag(s *vtop.Space, im *peimage.Image) (vtop.VA, error) {
 	data := readData(s, im)
-	// Addresses in the image have one or two values in their upper bits.
-	const shift = 26
-	upper := []uint64{uint64(im.Base) >> shift}
-	if last := uint64(im.Base+vtop.VA(im.Size)-1) >> shift; last != upper[0] {
-		upper = append(upper, last)
-	}
-	never := map[uint64][]uint64{}
-	seen := map[uint64]bool{}
-	data.each(func(v uint64) {
-		if v&63 == uint64(c.Rotation) && !seen[v] { //nolint:gosec // 0 to 63
-			seen[v] = true
-			v = bits.RotateLeft64(v, c.Rotation)
-			never[v>>shift] = append(never[v>>shift], v)
-		}
-	})
+	upper := upperBits(im)
+	never := c.neverBy(data)
 	found := map[vtop.VA]bool{}
 	data.each(func(always uint64) {
 		x := bits.ReverseBytes64(c.Constant ^ always)
 		for _, u := range upper {
-			for _, v := range never[x>>shift^u] {
+			for _, v := range never[x>>keyShift^u] {
 				if at := vtop.VA(v ^ x); data.byteAt(at) == 1 && len(found) < 2 {
 					found[at] = true
 				}
@@ -72,6 +59,34 @@ func (c Code) Flag(s *vtop.Space, im *peimage.Image) (vtop.VA, error) {
 		return at, nil
 	}
 	return 0, fmt.Errorf("KdpDataBlockEncoded: %w", ErrNoFlag)
+}
+
+// keyShift is how far an address is shifted to its upper bits, of which those in an image
+// have one value or two.
+const keyShift = 26
+
+// upperBits are the upper bits of the addresses in an image.
+func upperBits(im *peimage.Image) []uint64 {
+	list := []uint64{uint64(im.Base) >> keyShift}
+	if last := uint64(im.Base+vtop.VA(im.Size)-1) >> keyShift; last != list[0] {
+		list = append(list, last)
+	}
+	return list
+}
+
+// neverBy are the values that KiWaitNever may have by the code's rotation, each once,
+// rotated, by their upper bits.
+func (c Code) neverBy(data *imageData) map[uint64][]uint64 {
+	never := map[uint64][]uint64{}
+	seen := map[uint64]bool{}
+	data.each(func(v uint64) {
+		if v&63 == uint64(c.Rotation) && !seen[v] { //nolint:gosec // 0 to 63
+			seen[v] = true
+			v = bits.RotateLeft64(v, c.Rotation)
+			never[v>>keyShift] = append(never[v>>keyShift], v)
+		}
+	})
+	return never
 }
 
 // imageData is the readable part of an image's data: pages by their address, and

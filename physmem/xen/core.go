@@ -141,7 +141,6 @@ func describe(what, version string, pages uint64, cpus int) string {
 // looked at. It has 8 bytes a page, 128 MiB for a guest of 64 GiB, in any order: only
 // runs of it are kept.
 func (c *core) placePages(x *index) (uint64, error) {
-	const entry = 8
 	pages, frames := c.named[sectionPages], c.named[sectionFrames]
 	if frames.size == 0 {
 		return 0, &physmem.FormatError{
@@ -149,45 +148,59 @@ func (c *core) placePages(x *index) (uint64, error) {
 			Reason: "there is no section " + sectionFrames + ", which says which page is where", Hint: physmem.HintIncomplete,
 		}
 	}
-	count := min(pages.size/physmem.PageSize, frames.size/entry)
-	if count != pages.size/physmem.PageSize || count != frames.size/entry || c.counted && count != c.claimed {
+	count := min(pages.size/physmem.PageSize, frames.size/frameEntry)
+	if count != pages.size/physmem.PageSize || count != frames.size/frameEntry || c.counted && count != c.claimed {
 		c.odd.Add(physmem.OddityCount, pages.at, "the core has room for 0x%x pages, numbers for 0x%x, and its header counts 0x%x: 0x%x are used",
-			pages.size/physmem.PageSize, frames.size/entry, c.claimed, count)
+			pages.size/physmem.PageSize, frames.size/frameEntry, c.claimed, count)
 	}
-	held := binio.Clip(frames.off, count*entry, c.size) / entry
+	held := binio.Clip(frames.off, count*frameEntry, c.size) / frameEntry
 	if end, _ := binio.Sum(pages.off, pages.size); held < count || end > c.size {
 		whole := max(end, frames.off+frames.size)
 		c.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", c.cut(whole), c.size, whole)
 	}
-	physmem.ReadsTable(c.r, held*entry)
-	buf := make([]byte, 8192*entry)
+	physmem.ReadsTable(c.r, held*frameEntry)
+	return c.readFrames(x, held)
+}
+
+// frameEntry is a page frame number in the table, in bytes.
+const frameEntry = 8
+
+// readFrames reads the first n page frame numbers, window by window.
+func (c *core) readFrames(x *index, n uint64) (uint64, error) {
+	frames := c.named[sectionFrames]
+	buf := make([]byte, 8192*frameEntry)
 	bad := uint64(0)
-	for i := uint64(0); i < held; {
+	for i := uint64(0); i < n; {
 		if c.ctx.Err() != nil {
 			return i, context.Cause(c.ctx)
 		}
-		b := buf[:min(uint64(len(buf)), (held-i)*entry)]
-		off := int64(frames.off + i*entry) //nolint:gosec // inside the file
+		b := buf[:min(uint64(len(buf)), (n-i)*frameEntry)]
+		off := int64(frames.off + i*frameEntry) //nolint:gosec // inside the file
 		if err := binio.ReadFull(c.r, b, off); err != nil {
 			return i, &physmem.ReadError{Offset: off, Err: err}
 		}
-		for ; len(b) > 0; b, i = b[entry:], i+1 {
+		for ; len(b) > 0; b, i = b[frameEntry:], i+1 {
 			frame := binary.LittleEndian.Uint64(b)
-			switch at, ok := binio.Sum(pages.off, i*physmem.PageSize); {
-			case frame == unusedFrame || !ok:
-			case frame >= maxFrame:
+			if frame >= maxFrame && frame != unusedFrame {
 				bad++
-			default:
-				if err := x.add(frame, at); err != nil {
-					return i, err
-				}
+			} else if err := c.placePage(x, i, frame); err != nil {
+				return i, err
 			}
 		}
 	}
 	if bad > 0 {
 		c.odd.Add(physmem.OddityBadSegment, frames.at, "%s above the 52 bits of physical memory: left out", binio.Plural(bad, "page number"))
 	}
-	return held, nil
+	return n, nil
+}
+
+// placePage places page i of the file.
+func (c *core) placePage(x *index, i, frame uint64) error {
+	at, ok := binio.Sum(c.named[sectionPages].off, i*physmem.PageSize)
+	if frame == unusedFrame || !ok {
+		return nil
+	}
+	return x.add(frame, at)
 }
 
 // cpus decodes the processors.

@@ -63,9 +63,7 @@ const eferLMA = 1 << 10
 // cpus reads the processors out of the state of the machine, size bytes at off of the
 // file.
 func (s *savedState) cpus(off, size uint64) ([]physmem.CPU, error) {
-	var list []physmem.CPU
-	at := map[uint16]int{}
-	pat := map[uint16]uint64{}
+	v := vcpus{savedState: s, at: map[uint16]int{}, pat: map[uint16]uint64{}}
 	le := binary.LittleEndian
 	end := off + size
 	for n := 0; end-off >= stateHeader; n++ {
@@ -88,40 +86,66 @@ func (s *savedState) cpus(off, size uint64) ([]physmem.CPU, error) {
 		}
 		switch typ {
 		case stateCPU:
-			if _, again := at[instance]; again || len(list) == elfcore.MaxCPUs {
-				s.odd.Add(physmem.OddityCPU, int64(off), "vCPU %d is there again, or is one of more than %d: left out", instance, elfcore.MaxCPUs) //nolint:gosec // inside the file
-				break
-			}
-			x, err := s.cpu(body, length)
-			if err != nil {
-				return nil, err
-			}
-			if x == nil {
-				break
-			}
-			at[instance] = len(list)
-			list = append(list, physmem.CPU{Index: len(list), ID: uint32(instance), NoteOffset: int64(body), Registers: x}) //nolint:gosec // inside the file
+			err = v.addCPU(instance, body, length)
 		case stateMTRR:
-			if length >= patSize && len(pat) < elfcore.MaxCPUs {
-				b, err := s.window.at(body, patSize)
-				if err != nil {
-					return nil, err
-				}
-				pat[instance] = le.Uint64(b)
-			}
+			err = v.addPAT(instance, body, length)
+		}
+		if err != nil {
+			return nil, err
 		}
 		off = body + length
 	}
+	return v.joined(), nil
+}
+
+// vcpus are the processors while their records are read.
+type vcpus struct {
+	*savedState
+	list []physmem.CPU
+	at   map[uint16]int    // where in list, by the instance of the record
+	pat  map[uint16]uint64 // IA32_PAT, by the same
+}
+
+// addCPU reads the record of a processor.
+func (v *vcpus) addCPU(instance uint16, body, length uint64) error {
+	if _, again := v.at[instance]; again || len(v.list) == elfcore.MaxCPUs {
+		v.odd.Add(physmem.OddityCPU, int64(body-stateHeader), "vCPU %d is there again, or is one of more than %d: left out", instance, elfcore.MaxCPUs) //nolint:gosec // inside the file
+		return nil
+	}
+	x, err := v.cpu(body, length)
+	if x == nil {
+		return err
+	}
+	v.at[instance] = len(v.list)
+	v.list = append(v.list, physmem.CPU{Index: len(v.list), ID: uint32(instance), NoteOffset: int64(body), Registers: x}) //nolint:gosec // inside the file
+	return nil
+}
+
+// addPAT reads the record of a processor's memory types.
+func (v *vcpus) addPAT(instance uint16, body, length uint64) error {
+	if length < patSize || len(v.pat) >= elfcore.MaxCPUs {
+		return nil
+	}
+	b, err := v.window.at(body, patSize)
+	if err != nil {
+		return err
+	}
+	v.pat[instance] = binary.LittleEndian.Uint64(b)
+	return nil
+}
+
+// joined are the processors with what stands in other records of them.
+func (v *vcpus) joined() []physmem.CPU {
 	wide := false
-	for i := range list {
-		x := physmem.X86Of(list[i])
-		x.MSR.PAT = pat[uint16(list[i].ID)] //nolint:gosec // it was one
+	for i := range v.list {
+		x := physmem.X86Of(v.list[i])
+		x.MSR.PAT = v.pat[uint16(v.list[i].ID)] //nolint:gosec // it was one
 		wide = wide || x.MSR.EFER&eferLMA != 0
 	}
 	if !wide {
-		as32(list)
+		as32(v.list)
 	}
-	return list, nil
+	return v.list
 }
 
 // cpu decodes one processor, nil if it is of a layout that is not known.
