@@ -30,11 +30,11 @@ const shortCommit = 12
 type buildInfo struct {
 	// Version, or devel where the build was told none.
 	Version string `json:"-"`
-	// Commit that it was built from, empty if unknown.
+	// Commit is the one that it was built from, empty if unknown.
 	Commit string `json:"commit"`
-	// Date of the commit, RFC 3339, empty if unknown.
+	// Date is that of the commit, RFC 3339, empty if unknown.
 	Date string `json:"date"`
-	// Modified is true if the source was not quite the commit's.
+	// Modified is true if the source differed from the commit's.
 	Modified bool `json:"modified"`
 	// Go is the version of the Go toolchain.
 	Go string `json:"go"`
@@ -104,7 +104,7 @@ func version() string { return thisBuild().Version }
 type versionDocument struct {
 	header
 	buildInfo
-	Error *report.Error `json:"error,omitempty"` // of a usage error
+	Error *report.Error `json:"error,omitempty"` // Error is that of a usage error.
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -139,8 +139,8 @@ type FileCheck struct {
 	SHA256 string                 `json:"sha256,omitempty"`
 	System *report.System         `json:"system,omitempty"`
 	Bug    *report.BugCheckDetail `json:"bug_check,omitempty"`
-	// Signature is by what equal crashes are known; absent of a guest that did not
-	// crash, and where only the header was looked at.
+	// Signature is the same for equal crashes; absent if the guest did not crash, or only
+	// the header was looked at.
 	Signature *report.Signature `json:"signature,omitempty"`
 	Dump      *DumpReport       `json:"dump,omitempty"`
 	// Output is what a conversion would write.

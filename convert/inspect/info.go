@@ -38,8 +38,8 @@ type InfoReport struct {
 	Dump   *DumpReport            `json:"dump,omitempty"`
 	System *report.System         `json:"system,omitempty"`
 	Bug    *report.BugCheckDetail `json:"bug_check,omitempty"`
-	// Signature is by what equal crashes are known, Stack are the frames of what crashed,
-	// or of the processor that is shown first.
+	// Signature is the same for equal crashes. Stack has the frames of what crashed, or of
+	// the processor that is shown first.
 	Signature *report.Signature `json:"signature,omitempty"`
 	Stack     *report.Stack     `json:"stack,omitempty"`
 	Kernel    *ImageReport      `json:"kernel,omitempty"`

@@ -56,8 +56,7 @@ type StackReport struct {
 	Input report.Input           `json:"input"`
 	Error *report.Error          `json:"error,omitempty"`
 	Bug   *report.BugCheckDetail `json:"bug_check,omitempty"`
-	// Signature is by what equal crashes are known; absent of a guest that did not
-	// crash.
+	// Signature is the same for equal crashes; absent if the guest did not crash.
 	Signature *report.Signature `json:"signature,omitempty"`
 	Stacks    []report.Stack    `json:"stacks"`
 	// Modules are those of the frames, with the keys of their symbols.

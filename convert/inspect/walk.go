@@ -27,7 +27,7 @@ type WalkOptions struct {
 	// PID is the process whose page tables are used, when HasPID is set.
 	PID    uint64
 	HasPID bool
-	// Levels is 4 or 5, 0 for what the guest uses.
+	// Levels is 2 to 5, 0 for what the guest uses.
 	Levels int
 	// Read is how many bytes are read at each address, at most [MaxWalkRead].
 	Read int
@@ -41,7 +41,7 @@ type WalkReport struct {
 	Input report.Input  `json:"input"`
 	Error *report.Error `json:"error,omitempty"`
 	DTB   report.Hex    `json:"directory_table_base"`
-	// Levels is 4 or 5.
+	// Levels is how many levels of tables there are, 2 to 5.
 	Levels int `json:"levels,omitempty"`
 	// Process is the name of the process chosen by its id.
 	Process  string            `json:"process,omitempty"`
@@ -77,7 +77,8 @@ type AddressWalk struct {
 
 // WalkStep is an entry of a page table.
 type WalkStep struct {
-	// Level is 5 to 1, Name as in Intel's manual: PML5E, PML4E, PDPTE, PDE, PTE.
+	// Level counts down to 1. Name is the manual's: PML5E, PML4E, PDPTE, PDE, PTE on x86
+	// and x64; L0 to L3 on Arm.
 	Level   int        `json:"level"`
 	Name    string     `json:"name"`
 	EntryPA report.Hex `json:"entry_pa"`

@@ -29,7 +29,7 @@ const (
 
 // System says what Windows a source is of. What is not known is empty.
 type System struct {
-	// Machine is x64 or x86.
+	// Machine is x64, x86 or arm64.
 	Machine string `json:"machine"`
 	// Name is the marketing name that goes with build and product.
 	Name  string `json:"name,omitempty"`
@@ -217,7 +217,7 @@ type Error struct {
 
 // Guest is what is known of Windows.
 type Guest struct {
-	// Machine is x64 or x86.
+	// Machine is x64, x86 or arm64.
 	Machine             string     `json:"machine"`
 	Build               uint32     `json:"build"`
 	DirectoryTableBase  Hex        `json:"directory_table_base"`
@@ -231,8 +231,7 @@ type Guest struct {
 	Modules             int        `json:"modules"`
 	NumberProcessors    uint32     `json:"number_processors"`
 	BugCheck            *BugCheck  `json:"bug_check,omitempty"`
-	// Signature is by what equal crashes are known; absent of a guest that did not
-	// crash.
+	// Signature is the same for equal crashes; absent if the guest did not crash.
 	Signature *Signature `json:"signature,omitempty"`
 	// SystemTime is RFC 3339, UTC.
 	SystemTime string `json:"system_time,omitempty"`
@@ -324,7 +323,7 @@ func (r *Report) Finish(err error) {
 	}
 }
 
-// Signature is by what equal crashes are known, nil of a guest that did not crash.
+// Signature is the same for equal crashes, nil if the guest did not crash.
 func (r *Report) Signature() *Signature {
 	if r.Guest == nil {
 		return nil

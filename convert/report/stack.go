@@ -68,7 +68,7 @@ type StackFrame struct {
 	How string `json:"how"`
 }
 
-// Signature is by what equal crashes are known. It names no cause.
+// Signature is the same for equal crashes. It does not name the cause.
 type Signature struct {
 	// Text is the whole of it, as in 0x7e_c0000005!mydrv+0x1234.
 	Text string `json:"text"`

@@ -1,31 +1,31 @@
 package report
 
-// Triage tells what a small dump holds, and what was left out of it.
+// Triage says what a small dump holds, and what was left out of it.
 type Triage struct {
-	// Limit is the most bytes that the dump was to have, Floor what the least of it has
+	// Limit is how many bytes the dump was allowed, Floor how many the smallest one has
 	// that debuggers open.
 	Limit int64 `json:"limit"`
 	Floor int64 `json:"floor"`
 	// Process is the id of the process whose memory may be in the dump, 0 for none.
 	Process uint64 `json:"process,omitempty"`
-	// Contents are the kinds of what went in or was left out, in the order of what they
-	// are worth to a debugger. Their bytes are the whole dump.
+	// Contents are the kinds of pieces that went in or were left out, in the order of
+	// their worth to a debugger. Their bytes add up to the whole dump.
 	Contents []TriagePart `json:"contents"`
 }
 
 // TriagePart is what there is of one kind.
 type TriagePart struct {
-	// Kind is such as stack, register-pages or unwind-data; What says it in words.
+	// Kind is a word such as stack, register-pages or unwind-data; What says it in a phrase.
 	Kind string `json:"kind"`
 	What string `json:"what"`
-	// Tier is its place in the order in which the room was given away, from 0: what
-	// debuggers do not do without.
+	// Tier is its place in the order in which room was given away; 0 is what debuggers
+	// can't do without.
 	Tier int `json:"tier"`
 	// Pieces and Bytes are in the dump.
 	Pieces int    `json:"pieces"`
 	Bytes  uint64 `json:"bytes"`
-	// LeftOut is how many pieces are not in it: NoRoom are the bytes for which there
-	// was no room, NotInMemory those that could not be read, of pieces that are in it too.
+	// LeftOut is how many pieces are not in it. NoRoom are the bytes for which there was
+	// no room, NotInMemory those that could not be read, also of pieces that are in it.
 	LeftOut     int    `json:"left_out"`
 	NoRoom      uint64 `json:"no_room"`
 	NotInMemory uint64 `json:"not_in_memory"`

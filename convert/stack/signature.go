@@ -30,7 +30,7 @@ const (
 	ByKernel Chosen = "kernel"
 )
 
-// Signature is by what equal crashes are known.
+// Signature is the same for equal crashes.
 type Signature struct {
 	Code, Exception uint32
 	Place           Place
