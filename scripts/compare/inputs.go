@@ -138,7 +138,7 @@ func (s *inputSet) addWritten(ctx context.Context, old string) error {
 // addContainers adds the samples as other programs would have saved them.
 func (s *inputSet) addContainers() error {
 	_, err := outsideTest(func(t *tester) {
-		for _, sample := range qemutest.Samples() {
+		for _, sample := range slices.Concat(qemutest.Samples(), qemutest.ARM64Samples()) {
 			if sample.ELF.Paging || sample.ELF.Length != 0xfffc0000 {
 				continue
 			}
@@ -156,12 +156,19 @@ func (s *inputSet) addContained(t *tester, sample qemutest.Sample) error {
 	if err != nil {
 		return err
 	}
-	if err := s.add(brief, sample.Name+".gdb", coretest.GDBScript(t, m, nil)); err != nil {
-		return err
+	if !sample.Config.GuestARM64 {
+		if err := s.add(brief, sample.Name+".gdb", coretest.GDBScript(t, m, nil)); err != nil {
+			return err
+		}
 	}
-	if !sample.Config.Guest32 {
+	if !sample.Config.GuestARM64 && !sample.Config.Guest32 {
 		box := coretest.VirtualBox(t, m, coretest.WithAll(m.CPUs()), 0x10006)
 		if err := s.add(brief, sample.Name+".vbox", box); err != nil {
+			return err
+		}
+	}
+	if sample.Name == "live-2cpu" || sample.Name == "bsod-4cpu-q35" {
+		if err := s.addSaved(t, sample.Name, m); err != nil {
 			return err
 		}
 	}
@@ -171,6 +178,29 @@ func (s *inputSet) addContained(t *tester, sample qemutest.Sample) error {
 		flags = append(flags, fmt.Sprintf("--hole=%#x-%#x", h.Start, h.End()))
 	}
 	return s.add(brief, sample.Name+".raw", raw, flags...)
+}
+
+// addSaved adds a guest as its host would have saved it.
+func (s *inputSet) addSaved(t *tester, name string, m *physmem.Image) error {
+	cpus := coretest.WithAll(m.CPUs())
+	xen := coretest.NewXen(t, m, cpus)
+	vmware, _ := coretest.VMware{Embedded: true}.Write(t, m, cpus)
+	for _, file := range []struct {
+		ending string
+		data   []byte
+	}{
+		{".migration", coretest.Migration(t, m, cpus, "pc-i440fx-7.2")},
+		{".xlcore", xen.Core()},
+		{".xlsave", xen.Save()},
+		{".vmss", vmware},
+		{".vmrs", coretest.HyperV{}.Write(t, m, cpus)},
+		{".cloud", coretest.CloudHypervisor(t, m, cpus, len(cpus))},
+	} {
+		if err := s.add(brief, name+file.ending, file.data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addSimulated adds synthetic guests, an oddity each.
