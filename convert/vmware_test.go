@@ -22,6 +22,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/convert/write"
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
@@ -47,7 +48,7 @@ func vmwareFiles(t *testing.T, v coretest.VMware, m *physmem.Image) (dir string)
 func convertFile(t *testing.T, in string) ([]byte, *report.Report) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), in, out, convert.Options{})
+	r, err := convert.File(context.Background(), in, out, convert.Options{Write: write.Options{NoSync: true}})
 	require.NoError(t, err)
 	dmp, err := os.ReadFile(out)
 	require.NoError(t, err)

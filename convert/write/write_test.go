@@ -20,6 +20,7 @@ import (
 
 	"windmp/convert/dump"
 	"windmp/convert/stage"
+	_ "windmp/internal/testheap"
 	"windmp/physmem"
 )
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"windmp/internal/elfbuild"
+	_ "windmp/internal/testheap" // whoever tests with cores makes many
 	"windmp/physmem"
 )
 

@@ -104,9 +104,22 @@ func (c *Core) notesOffset() uint64 {
 	return c.tables()
 }
 
+// size is the size of the file.
+func (c *Core) size() int {
+	n := c.tables() + c.notesSize()
+	for _, part := range c.Memory {
+		n += uint64(len(part))
+	}
+	if c.QEMU {
+		n += uint64(len(sectionNames))
+	}
+	return int(n)
+}
+
 // Build returns the file.
 func (c *Core) Build() []byte {
 	var b bytes.Buffer
+	b.Grow(c.size()) // a buffer that grows is cleared and copied each time
 	put := func(v any) {
 		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
 			panic(err) // a structure of debug/elf has a size

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	_ "windmp/internal/testheap" // whoever tests with guests makes many
 )
 
 // Guest is a synthetic guest. Its exported fields say where things are; change

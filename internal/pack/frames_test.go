@@ -15,6 +15,7 @@ import (
 
 	"windmp/internal/guestpages"
 	"windmp/internal/pack"
+	_ "windmp/internal/testheap"
 )
 
 // pages is memory that packs as a guest's does.

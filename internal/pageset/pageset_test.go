@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	_ "windmp/internal/testheap"
 )
 
 // naiveSet is what a pageSet must be like.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+
+	_ "windmp/internal/testheap" // whoever tests with samples reads many
 )
 
 // maxSample bounds a decompressed sample; the largest is a few MiB.
