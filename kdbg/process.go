@@ -127,24 +127,52 @@ func (k *Kernel) eprocess(entries []vtop.VA) (*eprocess, error) {
 	return nil, ErrNoSystemProcess
 }
 
-// deriveFromSystem tries every place of ActiveProcessLinks for the entry of System.
+// deriveFromSystem tries every place of ActiveProcessLinks for the entry of System. The
+// name has been at several distances from the rest, so that it is found with the wrong
+// place too: what lies in place of the root tells them apart. Where the page tables are
+// not in memory, the first root that may be one is believed.
 func (k *Kernel) deriveFromSystem(l *eprocess, at vtop.VA) bool {
 	pointer := k.Layout.pointers(1)
 	if pid, err := k.Pointer(at - pointer); err != nil || pid != systemPID {
 		return false
 	}
+	found := false
 	for links := vtop.VA(minLinks); links < min(l.peb, maxEProcess); links += pointer {
 		base := at - links
-		root, err := k.Pointer(base + l.directoryTable)
-		if err != nil || root == 0 {
+		name, named := k.systemName(l, base)
+		if !named {
 			continue
 		}
-		if name, ok := k.systemName(l, base); ok {
-			l.links, l.name = links, name
-			return true
+		root, err := k.Pointer(base + l.directoryTable)
+		if err != nil || !k.mayBeRoot(uint64(root)) {
+			continue
+		}
+		sure := k.mappedBy(uint64(root))
+		if sure || !found {
+			l.links, l.name, found = links, name, true
+		}
+		if sure {
+			break
 		}
 	}
-	return false
+	return found
+}
+
+// mayBeRoot tells whether a word can be what Windows keeps as the root of a process: it
+// is not 0, and has no bits beside the address but flags in the lowest.
+func (k *Kernel) mayBeRoot(word uint64) bool {
+	mode := k.Space.Mode
+	return mode.Root(word) != 0 && word&^(mode.RootMask|(pageSize-1)) == 0
+}
+
+// mappedBy tells whether the page tables at a root map the block where the kernel's do.
+func (k *Kernel) mappedBy(root uint64) bool {
+	want, err := k.Space.Translate(k.VA)
+	if err != nil {
+		return false
+	}
+	got, err := k.Space.At(root).Translate(k.VA)
+	return err == nil && got.PA == want.PA
 }
 
 // systemName finds the name of System in its EPROCESS.

@@ -49,6 +49,7 @@ func TestProcesses(t *testing.T) {
 		t.Run(fmt.Sprint(build), func(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(guestsim.Options{Build: build, Encoded: true})
+			g.Write64(g.EProcess+0x30, extraBase+0x2f8) // ThreadListHead, behind the root
 			at := addProcess(g, 0, 0x1a4, 4, "smss.exe")
 			addProcess(g, 1, 0x200, 0x1a4, "fifteen-letters")
 			b := guestKernel(t, g)
