@@ -132,6 +132,7 @@ func (r *thirdRegisters) Machine() physmem.Machine { return "third" }
 type thirdSpecials struct{ DTB, Status uint64 }
 
 func (s *thirdSpecials) Root() uint64              { return s.DTB }
+func (s *thirdSpecials) UpperRoot() uint64         { return 0 }
 func (s *thirdSpecials) CodeTable() specials.Table { return specials.Table{} }
 
 // third is the machine.

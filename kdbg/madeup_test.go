@@ -48,6 +48,7 @@ var madeUp = &kdbg.Layout{
 type madeUpSpecials struct{ root, status uint64 }
 
 func (s madeUpSpecials) Root() uint64              { return s.root }
+func (s madeUpSpecials) UpperRoot() uint64         { return 0 }
 func (s madeUpSpecials) CodeTable() specials.Table { return specials.Table{} }
 
 // flatMemory is guest-physical memory that is mapped from kernelStart on, page by page.

@@ -70,12 +70,12 @@ var ARM64 = &Mode{
 }
 
 // ARM64Wide is [ARM64] with 48 bits in each half. Each has a table of 512 entries of its
-// own then: the root is TTBR1_EL1, that of the kernel's half, and a process' half is not
-// read. No Windows is known to use it; which entry refers to the table is not, either.
+// own then, at TTBR0_EL1 and TTBR1_EL1. No Windows is known to use it; which entry refers
+// to the upper table is not, either.
 var ARM64Wide = &Mode{
 	Name: "arm64, 4 levels, halves of 48 bits", PointerSize: 8, EntrySize: 8,
-	Levels:    levelsARM64,
-	UpperOnly: true, KernelStart: 0xffff0000_00000000,
+	Levels:       levelsARM64,
+	SignExtended: true, Split: true, KernelStart: 0xffff0000_00000000,
 	RootMask: uint64(addressARM64), Control: Bits{Mask: tcrLayout, Value: tcrWide},
 	Present: bitValid, Absent: ARM64.Absent,
 	SelfMap:       &SelfMap{First: 0, Last: 0x1ff, Mask: ARM64.SelfMap.Mask, Value: ARM64.SelfMap.Value},

@@ -110,52 +110,92 @@ func TestAgainstModelARM64(t *testing.T) {
 	require.Greater(t, large, 100, "blocks")
 }
 
-// TestARM64Wide: with 48 bits in each half the upper one has all 512 entries of a table,
-// and the rest is as with 47.
+// wideGuest has tables of two halves: the upper one at 0x8000, the lower one at 0xa000.
+func wideGuest() *guest {
+	g := newGuest(X64)
+	g.setEntry(0x8000+8*0x51, 0x8000|0x00600000_00000f03) // the self-map, below the middle
+	g.setEntry(0x8000+8*0x1f0, 0x1000|3)
+	g.setEntry(0x8000+8*0x010, 0x1000|3)
+	g.setEntry(0x1000+8*0xf, 0x2000|3)
+	g.setEntry(0x2000+8*0x19a, 0x80000000|1)
+	g.setEntry(0x2000+8*0x19b, 0x3000|3)
+	g.setEntry(0x3000+8*5, 0x9000|3)
+	g.setEntry(0xa000+8*0x1f0, 0x4000|3)
+	g.setEntry(0x4000+8*0xf, 0x5000|3)
+	g.setEntry(0x5000+8*0x19a, 0xc0000000|1)
+	return g
+}
+
+// TestARM64Wide: with 48 bits in each half each has all 512 entries of a table, and the
+// rest is as with 47.
 func TestARM64Wide(t *testing.T) {
 	t.Parallel()
 	assert.True(t, ARM64Wide.Control.In(0x95b5503510))
 	assert.False(t, ARM64Wide.Control.In(0x95b5513511), "47 bits")
 	assert.False(t, ARM64Wide.Control.In(0x95b5503510|1<<59), "addresses of 52 bits")
-	const root = 0x8000
-	g := newGuest(X64)
-	g.setEntry(root+8*0x51, root|0x00600000_00000f03) // the self-map, below the middle
-	g.setEntry(root+8*0x1f0, 0x1000|3)
-	g.setEntry(root+8*0x010, 0x1000|3)
-	g.setEntry(0x1000+8*0xf, 0x2000|3)
-	g.setEntry(0x2000+8*0x19a, 0x80000000|1)
-	g.setEntry(0x2000+8*0x19b, 0x3000|3)
-	g.setEntry(0x3000+8*5, 0x9000|3)
-	s := NewSpace(g, root|0x40<<48, ARM64Wide)
-	for va, want := range map[VA]PA{0xfffff803_f3412345: 0x80012345, 0xffff0803_f3412345: 0x80012345, 0xffff0803_f3605678: 0x9678} {
-		m, err := s.Translate(va)
+	g := wideGuest()
+	kernel := NewSpace(g, 0x8000|0x40<<48, ARM64Wide)
+	process := kernel.At(0xa000 | 0x40<<48)
+	for va, want := range map[VA]PA{
+		0xfffff803_f3412345: 0x80012345, 0xffff0803_f3412345: 0x80012345, 0xffff0803_f3605678: 0x9678, 0x0000f803_f3412345: 0xc0012345,
+	} {
+		m, err := process.Translate(va)
 		require.NoError(t, err)
-		assert.Equal(t, want, m.PA)
+		assert.Equal(t, want, m.PA, "%v", va)
+		m, err = kernel.Translate(va)
+		if va < ARM64Wide.KernelStart {
+			assert.True(t, Faulted(err, TableUnreadable), "%v: the guest may map it", err)
+			require.ErrorIs(t, err, errNoRoot)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, want, m.PA, "%v", va)
 	}
-	for _, va := range []VA{0x00000803_f3412345, 0x0000f803_f3412345, 0xfffef803_f3412345, 0x8000f803_f3412345} {
-		_, err := s.Translate(va)
-		var fault *FaultError
-		require.ErrorAs(t, err, &fault)
-		assert.Equal(t, NonCanonical, fault.Kind, "%v", va)
+	for _, va := range []VA{0x0001f803_f3412345, 0xfffef803_f3412345, 0x8000f803_f3412345, 0x7ffff803_f3412345} {
+		_, err := process.Translate(va)
+		assert.True(t, Faulted(err, NonCanonical), "%v: %v", va, err)
 	}
-	mapped := map[VA]PA{}
-	require.True(t, s.Mapped(0, 0xffff7fff_ffffffff, 4<<20, func(m Mapping) bool {
-		mapped[m.VA] = m.PA
-		return true
-	}))
-	assert.Equal(t, PA(0x80000000), mapped[0xffff0803_f3400000])
-	assert.Equal(t, PA(0x9000), mapped[0xffff0803_f3605000])
-	assert.NotContains(t, mapped, VA(0xfffff803_f3400000))
-	pages := 0
-	s.Visit(UserHalf, countPages{&pages})
-	assert.Zero(t, pages, "which is not read")
+	_, err := process.Translate(0x00000803_f3412345)
+	require.ErrorIs(t, err, ErrNotMapped, "the upper half has it")
 
 	var found []Root
-	require.NoError(t, FindRoots(context.Background(), g, []physmem.Range{{Start: root - 0x2000, Size: 0x4000}}, []*Mode{ARM64, ARM64Wide}, nil, func(r Root) bool {
+	require.NoError(t, FindRoots(context.Background(), g, []physmem.Range{{Start: 0x6000, Size: 0x4000}}, []*Mode{ARM64, ARM64Wide}, nil, func(r Root) bool {
 		found = append(found, r)
 		return true
 	}))
-	assert.Equal(t, []Root{{DTB: root, Mode: ARM64Wide, Kind: RootSelfMap}}, found)
+	assert.Equal(t, []Root{{DTB: 0x8000, Mode: ARM64Wide, Kind: RootSelfMap}}, found)
+}
+
+// TestARM64WideMapped: what goes through addresses goes from one half to the other.
+func TestARM64WideMapped(t *testing.T) {
+	t.Parallel()
+	kernel := NewSpace(wideGuest(), 0x8000, ARM64Wide)
+	process := kernel.At(0xa000)
+	mapped := func(s *Space, from, to VA) (list []VA) {
+		require.True(t, s.Mapped(from, to, 4<<20, func(m Mapping) bool {
+			if m.PageSize > 0x1000 || m.PA == 0x9000 { // tables are mapped, too
+				list = append(list, m.VA)
+			}
+			return true
+		}))
+		return list
+	}
+	lower, upper := []VA{0x0000f803_f3400000}, []VA{0xffff0803_f3400000, 0xffff0803_f3605000}
+	assert.Equal(t, append(lower, upper...), mapped(process, 0, 0xffff7fff_ffffffff))
+	assert.Equal(t, upper, mapped(process, 0xffff0000_00000000, 0xffff7fff_ffffffff))
+	assert.Equal(t, lower, mapped(process, 0, 0xffff_ffff_ffff))
+	assert.Empty(t, mapped(process, 0x0001_0000_0000_0000, 0x7fff_ffff_ffff_ffff), "none is canonical")
+	assert.Equal(t, upper, mapped(kernel, 0, 0xffff7fff_ffffffff), "the lower half is not known")
+
+	for _, c := range []struct {
+		space *Space
+		half  Half
+		want  bool
+	}{{kernel, UserHalf, false}, {kernel, KernelHalf, true}, {process, UserHalf, true}} {
+		seen := 0
+		c.space.Visit(c.half, countPages{&seen})
+		assert.Equal(t, c.want, seen > 0)
+	}
 }
 
 // countPages counts tables and pages.

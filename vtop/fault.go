@@ -82,7 +82,7 @@ func (k FaultKind) String() string {
 type FaultError struct {
 	VA      VA        // the first address that could not be had
 	Kind    FaultKind // why
-	Level   int       // of Entry: 1 is the page table, 5 the PML5; 0 if none was read
+	Level   int       // of Entry: 1 is the page table, 5 the PML5; 0 if there is none
 	EntryPA PA        // where Entry stands; valid if Level is not 0
 	Entry   Entry     // not valid if Kind is TableUnreadable
 	PA      PA        // what VA translates to, if Kind is PageUnreadable
@@ -96,7 +96,7 @@ func (e *FaultError) Error() string {
 		return fmt.Sprintf("virtual address %v: %v", e.VA, e.Err)
 	case e.Kind == PageUnreadable:
 		return fmt.Sprintf("virtual address %v: %v: physical address %v: %v", e.VA, e.Kind, e.PA, e.Err)
-	case e.Kind == TableUnreadable:
+	case e.Kind == TableUnreadable && e.Level != 0:
 		return fmt.Sprintf("virtual address %v: %v: level %d entry at %v: %v", e.VA, e.Kind, e.Level, e.EntryPA, e.Err)
 	case e.Level != 0:
 		return fmt.Sprintf("virtual address %v: %v: level %d entry 0x%x at %v",

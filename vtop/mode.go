@@ -16,9 +16,8 @@ const (
 // [LA57], [ARM64] and [ARM64Wide]; a caller may describe others. A mode must not be changed once a
 // [Space] uses it.
 //
-// Pages have 4 KiB in all modes. An address space has one root, so where a
-// processor has two (Arm64's TTBR0 and TTBR1), both must lie in one table, or the mode is
-// of the upper one alone.
+// Pages have 4 KiB in all modes. An address space has one root, unless the mode is
+// Split: where a processor has two (Arm64's TTBR0 and TTBR1), both must lie in one table.
 type Mode struct {
 	Name        string // for people: "x64, 4 levels"
 	PointerSize int    // of the kernel that uses the mode, in bytes: 8 or 4
@@ -35,9 +34,9 @@ type Mode struct {
 	// SignExtended says what the bits above these must be in a canonical
 	// address: the copies of the highest one, otherwise zeros.
 	SignExtended bool
-	// UpperOnly is set where the lower half of the addresses has a root of its own,
-	// which no [Space] of the mode reads: the bits above must be ones.
-	UpperOnly bool
+	// Split is set where each half of the addresses has a topmost table of its own: a
+	// [Space] has two roots then, chosen by the bits above, which are all equal.
+	Split bool
 	// KernelStart is the lowest address of the kernel.
 	KernelStart VA
 
@@ -122,8 +121,17 @@ type Absent struct {
 	Pagefile Entry
 }
 
-// AddressBits is how many bits of a virtual address are translated.
+// AddressBits is how many bits of a virtual address are translated: those by which
+// tables are read, and with Split one more, which chooses among the roots.
 func (m *Mode) AddressBits() int {
+	if m.Split {
+		return m.TableBits() + 1
+	}
+	return m.TableBits()
+}
+
+// TableBits is how many bits of a virtual address are translated from one root on.
+func (m *Mode) TableBits() int {
 	if m.flat() {
 		return m.FlatBits
 	}
@@ -158,10 +166,7 @@ func (m *Mode) shift(level int) uint {
 // extend makes an address of its lower bits.
 func (m *Mode) extend(va VA) VA {
 	unused := uint(64 - m.AddressBits())
-	switch {
-	case m.UpperOnly:
-		return va | ^VA(0)<<m.AddressBits()
-	case m.SignExtended:
+	if m.SignExtended {
 		return VA(int64(va) << unused >> unused) //nolint:gosec // sign extension is the point
 	}
 	return va << unused >> unused
@@ -171,10 +176,6 @@ func (m *Mode) extend(va VA) VA {
 // whether that is anything.
 func (m *Mode) clip(first, last VA) (VA, VA, bool) {
 	lowerEnd := VA(1)<<m.AddressBits() - 1
-	if m.UpperOnly {
-		first = max(first, ^lowerEnd)
-		return first, last, first <= last
-	}
 	if !m.SignExtended {
 		last = min(last, lowerEnd)
 		return first, last, first <= last

@@ -14,8 +14,11 @@ type Space struct {
 	// It must answer what it does not hold with an error; no other meaning
 	// is given to the error here. Who made it closes it.
 	Mem io.ReaderAt
-	// DTB is the topmost page table, of the highest level.
+	// DTB is the topmost page table, of the highest level; of a mode that is Split, that
+	// of the upper half.
 	DTB PA
+	// Lower is that of the lower half in a mode that is Split, 0 where it is not known.
+	Lower PA
 	// Mode is the paging mode.
 	Mode *Mode
 	// Swizzle is what the guest does to entries that are not present, nothing where
@@ -25,17 +28,31 @@ type Space struct {
 
 // NewSpace returns the space of a mode whose root is in a register of the value
 // root: CR3, with flags or a PCID, or what Windows keeps of it. Only the bits of
-// the mode's RootMask count.
+// the mode's RootMask count. Of a mode that is Split it is the root of the upper half;
+// [Space.At] adds that of the lower one.
 func NewSpace(mem io.ReaderAt, root uint64, mode *Mode) *Space {
 	return &Space{Mem: mem, DTB: mode.Root(root), Mode: mode}
 }
 
 // At is another address space of the same guest, with its root in a register of the
-// value root.
+// value root: what Windows keeps of a process. Of a mode that is Split that is the lower
+// half's, and the upper half is that of s.
 func (s *Space) At(root uint64) *Space {
 	other := *s
-	other.DTB = s.Mode.Root(root)
+	if s.Mode.Split {
+		other.Lower = s.Mode.Root(root)
+	} else {
+		other.DTB = s.Mode.Root(root)
+	}
 	return &other
+}
+
+// rootOf is the topmost table that translates va, and whether it is known.
+func (s *Space) rootOf(va VA) (PA, bool) {
+	if !s.Mode.Split || va >= s.Mode.KernelStart {
+		return s.DTB, true
+	}
+	return s.Lower, s.Lower != 0
 }
 
 // Flags names the set bits of an entry of a level, or Windows' form of one that is

@@ -94,10 +94,7 @@ func (m *Mode) usual(i int) usual {
 
 // extend is that of the mode.
 func (t *tables) extend(va VA) VA {
-	switch {
-	case t.mode.UpperOnly:
-		return va | ^(^VA(0) >> (t.unused & 63))
-	case t.mode.SignExtended:
+	if t.mode.SignExtended {
 		return VA(int64(va) << (t.unused & 63) >> (t.unused & 63)) //nolint:gosec // sign extension is the point
 	}
 	return va << (t.unused & 63) >> (t.unused & 63)

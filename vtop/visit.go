@@ -42,14 +42,15 @@ func (s *Space) Visit(half Half, v Visitor) {
 	}
 	level := len(s.Mode.Levels)
 	first, last, ok := s.Mode.clip(first, last)
-	if !ok || !v.Table(s.DTB, level) {
+	root, known := s.rootOf(first)
+	if !ok || !known || !v.Table(root, level) {
 		return
 	}
 	w := borrow()
 	defer w.giveBack()
 	w.tables.use(s)
 	w.tables.left = math.MaxInt
-	w.tables.each(s, level, s.DTB, first, last, v, nil)
+	w.tables.each(s, level, root, first, last, v, nil)
 }
 
 // Mapped visits the pages that the address space maps in [from, to], ascending,
@@ -66,7 +67,7 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 	t := &w.tables
 	t.use(s)
 	t.left = limit
-	return t.each(s, len(t.levels), s.DTB, from, to, intoAll{}, func(n *table, list []page) bool {
+	pages := func(n *table, list []page) bool {
 		for i := range list {
 			p := &list[i]
 			if p.to != toPage {
@@ -78,7 +79,18 @@ func (s *Space) Mapped(from, to VA, limit int, visit func(Mapping) bool) bool {
 			}
 		}
 		return true
-	})
+	}
+	middle := s.Mode.KernelStart
+	if !s.Mode.Split || from >= middle || to < middle {
+		return t.from(s, from, to, pages)
+	}
+	return t.from(s, from, middle-1, pages) && t.from(s, middle, to, pages)
+}
+
+// from visits the pages of addresses that one topmost table translates.
+func (t *tables) from(s *Space, first, last VA, pages func(n *table, list []page) bool) bool {
+	root, known := s.rootOf(first)
+	return !known || t.each(s, len(t.levels), root, first, last, intoAll{}, pages)
 }
 
 // intoAll goes into every table.

@@ -1,6 +1,9 @@
 package vtop
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // walk translates va, and appends the entries on its way to steps unless that is nil.
 func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
@@ -12,7 +15,11 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 	if s.Mode.flat() {
 		return Mapping{VA: va, PA: s.Mode.Flat(va), PageSize: pageSize}, nil
 	}
-	pa, size := s.DTB, t.size
+	pa, known := s.rootOf(va)
+	if !known {
+		return Mapping{}, &FaultError{VA: va, Kind: TableUnreadable, Err: errNoRoot}
+	}
+	size := t.size
 	for level := len(t.levels); ; level-- {
 		n := &t.levels[level-1]
 		at := pa + PA(n.index(va)*size) //nolint:gosec // inside the table
@@ -37,6 +44,8 @@ func (w *walker) walk(s *Space, va VA, steps *[]Step) (Mapping, error) {
 		}
 	}
 }
+
+var errNoRoot = errors.New("the root of the lower half of the addresses is not known")
 
 // mapping is where an entry leads va, which maps the page at pa.
 func (st Step) mapping(va VA, pa PA, shift uint, r refers) Mapping {

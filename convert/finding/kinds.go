@@ -53,6 +53,7 @@ var (
 	NoteUseless    = declare("WD213", SeverityWarn, "The guest's note is no header, or only part of one. windmp looks for Windows in memory.", AdviceHeaderNote)
 	NoteStale      = declare("WD214", SeverityWarn, "The header in the guest's note leads nowhere, or to a kernel of an earlier boot. It is not believed; windmp looks for Windows in memory.", "")
 	NoteFills      = declare("WD215", SeverityInfo, "Fields that the guest's memory does not give were taken from a note that is otherwise not believed.", "")
+	SplitTables    = declare("WD216", SeverityWarn, "Each half of the guest's addresses has page tables of its own (64-bit Arm with halves of 48 bits); debuggers that follow one root show no memory of processes.", "Make a small dump of it, for which debuggers walk no page tables.")
 	HeaderBuilt    = declare("WD220", SeverityInfo, "The header was built from the guest's memory.", "")
 
 	HeaderOdd            = declare("WD250", SeverityWarn, "A field of a dump's own header is wrong.", "")

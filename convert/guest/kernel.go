@@ -141,6 +141,7 @@ func (g *finder) dtbCandidates() []uint64 {
 	states := g.states()
 	for i := range states {
 		add(states[i].Root)
+		add(states[i].UpperRoot)
 	}
 	for i := range states {
 		shadow := g.machine.Kernel.In(g.Space(states[i].Root, mode))
@@ -211,11 +212,11 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	if fromHeader {
 		wrong = "is not the System process'"
 	}
-	if system, ok := g.systemDirectory(); ok && !g.isDumpFile() {
+	if system, ok := g.systemSpace(); ok && !g.isDumpFile() {
 		right = "the System process'"
-		if system != dtb {
-			g.settleKernel(g.Kernel.In(g.Space(system, g.Memory.Space.Mode)))
-			dtb, fromHeader = system, false
+		g.settleKernel(g.Kernel.In(system))
+		if root := uint64(system.DTB); root != dtb {
+			dtb, fromHeader = root, false
 		}
 	}
 	g.Header.DirectoryTableBase = dtb
@@ -230,11 +231,10 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	}
 }
 
-// systemDirectory is the physical address of the System process' page tables.
-func (g *finder) systemDirectory() (uint64, bool) {
+// systemSpace is the address space of the System process.
+func (g *finder) systemSpace() (*vtop.Space, bool) {
 	image, _ := g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
-	dtb, ok := search.SystemDirectory(g.Kernel, image, g.View)
-	return uint64(g.Memory.Space.Mode.Root(dtb)), ok
+	return search.SystemSpace(g.Kernel, image)
 }
 
 // settleKDBG points the header at the block that was believed.
@@ -267,11 +267,16 @@ func (g *finder) readImage() {
 	g.findFlag()
 }
 
-// noteLevels warns of 5-level paging: the dump is right, but Microsoft's debugger
-// engine 10.0.10240 walks four levels whatever CR4 says, and reads nothing.
+// noteLevels warns of page tables that debuggers may not know. The dump is right, but
+// Microsoft's debugger engine 10.0.10240 walks four levels whatever CR4 says, and reads
+// nothing; and of two roots it follows one, which is the kernel's here.
 func (g *finder) noteLevels() {
-	if g.Memory.Space.Mode.Unfamiliar {
-		g.Add(finding.FiveLevels.At("header offset 0x10", "the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory"))
+	const where = "header offset 0x10"
+	switch mode := g.Memory.Space.Mode; {
+	case mode.Unfamiliar:
+		g.Add(finding.FiveLevels.At(where, "the guest uses 5-level paging (CR4.LA57): debuggers that do not know it see no memory"))
+	case mode.Split:
+		g.Add(finding.SplitTables.At(where, "each half of the addresses has page tables of its own (%s): debuggers that follow one root see no memory of processes", mode.Name))
 	}
 }
 

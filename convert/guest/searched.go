@@ -46,13 +46,13 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 	}
 	g.machine = found.Machine
 	g.KDBGSource, g.Built = found.Source, g.Header == nil
-	root, mode := uint64(found.Kernel.Space.DTB), found.Kernel.Space.Mode
+	space := found.Kernel.Space
 	how := "it is that of a process, the System process' could not be read"
-	if dtb, ok := search.SystemDirectory(found.Kernel, found.Image, g.View); ok {
+	if system, ok := search.SystemSpace(found.Kernel, found.Image); ok {
 		how = "the System process' own"
-		root = dtb
+		space = system
 	}
-	g.settleKernel(found.Kernel.In(g.Space(root, mode)))
+	g.settleKernel(found.Kernel.In(space))
 	b := g.Kernel.Block
 	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
 		found.Via, search.KernelIdentity(found.Image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))

@@ -126,7 +126,7 @@ func (r *WalkReport) walk(ctx context.Context, im *physmem.Image, vas []uint64, 
 	if err := r.choose(ctx, im, opt); err != nil {
 		return err
 	}
-	r.DTB, r.Levels = report.Hex(r.steps.DTB), len(r.steps.Mode.Levels)
+	r.Levels = len(r.steps.Mode.Levels)
 	for _, va := range vas {
 		r.Walks = append(r.Walks, r.one(vtop.VA(va), opt.Read))
 	}
@@ -143,26 +143,29 @@ func (r *WalkReport) choose(ctx context.Context, im *physmem.Image, opt WalkOpti
 	if mode == nil {
 		m, mode = g.Machine(), g.Mode()
 	}
-	root, known := opt.DTB, g.Memory().Space
+	known := g.Memory().Space
 	if uses := len(g.Mode().Levels); err == nil && opt.Levels != 0 && opt.Levels != uses {
 		return &stage.UsageError{Reason: fmt.Sprintf("the guest's page tables have %d levels, not %d", uses, opt.Levels)}
 	}
-	switch {
-	case root != 0:
-	case err != nil && known == nil:
-		return err
-	case opt.HasPID:
-		if root, r.Process, err = processTable(g, opt.PID); err != nil {
-			return err
-		}
-	default:
-		root = uint64(known.DTB)
-	}
-	r.Machine, r.steps = m, vtop.NewSpace(r.image, root, mode)
+	r.Machine, r.steps = m, vtop.NewSpace(r.image, opt.DTB, mode)
+	r.DTB = report.Hex(r.steps.DTB)
 	if known != nil {
 		r.steps.Swizzle = known.Swizzle
 	}
-	return nil
+	switch {
+	case opt.DTB != 0:
+		return nil
+	case err != nil && known == nil:
+		return err
+	}
+	r.steps.DTB, r.steps.Lower = known.DTB, known.Lower
+	r.DTB = report.Hex(known.DTB)
+	if !opt.HasPID {
+		return nil
+	}
+	root, name, err := processTable(g, opt.PID)
+	r.DTB, r.Process, r.steps = report.Hex(mode.Root(root)), name, r.steps.At(root)
+	return err
 }
 
 // processTable is the page tables' root of a process.

@@ -14,8 +14,12 @@ import (
 
 // levels: not every debugger knows every paging mode.
 func (c *subject) levels() error {
-	if c.mem.Space.Mode.Unfamiliar {
-		c.Add(finding.FiveLevels.At(guest.HeaderOffset(c.h.Offset("DirectoryTableBase")), "the guest uses 5-level paging: debuggers that do not know it see no memory"))
+	where := guest.HeaderOffset(c.h.Offset("DirectoryTableBase"))
+	switch mode := c.mem.Space.Mode; {
+	case mode.Unfamiliar:
+		c.Add(finding.FiveLevels.At(where, "the guest uses 5-level paging: debuggers that do not know it see no memory"))
+	case mode.Split:
+		c.Add(finding.SplitTables.At(where, "each half of the addresses has page tables of its own: debuggers that follow one root see no memory of processes"))
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ var rules = []rule{
 	{thePages, "where the pages lie", []finding.Kind{finding.RunsOdd, finding.RunsLoseMemory, finding.RequiredSpaceOdd, finding.RequiredSpaceWrong, finding.RequiredSpaceNone, finding.OtherReaders, finding.TrailingBytes}, (*subject).pages},
 	{thePages, "the size of the file", []finding.Kind{finding.TooLarge}, (*subject).fits},
 
-	{theMemory, "the paging mode", []finding.Kind{finding.FiveLevels}, (*subject).levels},
+	{theMemory, "the paging mode", []finding.Kind{finding.FiveLevels, finding.SplitTables}, (*subject).levels},
 	{theMemory, "the page tables", []finding.Kind{finding.NoTables}, (*subject).tables},
 	{theMemory, "KDBG", []finding.Kind{finding.BlockUnread, finding.BlockEncoded}, (*subject).block},
 	{theMemory, "KUSER_SHARED_DATA", []finding.Kind{finding.SharedUnread}, (*subject).shared},

@@ -79,7 +79,7 @@ func stateARM64(cpu *physmem.CPU) State {
 	if y := c.System; y != nil {
 		s.HasSystem, s.Root, s.Mode = true, y.TTBR0, vtop.ARM64
 		if vtop.ARM64Wide.Control.In(y.TCR) {
-			s.Root, s.Mode = y.TTBR1, vtop.ARM64Wide
+			s.UpperRoot, s.Mode = y.TTBR1, vtop.ARM64Wide
 		}
 		s.Kernel.Alternates = []vtop.VA{vtop.VA(y.TPIDREL1 &^ tpidrFlags)}
 		s.Elsewhere, s.Foreign = untranslatedARM64(c, s.Mode)

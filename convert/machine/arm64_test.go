@@ -24,11 +24,14 @@ func TestTranslationARM64(t *testing.T) {
 	assert.True(t, s.Paged)
 	assert.Same(t, vtop.ARM64, s.Mode)
 	assert.Equal(t, lower, s.Root)
+	assert.Equal(t, vtop.PA(0x946aa000), s.Space(nil).DTB)
 	s = state(0x95b5503510)
 	require.True(t, s.Paged)
 	assert.Same(t, vtop.ARM64Wide, s.Mode)
-	assert.Equal(t, upper, s.Root)
-	assert.Equal(t, upper, s.Specials.Root())
+	assert.Equal(t, [2]uint64{lower, upper}, [2]uint64{s.Root, s.UpperRoot})
+	assert.Equal(t, [2]uint64{lower, upper}, [2]uint64{s.Specials.Root(), s.Specials.UpperRoot()})
+	space := s.Space(nil)
+	assert.Equal(t, [2]vtop.PA{0x946aa000, 0x955bb000}, [2]vtop.PA{space.Lower, space.DTB})
 	for tcr, want := range map[uint64]string{
 		0x95b5503510 | 1<<59:      "of 4 KiB pages and addresses of 52 bits (TCR_EL1 0x8000095b5503510)",
 		0x95b5593519:              "of 4 KiB pages and halves of 39 and 39 bits",

@@ -11,6 +11,7 @@ package machine
 
 import (
 	"cmp"
+	"io"
 
 	"windmp/convert/dump"
 	"windmp/kdbg"
@@ -82,9 +83,10 @@ type State struct {
 	// the descriptor tables all the same: Kernel's are 0 then.
 	HasSystem bool
 	// Root is the register that holds the root of the page tables, flags included;
-	// Mode is the paging mode by which the vCPU used it.
-	Root uint64
-	Mode *vtop.Mode
+	// Mode is the paging mode by which the vCPU used it. UpperRoot is that of the upper
+	// half where each has one ([vtop.Mode].Split), and Root that of the lower.
+	Root, UpperRoot uint64
+	Mode            *vtop.Mode
 	// Paged is false for a vCPU that used no page tables; Elsewhere says what it did
 	// then, as a predicate, empty where that is not known.
 	Paged     bool
@@ -102,6 +104,11 @@ type State struct {
 	Carries winhdr.RegisterSet
 	// Specials are its special registers, nil without HasSystem.
 	Specials specials.Registers
+}
+
+// Space is the address space in which the vCPU ran, over guest-physical memory.
+func (s *State) Space(mem io.ReaderAt) *vtop.Space {
+	return vtop.NewSpace(mem, s.UpperRoot, s.Mode).At(s.Root)
 }
 
 // Lacking is a set of registers that a container may not carry, and the values that

@@ -134,7 +134,7 @@ func mappedFor(g *guest.Guest, proc *processor.Processor, va vtop.VA) error {
 	}
 	_, err := g.Memory().Space.Translate(va)
 	if err != nil && proc.Specials != nil && proc.Specials.Root() != 0 {
-		if _, own := vtop.NewSpace(g.Image(), proc.Specials.Root(), g.Memory().Space.Mode).Translate(va); own == nil {
+		if _, own := g.Memory().Space.At(proc.Specials.Root()).Translate(va); own == nil {
 			return nil
 		}
 	}

@@ -33,6 +33,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	for _, proc := range g.Processors() {
 		if proc.State != nil && proc.State.HasSystem { // the root of a vCPU that runs something else is no page table of this guest
 			c.addPage(mode.Root(proc.State.Root))
+			c.addPage(mode.Root(proc.State.UpperRoot))
 		}
 	}
 	if err := p.keepProcesses(c, keep); err != nil {

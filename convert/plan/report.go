@@ -31,7 +31,7 @@ func Describe(r *report.Report, p *Plan) {
 // beside tells whether a finding of the guest says nothing of what is planned: a small
 // dump has memory by virtual address, for which debuggers walk no page tables.
 func (p *Plan) beside(f finding.Finding) bool {
-	return p.memory.kind == winhdr.DumpTypeTriage && f.ID == finding.FiveLevels.ID()
+	return p.memory.kind == winhdr.DumpTypeTriage && (f.ID == finding.FiveLevels.ID() || f.ID == finding.SplitTables.ID())
 }
 
 // describeOutput is about the dump as it will be.

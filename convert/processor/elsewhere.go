@@ -23,7 +23,7 @@ func (g *pairing) elsewhere(s *machine.State, look bool) (string, bool) {
 		}
 		return fmt.Sprintf("ran without paging, at %s", s.Kernel.IP), true
 	}
-	space := g.View.Space(s.Root, s.Mode)
+	space := s.Space(g.View)
 	if g.mapsThisKernel(space) {
 		return "", false
 	}

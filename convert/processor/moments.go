@@ -23,7 +23,7 @@ func (g *pairing) checkMoments() {
 			continue
 		}
 		used, want := p.State.Mode.Root(p.State.Root), p.State.Mode.Root(current.DirectoryTable)
-		if _, err := g.View.Space(p.State.Root, p.State.Mode).Translate(g.Kernel.VA); err == nil && used != want {
+		if _, err := p.State.Space(g.View).Translate(g.Kernel.VA); err == nil && used != want {
 			g.Findings.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
 				"processor %d used the page tables at %#x, and the process that is current in memory has others, at %#x: memory and registers are of different moments", p.Index, uint64(used), uint64(want)))
 			return // of one it is enough

@@ -68,7 +68,7 @@ func (g *pairing) confirmRoot() {
 	for i := range g.list {
 		if s := g.list[i].Specials; s != nil && s.Root() != 0 {
 			saved++
-			if g.mapsThisKernel(g.View.Space(s.Root(), g.Kernel.Memory.Space.Mode)) {
+			if g.mapsThisKernel(g.View.Space(s.UpperRoot(), g.Kernel.Memory.Space.Mode).At(s.Root())) {
 				same++
 			}
 		}
@@ -178,8 +178,7 @@ func (g *pairing) runsHere(s *machine.State) func(va vtop.VA) bool {
 	if !s.Paged {
 		return func(vtop.VA) bool { return false }
 	}
-	own := g.View.Space(s.Root, s.Mode)
-	kernel := g.View.Space(uint64(g.Kernel.Memory.Space.DTB), g.Kernel.Memory.Space.Mode)
+	own, kernel := s.Space(g.View), g.Kernel.Memory.Space
 	return func(va vtop.VA) bool {
 		got, err := own.Translate(va)
 		if tableAbsent(err) {

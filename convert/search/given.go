@@ -78,7 +78,7 @@ func (d *discovery) spacesOfCPUs() []place {
 		return true
 	}
 	for _, c := range d.vcpus() {
-		own := d.memory(c.machine, c.Root, c.Mode)
+		own := d.own(&c)
 		if add(c.machine, own) {
 			continue
 		}

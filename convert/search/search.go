@@ -7,7 +7,6 @@ package search
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -133,7 +132,7 @@ func Find(ctx context.Context, known Known, opt Options) (*Found, error) {
 func Contradicts(ctx context.Context, known Known, opt Options, k *kdbg.Kernel) error {
 	d := newDiscovery(ctx, &known, &opt)
 	for _, c := range d.vcpus() {
-		own := d.memory(c.machine, c.Root, c.Mode)
+		own := d.own(&c)
 		if sameBlock(k, own.Space) {
 			return nil
 		}
@@ -200,10 +199,13 @@ func (d *discovery) memory(m *machine.Machine, root uint64, mode *vtop.Mode) kdb
 	return m.Kernel.In(d.view.Space(root, mode))
 }
 
+// own is the kernel's memory in the address space of a vCPU.
+func (d *discovery) own(c *vcpu) kdbg.Memory { return c.machine.Kernel.In(c.Space(d.view)) }
+
 // fromCPUs follows each vCPU's root, or the kernel's page tables behind it.
 func (d *discovery) fromCPUs() (bool, error) {
 	for _, c := range d.vcpus() {
-		own := d.memory(c.machine, c.Root, c.Mode)
+		own := d.own(&c)
 		if d.fromRoot(c, own, fmt.Sprintf("%s of vCPU %d", c.machine.RootName, c.index)) {
 			return true, nil
 		}
@@ -272,17 +274,17 @@ func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.
 	d.found = Found{Machine: m, Kernel: kernel, Image: image, Via: via, Source: from}
 }
 
-// SystemDirectory is the System process' root, which is believed when it maps KDBG
-// where the space in use does.
-func SystemDirectory(k *kdbg.Kernel, image *peimage.Image, mem io.ReaderAt) (uint64, bool) {
+// SystemSpace is the address space of the System process, which is believed when it maps
+// KDBG where the space in use does.
+func SystemSpace(k *kdbg.Kernel, image *peimage.Image) (*vtop.Space, bool) {
 	var prcb vtop.VA
 	if list, err := k.Processors(1); err == nil {
 		prcb = list[0].PRCB
 	}
 	dtb, err := k.SystemDirectory(image, prcb)
 	if err != nil {
-		return 0, false
+		return nil, false
 	}
-	system := vtop.NewSpace(mem, dtb, k.Space.Mode)
-	return dtb, sameBlock(k, system) && confirm(k.Layout.In(system)) == nil
+	system := k.Space.At(dtb)
+	return system, sameBlock(k, system) && confirm(k.Layout.In(system)) == nil
 }

@@ -88,7 +88,7 @@ func (d *discovery) diagnose() finding.Finding {
 		if i == maxSeen {
 			break
 		}
-		d.evidence.see(d.memory(c.machine, c.Root, c.Mode), c)
+		d.evidence.see(d.own(&c), c)
 	}
 	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.foreignTables, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
@@ -205,8 +205,7 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 		case !s.Paged:
 			unpaged++
 		default:
-			space := d.view.Space(s.Root, s.Mode)
-			if t, err := space.Translate(s.Kernel.IP); err == nil && uint64(t.PA) == uint64(s.Kernel.IP) {
+			if t, err := s.Space(d.view).Translate(s.Kernel.IP); err == nil && uint64(t.PA) == uint64(s.Kernel.IP) {
 				flat++
 			}
 		}

@@ -130,7 +130,7 @@ func (p *planner) takeEntries(va vtop.VA) {
 		return
 	}
 	mode := k.Space.Mode
-	mask := vtop.VA(1)<<mode.AddressBits() - 1
+	mask := vtop.VA(1)<<mode.TableBits() - 1
 	size := vtop.VA(mode.EntrySize) //nolint:gosec // 4 or 8
 	for range mode.Levels {
 		va = base + (va&mask)/pageSize*size

@@ -26,8 +26,8 @@ func newView(k *kdbg.Kernel, mem io.ReaderAt, root uint64) *view {
 	own := *k.Space
 	own.Mem = mem
 	v := &view{kernel: k.In(&own), spaces: []*vtop.Space{&own}}
-	if root != 0 && own.Mode.Root(root) != own.DTB {
-		v.spaces = append(v.spaces, own.At(root))
+	if s := own.At(root); root != 0 && *s != own {
+		v.spaces = append(v.spaces, s)
 	}
 	return v
 }

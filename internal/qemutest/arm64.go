@@ -32,14 +32,16 @@ const (
 )
 
 // restsARM64: QEMU does not show that a CPU waits for an interrupt, but there is only that
-// instruction and a branch behind it.
+// instruction and a branch behind it, at which a CPU that waits is shown.
 func restsARM64(line string) (rests, seen bool, err error) {
 	var pc uint64
 	if _, err := fmt.Sscanf(strings.TrimSpace(line), "PC=%x", &pc); err != nil {
 		return false, false, nil //nolint:nilerr // another line
 	}
 	switch pc &^ 0xfff {
-	case idlePageARM64, userPageARM64:
+	case idlePageARM64:
+		return pc%16 == 4, true, nil
+	case userPageARM64:
 		return pc&0xfff >= 0x100, true, nil
 	case vectorPageARM64:
 		return false, true, fmt.Errorf("exception at %#x of the guest's vectors", pc&0x7ff)

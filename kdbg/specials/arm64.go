@@ -22,14 +22,11 @@ type ARM64Values struct {
 	TPIDREL0, TPIDRROEL0, TPIDREL1 uint64
 }
 
-// Root is TTBR0_EL1, or TTBR1_EL1 where TCR_EL1 says that each half has a table of its
-// own.
-func (r *ARM64Values) Root() uint64 {
-	if vtop.ARM64Wide.Control.In(r.TCR) {
-		return r.TTBR1
-	}
-	return r.TTBR0
-}
+// Root is TTBR0_EL1.
+func (r *ARM64Values) Root() uint64 { return r.TTBR0 }
+
+// UpperRoot is TTBR1_EL1, which counts where each half has a table of its own.
+func (r *ARM64Values) UpperRoot() uint64 { return r.TTBR1 }
 
 // CodeTable is none: there are no descriptor tables.
 func (r *ARM64Values) CodeTable() Table { return Table{} }

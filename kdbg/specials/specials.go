@@ -20,8 +20,10 @@ type Table struct {
 // registers from it. Those of x64 and x86 are [X86Values].
 type Registers interface {
 	// Root is what the processor had as the root of its page tables, flags
-	// included; 0 if the structure was never filled.
+	// included; 0 if the structure was never filled. UpperRoot is that of the upper half
+	// of the addresses, for modes in which each has one ([vtop.Mode].Split).
 	Root() uint64
+	UpperRoot() uint64
 	// CodeTable is the table in which the descriptors of code segments are looked
 	// up.
 	CodeTable() Table
@@ -58,6 +60,9 @@ type SystemMSRs struct {
 
 // Root is CR3.
 func (r *X86Values) Root() uint64 { return r.Cr3 }
+
+// UpperRoot is CR3, too: one table has both halves.
+func (r *X86Values) UpperRoot() uint64 { return r.Cr3 }
 
 // CodeTable is the GDT.
 func (r *X86Values) CodeTable() Table { return r.Gdtr }

@@ -119,7 +119,7 @@ func (w *walk) chainARM64(f Frame) (Step, error) {
 	if err != nil {
 		return Step{}, err
 	}
-	c := Frame{PC: withoutPAC(back)}
+	c := Frame{PC: w.withoutPAC(back)}
 	if c.PC != 0 && w.checkReturn(c.PC) == noReturn {
 		return Step{}, w.stop(NoFrame, at, "no return address at x29", nil)
 	}
@@ -129,19 +129,17 @@ func (w *walk) chainARM64(f Frame) (Step, error) {
 	return Step{Caller: c, How: FramePointer}, nil
 }
 
-// pacBits are the bits of an address that pointer authentication uses: those above the
-// 47 of a half, but for bit 55, which says which half it is (Arm ARM, D8.8).
-const (
-	pacBits  = 0xffff8000_00000000
-	pacUpper = 1 << 55
-)
+// pacUpper is the bit of a signed address that says which half it is (Arm ARM, D8.8).
+const pacUpper = 1 << 55
 
-// withoutPAC is a return address as it was before it was signed.
-func withoutPAC(va uint64) vtop.VA {
+// withoutPAC is a return address as it was before it was signed. Pointer authentication
+// uses the bits above those of a half, but for the one that says which it is.
+func (w *walk) withoutPAC(va uint64) vtop.VA {
+	above := ^uint64(0) << (w.space.Mode.AddressBits() - 1)
 	if va&pacUpper != 0 {
-		return vtop.VA(va | pacBits)
+		return vtop.VA(va | above)
 	}
-	return vtop.VA(va &^ pacBits)
+	return vtop.VA(va &^ above)
 }
 
 // isCallARM64 looks for BL, BLR, and BLRAA and its like (Arm ARM, C6.2).

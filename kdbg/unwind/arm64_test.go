@@ -128,5 +128,21 @@ func TestCallsARM64(t *testing.T) {
 		m.write32(imageBase+0x7300, code)
 		assert.Equal(t, want, w.checkReturn(imageBase+0x7304), "%#x", code)
 	}
-	assert.Equal(t, vtop.VA(0x7ff612340120), withoutPAC(0x2a407ff612340120))
+}
+
+// TestPAC: what pointer authentication leaves of an address depends on how many bits a
+// half has; bit 55 says which half it is.
+func TestPAC(t *testing.T) {
+	t.Parallel()
+	for signed, want := range map[uint64][2]vtop.VA{
+		0x2a407ff612340120: {0x7ff612340120, 0x7ff612340120},
+		0x7fb5f803f3410120: {0xfffff803f3410120, 0xfffff803f3410120},
+		0x2abf7803f3410120: {0xfffff803f3410120, 0xffff7803f3410120}, // bit 47 is signed, or an address'
+		0x2a40fff612340120: {0x00007ff612340120, 0x0000fff612340120},
+	} {
+		for i, mode := range []*vtop.Mode{vtop.ARM64, vtop.ARM64Wide} {
+			w := &walk{space: &vtop.Space{Mode: mode}}
+			assert.Equal(t, want[i], w.withoutPAC(signed), "%#x, %s", signed, mode.Name)
+		}
+	}
 }

@@ -325,7 +325,7 @@ func (u *unwinderARM64) undo(f *Frame, c codeARM64) error {
 	case saveNextARM64:
 		u.next++
 	case authenticate:
-		f.Registers[lrARM64] = uint64(withoutPAC(f.Registers[lrARM64]))
+		f.Registers[lrARM64] = uint64(u.withoutPAC(f.Registers[lrARM64]))
 	case trapFrameARM64:
 		return u.trap(f)
 	case machineARM64:
@@ -338,7 +338,7 @@ func (u *unwinderARM64) undo(f *Frame, c codeARM64) error {
 		}
 		u.lr, u.isCall = false, false
 		f.Known &= u.m.saved
-		f.PC = withoutPAC(f.Registers[lrARM64])
+		f.PC = u.withoutPAC(f.Registers[lrARM64])
 	case endARM64, chainedARM64: // what follows end_c undoes the main part's prologue
 	}
 	return nil
@@ -393,7 +393,7 @@ func (u *unwinderARM64) give(f Frame, how How) (Step, error) {
 	if !f.Has(lrARM64) {
 		return Step{}, u.stop(UnknownRegister, u.pc, "x30", nil)
 	}
-	f.PC, f.Exact = withoutPAC(f.Registers[lrARM64]), false
+	f.PC, f.Exact = u.withoutPAC(f.Registers[lrARM64]), false
 	f.Known &= u.m.saved
 	if f.PC != 0 && u.checkReturn(f.PC) == noReturn {
 		return Step{}, u.stop(NoUnwindData, u.pc, "no return address in x30", nil)
