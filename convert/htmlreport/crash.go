@@ -55,7 +55,7 @@ var howWords = map[string]string{
 	"leaf":          "a function without a frame",
 	"epilogue":      "the end of a function",
 	"frame-pointer": "the chain of frame pointers",
-	"scan":          "an address seen on the stack: it may be none of a call",
+	"scan":          "an address seen on the stack, which may not belong to a call",
 }
 
 // stack lists the calls that led to the crash.
@@ -86,7 +86,7 @@ func (b *builder) stack(r *inspect.InfoReport) *section {
 			seen.Rows = append(seen.Rows, row{Cells: []cell{code(b.address(x.Address)), code(binio.Visible(x.Place))}})
 		}
 		s.Blocks = append(s.Blocks, block{More: &more{
-			Summary: binio.Plural(len(st.Seen), "place") + " in modules seen on the stack behind it, which may be no calls", Blocks: []block{{Table: seen}},
+			Summary: binio.Plural(len(st.Seen), "place") + " in modules seen on the stack beyond it, which may not be calls", Blocks: []block{{Table: seen}},
 		}})
 	}
 	return s

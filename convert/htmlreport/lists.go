@@ -168,7 +168,7 @@ func (b *builder) changes(r *report.Report) *section {
 	if r == nil || len(r.Improvements)+len(r.Edits) == 0 {
 		return nil
 	}
-	s := &section{ID: "changes", Title: "What the dump has otherwise", Note: "The source is never changed; these stand in the dump alone."}
+	s := &section{ID: "changes", Title: "What differs in the dump", Note: "The source is never changed; these are in the dump only."}
 	if len(r.Improvements) > 0 {
 		t := &table{Caption: "Header fields", Head: heads("Field", "In the guest's header", "In the dump", "Why")}
 		for _, i := range r.Improvements {

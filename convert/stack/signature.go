@@ -163,7 +163,7 @@ var reasons = map[Chosen]string{
 	ByParameter:   "a parameter of the bug check points into it",
 	ByInstruction: "it happened at an instruction of it",
 	ByFrame:       "it is the first on the stack that is not Windows' own",
-	ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may be none of a call",
+	ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may not belong to a call",
 	ByKernel:      "nothing but Windows' core is on the stack",
 }
 

@@ -115,9 +115,9 @@ func TestPage(t *testing.T) {
 	}
 	assert.Equal(t, codes(func(m meaning) bool { return m.exception }), section("small dump's header says 0x1000007e.", "the exception's code follows"))
 	assert.Equal(t, codes(func(m meaning) bool { return m.driver != 0 }), section("points into the driver", "it is that driver"))
-	assert.Equal(t, codes(func(m meaning) bool { return m.processor != 0 }), section("\nOf ", "it is the stack of the processor"))
-	assert.Equal(t, codes(func(m meaning) bool { return m.thread != 0 }), section("processor that hangs, of", "that of the thread"))
-	assert.Equal(t, codes(func(m meaning) bool { return m.interrupted }), section("have no part in it, but for", "which are about that"))
+	assert.Equal(t, codes(func(m meaning) bool { return m.processor != 0 }), section("\nFor ", "it is the stack of the processor"))
+	assert.Equal(t, codes(func(m meaning) bool { return m.thread != 0 }), section("processor that hangs, for", "that of the thread"))
+	assert.Equal(t, codes(func(m meaning) bool { return m.interrupted }), section("do not count, except for", "which are about that"))
 	assert.Equal(t, codes(func(m meaning) bool { return m.victim }), section("`may_be_victim`:", ", and 0x50"))
 	assert.Equal(t, codes(func(m meaning) bool { return m.victimInCore }), section("0x13a, and ", "where the instruction is in the core"))
 	for _, chosen := range []Chosen{ByParameter, ByInstruction, ByFrame, ByScan, ByKernel} {

@@ -39,7 +39,7 @@ func printStack(t *Text, s *report.Stack, b *report.BugCheckDetail) {
 		t.Note(stopIndent, "%s", s.Stop)
 	}
 	if len(s.Seen) > 0 {
-		t.Note(stopIndent, "seen on the stack behind it, and may be no calls:")
+		t.Note(stopIndent, "seen on the stack beyond it; these may not be calls:")
 		table := t.Table(0, screen.Column{}, screen.Column{}, screen.Column{})
 		for _, x := range s.Seen {
 			table.Row("?   ", t.address(x.Address), x.Place)
