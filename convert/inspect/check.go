@@ -272,17 +272,20 @@ func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 // check decides of what kind the file is: a dump is judged, of another it is asked
 // whether it converts. One that is said to be of another format is no dump.
 func (c *fileChecker) check(ctx context.Context) error {
-	isDump := false
-	if f := c.src.Options().Format; f == "" || f == physmem.FormatDMP {
-		var err error
-		if isDump, err = judge.IsDump(c.src, c.opt.Guest.Machines...); err != nil {
-			return err
-		}
+	if f := c.src.Options().Format; f != "" && f != physmem.FormatDMP {
+		return c.checkCore(ctx)
 	}
-	if isDump {
-		return c.checkDump(ctx)
+	isDump, err := judge.IsDump(c.src, c.opt.Guest.Machines...)
+	if err == nil && !isDump {
+		return c.checkCore(ctx)
 	}
-	return c.checkCore(ctx)
+	if broken := c.src.Wait(); broken != nil {
+		return judge.NotOpened(&c.List, broken)
+	}
+	if err != nil {
+		return err
+	}
+	return c.checkDump(ctx)
 }
 
 // checkDump says whether debuggers open a dump. What the user says of the guest no

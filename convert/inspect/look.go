@@ -40,6 +40,9 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 		if !isTriage(err, opt) {
 			return err
 		}
+		if broken := s.Wait(); broken != nil {
+			return broken
+		}
 		v, judged := judge.Dump(ctx, s, judge.Options{Input: s.Options(), Machines: opt.Machines})
 		if v.Triage == nil {
 			return err

@@ -81,9 +81,9 @@ func formats(machines []*machine.Machine) []*winhdr.Format {
 
 // readHead reads the header, or what there is of it.
 func readHead(src physmem.Source, formats []*winhdr.Format) ([]byte, error) {
-	head := make([]byte, min(src.Size(), int64(winhdr.HeadSize(formats...))))
-	if n, err := src.ReadAt(head, 0); n < len(head) {
-		return nil, fmt.Errorf("reading the header: %w", &physmem.ReadError{Offset: int64(n), Err: err})
+	head, err := physmem.Head(src, winhdr.HeadSize(formats...))
+	if err != nil {
+		return nil, fmt.Errorf("reading the header: %w", err)
 	}
 	return head, nil
 }

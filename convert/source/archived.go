@@ -2,7 +2,6 @@ package source
 
 import (
 	"io/fs"
-	"path"
 
 	"windmp/internal/pack"
 	"windmp/physmem"
@@ -12,18 +11,22 @@ import (
 // beside it there for neighbours, which are unpacked when they are asked for.
 type archived struct {
 	unpacked
-	member *pack.Member
+	member *pack.File
 	unpack func(*pack.Member) (physmem.Source, error)
 }
 
 // Name implements [physmem.Source].
-func (a archived) Name() string { return path.Base(a.member.Name) }
+func (a archived) Name() string { return a.member.Name() }
 
 // OpenSibling implements [physmem.Source].
 func (a archived) OpenSibling(name string) (physmem.Source, error) {
-	member, ok := a.member.Beside(name)
+	m, err := a.member.Member()
+	if err != nil {
+		return nil, err
+	}
+	beside, ok := m.Beside(name)
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return a.unpack(member)
+	return a.unpack(beside)
 }

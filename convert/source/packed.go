@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path"
+	"sync"
 
 	"windmp/convert/stage"
 	"windmp/internal/pack"
@@ -66,7 +66,8 @@ func (s *Source) inPlace(ctx context.Context, p packing, opt *Options) (done boo
 	return true, nil
 }
 
-// unpack has what is packed read where it lies, or unpacks it into a temporary file.
+// unpack has what is packed read where it lies, or begins to unpack it into a temporary
+// file, which is read meanwhile.
 func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	if p.how == pack.None {
 		return nil
@@ -75,7 +76,6 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 		return err
 	}
 	packed, done := s.counted(p, opt)
-	defer done()
 	t, err := pack.Unpack(ctx, p.how, packed, pack.Options{
 		Dir: opt.TempDir, Limit: opt.MaxUnpacked, Input: opt.Input, Beside: unpacked{file: s.file}, Front: p.head,
 		Begin: func() error { return s.beginUnpacking(p.how) },
@@ -84,21 +84,63 @@ func (s *Source) unpack(ctx context.Context, p packing, opt *Options) error {
 	if errors.As(err, &byName) {
 		t, err = s.unpackMember(ctx, p, opt, byName.Member, opt.MaxUnpacked)
 	}
+	if err != nil {
+		done()
+		return s.whyPacked(ctx, p, err)
+	}
+	s.closers = append([]io.Closer{t}, s.closers...) // it reads the file until it is closed
+	s.unpacking = &unpacking{t, sync.OnceValue(func() error {
+		defer done()
+		return s.whyPacked(ctx, p, t.Wait())
+	})}
+	u := unpacked{t, s.file, p.how}
+	s.Source = u
+	if t.InArchive() {
+		s.Source = archived{u, t, func(m *pack.Member) (physmem.Source, error) { return s.unpackBeside(ctx, p, *opt, t, m) }}
+	}
+	return nil
+}
+
+// whyPacked is an error of unpacking with its stage, or of what holds no memory image.
+func (s *Source) whyPacked(ctx context.Context, p packing, err error) error {
 	err = s.ofPacked(ctx, p, err)
 	switch {
 	case err == nil:
+		return nil
 	case errors.Is(err, physmem.ErrUnknownFormat), errors.Is(err, physmem.ErrUnsupported):
 		return &stage.FileError{Path: s.in.Path(), Unpacked: true, Err: err}
 	default:
 		return s.Blame(&stage.Error{Stage: stage.Unpack, Err: &stage.FileError{Path: s.in.Path(), Err: err}})
 	}
-	s.closers = append(s.closers, t)
-	u := unpacked{physmem.NewSource("", t, t.Size()), s.file, p.how}
-	s.Source = u
-	if t.Member != nil {
-		s.Source = archived{u, t.Member, func(m *pack.Member) (physmem.Source, error) { return s.unpackBeside(ctx, p, *opt, t, m) }}
+}
+
+// unpacking is a file that is unpacked while it is read.
+type unpacking struct {
+	file *pack.File
+	// end waits for the end, and says why that is too early.
+	end func() error
+}
+
+// Wait waits until all of a packed file is unpacked. The error is one of unpacking; what
+// is not unpacked is there at once.
+func (s *Source) Wait() error {
+	if s.unpacking == nil {
+		return nil
 	}
-	return nil
+	return s.unpacking.end()
+}
+
+// opened is the error of opening an image, or of unpacking if that is why, or comes later:
+// what was unpacked of a file that breaks off is no image. An error that has another reason
+// waits for nothing.
+func (s *Source) opened(err error) error {
+	if s.unpacking == nil || err != nil && !s.unpacking.file.Missed() {
+		return err
+	}
+	if why := s.unpacking.end(); why != nil {
+		return why
+	}
+	return err
 }
 
 // counted are the packed bytes, whose reading is progress until done is called.
@@ -133,7 +175,7 @@ func (s *Source) unpackBeside(ctx context.Context, p packing, opt Options, first
 		return nil, &stage.Error{Stage: stage.Unpack, Err: s.ofPacked(ctx, p, err)}
 	}
 	s.closers = append(s.closers, t)
-	return physmem.NewSource(path.Base(m.Name), t, t.Size()), nil
+	return t, nil
 }
 
 // beginUnpacking is told before what is packed is unpacked. Of an archive only a member

@@ -22,9 +22,10 @@ type Source struct {
 	watched *watched       // file, too
 	closers []io.Closer
 	// network is that of a URL, nil of what is here.
-	network network
-	fetched bool // all of it came before it is read
-	closing func(*Source)
+	network   network
+	fetched   bool // all of it came before it is read
+	closing   func(*Source)
+	unpacking *unpacking // nil of what is read as it lies
 	// readFailed is set when what is packed could not be read.
 	readFailed atomic.Bool
 }
@@ -38,7 +39,7 @@ type network interface {
 }
 
 // Open opens an input. What is read of a URL ends with ctx. The error is a usage error ([*stage.UsageError]) where the
-// options make no sense, a [*stage.Error] of unpacking, one of [open.NewFileSource], one
+// options make no sense, a [*stage.Error] of unpacking its beginning, one of [open.NewFileSource], one
 // of [open.Source] where a packed file holds no memory image, a [*physmem.SourceError] of
 // what a server says, or what the system says.
 func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
@@ -90,11 +91,15 @@ func (s *Source) observe(opt *Options) {
 	s.Source, s.file = s.watched, s.watched
 }
 
-// Image opens the memory image. The error is one of [open.Source].
+// Image opens the memory image, of a packed file while that is unpacked, and waits for the
+// end of that. The error is one of [open.Source], or of [Source.Wait].
 func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
 	defer s.watched.opened()
 	im, err := open.Source(ctx, s.Source, s.options)
-	return im, s.Blame(err)
+	if err = s.opened(err); err != nil {
+		return nil, s.Blame(err)
+	}
+	return im, nil
 }
 
 // Transferred is how many bytes came over the network so far, 0 of what is here.
@@ -138,6 +143,9 @@ func (s *Source) Close() error {
 
 // Packing implements [physmem.Packed].
 func (s *Source) Packing() string { return physmem.Packing(s.Source) }
+
+// Reach implements [physmem.Growing].
+func (s *Source) Reach(n int64) int64 { return physmem.Reach(s.Source, n) }
 
 // NextData implements [physmem.DataFinder].
 func (s *Source) NextData(off int64) int64 { return physmem.NextData(s.Source, off) }

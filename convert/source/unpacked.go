@@ -36,6 +36,9 @@ func (u unpacked) Name() string {
 // OpenSibling implements [physmem.Source].
 func (u unpacked) OpenSibling(name string) (physmem.Source, error) { return u.file.OpenSibling(name) }
 
+// Reach implements [physmem.Growing].
+func (u unpacked) Reach(n int64) int64 { return physmem.Reach(u.Source, n) }
+
 // Retry implements [physmem.Retrier].
 func (u unpacked) Retry() { physmem.Retry(u.file) }
 

@@ -86,7 +86,7 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 func unpackWith(t *testing.T, b []byte, opt pack.Options) (got []byte, read int64, err error) {
 	t.Helper()
 	c := &countingReader{r: bytes.NewReader(b)}
-	f, err := pack.Unpack(t.Context(), pack.Recognise(bytes.NewReader(b)), io.NewSectionReader(c, 0, int64(len(b))), opt)
+	f, err := unpackAll(t.Context(), pack.Recognise(bytes.NewReader(b)), io.NewSectionReader(c, 0, int64(len(b))), opt)
 	if err != nil {
 		require.Nil(t, f)
 		return nil, c.n, err
@@ -269,7 +269,7 @@ func TestZipLies(t *testing.T) {
 	binary.LittleEndian.PutUint64(tail[56+8:], uint64(size)-uint64(len(tail)))
 	binary.LittleEndian.PutUint32(tail[56+16:], 1)
 	copy(tail[56+20+8:], []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	_, err = pack.Unpack(t.Context(), pack.Zip, io.NewSectionReader(&tailReader{tail, size}, 0, size), opt)
+	_, err = unpackAll(t.Context(), pack.Zip, io.NewSectionReader(&tailReader{tail, size}, 0, size), opt)
 	require.ErrorContains(t, err, "too many members")
 }
 
@@ -319,7 +319,7 @@ func FuzzZip(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()
-		u, err := pack.Unpack(t.Context(), pack.Zip, section(bytes.NewReader(b)), pack.Options{Dir: dir, Limit: mib})
+		u, err := unpackAll(t.Context(), pack.Zip, section(bytes.NewReader(b)), pack.Options{Dir: dir, Limit: mib})
 		if err != nil {
 			require.Nil(t, u)
 			return

@@ -87,6 +87,8 @@ func tarMembers(t *tar.Reader) func() (*member, error) {
 // A picker unpacks the one member that is a memory image.
 type picker struct {
 	opt *Options
+	// taken is what is unpacked of that member.
+	taken io.Reader
 	// refused is how many members are none; names are those of the first of them,
 	// and why is what there is to say of the last.
 	refused int
@@ -103,30 +105,48 @@ type picker struct {
 // maxNames bounds the members that an error names.
 const maxNames = 5
 
-// pick unpacks the one member that is a memory image.
-func (p *picker) pick(ctx context.Context, c *contents) (f *File, err error) {
-	defer func() {
-		if err != nil && f != nil {
-			f, err = nil, errors.Join(err, f.Close())
-		}
-	}()
-	taken := ""
-	defer func() {
-		if f != nil && taken != "" {
-			f.Member = &Member{taken, p.all}
-		}
-	}()
+// first goes to the first member that is a memory image, and makes a file for it.
+func (p *picker) first(ctx context.Context, c *contents) (*File, error) {
+	m, b, err := p.next(ctx, c)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, p.nothing(c.kind)
+	case err != nil:
+		return nil, err
+	}
+	p.taken = b
+	return newFile(p.opt, m.name)
+}
+
+// finish unpacks the first member into its file, and looks whether there is another one.
+// What is damaged behind a member that is whole does not matter.
+func (p *picker) finish(ctx context.Context, c *contents, f *File) error {
+	if err := f.fill(ctx, p.taken, p.opt); err != nil {
+		return err
+	}
+	m, _, err := p.next(ctx, c)
+	f.all = p.all
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return nil //nolint:nilerr // the end, or damage
+	}
+	return &physmem.UnsupportedError{
+		What: fmt.Sprintf("a %s archive of several memory images, %s and %s", c.kind, quote(f.member), quote(m.name)),
+		Hint: "unpack the one that is meant",
+	}
+}
+
+// next goes to the next member that is a memory image; io.EOF behind the last one.
+func (p *picker) next(ctx context.Context, c *contents) (*member, *bufio.Reader, error) {
 	for {
 		m, err := c.next()
 		switch {
 		case ctx.Err() != nil:
-			return f, context.Cause(ctx)
-		case errors.Is(err, io.EOF) && f == nil:
-			return nil, p.nothing(c.kind)
-		case err != nil && f != nil:
-			return f, nil //nolint:nilerr // the end, or what is damaged behind a member that is whole
+			return nil, nil, context.Cause(ctx)
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 		if m.name != "" && len(p.all) < maxMembers && len(m.name) <= maxMemberName {
 			p.all = append(p.all, m.name)
@@ -134,23 +154,12 @@ func (p *picker) pick(ctx context.Context, c *contents) (f *File, err error) {
 		b := bufio.NewReaderSize(m.r, open.BeginningSize)
 		why, err := p.refuse(ctx, m, b)
 		switch {
-		case err != nil && f != nil:
-			return f, nil //nolint:nilerr // likewise
 		case err != nil:
-			return nil, err
-		case why != nil:
-			p.leave(m, why)
-			continue
-		case f != nil:
-			return f, &physmem.UnsupportedError{
-				What: fmt.Sprintf("a %s archive of several memory images, %s and %s", c.kind, quote(taken), quote(m.name)),
-				Hint: "unpack the one that is meant",
-			}
+			return nil, nil, err
+		case why == nil:
+			return m, b, nil
 		}
-		if f, err = newFile(ctx, b, p.opt); err != nil {
-			return nil, err
-		}
-		taken = m.name
+		p.leave(m, why)
 	}
 }
 

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +42,8 @@ func (m *Member) Beside(name string) (*Member, bool) {
 	return &Member{m.all[i], m.all}, true
 }
 
-// Unpack unpacks the member, whatever it holds, as the function Unpack does: how and r are
-// of the archive. The error is fs.ErrNotExist if it is not there.
+// Unpack unpacks all of the member, whatever it holds: how and r are of the archive. The
+// error is fs.ErrNotExist if it is not there, or one of the function Unpack.
 func (m *Member) Unpack(ctx context.Context, how Method, r *io.SectionReader, opt Options) (*File, error) {
 	c, err := newContents(how, r)
 	if err != nil {
@@ -63,11 +62,15 @@ func (m *Member) Unpack(ctx context.Context, how Method, r *io.SectionReader, op
 		case x.name != m.Name:
 			continue
 		}
-		f, err := newFile(ctx, bufio.NewReaderSize(x.r, open.BeginningSize), &opt)
+		f, err := newFile(&opt, m.Name)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", how, asCut(err))
+			return nil, fmt.Errorf("%s: %w", how, err)
 		}
-		f.Member = m
+		f.all = m.all
+		f.begin(ctx, func(ctx context.Context) error { return f.fill(ctx, x.r, &opt) })
+		if err := f.Wait(); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", how, asCut(err)), f.Close())
+		}
 		return f, nil
 	}
 }

@@ -3,7 +3,9 @@ package pack
 import (
 	"fmt"
 	"io"
+	"sync"
 
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -13,11 +15,14 @@ const memoryLimit = 512 << 20
 
 // A memoryRoom has what is unpacked in memory, in blocks: what was not written is a hole.
 type memoryRoom struct {
+	mu     sync.RWMutex // it is read while it is written
 	blocks map[int64]*[grain]byte
 	size   int64
 }
 
 func (m *memoryRoom) WriteAt(p []byte, off int64) (n int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for n < len(p) {
 		b, err := m.block((off + int64(n)) / grain)
 		if err != nil {
@@ -35,7 +40,7 @@ func (m *memoryRoom) block(i int64) (*[grain]byte, error) {
 		return b, nil
 	}
 	if (int64(len(m.blocks))+1)*grain > memoryLimit {
-		return nil, fmt.Errorf("there is no room for more than %d bytes of what is packed: unpack it first", int64(memoryLimit))
+		return nil, fmt.Errorf("there is no room for more than %s of what is packed: unpack it first", binio.Bytes(memoryLimit))
 	}
 	if m.blocks == nil {
 		m.blocks = map[int64]*[grain]byte{}
@@ -46,6 +51,8 @@ func (m *memoryRoom) block(i int64) (*[grain]byte, error) {
 }
 
 func (m *memoryRoom) ReadAt(p []byte, off int64) (n int, err error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	rest := p[:max(0, min(int64(len(p)), m.size-off))]
 	for len(rest) > 0 {
 		part := rest[:min(int64(len(rest)), grain-off%grain)]

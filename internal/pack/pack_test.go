@@ -73,7 +73,7 @@ func TestUnpack(t *testing.T) {
 		} else {
 			assert.Equal(t, pack.MethodOf(name), how)
 		}
-		f, err := pack.Unpack(t.Context(), how, section(r), pack.Options{Dir: dir, Input: raw})
+		f, err := unpackAll(t.Context(), how, section(r), pack.Options{Dir: dir, Input: raw})
 		require.NoError(t, err, name)
 		assert.Equal(t, int64(len(want)), f.Size())
 		got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
@@ -108,7 +108,7 @@ func TestUnpackFails(t *testing.T) {
 		"no gzip":          {t.Context(), section(bytes.NewReader(make([]byte, 100))), "gzip: "},
 	} {
 		dir := t.TempDir()
-		_, err := pack.Unpack(tc.ctx, pack.Gzip, tc.r, pack.Options{Dir: dir, Input: raw})
+		_, err := unpackAll(tc.ctx, pack.Gzip, tc.r, pack.Options{Dir: dir, Input: raw})
 		require.ErrorContains(t, err, tc.says, name)
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)

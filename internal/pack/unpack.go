@@ -103,9 +103,11 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("what is packed takes more than the limit of %d bytes", e.Limit)
 }
 
-// Unpack unpacks a file, packed as [Recognise] says of its beginning, into a temporary
-// file: the stream, or of an archive in or around it the one member that
-// [open.Beginning] does not refuse. Nothing is written of what it refuses.
+// Unpack begins to unpack a file, packed as [Recognise] says of its beginning, into a
+// temporary file: the stream, or of an archive in or around it the one member that
+// [open.Beginning] does not refuse. Nothing is written of what it refuses. The rest is
+// unpacked while the file is read: [File.Wait] has the error of that. It ends with the
+// context.
 //
 // An error says how the file is packed. It is a wrapped [*ByNameError] where only a name
 // tells the member, a wrapped one of Beginning for what holds
@@ -116,11 +118,19 @@ func Unpack(ctx context.Context, how Method, r *io.SectionReader, opt Options) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", how, early(err))
 	}
-	defer c.close()
-	f, err := (&picker{opt: &opt}).pick(ctx, c)
+	p := &picker{opt: &opt}
+	f, err := p.first(ctx, c)
 	if err != nil {
+		c.close()
 		return nil, fmt.Errorf("%s: %w", how, asCut(err))
 	}
+	f.begin(ctx, func(ctx context.Context) error {
+		defer c.close()
+		if err := p.finish(ctx, c, f); err != nil {
+			return fmt.Errorf("%s: %w", how, asCut(err))
+		}
+		return nil
+	})
 	return f, nil
 }
 
@@ -132,8 +142,8 @@ func early(err error) error {
 	return asCut(err)
 }
 
-// newFile is a temporary file with what is in r.
-func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
+// newFile is an empty file for what is unpacked.
+func newFile(opt *Options, member string) (*File, error) {
 	if opt.Begin != nil {
 		if err := opt.Begin(); err != nil {
 			return nil, err
@@ -143,14 +153,16 @@ func newFile(ctx context.Context, r io.Reader, opt *Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &File{file: made}
-	if err := t.fill(ctx, io.MultiReader(bytes.NewReader(opt.Front), r), opt.Limit); err != nil {
-		return nil, errors.Join(fmt.Errorf("unpacking: %w", err), t.Close())
-	}
-	if t.data, err = made.finder(); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
-	return t, nil
+	return &File{file: made, member: member, grown: newGrowth()}, nil
+}
+
+// begin has the file unpacked beside whoever reads it.
+func (t *File) begin(ctx context.Context, unpack func(context.Context) error) {
+	ctx, t.stop = context.WithCancelCause(ctx)
+	t.ended.Go(func() {
+		defer t.stop(nil)
+		t.grown.end(unpack(ctx))
+	})
 }
 
 // newStream unpacks a stream.
@@ -174,78 +186,46 @@ func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
 	return d.IOReadCloser(), nil
 }
 
-// unpackedName stands in the names of the temporary files.
-const unpackedName = "unpacked"
-
-// room is where unpacked bytes lie until the file is closed.
-type room interface {
-	io.ReaderAt
-	io.WriterAt
-	io.Closer
-	Truncate(size int64) error
-	// space is an error where there is no room for so many bytes more.
-	space(n int64) error
-	// finder finds what lies there, when all of it does.
-	finder() (physmem.DataFinder, error)
-}
-
-// A File is what was unpacked: a temporary file, sparse and without a name where the
-// system allows that, which is gone when it is closed. It is a physmem.DataFinder.
-type File struct {
-	file room
-	size int64
-	data physmem.DataFinder // nil while it is written
-
-	// Member is what the file was in an archive, nil of a stream.
-	Member *Member
-
-	written int64 // bytes on the disk
-}
-
-var _ physmem.DataFinder = (*File)(nil)
-
-// Size is that of what was unpacked, in bytes.
-func (t *File) Size() int64 { return t.size }
-
-// Written is how many bytes were written to the disk, without holes.
-func (t *File) Written() int64 { return t.written }
-
-// ReadAt implements io.ReaderAt.
-func (t *File) ReadAt(p []byte, off int64) (int, error) { return t.file.ReadAt(p, off) }
-
-// NextData returns the first offset from off on where there is no hole, as far as
-// the system tells.
-func (t *File) NextData(off int64) int64 { return t.data.NextData(off) }
-
-// Close closes and removes the file.
-func (t *File) Close() error { return t.file.Close() }
-
-// fill copies r into the file, leaving holes for zeros. It writes at most limit bytes,
-// if that is not 0.
-func (t *File) fill(ctx context.Context, r io.Reader, limit int64) error {
-	limited := &limitedWriter{t.file, limit, 0}
+// fill writes what is packed in r into the file, behind what it is to have in front.
+func (t *File) fill(ctx context.Context, r io.Reader, opt *Options) error {
+	limited := &limitedWriter{t.file, opt.Limit, 0}
 	defer func() { t.written = limited.written }()
-	w := atomicfile.NewHoleWriter(limited, grain)
+	size, err := t.copy(ctx, io.MultiReader(bytes.NewReader(opt.Front), r), limited)
+	if err == nil {
+		err = t.file.Truncate(size)
+	}
+	if err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	t.data, err = t.file.finder()
+	return err
+}
+
+// copy copies r to the writer of the file, leaving holes for zeros, and says how much
+// that was.
+func (t *File) copy(ctx context.Context, r io.Reader, to io.WriterAt) (size int64, err error) {
+	w := atomicfile.NewHoleWriter(to, grain)
 	buf := make([]byte, block)
 	for {
 		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+			return size, context.Cause(ctx)
 		}
-		if t.size > 0 && t.size%spaceEvery == 0 {
+		if size > 0 && size%spaceEvery == 0 {
 			if err := t.file.space(spaceEvery); err != nil {
-				return err
+				return size, err
 			}
 		}
 		n, err := io.ReadFull(r, buf)
-		if _, werr := w.WriteAt(buf[:n], t.size); werr != nil {
-			return werr
+		if _, werr := w.WriteAt(buf[:n], size); werr != nil {
+			return size, werr
 		}
-		t.size += int64(n)
+		size += int64(n)
+		t.grown.to(size)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && n < len(buf) && ended(r):
-			return t.file.Truncate(t.size)
+			return size, nil
 		case err != nil:
-			return err
+			return size, err
 		}
 	}
 }

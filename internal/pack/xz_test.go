@@ -42,7 +42,7 @@ func unpacked(t *testing.T, packed []byte) ([]byte, error) {
 	t.Helper()
 	how := pack.Recognise(bytes.NewReader(packed))
 	require.True(t, pack.Unpacks(how))
-	f, err := pack.Unpack(t.Context(), how, section(bytes.NewReader(packed)), pack.Options{Dir: t.TempDir(), Input: raw})
+	f, err := unpackAll(t.Context(), how, section(bytes.NewReader(packed)), pack.Options{Dir: t.TempDir(), Input: raw})
 	if err != nil {
 		require.Nil(t, f)
 		return nil, err
@@ -155,7 +155,7 @@ func FuzzXz(f *testing.F) {
 		if pack.Recognise(bytes.NewReader(b)) != pack.Xz {
 			return
 		}
-		u, err := pack.Unpack(t.Context(), pack.Xz, section(bytes.NewReader(b)), pack.Options{Input: raw})
+		u, err := unpackAll(t.Context(), pack.Xz, section(bytes.NewReader(b)), pack.Options{Input: raw})
 		if err != nil {
 			require.Nil(t, u)
 			return

@@ -39,10 +39,10 @@ type flattened struct {
 }
 
 // openFlattened indexes a flattened file; nil if it is none.
-func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened, error) {
-	head := make([]byte, min(size, flatHeaderSize))
-	if err := binio.ReadFull(r, head, 0); err != nil {
-		return nil, &physmem.ReadError{Err: err}
+func openFlattened(ctx context.Context, src physmem.Source) (*flattened, error) {
+	head, err := physmem.Head(src, flatHeaderSize)
+	if err != nil {
+		return nil, err
 	}
 	if !bytes.HasPrefix(head, []byte(flatSignature)) {
 		return nil, nil //nolint:nilnil // it is another format
@@ -50,7 +50,7 @@ func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened,
 	if len(head) < flatHeaderSize {
 		return nil, &physmem.FormatError{
 			Format: physmem.FormatKdump, Field: "flattened header", Got: fmt.Sprintf("a file of 0x%x bytes", len(head)),
-			Want: "0x1000 bytes of header", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: size},
+			Want: "0x1000 bytes of header", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: uint64(len(head))},
 		}
 	}
 	be := binary.BigEndian
@@ -62,9 +62,11 @@ func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened,
 	}
 	// Where records lie is known when all were looked at. They are small, but for those
 	// of what was rearranged.
-	physmem.ReadsTable(r, size)
-	f := &flattened{r: r}
-	if err := f.walk(ctx, size); err != nil {
+	if t, ok := src.(physmem.Foreteller); ok {
+		t.ReadsTable(src.Size())
+	}
+	f := &flattened{r: src}
+	if err := f.walk(ctx, physmem.NewLength(src)); err != nil {
 		return nil, err
 	}
 	f.arrange()
@@ -73,7 +75,7 @@ func openFlattened(ctx context.Context, r io.ReaderAt, size uint64) (*flattened,
 
 // walk collects the records up to the last one, or to where the file ends or
 // makes no sense any more.
-func (f *flattened) walk(ctx context.Context, size uint64) error {
+func (f *flattened) walk(ctx context.Context, length *physmem.Length) error {
 	var (
 		window  [0x1000]byte
 		have    []byte // the bytes from at on that were read already
@@ -82,7 +84,7 @@ func (f *flattened) walk(ctx context.Context, size uint64) error {
 	at := uint64(flatHeaderSize)
 	for ; ; records++ {
 		f.endsAt = at
-		if !binio.Within(at, flatRecordSize, size) {
+		if !length.Has(at, flatRecordSize) {
 			return nil
 		}
 		if records == maxFlatRecords {
@@ -95,7 +97,7 @@ func (f *flattened) walk(ctx context.Context, size uint64) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			have = window[:min(uint64(len(window)), size-at)]
+			have = window[:length.Clip(at, uint64(len(window)))]
 			off := int64(at)
 			if err := binio.ReadFull(f.r, have, off); err != nil {
 				return &physmem.ReadError{Offset: off, Err: err}
@@ -110,7 +112,7 @@ func (f *flattened) walk(ctx context.Context, size uint64) error {
 			return nil
 		}
 		at += flatRecordSize
-		if got := binio.Clip(at, n, size); got > 0 {
+		if got := length.Clip(at, n); got > 0 {
 			f.list.push(flatRecord{to: to, size: got, from: int64(at)})
 		}
 		at += n

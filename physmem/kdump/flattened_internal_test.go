@@ -60,7 +60,7 @@ func FuzzFlattened(f *testing.F) {
 	head[23], head[31] = flatType, flatVersion
 	f.Fuzz(func(t *testing.T, records []byte) {
 		file := append(bytes.Clone(head), records...)
-		flat, err := openFlattened(t.Context(), bytes.NewReader(file), uint64(len(file)))
+		flat, err := openFlattened(t.Context(), physmem.NewSource("", bytes.NewReader(file), int64(len(file))))
 		require.NoError(t, err)
 		require.NotNil(t, flat)
 		want, ok := rewrite(file)
@@ -103,7 +103,7 @@ func TestFlattenedRecords(t *testing.T) {
 	head := make([]byte, flatHeaderSize)
 	copy(head, flatSignature)
 	head[23], head[31] = flatType, flatVersion
-	_, err := openFlattened(t.Context(), zeroesBehind(head), 1<<50)
+	_, err := openFlattened(t.Context(), physmem.NewSource("", zeroesBehind(head), 1<<50))
 	var fe *physmem.FormatError
 	require.ErrorAs(t, err, &fe)
 	assert.Contains(t, err.Error(), "more than 0x1000000")

@@ -109,14 +109,9 @@ func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatKdump
 
 // open opens a kdump-compressed dump, flattened or not.
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-	size := binio.Uint64(src.Size())
-	f := &kdumpFile{ctx: ctx, r: src, size: size, fileSize: size}
-	var err error
-	if f.flat, err = openFlattened(ctx, src, size); err != nil {
+	f := &kdumpFile{ctx: ctx}
+	if err := f.recognise(src); err != nil {
 		return nil, err
-	}
-	if f.flat != nil {
-		f.r, f.size = f.flat, f.flat.size
 	}
 	if err := f.readHeaders(); err != nil {
 		return nil, err
@@ -132,6 +127,25 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	c.State = physmem.State{Product: f.writer, Encoding: f.encoding()}
 	c.Oddities = f.odd.All()
 	return c, nil
+}
+
+// recognise finds out whether a file is a dump as it was written, or what describes one.
+func (f *kdumpFile) recognise(src physmem.Source) error {
+	head, err := physmem.Head(src, len(kdumpSignature))
+	if err != nil {
+		return err
+	}
+	if f.flat, err = openFlattened(f.ctx, src); err != nil {
+		return err
+	}
+	if f.flat == nil && string(head) != kdumpSignature {
+		return physmem.NotMine("no KDUMP signature at its start")
+	}
+	f.fileSize = binio.Uint64(src.Size())
+	if f.r, f.size = src, f.fileSize; f.flat != nil {
+		f.r, f.size = f.flat, f.flat.size
+	}
+	return nil
 }
 
 // block is the size of a block, and of a page, bytes.
@@ -167,13 +181,11 @@ func (f *kdumpFile) readHeaders() error {
 		return err
 	}
 	switch {
-	case !bytes.HasPrefix(head, []byte(kdumpSignature)) && f.flat != nil:
+	case !bytes.HasPrefix(head, []byte(kdumpSignature)):
 		return &physmem.UnsupportedError{
 			Format: physmem.FormatKdump, What: "a flattened file of makedumpfile that is not kdump-compressed",
 			Hint: "rearrange it first: makedumpfile -R OUTPUT < INPUT",
 		}
-	case !bytes.HasPrefix(head, []byte(kdumpSignature)):
-		return physmem.NotMine("no KDUMP signature at its start")
 	case len(head) < int(unsafe.Sizeof(f.hdr)):
 		return f.tooShort("a header", uint64(unsafe.Sizeof(f.hdr)))
 	}

@@ -144,6 +144,7 @@ func TestKdumpFlattened(t *testing.T) {
 			assert.Equal(t, guest.Desc[0], flat[m.GuestNote().Offset])
 			assert.Positive(t, m.CPUs()[1].NoteOffset)
 			require.NoError(t, physmemtest.Test(m, fixture.AsRanges(someRuns), repeatAt))
+			require.NoError(t, physmemtest.Grows(flat))
 		})
 	}
 }

@@ -55,7 +55,7 @@ func (s *stream) affinity() (*affinity, error) {
 	}
 	b := s.ram.blocks[i]
 	text := make([]byte, min(b.size, maxTables))
-	m, ok := newMemory(s.c.r, s.c.size, []place{{Range: physmem.Range{Size: b.size}, block: b}}, s.ram.index.changes)
+	m, ok := newMemory(s.c.src, []place{{Range: physmem.Range{Size: b.size}, block: b}}, s.ram.index.changes)
 	if !ok {
 		return nil, nil
 	}

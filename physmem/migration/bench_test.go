@@ -31,7 +31,8 @@ func newGiant(pages int64) *giant {
 	w.page("pc.ram", 0, make([]byte, 4096))
 	end.u64(0x10)
 	end.footer(ramID)
-	end.clock(2<<20, int(pages)*4-2<<20)
+	low := min(pages, 2<<18)
+	end.clock(int(low)*4, int(pages-low)*4)
 	return &giant{head: w.Bytes(), tail: end.end(), pages: pages}
 }
 

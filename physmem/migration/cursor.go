@@ -23,16 +23,16 @@ var errCut = fmt.Errorf("the stream is cut: %w", io.ErrUnexpectedEOF)
 // numbers of the stream are big-endian.
 type cursor struct {
 	ctx  context.Context // of opening: a walk over many GiB ends with it
-	r    io.ReaderAt
-	size uint64 // of the file
-	pos  uint64 // file offset of what is read next
-	base uint64 // file offset of the window
+	src  physmem.Source
+	has  *physmem.Length // of the file, which may grow while it is walked
+	pos  uint64          // file offset of what is read next
+	base uint64          // file offset of the window
 	win  []byte
 	buf  []byte
 }
 
 func newCursor(ctx context.Context, src physmem.Source) *cursor {
-	return &cursor{ctx: ctx, r: src, size: binio.Uint64(src.Size()), buf: make([]byte, windowSize)}
+	return &cursor{ctx: ctx, src: src, has: physmem.NewLength(src), buf: make([]byte, windowSize)}
 }
 
 // peek returns the next n bytes, at most windowSize, without going on.
@@ -52,12 +52,12 @@ func (c *cursor) fill(n int) error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
 	}
-	have := binio.Clip(c.pos, windowSize, c.size)
+	have := c.has.Clip(c.pos, windowSize)
 	if have < uint64(n) { //nolint:gosec // not negative
 		return errCut
 	}
 	c.base, c.win = c.pos, c.buf[:have]
-	got, err := binio.ReadSome(c.r, c.win, int64(c.pos)) //nolint:gosec // inside the file
+	got, err := binio.ReadSome(c.src, c.win, int64(c.pos)) //nolint:gosec // inside the file
 	if err != nil {
 		c.win = nil
 		return &physmem.ReadError{Offset: int64(c.pos) + int64(got), Err: err} //nolint:gosec // inside the file
@@ -74,7 +74,7 @@ func (c *cursor) take(n int) ([]byte, error) {
 
 // skip goes on by n bytes, which must be there.
 func (c *cursor) skip(n uint64) error {
-	if !binio.Within(c.pos, n, c.size) {
+	if !c.has.Has(c.pos, n) {
 		return errCut
 	}
 	c.pos += n

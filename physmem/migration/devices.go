@@ -80,10 +80,10 @@ func (s *stream) descriptionAt(at uint64) io.Reader {
 		return nil
 	}
 	n := uint64(binary.BigEndian.Uint32(b))
-	if n > maxDescription || !binio.Within(at+4, n, s.c.size) {
+	if n > maxDescription || !s.c.has.Has(at+4, n) {
 		return nil
 	}
-	return io.NewSectionReader(s.c.r, int64(at+4), int64(n)) //nolint:gosec // inside the file
+	return io.NewSectionReader(s.c.src, int64(at+4), int64(n)) //nolint:gosec // inside the file
 }
 
 // walkBy walks devices from a file offset on as a description says, and reports whether
@@ -194,7 +194,7 @@ func (s *stream) nextHeader() (uint64, error) {
 			return 0, err
 		}
 		if !ok {
-			s.c.pos = s.c.size - 1 // the byte that is the end
+			s.c.pos = s.c.has.Whole() - 1 // the byte that is the end
 			return s.c.pos, nil
 		}
 		s.c.pos = at + 1

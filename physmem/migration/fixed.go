@@ -53,11 +53,11 @@ func readFixed(c *cursor, b *block) (*fixed, error) {
 		return nil, malformed(at, "mapped-ram header", "bitmap at 0x%x, pages at 0x%x", bitmapAt, f.pages)
 	case words*8 > maxBitmap:
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with a block %q of 0x%x bytes, more than is read of one", b.name, b.size)}
-	case !binio.Within(bitmapAt, words*8, c.size):
+	case !c.has.Has(bitmapAt, words*8):
 		return nil, errCut
 	}
-	physmem.ReadsTable(c.r, words*8)
-	if f.bitmap, err = binio.ReadBytes(c.r, bitmapAt, words*8, maxBitmap); err != nil {
+	physmem.ReadsTable(c.src, words*8)
+	if f.bitmap, err = binio.ReadBytes(c.src, bitmapAt, words*8, maxBitmap); err != nil {
 		return nil, &physmem.ReadError{Offset: int64(bitmapAt), Err: err} //nolint:gosec // inside the file
 	}
 	c.pos = f.pages

@@ -87,7 +87,7 @@ func readLibvirt(c *cursor) (*saved, error) {
 		}
 	case packing != libvirtRaw && packing != libvirtSparse:
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a libvirt save file whose stream is packed in a way that is not known, %d", packing)}
-	case !binio.Within(s.stream, 1, c.size):
+	case !c.has.Has(s.stream, 1):
 		return nil, errCut
 	}
 	text, err := c.peek(int(min(s.stream-libvirtHeaderSize, maxXML)))

@@ -63,8 +63,8 @@ type reader struct {
 
 // newMemory returns the memory of blocks at their places, sorted and disjoint. It is
 // false if more stretches are missing than are kept.
-func newMemory(r io.ReaderAt, size uint64, places []place, changes []change) (*memory, bool) {
-	m := &memory{r: r, size: size, places: places, changes: changes, readers: make(chan *reader, keptReaders)}
+func newMemory(src physmem.Source, places []place, changes []change) (*memory, bool) {
+	m := &memory{r: src, size: binio.Uint64(src.Size()), places: places, changes: changes, readers: make(chan *reader, keptReaders)}
 	for i := range places {
 		p := &places[i]
 		runs, ok := p.block.present(p.first, p.first+p.Size/pageSize)

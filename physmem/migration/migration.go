@@ -26,14 +26,13 @@ func Opener() physmem.Opener {
 
 // open opens a migration stream.
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-	head := make([]byte, min(binio.Uint64(src.Size()), uint64(len(libvirtSaved))))
-	if err := binio.ReadFull(src, head, 0); err != nil {
-		return nil, &physmem.ReadError{Err: err}
+	head, err := physmem.Head(src, len(libvirtSaved))
+	if err != nil {
+		return nil, err
 	}
 	f := &file{c: newCursor(ctx, src)}
 	switch {
 	case isLibvirt(head):
-		var err error
 		if f.saved, err = readLibvirt(f.c); err != nil {
 			return nil, f.explain(err)
 		}
@@ -94,7 +93,7 @@ func (f *file) forgive(s *stream, err error) error {
 		if s.ram.complete {
 			where = "in the machine's devices, behind memory: of those that are missing, registers are unknown"
 		}
-		f.odd.Add(physmem.OddityTruncated, 0, "%s, %s", physmem.Cut{Size: f.c.size}, where)
+		f.odd.Add(physmem.OddityTruncated, 0, "%s, %s", physmem.Cut{Size: f.c.has.Whole()}, where)
 		return nil
 	case s.ram.complete && errors.As(err, &bad):
 		f.odd.Add(physmem.OddityNoteSkipped, bad.Offset, "the machine's devices behind memory can't be told apart: %s: %s", bad.Field, bad.Got)
@@ -109,8 +108,8 @@ func (f *file) explain(err error) error {
 		return err
 	}
 	return &physmem.FormatError{
-		Format: physmem.FormatMigration, Offset: int64(f.c.size), Field: "stream", //nolint:gosec // inside the file
-		Reason: "it ends before any memory", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.c.size},
+		Format: physmem.FormatMigration, Offset: int64(f.c.has.Whole()), Field: "stream", //nolint:gosec // inside the file
+		Reason: "it ends before any memory", Hint: physmem.HintIncomplete, Cut: &physmem.Cut{Size: f.c.has.Whole()},
 	}
 }
 
@@ -183,7 +182,7 @@ func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, ok := newMemory(s.c.r, s.c.size, places, s.ram.index.changes)
+	m, ok := newMemory(s.c.src, places, s.ram.index.changes)
 	if !ok {
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream whose memory has more than %d holes", maxHoles)}
 	}

@@ -128,6 +128,22 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// TestGrows: a stream is indexed while it is unpacked.
+func TestGrows(t *testing.T) {
+	t.Parallel()
+	g := newGiant(1 << 10)
+	large := make([]byte, g.size())
+	_, err := g.ReadAt(large, 0)
+	require.NoError(t, err)
+	fixed, _ := mapped()
+	small, _ := small(new(writer))
+	for name, file := range map[string][]byte{
+		"large": large, "small": small, "libvirt": withLibvirt("LibvirtQemudSave", 0, small), "mapped-ram": fixed, "cut": large[:len(large)/2],
+	} {
+		require.NoError(t, physmemtest.Grows(file), name)
+	}
+}
+
 // TestVolume: a block device goes on behind the stream, with an older one.
 func TestVolume(t *testing.T) {
 	t.Parallel()

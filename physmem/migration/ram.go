@@ -57,7 +57,11 @@ func (r *ram) foretell() error {
 		return nil
 	}
 	r.foretold = true
-	return physmem.ReadsAll(r.c.r, int64(r.c.size-r.c.pos)) //nolint:gosec // inside the file
+	f, ok := r.c.src.(physmem.Foreteller)
+	if !ok {
+		return nil
+	}
+	return f.ReadsAll(r.c.src.Size() - int64(r.c.pos)) //nolint:gosec // inside the file
 }
 
 // list reads a list of words up to its end.

@@ -19,7 +19,7 @@ const maxDevice = 64 << 10
 // data returns the first bytes of a device, at most n.
 func (s *stream) data(x section, n uint64) ([]byte, error) {
 	b := make([]byte, min(x.end-x.start, n, maxDevice))
-	if err := binio.ReadFull(s.c.r, b, int64(x.start)); err != nil { //nolint:gosec // inside the file
+	if err := binio.ReadFull(s.c.src, b, int64(x.start)); err != nil { //nolint:gosec // inside the file
 		return nil, &physmem.ReadError{Offset: int64(x.start), Err: err} //nolint:gosec // inside the file
 	}
 	return b, nil

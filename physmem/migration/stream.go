@@ -300,7 +300,7 @@ func (s *stream) passOver(x *section) (uint64, error) {
 			return 0, err
 		}
 		if !ok {
-			if s.c.size-start > maxUnsaid {
+			if s.c.has.Whole()-start > maxUnsaid {
 				return 0, malformed(start, fmt.Sprintf("section %q", x.name), "no end of it")
 			}
 			return 0, errCut

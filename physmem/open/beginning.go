@@ -98,7 +98,7 @@ func (r *beginningReader) ReadAt(p []byte, off int64) (int, error) {
 // IsAFF4 reports whether a file is an AFF4 volume, which is a zip archive whose members
 // are nothing by themselves. What can't be read speaks for nothing.
 func IsAFF4(src physmem.Source) bool {
-	b, err := head(src, firstSize)
+	b, err := physmem.Head(src, firstSize)
 	p := &probe{head: b, src: src}
 	return err == nil && bytes.HasPrefix(b, []byte("PK\x03\x04")) && p.isAFF4()
 }

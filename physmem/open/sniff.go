@@ -7,15 +7,6 @@ import (
 	"windmp/physmem"
 )
 
-// head returns the first n bytes of a file, or all of a shorter one.
-func head(src physmem.Source, n int64) ([]byte, error) {
-	b := make([]byte, min(src.Size(), n))
-	if err := binio.ReadFull(src, b, 0); err != nil {
-		return nil, &physmem.ReadError{Err: err}
-	}
-	return b, nil
-}
-
 // firstSize is how much of a file's beginning is looked at for what it begins like:
 // farther in, memory may hold anything.
 const firstSize = 0x200
@@ -29,7 +20,7 @@ func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
 	if src.Size() <= 0 {
 		return &physmem.UnknownFormatError{Looks: physmem.LooksEmpty, Hint: "the dump was not written; look for the error where it was made", Tried: tried}
 	}
-	b, err := head(src, sniffSize)
+	b, err := physmem.Head(src, sniffSize)
 	if err != nil {
 		return err
 	}
@@ -69,7 +60,7 @@ func (s *signature) at(head []byte) bool {
 // looksLike returns what a file that is said to be raw memory begins like, empty
 // for nothing that is known.
 func looksLike(src physmem.Source) (string, error) {
-	b, err := head(src, firstSize)
+	b, err := physmem.Head(src, firstSize)
 	if err != nil {
 		return "", err
 	}

@@ -150,9 +150,9 @@ func (h *header) readBacking(src physmem.Source, b []byte) error {
 
 // readHeader reads the header, and refuses what hides the state of snapshots.
 func readHeader(src physmem.Source) (*header, error) {
-	b := make([]byte, min(binio.Uint64(src.Size()), headerSize3))
-	if err := binio.ReadFull(src, b, 0); err != nil {
-		return nil, &physmem.ReadError{Err: err}
+	b, err := physmem.Head(src, headerSize3)
+	if err != nil {
+		return nil, err
 	}
 	be := binary.BigEndian
 	if !strings.HasPrefix(string(b), magic) || len(b) < headerSize {

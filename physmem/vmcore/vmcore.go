@@ -41,8 +41,8 @@ func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatELF, 
 // are decoded. Own code and not elf.NewFile, because that takes e_phnum 0xffff
 // for a count and refuses EI_VERSION 0, which VirtualBox writes.
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-	f := &elfFile{ctx: ctx, r: src, size: binio.Uint64(src.Size())}
-	if err := f.readHeader(); err != nil {
+	f := &elfFile{ctx: ctx, r: src}
+	if err := f.readHeader(src); err != nil {
 		return nil, err
 	}
 	if err := f.locateProgramHeaders(); err != nil {
@@ -76,14 +76,15 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 
 // readHeader reads the ELF header and refuses what is not a core of a machine that is
 // read, by name.
-func (f *elfFile) readHeader() error {
-	head := make([]byte, min(f.size, elfcore.HeaderSize))
-	if err := binio.ReadFull(f.r, head, 0); err != nil {
-		return &physmem.ReadError{Err: err}
+func (f *elfFile) readHeader(src physmem.Source) error {
+	head, err := physmem.Head(src, elfcore.HeaderSize)
+	if err != nil {
+		return err
 	}
 	if len(head) < len(elf.ELFMAG) || string(head[:len(elf.ELFMAG)]) != elf.ELFMAG {
 		return physmem.NotMine("no ELF signature at its start")
 	}
+	f.size = binio.Uint64(src.Size())
 	if len(head) < elfcore.HeaderSize {
 		return &physmem.FormatError{
 			Format: physmem.FormatELF, Field: "ELF header",

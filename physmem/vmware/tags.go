@@ -55,12 +55,10 @@ var magics = map[uint32]magic{
 
 // readMagic reads the first word of a file, 0 of a shorter one.
 func readMagic(src physmem.Source) (uint32, error) {
-	b := make([]byte, 4)
-	if src.Size() < int64(len(b)) {
-		return 0, nil
-	}
-	if err := binio.ReadFull(src, b, 0); err != nil {
-		return 0, &physmem.ReadError{Err: err}
+	const size = 4
+	b, err := physmem.Head(src, size)
+	if err != nil || len(b) < size {
+		return 0, err
 	}
 	return binary.LittleEndian.Uint32(b), nil
 }

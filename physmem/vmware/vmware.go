@@ -165,9 +165,9 @@ func (s *state) describe(list []physmem.Extent, sibling string, cpus int) string
 
 // refuseForeign names a file that only its name says to be a state.
 func refuseForeign(src physmem.Source) error {
-	b := make([]byte, min(src.Size(), 1<<16))
-	if err := binio.ReadFull(src, b, 0); err != nil {
-		return &physmem.ReadError{Err: err}
+	b, err := physmem.Head(src, 1<<16)
+	if err != nil {
+		return err
 	}
 	switch {
 	case len(b) == 0 || binio.IsZero(b):

@@ -50,14 +50,14 @@ func Opener(formats ...*winhdr.Format) physmem.Opener {
 	}
 	formats = slices.Clone(formats)
 	return physmem.Opener{Format: physmem.FormatDMP, Open: func(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-		return (&dmpFile{ctx: ctx, r: src, size: binio.Uint64(src.Size()), formats: formats}).open()
+		return (&dmpFile{ctx: ctx, r: src, formats: formats}).open(src)
 	}}
 }
 
 // open opens a Windows crash dump: the header says by DumpType how the pages
 // are laid out. The machine type is the caller's to judge.
-func (f *dmpFile) open() (*physmem.Container, error) {
-	if err := f.readHeader(); err != nil {
+func (f *dmpFile) open(src physmem.Source) (*physmem.Container, error) {
+	if err := f.readHeader(src); err != nil {
 		return nil, err
 	}
 	c := &physmem.Container{DumpHeader: f.raw, Machine: f.machine}
@@ -86,16 +86,17 @@ func (f *dmpFile) open() (*physmem.Container, error) {
 }
 
 // readHeader reads the header.
-func (f *dmpFile) readHeader() error {
-	head := make([]byte, min(f.size, uint64(winhdr.HeadSize(f.formats...)))) //nolint:gosec // not negative
-	if err := binio.ReadFull(f.r, head, 0); err != nil {
-		return &physmem.ReadError{Err: err}
+func (f *dmpFile) readHeader(src physmem.Source) error {
+	head, err := physmem.Head(src, winhdr.HeadSize(f.formats...))
+	if err != nil {
+		return err
 	}
 	const signatures = 8
 	le := binary.LittleEndian
 	if len(head) < signatures || le.Uint32(head) != winhdr.SignaturePAGE {
 		return physmem.NotMine("no PAGE signature at its start")
 	}
+	f.size = binio.Uint64(src.Size())
 	valid := le.Uint32(head[4:])
 	// Several machines may share the second signature.
 	signed := slices.DeleteFunc(slices.Clone(f.formats), func(x *winhdr.Format) bool { return x.ValidDump != valid })

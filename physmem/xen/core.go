@@ -62,7 +62,7 @@ func (c *core) open(head []byte) (*physmem.Container, error) {
 			x.clash.PA, x.clash.Offsets[0], x.clash.Offsets[1])
 	}
 	cpus := c.cpus()
-	out := &physmem.Container{Memory: extents.New(c.r, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
+	out := &physmem.Container{Memory: extents.New(c.src, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
 	out.Description = describe("Xen core (xl dump-core)", c.version, x.pages, len(cpus))
 	out.State = physmem.State{Product: "Xen", Version: physmem.StateText(c.version)}
 	out.Oddities = c.odd.All()
@@ -153,12 +153,12 @@ func (c *core) placePages(x *index) (uint64, error) {
 		c.odd.Add(physmem.OddityCount, pages.at, "the core has room for 0x%x pages, numbers for 0x%x, and its header counts 0x%x: 0x%x are used",
 			pages.size/physmem.PageSize, frames.size/frameEntry, c.claimed, count)
 	}
-	held := binio.Clip(frames.off, count*frameEntry, c.size) / frameEntry
-	if end, _ := binio.Sum(pages.off, pages.size); held < count || end > c.size {
+	held := binio.Clip(frames.off, count*frameEntry, c.size()) / frameEntry
+	if end, _ := binio.Sum(pages.off, pages.size); held < count || end > c.size() {
 		whole := max(end, frames.off+frames.size)
-		c.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", c.cut(whole), c.size, whole)
+		c.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", c.cut(whole), c.size(), whole)
 	}
-	physmem.ReadsTable(c.r, held*frameEntry)
+	physmem.ReadsTable(c.src, held*frameEntry)
 	return c.readFrames(x, held)
 }
 
@@ -176,7 +176,7 @@ func (c *core) readFrames(x *index, n uint64) (uint64, error) {
 		}
 		b := buf[:min(uint64(len(buf)), (n-i)*frameEntry)]
 		off := int64(frames.off + i*frameEntry) //nolint:gosec // inside the file
-		if err := binio.ReadFull(c.r, b, off); err != nil {
+		if err := binio.ReadFull(c.src, b, off); err != nil {
 			return i, &physmem.ReadError{Offset: off, Err: err}
 		}
 		for ; len(b) > 0; b, i = b[frameEntry:], i+1 {
@@ -213,7 +213,7 @@ func (c *core) cpus() []physmem.CPU {
 		c.odd.Add(physmem.OddityNoteSkipped, s.at, "%s has entries of 0x%x bytes, not the 0x%x of x86-64; the registers are left out", sectionCPUs, s.entry, contextSize)
 		return nil
 	}
-	count := binio.Clip(s.off, s.size, c.size) / contextSize
+	count := binio.Clip(s.off, s.size, c.size()) / contextSize
 	if count < s.size/contextSize {
 		c.odd.Add(physmem.OddityCPU, s.at, "the file holds %d of the %d processors", count, s.size/contextSize)
 	}

@@ -57,7 +57,7 @@ func (c *core) sections(head []byte) ([]section, *elf.Header64, error) {
 		return nil, nil, nil
 	}
 	count := uint64(h.Shnum)
-	if h.Shentsize != elfcore.SectionSize || count > maxSections || !binio.Within(h.Shoff, count*elfcore.SectionSize, c.size) {
+	if h.Shentsize != elfcore.SectionSize || count > maxSections || !binio.Within(h.Shoff, count*elfcore.SectionSize, c.size()) {
 		return nil, nil, nil
 	}
 	b, err := c.read(h.Shoff, count*elfcore.SectionSize, maxSections*elfcore.SectionSize)
@@ -104,7 +104,7 @@ func (c *core) recognise(head []byte) error {
 	if len(names) > 0 || !c.hasXenNote(list) {
 		return physmem.NotMine("an ELF core without sections of Xen's")
 	}
-	end := c.size
+	end := c.size()
 	for _, s := range list {
 		if sum, ok := binio.Sum(s.off, s.size); ok && s.typ != elf.SHT_NOBITS {
 			end = max(end, sum)
@@ -112,7 +112,7 @@ func (c *core) recognise(head []byte) error {
 	}
 	return &physmem.FormatError{
 		Format: physmem.FormatXen, Offset: h64Shstrndx, Field: "section names", Cut: c.cut(end),
-		Reason: fmt.Sprintf("the file ends at 0x%x, before the table that says which page is where", c.size), Hint: physmem.HintIncomplete,
+		Reason: fmt.Sprintf("the file ends at 0x%x, before the table that says which page is where", c.size()), Hint: physmem.HintIncomplete,
 	}
 }
 
@@ -126,7 +126,7 @@ func (c *core) names(list []section, h *elf.Header64) ([]byte, error) {
 		return nil, nil
 	}
 	s := list[h.Shstrndx]
-	if s.size > maxSectionNames || !binio.Within(s.off, s.size, c.size) {
+	if s.size > maxSectionNames || !binio.Within(s.off, s.size, c.size()) {
 		return nil, nil
 	}
 	return c.read(s.off, s.size, maxSectionNames)
@@ -139,7 +139,7 @@ func (c *core) hasXenNote(list []section) bool {
 			continue
 		}
 		const size = uint64(noteHeader + noteNameSize)
-		b, err := binio.ReadBytes(c.r, s.off, size, size)
+		b, err := binio.ReadBytes(c.src, s.off, size, size)
 		return err == nil && string(b[noteHeader:]) == noteName
 	}
 	return false
@@ -164,7 +164,7 @@ func (c *core) readNotes() error {
 		c.odd.Add(physmem.OddityNoteSkipped, 0, "the core has no section %s", sectionNote)
 		return nil
 	}
-	b, err := binio.ReadBytes(c.r, s.off, s.size, maxNotes)
+	b, err := binio.ReadBytes(c.src, s.off, s.size, maxNotes)
 	if err != nil {
 		c.odd.Add(physmem.OddityNoteSkipped, s.at, "the notes can't be read: %v", err)
 		return nil

@@ -3,7 +3,6 @@ package xen
 import (
 	"fmt"
 
-	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/physmem/extents"
 )
@@ -31,7 +30,7 @@ type index struct {
 
 // add places a page at a file offset, as far as the file has it.
 func (x *index) add(page, off uint64) error {
-	have := binio.Clip(off, physmem.PageSize, x.file.size)
+	have := x.file.has.Clip(off, physmem.PageSize)
 	if have == 0 {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 func TestCompact(t *testing.T) {
 	t.Parallel()
 	for _, later := range []bool{false, true} {
-		x := &index{file: &file{size: 1 << 40}, most: 64, later: later}
+		x := &index{file: &file{has: physmem.NewLength(physmem.NewSource("", nil, 1<<40))}, most: 64, later: later}
 		rng := rand.New(rand.NewPCG(1, 2))
 		want := map[uint64]int64{}
 		for i := range uint64(20000) {
@@ -39,7 +39,7 @@ func TestCompact(t *testing.T) {
 // TestTooManyPieces: memory in more pieces than are kept is refused by name.
 func TestTooManyPieces(t *testing.T) {
 	t.Parallel()
-	x := &index{file: &file{size: 1 << 40}, most: 64}
+	x := &index{file: &file{has: physmem.NewLength(physmem.NewSource("", nil, 1<<40))}, most: 64}
 	var err error
 	for i := uint64(0); i < 100 && err == nil; i++ {
 		err = x.add(2*i, i*physmem.PageSize)

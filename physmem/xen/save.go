@@ -85,7 +85,7 @@ func (s *savedState) open(enter func(*savedState) error) (*physmem.Container, er
 	if len(cpus) == 0 {
 		s.odd.Add(physmem.OddityCPU, 0, "the stream holds no registers")
 	}
-	c := &physmem.Container{Memory: extents.New(s.r, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
+	c := &physmem.Container{Memory: extents.New(s.src, list), CPUs: cpus, Machine: physmem.MachineOf(cpus)}
 	what := s.kind
 	if s.name != "" {
 		what += fmt.Sprintf(" %q", s.name)
@@ -103,14 +103,14 @@ func (s *savedState) open(enter func(*savedState) error) (*physmem.Container, er
 // endsIn is the error for a file that ends in a header.
 func (s *savedState) endsIn(what string, off uint64) error {
 	return &physmem.FormatError{
-		Format: physmem.FormatXen, Offset: int64(min(off, s.size)), Field: what, //nolint:gosec // inside the file
-		Reason: fmt.Sprintf("the file ends at 0x%x", s.size), Hint: physmem.HintIncomplete, Cut: s.cut(0),
+		Format: physmem.FormatXen, Offset: int64(min(off, s.size())), Field: what, //nolint:gosec // inside the file
+		Reason: fmt.Sprintf("the file ends at 0x%x", s.size()), Hint: physmem.HintIncomplete, Cut: s.cut(0),
 	}
 }
 
 // header returns n bytes of a header at off.
 func (s *savedState) header(what string, off uint64, n int) ([]byte, error) {
-	if off > s.size || s.size-off < uint64(n) { //nolint:gosec // a constant
+	if !s.has.Has(off, uint64(n)) { //nolint:gosec // a constant
 		return nil, s.endsIn(what, off)
 	}
 	return s.window.at(off, n)
@@ -154,8 +154,8 @@ func (s *savedState) fromXL() error {
 	case mandatory&^(flagJSON|flagV2) != 0:
 		return unsupported(fmt.Sprintf("a saved Xen guest with flags 0x%x, which a newer Xen than 4.17 must have set", mandatory), hintDump)
 	}
-	if length > s.size-size {
-		return s.endsIn("configuration of the guest", s.size)
+	if !s.has.Has(size, length) {
+		return s.endsIn("configuration of the guest", s.size())
 	}
 	if mandatory&flagJSON != 0 && length > jsonCount {
 		s.name = s.nameOf(size+jsonCount, length-jsonCount)
@@ -182,8 +182,8 @@ func (s *savedState) fromLibvirt() error {
 		return unsupported(fmt.Sprintf("a guest of Xen saved by libvirt with a header of version %d; version %d is read", v, version), hintDump)
 	}
 	length := uint64(le.Uint32(b[0x14:]))
-	if length > s.size-size {
-		return s.endsIn("configuration of the guest", s.size)
+	if !s.has.Has(size, length) {
+		return s.endsIn("configuration of the guest", s.size())
 	}
 	return s.fromLibxl(size + length)
 }
@@ -309,8 +309,8 @@ func (s *savedState) fromXenops() error {
 		case headXenops:
 		default: // devices, by later versions
 		}
-		if length > s.size-off {
-			return s.endsIn("record of xenopsd", s.size)
+		if !s.has.Has(off, length) {
+			return s.endsIn("record of xenopsd", s.size())
 		}
 		off += length
 	}

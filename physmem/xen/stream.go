@@ -72,12 +72,14 @@ const batchSize = 1024 * physmem.PageSize
 // as it goes.
 func (s *savedState) records(off uint64) error {
 	le := binary.LittleEndian
-	physmem.ReadsTable(s.r, binio.Clip(off, s.size, s.size)/batchSize*windowSize)
+	if t, ok := s.src.(physmem.Foreteller); ok {
+		t.ReadsTable(int64(binio.Clip(off, s.size(), s.size()) / batchSize * windowSize)) //nolint:gosec // below the size
+	}
 	for others := 0; ; {
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
-		if off > s.size || s.size-off < recordHeader {
+		if !s.has.Has(off, recordHeader) {
 			return nil
 		}
 		b, err := s.window.at(off, recordHeader)
@@ -86,7 +88,6 @@ func (s *savedState) records(off uint64) error {
 		}
 		typ, length := le.Uint32(b), uint64(le.Uint32(b[4:]))
 		body := off + recordHeader
-		whole := length <= s.size-body
 		switch {
 		case typ == recordEnd:
 			s.ended = true
@@ -97,7 +98,7 @@ func (s *savedState) records(off uint64) error {
 			}
 		case typ == recordCheckpoint:
 			return unsupported("a stream of checkpoints of a Xen guest (Remus, COLO), not one that was saved", hintDump)
-		case typ == recordHVMContext && whole:
+		case typ == recordHVMContext && s.has.Has(body, length):
 			// A stream with several has the last one at its end.
 			s.state, s.stateSize = body, length
 		case typ > recordLast && typ&recordOptional == 0:
@@ -143,7 +144,7 @@ func hasPage(typ uint64) (follows, known bool) {
 func (s *savedState) pageData(body, length uint64) error {
 	const head, entry = 8, 8
 	le := binary.LittleEndian
-	if binio.Clip(body, length, s.size) < head {
+	if s.has.Clip(body, min(length, head)) < head {
 		if length < head {
 			return wrong(body, "record of pages", fmt.Sprintf("0x%x bytes", length), "a count at least")
 		}
@@ -161,7 +162,7 @@ func (s *savedState) pageData(body, length uint64) error {
 	end := body + length
 	for i := range count {
 		off := body + head + i*entry
-		if off > s.size || s.size-off < entry {
+		if !s.has.Has(off, entry) {
 			return nil
 		}
 		b, err := s.window.at(off, entry)

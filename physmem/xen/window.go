@@ -23,13 +23,13 @@ type window struct {
 // the caller's until the next call.
 func (w *window) at(off uint64, n int) ([]byte, error) {
 	if off < w.off || off-w.off > uint64(len(w.buf)) || uint64(n) > uint64(len(w.buf))-(off-w.off) { //nolint:gosec // a constant, or at most windowSize
-		w.buf = w.room[:binio.Clip(off, windowSize, w.file.size)]
+		w.buf = w.room[:w.file.has.Clip(off, windowSize)]
 		w.off = off
 		if n > len(w.buf) {
 			w.buf = nil
-			return nil, &physmem.ReadError{Offset: int64(min(off, w.file.size)), Err: io.ErrUnexpectedEOF} //nolint:gosec // inside the file
+			return nil, &physmem.ReadError{Offset: int64(min(off, w.file.size())), Err: io.ErrUnexpectedEOF} //nolint:gosec // inside the file
 		}
-		if err := binio.ReadFull(w.file.r, w.buf, int64(off)); err != nil { //nolint:gosec // inside the file
+		if err := binio.ReadFull(w.file.src, w.buf, int64(off)); err != nil { //nolint:gosec // inside the file
 			w.buf = nil
 			return nil, &physmem.ReadError{Offset: int64(off), Err: err} //nolint:gosec // inside the file
 		}

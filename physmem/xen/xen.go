@@ -11,7 +11,6 @@ package xen
 import (
 	"bytes"
 	"context"
-	"io"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -21,11 +20,11 @@ import (
 func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatXen, Open: open} }
 
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
-	f := &file{ctx: ctx, r: src, size: binio.Uint64(src.Size())}
+	f := &file{ctx: ctx, src: src, has: physmem.NewLength(src)}
 	const longest = 64
-	head := make([]byte, min(f.size, longest))
-	if err := binio.ReadFull(src, head, 0); err != nil {
-		return nil, &physmem.ReadError{Err: err}
+	head, err := physmem.Head(src, longest)
+	if err != nil {
+		return nil, err
 	}
 	for _, w := range wrappings {
 		if bytes.HasPrefix(head, []byte(w.magic)) {
@@ -37,15 +36,18 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 
 // file is what is opened.
 type file struct {
-	ctx  context.Context // of opening
-	r    io.ReaderAt
-	size uint64
-	odd  physmem.Oddities
+	ctx context.Context // of opening
+	src physmem.Source
+	has *physmem.Length // of the file, which may grow while a stream is walked
+	odd physmem.Oddities
 }
+
+// size is that of the file, bytes.
+func (f *file) size() uint64 { return f.has.Whole() }
 
 // read returns n bytes at off, which must lie in the file.
 func (f *file) read(off, n, limit uint64) ([]byte, error) {
-	b, err := binio.ReadBytes(f.r, off, n, limit)
+	b, err := binio.ReadBytes(f.src, off, n, limit)
 	if err != nil {
 		return nil, &physmem.ReadError{Offset: int64(off), Err: err} //nolint:gosec // inside the file
 	}
@@ -53,7 +55,7 @@ func (f *file) read(off, n, limit uint64) ([]byte, error) {
 }
 
 // cut says that the file ends before end, 0 if that is not known.
-func (f *file) cut(end uint64) *physmem.Cut { return &physmem.Cut{Size: f.size, Whole: end} }
+func (f *file) cut(end uint64) *physmem.Cut { return &physmem.Cut{Size: f.size(), Whole: end} }
 
 // unsupported names a file of Xen's that is not read.
 func unsupported(what, hint string) error {
