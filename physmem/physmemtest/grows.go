@@ -29,8 +29,12 @@ func Grows(file []byte) error {
 		what      string
 		got, want any
 	}{
-		{"description", m.Describe(), want.Describe()}, {"ranges", m.Ranges(), want.Ranges()}, {"processors", m.CPUs(), want.CPUs()},
-		{"oddities", m.Oddities(), want.Oddities()}, {"guest's note", m.GuestNote(), want.GuestNote()}, {"size", m.FileSize(), want.FileSize()},
+		{"description", m.Describe(), want.Describe()},
+		{"ranges", m.Ranges(), want.Ranges()},
+		{"processors", m.CPUs(), want.CPUs()},
+		{"oddities", m.Oddities(), want.Oddities()},
+		{"guest's note", m.GuestNote(), want.GuestNote()},
+		{"size", m.FileSize(), want.FileSize()},
 	} {
 		if !reflect.DeepEqual(x.got, x.want) {
 			err = errors.Join(err, fmt.Errorf("%s: got %v, want %v", x.what, x.got, x.want))
