@@ -188,3 +188,13 @@ func TestFrame(t *testing.T) {
 		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "frame.mjs", page, folder, files) })
 	}
 }
+
+// The element on pages of others: taken out, put back, two at once, attributes that come
+// later, files that change or go, and windmp itself breaking.
+func TestElement(t *testing.T) {
+	folder := element(t)
+	for _, browser := range []string{"chromium", "firefox"} {
+		files, _ := samples(t)
+		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "element.mjs", folder, files) })
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"syscall/js"
 
 	"windmp/cmd/windmp-web/internal/fileset"
@@ -14,20 +13,23 @@ func filesOf(array js.Value) []*fileset.File {
 	var set fileset.Set
 	for i := range array.Length() {
 		object := array.Index(i)
-		name := object.Get("name").String()
-		set.Add(name, int64(object.Get("size").Float()), func(off int64, blocks [][]byte) error {
-			if err := slice(reader, object, off, blocks); err != nil {
-				return fmt.Errorf("the browser reads no more of %s: %w", name, err)
-			}
-			return nil
+		set.Add(object.Get("name").String(), int64(object.Get("size").Float()), func(off int64, blocks [][]byte) error {
+			return slice(reader, object, off, blocks)
 		})
 	}
 	return set.Files()
 }
 
+// goneError says that a browser reads no more of a file: it is gone, was changed since it
+// was chosen, or may not be read. Browsers do not tell which.
+type goneError struct{ name string }
+
+func (e *goneError) Error() string {
+	return "the browser can't read it any more (" + e.name + "); choose it again"
+}
+
 // slice reads a stretch of a File object, as [fileset.Slice] has it. A worker may read
-// without waiting for the page (FileReaderSync, File API). The error is what the browser
-// says: the file is gone, was changed, or may not be read.
+// without waiting for the page (FileReaderSync, File API).
 func slice(reader, object js.Value, off int64, blocks [][]byte) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -36,7 +38,7 @@ func slice(reader, object js.Value, off int64, blocks [][]byte) (err error) {
 			if !ok || !errors.As(e, &thrown) {
 				panic(r)
 			}
-			err = thrown
+			err = &goneError{thrown.Value.Get("name").String()}
 		}
 	}()
 	end := off
@@ -44,8 +46,8 @@ func slice(reader, object js.Value, off int64, blocks [][]byte) (err error) {
 		end += int64(len(b))
 	}
 	buffer := reader.Call("readAsArrayBuffer", object.Call("slice", float64(off), float64(end)))
-	if n := buffer.Get("byteLength").Int(); int64(n) != end-off {
-		return fmt.Errorf("it became shorter: %d bytes at offset %d, not %d", n, off, end-off)
+	if int64(buffer.Get("byteLength").Int()) != end-off {
+		return &goneError{"it became shorter"}
 	}
 	at := 0
 	for _, b := range blocks {

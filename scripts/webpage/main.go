@@ -9,8 +9,10 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,8 +21,12 @@ import (
 	"windmp/convert/htmlreport"
 )
 
-// folder is where the page's parts are.
-const folder = "web/page"
+const (
+	// folder is where the page's parts are.
+	folder = "web/page"
+	// texts is what the page says, the elements' texts among them.
+	texts = "web/element/texts.json"
+)
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -33,7 +39,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: webpage SCRIPT")
 	}
-	page, err := template.ParseFiles(filepath.Join(folder, "index.html"))
+	page, err := template.New("index.html").Option("missingkey=error").ParseFiles(filepath.Join(folder, "index.html"))
 	if err != nil {
 		return err
 	}
@@ -49,9 +55,30 @@ func run(args []string) error {
 	if strings.Contains(script, "</script") || strings.Contains(script, "<!--") || strings.Contains(style, "</style") {
 		return errors.New("the script or style has what ends it in HTML")
 	}
-	return page.Execute(os.Stdout, map[string]string{
-		"Script": script, "Style": style, "ScriptDigest": digest(script), "StyleDigest": digest(style),
+	words, err := escapedTexts()
+	if err != nil {
+		return err
+	}
+	return page.Execute(os.Stdout, map[string]any{
+		"Script": script, "Style": style, "ScriptDigest": digest(script), "StyleDigest": digest(style), "Texts": words,
 	})
+}
+
+// escapedTexts are the texts by their names, as HTML has them. A name that is not there is
+// an error of the template.
+func escapedTexts() (map[string]string, error) {
+	file, err := os.ReadFile(texts)
+	if err != nil {
+		return nil, err
+	}
+	words := map[string]string{}
+	if err := json.Unmarshal(file, &words); err != nil {
+		return nil, fmt.Errorf("%s: %w", texts, err)
+	}
+	for name, text := range words {
+		words[name] = html.EscapeString(text)
+	}
+	return words, nil
 }
 
 // digest is as a policy has it (Content Security Policy Level 3, 2.3.1).

@@ -24,6 +24,7 @@ export interface WindmpCheck {
 
 export class WindmpCheck extends HTMLElement {
   static formAssociated = true;
+  static observedAttributes = FormPart.attributes;
 
   #view = new View(this);
   #form = new FormPart(this);
@@ -33,6 +34,7 @@ export class WindmpCheck extends HTMLElement {
   #verdict: VerdictDetail | undefined;
   #triage: TriageDetail | undefined;
   #shown: CheckReply | TriageReply | undefined;
+  #running = false;
 
   constructor() {
     super();
@@ -48,8 +50,10 @@ export class WindmpCheck extends HTMLElement {
   }
 
   connectedCallback(): void {
-    this.#unlabel = whileLabelled(() => this.#view.label());
-    this.#form.clear();
+    this.#unlabel = whileLabelled(() => {
+      this.#view.label();
+      this.#form.apply();
+    });
     if (typeof WebAssembly === "undefined") {
       this.#view.say(text("unsupported"));
       return;
@@ -57,10 +61,15 @@ export class WindmpCheck extends HTMLElement {
     this.#warmUp();
   }
 
+  /** An element that is taken out of its page gives up what it does, and keeps what it said. */
   disconnectedCallback(): void {
     this.#unlabel();
-    this.#engine.cancel();
+    this.#giveUp();
     this.#engine.close();
+  }
+
+  attributeChangedCallback(): void {
+    this.#form.apply();
   }
 
   formResetCallback(): void {
@@ -122,14 +131,11 @@ export class WindmpCheck extends HTMLElement {
     return this.#triage;
   }
 
-  /** cancel gives up what is being done. */
+  /** cancel gives up what is being done, if something is. */
   cancel(): void {
-    this.#engine.cancel();
-    this.#view.run(false);
-    this.#view.say(text("cancelled"));
-    this.#offer();
-    this.#tell("cancel", null);
-    this.#warmUp();
+    if (this.#giveUp()) {
+      this.#warmUp();
+    }
   }
 
   /** reset is the state before a file was chosen. */
@@ -137,6 +143,24 @@ export class WindmpCheck extends HTMLElement {
     this.#begin([]);
     this.#view.say("");
     this.#form.clear();
+  }
+
+  /** giveUp ends what is being done, and tells whether something was. */
+  #giveUp(): boolean {
+    if (!this.#running) {
+      return false;
+    }
+    this.#engine.cancel();
+    this.#run(false);
+    this.#view.say(text("cancelled"));
+    this.#offer();
+    this.#tell("cancel", null);
+    return true;
+  }
+
+  #run(running: boolean): void {
+    this.#running = running;
+    this.#view.run(running);
   }
 
   /** warmUp starts the worker while the visitor chooses. */
@@ -154,6 +178,19 @@ export class WindmpCheck extends HTMLElement {
     }
   }
 
+  /** drop judges what was dropped, here or elsewhere on the page. Browsers show a folder as a
+   * file that can't be read. */
+  drop(dropped: DataTransfer | null): void {
+    const folder = Array.from(dropped?.items ?? []).map((item) => item.webkitGetAsEntry()).find((entry) => entry?.isDirectory);
+    if (folder) {
+      this.#begin([]);
+      this.#tell("start", { during: "check" });
+      this.#failed("check", { message: text("folder", { name: folder.name }), hint: "" });
+      return;
+    }
+    this.#chosen(Array.from(dropped?.files ?? []));
+  }
+
   #takeDrops(): void {
     this.addEventListener("dragover", (e) => {
       e.preventDefault();
@@ -163,7 +200,7 @@ export class WindmpCheck extends HTMLElement {
     this.addEventListener("drop", (e) => {
       e.preventDefault();
       this.#view.over(false);
-      this.#chosen(Array.from(e.dataTransfer?.files ?? []));
+      this.drop(e.dataTransfer);
     });
   }
 
@@ -172,16 +209,14 @@ export class WindmpCheck extends HTMLElement {
     this.#engine.cancel();
     this.#files = files;
     this.#verdict = this.#triage = this.#shown = undefined;
-    this.#view.run(false);
+    this.#run(false);
     this.#view.report("");
     this.#view.offer();
   }
 
-  /** offer shows what can be done with a verdict, or without one. */
+  /** offer shows what can be done with a verdict, nothing without one. */
   #offer(v = this.#verdict): void {
-    if (v) {
-      this.#view.offer(...(makesDumps(v) ? ["triage" as const] : []), "save-json", "save-page");
-    }
+    this.#view.offer(...(v && makesDumps(v) ? ["triage" as const] : []), ...(v ? ["save-json" as const, "save-page" as const] : []));
   }
 
   /** ask has the engine do a job, and shows meanwhile that it does. */
@@ -189,8 +224,8 @@ export class WindmpCheck extends HTMLElement {
   async #ask(op: "triage", what: string, files: File[]): Promise<TriageReply | null>;
   async #ask(op: Job, what: string, files: File[]) {
     this.#view.say(what);
+    this.#run(true);
     this.#view.offer();
-    this.#view.run(true);
     this.#tell("start", { during: op });
     const options: Options = { maxSize: this.getAttribute("max-size") ?? undefined };
     try {
@@ -199,11 +234,11 @@ export class WindmpCheck extends HTMLElement {
         this.#tell("progress", p);
       });
       if (reply) { // otherwise another job is shown already
-        this.#view.run(false);
+        this.#run(false);
       }
       return reply;
     } catch (e) {
-      this.#view.run(false);
+      this.#run(false);
       return { error: messageOf(e) };
     }
   }

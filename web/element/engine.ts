@@ -1,3 +1,4 @@
+import { text } from "./texts.js";
 import type { CheckReply, Progress, TriageReply } from "./types.js";
 
 /** Replies are what the worker answers to what it is asked for. */
@@ -18,12 +19,17 @@ let module: Promise<{ module: WebAssembly.Module; worker: string }> | undefined;
 /** load compiles windmp. It stands in a script beside this one, packed by gzip, so that
  * nothing has to be fetched that the page's policy would have to allow. */
 function load() {
-  module ??= (async () => {
-    const { packed, worker } = await import("./module.js");
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return { module: await WebAssembly.compile(await new Response(stream).arrayBuffer()), worker };
-  })();
+  module ??= compile().catch((e) => {
+    module = undefined; // the next try may find what this one did not
+    throw e;
+  });
   return module;
+}
+
+async function compile() {
+  const { packed, worker } = await import("./module.js");
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return { module: await WebAssembly.compile(await new Response(stream).arrayBuffer()), worker };
 }
 
 /** An Engine has windmp do one job at a time, in a worker. */
@@ -34,7 +40,10 @@ export class Engine {
 
   /** start makes the worker, which takes a second: before anything is asked. */
   start(): Promise<Worker> {
-    this.#worker ??= this.#begin();
+    this.#worker ??= this.#begin().catch((e) => {
+      this.#worker = undefined;
+      throw e;
+    });
     return this.#worker;
   }
 
@@ -73,11 +82,20 @@ export class Engine {
         this.close(); // it reads without waiting, so that it hears nothing meanwhile
         done(null);
       };
-      w.onmessage = (e) => (e.data.progress ? progress(e.data.progress) : done(e.data.result));
-      w.onerror = (e) => {
-        this.close();
-        done({ error: e.message } as Replies[Op]);
+      const broken = (error: string) => {
+        this.close(); // the next job has another
+        done({ error } as Replies[Op]);
       };
+      w.onmessage = (e) => {
+        if (e.data.progress) {
+          progress(e.data.progress);
+        } else if (e.data.ended) {
+          broken(text("ended"));
+        } else {
+          done(e.data.result);
+        }
+      };
+      w.onerror = (e) => broken(e.message);
       w.postMessage({ id, op, files, options });
     });
   }

@@ -2,15 +2,23 @@ import { makesDumps } from "./decide.js";
 import { text } from "./texts.js";
 import type { CheckEvents, VerdictDetail } from "./types.js";
 
+/** Standing is what an element is to its form at a moment: nothing was chosen, there is a
+ * reason not to send the form, or there is something to be sent. */
+type Standing = { is: "empty" } | { is: "refused"; why: string } | { is: "sent"; verdict: VerdictDetail; dumps: File[] };
+
 /**
  * A FormPart is what an element is to the form around it: what it sends, and whether the
  * form may be sent. It follows the element's own events. A file that is no small dump is
  * never sent, and nothing of one that is rejected.
  */
 export class FormPart {
+  /** attributes are those of the element that count for the form. */
+  static readonly attributes = ["name", "required"];
+
   #element: HTMLElement;
   #internals: ElementInternals;
   #verdict: VerdictDetail | undefined;
+  #standing: Standing = { is: "empty" };
 
   constructor(element: HTMLElement) {
     this.#element = element;
@@ -37,8 +45,16 @@ export class FormPart {
   /** clear is the state before a file was chosen. */
   clear(): void {
     this.#verdict = undefined;
-    this.#internals.setFormValue(null);
-    if (this.#element.hasAttribute("required")) {
+    this.#stand({ is: "empty" });
+  }
+
+  /** apply tells the form, by the element's attributes and the texts as they are now. */
+  apply(): void {
+    const now = this.#standing;
+    this.#internals.setFormValue(now.is === "sent" ? this.#entries(now.verdict, now.dumps) : null);
+    if (now.is === "refused") {
+      this.#internals.setValidity({ customError: true }, now.why);
+    } else if (now.is === "empty" && this.#element.hasAttribute("required")) {
       this.#internals.setValidity({ valueMissing: true }, text("needed"));
     } else {
       this.#internals.setValidity({});
@@ -49,23 +65,26 @@ export class FormPart {
     this.#element.addEventListener(name, (e) => done((e as CustomEvent).detail));
   }
 
+  #stand(standing: Standing): void {
+    this.#standing = standing;
+    this.apply();
+  }
+
   /** wait is the state while something is done whose outcome is to be sent. */
   #wait(): void {
     this.#refuse(text("wait"));
   }
 
   #refuse(why: string): void {
-    this.#internals.setFormValue(null);
-    this.#internals.setValidity({ customError: true }, why);
+    this.#stand({ is: "refused", why });
   }
 
-  #judged(v: VerdictDetail, dumps: File[]): void {
-    if (v.decision === "reject") {
-      this.#refuse(text("refused", { reason: v.reason }));
-      return;
+  #judged(verdict: VerdictDetail, dumps: File[]): void {
+    if (verdict.decision === "reject") {
+      this.#refuse(text("refused", { reason: verdict.reason }));
+    } else {
+      this.#stand({ is: "sent", verdict, dumps });
     }
-    this.#internals.setValidity({});
-    this.#internals.setFormValue(this.#entries(v, dumps));
   }
 
   /** entries are what the form sends, null without a name: the small dumps under that name,

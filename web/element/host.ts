@@ -16,7 +16,7 @@ export interface WindmpCheckFrame {
 
 export class WindmpCheckFrame extends HTMLElement {
   static formAssociated = true;
-  static observedAttributes = ["src", ...attributes];
+  static observedAttributes = ["src", ...attributes, ...FormPart.attributes];
 
   #frame = document.createElement("iframe");
   #form = new FormPart(this);
@@ -40,9 +40,11 @@ export class WindmpCheckFrame extends HTMLElement {
   }
 
   connectedCallback(): void {
-    this.#unlabel = whileLabelled(() => { this.#frame.title = text("frame"); });
+    this.#unlabel = whileLabelled(() => {
+      this.#frame.title = text("frame");
+      this.#form.apply();
+    });
     window.addEventListener("message", this.#hear);
-    this.#form.clear();
     this.#load();
   }
 
@@ -52,16 +54,16 @@ export class WindmpCheckFrame extends HTMLElement {
     this.#frame.removeAttribute("src");
   }
 
-  attributeChangedCallback(): void {
-    if (this.isConnected) {
+  attributeChangedCallback(name: string, before: string | null, now: string | null): void {
+    if (FormPart.attributes.includes(name)) {
+      this.#form.apply();
+    } else if (this.isConnected && before !== now) {
       this.#load();
     }
   }
 
   formResetCallback(): void {
-    this.#verdict = undefined;
-    this.#form.clear();
-    this.#ask({ schema, type: "reset" });
+    this.reset();
   }
 
   /** verdict is what was said last, undefined before and while it is looked for. */
@@ -84,6 +86,12 @@ export class WindmpCheckFrame extends HTMLElement {
     this.#ask({ schema, type: "cancel" });
   }
 
+  /** reset is the state before a file was chosen. */
+  reset(): void {
+    this.#forget();
+    this.#ask({ schema, type: "reset" });
+  }
+
   /** address is the frame's, with what it has to know. */
   get #address(): URL {
     const url = new URL(this.getAttribute("src") ?? "", document.baseURI);
@@ -101,7 +109,15 @@ export class WindmpCheckFrame extends HTMLElement {
     return this.#address.origin;
   }
 
+  /** forget is the state before a file was chosen. */
+  #forget(): void {
+    this.#verdict = undefined;
+    this.#form.clear();
+  }
+
+  /** load loads the page into the frame, which knows nothing of what was said before. */
   #load(): void {
+    this.#forget();
     if (this.hasAttribute("src")) {
       this.#frame.src = this.#address.href;
     }

@@ -11,7 +11,7 @@ const skeleton = `
 <input type="file" id="files" multiple>
 <p class="note"></p>
 </div>
-<p id="status" role="status"></p>
+<p id="status" role="status" dir="auto"></p>
 <div id="running" hidden><progress id="progress"></progress> <button type="button" id="cancel"></button></div>
 <div id="actions" hidden>
 <button type="button" id="triage"></button>
@@ -20,7 +20,7 @@ const skeleton = `
 <button type="button" id="save-page"></button>
 </div>
 </div>
-<div id="report"></div>`;
+<div id="report" lang="en" dir="ltr"></div>`;
 
 /** labels are the texts of the skeleton, by what they stand in. */
 const labels: [string, Key][] = [
@@ -35,6 +35,7 @@ export type Button = "cancel" | "triage" | "save-dump" | "save-json" | "save-pag
  * its own are no concern of the page's policy. */
 export class View {
   #root: ShadowRoot;
+  #focusHere = false;
 
   constructor(host: HTMLElement) {
     this.#root = host.attachShadow({ mode: "open", delegatesFocus: true });
@@ -75,14 +76,11 @@ export class View {
     this.#root.querySelector(".drop")!.classList.toggle("over", so);
   }
 
-  /** run shows that something is done, or that nothing is. */
+  /** run shows that something is done, or that nothing is; offer follows. */
   run(running: boolean): void {
-    const hadFocus = this.#root.activeElement === this.#get("cancel");
+    this.#keepFocus("running");
     this.#get("running").hidden = !running;
     (this.#get("progress") as HTMLProgressElement).removeAttribute("value");
-    if (!running && hadFocus) {
-      this.input.focus(); // not to be lost with the button
-    }
   }
 
   /** progress shows how far it is. */
@@ -97,10 +95,27 @@ export class View {
   /** offer shows these buttons and no others. */
   offer(...buttons: Button[]): void {
     const actions = this.#get("actions");
+    this.#keepFocus("actions");
     for (const b of actions.querySelectorAll("button")) {
       b.hidden = !buttons.includes(b.id as Button);
     }
     actions.hidden = buttons.length === 0;
+    const focused = this.#root.activeElement as HTMLElement | null;
+    if (this.#focusHere && !(focused && shown(focused))) {
+      this.#firstButton().focus();
+    }
+    this.#focusHere = false;
+  }
+
+  /** keepFocus notes that a button among those within id has the focus, before it may be
+   * hidden: then another gets it. */
+  #keepFocus(id: string): void {
+    this.#focusHere ||= this.#get(id).contains(this.#root.activeElement);
+  }
+
+  /** firstButton is the first button that is shown, or else where files are chosen. */
+  #firstButton(): HTMLElement {
+    return Array.from(this.#root.querySelectorAll<HTMLElement>("#cancel, #actions button")).find(shown) ?? this.input;
   }
 
   /** report shows a report, or none. All text in it is escaped by windmp. */
@@ -127,6 +142,10 @@ export class View {
     target.focus({ preventScroll: true });
     target.scrollIntoView();
   }
+}
+
+function shown(e: HTMLElement): boolean {
+  return e.offsetParent !== null;
 }
 
 /** save has the browser keep a file, where the visitor wants it. */

@@ -12,6 +12,10 @@ onmessage = async (event) => {
     }
     const progress = (stage, done, total) => postMessage({ id: job.id, progress: { stage, done, total } });
     const result = windmp[job.op](job.files, job.options ?? {}, progress);
+    if (result === undefined) { // windmp itself broke, or had no more memory
+      postMessage({ id: job.id, ended: true });
+      return;
+    }
     postMessage({ id: job.id, result }, result.dump ? [result.dump.buffer] : []);
   } catch (e) {
     postMessage({ id: job.id, result: { error: String(e?.message ?? e) } });

@@ -12,8 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// content is a byte of a file that is as long as one likes.
-func content(at int64) byte { return byte(at/blockSize + at) }
+// ramp is what files have: of a block, what begins at its number.
+var ramp = func() []byte {
+	b := make([]byte, blockSize+256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}()
+
+// content fills p with what a file has from an offset on.
+func content(p []byte, off int64) {
+	for len(p) > 0 {
+		n := copy(p, ramp[off/blockSize%256:][off%blockSize:][:blockSize-off%blockSize])
+		p, off = p[n:], off+int64(n)
+	}
+}
 
 // stretch is what was asked of a browser.
 type stretch struct{ off, size int64 }
@@ -29,9 +43,7 @@ func (b *browser) slice(off int64, blocks [][]byte) error {
 	at := off
 	for _, p := range blocks {
 		b.buffers[&p[0]] = true
-		for i := range p {
-			p[i] = content(at + int64(i))
-		}
+		content(p, at)
 		at += int64(len(p))
 	}
 	b.asked = append(b.asked, stretch{off, at - off})
@@ -53,9 +65,7 @@ func read(t *testing.T, f *File, off int64, n int) {
 	require.NoError(t, err)
 	require.Equal(t, n, got)
 	want := make([]byte, n)
-	for i := range want {
-		want[i] = content(off + int64(i))
-	}
+	content(want, off)
 	require.True(t, bytes.Equal(want, p), "%d bytes at %d", n, off)
 }
 
