@@ -5,8 +5,9 @@ const MachineARM64 Machine = "arm64"
 
 // ARM64 are the registers of a processor of 64-bit Arm.
 type ARM64 struct {
-	X  [31]uint64 // X0 to X30
-	SP uint64     // that which the exception level used
+	// X are X0 to X30. R0 to R14 of 32-bit code are X0 to X14 (Arm ARM, D1.20.1).
+	X  [31]uint64
+	SP uint64 // that which the exception level used; in 32-bit code R13
 	PC uint64
 	// PSTATE is in the form of SPSR_EL1 (Arm ARM): bits 2 and 3 are the exception
 	// level, bit 4 is set in 32-bit code.
@@ -45,6 +46,12 @@ func ARM64Of(c CPU) *ARM64 {
 
 // Machine implements Registers.
 func (c *ARM64) Machine() Machine { return MachineARM64 }
+
+// mode32 is set in PSTATE of 32-bit code.
+const mode32 = 1 << 4
+
+// In32 reports whether the processor ran 32-bit code.
+func (c *ARM64) In32() bool { return c.PSTATE&mode32 != 0 }
 
 // EL returns the exception level that the processor ran at, 0 to 3: 1 is a kernel's.
 func (c *ARM64) EL() int { return int(c.PSTATE >> 2 & 3) }

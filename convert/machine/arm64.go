@@ -44,10 +44,8 @@ var lackingARM64 = []Lacking{
 }
 
 const (
-	// kernelEL is the exception level of a kernel, modeBit32 is set in PSTATE of 32-bit
-	// code (Arm ARM, SPSR_EL1).
-	kernelEL  = 1
-	modeBit32 = 1 << 4
+	// kernelEL is the exception level of a kernel.
+	kernelEL = 1
 	// x18 is the register in which the kernel has its KPCR, and a process its TEB
 	// (Microsoft, "Overview of ARM64 ABI conventions"; so it is in all eight contexts of
 	// a dump of build 22000).
@@ -66,7 +64,7 @@ func stateARM64(cpu *physmem.CPU) State {
 		return State{}
 	}
 	s := State{
-		InKernel: c.EL() == kernelEL && c.PSTATE&modeBit32 == 0,
+		InKernel: c.EL() == kernelEL && !c.In32(),
 		Kernel:   kdbg.Registers{IP: vtop.VA(c.PC)},
 		Context:  contextARM64(c),
 	}

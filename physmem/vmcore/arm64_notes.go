@@ -53,6 +53,9 @@ func fillARM64(desc []byte, c *physmem.CPU, x *physmem.ARM64) error {
 		c.ID = p.PID - 1
 	}
 	*x = physmem.ARM64{X: p.X, SP: p.SP, PC: p.PC, PSTATE: p.PSTATE}
+	if x.In32() {
+		x.SP = x.X[13] // QEMU writes 0
+	}
 	return nil
 }
 

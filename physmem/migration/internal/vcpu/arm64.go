@@ -14,14 +14,16 @@ import (
 const (
 	cpuVersionARM64 = 22
 
-	armXRegs      = 0x40  // x0 to x30, and the stack pointer in use
-	armPC         = 0x140 // 64 bits
-	armPState     = 0x148 // 32 bits
-	armSPSR       = 0x158 // banked_spsr[1], that of EL1
-	armELR        = 0x200 // elr_el[1]
-	armCount      = 0x238 // of system registers
-	armRegisters  = 0x23c // their numbers, then their values
-	armVersionVFP = 3     // of the subsection
+	armRRegs       = 0     // r0 to r15, which count in 32-bit code
+	armXRegs       = 0x40  // x0 to x30, and the stack pointer in use
+	armPC          = 0x140 // 64 bits
+	armPState      = 0x148 // 32 bits
+	armSPSR        = 0x158 // banked_spsr[1], that of EL1
+	armELR         = 0x200 // elr_el[1]
+	armCount       = 0x238 // of system registers
+	armRegisters   = 0x23c // their numbers, then their values
+	armVersionVFP  = 3     // of the subsection
+	armVersionFPCR = 1     // of that which may be in it
 	// maxARMRegisters caps the list; a processor has some hundred.
 	maxARMRegisters = 4096
 )
@@ -30,6 +32,11 @@ const (
 // It holds a version, 32 registers of 128 bits and, at the end, the control registers
 // in one.
 var armVFP = []byte("\x05\x07cpu/vfp")
+
+// armFPCR begins the subsection of that subsection for registers that have bits which the
+// old FPSCR has not, such as those of FEAT_AFP; FPSCR is 0 then. It holds a version, FPCR
+// and FPSR, 64 bits each (QEMU 9.1 on).
+var armFPCR = []byte("\x05\x11cpu/vfp/fpcr_fpsr")
 
 // What of the old FPSCR is in FPSR and in FPCR (Arm ARM, FPSCR).
 const (
@@ -67,6 +74,9 @@ func decodeARM64(b []byte) State {
 		v.X[i] = be.Uint64(b[armXRegs+8*i:])
 	}
 	v.SP, v.PC, v.PSTATE = be.Uint64(b[armXRegs+8*len(v.X):]), be.Uint64(b[armPC:]), uint64(be.Uint32(b[armPState:]))
+	if v.In32() {
+		v.take32(b[armRRegs:])
+	}
 	values := make(map[uint64]uint64, n)
 	for i := range int(n) {
 		values[be.Uint64(list[8*i:])] = be.Uint64(list[8*(int(n)+i):])
@@ -78,6 +88,17 @@ func decodeARM64(b []byte) State {
 	v.System.SPSR, v.System.ELR = be.Uint64(b[armSPSR:]), be.Uint64(b[armELR:])
 	v.Vector = vectorOf(list[16*int(n):])
 	return v
+}
+
+// take32 takes the registers of 32-bit code, r0 to r15: what stands in place of the others
+// is of the last time that the processor ran 64-bit code.
+func (v *armCPU) take32(b []byte) {
+	const sp, lr, pc = 13, 14, 15
+	r := func(i int) uint64 { return uint64(binary.BigEndian.Uint32(b[4*i:])) }
+	for i := range lr + 1 {
+		v.X[i] = r(i)
+	}
+	v.SP, v.PC = r(sp), r(pc)
 }
 
 // systemOf takes the registers of EL1 from the list; nil where it lacks those of
@@ -114,5 +135,20 @@ func vectorOf(b []byte) *physmem.ARM64Vector {
 	}
 	fpscr := be.Uint32(b[control:])
 	v.FPSR, v.FPCR = fpscr&fpsrBits, fpscr&fpcrBits
+	takeControl(v, b[size:])
 	return v
+}
+
+// takeControl takes the control registers of floating point from the subsection that has
+// all of their bits, where there is one.
+func takeControl(v *physmem.ARM64Vector, b []byte) {
+	const fpcr, fpsr, size = 4, 12, 20
+	if !bytes.HasPrefix(b, armFPCR) || len(b)-len(armFPCR) < size {
+		return
+	}
+	be := binary.BigEndian
+	if b = b[len(armFPCR):]; be.Uint32(b) != armVersionFPCR {
+		return
+	}
+	v.FPCR, v.FPSR = uint32(be.Uint64(b[fpcr:])), uint32(be.Uint64(b[fpsr:])) //nolint:gosec // no bit above is defined
 }

@@ -75,3 +75,53 @@ func TestCPUARM64(t *testing.T) {
 		assert.Nil(t, x.Vector, name)
 	}
 }
+
+// TestCPUARM64In32: the registers of 32-bit code are r0 to r15.
+func TestCPUARM64In32(t *testing.T) {
+	t.Parallel()
+	be := binary.BigEndian
+	b := armSection()
+	for i := range uint32(16) {
+		be.PutUint32(b[4*i:], 0x80000000+i)
+	}
+	be.PutUint32(b[328:], 0x20000030) // T32 code of EL0
+	v := Decode(22, b)
+	require.NotNil(t, v)
+	c, ok := v.Registers(v).(*physmem.ARM64)
+	require.True(t, ok)
+	assert.True(t, c.In32())
+	assert.Zero(t, c.EL())
+	assert.Equal(t, uint64(0x80000000), c.X[0])
+	assert.Equal(t, uint64(0x8000000e), c.X[14])
+	assert.EqualValues(t, 0x10f, c.X[15], "no register of 32-bit code in EL0")
+	assert.Equal(t, uint64(0x8000000d), c.SP)
+	assert.Equal(t, uint64(0x8000000f), c.PC)
+	assert.Equal(t, uint64(0x40000040000000), c.System.TTBR0)
+}
+
+// TestCPUARM64Control: bits of FPCR and FPSR that FPSCR has not.
+func TestCPUARM64Control(t *testing.T) {
+	t.Parallel()
+	be := binary.BigEndian
+	section := func(version uint32) []byte {
+		b := armSection()
+		be.PutUint32(b[len(b)-4:], 0)
+		b = append(b, "\x05\x11cpu/vfp/fpcr_fpsr"...)
+		return be.AppendUint64(be.AppendUint64(be.AppendUint32(b, version), 1<<25|1<<1), 0x80|1<<27)
+	}
+	for name, tt := range map[string]struct {
+		b    []byte
+		want [2]uint32
+	}{
+		"there":           {section(1), [2]uint32{1<<25 | 1<<1, 0x80 | 1<<27}},
+		"another version": {section(2), [2]uint32{}},
+		"cut":             {section(1)[:len(section(1))-1], [2]uint32{}},
+	} {
+		v := Decode(22, tt.b)
+		require.NotNil(t, v, name)
+		c, ok := v.Registers(v).(*physmem.ARM64)
+		require.True(t, ok)
+		require.NotNil(t, c.Vector)
+		assert.Equal(t, tt.want, [2]uint32{c.Vector.FPCR, c.Vector.FPSR}, name)
+	}
+}
