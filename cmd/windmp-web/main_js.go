@@ -1,7 +1,7 @@
 // Command windmp-web is windmp for a worker of a browser: it judges files that the
 // visitor chose, where they lie, and makes small dumps of them. What it shows is the page
-// of convert/htmlreport, and its documents are those of the command. web/worker.js runs
-// it, scripts/web builds it.
+// of convert/htmlreport, and its documents are those of the command. web/page/worker.js
+// runs it, scripts/web builds it.
 package main
 
 import (

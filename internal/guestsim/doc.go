@@ -1,6 +1,7 @@
 // Package guestsim builds a tiny x64 Windows guest in memory: a few dozen pages
 // that hold everything a converter looks at. It is what the unit tests and the
-// fuzz seeds of this module stand on.
+// fuzz seeds of this module stand on. [NewKernel32] builds what a 32-bit kernel says of
+// itself.
 //
 // The guest has page tables (4 or 5 levels), an nt image page with PE headers,
 // KDDEBUGGER_DATA64 (plain or encoded), a KPCR/KPRCB with CONTEXT and special

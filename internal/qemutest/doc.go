@@ -1,9 +1,9 @@
-// Package qemutest boots the test guest of testdata/guest under the real
-// qemu-system-x86_64, without KVM, and dumps it in the ways that QEMU knows. It is
-// the independent witness of this project: what it writes, QEMU wrote.
+// Package qemutest boots the test guests under real QEMU, without KVM, and dumps them in
+// the ways that QEMU knows: that of testdata/guest, and those of 32 bits and of 64-bit Arm
+// beside it. It is the independent witness of this project: what it writes, QEMU wrote.
 //
-// The guest is a bare-metal program that builds in its memory what a host sees of
-// Windows 10 with the virtio-win fwcfg driver; testdata/guest/README.md lists what it
+// A guest is a bare-metal program that builds in its memory what a host sees of Windows,
+// by itself Windows 10 with the virtio-win fwcfg driver; testdata/guest/README.md lists what it
 // builds and the words ([Config.Variant]) that change it. It is compiled with gcc once
 // in a test process. Booting takes about a second. With [Config.Images] it is compiled
 // with the images of testdata/images, which mingw-w64 makes: they run in it, crash, and
