@@ -69,14 +69,9 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 	return r, err
 }
 
-// Stream converts the file in into a dump that is written to w from its first byte
-// to its last. The report and the errors are those of [File].
-func Stream(ctx context.Context, in string, w io.Writer, opt Options) (*report.Report, error) {
-	return StreamOf(ctx, source.Named(in), w, opt)
-}
-
-// StreamOf is [Stream] of any input.
-func StreamOf(ctx context.Context, input source.Input, w io.Writer, opt Options) (*report.Report, error) {
+// Stream converts an input into a dump that is written to w from its first byte to its
+// last. The report and the errors are those of [File].
+func Stream(ctx context.Context, input source.Input, w io.Writer, opt Options) (*report.Report, error) {
 	start := time.Now()
 	r := report.New(input.Path(), Stdout, opt.DryRun)
 	opt.SHA256 = true // what went into a pipe can't be summed afterwards

@@ -15,6 +15,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -103,7 +104,7 @@ func TestDamagedPages(t *testing.T) {
 				assert.EqualValues(t, listed*physmem.PageSize, r.Memory.Missing)
 				checkDamaged(t, out, goodImage, damaged, mode)
 				var stream bytes.Buffer
-				_, err = convert.Stream(ctx, path, &stream, opt)
+				_, err = convert.Stream(ctx, source.Named(path), &stream, opt)
 				require.NoError(t, err)
 				b, err := os.ReadFile(out)
 				require.NoError(t, err)
@@ -112,7 +113,7 @@ func TestDamagedPages(t *testing.T) {
 
 			// A stream that has begun ends with the page that can't be decoded.
 			var stream bytes.Buffer
-			_, err = convert.Stream(ctx, path, &stream, convert.Options{})
+			_, err = convert.Stream(ctx, source.Named(path), &stream, convert.Options{})
 			require.Error(t, err)
 			assert.Less(t, int64(stream.Len()), goodImage.FileSize())
 

@@ -60,7 +60,7 @@ func giantFiles(tb testing.TB) (core, dmp string) {
 	var out bytes.Buffer
 	path := filepath.Join(tb.TempDir(), "small.vmcore")
 	require.NoError(tb, os.WriteFile(path, g.ELF(), 0o600))
-	_, err := convert.Stream(context.Background(), path, &out, convert.Options{})
+	_, err := convert.Stream(context.Background(), source.Named(path), &out, convert.Options{})
 	require.NoError(tb, err)
 	b := out.Bytes()
 	old := growRun(b, giant)

@@ -43,7 +43,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		r, err := convert.File(t.Context(), core, core+".dmp", opt)
 		require.ErrorAs(t, err, &usage, name)
 		assert.False(t, r.Output.Written)
-		_, err = convert.Stream(t.Context(), core, io.Discard, opt)
+		_, err = convert.Stream(t.Context(), source.Named(core), io.Discard, opt)
 		require.ErrorAs(t, err, &usage, name)
 		assertOnly(t, core)
 	}
@@ -55,13 +55,13 @@ func TestNowhereToWrite(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	var usage *stage.UsageError
-	_, err := convert.Stream(t.Context(), core, nil, convert.Options{})
+	_, err := convert.Stream(t.Context(), source.Named(core), nil, convert.Options{})
 	require.ErrorAs(t, err, &usage)
 	_, err = convert.File(t.Context(), core, convert.Stdout, convert.Options{})
 	require.ErrorAs(t, err, &usage)
 	_, err = convert.File(t.Context(), core, "", convert.Options{})
 	require.ErrorAs(t, err, &usage)
-	r, err := convert.Stream(t.Context(), core, nil, convert.Options{DryRun: true})
+	r, err := convert.Stream(t.Context(), source.Named(core), nil, convert.Options{DryRun: true})
 	require.NoError(t, err)
 	assert.Equal(t, "OK", r.Verdict)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
@@ -80,7 +81,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	_, err := convert.File(ctx, core, filepath.Join(filepath.Dir(core), "out.dmp"), convert.Options{})
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = convert.Stream(ctx, core, io.Discard, convert.Options{})
+	_, err = convert.Stream(ctx, source.Named(core), io.Discard, convert.Options{})
 	require.ErrorIs(t, err, context.Canceled)
 	assertOnly(t, core)
 }
@@ -101,7 +102,7 @@ func TestStreamFails(t *testing.T) {
 	t.Parallel()
 	core := writeCore(t, guestsim.New(guestsim.Options{}))
 	for _, n := range []int{0, 0x2000, 0x2001} {
-		_, err := convert.Stream(context.Background(), core, &fullWriter{n}, convert.Options{})
+		_, err := convert.Stream(context.Background(), source.Named(core), &fullWriter{n}, convert.Options{})
 		require.ErrorIs(t, err, errFull)
 		var failed *stage.Error
 		require.ErrorAs(t, err, &failed)

@@ -13,6 +13,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/plan"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 )
@@ -56,7 +57,7 @@ func TestSHA256(t *testing.T) {
 		})
 	}
 	var b bytes.Buffer
-	r, err := convert.Stream(t.Context(), core, &b, convert.Options{})
+	r, err := convert.Stream(t.Context(), source.Named(core), &b, convert.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, sha256Of(b.Bytes()), r.Output.SHA256)
 	r, err = convert.File(t.Context(), cut, filepath.Join(t.TempDir(), "out"), convert.Options{SHA256: true})

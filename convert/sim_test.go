@@ -18,6 +18,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
@@ -414,7 +415,7 @@ func TestStreamEqualsFile(t *testing.T) {
 	dmp, _, err := convertSim(t, g, convert.Options{})
 	require.NoError(t, err)
 	var stream bytes.Buffer
-	_, err = convert.Stream(context.Background(), writeCore(t, g), &stream, convert.Options{})
+	_, err = convert.Stream(context.Background(), source.Named(writeCore(t, g)), &stream, convert.Options{})
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(dmp, stream.Bytes()))
 }

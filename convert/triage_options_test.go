@@ -20,6 +20,7 @@ import (
 	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/triage"
 	"windmp/internal/guestsim"
@@ -129,7 +130,7 @@ func TestSmallStream(t *testing.T) {
 	path := sample(t, "guest-bsod.vmcore")
 	s, _ := smallSample(t, "guest-bsod.vmcore", smallOptions(0))
 	var b bytes.Buffer
-	_, err := convert.Stream(t.Context(), path, &b, smallOptions(0))
+	_, err := convert.Stream(t.Context(), source.Named(path), &b, smallOptions(0))
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(s.bytes, b.Bytes()))
 	packed := filepath.Join(t.TempDir(), "out.dmp.gz")

@@ -69,7 +69,7 @@ func TestReadsItsOwnZip(t *testing.T) {
 	in := filepath.Join(dir, "core")
 	require.NoError(t, os.WriteFile(in, guestsim.New(guestsim.Options{CPUs: 1}).ELF(), 0o600))
 	var dump bytes.Buffer
-	_, err := convert.Stream(t.Context(), in, &dump, convert.Options{})
+	_, err := convert.Stream(t.Context(), source.Named(in), &dump, convert.Options{})
 	require.NoError(t, err)
 	for _, name := range []string{"a.zip", "a.zst", "a.gz"} {
 		packed := filepath.Join(dir, name)

@@ -150,7 +150,7 @@ func TestURL(t *testing.T) {
 		assert.Positive(t, r.Input.Transferred)
 		equalFiles(t, filepath.Join(dir, "file.dmp"), filepath.Join(dir, "url.dmp"))
 		var stream bytes.Buffer
-		_, err = convert.Stream(ctx, s.of(path), &stream, convert.Options{})
+		_, err = convert.Stream(ctx, source.Named(s.of(path)), &stream, convert.Options{})
 		require.NoError(t, err)
 		b, err := os.ReadFile(filepath.Join(dir, "file.dmp"))
 		require.NoError(t, err)

@@ -112,7 +112,7 @@ func triage(ctx context.Context, j *job) map[string]any {
 	var dump bytes.Buffer
 	var details *inspect.InfoReport
 	in := j.inputs()[0]
-	r, err := convert.StreamOf(ctx, in, &dump, convert.Options{
+	r, err := convert.Stream(ctx, in, &dump, convert.Options{
 		Plan:     plan.Options{Type: plan.OutputTriage},
 		Examined: func(g *guest.Guest, p *plan.Plan) { details = inspect.Describe(in.Path(), g, p) },
 		Progress: j.progress,
@@ -143,7 +143,7 @@ func failed(err error) map[string]any {
 func (j *job) inputs() []source.Input {
 	list := make([]source.Input, 0, len(j.files))
 	for _, f := range j.files {
-		list = append(list, source.OfFile(f))
+		list = append(list, source.Of(f))
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/plan"
+	"windmp/convert/source"
 	"windmp/internal/browsertest"
 )
 
@@ -93,7 +94,7 @@ func element(t *testing.T) string {
 func writeSmall(t *testing.T, path string) []byte {
 	t.Helper()
 	var small bytes.Buffer
-	_, err := convert.Stream(t.Context(), path, &small, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
+	_, err := convert.Stream(t.Context(), source.Named(path), &small, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path+".triage", small.Bytes(), 0o600))
 	return small.Bytes()

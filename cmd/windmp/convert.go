@@ -226,7 +226,7 @@ func (a *app) convertOne(ctx context.Context, in, out string, opt convert.Option
 		opt.Examined = func(g *guest.Guest, p *plan.Plan) { details = inspect.Describe(in, g, p) }
 	}
 	if out == convert.Stdout {
-		r, err = convert.Stream(ctx, in, &interruptible{ctx, a.stdout}, opt)
+		r, err = convert.Stream(ctx, source.Named(in), &interruptible{ctx, a.stdout}, opt)
 	} else {
 		r, err = convert.File(ctx, in, out, opt)
 	}

@@ -39,13 +39,10 @@ func Reader(name string, r io.ReaderAt, size int64) Input {
 	return Input{path: name, src: physmem.NewSource(name, r, size)}
 }
 
-// Of is a source of the caller's, which knows its name and its neighbours, and stays the
-// caller's. It is taken as it is, as that of [Reader].
-func Of(src physmem.Source) Input { return Input{path: src.Name(), src: src} }
-
-// OfFile is a source of the caller's that is a whole file, as of a browser: what is packed
-// in it is unpacked, as that of [File].
-func OfFile(src physmem.Source) Input { return Input{path: src.Name(), src: src, whole: true} }
+// Of is a source of the caller's that is a whole file, as of a browser: what is packed in
+// it is unpacked, as that of [File]. It knows its name and its neighbours, and stays the
+// caller's.
+func Of(src physmem.Source) Input { return Input{path: src.Name(), src: src, whole: true} }
 
 // Path is the file's, the URL without what may be secret, or the reader's name.
 func (in Input) Path() string { return in.path }
