@@ -151,13 +151,13 @@ func (k *Kernel) contextOf(prcb vtop.VA) (vtop.VA, error) {
 	return context, nil
 }
 
-// NumberVariable is the kernel's export that counts processors, a byte. Since Windows 7
+// numberVariable is the kernel's export that counts processors, a byte. Since Windows 7
 // it counts those of the first group alone.
-const NumberVariable = "KeNumberProcessors"
+const numberVariable = "KeNumberProcessors"
 
-// CountsProcessors tells whether ActiveProcessorCount is what its name says: since
+// countsProcessors tells whether ActiveProcessorCount is what its name says: since
 // Windows 7 (6.1). Before, other things stand at its place.
-func (s *SharedUserData) CountsProcessors() bool {
+func (s *SharedUserData) countsProcessors() bool {
 	return s.NtMajorVersion > 6 || s.NtMajorVersion == 6 && s.NtMinorVersion >= 1
 }
 
@@ -171,13 +171,13 @@ func (k *Kernel) CountedProcessors(shared *SharedUserData) (uint32, error) {
 		return 0, fmt.Errorf("the count of processors: %w: KUSER_SHARED_DATA is not readable", ErrAbsentField)
 	}
 	n, what := shared.ActiveProcessorCount, "KUSER_SHARED_DATA.ActiveProcessorCount"
-	if !shared.CountsProcessors() {
-		what = NumberVariable
+	if !shared.countsProcessors() {
+		what = numberVariable
 		image, err := k.ReadImage(vtop.VA(k.Data.KernBase))
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", what, err)
 		}
-		at, err := image.Export(k.Space, NumberVariable)
+		at, err := image.Export(k.Space, numberVariable)
 		if err != nil {
 			return 0, err
 		}

@@ -14,17 +14,17 @@ const (
 	// RangeSize is the size of an entry of that table: the first page frame number
 	// and the number of pages, 64 bits each.
 	RangeSize = 16
-	// RangeMarker is RangeDump64.Marker (kdmp-parser).
-	RangeMarker uint32 = 0x40
+	// rangeMarker is RangeDump64.Marker (kdmp-parser).
+	rangeMarker uint32 = 0x40
 )
 
-// RangeDump64 stands behind the header in dumps of [DumpType.ListsRanges], which newer
+// RangeDump64 stands behind the header in dumps of DumpType.listsRanges, which newer
 // WinDbg writes, and the table of ranges follows it at once. From FirstPage on the file
 // holds the pages of the ranges in the table's order, back to back; the run table of
 // the header means nothing there. Microsoft has no public name for it. Source:
 // kdmp-parser, whose tests read dumps that WinDbg wrote.
 type RangeDump64 struct {
-	Marker    uint32 // RangeMarker
+	Marker    uint32 // rangeMarker
 	Signature uint32 // SignatureRDMP
 	ValidDump uint32 // ValidDumpDUMP
 	Unused    uint32
@@ -62,12 +62,12 @@ func (t DumpType) ListsPages() bool {
 	case DumpTypeBitmapFull, DumpTypeBitmapKernel, DumpTypeSummary:
 		return true
 	default:
-		return t.ListsRanges()
+		return t.listsRanges()
 	}
 }
 
-// ListsRanges reports whether dumps of the type have RangeDump64.
-func (t DumpType) ListsRanges() bool {
+// listsRanges reports whether dumps of the type have RangeDump64.
+func (t DumpType) listsRanges() bool {
 	switch t {
 	case DumpTypeLiveKernel, DumpTypeLiveKernelUser, DumpTypeLiveComplete:
 		return true

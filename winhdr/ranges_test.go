@@ -25,7 +25,7 @@ var rangeLayout = []layoutRow{
 func TestRangeDump(t *testing.T) {
 	t.Parallel()
 	ranges := RangeDump64{
-		Marker: RangeMarker, Signature: SignatureRDMP, ValidDump: ValidDumpDUMP,
+		Marker: rangeMarker, Signature: SignatureRDMP, ValidDump: ValidDumpDUMP,
 		MetadataSize: 0xfe0, FirstPage: 0x3000, Ranges: 2, Pages: 0x37e,
 	}
 	b := ranges.Encode()
@@ -48,7 +48,7 @@ func TestListsPages(t *testing.T) {
 		DumpTypeSummary: {true, false}, DumpTypeBitmapFull: {true, false}, DumpTypeBitmapKernel: {true, false},
 		DumpTypeLiveKernel: {true, true}, DumpTypeLiveKernelUser: {true, true}, DumpTypeLiveComplete: {true, true},
 	} {
-		assert.Equal(t, want, [2]bool{typ.ListsPages(), typ.ListsRanges()}, typ.String())
+		assert.Equal(t, want, [2]bool{typ.ListsPages(), typ.listsRanges()}, typ.String())
 	}
 }
 

@@ -4,7 +4,7 @@ package finding
 const (
 	AdviceDumpAgain  = "Dump the guest again with all of its memory."
 	AdviceConvert    = "Convert the dump: if its memory has the right ones, windmp finds them. Otherwise dump the guest again with all of its memory."
-	AdviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
+	adviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
 	adviceGaps      = "or accept a dump with gaps: zeros there, or the pages left out."
 	adviceCopyAgain = "Copy the file again, or dump again with enough space."
@@ -50,7 +50,7 @@ var (
 	TimeUpdated    = declare("WD210", SeverityInfo, "Time and uptime were taken from KUSER_SHARED_DATA.", "")
 	TimeStale      = declare("WD211", SeverityInfo, "KUSER_SHARED_DATA is not readable: the times are those of the guest driver's start.", "")
 	FiveLevels     = declare("WD212", SeverityWarn, "The guest uses 5-level paging; debuggers that do not support it see no memory.", "Open it with a current WinDbg.")
-	NoteUseless    = declare("WD213", SeverityWarn, "The guest's note is no header, or only part of one. windmp looks for Windows in memory.", AdviceHeaderNote)
+	NoteUseless    = declare("WD213", SeverityWarn, "The guest's note is no header, or only part of one. windmp looks for Windows in memory.", adviceHeaderNote)
 	NoteStale      = declare("WD214", SeverityWarn, "The header in the guest's note leads nowhere, or to a kernel of an earlier boot. It is not believed; windmp looks for Windows in memory.", "")
 	NoteFills      = declare("WD215", SeverityInfo, "Fields that the guest's memory does not give were taken from a note that is otherwise not believed.", "")
 	SplitTables    = declare("WD216", SeverityWarn, "Each half of the guest's addresses has page tables of its own (64-bit Arm with halves of 48 bits); debuggers that follow one root show no memory of processes.", "Make a small dump of it, for which debuggers walk no page tables.")

@@ -10,6 +10,7 @@ import (
 	"windmp/convert/machine"
 	"windmp/convert/search"
 	"windmp/kdbg/locate"
+	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
 )
@@ -254,7 +255,7 @@ func (g *finder) soundness() (n int) {
 		}
 	}
 	for i := range g.Modules {
-		count(search.BeginsImage(g.Memory.Space, g.Modules[i].Base))
+		count(peimage.Begins(g.Memory.Space, g.Modules[i].Base))
 	}
 	for i := range g.Processors {
 		p := &g.Processors[i]

@@ -125,7 +125,7 @@ func (d *discovery) fromBlocks(m *machine.Machine, mem kdbg.Memory, via string, 
 	var copies []string
 	for i := range d.blocks {
 		c := &d.blocks[i]
-		if c.Layout != mem.Layout || d.places >= maxPlaces || !mapsPage(mem.Space, c.KernBase) || BeginsImage(mem.Space, c.KernBase) != image {
+		if c.Layout != mem.Layout || d.places >= maxPlaces || !mapsPage(mem.Space, c.KernBase) || peimage.Begins(mem.Space, c.KernBase) != image {
 			continue
 		}
 		d.places++
@@ -171,7 +171,7 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 				return false
 			}
 			va := m.VA + vtop.VA(off)
-			if !BeginsImage(mem.Space, va) {
+			if !peimage.Begins(mem.Space, va) {
 				continue
 			}
 			if d.images++; d.images > maxImages || d.ctx.Err() != nil {
@@ -184,12 +184,6 @@ func (d *discovery) searchImages(mem kdbg.Memory) (found *peimage.Image) {
 		return found == nil
 	})
 	return found
-}
-
-// BeginsImage tells whether the memory at va begins like an image: "MZ".
-func BeginsImage(space *vtop.Space, va vtop.VA) bool {
-	magic, err := space.Uint16(va)
-	return err == nil && magic == 0x5a4d
 }
 
 // mapsPage tells whether the page tables map va.

@@ -37,10 +37,10 @@ var (
 	ErrNotRegular = errors.New("is not a regular file")
 	// ErrDanglingLink: whoever made the link chooses what appears there; cp refuses it too.
 	ErrDanglingLink = errors.New("is a symbolic link to a file that does not exist")
-	// ErrDevice: the name is a device's, there or not (Windows).
-	ErrDevice = errors.New("is a device")
-	// ErrBadName: no file can have the name (Windows). It is wrapped with the reason.
-	ErrBadName = errors.New("has a character in its name that a file can't have")
+	// errDevice: the name is a device's, there or not (Windows).
+	errDevice = errors.New("is a device")
+	// errBadName: no file can have the name (Windows). It is wrapped with the reason.
+	errBadName = errors.New("has a character in its name that a file can't have")
 )
 
 // TargetError says that a name can't be that of a file which is written.

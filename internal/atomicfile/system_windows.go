@@ -54,13 +54,13 @@ func checkName(name string) error {
 	var reason error
 	switch {
 	case strings.HasPrefix(filepath.ToSlash(name), "//./"):
-		reason = ErrDevice
+		reason = errDevice
 	case base == "..", base == `\`:
 		return nil // a folder, which is refused as one
 	case strings.ContainsAny(base, namesReserved):
-		reason = fmt.Errorf("%w, one of %s", ErrBadName, namesReserved)
+		reason = fmt.Errorf("%w, one of %s", errBadName, namesReserved)
 	case !filepath.IsLocal(base):
-		reason = ErrDevice
+		reason = errDevice
 	default:
 		return nil
 	}

@@ -29,13 +29,13 @@ const (
 	NT32       = 0x82a00000
 	KDBG32     = NT32 + 0x12ebe8
 	Loaded32   = NT32 + 0x14e4d0
-	PRCBs32    = NT32 + 0x17e8fc
+	prcbs32    = NT32 + 0x17e8fc
 	PRCB32     = NT32 + 0x180120
 	BugCheck32 = NT32 + 0x1528e0
 	IDT32      = NT32 + 0x1b0000
 	GDT32      = NT32 + 0x1b1000
 	PCR32      = PRCB32 - 0x120
-	Version32  = NT32 + 0x1b2000
+	version32  = NT32 + 0x1b2000
 	Runs32     = NT32 + 0x1b3000
 	System32   = NT32 + 0x1b4000
 	Thread32   = NT32 + 0x1b5000
@@ -55,7 +55,7 @@ func NewKernel32() *Kernel32 {
 	k.Put64(KDBG32+0x50, NT32+0x146df8)
 	k.Put64(KDBG32+0x88, 0xffffffff<<32|BugCheck32) // sign-extended, as nobody should write it
 	k.Put64(KDBG32+0x138, 0x1000)
-	k.Put64(KDBG32+0x218, PRCBs32)
+	k.Put64(KDBG32+0x218, prcbs32)
 	k.Put32(KDBG32+0x338, 0x3618)
 
 	k.Put32(NT32, 0x5a4d)
@@ -69,7 +69,7 @@ func NewKernel32() *Kernel32 {
 	k.module(first, second, NT32, 0x200000, "ntoskrnl.exe")
 	k.module(second, Loaded32, 0x8b4e0000, 0x8000, "driver.sys")
 
-	k.Put32(PRCBs32, PRCB32, 0)
+	k.Put32(prcbs32, PRCB32, 0)
 	k.Put32(PRCB32+0x3cc, 7)
 	k.Put32(PRCB32+0x3618, NT32+0x1a0340)
 	k.Put32(BugCheck32, 0x7e, 0xc0000005, 0x8b4e1234, 3, 4)
@@ -78,10 +78,10 @@ func NewKernel32() *Kernel32 {
 	k.Put32(IDT32+8*3, 0x00081234, 0x82a0ee00)
 	k.Put32(GDT32+0x30, uint32(PCR32&0xffff)<<16|0x3748, uint32(PCR32)&0xff000000|0x00409300|uint32(PCR32)>>16&0xff)
 	k.Put32(PCR32+0x1c, PCR32, PRCB32)
-	k.Put32(PCR32+0x34, Version32)
-	k.Put32(Version32, 7601<<16|0xf, 6, 0x14c)
-	k.Put64(Version32+0x10, 0xffffffff<<32|NT32)
-	k.Put64(Version32+0x18, 0xffffffff<<32|Loaded32)
+	k.Put32(PCR32+0x34, version32)
+	k.Put32(version32, 7601<<16|0xf, 6, 0x14c)
+	k.Put64(version32+0x10, 0xffffffff<<32|NT32)
+	k.Put64(version32+0x18, 0xffffffff<<32|Loaded32)
 	k.Put64(KDBG32+0x270, Runs32+0x800)
 	k.Put32(Runs32+0x800, Runs32)
 	k.Put32(Runs32, 2, 0x1000, 1, 0x9e, 0x100, 0xf62)

@@ -115,11 +115,11 @@ func (g *Guest) MapTo(va, pa uint64, level int) { g.tables.leaf(va, pa, level, p
 // PTE is the physical address of va's last-level entry.
 func (g *Guest) PTE(va uint64) uint64 { return g.tables.slot(va, 1, false) }
 
-// SetPTE replaces va's last-level entry.
-func (g *Guest) SetPTE(va, entry uint64) { g.tables.set(g.PTE(va), entry) }
+// setPTE replaces va's last-level entry.
+func (g *Guest) setPTE(va, entry uint64) { g.tables.set(g.PTE(va), entry) }
 
 // Unmap clears va's last-level entry.
-func (g *Guest) Unmap(va uint64) { g.SetPTE(va, 0) }
+func (g *Guest) Unmap(va uint64) { g.setPTE(va, 0) }
 
 // Transition makes va's page a transition page: not present, bit 11 set, its
 // contents still in the physical page.
@@ -129,7 +129,7 @@ func (g *Guest) Transition(va uint64) {
 }
 
 // Pagefile makes va's page one that is in the pagefile.
-func (g *Guest) Pagefile(va uint64) { g.SetPTE(va, 0x0001234500000080) }
+func (g *Guest) Pagefile(va uint64) { g.setPTE(va, 0x0001234500000080) }
 
 // PA is the physical address of va; it panics where nothing is mapped.
 func (g *Guest) PA(va uint64) uint64 {

@@ -27,7 +27,7 @@ func (vm *VM) DumpELF(path string, o ELFOptions) error {
 }
 
 // DumpWin writes a Windows crash dump, as QEMU itself converts it. The error is a
-// [*QMPError] with QEMU's words, or [ErrDied] when QEMU crashes over it. After an error
+// [*qmpError] with QEMU's words, or errDied when QEMU crashes over it. After an error
 // in the loop over the CPUs, guest memory is no longer what it was. With a header of more
 // than 42 runs (the word runs=43) QEMU 7.2 writes until the disk is full: do not.
 func (vm *VM) DumpWin(path string) error {

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// QMPError is an error that QEMU answered to a command.
-type QMPError struct {
+// qmpError is an error that QEMU answered to a command.
+type qmpError struct {
 	Class string `json:"class"`
 	Desc  string `json:"desc"` // QEMU's own words
 }
 
 // Error returns QEMU's own words.
-func (e *QMPError) Error() string { return e.Desc }
+func (e *qmpError) Error() string { return e.Desc }
 
-// ErrDied says that QEMU ended while a command was under way.
-var ErrDied = errors.New("qemu ended during the command")
+// errDied says that QEMU ended while a command was under way.
+var errDied = errors.New("qemu ended during the command")
 
 // qmpTimeout bounds one command; a dump of some tens of MiB takes less than a second.
 const qmpTimeout = 2 * time.Minute
@@ -79,14 +79,14 @@ func (q *qmp) answer() (json.RawMessage, error) {
 	for {
 		line, err := q.in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			return nil, ErrDied
+			return nil, errDied
 		}
 		if err != nil {
 			return nil, err
 		}
 		var message struct {
 			Return json.RawMessage `json:"return"`
-			Error  *QMPError       `json:"error"`
+			Error  *qmpError       `json:"error"`
 		}
 		if err := json.Unmarshal(line, &message); err != nil {
 			return nil, err

@@ -21,7 +21,7 @@ const maxSample = 64 << 20
 // that QEMU itself wrote of the same stopped guest.
 type Sample struct {
 	Name   string     // of the vmcore, without extension
-	Guest  string     // which machine and guest, key of [Sample.WinFile]; several vmcores may share one
+	Guest  string     // which machine and guest, key of [Sample.winFile]; several vmcores may share one
 	Config Config     // the machine
 	ELF    ELFOptions // how the vmcore was dumped
 	Plain  bool       // the vmcore is committed uncompressed, to be converted as it is
@@ -110,8 +110,8 @@ func ARM64Samples() []Sample {
 	}
 }
 
-// CoreFile is the name of the vmcore under testdata.
-func (s Sample) CoreFile() string {
+// coreFile is the name of the vmcore under testdata.
+func (s Sample) coreFile() string {
 	if s.Plain {
 		return s.Name + ".vmcore"
 	}
@@ -122,19 +122,19 @@ func (s Sample) CoreFile() string {
 // flattened, with zlib pages, as QEMU writes it; the pages of a PC's BIOS are zeros.
 func (s Sample) KdumpFile() string { return s.Name + ".kdump.gz" }
 
-// WinFile is the name of QEMU's Windows dump under testdata.
-func (s Sample) WinFile() string { return s.Guest + ".win-dmp.gz" }
+// winFile is the name of QEMU's Windows dump under testdata.
+func (s Sample) winFile() string { return s.Guest + ".win-dmp.gz" }
 
 // Core returns the bytes of the vmcore.
 func (s Sample) Core(tb testing.TB) []byte {
 	tb.Helper()
-	return bytes.Clone(Unpacked(tb, s.CoreFile()))
+	return bytes.Clone(Unpacked(tb, s.coreFile()))
 }
 
 // WinDump returns the bytes of QEMU's Windows dump.
 func (s Sample) WinDump(tb testing.TB) []byte {
 	tb.Helper()
-	return bytes.Clone(Unpacked(tb, s.WinFile()))
+	return bytes.Clone(Unpacked(tb, s.winFile()))
 }
 
 // unpacked are the files under testdata that were read, by name: what reads one

@@ -47,14 +47,14 @@ func TestSamples(t *testing.T) {
 	}
 	for _, s := range slices.Concat(Samples(), ImageSamples(), ARM64Samples()) {
 		t.Run(s.Name, func(t *testing.T) {
-			assert.Equal(t, listed[s.CoreFile()], checksum(t, s.CoreFile()), s.CoreFile())
+			assert.Equal(t, listed[s.coreFile()], checksum(t, s.coreFile()), s.coreFile())
 			if s.Kdump {
 				assert.Equal(t, listed[s.KdumpFile()], checksum(t, s.KdumpFile()), s.KdumpFile())
 			}
 			if s.NoWin {
 				return
 			}
-			assert.Equal(t, listed[s.WinFile()], checksum(t, s.WinFile()), s.WinFile())
+			assert.Equal(t, listed[s.winFile()], checksum(t, s.winFile()), s.winFile())
 			core, win := s.Core(t), s.WinDump(t)
 			assert.Equal(t, "\x7fELF", string(core[:4]))
 			signature, bugCheck := "PAGEDU64", 0x38
@@ -94,12 +94,12 @@ func makeSamples(t *testing.T, samples []Sample) {
 			if !s.NoWin {
 				path := filepath.Join(t.TempDir(), "win")
 				require.NoError(t, vm.DumpWin(path))
-				sums = append(sums, writeSample(t, s.WinFile(), readFile(t, path)))
+				sums = append(sums, writeSample(t, s.winFile(), readFile(t, path)))
 			}
 		}
 		path := filepath.Join(t.TempDir(), "elf")
 		require.NoError(t, vm.DumpELF(path, s.ELF))
-		sums = append(sums, writeSample(t, s.CoreFile(), readFile(t, path)))
+		sums = append(sums, writeSample(t, s.coreFile(), readFile(t, path)))
 		if s.Kdump {
 			path := filepath.Join(t.TempDir(), "kdump")
 			require.NoError(t, vm.DumpKdump(path))

@@ -171,7 +171,7 @@ func (vm *VM) waitUntil(ctx context.Context, what string, done func() (bool, err
 		case <-ctx.Done():
 			return fmt.Errorf("waited %v for %s", bootTimeout, what)
 		case err := <-vm.ended:
-			return fmt.Errorf("qemu ended while waiting for %s: %w", what, errors.Join(err, ErrDied))
+			return fmt.Errorf("qemu ended while waiting for %s: %w", what, errors.Join(err, errDied))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -60,7 +60,7 @@ var winOutcomes = []struct {
 	{variant: "descsz=0x1ff0", err: "win-dump: invalid vmcoreinfo note size"},
 	{variant: "descsz=0x2004", err: "win-dump: invalid vmcoreinfo note size"},
 	{variant: "size=8", err: "win-dump: invalid vmcoreinfo note size", warning: "guest note size is invalid: 8"},
-	{variant: "size=0x1000", err: ErrDied.Error(), warning: "Invalid guest note header"},
+	{variant: "size=0x1000", err: errDied.Error(), warning: "Invalid guest note header"},
 	{variant: "badrun"},
 }
 
@@ -86,7 +86,7 @@ func TestWinDumpOutcomes(t *testing.T) {
 			} else {
 				assert.Contains(t, vm.Warnings(), tt.warning)
 			}
-			if tt.err == ErrDied.Error() {
+			if tt.err == errDied.Error() {
 				return
 			}
 			info, err := os.Stat(path)

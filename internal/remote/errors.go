@@ -35,8 +35,8 @@ type ProtocolError struct{ Reason string }
 
 func (e *ProtocolError) Error() string { return "the server can't be understood: " + e.Reason }
 
-// A StatusError is an answer that refuses.
-type StatusError struct {
+// A statusError is an answer that refuses.
+type statusError struct {
 	Code int // the status, 403
 	// Reason is what an object store says beside it, "AccessDenied: Request has expired";
 	// may be empty.
@@ -48,7 +48,7 @@ type StatusError struct {
 	after   time.Duration // as the server asks for
 }
 
-func (e *StatusError) Error() string {
+func (e *statusError) Error() string {
 	if e.Expired {
 		when := ""
 		if !e.At.IsZero() {
@@ -71,7 +71,7 @@ func (e *StatusError) Error() string {
 
 // hidden reports whether the server shows the file to others only, or to nobody: object
 // stores do not say which.
-func (e *StatusError) hidden() bool {
+func (e *statusError) hidden() bool {
 	return e.Code == http.StatusForbidden || e.Code == http.StatusUnauthorized
 }
 
@@ -89,8 +89,8 @@ const (
 
 // statusOf makes an error of an answer. Of the text in it only what object stores say in
 // their own fields is repeated.
-func (s *Source) statusOf(resp *http.Response) *StatusError {
-	e := &StatusError{Code: resp.StatusCode}
+func (s *Source) statusOf(resp *http.Response) *statusError {
+	e := &statusError{Code: resp.StatusCode}
 	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
 		e.after = time.Duration(n) * time.Second
 	}

@@ -114,7 +114,7 @@ func (s *Source) receive(body io.Reader, blocks []*block) (n int, err error) {
 
 // ask makes one request for n bytes at off. The answer is one of those that the caller
 // must look at: with a range, with all of the file, or that there is no such range. The
-// error of any other answer is a [*StatusError].
+// error of any other answer is a [*statusError].
 func (s *Source) ask(t *try, off, n int64) (*http.Response, error) {
 	resp, err := s.request(t.ctx, fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	if err != nil {

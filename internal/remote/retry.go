@@ -106,7 +106,7 @@ func jitter(d time.Duration) time.Duration {
 
 // mends reports whether another attempt may have no such error.
 func mends(err error) bool {
-	var status *StatusError
+	var status *statusError
 	var changed *ChangedError
 	var protocol *ProtocolError
 	var none *NoRangesError
@@ -128,7 +128,7 @@ func mends(err error) bool {
 
 // askedPause is the pause that a server asks for, 0 if it does not.
 func askedPause(err error) time.Duration {
-	var status *StatusError
+	var status *statusError
 	if !errors.As(err, &status) {
 		return 0
 	}

@@ -20,15 +20,15 @@ import (
 
 // Defaults of [Options].
 const (
-	// DefaultCache is how much is kept of what was read, in bytes.
-	DefaultCache = 32 << 20
-	// DefaultAttempts is how often a request is made that brings nothing.
-	DefaultAttempts = 7
-	// DefaultPause is the pause before the second of them; each later one is twice as
+	// defaultCache is how much is kept of what was read, in bytes.
+	defaultCache = 32 << 20
+	// defaultAttempts is how often a request is made that brings nothing.
+	defaultAttempts = 7
+	// defaultPause is the pause before the second of them; each later one is twice as
 	// long, up to maxPause.
-	DefaultPause = 200 * time.Millisecond
-	// DefaultStall is how long a server may send nothing.
-	DefaultStall = 30 * time.Second
+	defaultPause = 200 * time.Millisecond
+	// defaultStall is how long a server may send nothing.
+	defaultStall = 30 * time.Second
 )
 
 // Options say how a URL is read. The zero value is for most servers.
@@ -37,7 +37,7 @@ type Options struct {
 	// it redirects to.
 	Header http.Header
 	// Cache is the most memory for what was read, and is fetched ahead, in bytes; 0 means
-	// DefaultCache. What is being read at the moment comes on top.
+	// defaultCache. What is being read at the moment comes on top.
 	Cache int64
 	// Attempts, Pause and Stall are what the defaults of these names say; 0 means those.
 	Attempts int
@@ -123,16 +123,16 @@ func newSource(ctx context.Context, rawURL string, opt Options) (*Source, error)
 
 func (o Options) withDefaults() Options {
 	if o.Cache <= 0 {
-		o.Cache = DefaultCache
+		o.Cache = defaultCache
 	}
 	if o.Attempts <= 0 {
-		o.Attempts = DefaultAttempts
+		o.Attempts = defaultAttempts
 	}
 	if o.Pause <= 0 {
-		o.Pause = DefaultPause
+		o.Pause = defaultPause
 	}
 	if o.Stall <= 0 {
-		o.Stall = DefaultStall
+		o.Stall = defaultStall
 	}
 	if o.Transport == nil {
 		o.Transport = sharedTransport()
@@ -212,7 +212,7 @@ func (s *Source) OpenSibling(name string) (physmem.Source, error) {
 	u.Path = path.Join(path.Dir(u.Path), name)
 	u.RawPath = ""
 	sibling, err := Open(s.ctx, u.String(), s.opt)
-	var status *StatusError
+	var status *statusError
 	if errors.As(err, &status) && (status.hidden() || status.Code == http.StatusNotFound) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}

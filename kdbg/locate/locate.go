@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	// MaxCandidates bounds what [Blocks] returns. A guest has a handful of
+	// maxCandidates bounds what [Blocks] returns. A guest has a handful of
 	// blocks: the kernel's, a driver's copy, what a dump in its cache holds.
-	MaxCandidates = 4096
+	maxCandidates = 4096
 
 	// windowSize is how much one read takes, bytes.
 	windowSize = 2 << 20
@@ -64,7 +64,7 @@ type Candidate struct {
 // one of 192 values rotated by one of 64 counts; see [kdbg.Memory.Decode]. What the
 // words then decode to must make sense.
 //
-// Candidates come in ascending order, the first [MaxCandidates] of them. A place that
+// Candidates come in ascending order, the first maxCandidates of them. A place that
 // fits several layouts is a candidate for each, in their order. What can't
 // be read is passed over; the error is about the lowest such address, or ctx's, and the
 // candidates are returned with it. A block whose first 0x140 bytes lie in pages
@@ -125,7 +125,7 @@ func (l *searcher) run() {
 		}
 		l.mu.Lock()
 		l.found = append(l.found, found...)
-		if len(l.found) > 2*MaxCandidates {
+		if len(l.found) > 2*maxCandidates {
 			l.keepLowest()
 		}
 		if err != nil && (l.err == nil || w.Start < l.failed) {
@@ -139,8 +139,8 @@ func (l *searcher) run() {
 // order, and the same ones have to be kept each time.
 func (l *searcher) keepLowest() {
 	slices.SortStableFunc(l.found, func(a, b Candidate) int { return cmp.Compare(a.At, b.At) })
-	if len(l.found) > MaxCandidates {
-		l.found = slices.Delete(l.found, MaxCandidates, len(l.found))
+	if len(l.found) > maxCandidates {
+		l.found = slices.Delete(l.found, maxCandidates, len(l.found))
 	}
 }
 

@@ -196,7 +196,7 @@ func TestBlocksMany(t *testing.T) {
 	found := blocksIn(t, buf)
 	require.Len(t, found, 3)
 	assert.Equal(t, uint64(2*len(block)), found[2].At)
-	assert.Len(t, blocksIn(t, bytes.Repeat(block, MaxCandidates+100)), MaxCandidates)
+	assert.Len(t, blocksIn(t, bytes.Repeat(block, maxCandidates+100)), maxCandidates)
 }
 
 // TestBlocksManyAlways: of more candidates than the cap the lowest are kept, in
@@ -205,11 +205,11 @@ func TestBlocksManyAlways(t *testing.T) {
 	t.Parallel()
 	block := guestsim.KDBGBlock(19041, guestsim.KernBase)[:span]
 	buf := bytes.Repeat(block, 4*windowSize/len(block))
-	require.Greater(t, len(buf)/len(block), 4*MaxCandidates)
+	require.Greater(t, len(buf)/len(block), 4*maxCandidates)
 	for range 5 {
 		found, err := Blocks(context.Background(), late{buf}, []physmem.Range{{Size: uint64(len(buf))}}, kdbg.X64)
 		require.NoError(t, err)
-		require.Len(t, found, MaxCandidates)
+		require.Len(t, found, maxCandidates)
 		for i, c := range found {
 			require.Equal(t, uint64(i*len(block)), c.At)
 		}

@@ -65,7 +65,7 @@ func checkWalk(t *testing.T, m *Method, mem *counted, s *vtop.Space, base vtop.V
 		}
 		f = c
 	}
-	require.LessOrEqual(t, switches, MaxSwitches)
+	require.LessOrEqual(t, switches, maxSwitches)
 }
 
 func FuzzX64(f *testing.F) {

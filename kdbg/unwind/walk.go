@@ -11,11 +11,11 @@ import (
 const (
 	// MaxFrames bounds a walk.
 	MaxFrames = 64
-	// MaxSwitches bounds how often it goes to another stack.
-	MaxSwitches = 2
-	// MaxScan bounds a scan, bytes: the largest stack of Windows' kernel (72 KiB, when a
+	// maxSwitches bounds how often it goes to another stack.
+	maxSwitches = 2
+	// maxScan bounds a scan, bytes: the largest stack of Windows' kernel (72 KiB, when a
 	// thread has expanded it).
-	MaxScan = 72 << 10
+	maxScan = 72 << 10
 )
 
 // Trace is a walk of a stack.
@@ -59,7 +59,7 @@ func (m *Method) Walk(s *vtop.Space, im Images, f Frame, stack Limits) Trace {
 			}
 			step.Read, t.Read = t.Read, nil
 		}
-		if switches > MaxSwitches || len(t.Steps) == MaxFrames {
+		if switches > maxSwitches || len(t.Steps) == MaxFrames {
 			t.Stop = &StopError{Reason: TooMany, PC: f.PC, At: f.SP}
 			return t
 		}
@@ -84,7 +84,7 @@ func (m *Method) Scan(s *vtop.Space, im Images, f Frame, stack Limits) (Step, er
 	if stack.High == 0 && !s.Mode.IsKernel(f.SP) {
 		return Step{}, w.stop(NoStack, f.SP, "outside of its limits", nil)
 	}
-	last := f.SP + min(MaxScan, m.highest()-f.SP)
+	last := f.SP + min(maxScan, m.highest()-f.SP)
 	if stack.High != 0 {
 		last = min(last, stack.High)
 	}

@@ -224,7 +224,7 @@ func TestSwitch(t *testing.T) {
 
 	trace := X64.Walk(b.space(), images, at(0x1050, sp), limits)
 	assert.Equal(t, TooMany, trace.Stop.Reason)
-	assert.LessOrEqual(t, len(trace.Steps), 2*MaxSwitches+1)
+	assert.LessOrEqual(t, len(trace.Steps), 2*maxSwitches+1)
 
 	for _, to := range []vtop.VA{0x10000, other + 0x100000} {
 		b.write64(sp+24, uint64(to))

@@ -48,8 +48,8 @@ const (
 	freeBuild uint32 = 0xf0000000
 	// blobAlign is what blobs begin at a multiple of, from the first on.
 	blobAlign = 4
-	// MaxBlobs is how many blobs are listed; the most seen were 45.
-	MaxBlobs = 4096
+	// maxBlobs is how many blobs are listed; the most seen were 45.
+	maxBlobs = 4096
 )
 
 // blobsSize is the size of secondary data in bytes.
@@ -115,8 +115,8 @@ func (t *File) Blobs() ([]BlobPart, error) {
 		if uint64(h.HeaderSize) != size {
 			return list, nil
 		}
-		if len(list) == MaxBlobs {
-			return list, &Error{Part: "secondary data", Offset: at, Reason: fmt.Sprintf("more than %d blobs", MaxBlobs)}
+		if len(list) == maxBlobs {
+			return list, &Error{Part: "secondary data", Offset: at, Reason: fmt.Sprintf("more than %d blobs", maxBlobs)}
 		}
 		data := at + size + uint64(h.PrePad) // inside a file, and some 4 GiB more
 		if data > t.size || t.size-data < uint64(h.DataSize) {

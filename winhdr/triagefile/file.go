@@ -19,11 +19,11 @@ const (
 	MaxDrivers = 10000
 	// MaxUnloaded is the number of unloaded drivers; Windows remembers 50.
 	MaxUnloaded = 1000
-	// MaxBlocks is the number of data blocks; the most seen were 4908.
-	MaxBlocks = 1 << 18
-	// MaxPart is the size of a part that is read at once, in bytes. The largest
+	// maxBlocks is the number of data blocks; the most seen were 4908.
+	maxBlocks = 1 << 18
+	// maxPart is the size of a part that is read at once, in bytes. The largest
 	// seen was an EPROCESS or KPRCB of some 48 KiB.
-	MaxPart = 1 << 20
+	maxPart = 1 << 20
 	// maxName is the length of a driver's name in UTF-16 units. Windows' paths
 	// of drivers are far shorter.
 	maxName = 0x800
@@ -76,10 +76,10 @@ func (t *File) read(what string, at uint64, size int) ([]byte, error) {
 }
 
 // Read reads a part of the file, which is called what. It must be inside the file,
-// and have at most MaxPart bytes.
+// and have at most maxPart bytes.
 func (t *File) Read(what string, p Part) ([]byte, error) {
-	if p.Size > MaxPart {
-		return nil, &Error{Part: what, Offset: uint64(p.Offset), Reason: fmt.Sprintf("it has 0x%x bytes, at most 0x%x are read", p.Size, MaxPart)}
+	if p.Size > maxPart {
+		return nil, &Error{Part: what, Offset: uint64(p.Offset), Reason: fmt.Sprintf("it has 0x%x bytes, at most 0x%x are read", p.Size, maxPart)}
 	}
 	return t.read(what, uint64(p.Offset), int(p.Size))
 }
@@ -224,8 +224,8 @@ func (t *File) name(at uint64) (string, error) {
 func (t *File) Blocks() ([]Span, error) {
 	const what = "table of data blocks"
 	at, count := uint64(t.Record.DataBlocksOffset), t.Record.DataBlocksCount
-	if count > MaxBlocks {
-		return nil, &Error{Part: what, Offset: at, Reason: fmt.Sprintf("it claims 0x%x entries, at most 0x%x are read", count, MaxBlocks)}
+	if count > maxBlocks {
+		return nil, &Error{Part: what, Offset: at, Reason: fmt.Sprintf("it claims 0x%x entries, at most 0x%x are read", count, maxBlocks)}
 	}
 	b, err := t.read(what, at, int(count)*blockWire.Size())
 	if err != nil {
