@@ -33,6 +33,13 @@ type SharedUserData struct {
 	ActiveProcessorCount  uint32
 }
 
+// Build is NtBuildNumber in its parts: its upper four bits, which are a dump header's
+// MajorVersion, and the number of the build, which has 16 (observed in dumps of builds
+// 9600 to 26100; ReactOS).
+func (s *SharedUserData) Build() (major, number uint32) {
+	return s.NtBuildNumber >> 28, s.NtBuildNumber & 0xffff
+}
+
 // systemTime is KSYSTEM_TIME. Windows writes High2Time, LowPart, High1Time in
 // this order, so that a reader can tell when it came in between.
 type systemTime struct {

@@ -76,7 +76,7 @@ func (k *Kernel) verifyMemory() error {
 	base := vtop.VA(k.Data.KernBase)
 	offset := unsafe.Offsetof(k.Data.KernBase)
 	if magic, err := k.Space.Uint16(base); err == nil && magic != peimage.DOSMagic && !k.vouched() {
-		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not 0x5a4d (\"MZ\")", magic))
+		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("the address of an image; its memory starts with %#x, not %#x (\"MZ\")", magic, peimage.DOSMagic))
 	}
 	if m, err := peimage.MachineOf(k.Space, base); err == nil && m != k.Layout.Image.Machine {
 		return k.Mismatch("KernBase", offset, k.Data.KernBase, fmt.Sprintf("an image of machine %#x; its headers have %#x", k.Layout.Image.Machine, m))

@@ -93,24 +93,24 @@ type MSRs struct {
 	PAT    uint64 // IA32_PAT, 0x277
 }
 
-// cr4PAE is the bit of CR4 that gives page-table entries 64 bits (Intel SDM volume
+// CR4PAE is the bit of CR4 that gives page-table entries 64 bits (Intel SDM volume
 // 3, section 2.5). It is always set in 64-bit mode.
-const cr4PAE = 1 << 5
+const CR4PAE = 1 << 5
 
 // PAE reports whether the processor used physical-address extension, so that the
 // page tables of 32-bit code have entries of 8 bytes.
-func (c *X86) PAE() bool { return c.CR4&cr4PAE != 0 }
+func (c *X86) PAE() bool { return c.CR4&CR4PAE != 0 }
 
-// cr4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
+// CR4LA57 is the bit of CR4 that selects 5-level paging (Intel SDM volume 3,
 // section 2.5).
-const cr4LA57 = 1 << 12
+const CR4LA57 = 1 << 12
 
 // CPL returns the privilege level that the processor ran at, 0 to 3. In 64-bit
 // code that is the requested privilege level of CS.
 func (c *X86) CPL() int { return int(c.CS.Selector & 3) }
 
 // LA57 reports whether the processor used 5-level paging.
-func (c *X86) LA57() bool { return c.CR4&cr4LA57 != 0 }
+func (c *X86) LA57() bool { return c.CR4&CR4LA57 != 0 }
 
 // KernelFS returns the base of FS that a 32-bit kernel uses, which is its processor's
 // KPCR; 0 if the processor was in user mode, where nothing in the file says it.

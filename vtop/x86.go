@@ -1,5 +1,7 @@
 package vtop
 
+import "windmp/physmem"
+
 // The bits of x86's entries (Intel SDM vol. 3, 4.3 to 4.5, tables 4-4 to 4-20), and
 // those of Windows in entries that are not present, see [Entry].
 const (
@@ -27,9 +29,6 @@ const (
 	// entries when CR3 is loaded, and QEMU's TCG, which reads them each time,
 	// sets Accessed there (seen with 7.2).
 	paeTop = paeHigh | bitNX | 0x1c6
-
-	cr4PAE  = 1 << 5  // SDM vol. 3, 2.5
-	cr4LA57 = 1 << 12 // as before
 )
 
 var (
@@ -99,7 +98,7 @@ var X64 = &Mode{
 	Name: "x64, 4 levels", PointerSize: 8, EntrySize: 8,
 	Levels:       []Level{pte64, pde64, pdpte64, pml4e},
 	SignExtended: true, KernelStart: 0xffff8000_00000000,
-	RootMask: uint64(address64), Control: Bits{Mask: cr4LA57},
+	RootMask: uint64(address64), Control: Bits{Mask: physmem.CR4LA57},
 	Present: bitP, Absent: absent64,
 	SelfMap: selfMap64, RootByMapping: true, LowStub: lowStub64,
 }
@@ -111,7 +110,7 @@ var LA57 = &Mode{
 	Name: "x64, 5 levels", PointerSize: 8, EntrySize: 8,
 	Levels:       []Level{pte64, pde64, pdpte64, pml4e, pml5e},
 	SignExtended: true, KernelStart: 0xff000000_00000000,
-	RootMask: uint64(address64), Control: Bits{Mask: cr4LA57, Value: cr4LA57}, Unfamiliar: true,
+	RootMask: uint64(address64), Control: Bits{Mask: physmem.CR4LA57, Value: physmem.CR4LA57}, Unfamiliar: true,
 	Present: bitP, Absent: absent64,
 	SelfMap: selfMap64, RootByMapping: true, LowStub: lowStub64,
 }
@@ -133,7 +132,7 @@ var PAE = &Mode{
 		{Name: "PDPTE", Bits: 2, Table: refersTable(address64, paeTop), Flags: flagsOfTable},
 	},
 	KernelStart: kernelStart32,
-	RootMask:    0xffff_ffe0, Control: Bits{Mask: cr4PAE, Value: cr4PAE},
+	RootMask:    0xffff_ffe0, Control: Bits{Mask: physmem.CR4PAE, Value: physmem.CR4PAE},
 	Present: bitP, Absent: absent64,
 	// What decides which table a directory's entry refers to: address, PS and P.
 	SelfMap: &SelfMap{First: 0x600, Last: 0x603, Mask: address64 | bitPS | bitP, Value: bitP},
@@ -157,7 +156,7 @@ var X86 = &Mode{
 		},
 	},
 	KernelStart: kernelStart32,
-	RootMask:    uint64(address32), Control: Bits{Mask: cr4PAE},
+	RootMask:    uint64(address32), Control: Bits{Mask: physmem.CR4PAE},
 	Present: bitP, Absent: absentIn(address32, address32),
 	SelfMap: &SelfMap{First: 0x300, Last: 0x300, Mask: address32 | 0x83, Value: 3},
 }

@@ -74,7 +74,7 @@ var rules = []struct {
 		return wrong(tag(h.ValidDump), tag(h.format.ValidDump), false)
 	}},
 	{"MinorVersion", func(h *checked) []Problem {
-		if h.MinorVersion >= h.format.MinBuild && h.MinorVersion <= maxBuild {
+		if h.format.Builds(h.MinorVersion) {
 			return nil
 		}
 		return wrong(hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)

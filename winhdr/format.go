@@ -90,6 +90,9 @@ func (f *Format) Pointers(values ...uint64) []byte {
 	return b
 }
 
+// Builds tells whether a number may be that of a build of Windows with this header.
+func (f *Format) Builds(n uint32) bool { return n >= f.MinBuild && n <= maxBuild }
+
 // Validate returns what of a Format that somebody made does not fit together: a
 // field that Header needs, or the CONTEXT. X64, X86 and ARM64 are valid.
 func (f *Format) Validate() error {

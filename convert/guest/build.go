@@ -12,10 +12,8 @@ import (
 	"windmp/winhdr"
 )
 
-// MajorVersion of a dump header: the upper four bits of NtBuildNumber (observed in
-// dumps of builds 9600 to 26100; ReactOS).
+// MajorVersion of a dump header, as [kdbg.SharedUserData.Build] has it.
 const (
-	majorShift   = 28
 	majorFree    = 0xf
 	majorChecked = 0xc
 )
@@ -85,7 +83,7 @@ func (g *finder) version() (major, minor uint32) {
 		}
 	}
 	if minor < least && g.SharedUserData != nil {
-		major, minor = g.SharedUserData.NtBuildNumber>>majorShift, g.SharedUserData.NtBuildNumber&MaxBuild
+		major, minor = g.SharedUserData.Build()
 	}
 	return major, minor
 }

@@ -118,7 +118,7 @@ func (g *finder) fillGaps() {
 		h.SystemTime, h.SystemUpTime = n.SystemTime, n.SystemUpTime
 		h.ProductType, h.SuiteMask = n.ProductType, n.SuiteMask
 	}
-	if h.MinorVersion < h.Format().MinBuild && plausibleBuild(n) {
+	if h.MinorVersion < h.Format().MinBuild && n.Format().Builds(n.MinorVersion) {
 		filled = append(filled, "build number")
 		h.MajorVersion, h.MinorVersion = n.MajorVersion, n.MinorVersion
 	}
@@ -139,10 +139,6 @@ func (g *finder) asideRuns(why error) physmem.Runs {
 	}
 	g.Add(finding.RunsKept.At(g.memoryBlock(), "the kernel's own table of memory can't be used, the note's is").Because(why))
 	return runs
-}
-
-func plausibleBuild(h *winhdr.Header) bool {
-	return h.MinorVersion >= h.Format().MinBuild && h.MinorVersion <= MaxBuild
 }
 
 // settleFields holds the fields of the guest's header against the kernel's own word,

@@ -5,6 +5,3 @@ package guest
 func (g *finder) isDump() bool { return g.Image == nil || g.isDumpFile() }
 
 func (g *finder) isDumpFile() bool { return g.Image != nil && g.Image.DumpHeader() != nil }
-
-// MaxBuild is the highest build number: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
-const MaxBuild = 0xffff

@@ -78,7 +78,7 @@ func System(g *guest.Guest) *report.System {
 	s.SuiteMask = report.Hex(unfilled(h.SuiteMask))
 	systemTime, upTime := h.SystemTime, h.SystemUpTime
 	if k := g.SharedUserData(); k != nil {
-		if build := k.NtBuildNumber & guest.MaxBuild; build >= h.Format().MinBuild {
+		if _, build := k.Build(); h.Format().Builds(build) {
 			s.Build = build
 		}
 		s.Version = fmt.Sprintf("%d.%d", k.NtMajorVersion, k.NtMinorVersion)

@@ -240,11 +240,11 @@ func (p *Plan) patchTimes() {
 // builds 0 and 1 for a target too old to have a KDBG.
 func (p *Plan) patchBuild() {
 	h, k := p.header, p.guest.SharedUserData()
-	if h.MinorVersion >= h.Format().MinBuild && h.MinorVersion <= guest.MaxBuild || k == nil {
+	if h.Format().Builds(h.MinorVersion) || k == nil {
 		return
 	}
-	build := k.NtBuildNumber & guest.MaxBuild
-	if build < h.Format().MinBuild {
+	_, build := k.Build()
+	if !h.Format().Builds(build) {
 		return
 	}
 	p.because("MinorVersion", "from KUSER_SHARED_DATA: the header's build number is implausible")

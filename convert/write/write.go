@@ -27,7 +27,7 @@ const (
 	// whether it is a hole. Asking costs about as much as reading a few pages.
 	leastHole = 1 << 20
 	// pageSize divides every hole that is left out of the reading.
-	pageSize = 4 << 10
+	pageSize = physmem.PageSize
 )
 
 const (

@@ -3,6 +3,8 @@ package migration
 import (
 	"math/bits"
 	"slices"
+
+	"windmp/physmem"
 )
 
 // A location says in eight bytes where the content of a page is: the kind in the
@@ -36,7 +38,7 @@ type change struct {
 // one byte for a page of zeros.
 const (
 	wordSize   = 8
-	pageSize   = 4096
+	pageSize   = physmem.PageSize
 	pageRecord = wordSize + pageSize
 	zeroRecord = wordSize + 1
 )
