@@ -179,7 +179,7 @@ var third = &machine.Machine{
 	},
 	Modes:    []*vtop.Mode{thirdMode},
 	Likely:   func(*winhdr.Header, bool, []physmem.CPU) []*vtop.Mode { return []*vtop.Mode{thirdMode} },
-	RootName: "ROOT", PointerName: "pc", Settles: true,
+	RootName: "ROOT", RootFlags: "tag", PointerName: "pc", Settles: true,
 	Owns: func(c *physmem.CPU) bool { _, ok := c.Registers.(*thirdRegisters); return ok },
 	State: func(c *physmem.CPU) machine.State {
 		r, ok := c.Registers.(*thirdRegisters)

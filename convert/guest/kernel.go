@@ -208,7 +208,7 @@ func (g *finder) settleKernel(k *kdbg.Kernel) { g.Kernel, g.Memory = k, k.Memory
 // A dump's own is left.
 func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	was := g.Header.DirectoryTableBase
-	wrong, right := "does not map the kernel", "a vCPU's CR3"
+	wrong, right := "does not map the kernel", "a vCPU's "+g.machine.RootName
 	if fromHeader {
 		wrong = "is not the System process'"
 	}
@@ -223,7 +223,7 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	switch {
 	case was == dtb:
 	case fromHeader:
-		g.because("DirectoryTableBase", "PCID and flag bits removed: some readers take them for address bits")
+		g.because("DirectoryTableBase", g.machine.RootFlags+" and flag bits removed: some readers take them for address bits")
 		g.Add(finding.DTBMasked.At("header offset 0x10", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb))
 	default:
 		g.because("DirectoryTableBase", "the header's "+wrong+"; "+right+" does")

@@ -16,7 +16,7 @@ var modesARM64 = []*vtop.Mode{vtop.ARM64, vtop.ARM64Wide}
 // ARM64 is the machine of Windows on 64-bit Arm.
 var ARM64 = &Machine{
 	Header: winhdr.ARM64, Kernel: kdbg.ARM64, Unwind: unwind.ARM64, Core: elfARM64, Map: mapARM64,
-	RootName: "TTBR0_EL1", PointerName: "pc", Settles: true, SettlesAlone: true,
+	RootName: "TTBR0_EL1", RootFlags: "ASID", PointerName: "pc", Settles: true, SettlesAlone: true,
 	Modes:     modesARM64,
 	Flat:      vtop.FlatARM64,
 	Likely:    func(*winhdr.Header, bool, []physmem.CPU) []*vtop.Mode { return modesARM64 },

@@ -40,8 +40,9 @@ type Machine struct {
 	// none; dump says that it is the header of a dump, as debuggers read it.
 	Likely func(h *winhdr.Header, dump bool, cpus []physmem.CPU) []*vtop.Mode
 	// RootName and PointerName are what people call the register that holds the root
-	// of the page tables, and the instruction pointer.
-	RootName, PointerName string
+	// of the page tables, and the instruction pointer; RootFlags, what the first has
+	// beside an address and flag bits.
+	RootName, PointerName, RootFlags string
 	// Settles says that a vCPU that was recorded as one of this machine, with control
 	// registers, runs no other machine's kernel; SettlesAlone, that it does not without
 	// them either.

@@ -13,7 +13,7 @@ var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
 // X64 is the machine of 64-bit Windows.
 var X64 = &Machine{
 	Header: winhdr.X64, Kernel: kdbg.X64, Unwind: unwind.X64, Core: elfX64, Map: mapPC,
-	RootName: "CR3", PointerName: "rip", Settles: true,
+	RootName: "CR3", RootFlags: "PCID", PointerName: "rip", Settles: true,
 	Modes:     modes64,
 	Flat:      vtop.FlatX64,
 	Likely:    likely64,

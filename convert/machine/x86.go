@@ -13,7 +13,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 // X86 is the machine of 32-bit Windows.
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Unwind: unwind.X86, Core: elfX86, Map: mapPC,
-	RootName: "CR3", PointerName: "eip",
+	RootName: "CR3", RootFlags: "PCID", PointerName: "eip",
 	Modes: modes32, PAE: vtop.PAE,
 	Flat:      vtop.FlatX86,
 	Likely:    likely32,

@@ -60,7 +60,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, d.known.Findings.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the CR3 of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.known.Modes(d.known.Machine)[0].Root(d.opt.DTB))),
+		return nil, d.known.Findings.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the "+d.known.Machine.RootName+" of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.known.Modes(d.known.Machine)[0].Root(d.opt.DTB))),
 			"the given root %#x can't be the kernel's page tables", d.opt.DTB).Because(why), why)
 	}
 	return list, nil
