@@ -81,17 +81,20 @@ func (l knownList) report(out *strings.Builder, found []difference, verbose bool
 			fmt.Fprintf(out, "    %s\n", name)
 		}
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "\n%d differences, of them %d explained, %d not (%d kinds)\n", len(found), len(found)-unexplained, unexplained, len(order))
+	if unexplained > 0 {
+		return errDiffers
+	}
+	return nil
+}
+
+// reportUnused prints the lines of the list that explained nothing.
+func (l knownList) reportUnused(out *strings.Builder) {
 	for _, k := range l {
 		if k.hits == 0 {
 			fmt.Fprintf(out, "no difference matches any more: %s\n", k.pattern)
 		}
 	}
-	fmt.Fprintf(out, "%d differences, of them %d explained, %d not (%d kinds)\n", len(found), len(found)-unexplained, unexplained, len(order))
-	if unexplained > 0 {
-		return errDiffers
-	}
-	return nil
 }
 
 // clip shortens a line for people.

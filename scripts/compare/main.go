@@ -127,5 +127,9 @@ func compare(ctx context.Context, s settings, out *strings.Builder) error {
 		return err
 	}
 	fmt.Fprintf(out, "%d cases over %d inputs in %v\n", len(cases), len(inputs), time.Since(start).Round(time.Second))
-	return known.report(out, result, s.verbose)
+	err = known.report(out, result, s.verbose)
+	if s.only == nil { // some cases alone could not match every line
+		known.reportUnused(out)
+	}
+	return err
 }
