@@ -132,7 +132,8 @@ func TestAgainstModel32(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 32))
 		seen := map[FaultKind]int{}
 		large := 0
-		for range 40 {
+		rounds := modelRounds()
+		for range rounds {
 			g := newGuest(X64)
 			for page := range PA(12) {
 				for i := range PA(512) {
@@ -160,11 +161,11 @@ func TestAgainstModel32(t *testing.T) {
 		}
 		for kind := NonCanonical; kind <= TableUnreadable; kind++ {
 			if kind != Malformed || pae {
-				require.Greater(t, seen[kind], 20, "%v, pae %v", kind, pae)
+				require.Greater(t, seen[kind], rounds/2, "%v, pae %v", kind, pae)
 			}
 		}
-		require.Greater(t, seen[0], 200, "translated")
-		require.Greater(t, large, 100, "large pages")
+		require.Greater(t, seen[0], 5*rounds, "translated")
+		require.Greater(t, large, 5*rounds/2, "large pages")
 	}
 }
 

@@ -182,14 +182,11 @@ func (s *hvStore) writeKeys(list []hvKey) {
 		at += k.size
 		place[k.path] = k
 	}
-	for n := 1; n <= table; n++ {
+	for n, i := 1, 0; n <= table; n++ {
 		b := make([]byte, tableSize)
 		end := 10
-		for i := range list {
+		for ; i < len(list) && list[i].table == n; i++ {
 			k := &list[i]
-			if k.table != n {
-				continue
-			}
 			e := b[k.at:][:21]
 			e[0], e[1], e[20] = k.kind, k.flags, byte(len(k.name)+1)
 			le.PutUint32(e[2:], uint32(k.size))

@@ -133,6 +133,19 @@ func hvRecord(out, part []byte) []byte {
 	return append(le.AppendUint32(out, uint32(len(part))), part...)
 }
 
+// hvPlaces is where bytes were last seen, by a hash of the next three: a map of them
+// took most of the time of the tests of Hyper-V.
+type hvPlaces [1 << 12]int32
+
+// swap returns the place, at least 0, where the same three bytes may have been, or -1,
+// and keeps at for the next time.
+func (h *hvPlaces) swap(b []byte, at int) int {
+	slot := (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16) * 2654435761 >> 20
+	was := h[slot] - 1
+	h[slot] = int32(at + 1)
+	return int(was)
+}
+
 // XpressPack packs by plain LZ77 as [MS-XCA] 2.3 has it.
 func XpressPack(src []byte) []byte {
 	var (
@@ -141,7 +154,7 @@ func XpressPack(src []byte) []byte {
 		count   int
 		flagsAt int
 		half    = -1 // where a half byte is to be used
-		last    = map[[3]byte]int{}
+		last    hvPlaces
 		flag    = func(v uint32) {
 			flags = flags<<1 | v
 			if count++; count == 32 {
@@ -154,14 +167,12 @@ func XpressPack(src []byte) []byte {
 	for at := 0; at < len(src); {
 		length, from := 0, 0
 		if at+3 <= len(src) {
-			key := [3]byte(src[at:])
-			if p, ok := last[key]; ok && at-p <= 8192 {
+			if p := last.swap(src[at:], at); p >= 0 && at-p <= 8192 {
 				from = p
 				for at+length < len(src) && src[p+length] == src[at+length] {
 					length++
 				}
 			}
-			last[key] = at
 		}
 		if length < 3 {
 			out = append(out, src[at])

@@ -32,7 +32,7 @@ type cursor struct {
 }
 
 func newCursor(ctx context.Context, src physmem.Source) *cursor {
-	return &cursor{ctx: ctx, src: src, has: physmem.NewLength(src), buf: make([]byte, windowSize)}
+	return &cursor{ctx: ctx, src: src, has: physmem.NewLength(src)}
 }
 
 // peek returns the next n bytes, at most windowSize, without going on.
@@ -55,6 +55,9 @@ func (c *cursor) fill(n int) error {
 	have := c.has.Clip(c.pos, windowSize)
 	if have < uint64(n) { //nolint:gosec // not negative
 		return errCut
+	}
+	if uint64(len(c.buf)) < have { // a small file needs no whole window
+		c.buf = make([]byte, have)
 	}
 	c.base, c.win = c.pos, c.buf[:have]
 	got, err := binio.ReadSome(c.src, c.win, int64(c.pos)) //nolint:gosec // inside the file

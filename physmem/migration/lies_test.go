@@ -171,6 +171,9 @@ func TestGuestNote(t *testing.T) {
 // bounded memory, long before its end.
 func TestScattered(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes over a second")
+	}
 	var w writer
 	const chunks = 900_000
 	w.begin("pc-q35-9.0")

@@ -179,6 +179,9 @@ func (e endless) ReadAt(p []byte, off int64) (int, error) {
 // does not follow its size. It measures the memory of the whole process, and so runs
 // alone.
 func TestEndless(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes over a second")
+	}
 	for name, tag := range map[string][]byte{
 		"regions": word("regionPPN", 1, 3), "further": word("x", 1), "processors": word("rip", 1, 1023),
 	} {
