@@ -159,6 +159,29 @@ func TestUnpackingBreaksOff(t *testing.T) {
 	}
 }
 
+// TestDamageIsThePackings: what an opener finds wrong is said only of a file whose packing
+// is sound.
+func TestDamageIsThePackings(t *testing.T) {
+	t.Parallel()
+	_, packed := growing(t)
+	damaged := bytes.Clone(packed)
+	damaged[len(damaged)-5]++ // its checksum
+	for _, tc := range []struct {
+		packed []byte
+		field  string
+	}{{packed, "middle"}, {damaged, pack.Data}} {
+		s, _ := openGated(t.Context(), t, tc.packed, source.Options{}, func(_ physmem.Source, gate chan struct{}) (*physmem.Container, error) {
+			close(gate)
+			return nil, &physmem.FormatError{Format: "ours", Field: "middle", Offset: 1 << 21}
+		})
+		_, err := s.Image(t.Context())
+		var bad *physmem.FormatError
+		require.ErrorAs(t, err, &bad)
+		assert.Equal(t, tc.field, bad.Field)
+		require.NoError(t, s.Close())
+	}
+}
+
 // TestUnpackingGivenUp: the end of the context ends unpacking and opening.
 func TestUnpackingGivenUp(t *testing.T) {
 	t.Parallel()

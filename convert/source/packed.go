@@ -131,16 +131,22 @@ func (s *Source) Wait() error {
 }
 
 // opened is the error of opening an image, or of unpacking if that is why, or comes later:
-// what was unpacked of a file that breaks off is no image. An error that has another reason
-// waits for nothing.
+// what was unpacked of a file that breaks off or is damaged is no image. What an opener
+// says of a sound file waits for nothing.
 func (s *Source) opened(err error) error {
-	if s.unpacking == nil || err != nil && !s.unpacking.file.Missed() {
+	if s.unpacking == nil || ofSound(err) && !s.unpacking.file.Missed() {
 		return err
 	}
 	if why := s.unpacking.end(); why != nil {
 		return why
 	}
 	return err
+}
+
+// ofSound reports whether an error of opening says what a file is, not that something in
+// it can't be right: that may be damage of what is packed, which its checksum shows.
+func ofSound(err error) bool {
+	return errors.Is(err, physmem.ErrUnknownFormat) || errors.Is(err, physmem.ErrUnsupported)
 }
 
 // counted are the packed bytes, whose reading is progress until done is called.
