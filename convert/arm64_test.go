@@ -316,6 +316,28 @@ func TestForeignTablesARM64(t *testing.T) {
 	}
 }
 
+// TestOtherPagesARM64: a core has no register that says how page tables are laid out, but
+// the kernel's block says how large pages are.
+func TestOtherPagesARM64(t *testing.T) {
+	t.Parallel()
+	const tag, mmPageSize = 0x10, 0x138
+	core := qemutest.ARM64Samples()[0].Core(t)
+	block := bytes.Index(core, []byte("KDBG\x80\x03\x00\x00")) - tag
+	require.Positive(t, block)
+	for size, want := range map[uint64]string{
+		16 << 10: "the block of a kernel with pages of 16 KiB", 64 << 10: "the block of a kernel with pages of 64 KiB", 32 << 10: "no Windows kernel was found",
+	} {
+		b := bytes.Clone(core)
+		clear(b[0x2000 : len(b)-0x100]) // page tables of 4 KiB lead nowhere then
+		copy(b[block:], core[block:][:0x380])
+		require.Equal(t, uint64(4096), u64(b, block+mmPageSize))
+		binary.LittleEndian.PutUint64(b[block+mmPageSize:], size)
+		_, r, err := convertBytes(t, b, convert.Options{})
+		require.ErrorContains(t, err, want)
+		assert.Equal(t, strings.HasPrefix(want, "the block"), slices.Contains(ids(r), finding.TablesForeign.ID()), "%v", ids(r))
+	}
+}
+
 // linuxARM64 is a core whose memory is zeros but for Linux' banner.
 func linuxARM64(core []byte) []byte {
 	b := bytes.Clone(core)

@@ -14,6 +14,7 @@ import (
 var ARM64 = &Layout{
 	PointerSize:  8,
 	LowestKernel: 0xffff800000000000, // 47 bits in each half
+	OtherPages:   []uint64{16 << 10, 64 << 10},
 	FirstImage:   X64.FirstImage, LastImage: X64.LastImage,
 	SharedUserData: X64.SharedUserData,
 	Image:          peimage.ARM64,

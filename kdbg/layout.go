@@ -21,6 +21,9 @@ type Layout struct {
 	PointerSize int
 	// LowestKernel is the lowest address of the kernel's half.
 	LowestKernel vtop.VA
+	// OtherPages are the sizes of pages, bytes, that the machine can have beside the one
+	// that is read; no Windows is known to use them.
+	OtherPages []uint64
 	// FirstImage and LastImage are the addresses between which the kernel's image
 	// lies, on all builds.
 	FirstImage, LastImage vtop.VA

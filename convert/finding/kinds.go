@@ -98,7 +98,7 @@ var (
 	SecureKernel   = declare("WD325", SeverityFail, "The vCPUs were stopped in the hypervisor or secure kernel (VBS), and Windows' page tables were not found.", "Dump the guest again, so that a vCPU is stopped in Windows itself, or give the root of its page tables.")
 	GivenWrong     = declare("WD326", SeverityFail, "An address that was given, of the page tables, the kernel or KDBG, can't be right; the reason is given.", "Leave it out, or read the address from the guest's debugger.")
 	FlagKept       = declare("WD327", SeverityInfo, "KDBG is written decoded, but the byte that says so could not be located with certainty.", "")
-	TablesForeign  = declare("WD328", SeverityFail, "The vCPUs used page tables in a layout that windmp does not read; it is named.", "If this is a Windows guest, have Windows write the dump.")
+	TablesForeign  = declare("WD328", SeverityFail, "The guest uses page tables in a layout that windmp does not read; it is named.", "If this is a Windows guest, have Windows write the dump.")
 
 	NoTables         = declare("WD350", SeverityFail, "The header's page tables map no structure of the kernel.", AdviceConvert)
 	BlockUnread      = declare("WD351", SeverityWarn, "KDBG is not where the header says.", "Debuggers show no registers and no processes without it. Convert the dump: if its memory has the block, windmp finds it.")

@@ -10,8 +10,11 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/internal/binio"
 	"windmp/kdbg"
+	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
@@ -90,7 +93,7 @@ func (d *discovery) diagnose() finding.Finding {
 		}
 		d.evidence.see(d.own(&c), c)
 	}
-	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.foreignTables, d.tablesMissing, d.firmware} {
+	for _, ask := range []func() (finding.Finding, bool){d.encrypted, d.secureKernel, d.bootLoader, d.tooEarly, d.kernelWithoutBlock, d.blockWithoutTables, d.otherSystem, d.otherPages, d.foreignTables, d.tablesMissing, d.firmware} {
 		if f, ok := ask(); ok {
 			return f
 		}
@@ -234,6 +237,17 @@ func (d *discovery) otherSystem() (finding.Finding, bool) {
 		}
 	}
 	return finding.Finding{}, false
+}
+
+// otherPages: the kernel works with pages that are not read, as its block says. A source
+// without system registers tells it by nothing else.
+func (d *discovery) otherPages() (finding.Finding, bool) {
+	at, size := locate.OtherPages(d.ctx, d.view, DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
+	if size == 0 {
+		return finding.Finding{}, false
+	}
+	return finding.TablesForeign.At(fmt.Sprintf("PA %#x", at),
+		"memory holds the block of a kernel with pages of %s: page tables of this layout are not read here, but those of pages of %s are", binio.Bytes(size), binio.Bytes(uint64(physmem.PageSize))), true
 }
 
 // bannerSpan bounds a banner's length, bytes.

@@ -52,6 +52,8 @@ type Candidate struct {
 	List vtop.VA
 	// KernBase is the kernel it belongs to.
 	KernBase vtop.VA
+
+	pageSize uint64 // MmPageSize
 }
 
 // Blocks searches memory for debugger data blocks of the given layouts, plain and
@@ -71,6 +73,21 @@ type Candidate struct {
 // that are not adjacent in the memory searched is not seen.
 func Blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*kdbg.Layout) ([]Candidate, error) {
 	return blocks(ctx, mem, ranges, search{layouts: layouts})
+}
+
+// OtherPages searches memory for a plain block of a kernel whose pages have a size that
+// the machine has too and Windows is not known to use ([kdbg.Layout].OtherPages): where
+// the lowest lies, and the size in bytes, 0 for none. What can't be read is passed over.
+func OtherPages(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*kdbg.Layout) (at, pageSize uint64) {
+	layouts = slices.DeleteFunc(slices.Clone(layouts), func(l *kdbg.Layout) bool { return len(l.OtherPages) == 0 })
+	if len(layouts) == 0 {
+		return 0, 0
+	}
+	found, _ := blocks(ctx, mem, ranges, search{layouts: layouts, otherPages: true})
+	if len(found) == 0 {
+		return 0, 0
+	}
+	return found[0].At, found[0].pageSize
 }
 
 func blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s search) ([]Candidate, error) {
@@ -174,6 +191,19 @@ type search struct {
 	// anyLinks does without the links of an encoded block being equal, which costs
 	// more time: it is for memory of an image's size.
 	anyLinks bool
+	// otherPages asks for plain blocks of kernels with other pages than those that are read.
+	otherPages bool
+}
+
+// usualPages is the size of pages that is read here.
+var usualPages = []uint64{physmem.PageSize}
+
+// pages are the sizes of pages that a block may state.
+func (s search) pages(l *kdbg.Layout) []uint64 {
+	if s.otherPages {
+		return l.OtherPages
+	}
+	return usualPages
 }
 
 // in looks at every word of buf, which lies at at, that has room behind it.
@@ -187,7 +217,7 @@ func (s search) in(buf []byte, at uint64) []Candidate {
 	prev := le.Uint64(buf)
 	for off := 0; off <= last; off += wire.WordSize {
 		next := le.Uint64(buf[off+wire.WordSize:])
-		if next == prev && prev != 0 || s.anyLinks {
+		if (next == prev && prev != 0 || s.anyLinks) && !s.otherPages {
 			found = s.encoded(found, buf[off:], at+uint64(off))
 		}
 		if le.Uint32(buf[off+int(wire.OffOwnerTag):]) == wire.OwnerTag {
@@ -221,7 +251,7 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 	plain := bytes.Clone(b[:span])
 	c.Decode(plain)
 	for _, l := range s.layouts {
-		if c, ok := candidate(l, plain); ok && l.Encodes {
+		if c, ok := candidate(l, plain); ok && l.Encodes && c.pageSize == physmem.PageSize {
 			c.At, c.Encoded = at, true
 			found = append(found, c)
 		}
@@ -231,7 +261,7 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 
 func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
 	for _, l := range s.layouts {
-		if c, ok := candidate(l, b); ok {
+		if c, ok := candidate(l, b); ok && slices.Contains(s.pages(l), c.pageSize) {
 			c.At = at
 			found = append(found, c)
 		}
@@ -247,7 +277,7 @@ func candidate(l *kdbg.Layout, b []byte) (Candidate, bool) {
 	le := binary.LittleEndian
 	size := le.Uint32(b[wire.OffSize:])
 	base, ok := kernelIn(l, b, unsafe.Offsetof(d.KernBase))
-	if !ok || !wire.ValidSize(size) || le.Uint64(b[wire.OffMmPageSize:]) != physmem.PageSize || base%physmem.PageSize != 0 || !zero(b[2*l.PointerSize:wire.OffOwnerTag]) {
+	if !ok || !wire.ValidSize(size) || base%physmem.PageSize != 0 || !zero(b[2*l.PointerSize:wire.OffOwnerTag]) {
 		return Candidate{}, false
 	}
 	for _, offset := range []uintptr{unsafe.Offsetof(d.PsLoadedModuleList), unsafe.Offsetof(d.PsActiveProcessHead)} {
@@ -255,7 +285,7 @@ func candidate(l *kdbg.Layout, b []byte) (Candidate, bool) {
 			return Candidate{}, false
 		}
 	}
-	return Candidate{Layout: l, Size: size, List: vtop.VA(l.Pointer(b, 0)), KernBase: base}, true
+	return Candidate{Layout: l, Size: size, List: vtop.VA(l.Pointer(b, 0)), KernBase: base, pageSize: le.Uint64(b[wire.OffMmPageSize:])}, true
 }
 
 // kernelIn is the kernel address in a qword of a block.
