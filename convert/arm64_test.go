@@ -294,7 +294,7 @@ func TestForeignTablesARM64(t *testing.T) {
 	core := qemutest.ARM64Samples()[0].Core(t)
 	clear(core[0x2000 : len(core)-0x100])
 	for tcr, want := range map[uint64]string{
-		0x9575519511:         "a layout that is not read here: 16 KiB pages and halves of 47 and 47 bits (TCR_EL1 0x9575519511)",
+		0x9575519511:         "a layout that is not read here: 16 KiB pages and halves of 47 and 47 bits",
 		0x95b5513511 | 1<<59: "a layout that is not read here: 4 KiB pages and addresses of 52 bits",
 	} {
 		opt := convert.Options{}

@@ -292,13 +292,13 @@ func TestOverrides32(t *testing.T) {
 			opt    convert.Options
 			reason string
 		}{
-			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "the given root 0x"},
-			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "the given root 0x"},
+			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "the given root"},
+			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "the given root"},
 			{convert.Options{Guest: guest.Options{KernelBase: drv32}}, "not the kernel"},
-			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "the given kernel base 0x"},
-			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "the given kernel base 0x"},
-			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "the given KDBG 0x"},
-			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "the given KDBG 0x"},
+			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "the given kernel base"},
+			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "the given kernel base"},
+			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "the given KDBG"},
+			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "the given KDBG"},
 			{convert.Options{Guest: guest.Options{KDBG: copy32}}, ""},
 		} {
 			for _, vcpus := range []bool{true, false} {

@@ -51,6 +51,7 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		want, ok := verdicts[m.name]
 		require.True(t, ok, "%s has no verdict", m.name)
 		f := checkBytes(m.build(t, bases), inspect.CheckQuick)
+		assertSaid(t, f.Findings)
 		switch want[0] {
 		case "rejected":
 			assert.Equal(t, "FAIL", f.Verdict, "%s: the engine rejects it: %s; here: %s", m.name, want[1], f.Reason)

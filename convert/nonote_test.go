@@ -53,9 +53,9 @@ var withoutNote = []struct {
 	{name: "in user mode", opt: guestsim.Options{CPUs: 2, UserMode: []int{0, 1}, Encoded: true}, via: "CR3 of vCPU 0"},
 	{name: "shadow", opt: guestsim.Options{CPUs: 2, Shadow: true, Encoded: true, PCID: true}, via: "offset in the entry stub"},
 	{name: "shadow in user mode", opt: guestsim.Options{CPUs: 2, Shadow: true, UserMode: []int{0, 1}}, via: "offset in the entry stub"},
-	{name: "shadow of a new build", opt: guestsim.Options{Shadow: true, StubOffset: 0x6f58}, via: "KPCR+0x6f58"},
+	{name: "shadow of a new build", opt: guestsim.Options{Shadow: true, StubOffset: 0x6f58}, via: "the offset in the entry stub"},
 	{
-		name: "shadow, stub not readable", opt: guestsim.Options{Build: 26100, Shadow: true}, via: "KPCR+0xa000, a known offset",
+		name: "shadow, stub not readable", opt: guestsim.Options{Build: 26100, Shadow: true}, via: "a known offset",
 		poke: func(g *guestsim.Guest) { g.Write(guestsim.Handler, make([]byte, 64)) },
 	},
 	{
@@ -326,10 +326,10 @@ func TestOverrides(t *testing.T) {
 		}, ""},
 		{"wrong dtb", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{DTB: g.Runs()[0].Start}}
-		}, "the given root 0x"},
+		}, "the given root"},
 		{"dtb outside memory", func(*guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{DTB: 0x7777000}}
-		}, "the given root 0x"},
+		}, "the given root"},
 		{"dtb without a kernel", func(g *guestsim.Guest) convert.Options {
 			root := g.NewRoot()
 			ksd := g.Read(guestsim.SharedUserData, 0x1000)
@@ -341,16 +341,16 @@ func TestOverrides(t *testing.T) {
 		}, "no kernel with a KDBG"},
 		{"a driver's base", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: g.Modules[1].Base}}
-		}, "the given kernel base 0x"},
+		}, "the given kernel base"},
 		{"base of another image", func(*guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: 0xfffff80499000000}}
 		}, `"other.exe"`},
 		{"wrong kdbg", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KDBG: g.KDBG + 8}}
-		}, "the given KDBG 0x"},
+		}, "the given KDBG"},
 		{"kdbg of another kernel", func(g *guestsim.Guest) convert.Options {
 			return convert.Options{Guest: guest.Options{KernelBase: guestsim.KernBase, KDBG: g.KiBugcheckData}}
-		}, "the given KDBG 0x"},
+		}, "the given KDBG"},
 	}
 	for _, tt := range tests {
 		for _, note := range []bool{false, true} {

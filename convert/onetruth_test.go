@@ -193,6 +193,8 @@ func (s *truth) holds(t *testing.T, what string) bool {
 	}
 	f := checkBytes(s.dump.data.Bytes(), inspect.CheckQuick)
 	require.NoError(t, f.Err)
+	assertSaid(t, f.Findings)
+	assertSaid(t, r.Findings)
 	assert.NotEqual(t, "FAIL", f.Verdict, "converted with %+v (%s): %s, after %s", opt.Plan, r.Verdict, f.Reason, what)
 	rank := map[string]int{"OK": 0, "WARN": 1, "UNKNOWN": 2, "FAIL": 3}
 	assert.GreaterOrEqual(t, rank[r.Verdict], rank[f.Verdict], "converted with %+v as %s, checked as %s: %s, after %s", opt.Plan, r.Verdict, f.Verdict, f.Reason, what)

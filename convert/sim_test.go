@@ -49,6 +49,8 @@ func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *
 	after, rerr := os.ReadFile(core)
 	require.NoError(t, rerr)
 	require.True(t, bytes.Equal(before, after), "the source is never changed")
+	assertSaid(t, r.Findings)
+	assertSaidOf(t, err)
 	if err != nil {
 		assertOnly(t, core)
 		return nil, r, err

@@ -136,7 +136,7 @@ func TestPartOfTheRegisters(t *testing.T) {
 		edit func(c *physmem.X86)
 		want string
 	}{
-		{"no x87 and SSE state", func(c *physmem.X86) { c.FX = nil }, "no x87, SSE or MXCSR registers: of 1 processors they show the values after reset (MxCsr 0x1f80, the rest 0)"},
+		{"no x87 and SSE state", func(c *physmem.X86) { c.FX = nil }, "no x87, SSE or MXCSR registers: of 1 processor they show the values after reset"},
 	} {
 		g := guestsim.New(guestsim.Options{CPUs: 2})
 		qemu := imageOf(t, g.ELF())

@@ -29,6 +29,7 @@ func TestCheckAgreesOnTriageDumps(t *testing.T) {
 			d := base.clone()
 			m.change(d)
 			f := checkBytes(d.b, inspect.CheckQuick)
+			assertSaid(t, f.Findings)
 			switch want[0] {
 			case "rejected":
 				assert.Equal(t, "FAIL", f.Verdict, "%s: the engine rejects it: %s; here: %s", name, want[1], f.Reason)

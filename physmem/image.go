@@ -164,8 +164,8 @@ func (m *Image) Sound(ctx context.Context) (*Image, error) {
 	c := m.container
 	c.Memory = mem
 	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
-		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s are damaged and count as missing (the first: %v)",
-			binio.Bytes(damaged*PageSize), binio.Plural(damaged, "page"), first),
+		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s are damaged and count as missing", binio.Bytes(damaged*PageSize), binio.Plural(damaged, "page")),
+		Detail: fmt.Sprintf("the first: %v", first),
 	})
 	view := m.view(&c)
 	view.damage = new(atomic.Bool)

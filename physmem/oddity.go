@@ -10,12 +10,22 @@ import (
 type Oddity struct {
 	Kind   OddityKind
 	Offset int64 // file offset of the structure it is about
-	Text   string
+	// Text says it to people: no addresses, offsets or raw values, which are in Detail.
+	Text string
+	// Detail is what was seen, for who looks closer; often empty.
+	Detail string
 }
+
+// Because gives an oddity its detail.
+func (o *Oddity) Because(format string, args ...any) { o.Detail = fmt.Sprintf(format, args...) }
 
 // String returns the oddity as one line.
 func (o Oddity) String() string {
-	return fmt.Sprintf("%s: %s (file offset 0x%x)", o.Kind, o.Text, o.Offset)
+	s := fmt.Sprintf("%s: %s (file offset 0x%x)", o.Kind, o.Text, o.Offset)
+	if o.Detail != "" {
+		s += ": " + o.Detail
+	}
+	return s
 }
 
 // OddityKind says what kind of oddity it is, for those who act on it.
@@ -103,16 +113,19 @@ type Oddities struct {
 	count map[OddityKind]int
 }
 
-// Add takes an oddity about the structure at a file offset.
-func (o *Oddities) Add(kind OddityKind, offset int64, format string, args ...any) {
+// Add takes an oddity about the structure at a file offset: a sentence for people. What
+// it returns is for [Oddity.Because].
+func (o *Oddities) Add(kind OddityKind, offset int64, format string, args ...any) *Oddity {
+	odd := Oddity{Kind: kind, Offset: offset, Text: fmt.Sprintf(format, args...)}
 	if o.count == nil {
 		o.count = make(map[OddityKind]int)
 	}
 	o.count[kind]++
 	if o.count[kind] > maxOdditiesPerKind {
-		return
+		return &odd
 	}
-	o.list = append(o.list, Oddity{Kind: kind, Offset: offset, Text: fmt.Sprintf(format, args...)})
+	o.list = append(o.list, odd)
+	return &o.list[len(o.list)-1]
 }
 
 // Take adds those of another list.

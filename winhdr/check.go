@@ -65,19 +65,19 @@ var rules = []struct {
 		if h.Signature == SignaturePAGE {
 			return nil
 		}
-		return wrong(tag(h.Signature), tag(SignaturePAGE), false)
+		return wrong("is not that of a dump", tag(h.Signature), tag(SignaturePAGE), false)
 	}},
 	{"ValidDump", func(h *checked) []Problem {
 		if h.ValidDump == h.format.ValidDump {
 			return nil
 		}
-		return wrong(tag(h.ValidDump), tag(h.format.ValidDump), false)
+		return wrong("is not that of a dump of this machine", tag(h.ValidDump), tag(h.format.ValidDump), false)
 	}},
 	{"MinorVersion", func(h *checked) []Problem {
 		if h.format.Builds(h.MinorVersion) {
 			return nil
 		}
-		return wrong(hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
+		return wrong("is no build number of Windows", hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
 	}},
 	{"DirectoryTableBase", (*checked).checkTableBase},
 	{"PfnDataBase", func(h *checked) []Problem { return h.checkPointer(h.PfnDataBase) }},
@@ -87,20 +87,20 @@ var rules = []struct {
 		if h.MachineImageType == h.format.Machine {
 			return nil
 		}
-		return wrong(machine(h.MachineImageType), h.format.machineText(), false)
+		return wrong("is not that of "+h.format.Title, machine(h.MachineImageType), h.format.machineText(), false)
 	}},
 	{"NumberProcessors", func(h *checked) []Problem {
 		n := h.NumberProcessors
 		if n > 0 && int64(n) <= int64(h.format.MaxProcessors) {
 			return nil
 		}
-		return wrong(hex(n), fmt.Sprintf("1 to 0x%x", h.format.MaxProcessors), true)
+		return wrong("", hex(n), fmt.Sprintf("1 to %d", h.format.MaxProcessors), true)
 	}},
 	{"PaeEnabled", func(h *checked) []Problem {
 		if h.PaeEnabled <= 1 {
 			return nil
 		}
-		return wrong(fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
+		return wrong("", fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
 	}},
 	{"KdDebuggerDataBlock", func(h *checked) []Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
 	{"NumberOfRuns", func(h *checked) []Problem { return h.table }},
@@ -108,33 +108,33 @@ var rules = []struct {
 		if h.DumpType == DumpTypeFull {
 			return nil
 		}
-		return wrong(fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
+		return wrong("is not that of a full dump", fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
 	}},
 	{"SystemTime", func(h *checked) []Problem {
 		if _, err := Time(h.SystemTime); err == nil {
 			return nil
 		}
-		return wrong(hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
+		return wrong("is not a time", hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
 	}},
 }
 
-// wrong is one problem with the field of a rule.
-func wrong(got, want string, repairable bool) []Problem {
-	return []Problem{{Got: got, Want: want, Repairable: repairable}}
+// wrong is one problem with the field of a rule; fault is empty where want says it.
+func wrong(fault, got, want string, repairable bool) []Problem {
+	return []Problem{{Fault: fault, Got: got, Want: want, Repairable: repairable}}
 }
 
 // checkTableBase: the register may hold more than the address of a page table.
 func (h *checked) checkTableBase() []Problem {
 	dtb, root := h.DirectoryTableBase, h.format.TableBase(h.Header)
 	if root == 0 || isFill(dtb) {
-		return wrong(hex(dtb), "the physical address of a page table", false)
+		return wrong("", hex(dtb), "the physical address of a page table", false)
 	}
 	var problems []Problem
 	if dtb != root {
-		problems = wrong(hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
+		problems = wrong("has flag bits beside the address", hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
 	}
 	if h.runs != nil && !inRuns(h.runs, root) {
-		problems = append(problems, wrong(hex(dtb), "an address inside one of the runs", false)...)
+		problems = append(problems, wrong("", hex(dtb), "an address inside one of the runs", false)...)
 	}
 	return problems
 }
@@ -154,5 +154,5 @@ func (h *Header) checkPointer(va uint64) []Problem {
 	if va >= h.format.KernelStart && !isFill(va) {
 		return nil
 	}
-	return wrong(hex(va), "a kernel address", true)
+	return wrong("", hex(va), "a kernel address", true)
 }

@@ -90,11 +90,11 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"no processors", func(h *Header) { h.NumberProcessors = 0 },
-			"NumberProcessors at 0x34: got 0x0, want 1 to 0x500", true,
+			"NumberProcessors at 0x34: got 0x0, want 1 to 1280", true,
 		},
 		{
 			"too many processors", func(h *Header) { h.NumberProcessors = 0x501 },
-			"NumberProcessors at 0x34: got 0x501, want 1 to 0x500", true,
+			"NumberProcessors at 0x34: got 0x501, want 1 to 1280", true,
 		},
 		{
 			"KDBG", func(h *Header) { h.KdDebuggerDataBlock = 0 },

@@ -133,7 +133,7 @@ func (c *Context64) Encode() []byte {
 // whatever ContextFlags says: any but the kernel's and that of 64-bit processes.
 func (c *Context64) CheckMode() error {
 	if c.SegCs != kernelCS && c.SegCs != userCS {
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33").saying(faultCode)
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (c *ContextARM64) level() uint32 { return c.Cpsr & modeLevel >> levelShift 
 // CheckMode refuses 32-bit code.
 func (c *ContextARM64) CheckMode() error {
 	if c.Cpsr&modeARM32 != 0 {
-		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), hex(c.Cpsr), "bit 4 clear, as in 64-bit code")
+		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), hex(c.Cpsr), "bit 4 clear, as in 64-bit code").saying(faultMode)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (c *ContextARM64) CheckMode() error {
 func (c *ContextARM64) Plausible() error {
 	if !c.ContextFlags.Has(ContextControlARM64|ContextIntegerARM64) || uint32(c.ContextFlags)&uint32(architectureBits) != uint32(ContextArchARM64) {
 		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), hex(c.ContextFlags),
-			fmt.Sprintf("at least %v, and no other architecture", ContextControlARM64|ContextIntegerARM64))
+			fmt.Sprintf("at least %v, and no other architecture", ContextControlARM64|ContextIntegerARM64)).saying(faultContext)
 	}
 	if err := c.CheckMode(); err != nil {
 		return err

@@ -137,5 +137,5 @@ func (t DumpType) String() string {
 	case DumpTypeUnset:
 		return "unset"
 	}
-	return fmt.Sprintf("unknown (0x%x)", uint32(t))
+	return fmt.Sprintf("unknown (%d)", uint32(t))
 }

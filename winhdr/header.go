@@ -177,13 +177,13 @@ func (h *Header) Show(c Context, exceptionFlags uint32) error {
 		if c != nil {
 			got = "that of machine " + machine(c.Machine())
 		}
-		return Problem{Field: "Context", Offset: h.Offset("Context"), Got: got, Want: "that of machine " + f.machineText()}
+		return Problem{Field: "Context", Offset: h.Offset("Context"), Got: got, Want: "that of machine " + f.machineText(), Fault: "is not that of this machine"}
 	}
 	registers := c.Encode()
 	if len(registers) != f.Registers.Size() {
 		return Problem{
 			Field: "Context", Offset: h.Offset("Context"),
-			Got: fmt.Sprintf("0x%x bytes", len(registers)), Want: fmt.Sprintf("0x%x", f.Registers.Size()),
+			Got: fmt.Sprintf("0x%x bytes", len(registers)), Want: fmt.Sprintf("0x%x", f.Registers.Size()), Fault: "has another size than that of this machine",
 		}
 	}
 	h.edit(func(b []byte) {

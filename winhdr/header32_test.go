@@ -154,7 +154,7 @@ func TestCheck32(t *testing.T) {
 		"modules":      {func(h *Header) { h.PsLoadedModuleList = uint64(Fill) }, "PsLoadedModuleList at 0x18", true},
 		"processes":    {func(h *Header) { h.PsActiveProcessHead = 0 }, "PsActiveProcessHead at 0x1c", true},
 		"machine":      {func(h *Header) { h.MachineImageType = MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
-		"CPUs":         {func(h *Header) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 0x20", true},
+		"CPUs":         {func(h *Header) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 32", true},
 		"PAE":          {func(h *Header) { h.PaeEnabled = 'P' }, "PaeEnabled at 0x5c: got 0x50, want 0 or 1", true},
 		"KDBG":         {func(h *Header) { h.KdDebuggerDataBlock = 0x1000 }, "KdDebuggerDataBlock at 0x60", true},
 		"runs":         {func(h *Header) { withCount(h, 87) }, "NumberOfRuns at 0x64: got 0x57, want 1 to 86 runs", false},

@@ -89,8 +89,8 @@ func TestNames(t *testing.T) {
 		DumpTypeLiveKernelUser: "live kernel and user",
 		DumpTypeLiveComplete:   "live complete",
 		DumpTypeUnset:          "unset",
-		0:                      "unknown (0x0)",
-		0xffffffff:             "unknown (0xffffffff)",
+		0:                      "unknown (0)",
+		0xffffffff:             "unknown (4294967295)",
 	}
 	for dumpType, want := range names {
 		assert.Equal(t, want, dumpType.String())

@@ -121,7 +121,7 @@ func TestMadeUpFormat(t *testing.T) {
 	problems := wrong.Check()
 	require.Len(t, problems, 3)
 	require.EqualError(t, problems[0], "MachineImageType at 0xc: got 0x8664 (x64), want 0x4d55 (made up)")
-	require.EqualError(t, problems[1], "NumberProcessors at 0xe: got 0x9, want 1 to 0x8")
+	require.EqualError(t, problems[1], "NumberProcessors at 0xe: got 0x9, want 1 to 8")
 	assert.Len(t, winhdr.Diff(got, wrong), 3)
 	require.EqualError(t, wrong.SetRuns([]physmem.Run{{BasePage: 0x100, PageCount: 1}}),
 		"Run[0].BasePage at 0x1a: got 0x100, want below 0x100, it is made up")

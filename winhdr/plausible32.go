@@ -34,7 +34,7 @@ func (c *Context32) Plausible() error {
 	want := ContextControl32 | ContextInteger32
 	if !c.ContextFlags.Has(want) || uint32(c.ContextFlags)&uint32(architectureBits) != uint32(ContextI386) {
 		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), hex(c.ContextFlags),
-			fmt.Sprintf("at least %v, and no other architecture", want))
+			fmt.Sprintf("at least %v, and no other architecture", want)).saying(faultContext)
 	}
 	ss := kernelSS32
 	switch c.SegCs {
@@ -42,15 +42,15 @@ func (c *Context32) Plausible() error {
 	case userCS32:
 		ss = userSS32
 	default:
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x8 or 0x1b")
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x8 or 0x1b").saying(faultCode)
 	}
 	if c.SegSs != ss {
 		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs),
-			fmt.Sprintf("0x%x, as SegCs is 0x%x", ss, c.SegCs))
+			fmt.Sprintf("0x%x, as SegCs is 0x%x", ss, c.SegCs)).saying(faultStack)
 	}
 	if c.EFlags&eflagsSet == 0 || c.EFlags&eflagsClear != 0 {
 		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), hex(c.EFlags),
-			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear))
+			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).saying(faultFlags)
 	}
 	return nil
 }

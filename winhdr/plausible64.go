@@ -52,7 +52,7 @@ func (c *Context64) Plausible() error {
 	}
 	if c.EFlags&eflagsSet == 0 || c.EFlags&eflagsClear != 0 {
 		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), hex(c.EFlags),
-			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear))
+			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).saying(faultFlags)
 	}
 	if !canonical(c.Rip) {
 		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a canonical address")
@@ -91,7 +91,7 @@ func (c *Context64) checkFlags() error {
 		got += fmt.Sprintf(" (%v)", c.ContextFlags)
 	}
 	return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), got,
-		fmt.Sprintf("at least %v, and no other architecture", want))
+		fmt.Sprintf("at least %v, and no other architecture", want)).saying(faultContext)
 }
 
 // checkSelectors: in the kernel SegSs is either its data selector or 0. On an
@@ -109,15 +109,24 @@ func (c *Context64) checkSelectors() error {
 			want = "0x2b, as SegCs is of user mode"
 		}
 	default:
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33")
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33").saying(faultCode)
 	}
 	if want != "" {
-		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs), want)
+		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs), want).saying(faultStack)
 	}
 	return nil
 }
 
 func canonical(va uint64) bool { return va < userEnd || va >= kernelStart }
+
+// What is wrong with a register of a CONTEXT, as [Problem.Fault].
+const (
+	faultContext = "is not that of a saved processor of this machine"
+	faultCode    = "is not a code segment of Windows' own"
+	faultStack   = "does not go with SegCs"
+	faultFlags   = "has bits that no processor sets"
+	faultMode    = "is not of 64-bit code"
+)
 
 func contextProblem(field string, offset uintptr, got, want string) Problem {
 	return Problem{Field: field, Offset: int(offset), Got: got, Want: want}

@@ -9,10 +9,27 @@ type Problem struct {
 	// checked, Header64 or Context64.
 	Offset    int
 	Got, Want string
+	// Fault is what is wrong as a predicate in words, "shares pages with run 0". It is
+	// empty where Want has no numbers, and says it: the field is not that.
+	Fault string
 	// Repairable says that a good dump can be made all the same, because
 	// the right value follows from the rest of the header or from guest
 	// memory. Each check documents which.
 	Repairable bool
+}
+
+// Sentence says it to people, without the values: "Rip is not a kernel address".
+func (p Problem) Sentence() string {
+	if p.Fault != "" {
+		return p.Field + " " + p.Fault
+	}
+	return p.Field + " is not " + p.Want
+}
+
+// saying is p with words for what is wrong.
+func (p Problem) saying(fault string) Problem {
+	p.Fault = fault
+	return p
 }
 
 // Error gives field, offset, and both values.

@@ -109,7 +109,7 @@ func (f *Format) usable(t RunTable) (physmem.Runs, []Problem) {
 	if sum := united.Pages(); sum != t.Pages {
 		problems = append(problems, Problem{
 			Field: "NumberOfPages", Offset: f.Offset("NumberOfPages"),
-			Got: hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum),
+			Got: hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum), Fault: "is not the sum over the runs",
 			Repairable: true,
 		})
 	}
@@ -160,7 +160,7 @@ func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
 		named := namedRun{run, i}
 		if run.PageCount == 0 {
 			_, count := f.run(i)
-			problems = append(problems, named.problem(".PageCount", count, "0x0", "at least one page", true))
+			problems = append(problems, named.problem(".PageCount", count, "0x0", "at least one page", true).saying("is 0"))
 			continue
 		}
 		if p := f.checkLimits(named); p != nil {
@@ -170,7 +170,7 @@ func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
 		runs = append(runs, named)
 	}
 	if len(runs) == 0 {
-		problems = append(problems, f.countProblem(fmt.Sprintf("0x%x, all of them empty", t.Count)))
+		problems = append(problems, f.countProblem(fmt.Sprintf("0x%x, all of them empty", t.Count)).saying("counts runs that are all empty"))
 		bad = true
 	}
 	if bad {
@@ -194,9 +194,9 @@ func (f *Format) checkLimits(r namedRun) *Problem {
 	}
 	base, count := f.run(r.index)
 	p := r.problem(".PageCount", count, hex(r.PageCount),
-		fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false)
+		fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false).saying("is too large, " + f.PFNReason)
 	if r.BasePage >= f.PFNLimit {
-		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false)
+		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false).saying("is too large, " + f.PFNReason)
 	}
 	return &p
 }
@@ -209,7 +209,7 @@ func (f *Format) sortRuns(runs []namedRun) []Problem {
 		if runs[i].BasePage < runs[i-1].BasePage {
 			base, _ := f.run(runs[i].index)
 			problems = append(problems, runs[i].problem(".BasePage", base, hex(runs[i].BasePage),
-				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true))
+				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true).saying("is below that of the run before"))
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b namedRun) int { return cmp.Compare(a.BasePage, b.BasePage) })
@@ -228,7 +228,7 @@ func (f *Format) uniteRuns(runs []namedRun) (physmem.Runs, []Problem) {
 		last := &united[len(united)-1]
 		base, _ := f.run(run.index)
 		problems = append(problems, run.problem("", base, run.String(),
-			fmt.Sprintf("no page of run %d, %v", last.index, last), true))
+			fmt.Sprintf("no page of run %d, %v", last.index, last), true).saying(fmt.Sprintf("shares pages with run %d", last.index)))
 		last.PageCount = max(last.End(), run.End()) - last.BasePage
 	}
 	out := make(physmem.Runs, len(united))

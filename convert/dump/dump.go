@@ -116,7 +116,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%#x %s: at most %#x", e.Got, e.Limit, e.Most)
+	return fmt.Sprintf("%d %s: at most %d", e.Got, e.Limit, e.Most)
 }
 
 // Pages are the pages that a dump holds, ascending. They are not held in memory.

@@ -146,7 +146,7 @@ func TestBitmapKinds(t *testing.T) {
 	var limit *dump.LimitError
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, dump.LimitBitmap, limit.Limit)
-	assert.Equal(t, "0x80000000 bits of the bitmap: at most 0x7fffffff", limit.Error())
+	assert.Equal(t, "2147483648 bits of the bitmap: at most 2147483647", limit.Error())
 }
 
 // TestBitmapMemory: a bitmap of 256 MiB is not held.

@@ -49,8 +49,11 @@ type Finding struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Because is f with what led to it, an error or a text.
+// Because is f with what led to it, an error or a text; nil is nothing.
 func (f Finding) Because(what any) Finding {
+	if what == nil {
+		return f
+	}
 	f.Detail = fmt.Sprint(what)
 	return f
 }

@@ -67,11 +67,10 @@ func NameDamage(im *physmem.Image, err error) error {
 		if o.Kind != physmem.OddityTruncated && o.Kind != physmem.OddityDamaged {
 			continue
 		}
-		said, _, _ := strings.Cut(o.Text, " (") // the offsets stand in the finding
-		if strings.HasPrefix(f.Message, said) {
+		if strings.HasPrefix(f.Message, o.Text) {
 			return err // by a view of the same file
 		}
-		f.Message = said + "; " + f.Message
+		f.Message = o.Text + "; " + f.Message
 		f.Advice = adviceCopyAgain
 		if f.ID == Missing.ID() {
 			f.Advice = "Copy the file again, or dump again with enough space, " + adviceGaps

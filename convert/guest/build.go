@@ -179,7 +179,7 @@ func (g *finder) findFlag() {
 	}
 	at, err := g.Kernel.In(g.Space(uint64(g.Memory.Space.DTB), g.Memory.Space.Mode)).EncodedFlag(image)
 	if err != nil {
-		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded: %v", err))
+		g.Add(finding.FlagKept.At("", "KdpDataBlockEncoded is not cleared, though KDBG is written decoded").Because(err))
 		return
 	}
 	g.Flag = at

@@ -16,17 +16,17 @@ import (
 func (g *finder) readDumpHeader(raw []byte) error {
 	h, err := winhdr.Decode(raw, machine.Formats(g.machines)...)
 	if err != nil {
-		return g.Refuse(finding.HeaderBad.WithAdvice("").At(HeaderOffset(0), "%v", err), err)
+		return g.Refuse(finding.HeaderBad.WithAdvice("").At(HeaderOffset(0), "the dump's header can't be read").Because(err), err)
 	}
 	g.takeHeader(h)
 	if h.MachineImageType != h.Format().Machine {
-		read := eachFormat(machine.Formats(g.machines), "and", func(f *winhdr.Format) string { return fmt.Sprintf("%s (%#x)", f.Title, f.Machine) })
+		read := eachFormat(machine.Formats(g.machines), "and", func(f *winhdr.Format) string { return f.Title })
 		return g.unsupported(finding.HeaderBad.WithAdvice("").At(HeaderOffset(h.Offset("MachineImageType")),
-			"the dump is of a machine of type %#x, only %s are read", h.MachineImageType, read))
+			"the dump is of a machine that is not read: only %s are", read).Because(fmt.Sprintf("MachineImageType is %#x", h.MachineImageType)))
 	}
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !ListsPages(h.DumpType, p.Field) {
-			g.Add(finding.HeaderOdd.At(HeaderOffset(p.Offset), "dump header: %s", p.Error()))
+			g.Add(finding.HeaderOdd.At(HeaderOffset(p.Offset), "dump header: %s", p.Sentence()).Because(p))
 		}
 	}
 	g.Runs = g.dumpRuns()

@@ -74,7 +74,7 @@ func (g *finder) repairHeader(n *physmem.Note) {
 	h := g.Header
 	for _, p := range h.Check() {
 		if !settledLater[p.Field] && !aboutRuns(p.Field) {
-			g.Add(finding.HeaderRepaired.At(noteOffset(n, p.Offset), "header repaired: %s", p.Error()))
+			g.Add(finding.HeaderRepaired.At(noteOffset(n, p.Offset), "header repaired: %s", p.Sentence()).Because(p))
 		}
 	}
 	g.Runs, _ = h.Runs()

@@ -65,7 +65,7 @@ func (g *finder) findBeyond(ctx context.Context, opt *Options, why error) error 
 	g.readImage()
 	g.settleFound("found in memory")
 	g.Add(finding.HeaderRepaired.At(HeaderOffset(g.Header.Offset("KdDebuggerDataBlock")),
-		"the dump's header leads to no kernel, which was found in its memory: %s", firstReason(why)))
+		"the dump's header leads to no kernel, which was found in its memory").Because(firstReason(why)))
 	return nil
 }
 
@@ -224,10 +224,10 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 	case was == dtb:
 	case fromHeader:
 		g.because("DirectoryTableBase", g.machine.RootFlags+" and flag bits removed: some readers take them for address bits")
-		g.Add(finding.DTBMasked.At("header offset 0x10", "DirectoryTableBase %#x carries flag bits, written as %#x", was, dtb))
+		g.Add(finding.DTBMasked.At("header offset 0x10", "DirectoryTableBase carries flag bits, and is written without them").Because(fmt.Sprintf("it was %#x, and is %#x", was, dtb)))
 	default:
 		g.because("DirectoryTableBase", "the header's "+wrong+"; "+right+" does")
-		g.Add(finding.DTBReplaced.At("header offset 0x10", "DirectoryTableBase %#x %s; %s %#x is used", was, wrong, right, dtb))
+		g.Add(finding.DTBReplaced.At("header offset 0x10", "DirectoryTableBase %s; %s is used", wrong, right).Because(fmt.Sprintf("it was %#x, and is %#x", was, dtb)))
 	}
 }
 
@@ -246,7 +246,7 @@ func (g *finder) settleKDBG() {
 	case report.KDBGPlain:
 		g.Add(finding.KDBGFound.At(where, "KDBG found where the header says, %d bytes", len(g.Kernel.Raw)))
 	case report.KDBGCopy:
-		g.Add(finding.KDBGCopy.At(where, "KDBG at the header's address %s is unusable, the driver's decoded copy is used", vtop.VA(g.Header.KdDebuggerDataBlock)))
+		g.Add(finding.KDBGCopy.At(where, "KDBG at the header's address is unusable, the driver's decoded copy is used").Because("the header's address is " + vtop.VA(g.Header.KdDebuggerDataBlock).String()))
 		g.Header.KdDebuggerDataBlock = uint64(g.Kernel.VA)
 	case report.KDBGImage, report.KDBGScan, report.KDBGGiven: // a search says itself what it found
 	case report.KDBGDecoded:
@@ -311,7 +311,7 @@ func (g *finder) readBugCheck() {
 	}
 	g.BugCheck = &bc
 	if bc.Code == 0 {
-		g.Add(finding.BugCheckLive.At("", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP (0x161)"))
+		g.Add(finding.BugCheckLive.At("", "the guest had not crashed: the dump is marked LIVE_SYSTEM_DUMP"))
 	}
 }
 

@@ -86,7 +86,7 @@ func (g *finder) setAside(why error) {
 	if errors.As(why, &nowhere) {
 		g.dropHeader("it leads to no kernel", nowhere[0])
 	} else {
-		g.dropHeader(why.Error(), "")
+		g.dropHeader("it leads to a kernel of an earlier boot", why.Error())
 	}
 	g.machine = g.recordedMachine()
 }

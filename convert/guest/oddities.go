@@ -13,17 +13,17 @@ func (g *finder) noteOddities() {
 		where := fmt.Sprintf("file offset %#x", o.Offset)
 		switch o.Kind {
 		case physmem.OddityTruncated:
-			g.Add(finding.Truncated.At(where, "%s", o.Text)) // says itself what it is
+			g.Add(finding.Truncated.At(where, "%s", o.Text).Because(o.Detail)) // says itself what it is
 			continue
 		case physmem.OddityDamaged:
-			g.Add(finding.DamagedPages.At("", "%s", o.Text)) // the same
+			g.Add(finding.DamagedPages.At("", "%s", o.Text).Because(o.Detail)) // the same
 			continue
 		case physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
-			g.Add(OddityKind(o.Kind).At("", "%s", o.Text)) // of the file as a whole
+			g.Add(OddityKind(o.Kind).At("", "%s", o.Text).Because(o.Detail)) // of the file as a whole
 			continue
 		default:
 		}
-		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text))
+		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text).Because(o.Detail))
 	}
 }
 

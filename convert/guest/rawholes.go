@@ -80,11 +80,16 @@ func missingOf(g *finder, err error) uint64 {
 // lacking is how many bytes of the guest's memory are not in the source.
 func (g *finder) lacking() uint64 { return physmem.TotalSize(g.Image.MissingOf(g.Runs)) }
 
+// holeText says a hole below 4 GiB in people's units.
+func holeText(h physmem.Range) string {
+	return binio.Bytes(h.Size) + " at " + binio.Bytes(h.Start)
+}
+
 // addHole says which hole was supposed, and how sure that is.
 func (g *finder) addHole(hole *machine.Hole, missing uint64) {
 	kind, proof := finding.RawHole, "the guest's table of memory is all there with it"
 	if missing > 0 {
 		kind, proof = finding.RawHoleUnsure, fmt.Sprintf("the guest is found with it, but %s of its memory are missing", binio.Bytes(missing))
 	}
-	g.Add(kind.At("", "the file is taken to leave out %v, as %s do: %s", hole.Range, hole.Why, proof))
+	g.Add(kind.At("", "the file is taken to leave out %s, as %s do: %s", holeText(hole.Range), hole.Why, proof).Because(hole.Range))
 }

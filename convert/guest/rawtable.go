@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
@@ -233,14 +234,11 @@ func (g *finder) sayHoles(holes []physmem.Range, known []machine.Hole) {
 		g.addHole(&known[i], 0)
 		return
 	}
-	list := ""
+	list, exact := make([]string, len(holes)), make([]string, len(holes))
 	for i, h := range holes {
-		if i > 0 {
-			list += ", "
-		}
-		list += h.String()
+		list[i], exact[i] = holeText(h), h.String()
 	}
-	g.Add(finding.RawHoleListed.At(g.memoryBlock(), "the file is taken to leave out %s: the guest's own table of memory has no memory there, and all of it is there with that", list))
+	g.Add(finding.RawHoleListed.At(g.memoryBlock(), "the file is taken to leave out %s: the guest's own table of memory has no memory there, and all of it is there with that", strings.Join(list, ", ")).Because(strings.Join(exact, ", ")))
 }
 
 // soundness counts what the kernel's structures lead to and is what it must be, less

@@ -67,7 +67,7 @@ func (g *finder) kernelRuns() (physmem.Runs, error) {
 // repairedRuns says what was wrong with the header's table where that is kept.
 func (g *finder) repairedRuns(problems []winhdr.Problem) {
 	for _, p := range problems {
-		g.Add(finding.HeaderRepaired.At(noteOffset(g.Image.GuestNote(), p.Offset), "header repaired: %s", p.Error()))
+		g.Add(finding.HeaderRepaired.At(noteOffset(g.Image.GuestNote(), p.Offset), "header repaired: %s", p.Sentence()).Because(p))
 	}
 }
 
@@ -83,7 +83,7 @@ func (g *finder) notedRuns() {
 		return
 	}
 	last := problems[len(problems)-1]
-	g.Add(finding.RunsReplaced.At(noteOffset(g.Image.GuestNote(), last.Offset), "the header's table of memory can't be used (%s); the kernel's own will be", last.Error()))
+	g.Add(finding.RunsReplaced.At(noteOffset(g.Image.GuestNote(), last.Offset), "the header's table of memory can't be used (%s); the kernel's own will be", last.Sentence()).Because(last))
 }
 
 // replaceRuns takes the kernel's table in place of the header's.
@@ -106,7 +106,7 @@ func sizeOf(runs physmem.Runs) string {
 // whatIsWrong compares a header's table with the kernel's.
 func whatIsWrong(noted physmem.Runs, problems []winhdr.Problem, kernel physmem.Runs) string {
 	if noted == nil {
-		return fmt.Sprintf("the header's table of memory can't be used (%s)", problems[len(problems)-1].Error())
+		return fmt.Sprintf("the header's table of memory can't be used (%s)", problems[len(problems)-1].Sentence())
 	}
 	table := "the header's table of memory (" + sizeOf(noted) + ")"
 	lacks, more := kernel.Without(noted.Ranges()).Pages(), noted.Without(kernel.Ranges()).Pages()
@@ -193,7 +193,7 @@ func (g *finder) guessRuns(why error) error {
 			"no table of the guest's memory can be used").Because(fmt.Sprintf("the kernel's: %v; what the source holds: %v", why, err)), why)
 	}
 	g.Add(finding.MemoryGuessed.At(g.memoryBlock(),
-		"the guest's own list of its memory can't be used (%v): the dump lists what the source holds", why))
+		"the guest's own list of its memory can't be used: the dump lists what the source holds").Because(why))
 	g.Runs = runs
 	return nil
 }

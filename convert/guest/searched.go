@@ -47,15 +47,15 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.machine = found.Machine
 	g.KDBGSource, g.Built = found.Source, g.Header == nil
 	space := found.Kernel.Space
-	how := "it is that of a process, the System process' could not be read"
+	whose := "those of a process, as the System process' could not be read"
 	if system, ok := search.SystemSpace(found.Kernel, found.Image); ok {
-		how = "the System process' own"
+		whose = "the System process' own"
 		space = system
 	}
 	g.settleKernel(found.Kernel.In(space))
 	b := g.Kernel.Block
-	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s at %s, KDBG %s, DirectoryTableBase %#x (%s)",
-		found.Via, search.KernelIdentity(found.Image), vtop.VA(b.Data.KernBase), codeWord(b), uint64(g.Memory.Space.DTB), how))
+	g.Add(finding.GuestFound.At("VA "+b.VA.String(), "Windows was found by %s: kernel %s, KDBG %s, the page tables are %s", found.Via, search.KernelIdentity(found.Image), codeWord(b), whose).
+		Because(fmt.Sprintf("the kernel is at %s, DirectoryTableBase is %#x", vtop.VA(b.Data.KernBase), uint64(g.Memory.Space.DTB))))
 	if b.Encoded {
 		g.Add(finding.KDBGDecoded.At("VA "+b.VA.String(), "KDBG was encoded and is written decoded").Because(encoding(b)))
 	}

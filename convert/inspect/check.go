@@ -241,7 +241,7 @@ func (c *fileChecker) endedBy(over *source.LimitError) {
 	if c.Kind == kindDump {
 		judge.TooLarge(&c.List, c.Size, c.opt.MaxSize, "the dump")
 	}
-	c.Add(finding.LookEnded.At("", "%v", over))
+	c.Add(finding.LookEnded.At("", "%s", over.Error()))
 }
 
 // run opens the file for the check of its kind.

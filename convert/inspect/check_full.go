@@ -81,7 +81,7 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 		}
 	}
 	if bad > 0 {
-		c.Add(finding.Unreadable.At("", "%s of memory can't be read: %v", binio.Bytes(bad), errors.Join(first...)))
+		c.Add(finding.Unreadable.At("", "%s of memory can't be read", binio.Bytes(bad)).Because(errors.Join(first...)))
 	}
 	return nil
 }

@@ -237,7 +237,7 @@ func (r *InfoReport) processes(g *guest.Guest) []ProcessInfo {
 	list, err := g.Kernel().Processes()
 	if err != nil {
 		r.found.Add(finding.ProcessList.WithAdvice("").At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(),
-			"the list of processes breaks off after %d: %v", len(list), err))
+			"the list of processes breaks off after %d", len(list)).Because(err))
 	}
 	out := make([]ProcessInfo, 0, len(list))
 	for _, p := range list {

@@ -32,7 +32,8 @@ func (c *subject) unexamined(format string, args ...any) error {
 func (c *subject) notOpened(err error) error {
 	var format *physmem.FormatError
 	if l, ok := c.pageList(); ok && errors.As(err, &format) && format.Field == bitmapSizeField && l.FirstPage <= c.size() {
-		return c.unexamined("the bitmap can't be followed: %v", err)
+		c.Add(finding.NotExamined.At("", "the bitmap can't be followed").Because(err))
+		return errEnd
 	}
 	return NotOpened(&c.List, err)
 }

@@ -23,9 +23,9 @@ func (c *subject) fields() error {
 		case settledByLayout(p.Field), p.Field == "SystemTime":
 		case guest.ListsPages(h.DumpType, p.Field):
 		case p.Field == "DirectoryTableBase" && p.Repairable:
-			c.Add(finding.OtherReaders.At(guest.HeaderOffset(p.Offset), "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits: %s", p.Error()))
+			c.Add(finding.OtherReaders.At(guest.HeaderOffset(p.Offset), "flag bits in DirectoryTableBase: debuggers ignore them, other readers take them for address bits").Because(p))
 		default:
-			c.Add(finding.HeaderOdd.At(guest.HeaderOffset(p.Offset), "%s", p.Error()))
+			c.Add(finding.HeaderOdd.At(guest.HeaderOffset(p.Offset), "%s", p.Sentence()).Because(p))
 		}
 	}
 	if h.MajorVersion == winhdr.Fill {
@@ -39,7 +39,7 @@ func (c *subject) clock() error {
 	h := c.h
 	t, err := winhdr.Time(h.SystemTime)
 	if err != nil {
-		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is not set: %v", err))
+		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is not set").Because(err))
 	} else if t.Before(earliest) || t.After(latest) {
 		c.Add(finding.HeaderTimeOdd.At(guest.HeaderOffset(h.Offset("SystemTime")), "the header's time is %s, which is not plausible", t.Format(time.RFC3339)))
 	}
@@ -59,7 +59,7 @@ const minLeechCore = 16 << 20
 func (c *subject) readers() error {
 	h := c.h
 	if err := h.Context().CheckForReaders(); err != nil {
-		c.Add(finding.OtherReaders.At(guest.HeaderOffset(h.Offset("Context")), "the header's CONTEXT has %v", err))
+		c.Add(finding.OtherReaders.At(guest.HeaderOffset(h.Offset("Context")), "the header's CONTEXT has two values of MxCsr: kdmp-parser refuses the dump").Because(err))
 	}
 	if c.src.Size() < minLeechCore {
 		c.Add(finding.OtherReaders.At("", "the file is smaller than 16 MiB: LeechCore (MemProcFS) refuses it"))
@@ -79,7 +79,7 @@ func (c *subject) oddities() error {
 			kind = finding.PagesUnplaced
 		default:
 		}
-		c.Add(kind.At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text))
+		c.Add(kind.At(fmt.Sprintf("file offset %#x", o.Offset), "%s: %s", o.Kind, o.Text).Because(o.Detail))
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (c *subject) checkRuns() uint64 {
 		if p.Field == "NumberOfPages" && h.RunTable().Pages > runs.Pages() {
 			kind = finding.RunsLoseMemory // they miss these pages at the end
 		}
-		c.Add(kind.At(guest.HeaderOffset(p.Offset), "run table: %s", p.Error()))
+		c.Add(kind.At(guest.HeaderOffset(p.Offset), "run table: %s", p.Sentence()).Because(p))
 	}
 	if runs == nil {
 		return 0

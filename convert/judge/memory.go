@@ -34,8 +34,9 @@ func (c *subject) tables() error {
 		}
 		first = errors.Join(first, err)
 	}
-	return c.refuse(finding.NoTables, c.h.Offset("DirectoryTableBase"),
-		"DirectoryTableBase %#x maps none of the kernel's structures, so that debuggers can't read any memory: %v", c.h.DirectoryTableBase, first)
+	return c.Refuse(finding.NoTables.At(guest.HeaderOffset(c.h.Offset("DirectoryTableBase")),
+		"DirectoryTableBase maps none of the kernel's structures, so that debuggers can't read any memory").
+		Because(fmt.Sprintf("it is %#x: %v", c.h.DirectoryTableBase, first)), nil)
 }
 
 // block: debuggers read KDBG where the header says.
@@ -54,7 +55,7 @@ func (c *subject) block() error {
 // shared: KUSER_SHARED_DATA is asked for at the start.
 func (c *subject) shared() error {
 	if err := c.seen.SharedErr; err != nil {
-		c.Add(finding.SharedUnread.At("VA "+c.mem.Layout.SharedUserData.String(), "%v", err))
+		c.Add(finding.SharedUnread.At("VA "+c.mem.Layout.SharedUserData.String(), "KUSER_SHARED_DATA is not readable").Because(err))
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func (c *subject) blockFields() error {
 		c.Add(finding.BlockOdd.At(where, "KDBG.OffsetPrcbContext is 0: registers are looked for in another place"))
 	}
 	if err := b.Verify(kdbg.Expect{}); err != nil {
-		c.Add(finding.BlockOdd.At(where, "KDBG is odd: %v", err))
+		c.Add(finding.BlockOdd.At(where, "KDBG contradicts itself, or the kernel's image").Because(err))
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func (c *subject) moduleList() error {
 	}
 	for i := range modules {
 		if m := &modules[i]; m.NameErr != nil {
-			c.Add(finding.ModuleName.At("VA "+m.Entry.String(), "module %d has no readable name: %v", i, m.NameErr))
+			c.Add(finding.ModuleName.At("VA "+m.Entry.String(), "module %d has no readable name", i).Because(m.NameErr))
 		}
 	}
 	return nil
@@ -119,7 +120,7 @@ func (c *subject) kernelImage() error {
 		c.Add(finding.KernelImage.At("VA "+nt.Base.String(), "the kernel's image headers are not readable").Because(err))
 	}
 	if c.kernel != nil && c.kernel.Data.KernBase != 0 && vtop.VA(c.kernel.Data.KernBase) != nt.Base {
-		c.Add(finding.KernelImage.WithAdvice("").At("VA "+nt.Base.String(), "the first module lies at %v, KDBG says that the kernel is at %v", nt.Base, vtop.VA(c.kernel.Data.KernBase)))
+		c.Add(finding.KernelImage.WithAdvice("").At("VA "+nt.Base.String(), "the first module lies elsewhere than KDBG says that the kernel does").Because(fmt.Sprintf("it lies at %v, the kernel by KDBG at %v", nt.Base, vtop.VA(c.kernel.Data.KernBase))))
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func (c *subject) processors() error {
 		var fault *vtop.FaultError
 		if errors.Is(p.Err, kdbg.ErrNullPRCB) || p.PRCB == 0 && errors.As(p.Err, &fault) {
 			return c.Refuse(finding.NoProcessors.WithAdvice("NumberProcessors in the header must not be higher than the number of processors. Convert the dump, which counts them.").At(where,
-				"processor %d of %d: %v: debuggers reject the dump", p.Index, c.h.NumberProcessors, p.Err), nil)
+				"processor %d of %d is not there: debuggers reject the dump", p.Index, c.h.NumberProcessors).Because(p.Err), nil)
 		}
 	}
 	c.cpus = list
@@ -176,11 +177,11 @@ func (c *subject) readContext(at vtop.VA) (winhdr.Context, error) {
 func (c *subject) checkProcessor(p *kdbg.Processor) {
 	where := "VA " + p.PRCB.String()
 	if p.Err != nil && !errors.Is(p.Err, kdbg.ErrRepeatedPRCB) {
-		c.Add(finding.NoRegisters.At(where, "processor %d: %v", p.Index, p.Err))
+		c.Add(finding.NoRegisters.At(where, "processor %d: its KPRCB is not usable", p.Index).Because(p.Err))
 		return
 	}
 	if p.PRCB == 0 {
-		c.Add(finding.NoRegisters.WithAdvice("").At(where, "processor %d: %v", p.Index, p.Err))
+		c.Add(finding.NoRegisters.WithAdvice("").At(where, "processor %d: it is listed twice", p.Index).Because(p.Err))
 		return
 	}
 	c.checkContext(p)
@@ -193,8 +194,18 @@ func (c *subject) checkProcessor(p *kdbg.Processor) {
 		err = errors.New("KDBG.OffsetEprocessDirectoryTableBase is 0")
 	}
 	if err != nil {
-		c.Add(finding.NoThread.At(where, "processor %d: current thread and process: %v", p.Index, err))
+		c.Add(finding.NoThread.At(where, "processor %d: its current thread or process is not readable", p.Index).Because(err))
 	}
+}
+
+// inWords is what is wrong with a CONTEXT, behind a sentence about it; empty where err
+// has no words for it.
+func inWords(err error) string {
+	var wrong winhdr.Problem
+	if errors.As(err, &wrong) {
+		return ": " + wrong.Sentence()
+	}
+	return ""
 }
 
 // adviceOtherMode is what a code segment means that is not the machine's own.
@@ -205,16 +216,16 @@ func (c *subject) checkContext(p *kdbg.Processor) {
 	where := "VA " + p.Context.String()
 	x, err := c.readContext(p.Context)
 	if err != nil {
-		c.Add(finding.NoRegisters.At(where, "processor %d: CONTEXT: %v", p.Index, err))
+		c.Add(finding.NoRegisters.At(where, "processor %d: its CONTEXT is not readable", p.Index).Because(err))
 		return
 	}
 	var wrong winhdr.Problem
 	if errors.As(x.CheckMode(), &wrong) {
-		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "processor %d: its CONTEXT has the code segment %s, expected %s", p.Index, wrong.Got, wrong.Want))
+		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "processor %d: its CONTEXT is not plausible: %s", p.Index, wrong.Sentence()).Because(wrong))
 		return
 	}
 	if err := x.PlausibleSaved(); err != nil {
-		c.Add(finding.ContextOdd.At(where, "processor %d: its CONTEXT is not plausible: %v", p.Index, err))
+		c.Add(finding.ContextOdd.At(where, "processor %d: its CONTEXT is not plausible%s", p.Index, inWords(err)).Because(err))
 	}
 }
 
@@ -227,18 +238,18 @@ func (c *subject) checkSpecials(p *kdbg.Processor) {
 	}
 	sr, err := c.mem.SpecialRegisters(p.SpecialRegisters)
 	if err != nil {
-		c.Add(finding.SpecialsOdd.At(where, "processor %d: %v", p.Index, err))
+		c.Add(finding.SpecialsOdd.At(where, "processor %d: its special registers are not readable", p.Index).Because(err))
 		return
 	}
 	if err := c.mem.CheckCode(sr); err != nil {
-		c.Add(finding.SpecialsOdd.At(where, "processor %d: the GDT at %v has no code segment: %v", p.Index, sr.CodeTable().Base, err))
+		c.Add(finding.SpecialsOdd.At(where, "processor %d: its GDT has no code segment", p.Index).Because(fmt.Sprintf("the GDT is at %v: %v", sr.CodeTable().Base, err)))
 		return
 	}
 	// Of some machines, debuggers find the KPCR, and by it the current thread, in the
 	// GDT under the selector that KDBG states.
 	if err := c.kernel.CheckSegment(sr, p); err != nil {
 		c.Add(finding.SpecialsOdd.WithAdvice("Debuggers can't set the process of this processor.").At("VA "+sr.CodeTable().Base.String(),
-			"processor %d: its GDT does not lead to its KPCR: %v", p.Index, err))
+			"processor %d: its GDT does not lead to its KPCR", p.Index).Because(err))
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err
 		c.Triage = t
 		var bad *triagefile.Error
 		if errors.As(err, &bad) {
-			return false, c.Refuse(finding.TriageCut.At(fmt.Sprintf("file offset %#x", bad.Offset), "%v", bad), nil)
+			return false, c.Refuse(finding.TriageCut.At(fmt.Sprintf("file offset %#x", bad.Offset), "%s can't be read: debuggers reject the dump", bad.Part).Because(bad), nil)
 		}
 		return true, err
 	case theMemory:
@@ -154,7 +154,7 @@ func (c *subject) triageBlocks() error {
 		c.Add(finding.TriagePartLost.At(guest.HeaderOffset(c.h.Offset("MiniDumpFields")), "the header does not say that there are data blocks: debuggers do not read them").Because(fmt.Sprintf("MiniDumpFields is %#x, without %#x", f, winhdr.TriageHasBlocks)))
 	}
 	if err := c.Triage.BlocksErr; err != nil {
-		return c.Refuse(finding.TriagePartBad.At(at, "%v", err), nil)
+		return c.Refuse(finding.TriagePartBad.At(at, "the list of data blocks can't be read: debuggers reject the dump").Because(err), nil)
 	}
 	empty, lost := 0, 0
 	for i, b := range c.Triage.Blocks {
@@ -189,7 +189,7 @@ func (c *subject) triageException() error {
 // triageSecondary: what stands behind the dump.
 func (c *subject) triageSecondary() error {
 	if err := c.Triage.SecondaryErr; err != nil {
-		c.Add(finding.TriageOdd.At(fmt.Sprintf("file offset %#x", c.record().SizeOfDump), "the list of secondary data breaks off after %d: %v", len(c.Triage.Secondary), err))
+		c.Add(finding.TriageOdd.At(fmt.Sprintf("file offset %#x", c.record().SizeOfDump), "the list of secondary data breaks off after %d", len(c.Triage.Secondary)).Because(err))
 	}
 	return nil
 }
@@ -219,12 +219,12 @@ func (c *subject) triageDrivers() error {
 	case len(c.modules) == 0:
 		c.Add(finding.TriageDrivers.At(where, "no driver is listed"))
 	case c.kernel != nil && uint64(c.modules[0].Base) != c.kernel.Data.KernBase:
-		c.Add(finding.TriageDrivers.At(where, "the first driver lies at %v, KDBG says that the kernel is at %v", c.modules[0].Base, vtop.VA(c.kernel.Data.KernBase)))
+		c.Add(finding.TriageDrivers.At(where, "the first driver lies elsewhere than KDBG says that the kernel does").Because(fmt.Sprintf("it lies at %v, the kernel by KDBG at %v", c.modules[0].Base, vtop.VA(c.kernel.Data.KernBase))))
 	}
 	for i := range c.modules {
 		m := &c.modules[i]
 		if m.NameErr != nil {
-			c.Add(finding.ModuleName.At("VA "+m.Base.String(), "module %d has no readable name: %v", i, m.NameErr))
+			c.Add(finding.ModuleName.At("VA "+m.Base.String(), "module %d has no readable name", i).Because(m.NameErr))
 		}
 	}
 	return nil
@@ -251,7 +251,7 @@ func (c *subject) triageProcessor() error {
 	t := c.Triage
 	where := c.recordField("PrcbOffset")
 	if t.ProcessorErr != nil {
-		c.Add(finding.TriageProcessor.At(where, "the processor is not known: %v", t.ProcessorErr))
+		c.Add(finding.TriageProcessor.At(where, "the processor is not known").Because(t.ProcessorErr))
 		return nil
 	}
 	i, _ := guest.OfProcessor(t.Guest)
@@ -260,7 +260,7 @@ func (c *subject) triageProcessor() error {
 		c.Add(finding.TriageProcessor.At(where, "the dump is of processor %d, its header counts %d: debuggers show no registers", p.Number, c.h.NumberProcessors))
 	}
 	if t.CurrentErr != nil {
-		c.Add(finding.NoThread.At(where, "current thread and process: %v", t.CurrentErr))
+		c.Add(finding.NoThread.At(where, "the current thread or process is not readable").Because(t.CurrentErr))
 	}
 	return nil
 }
@@ -271,11 +271,11 @@ func (c *subject) triageContext() error {
 	x := c.h.Context()
 	var wrong winhdr.Problem
 	if errors.As(x.CheckMode(), &wrong) {
-		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "the header's CONTEXT has the code segment %s, expected %s", wrong.Got, wrong.Want))
+		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "the header's CONTEXT is not plausible: %s", wrong.Sentence()).Because(wrong))
 		return nil
 	}
 	if err := x.PlausibleSaved(); err != nil {
-		c.Add(finding.ContextOdd.At(where, "the header's CONTEXT is not plausible: %v", err))
+		c.Add(finding.ContextOdd.At(where, "the header's CONTEXT is not plausible%s", inWords(err)).Because(err))
 	}
 	return nil
 }

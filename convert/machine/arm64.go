@@ -98,11 +98,11 @@ func untranslatedARM64(c *physmem.ARM64, mode *vtop.Mode) (elsewhere, foreign st
 	y := c.System
 	switch {
 	case c.EL() > kernelEL:
-		return fmt.Sprintf("ran at EL%d, as a hypervisor or firmware does, at %#x", c.EL(), c.PC), ""
+		return fmt.Sprintf("ran at EL%d, as a hypervisor or firmware does", c.EL()), ""
 	case y.SCTLR&sctlrM == 0:
-		return fmt.Sprintf("ran without address translation, as firmware does, or was not started, at %#x", c.PC), ""
+		return "ran without address translation, as firmware does, or was not started", ""
 	case !mode.Control.In(y.TCR):
-		foreign = fmt.Sprintf("%s (TCR_EL1 %#x)", tablesARM64(y.TCR), y.TCR)
+		foreign = tablesARM64(y.TCR)
 		return fmt.Sprintf("used page tables that are not read here, of %s: those of 4 KiB pages and halves of 47 or 48 bits are", foreign), foreign
 	}
 	return "", ""

@@ -33,7 +33,7 @@ func TestTranslationARM64(t *testing.T) {
 	space := s.Space(nil)
 	assert.Equal(t, [2]vtop.PA{0x946aa000, 0x955bb000}, [2]vtop.PA{space.Lower, space.DTB})
 	for tcr, want := range map[uint64]string{
-		0x95b5503510 | 1<<59:      "of 4 KiB pages and addresses of 52 bits (TCR_EL1 0x8000095b5503510)",
+		0x95b5503510 | 1<<59:      "of 4 KiB pages and addresses of 52 bits",
 		0x95b5593519:              "of 4 KiB pages and halves of 39 and 39 bits",
 		0x95b5503511:              "of 4 KiB pages and halves of 47 and 48 bits",
 		0x9575519511:              "of 16 KiB pages and halves of 47 and 47 bits",

@@ -83,11 +83,11 @@ func unpagedX86(c *physmem.X86) string {
 	case c.CR0&cr0PE == 0 && c.CS.Base == resetBase && c.Rip == resetIP:
 		return "was at the reset vector"
 	case c.CR0&cr0PE == 0 && c.NoTables:
-		return fmt.Sprintf("was in real mode or system management mode (SMM), or at the reset vector, at %#x of a segment that the source does not say", c.Rip)
+		return "was in real mode or system management mode (SMM), or at the reset vector: the source does not say the segment"
 	case c.CR0&cr0PE == 0:
-		return fmt.Sprintf("was in real mode or system management mode (SMM), at %#x in the segment at %#x", c.Rip, c.CS.Base)
+		return "was in real mode or system management mode (SMM)"
 	case c.CR0&cr0PG == 0:
-		return fmt.Sprintf("ran without paging, as firmware and boot loaders do, at %#x", c.Rip)
+		return "ran without paging, as firmware and boot loaders do"
 	}
 	return ""
 }

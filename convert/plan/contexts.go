@@ -1,12 +1,14 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/processor"
 	"windmp/convert/report"
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
@@ -25,6 +27,8 @@ type CPU struct {
 	// Differs is set when both are known and show another instruction or stack
 	// pointer.
 	Differs bool
+	// invalid is why the CONTEXT that Windows saved is not believed, nil where it is.
+	invalid error
 }
 
 // Contexts decides for each processor of a guest whose registers are shown.
@@ -42,7 +46,7 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 	for i := range p.cpus {
 		c := &p.cpus[i]
 		if mode == ContextsAuto && guest.Crashed(p.guest) && c.Source == report.FromVCPU {
-			p.Add(finding.SavedInvalid.At("VA "+c.Processor.Context.String(), "processor %d: %s", c.Index, c.Note))
+			p.Add(finding.SavedInvalid.At("VA "+c.Processor.Context.String(), "processor %d: %s", c.Index, c.Note).Because(c.invalid))
 		}
 	}
 	p.reportLackingRegisters()
@@ -78,8 +82,8 @@ func choose(g *guest.Guest, proc processor.Processor, mode ContextMode) CPU {
 		c.Note = "the vCPU's registers are those in the guest's memory, which has more of them"
 		return c
 	}
-	useVCPU, why := preferVCPU(g, proc, mode)
-	c.Note = why
+	useVCPU, why, invalid := preferVCPU(g, proc, mode)
+	c.Note, c.invalid = why, invalid
 	if useVCPU {
 		c.Source, c.Context, c.Root = report.FromVCPU, vcpu, proc.State.Root
 	}
@@ -87,24 +91,46 @@ func choose(g *guest.Guest, proc processor.Processor, mode ContextMode) CPU {
 }
 
 // preferVCPU applies the mode to one processor that has both.
-func preferVCPU(g *guest.Guest, proc processor.Processor, mode ContextMode) (bool, string) {
+func preferVCPU(g *guest.Guest, proc processor.Processor, mode ContextMode) (use bool, why string, invalid error) {
 	switch {
 	case mode == ContextsVCPU:
-		return true, "asked for"
+		return true, "asked for", nil
 	case mode == ContextsSaved:
-		return false, "asked for"
+		return false, "asked for", nil
 	case g.BugCheck() == nil:
-		return true, "it is not known whether the guest had crashed: the vCPU's state is what was running"
+		return true, "it is not known whether the guest had crashed: the vCPU's state is what was running", nil
 	case !guest.Crashed(g):
-		return true, "the guest was live: its saved context is stale"
+		return true, "the guest was live: its saved context is stale", nil
 	case proc.State.HasSystem && !proc.State.InKernel:
 		// Windows stops processors in its own code, where they stay.
-		return true, "the bug check had not stopped it yet, its vCPU ran code of a process: its saved context is stale"
+		return true, "the bug check had not stopped it yet, its vCPU ran code of a process: its saved context is stale", nil
 	}
 	if err := validSaved(g, &proc); err != nil {
-		return true, fmt.Sprintf("the saved context is not valid (%v), the vCPU's is used", err)
+		return true, fmt.Sprintf("the saved context is not valid (%s), the vCPU's is used", saidOf(err)), err
 	}
-	return false, noteSaved
+	return false, noteSaved, nil
+}
+
+// invalidError says why a saved CONTEXT is not believed.
+type invalidError struct {
+	said string // in words
+	err  error
+}
+
+func (e *invalidError) Error() string { return e.said + ": " + e.err.Error() }
+func (e *invalidError) Unwrap() error { return e.err }
+
+// saidOf is why a saved CONTEXT is not valid, in words.
+func saidOf(err error) string {
+	var invalid *invalidError
+	var wrong winhdr.Problem
+	switch {
+	case errors.As(err, &invalid):
+		return invalid.said
+	case errors.As(err, &wrong):
+		return wrong.Sentence()
+	}
+	return err.Error()
 }
 
 // validSaved checks a saved CONTEXT as far as the guest's own structures allow. The
@@ -117,10 +143,10 @@ func validSaved(g *guest.Guest, proc *processor.Processor) error {
 		return err
 	}
 	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && kdbg.ModuleAt(g.Modules(), vtop.VA(c.IP())) < 0 {
-		return fmt.Errorf("the instruction pointer %s is in no loaded image: %w", vtop.VA(c.IP()), err)
+		return &invalidError{"the instruction pointer is in no loaded image", err}
 	}
 	if err := mappedFor(g, proc, vtop.VA(c.SP())); err != nil {
-		return fmt.Errorf("the stack pointer: %w", err)
+		return &invalidError{"the stack pointer leads nowhere", err}
 	}
 	return nil
 }
@@ -163,7 +189,7 @@ func (p *Plan) reportLackingRegisters() {
 	for i, l := range sets {
 		if counts[i] > 0 {
 			p.Add(finding.RegistersLacking.At("",
-				"the source carries no %s registers: of %d processors they show the values after reset (%s, the rest 0)", l.Names, counts[i], l.Values))
+				"the source carries no %s registers: of %s they show the values after reset", l.Names, binio.Plural(counts[i], "processor")).Because(l.Values + ", the rest 0"))
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 	var list []physmem.CPU
 	for _, proc := range g.Processors() {
 		if proc.Saved == nil || proc.Specials == nil {
-			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core: %v", proc.Index, proc.SavedErr))
+			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core", proc.Index).Because(proc.SavedErr))
 			break // the notes are matched by position
 		}
 		registers := g.Machine().Registers(machine.Saved{

@@ -72,9 +72,13 @@ func (p *Plan) layOut() error {
 // refuseLayout says why a kind of output can't hold the pages.
 func (p *Plan) refuseLayout(err error) error {
 	var limit *dump.LimitError
-	if errors.As(err, &limit) && limit.Limit == dump.LimitBitmap {
+	switch isLimit := errors.As(err, &limit); {
+	case isLimit && limit.Limit == dump.LimitBitmap:
 		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory reaches to %s, readers take bitmaps of less than %s",
 			binio.Bytes(limit.Got*physmem.PageSize), binio.Bytes((limit.Most+1)*physmem.PageSize)), nil)
+	case isLimit:
+		return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory has %d %s, the dump takes at most %d", limit.Got, limit.Limit, limit.Most), err)
+	default:
+		return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory does not fit the dump").Because(err), err)
 	}
-	return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "%v", err), err)
 }

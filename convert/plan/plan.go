@@ -153,7 +153,7 @@ func (p *Plan) refuseWarnings() error {
 func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
 	edits, err := editsAt(p.guest.Memory().Space, va, b, reason)
 	if err != nil {
-		p.Add(finding.EditOutside.At("VA "+va.String(), "can't be written: %v", err))
+		p.Add(finding.EditOutside.At("VA "+va.String(), "an edit can't be written").Because(err))
 		return
 	}
 	for _, e := range edits {

@@ -21,26 +21,25 @@ func (g *pairing) elsewhere(s *machine.State, look bool) (string, bool) {
 		if s.Elsewhere != "" {
 			return s.Elsewhere, true
 		}
-		return fmt.Sprintf("ran without paging, at %s", s.Kernel.IP), true
+		return "ran without paging", true
 	}
 	space := s.Space(g.View)
 	if g.mapsThisKernel(space) {
 		return "", false
 	}
-	root := uint64(s.Mode.Root(s.Root))
 	t, err := space.Translate(s.Kernel.IP)
 	switch {
 	case tableAbsent(err):
-		return fmt.Sprintf("ran on page tables that are not in the source (root %#x): a hypervisor, another guest or system management mode (SMM)", root), true
+		return "ran on page tables that are not in the source: a hypervisor, another guest or system management mode (SMM)", true
 	case err == nil && uint64(t.PA) == uint64(s.Kernel.IP):
-		return fmt.Sprintf("ran where addresses are physical ones, as firmware does (UEFI, or SMM), at %s", s.Kernel.IP), true
+		return "ran where addresses are physical ones, as firmware does (UEFI, or SMM)", true
 	case err == nil && look:
 		mem := g.Machine.Kernel.In(space)
 		if im, err := mem.FindImage(s.Kernel.IP); err == nil {
 			return imageRole(mem, im), true
 		}
 	}
-	return fmt.Sprintf("ran at %s on page tables that are not this Windows' (root %#x): a hypervisor, another guest or system management mode (SMM)", s.Kernel.IP, root), true
+	return "ran on page tables that are not this Windows': a hypervisor, another guest or system management mode (SMM)", true
 }
 
 // mapsThisKernel tells whether page tables have what only this guest's have: the page
@@ -72,7 +71,7 @@ func imageRole(mem kdbg.Memory, im *peimage.Image) string {
 	case search.IsSecureKernel(im):
 		return fmt.Sprintf("ran the secure kernel, %s (virtualization-based security)", name)
 	case search.IsKernel(mem, im):
-		return fmt.Sprintf("ran another Windows, of which the kernel is at %s: a nested guest, or one of before", im.Base)
+		return "ran another Windows: a nested guest, or one of before"
 	default:
 		return fmt.Sprintf("ran %s on page tables that are not this Windows'", name)
 	}

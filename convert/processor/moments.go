@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"fmt"
+
 	"windmp/convert/finding"
 )
 
@@ -25,7 +27,7 @@ func (g *pairing) checkMoments() {
 		used, want := p.State.Mode.Root(p.State.Root), p.State.Mode.Root(current.DirectoryTable)
 		if _, err := p.State.Space(g.View).Translate(g.Kernel.VA); err == nil && used != want {
 			g.Findings.Add(finding.TornMemory.At("VA "+p.PRCB.String(),
-				"processor %d used the page tables at %#x, and the process that is current in memory has others, at %#x: memory and registers are of different moments", p.Index, uint64(used), uint64(want)))
+				"processor %d used other page tables than the process that is current in memory has: memory and registers are of different moments", p.Index).Because(fmt.Sprintf("it used those at %#x, the process has %#x", uint64(used), uint64(want))))
 			return // of one it is enough
 		}
 	}

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"windmp/convert/finding"
@@ -226,6 +227,15 @@ func (g *pairing) reportLone() {
 	}
 }
 
+// stoppedAt is where a vCPU stopped, and by which page tables, if by any.
+func stoppedAt(s *machine.State) string {
+	at := fmt.Sprintf("its next instruction is at %s", s.Kernel.IP)
+	if s.Paged {
+		at += fmt.Sprintf(", the root of its page tables at %#x", uint64(s.Mode.Root(s.Root)))
+	}
+	return at
+}
+
 // reportElsewhere says of each vCPU that is left what it did instead of running this
 // guest, and returns how many did something else. A machine may have more vCPUs than
 // its Windows uses: where no processor lacks one, they are not missed.
@@ -240,7 +250,7 @@ func (g *pairing) reportElsewhere(left []int) (outside int) {
 			continue
 		}
 		if outside++; outside <= maxForeign {
-			g.Findings.Add(kind.At("", "vCPU %d %s: nothing of its registers is in the dump", j, what))
+			g.Findings.Add(kind.At("", "vCPU %d %s: nothing of its registers is in the dump", j, what).Because(stoppedAt(&g.cpus[j])))
 		}
 	}
 	if outside > maxForeign {

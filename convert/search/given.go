@@ -61,7 +61,7 @@ func (d *discovery) givenSpaces() ([]place, error) {
 	}
 	if len(list) == 0 {
 		return nil, d.known.Findings.Refuse(finding.GivenWrong.WithAdvice("Leave it out, or give the "+d.known.Machine.RootName+" of the System process.").At(fmt.Sprintf("PA %#x", uint64(d.known.Modes(d.known.Machine)[0].Root(d.opt.DTB))),
-			"the given root %#x can't be the kernel's page tables", d.opt.DTB).Because(why), why)
+			"the given root can't be the kernel's page tables").Because(why), why)
 	}
 	return list, nil
 }
@@ -173,7 +173,7 @@ func (d *discovery) refuseGiven(why error) error {
 		value uint64
 	}{{"root", d.opt.DTB}, {"kernel base", d.opt.KernelBase}, {"KDBG", d.opt.KDBG}} {
 		if o.value != 0 {
-			what = append(what, fmt.Sprintf("the given %s %#x", o.name, o.value))
+			what = append(what, "the given "+o.name)
 		}
 	}
 	if why == nil {

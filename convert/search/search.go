@@ -146,7 +146,7 @@ func Contradicts(ctx context.Context, known Known, opt Options, k *kdbg.Kernel) 
 	if found, err := d.fromCPUs(); err != nil || !found || sameBlock(k, other.Kernel.Space) || sameBlock(other.Kernel, k.Space) {
 		return nil //nolint:nilerr // there is no other kernel
 	}
-	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s: it is of an earlier boot",
+	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s",
 		vtop.VA(k.Data.KernBase), k.VA, other.Via, vtop.VA(other.Kernel.Data.KernBase), other.Kernel.VA)
 }
 
@@ -215,7 +215,7 @@ func (d *discovery) fromCPUs() (bool, error) {
 			if r.Stub {
 				how = "the offset in the entry stub"
 			}
-			via := fmt.Sprintf("KPRCB.KernelDirectoryTableBase of vCPU %d (KPCR+%#x, %s)", c.index, r.Offset, how)
+			via := fmt.Sprintf("KPRCB.KernelDirectoryTableBase of vCPU %d (%s)", c.index, how)
 			if d.fromRoot(c, d.memory(c.machine, r.DTB, c.Mode), via) {
 				return true, nil
 			}

@@ -161,7 +161,7 @@ func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
 	}
 	c := d.blocks[0]
 	return finding.KernelUnmapped.At(fmt.Sprintf("PA %#x", c.At),
-		"memory holds a KDBG of a kernel at %s, but no vCPU and no page table in memory maps it", c.KernBase).Because(d.reasons()), true
+		"memory holds a KDBG, but no vCPU and no page table in memory maps its kernel").Because(d.reasons()), true
 }
 
 // foreignTables: no vCPU ran on page tables of a layout that is read.

@@ -45,7 +45,7 @@ func (p *planner) readParts() error {
 	}
 	current, err := k.CurrentProcess(p.Shown.PRCB)
 	if current.Thread == 0 || current.Process == 0 {
-		p.Add(finding.TriageLacks.At("VA "+p.Shown.PRCB.String(), "thread or process of processor %d are not known: %v", p.Shown.Index, err))
+		p.Add(finding.TriageLacks.At("VA "+p.Shown.PRCB.String(), "thread or process of processor %d are not known", p.Shown.Index).Because(err))
 	}
 	p.current = current
 	if err := p.keepProcess(); err != nil {
@@ -192,7 +192,7 @@ func (p *planner) readUnloaded() {
 	list, err := p.view.kernel.UnloadedRing()
 	p.parts.unloaded = make([]triagefile.Unloaded, 0, len(list))
 	if err != nil {
-		p.Add(finding.ListUnread.At("", "the list of unloaded drivers breaks off after %d: %v", len(list), err))
+		p.Add(finding.ListUnread.At("", "the list of unloaded drivers breaks off after %d", len(list)).Because(err))
 	}
 	for _, d := range list {
 		p.parts.unloaded = append(p.parts.unloaded, triagefile.Unloaded{Name: d.Name, StartAddress: uint64(d.Start), EndAddress: uint64(d.End)})

@@ -62,8 +62,8 @@ func createTemp(dir, base string) (*File, []string, error) {
 	removed := removeLeftovers(dir, base)
 	for range tempTries {
 		f, err := os.CreateTemp(dir, tempPrefix(base)+"*"+tempSuffix)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, removed, &FolderError{dir}
+		if _, serr := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && serr != nil {
+			return nil, removed, &FolderError{dir} // and not one like /proc, in which none can be made
 		}
 		if err != nil {
 			return nil, removed, err

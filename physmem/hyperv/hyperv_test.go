@@ -160,7 +160,7 @@ func TestRefused(t *testing.T) {
 		"VM version 5.0 or below":                          {Keys: map[string]any{"savedstate/VmVersion": int64(0x500)}},
 		"whose memory is in a .bin file":                   {Keys: with(map[string]any{"savedVM/partition_state": []byte("old")})},
 		"memory blocks of version 2":                       {Keys: map[string]any{"savedstate/RamMemoryBlock0": block}},
-		"memory blocks of 0x28 bytes":                      {Keys: map[string]any{"savedstate/RamMemoryBlock0": block[:40]}},
+		"memory blocks of 40 bytes":                        {Keys: map[string]any{"savedstate/RamMemoryBlock0": block[:40]}},
 	} {
 		m, err := physmemtest.Open(how.Write(t, im, cpus))
 		require.Nil(t, m, want)

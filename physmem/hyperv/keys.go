@@ -138,7 +138,7 @@ func (t *keyTree) each(tables []keyPlace, visit func(table keyPlace, at uint32, 
 		}
 		n := binio.Clip(table.off, uint64(min(table.size, maxKeyTable)), t.size)
 		if total += n; total > maxKeyBytes {
-			t.say(physmem.OddityLimit, table.off, "more than 0x%x bytes of keys; the others are left out", maxKeyBytes)
+			t.say(physmem.OddityLimit, table.off, "more than %d bytes of keys; the others are left out", maxKeyBytes)
 			return nil
 		}
 		b := make([]byte, n)
@@ -154,7 +154,7 @@ func (t *keyTree) each(tables []keyPlace, visit func(table keyPlace, at uint32, 
 				break
 			}
 			if e.Size < keyEntrySize || uint64(e.Size) > uint64(len(b)-at) { //nolint:gosec // a length
-				t.say(physmem.OddityBadSegment, table.off+uint64(at), "a key of 0x%x bytes does not fit its table; it and what follows in the table are left out", e.Size)
+				t.say(physmem.OddityBadSegment, table.off+uint64(at), "a key of %d bytes does not fit its table; it and what follows in the table are left out", e.Size)
 				break
 			}
 			if err := visit(table, uint32(at), e, b[at:at+int(e.Size)]); err != nil {
@@ -184,7 +184,7 @@ func (t *keyTree) addNode(table keyPlace, at uint32, e keyEntry, b []byte) error
 		return nil
 	}
 	if len(t.nodes) == maxNodes {
-		t.odd.Add(physmem.OddityLimit, place(table.off), "more than 0x%x nodes; the others are left out", maxNodes)
+		t.odd.Add(physmem.OddityLimit, place(table.off), "more than %d nodes; the others are left out", maxNodes)
 		return nil
 	}
 	n := node{parent: keyRef{e.ParentTable, e.ParentAt}, name: nameOf(b, e)}
@@ -250,7 +250,7 @@ func (t *keyTree) locate(k *key, e keyEntry, b []byte) bool {
 		return false
 	}
 	if want := sum(b[:inEntry+int(size)], entryChecksum); want != e.Checksum {
-		t.odd.Add(physmem.OddityBadSegment, place(k.at), "key %s/%s has checksum 0x%x, its bytes give 0x%x; it is used all the same", k.dir, k.name, e.Checksum, want)
+		t.odd.Add(physmem.OddityBadSegment, place(k.at), "key %s/%s has a wrong checksum; it is used all the same", k.dir, k.name).Because("checksum 0x%x, its bytes give 0x%x", e.Checksum, want)
 	}
 	return true
 }

@@ -69,7 +69,7 @@ func (f *file) checkLog() error {
 	}
 	switch want := sum(b, checksumAt); {
 	case h.Signature != logSignature:
-		f.odd.Add(physmem.OddityBadSegment, place(at), "no replay log is where the header says it is: 0x%x, want 0x%x", h.Signature, uint32(logSignature))
+		f.odd.Add(physmem.OddityBadSegment, place(at), "no replay log is where the header says it is").Because("signature 0x%x, want 0x%x", h.Signature, uint32(logSignature))
 		return nil
 	case h.Checksum != want:
 		return f.pending("a replay log whose header has the wrong checksum")

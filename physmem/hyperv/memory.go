@@ -28,7 +28,7 @@ func (s *savedState) memory() (physmem.Memory, error) {
 	}
 	list, clash := extents.Resolve(pieces)
 	if clash != nil {
-		s.odd.Add(physmem.OddityConflict, 0, "two memory blocks give different places for guest page 0x%x; the first one is believed", clash.PA/physmem.PageSize)
+		s.odd.Add(physmem.OddityConflict, 0, "two memory blocks give different places for the same pages; the first one is believed").Because("for guest page 0x%x", clash.PA/physmem.PageSize)
 	}
 	if s.packed == 0 {
 		return extents.New(s.r, inFile(list, s.ram)), nil

@@ -137,7 +137,7 @@ func (w *objectWalk) table() error {
 	}
 	if n > maxObjects-w.entries {
 		n = maxObjects - w.entries
-		w.odd.Add(physmem.OddityLimit, place(at), "more than 0x%x objects; the others are left out", maxObjects)
+		w.odd.Add(physmem.OddityLimit, place(at), "more than %d objects; the others are left out", maxObjects)
 	}
 	w.entries += n
 	at += head
@@ -157,7 +157,7 @@ func (w *objectWalk) table() error {
 			return err
 		}
 		if want := sum(b, objectChecksum); e.Checksum != want && w.hdr.Version >= versionObjects {
-			w.odd.Add(physmem.OddityBadSegment, place(at+i*size), "an object's entry has checksum 0x%x, its bytes give 0x%x", e.Checksum, want)
+			w.odd.Add(physmem.OddityBadSegment, place(at+i*size), "an object's entry has a wrong checksum").Because("checksum 0x%x, its bytes give 0x%x", e.Checksum, want)
 		}
 		if err := w.object(e, at+i*size, i+1 == uint64(t.Entries)); err != nil {
 			return err
@@ -170,7 +170,7 @@ func (w *objectWalk) table() error {
 // later ones is left out.
 func (w *objectWalk) tableLost(at uint64, why string) error {
 	if at != objectsAt {
-		w.odd.Add(physmem.OddityBadSegment, place(at), "a further table of objects is left out: %s", why)
+		w.odd.Add(physmem.OddityBadSegment, place(at), "a further table of objects is left out").Because("%s", why)
 		return nil
 	}
 	e := &physmem.FormatError{Format: physmem.FormatHyperV, Offset: place(at), Field: "object table", Reason: why}
@@ -187,7 +187,7 @@ func (w *objectWalk) object(e objectEntry, entryAt uint64, last bool) error {
 		case !last:
 			w.odd.Add(physmem.OddityBadSegment, place(entryAt), "an entry that is not the last leads to a further table of objects; it is left out")
 		case w.seen[e.Offset] || len(w.seen) >= maxObjectTables:
-			w.odd.Add(physmem.OddityBadSegment, place(entryAt), "the further table of objects at 0x%x was there before, or is one too many", e.Offset)
+			w.odd.Add(physmem.OddityBadSegment, place(entryAt), "a further table of objects was there before, or is one too many").Because("it is at 0x%x", e.Offset)
 		default:
 			w.at = e.Offset
 		}
@@ -201,7 +201,7 @@ func (w *objectWalk) object(e objectEntry, entryAt uint64, last bool) error {
 		return nil
 	}
 	if w.keys++; w.keys > maxKeyTables {
-		w.odd.Add(physmem.OddityLimit, place(entryAt), "more than 0x%x tables of keys; the others are left out", maxKeyTables)
+		w.odd.Add(physmem.OddityLimit, place(entryAt), "more than %d tables of keys; the others are left out", maxKeyTables)
 		return nil
 	}
 	b := make([]byte, keyTableHeader)
@@ -212,7 +212,7 @@ func (w *objectWalk) object(e objectEntry, entryAt uint64, last bool) error {
 		return err
 	}
 	if want := sum(b, keyChecksum); k.Signature != keySignature || k.Checksum != want {
-		w.odd.Add(physmem.OddityBadSegment, place(e.Offset), "a table of keys is left out: signature 0x%x, want 0x%x; checksum 0x%x, its bytes give 0x%x",
+		w.odd.Add(physmem.OddityBadSegment, place(e.Offset), "a table of keys is left out: its signature or its checksum is wrong").Because("signature 0x%x, want 0x%x; checksum 0x%x, its bytes give 0x%x",
 			k.Signature, keySignature, k.Checksum, want)
 		return nil
 	}

@@ -107,7 +107,7 @@ func (s *savedState) takeMemoryBlock(k key, number uint32) error {
 	m := memoryBlock{number: number, at: k.at}
 	size := binary.Size(m.blockValue)
 	if len(s.blocks) == maxMemoryBlocks {
-		s.odd.Add(physmem.OddityLimit, place(k.at), "more than 0x%x memory blocks; the others are left out", maxMemoryBlocks)
+		s.odd.Add(physmem.OddityLimit, place(k.at), "more than %d memory blocks; the others are left out", maxMemoryBlocks)
 		return nil
 	}
 	if !binio.Within(k.off, k.size, s.size) {
@@ -115,7 +115,7 @@ func (s *savedState) takeMemoryBlock(k key, number uint32) error {
 		return nil
 	}
 	if k.size != uint64(size) { //nolint:gosec // a constant
-		return s.unknownBlock(k, fmt.Sprintf("memory blocks of 0x%x bytes, and 0x%x are known", k.size, size))
+		return s.unknownBlock(k, fmt.Sprintf("memory blocks of %d bytes, and %d are known", k.size, size))
 	}
 	b := make([]byte, size)
 	if err := s.read(b, k.off); err != nil {
@@ -131,7 +131,7 @@ func (s *savedState) takeMemoryBlock(k key, number uint32) error {
 	case m.Pages == 0:
 		return nil
 	case m.GuestPage >= limit || m.Pages > limit-m.GuestPage || m.FirstPage >= limit || m.Pages > limit-m.FirstPage:
-		s.odd.Add(physmem.OddityBadSegment, place(k.off), "memory block %d of 0x%x pages from page 0x%x is no physical memory; it is left out", number, m.Pages, m.GuestPage)
+		s.odd.Add(physmem.OddityBadSegment, place(k.off), "memory block %d is no physical memory; it is left out", number).Because("0x%x pages from page 0x%x", m.Pages, m.GuestPage)
 		return nil
 	}
 	s.blocks = append(s.blocks, m)
@@ -151,10 +151,10 @@ func (s *savedState) unknownBlock(k key, what string) error {
 func (s *savedState) takeRAMBlock(k key, number uint32) {
 	switch {
 	case k.size == 0 || k.size > blockSize:
-		s.odd.Add(physmem.OddityBadSegment, place(k.at), "RAM block %d of 0x%x bytes is left out; they have 0x%x at most", number, k.size, blockSize)
+		s.odd.Add(physmem.OddityBadSegment, place(k.at), "RAM block %d of %d bytes is left out; they have %d at most", number, k.size, blockSize)
 		return
 	case len(s.ram) == maxRAMBlocks:
-		s.odd.Add(physmem.OddityLimit, place(k.at), "more than 0x%x RAM blocks; the others are left out", maxRAMBlocks)
+		s.odd.Add(physmem.OddityLimit, place(k.at), "more than %d RAM blocks; the others are left out", maxRAMBlocks)
 		return
 	}
 	size := binio.Clip(k.off, k.size, s.size)
@@ -216,7 +216,7 @@ func (s *savedState) dropTwice() {
 	})
 	s.ram = slices.CompactFunc(s.ram, func(a, b ramBlock) bool {
 		if a.number == b.number && a != b {
-			s.odd.Add(physmem.OddityConflict, place(b.off), "RAM block %d is there twice, at 0x%x and at 0x%x; the first one is used", b.number, a.off, b.off)
+			s.odd.Add(physmem.OddityConflict, place(b.off), "RAM block %d is there twice; the first one is used", b.number).Because("at 0x%x and at 0x%x", a.off, b.off)
 		}
 		return a.number == b.number
 	})

@@ -88,13 +88,13 @@ func (s *savedState) processors() (*machineState, error) {
 		m.odd.Add(physmem.OddityCPU, place(k.at), "the state of the processors is behind the end of the file")
 		return m, nil
 	case k.size > maxState:
-		m.odd.Add(physmem.OddityLimit, place(k.at), "partition_state of 0x%x bytes; at most 0x%x are read", k.size, maxState)
+		m.odd.Add(physmem.OddityLimit, place(k.at), "partition_state has %d bytes; at most %d are read", k.size, maxState)
 		k.size = maxState
 	}
 	var d stateDescriptor
 	head := make([]byte, binary.Size(d))
 	if k.size < uint64(len(head)) {
-		m.odd.Add(physmem.OddityCPU, place(k.at), "partition_state of 0x%x bytes; its descriptor has 0x%x", k.size, len(head))
+		m.odd.Add(physmem.OddityCPU, place(k.at), "partition_state has %d bytes; its descriptor has %d", k.size, len(head))
 		return m, nil
 	}
 	if err := m.read(head, k.off); err != nil {
@@ -104,7 +104,7 @@ func (s *savedState) processors() (*machineState, error) {
 		return nil, err
 	}
 	if d.HeaderSize > k.size || k.size-d.HeaderSize < stateGap {
-		m.odd.Add(physmem.OddityCPU, place(k.off), "partition_state of 0x%x bytes says that its chunks begin at 0x%x", k.size, d.HeaderSize)
+		m.odd.Add(physmem.OddityCPU, place(k.off), "partition_state says that its chunks begin behind its end").Because("it has 0x%x bytes, they begin at 0x%x", k.size, d.HeaderSize)
 		return m, nil
 	}
 	first := d.HeaderSize + stateGap
@@ -137,7 +137,7 @@ func (m *machineState) walk(at, n uint64) error {
 		}
 		at, n = at+uint64(len(head)), n-uint64(len(head))
 		if uint64(c.Size) > n {
-			m.odd.Add(physmem.OddityCPU, place(at), "chunk 0x%08x of 0x%x bytes goes past the end of partition_state; it and what follows are left out", c.ID, c.Size)
+			m.odd.Add(physmem.OddityCPU, place(at), "a chunk goes past the end of partition_state; it and what follows are left out").Because("chunk 0x%08x of 0x%x bytes", c.ID, c.Size)
 			return nil
 		}
 		if err := m.chunk(c, at); err != nil {
@@ -198,7 +198,7 @@ func (m *machineState) keep(c chunk, b []byte, at uint64) {
 		to = m.current.chunks
 	}
 	if _, twice := to[c.ID]; twice {
-		m.odd.Add(physmem.OddityNoteDuplicate, place(at), "processor %d has chunk 0x%08x twice; the first one is used", m.current.index, c.ID)
+		m.odd.Add(physmem.OddityNoteDuplicate, place(at), "processor %d has a chunk twice; the first one is used", m.current.index).Because("chunk 0x%08x", c.ID)
 		return
 	}
 	to[c.ID] = b

@@ -304,12 +304,12 @@ func (f *kdumpFile) vmcoreInfo() *physmem.Note {
 	}
 	at := int64(f.block()) + int64(unsafe.Offsetof(f.sub.OffsetVMCoreInfo)) //nolint:gosec // at most 64 KiB
 	if size > maxGuestNote || !binio.Within(off, size, f.size) {
-		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo of 0x%x bytes at 0x%x is too large, or goes past the end (0x%x)", size, off, f.size)
+		f.odd.Add(physmem.OddityNoteSkipped, at, "the guest's note (vmcoreinfo) is too large, or goes past the end").Because("0x%x bytes at 0x%x, the file ends at 0x%x", size, off, f.size)
 		return nil
 	}
 	desc, err := f.read(off, int(size))
 	if err != nil {
-		f.odd.Add(physmem.OddityNoteSkipped, at, "vmcoreinfo cannot be read: %v", err)
+		f.odd.Add(physmem.OddityNoteSkipped, at, "the guest's note (vmcoreinfo) can't be read").Because("%v", err)
 		return nil
 	}
 	start, _ := binio.Int64(off)

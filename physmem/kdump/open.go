@@ -22,7 +22,7 @@ func (f *kdumpFile) openMemory() (*kdumpMemory, error) {
 	pages := f.maxMapnr()
 	if room := half * 8; pages > room {
 		f.odd.Add(physmem.OddityCount, f.place(uint64(unsafe.Offsetof(h.MaxMapnr))),
-			"the header counts 0x%x page frames, its bitmap has 0x%x", pages, room)
+			"the header counts %d page frames, its bitmap has %d", pages, room)
 		pages = room
 	}
 	bytes := (pages + 7) / 8
@@ -81,7 +81,7 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 	case f.hdr.Status&kdumpIncomplete != 0:
 		why = "its writer ran out of space and marked it incomplete"
 	case f.flat != nil && !f.flat.ended:
-		why = fmt.Sprintf("its flattened records end at file offset 0x%x without the last one", f.flat.endsAt)
+		why = fmt.Sprintf("its flattened records end at file offset 0x%x, without the last one", f.flat.endsAt)
 	default:
 		complete, err := m.complete()
 		if err != nil || complete {
@@ -93,9 +93,9 @@ func (f *kdumpFile) leaveOutMissing(m *kdumpMemory) error {
 		return err
 	}
 	if lost := m.described.Count() - m.present.Count(); lost > 0 {
-		f.odd.Add(physmem.OddityTruncated, 0, "%s (%s; 0x%x of 0x%x pages)", f.cut(m), why, lost, m.described.Count())
+		f.odd.Add(physmem.OddityTruncated, 0, "%s", f.cut(m)).Because("%s; 0x%x of 0x%x pages", why, lost, m.described.Count())
 	} else {
-		f.odd.Add(physmem.OddityTruncated, 0, "the dump is incomplete, but no page of memory is missing: %s", why)
+		f.odd.Add(physmem.OddityTruncated, 0, "the dump is incomplete, but no page of memory is missing").Because("%s", why)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	count := len(f.pieces)
 	list, clash := extents.Resolve(f.pieces)
 	if clash != nil {
-		f.odd.Add(physmem.OddityConflict, 0, "several ranges have the byte at physical address 0x%x, at file offsets 0x%x and 0x%x; the first one is believed",
+		f.odd.Add(physmem.OddityConflict, 0, "several ranges have the same memory; the first one is believed").Because("that at physical address 0x%x, at file offsets 0x%x and 0x%x",
 			clash.PA, clash.Offsets[0], clash.Offsets[1])
 	}
 	return &physmem.Container{
@@ -119,8 +119,8 @@ func (f *file) walk(ctx context.Context) error {
 			f.odd.Add(physmem.OddityLimit, off, "more than %d ranges; the others are left out", maxRanges)
 			return nil
 		case h.Magic != magic || h.Version != version || h.Last < h.Start || h.Last >= physmem.MaxAddress:
-			f.odd.Add(physmem.OddityBadSegment, off, "header %d is none of a range of physical memory (signature 0x%08x, version %d, 0x%x to 0x%x); it and all behind it are left out",
-				i, h.Magic, h.Version, h.Start, h.Last)
+			f.odd.Add(physmem.OddityBadSegment, off, "header %d is none of a range of physical memory; it and all behind it are left out", i).Because("signature 0x%08x, version %d, 0x%x to 0x%x",
+				h.Magic, h.Version, h.Start, h.Last)
 			return nil
 		}
 		at += headerSize
@@ -134,8 +134,8 @@ func (f *file) take(h *header, at uint64, i int) uint64 {
 	size := h.Last - h.Start + 1 // at most MaxAddress
 	have := binio.Clip(at, size, f.size)
 	if have < size {
-		f.odd.Add(physmem.OddityTruncated, int64(at-headerSize), "%s (it ends in range %d, %v)", //nolint:gosec // inside the file
-			physmem.Cut{Size: f.size, Whole: at + size}, i, physmem.Range{Start: h.Start, Size: size})
+		f.odd.Add(physmem.OddityTruncated, int64(at-headerSize), "%s", //nolint:gosec // inside the file
+			physmem.Cut{Size: f.size, Whole: at + size}).Because("it ends in range %d, %v", i, physmem.Range{Start: h.Start, Size: size})
 	}
 	if have > 0 && at <= math.MaxInt64 {
 		f.pieces = append(f.pieces, extents.Piece{Order: i, Extent: physmem.Extent{

@@ -153,7 +153,7 @@ func (s *stream) walkFooters() error {
 		case sectionPart, sectionLast, sectionStart:
 			err = s.livePart(t, at)
 		case sectionCommand:
-			err = s.command(at)
+			err = s.command()
 		default:
 			err = malformed(at, "type of a section", "0x%x", t)
 		}

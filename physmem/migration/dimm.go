@@ -58,7 +58,7 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64
 // was unplugged is supposed, and said of several.
 func (s *stream) endToEnd(dimms []*block, window uint64, add func(b *block, pa uint64)) {
 	if len(dimms) > 1 {
-		s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where its DIMMs lie: they are taken to have been plugged in one after the other, from 0x%x on: %s", window, namesOf(dimms))
+		s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where its DIMMs lie: they are taken to have been plugged in one after the other: %s", namesOf(dimms)).Because("from 0x%x on", window)
 	}
 	for _, b := range dimms {
 		add(b, window)

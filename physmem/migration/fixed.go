@@ -52,7 +52,7 @@ func readFixed(c *cursor, b *block) (*fixed, error) {
 	case f.pages < c.pos || f.pages > placeMask || bitmapAt < c.pos:
 		return nil, malformed(at, "mapped-ram header", "bitmap at 0x%x, pages at 0x%x", bitmapAt, f.pages)
 	case words*8 > maxBitmap:
-		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with a block %q of 0x%x bytes, more than is read of one", b.name, b.size)}
+		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with a block %q of %s, more than is read of one", b.name, binio.Bytes(b.size))}
 	case !c.has.Has(bitmapAt, words*8):
 		return nil, errCut
 	}

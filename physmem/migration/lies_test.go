@@ -187,5 +187,5 @@ func TestScattered(t *testing.T) {
 	}
 	_, err := physmemtest.Open(b)
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
-	assert.ErrorContains(t, err, "in more places than are kept (0x90000")
+	assert.ErrorContains(t, err, "in more places than are kept (144 MiB")
 }

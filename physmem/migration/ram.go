@@ -90,7 +90,7 @@ func (r *ram) list() error {
 		case r.index.full():
 			return &physmem.UnsupportedError{
 				Format: physmem.FormatMigration, What: fmt.Sprintf(
-					"a migration stream whose pages lie in more places than are kept (0x%x bytes for where they are)", r.index.bytes),
+					"a migration stream whose pages lie in more places than are kept (%s for where they are)", binio.Bytes(r.index.bytes)),
 				Hint: "stop the guest before it is saved: its pages come in order then",
 			}
 		}

@@ -69,7 +69,7 @@ func (s *stream) processors(c *physmem.Container) error {
 		}
 		v := vcpu.Decode(x.version, b)
 		if v == nil {
-			s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "processor %d: its section of version %d and 0x%x bytes is not one of qemu-system-x86_64, qemu-system-i386 or qemu-system-aarch64; its registers are unknown", x.instance, x.version, x.end-x.start) //nolint:gosec // inside the file
+			s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "processor %d: its section of version %d and %d bytes is not one of qemu-system-x86_64, qemu-system-i386 or qemu-system-aarch64; its registers are unknown", x.instance, x.version, x.end-x.start) //nolint:gosec // inside the file
 			continue
 		}
 		states = append(states, v)
@@ -110,12 +110,12 @@ func (s *stream) guestNote(c *physmem.Container, mem *memory) error {
 	}
 	size, pa := uint64(binary.BigEndian.Uint32(b[noteSizeAt:])), binary.BigEndian.Uint64(b[noteAddressAt:])
 	if size < noteHeaderSize || size > maxNote || !binio.Within(pa, size, physmem.MaxAddress) {
-		s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "the guest's note of 0x%x bytes at physical address 0x%x is none", size, pa) //nolint:gosec // inside the file
+		s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "the guest's note is none").Because("0x%x bytes at physical address 0x%x", size, pa) //nolint:gosec // inside the file
 		return nil
 	}
 	text := make([]byte, size)
 	if _, err := mem.ReadAt(text, int64(pa)); err != nil { //nolint:gosec // below MaxAddress
-		s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "the guest's note at physical address 0x%x can't be read: %v", pa, err) //nolint:gosec // inside the file
+		s.odd.Add(physmem.OddityNoteSkipped, int64(x.start), "the guest's note can't be read").Because("at physical address 0x%x: %v", pa, err) //nolint:gosec // inside the file
 		return nil
 	}
 	notes := vmcore.ReadNotes(bytes.NewReader(text), size, 0, size, int64(x.start)) //nolint:gosec // inside the file

@@ -91,7 +91,7 @@ func (s *stream) walk() error {
 		case sectionConfiguration:
 			err = s.configuration()
 		case sectionCommand:
-			err = s.command(at)
+			err = s.command()
 		case sectionStart, sectionPart, sectionLast:
 			err = s.livePart(t, at)
 		case sectionFull:
@@ -165,7 +165,6 @@ func (s *stream) subsection(name string, at uint64) error {
 
 // capabilities reads those that change the form of the stream.
 func (s *stream) capabilities() error {
-	at := s.c.pos
 	n, err := s.c.u32()
 	if err != nil {
 		return err
@@ -181,21 +180,21 @@ func (s *stream) capabilities() error {
 		case "x-ignore-shared":
 			s.ram.isShared = true
 		default:
-			return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with the capability %q, at file offset 0x%x", name, at)}
+			return &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream with the capability %q", name)}
 		}
 	}
 	return nil
 }
 
 // command passes over a command.
-func (s *stream) command(at uint64) error {
+func (s *stream) command() error {
 	b, err := s.c.take(4)
 	if err != nil {
 		return err
 	}
 	if binary.BigEndian.Uint16(b) == commandPackaged {
 		return &physmem.UnsupportedError{
-			Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream that goes over to postcopy at file offset 0x%x: the rest of it went elsewhere", at),
+			Format: physmem.FormatMigration, What: "a migration stream that goes over to postcopy: the rest of it went elsewhere",
 			Hint: "save the guest without postcopy",
 		}
 	}

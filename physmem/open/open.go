@@ -54,12 +54,12 @@ func File(ctx context.Context, path string, opt Options) (*physmem.Image, error)
 
 // openable refuses what cannot be read at any offset, or has no end.
 func openable(mode fs.FileMode) error {
-	var what string
+	what, hint := "", "save the memory image to a regular file first"
 	switch {
 	case mode.IsRegular():
 		return nil
 	case mode.IsDir():
-		what = "a directory, not a file"
+		what, hint = "a folder, not a file", "name a file in it"
 	case mode&fs.ModeNamedPipe != 0:
 		what = "a pipe, which can be read only once and in order"
 	case mode&fs.ModeSocket != 0:
@@ -71,7 +71,7 @@ func openable(mode fs.FileMode) error {
 	default:
 		what = "not a regular file"
 	}
-	return &physmem.UnsupportedError{What: what, Hint: "save the memory image to a regular file first"}
+	return &physmem.UnsupportedError{What: what, Hint: hint}
 }
 
 // Source opens the memory image in src, which stays the caller's to close and must

@@ -54,7 +54,7 @@ func TestOpenRefuses(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = open.File(t.Context(), dir, open.Options{})
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
-	assert.Contains(t, err.Error(), "a directory, not a file")
+	assert.Contains(t, err.Error(), "a folder, not a file")
 
 	text := filepath.Join(dir, "a.txt")
 	require.NoError(t, os.WriteFile(text, []byte("hello\n"), 0o600))

@@ -183,7 +183,7 @@ func readHeader(src physmem.Source) (*header, error) {
 	case features&featureExternal != 0:
 		what = "a qcow2 disk image whose data is in another file: its snapshots hold no memory"
 	case features&^featuresKnown != 0:
-		what = fmt.Sprintf("a qcow2 disk image with features that are not known, 0x%x", features&^featuresKnown)
+		what = fmt.Sprintf("a qcow2 disk image with features that are not known (%d)", features&^featuresKnown)
 	}
 	if what != "" {
 		return nil, &physmem.UnsupportedError{Format: physmem.FormatQcow2, What: what, Hint: hintRestore}

@@ -254,7 +254,7 @@ func TestRefused(t *testing.T) {
 		"encrypted":     {with(func(i *image) { i.crypt = 2 }), "an encrypted qcow2 disk image"},
 		"corrupt":       {with(func(i *image) { i.features = 2 }), "marked as corrupt"},
 		"external data": {with(func(i *image) { i.features = 4 }), "data is in another file"},
-		"unknown":       {with(func(i *image) { i.features = 1 << 40 }), "features that are not known, 0x10000000000"},
+		"unknown":       {with(func(i *image) { i.features = 1 << 40 }), "features that are not known (1099511627776)"},
 		"no stream":     {with(func(i *image) { i.snapshots[0].state = []byte("something else, and more of it") }), "its state is no migration stream"},
 		"no clusters":   {with(func(i *image) { i.clusterBits, i.snapshots = 16, nil })[:0x50], "a qcow2 disk image without"},
 	} {

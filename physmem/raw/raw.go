@@ -4,7 +4,6 @@ package raw
 
 import (
 	"context"
-	"fmt"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -60,7 +59,7 @@ func (f *rawFile) container(holes []physmem.Range) (*physmem.Container, error) {
 		return nil, extents.AboveMemory(physmem.FormatRaw, end)
 	}
 	c := &physmem.Container{Memory: &memory{extents.New(f.src, list), f}, Oddities: f.odd.All()}
-	c.Description = fmt.Sprintf("raw memory of 0x%x bytes", f.size)
+	c.Description = "raw memory of " + binio.Bytes(f.size)
 	if len(used) > 0 {
 		c.Description += ", without " + physmem.JoinRanges(used)
 	}

@@ -31,23 +31,23 @@ func TestRaw(t *testing.T) {
 		want  ranges
 		text  string
 	}{
-		{"no hole", 0x5000, nil, ranges{{Start: 0, Size: 0x5000}}, "raw memory of 0x5000 bytes"},
-		{"part of a page", 0x123, nil, ranges{{Start: 0, Size: 0x123}}, "raw memory of 0x123 bytes"},
+		{"no hole", 0x5000, nil, ranges{{Start: 0, Size: 0x5000}}, "raw memory of 20 KiB"},
+		{"part of a page", 0x123, nil, ranges{{Start: 0, Size: 0x123}}, "raw memory of 291 B"},
 		{
 			"a hole", 0x5000,
 			ranges{{Start: 0x2000, Size: 0x1000}},
 			ranges{{Start: 0, Size: 0x2000}, {Start: 0x3000, Size: 0x3000}},
-			"raw memory of 0x5000 bytes, without [0x2000, 0x3000)",
+			"raw memory of 20 KiB, without [0x2000, 0x3000)",
 		},
 		{
 			"two, not in order", 0x10000,
 			ranges{{Start: 0x100000000, Size: 0x8000}, {Start: 0x1000, Size: 0xffff1000}, {Start: 0x100009000, Size: 0x1000}},
 			ranges{{Start: 0, Size: 0x1000}, {Start: 0xffff2000, Size: 0xe000}, {Start: 0x100008000, Size: 0x1000}},
-			"raw memory of 0x10000 bytes, without [0x1000, 0xffff2000), [0x100000000, 0x100008000)",
+			"raw memory of 64 KiB, without [0x1000, 0xffff2000), [0x100000000, 0x100008000)",
 		},
-		{"a hole at 0", 0x2000, ranges{{Start: 0, Size: 0x100000}}, ranges{{Start: 0x100000, Size: 0x2000}}, "raw memory of 0x2000 bytes, without [0x0, 0x100000)"},
-		{"a hole at the end", 0x2000, ranges{{Start: 0x2000, Size: 0x1000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 0x2000 bytes"},
-		{"a hole behind the end", 0x2000, ranges{{Start: 0xc0000000, Size: 0x40000000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 0x2000 bytes"},
+		{"a hole at 0", 0x2000, ranges{{Start: 0, Size: 0x100000}}, ranges{{Start: 0x100000, Size: 0x2000}}, "raw memory of 8.0 KiB, without [0x0, 0x100000)"},
+		{"a hole at the end", 0x2000, ranges{{Start: 0x2000, Size: 0x1000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 8.0 KiB"},
+		{"a hole behind the end", 0x2000, ranges{{Start: 0xc0000000, Size: 0x40000000}}, ranges{{Start: 0, Size: 0x2000}}, "raw memory of 8.0 KiB"},
 		{"adjacent holes", 0x2000, ranges{{Start: 0x1000, Size: 0x1000}, {Start: 0x2000, Size: 0x1000}}, ranges{{Start: 0, Size: 0x1000}, {Start: 0x3000, Size: 0x1000}}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -24,13 +24,13 @@ func (t *noteTable) arm64CPUs(odd *physmem.Oddities) []physmem.CPU {
 	for i, n := range t.prstatus {
 		c, x := physmem.CPU{Index: i, ID: uint32(i), NoteOffset: n.Offset}, new(physmem.ARM64)
 		if err := fillARM64(n.Desc, &c, x); err != nil {
-			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: %v", i, err)
+			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: a note of it can't be used", i).Because("%v", err)
 			continue
 		}
 		if f, ok := t.fpregs[i]; ok {
 			v, err := vectorARM64(f.Desc)
 			if err != nil {
-				odd.Add(physmem.OddityNoteSkipped, f.Offset, "processor %d: %v", i, err)
+				odd.Add(physmem.OddityNoteSkipped, f.Offset, "processor %d: a note of it can't be used", i).Because("%v", err)
 			}
 			x.Vector = v
 		}

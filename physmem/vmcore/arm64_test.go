@@ -87,11 +87,11 @@ func TestNotesARM64(t *testing.T) {
 	n = read(append(short[:first+vector+12+8+0x180], short[first+vector+first:]...))
 	require.Len(t, n.CPUs, 1)
 	require.Len(t, n.Oddities.All(), 1)
-	assert.Equal(t, "processor 1: CORE note of 0x180 bytes, want 0x188", n.Oddities.All()[0].Text)
+	assert.Equal(t, "CORE note of 0x180 bytes, want 0x188", n.Oddities.All()[0].Detail)
 	short = bytes.Clone(b)
 	binary.LittleEndian.PutUint32(short[first+4:], 0x200)
 	n = read(append(short[:first+12+8+0x200], short[first+vector:]...))
 	require.Len(t, n.CPUs, 2)
 	assert.Nil(t, physmem.ARM64Of(n.CPUs[0]).Vector)
-	assert.Equal(t, "processor 0: CORE note of floating point of 0x200 bytes, want 0x210", n.Oddities.All()[0].Text)
+	assert.Equal(t, "CORE note of floating point of 0x200 bytes, want 0x210", n.Oddities.All()[0].Detail)
 }

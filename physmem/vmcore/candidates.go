@@ -3,7 +3,6 @@ package vmcore
 import (
 	"cmp"
 	"debug/elf"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -77,11 +76,11 @@ func (g gap) whyLow(skipped uint64) string {
 	case skipped == 0 && g.first:
 		return "the file's memory begins at physical address 0"
 	case skipped == 0:
-		return fmt.Sprintf("the memory below 0x%x goes on to it without a hole", g.p1)
+		return "the memory below goes on to it without a hole"
 	case g.last:
 		return "the file's memory ends with the given RAM"
 	default:
-		return fmt.Sprintf("the file has nothing but the given RAM between it and physical address 0x%x", g.p2)
+		return "the file has nothing but the given RAM between it and the memory above"
 	}
 }
 
@@ -89,9 +88,9 @@ func (g gap) whyLow(skipped uint64) string {
 // which is skipped, below a range of RAM.
 func (g gap) whyHigh(skipped, hole uint64) string {
 	if skipped == hole && !g.last {
-		return fmt.Sprintf("the memory from 0x%x on goes down to it without a hole", g.p2)
+		return "the memory above goes down to it without a hole"
 	}
-	return fmt.Sprintf("the file has nothing but the given RAM between physical address 0x%x and it", g.p1)
+	return "the file has nothing but the given RAM between the memory below and it"
 }
 
 // rooms are where in a gap all of its hole has room: in front of the ranges of RAM

@@ -27,7 +27,7 @@ func TestCandidates(t *testing.T) {
 			blocks: pc(true, low, 0), mapped: rs{page(0x200000)}, ram: rs{r(0x1000, 0x9f000), r(0x100000, low-0x20000)},
 			want: []cand{
 				{r(0x1000, 0x9f000), 0x1000, true, "the file's memory begins at physical address 0"},
-				{r(0x1000, 0x9f000), 0, false, "the file has nothing but the given RAM between physical address 0x0 and it"},
+				{r(0x1000, 0x9f000), 0, false, "the file has nothing but the given RAM between the memory below and it"},
 			},
 		},
 		"no high memory mapped": {
@@ -35,23 +35,23 @@ func TestCandidates(t *testing.T) {
 			ram: rs{r(0x1000, 0x9f000), r(0x100000, low), r(gib4, gib4+high)},
 			want: []cand{
 				{r(gib4, gib4+high), low - 0x20000 + 0x1040000, false, "the file's memory ends with the given RAM"},
-				{r(gib4, gib4+high), low - 0x20000, false, "the file has nothing but the given RAM between physical address 0x2000000 and it"},
+				{r(gib4, gib4+high), low - 0x20000, false, "the file has nothing but the given RAM between the memory below and it"},
 			},
 		},
 		"RAM in reserved memory below a large hole": {
 			blocks: pc(false, low, high), mapped: rs{page(0x5000), r(0x1000000, 0x1800000), page(gib4)},
 			ram: rs{r(0x1000, 0x1800000), r(0x1810000, 0x1900000)},
 			want: []cand{
-				{r(0x1810000, 0x1900000), 0x1810000, true, "the memory below 0x1800000 goes on to it without a hole"},
-				{r(0x1810000, 0x1900000), 0x1800000, false, "the file has nothing but the given RAM between physical address 0x1800000 and it"},
+				{r(0x1810000, 0x1900000), 0x1810000, true, "the memory below goes on to it without a hole"},
+				{r(0x1810000, 0x1900000), 0x1800000, false, "the file has nothing but the given RAM between the memory below and it"},
 			},
 		},
 		"RAM above a large hole": {
 			blocks: rs{r(0, 0x5000), r(0x100000, 0x120000)}, mapped: rs{r(0, 0x4000), r(0x110000, 0x120000)},
 			ram: rs{r(0x108000, 0x10f000)},
 			want: []cand{
-				{r(0x108000, 0x10f000), 0xd000, true, "the memory from 0x110000 on goes down to it without a hole"},
-				{r(0x108000, 0x10f000), 0xe000, false, "the file has nothing but the given RAM between it and physical address 0x110000"},
+				{r(0x108000, 0x10f000), 0xd000, true, "the memory above goes down to it without a hole"},
+				{r(0x108000, 0x10f000), 0xe000, false, "the file has nothing but the given RAM between it and the memory above"},
 			},
 		},
 		"nothing left":           {blocks: rs{r(0, low)}, mapped: rs{page(0), page(low - 0x1000)}, ram: rs{r(0, low)}},

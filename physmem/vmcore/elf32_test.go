@@ -135,7 +135,7 @@ func TestCPU32WithoutQEMUNote(t *testing.T) {
 	m = b.open(t)
 	assert.Empty(t, m.CPUs())
 	require.Len(t, m.Oddities(), 1)
-	assert.Contains(t, m.Oddities()[0].Text, "CORE note of 0x150 bytes, want 0x90")
+	assert.Contains(t, m.Oddities()[0].Detail, "CORE note of 0x150 bytes, want 0x90")
 }
 
 func TestCPUs32Disagree(t *testing.T) {
@@ -144,7 +144,7 @@ func TestCPUs32Disagree(t *testing.T) {
 	b.notes[2] = fixture.QEMUNote(0x80001001, 440)
 	m := b.open(t)
 	require.Len(t, m.Oddities(), 1)
-	assert.Contains(t, m.Oddities()[0].Text, "rax is 0x80001001 in QEMU's and 0x80001000 in CORE's")
+	assert.Contains(t, m.Oddities()[0].Detail, "0x80001001 in QEMU's and 0x80001000 in CORE's")
 }
 
 func TestPAE(t *testing.T) {

@@ -106,9 +106,9 @@ func TestRefusedELF(t *testing.T) {
 		"executable":      {func(h *elf.Header64) { h.Type = 2 }, "an ELF executable (EM_X86_64), not a memory core"},
 		"shared object":   {func(h *elf.Header64) { h.Type = 3 }, "an ELF shared object or executable (EM_X86_64), not a memory core"},
 		"object":          {func(h *elf.Header64) { h.Type = 1 }, "an ELF object file (EM_X86_64), not a memory core"},
-		"type 9":          {func(h *elf.Header64) { h.Type = 9 }, "an ELF file of type 0x9 (EM_X86_64), not a memory core"},
+		"type 9":          {func(h *elf.Header64) { h.Type = 9 }, "an ELF file of type 9 (EM_X86_64), not a memory core"},
 		"another machine": {func(h *elf.Header64) { h.Machine = 8 }, "an ELF core of another machine (EM_MIPS); only x86 and 64-bit Arm are read"},
-		"machine 0x4321":  {func(h *elf.Header64) { h.Machine = 0x4321 }, "an ELF core of another machine (machine 0x4321); only x86 and 64-bit Arm are read"},
+		"machine 0x4321":  {func(h *elf.Header64) { h.Machine = 0x4321 }, "an ELF core of another machine (machine number 17185); only x86 and 64-bit Arm are read"},
 		"x86-64 in ELF32": {func(h *elf.Header64) { h.Ident[elf.EI_CLASS] = 1 }, "a 32-bit ELF core (EM_X86_64); only 64-bit ones are read"},
 		"big-endian":      {be, "a big-endian ELF core (EM_X86_64); Windows guests are little-endian"},
 	} {
@@ -208,7 +208,7 @@ func TestTruncatedMetadata(t *testing.T) {
 	odd := m.Oddities()[0]
 	assert.Equal(t, physmem.OddityTruncated, odd.Kind)
 	assert.Contains(t, odd.Text, "the file is cut: 32 of 34 KiB are missing")
-	assert.Contains(t, odd.Text, "0x7fff bytes of 2 program headers")
+	assert.Contains(t, odd.Detail, "0x7fff bytes of 2 program headers")
 }
 
 // TestTruncatedNotes cuts a file whose notes come last: memory stays usable.

@@ -54,7 +54,7 @@ func TestOpenReadErrors(t *testing.T) {
 		}
 		if len(m.CPUs()) == 0 {
 			require.Equal(t, []physmem.OddityKind{physmem.OddityNoteSkipped}, fixture.Kinds(m))
-			assert.Contains(t, m.Oddities()[0].Text, "input/output error")
+			assert.Contains(t, m.Oddities()[0].Detail, "input/output error")
 		}
 	}
 	assert.Equal(t, 3, failed, "header, section header 0, program headers")

@@ -40,13 +40,13 @@ func (t *loadTable) add(p *elf.Prog64, at int64, size uint64, odd *physmem.Oddit
 	end, ok := binio.Sum(p.Off, p.Filesz)
 	switch {
 	case !ok:
-		odd.Add(physmem.OddityBadSegment, at, "p_offset 0x%x + p_filesz 0x%x wraps; left out", p.Off, p.Filesz)
+		odd.Add(physmem.OddityBadSegment, at, "a program header claims a part of the file that can't be; it is left out").Because("p_offset 0x%x + p_filesz 0x%x wraps", p.Off, p.Filesz)
 		return
 	case p.Paddr > physmem.MaxAddress || p.Filesz > physmem.MaxAddress-p.Paddr:
-		odd.Add(physmem.OddityBadSegment, at, "p_paddr 0x%x + p_filesz 0x%x is above the 52 bits of x86 physical memory; left out", p.Paddr, p.Filesz)
+		odd.Add(physmem.OddityBadSegment, at, "a program header is of memory above the 52 bits of physical addresses; it is left out").Because("p_paddr 0x%x + p_filesz 0x%x", p.Paddr, p.Filesz)
 		return
 	case p.Filesz > p.Memsz:
-		odd.Add(physmem.OddityBadSegment, at, "p_filesz 0x%x above p_memsz 0x%x; left out", p.Filesz, p.Memsz)
+		odd.Add(physmem.OddityBadSegment, at, "a program header has more in the file than in memory; it is left out").Because("p_filesz 0x%x above p_memsz 0x%x", p.Filesz, p.Memsz)
 		return
 	}
 	if p.Vaddr != 0 && p.Vaddr != p.Paddr {
@@ -91,8 +91,8 @@ func (t *loadTable) insert(e physmem.Extent) {
 // noteCut says that a file of size bytes ends before its memory does.
 func (t *loadTable) noteCut(size uint64, odd *physmem.Oddities) {
 	if t.cut > 0 {
-		odd.Add(physmem.OddityTruncated, t.cutAt, "%s (it ends at file offset 0x%x, its memory would at 0x%x; 0x%x bytes of %s)",
-			physmem.Cut{Size: size, Whole: t.until}, size, t.until, t.lost, binio.Plural(t.cut, "program header"))
+		odd.Add(physmem.OddityTruncated, t.cutAt, "%s", physmem.Cut{Size: size, Whole: t.until}).Because("it ends at file offset 0x%x, its memory would at 0x%x; 0x%x bytes of %s",
+			size, t.until, t.lost, binio.Plural(t.cut, "program header"))
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *loadTable) extents(odd *physmem.Oddities) []physmem.Extent {
 	}
 	t.clashing = true
 	odd.Add(physmem.OddityConflict, 0,
-		"program headers place the memory from physical address 0x%x at file offset 0x%x and at 0x%x; wherever they disagree, the first one in the file is believed",
+		"program headers place the same memory at different parts of the file; wherever they disagree, the first one in the file is believed").Because("memory from physical address 0x%x at file offset 0x%x and at 0x%x",
 		clash.PA, clash.Offsets[0], clash.Offsets[1])
 	return list
 }

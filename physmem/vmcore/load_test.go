@@ -122,8 +122,9 @@ func TestTruncated(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []physmem.Range{{Start: 0, Size: 0x5000}, {Start: 0x10000, Size: 0x1234}}, m.Ranges())
 	require.Equal(t, []physmem.OddityKind{physmem.OddityTruncated}, fixture.Kinds(m))
-	assert.Contains(t, m.Oddities()[0].Text, "1 program header")
-	assert.Contains(t, m.Oddities()[0].Text, "the file is cut: 7.4 of 33 KiB are missing (it ends at file offset 0x66cc, its memory would at 0x8498; 0x1dcc bytes of ")
+	assert.Contains(t, m.Oddities()[0].Detail, "1 program header")
+	assert.Equal(t, "the file is cut: 7.4 of 33 KiB are missing", m.Oddities()[0].Text)
+	assert.Contains(t, m.Oddities()[0].Detail, "it ends at file offset 0x66cc, its memory would at 0x8498; 0x1dcc bytes of ")
 }
 
 // TestOdditiesAreCapped keeps a file of nonsense from making a report of it.

@@ -100,7 +100,7 @@ func TestOddCPUNotes(t *testing.T) {
 		odd   []K
 		text  string
 	}{
-		"disagree":           {[]fixture.Note{fixture.CoreNote(0, 7), fixture.QEMUNote(0, 440)}, 1, []K{physmem.OddityCPU}, "rax is 0x0 in QEMU's and 0x7 in CORE's"},
+		"disagree":           {[]fixture.Note{fixture.CoreNote(0, 7), fixture.QEMUNote(0, 440)}, 1, []K{physmem.OddityCPU}, "0x0 in QEMU's and 0x7 in CORE's"},
 		"one CORE missing":   {[]fixture.Note{fixture.CoreNote(0, 0), fixture.QEMUNote(0, 440), fixture.QEMUNote(0, 440)}, 2, []K{physmem.OddityCPU}, "1 CORE notes and 2 QEMU notes"},
 		"one QEMU missing":   {[]fixture.Note{fixture.CoreNote(0, 0), fixture.CoreNote(1, 0), fixture.QEMUNote(0, 440)}, 2, []K{physmem.OddityCPU}, "2 CORE notes and 1 QEMU notes"},
 		"CORE of other size": {[]fixture.Note{short, fixture.QEMUNote(0, 440)}, 1, []K{physmem.OddityNoteSkipped}, "CORE note of 0x90 bytes, want 0x150"},
@@ -115,7 +115,7 @@ func TestOddCPUNotes(t *testing.T) {
 			assert.Len(t, m.CPUs(), c.cpus)
 			require.Equal(t, c.odd, fixture.Kinds(m))
 			if c.text != "" {
-				assert.Contains(t, m.Oddities()[0].Text, c.text)
+				assert.Contains(t, m.Oddities()[0].String(), c.text)
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func TestOverflowingNotes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []physmem.OddityKind{physmem.OddityNoteSkipped}, fixture.Kinds(m))
 			assert.Equal(t, int64(at), m.Oddities()[0].Offset)
-			assert.Contains(t, m.Oddities()[0].Text, "past the end of its segment")
+			assert.Contains(t, m.Oddities()[0].Detail, "past the end of its segment")
 			require.Len(t, m.CPUs(), 1)
 			assert.False(t, physmem.X86Of(m.CPUs()[0]).HasSystem)
 			assert.Equal(t, twoBlockRanges, m.Ranges())

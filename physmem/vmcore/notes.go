@@ -82,19 +82,19 @@ func (t *noteTable) read(r io.ReaderAt, size uint64, odd *physmem.Oddities) {
 		have := binio.Clip(s.off, s.size, size)
 		switch {
 		case !ok || have == 0:
-			odd.Add(physmem.OddityTruncated, 0, "%s (the notes at file offset 0x%x are behind its end at 0x%x)", notesCut(s, size), s.off, size)
+			odd.Add(physmem.OddityTruncated, 0, "%s", notesCut(s, size)).Because("the notes at file offset 0x%x are behind its end at 0x%x", s.off, size)
 			continue
 		case have < s.size:
-			odd.Add(physmem.OddityTruncated, at, "%s (it ends in the notes: 0x%x of 0x%x bytes are there)", notesCut(s, size), have, s.size)
+			odd.Add(physmem.OddityTruncated, at, "%s", notesCut(s, size)).Because("it ends in the notes: 0x%x of 0x%x bytes are there", have, s.size)
 		}
 		if have > left {
-			odd.Add(physmem.OddityLimit, at, "0x%x bytes of notes; 0x%x are read", have, left)
+			odd.Add(physmem.OddityLimit, at, "there are %s of notes; %s are read", binio.Bytes(have), binio.Bytes(left))
 			have = left
 		}
 		left -= have
 		b, err := binio.ReadBytes(r, s.off, have, maxNoteBytes)
 		if err != nil {
-			odd.Add(physmem.OddityNoteSkipped, at, "the notes cannot be read: %v", err)
+			odd.Add(physmem.OddityNoteSkipped, at, "the notes can't be read").Because("%v", err)
 			continue
 		}
 		t.walk(b, at, s.size, odd)
@@ -119,7 +119,7 @@ func (t *noteTable) walk(b []byte, at int64, size uint64, odd *physmem.Oddities)
 	for pos := uint64(0); pos < uint64(len(b)); {
 		n, next, err := parseNote(b, pos, size)
 		if err != nil {
-			odd.Add(physmem.OddityNoteSkipped, at+int64(pos), "%v; this note and all behind it are left out", err)
+			odd.Add(physmem.OddityNoteSkipped, at+int64(pos), "a note goes past the end of the notes; it and all behind it are left out").Because("%v", err)
 			return
 		}
 		n.Offset += at
@@ -169,7 +169,7 @@ func (t *noteTable) take(n physmem.Note, odd *physmem.Oddities) {
 	case n.Name == elfcore.NoteVMCoreInfo:
 		t.guests++
 		if t.guests > 1 {
-			odd.Add(physmem.OddityNoteDuplicate, n.Offset, "another VMCOREINFO note of 0x%x bytes; the first one is used", len(n.Desc))
+			odd.Add(physmem.OddityNoteDuplicate, n.Offset, "another VMCOREINFO note of %d bytes; the first one is used", len(n.Desc))
 			return
 		}
 		n.Desc = bytes.Clone(n.Desc) // so that the rest of the notes can be freed

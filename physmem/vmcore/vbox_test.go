@@ -227,8 +227,8 @@ func TestVirtualBoxUnusable(t *testing.T) {
 		{"not published", func(f *vboxFile) { f.format = 0x10002 }, 0, physmem.OddityNoteSkipped, "format 1.2 of the processors' notes is not published"},
 		{"newer", func(f *vboxFile) { f.format = 0x10007 }, 0, physmem.OddityNoteSkipped, "format 1.7 of the processors' notes is newer than 1.6"},
 		{"sizes of another version", func(f *vboxFile) { f.format, f.count, f.cpus = 0x10005, 1, f.cpus[:1] }, 0, physmem.OddityNoteSkipped, "VBCPU note of 0x2248 bytes, want 0x2240 in format 1.5"},
-		{"one short", func(f *vboxFile) { f.cpus[0] = f.cpus[0][:0x2000] }, 1, physmem.OddityNoteSkipped, "processor 0: VBCPU note of 0x2000 bytes"},
-		{"no VBCORE", func(f *vboxFile) { f.noCore = true }, 0, physmem.OddityNoteSkipped, "there is no VBCORE note; without it the registers of 2 processors cannot be read"},
+		{"one short", func(f *vboxFile) { f.cpus[0] = f.cpus[0][:0x2000] }, 1, physmem.OddityNoteSkipped, "VBCPU note of 0x2000 bytes"},
+		{"no VBCORE", func(f *vboxFile) { f.noCore = true }, 0, physmem.OddityNoteSkipped, "without a usable VBCORE note the registers of 2 processors can't be read"},
 		{"magic", func(f *vboxFile) { f.magic = 1 }, 0, physmem.OddityNoteSkipped, "VBCORE note with magic 0x1, want 0xc01ac0de"},
 		{"count", func(f *vboxFile) { f.count = 3 }, 2, physmem.OddityCPU, "counts 3 processors, there are 2 VBCPU notes"},
 		{"second VBCORE", func(f *vboxFile) { f.notes = []fixture.Note{fixture.NewNote("VBCORE", 0xb00, make([]byte, 24))} }, 2, physmem.OddityNoteDuplicate, "another VBCORE note"},
@@ -236,7 +236,7 @@ func TestVirtualBoxUnusable(t *testing.T) {
 			f.noCore = true
 			f.notes = []fixture.Note{fixture.NewNote("VBCORE", 0xb00, make([]byte, 16))}
 		}, 0, physmem.OddityNoteSkipped, "VBCORE note of 0x10 bytes, want 0x18"},
-		{"type", func(f *vboxFile) { f.notes = []fixture.Note{fixture.NewNote("VBCPU", 1, make([]byte, 8))} }, 2, physmem.OddityNoteSkipped, "a VBCPU note of type 0x1"},
+		{"type", func(f *vboxFile) { f.notes = []fixture.Note{fixture.NewNote("VBCPU", 1, make([]byte, 8))} }, 2, physmem.OddityNoteSkipped, "its type is 0x1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -250,7 +250,7 @@ func TestVirtualBoxUnusable(t *testing.T) {
 			odd := fixture.Untried(t, m)
 			require.Len(t, odd, 1, "%v", odd)
 			assert.Equal(t, tc.want, odd[0].Kind)
-			assert.Contains(t, odd[0].Text, tc.text)
+			assert.Contains(t, odd[0].String(), tc.text)
 		})
 	}
 }

@@ -165,7 +165,7 @@ func typeName(t elf.Type) string {
 	case elf.ET_DYN:
 		return "an ELF shared object or executable"
 	default:
-		return fmt.Sprintf("an ELF file of type 0x%x", uint16(t))
+		return fmt.Sprintf("an ELF file of type %d", uint16(t))
 	}
 }
 
@@ -175,7 +175,7 @@ func machineName(m elf.Machine) string {
 	if s := m.String(); strings.HasPrefix(s, "EM_") && !strings.Contains(s, "+") {
 		return s
 	}
-	return fmt.Sprintf("machine 0x%x", uint16(m))
+	return fmt.Sprintf("machine number %d", uint16(m))
 }
 
 // maxSections are as many sections as a vmcore has: the one that is none, and names

@@ -70,8 +70,7 @@ func (f *elfFile) moveUncounted(p *elf.Prog64, at int64) {
 			return
 		}
 		f.moved = size
-		f.odd.Add(physmem.OddityCount, at, "the headers count the processors that the machine started with, and leave out %s that were added; memory lies 0x%x bytes farther back than they say",
-			binio.Plural(cpus, "processor"), size)
+		f.odd.Add(physmem.OddityCount, at, "the headers count the processors that the machine started with, and leave out %s that were added; memory lies farther back than they say", binio.Plural(cpus, "processor")).Because("by 0x%x bytes", size)
 		p.Filesz += size
 	case elf.PT_LOAD:
 		if off, ok := binio.Sum(p.Off, f.moved); ok {

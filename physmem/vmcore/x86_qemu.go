@@ -72,12 +72,12 @@ func (t *noteTable) decodeCPUs(is32 bool, odd *physmem.Oddities) []physmem.CPU {
 		c, x := physmem.CPU{Index: i, ID: uint32(i)}, physmem.X86{Is32: is32}
 		if i < len(t.prstatus) {
 			if core, err = decodeCore(t.prstatus[i].Desc, is32); err != nil {
-				odd.Add(physmem.OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: %v", i, err)
+				odd.Add(physmem.OddityNoteSkipped, t.prstatus[i].Offset, "processor %d: its CORE note can't be used", i).Because("%v", err)
 			}
 		}
 		if i < len(t.qemu) {
 			if qemu, err = decodeQEMU(t.qemu[i].Desc); err != nil {
-				odd.Add(physmem.OddityNoteSkipped, t.qemu[i].Offset, "processor %d: %v", i, err)
+				odd.Add(physmem.OddityNoteSkipped, t.qemu[i].Offset, "processor %d: its QEMU note can't be used", i).Because("%v", err)
 			}
 		}
 		if core == nil && qemu == nil {
@@ -201,7 +201,7 @@ func compareCPU(c *physmem.CPU, qemu, core *physmem.X86, odd *physmem.Oddities) 
 	i := slices.IndexFunc(regs, func(r reg) bool { return r.qemu != r.core })
 	if i >= 0 {
 		odd.Add(physmem.OddityCPU, c.NoteOffset,
-			"processor %d: the notes disagree, %s is 0x%x in QEMU's and 0x%x in CORE's; QEMU's is used",
-			c.Index, regs[i].name, regs[i].qemu, regs[i].core)
+			"processor %d: its notes disagree on %s; QEMU's is used", c.Index, regs[i].name).Because("0x%x in QEMU's and 0x%x in CORE's",
+			regs[i].qemu, regs[i].core)
 	}
 }

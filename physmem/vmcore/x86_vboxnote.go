@@ -55,7 +55,7 @@ func (t *noteTable) takeVBox(n physmem.Note, odd *physmem.Oddities) {
 	case n.Name == noteVBoxCPU && n.Type == noteTypeVBoxCPU:
 		t.vbox.cpus = t.append(t.vbox.cpus, n)
 	default:
-		odd.Add(physmem.OddityNoteSkipped, n.Offset, "a %s note of type 0x%x, which is not VirtualBox'", n.Name, n.Type)
+		odd.Add(physmem.OddityNoteSkipped, n.Offset, "a %s note is of a type that VirtualBox does not write", n.Name).Because("its type is 0x%x", n.Type)
 	}
 }
 
@@ -70,7 +70,7 @@ func (v *vboxNotes) decode(odd *physmem.Oddities) []physmem.CPU {
 		if v.core != nil {
 			at = v.core.Offset
 		}
-		odd.Add(physmem.OddityNoteSkipped, at, "%v; without it the registers of %s cannot be read", err, binio.Plural(uint64(len(v.cpus)), "processor"))
+		odd.Add(physmem.OddityNoteSkipped, at, "without a usable VBCORE note the registers of %s can't be read", binio.Plural(uint64(len(v.cpus)), "processor")).Because("%v", err)
 		return nil
 	}
 	d := v.descriptor
@@ -87,7 +87,7 @@ func (v *vboxNotes) decode(odd *physmem.Oddities) []physmem.CPU {
 	for i, n := range v.cpus {
 		head, tail, err := decodeVBoxCPU(n.Desc, d.FormatVersion)
 		if err != nil {
-			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: %v", i, err)
+			odd.Add(physmem.OddityNoteSkipped, n.Offset, "processor %d: its note can't be used", i).Because("%v", err)
 			continue
 		}
 		x := head.registers(tail)

@@ -85,7 +85,7 @@ func (s *state) place(at, size uint64) ([]physmem.Extent, error) {
 	}
 	resolved, clash := extents.Resolve(pieces)
 	if clash != nil {
-		s.odd.Add(physmem.OddityConflict, 0, "several regions have the memory at physical address 0x%x, at file offsets 0x%x and 0x%x; the first region is believed",
+		s.odd.Add(physmem.OddityConflict, 0, "several regions have the same memory; the first region is believed").Because("that at physical address 0x%x, at file offsets 0x%x and 0x%x",
 			clash.PA, clash.Offsets[0], clash.Offsets[1])
 	}
 	return resolved, nil
@@ -98,8 +98,8 @@ func (s *state) wholeRegions() (list []region) {
 	}
 	for i, r := range s.regions {
 		if r.has != [3]bool{true, true, true} || r.ppn >= maxPages || r.pageNum >= maxPages || r.pages > maxPages-max(r.ppn, r.pageNum) || r.pages == 0 {
-			s.odd.Add(physmem.OddityBadSegment, r.at, "region %d of the memory, 0x%x pages from page 0x%x, in the file from page 0x%x, makes no sense or is not all there; it is left out",
-				i, r.pages, r.ppn, r.pageNum)
+			s.odd.Add(physmem.OddityBadSegment, r.at, "region %d of the memory makes no sense or is not all there; it is left out", i).Because("0x%x pages from page 0x%x, in the file from page 0x%x",
+				r.pages, r.ppn, r.pageNum)
 			continue
 		}
 		list = append(list, r)
@@ -111,12 +111,11 @@ func (s *state) wholeRegions() (list []region) {
 func (s *state) checkSize(at, size, end, total uint64) {
 	switch want := s.memSize; {
 	case end > size:
-		s.odd.Add(physmem.OddityTruncated, 0, "%s (its memory ends at 0x%x and would at 0x%x)",
-			physmem.Cut{Size: at + size, Whole: at + end}, at+size, at+end)
+		s.odd.Add(physmem.OddityTruncated, 0, "%s", physmem.Cut{Size: at + size, Whole: at + end}).Because("its memory ends at 0x%x and would at 0x%x", at+size, at+end)
 	case size > end:
-		s.odd.Add(physmem.OddityCount, 0, "the memory's file has 0x%x bytes and the state describes 0x%x: it may be that of another state", size, end)
+		s.odd.Add(physmem.OddityCount, 0, "the memory's file has %s and the state describes %s: it may be that of another state", binio.Bytes(size), binio.Bytes(end)).Because("0x%x bytes and 0x%x", size, end)
 	case want > 0 && want != total:
-		s.odd.Add(physmem.OddityCount, 0, "the state says 0x%x bytes of memory and describes 0x%x", want, total)
+		s.odd.Add(physmem.OddityCount, 0, "the state says %s of memory and describes %s", binio.Bytes(want), binio.Bytes(total)).Because("0x%x bytes and 0x%x", want, total)
 	}
 }
 
@@ -141,7 +140,7 @@ const lateness = time.Hour
 func (s *state) noteLater(state, mem physmem.Source) {
 	a, b := physmem.ModTime(state), physmem.ModTime(mem)
 	if late := b.Sub(a); !a.IsZero() && !b.IsZero() && late > lateness {
-		s.odd.Add(physmem.OddityLater, 0, "%s was written to %v after %s: if the machine ran on with it, pages are of later moments than the registers",
+		s.odd.Add(physmem.OddityLater, 0, "%s was written to %s after %s: if the machine ran on with it, pages are of later moments than the registers",
 			mem.Name(), late.Round(time.Minute), state.Name())
 	}
 }
@@ -174,7 +173,7 @@ func alone(src physmem.Source, odd *physmem.Oddities) (*physmem.Container, error
 			renamed(src.Name(), endSuspended), renamed(src.Name(), endSnapshot))
 	}
 	size := binio.Uint64(src.Size())
-	of := physmem.Container{Description: fmt.Sprintf("VMware memory of 0x%x bytes without its state; %s", size, untriedShort), Oddities: odd.All()}
+	of := physmem.Container{Description: fmt.Sprintf("VMware memory of %s without its state; %s", binio.Bytes(size), untriedShort), Oddities: odd.All()}
 	return (&memory{of: of, src: src, size: size}).WithHoles(nil)
 }
 

@@ -95,7 +95,7 @@ func (s *state) readGroup(ctx context.Context, scan *scanner, g group, left *int
 		t, err := scan.tag(magics[s.magic].narrow)
 		switch {
 		case errors.Is(err, errEnd):
-			s.odd.Add(physmem.OddityTruncated, at, "%s (in group %q, at 0x%x)", physmem.Cut{Size: s.size}, g.name, at)
+			s.odd.Add(physmem.OddityTruncated, at, "%s", physmem.Cut{Size: s.size}).Because("in group %q, at 0x%x", g.name, at)
 			return nil
 		case err != nil:
 			return err

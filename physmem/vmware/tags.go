@@ -258,10 +258,10 @@ func (s *state) misplaced(g group, at uint64) {
 	}
 	off, _ := binio.Int64(at)
 	if kind == physmem.OddityTruncated {
-		s.odd.Add(kind, off, "%s (group %q is at 0x%x)", physmem.Cut{Size: s.size}, g.name, g.at)
+		s.odd.Add(kind, off, "%s", physmem.Cut{Size: s.size}).Because("group %q is at 0x%x", g.name, g.at)
 		return
 	}
-	s.odd.Add(kind, off, "group %q is at 0x%x, where no group can be; it is left out", g.name, g.at)
+	s.odd.Add(kind, off, "group %q is where no group can be; it is left out", g.name).Because("it is at 0x%x", g.at)
 }
 
 // cutIn notes a structure that the file ends in: what is before it is used. Another error

@@ -93,7 +93,7 @@ func openMemory(ctx context.Context, src physmem.Source) (*physmem.Container, er
 		var format *physmem.FormatError
 		switch {
 		case errors.As(err, &format):
-			odd.Add(physmem.OddityNoteSkipped, 0, "%s is of no use, and without it there are no registers: %v", name, err)
+			odd.Add(physmem.OddityNoteSkipped, 0, "%s is of no use, and without it there are no registers", name).Because("%v", err)
 			continue
 		case err != nil:
 			return nil, err

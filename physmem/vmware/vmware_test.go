@@ -43,7 +43,7 @@ func (d folder) open(name string) (physmem.Source, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	if r == nil {
-		return nil, &physmem.UnsupportedError{What: "a directory, not a file"}
+		return nil, &physmem.UnsupportedError{What: "a folder, not a file"}
 	}
 	size := int64(1) << 40
 	if s, ok := r.(interface{ Size() int64 }); ok {
@@ -233,7 +233,7 @@ func TestAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, physmemtest.Test(m, ranges, fixture.PatternAt))
 		assert.Equal(t, c.want, fixture.Kinds(m))
-		assert.Contains(t, m.Describe(), "VMware memory of 0x8000 bytes without its state; no file of VMware's own was tried; without [0x5000, 0x100000000)")
+		assert.Contains(t, m.Describe(), "VMware memory of 32 KiB without its state; no file of VMware's own was tried; without [0x5000, 0x100000000)")
 	}
 	// A garbage .vmss does not hide a good .vmsn; names keep the case of their endings.
 	d := folder{"a.vmem": bytes.NewReader(memory), "a.vmss": bytes.NewReader([]byte("garbage")), "a.vmsn": bytes.NewReader(state)}

@@ -232,7 +232,7 @@ func (s *state) general(number int, p *processor) {
 		}
 		sp, sure := stackOf(v[regRSP], v[regRBP], p)
 		if !sure {
-			s.odd.Add(physmem.OddityCPU, p.at, "processor %d: which of 0x%x and 0x%x is rsp and which rbp, nothing tells; the first is taken for rsp", number, v[sp], v[regRSP+regRBP-sp])
+			s.odd.Add(physmem.OddityCPU, p.at, "processor %d: which of two registers is rsp and which rbp, nothing tells; the first is taken for rsp", number).Because("0x%x and 0x%x", v[sp], v[regRSP+regRBP-sp])
 		}
 		v[regRSP], v[regRBP] = v[sp], v[regRSP+regRBP-sp]
 		for i := range v {

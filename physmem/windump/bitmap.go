@@ -88,7 +88,7 @@ func (f *dmpFile) openPages(c *physmem.Container, l *winhdr.PageList) error {
 		return err
 	}
 	if present.Count() != l.Pages {
-		f.odd.Add(physmem.OddityCount, int64(l.PagesAt), "the header counts 0x%x pages, the bitmap has 0x%x", l.Pages, present.Count())
+		f.odd.Add(physmem.OddityCount, int64(l.PagesAt), "the header counts %d pages, the bitmap has %d", l.Pages, present.Count())
 	}
 	first, ok := binio.Int64(l.FirstPage)
 	have := binio.Clip(l.FirstPage, present.Count()*physmem.PageSize, f.size) / physmem.PageSize // at most 2^48

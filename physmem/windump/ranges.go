@@ -43,7 +43,7 @@ func (f *dmpFile) openRanges(c *physmem.Container) error {
 		return f.noMemory(d.FirstPage, p.at)
 	}
 	if counted && p.pages != d.Pages {
-		f.odd.Add(physmem.OddityCount, f.secondAt(), "the header of the ranges counts 0x%x pages, they have 0x%x", d.Pages, p.pages)
+		f.odd.Add(physmem.OddityCount, f.secondAt(), "the header of the ranges counts %d pages, they have %d", d.Pages, p.pages)
 	}
 	f.odd.Add(physmem.OddityUntried, 0, "dumps of types 8, 9 and 10 are read by what one program published; none that WinDbg wrote was tried")
 	f.checkEnd(p.at)
@@ -82,7 +82,7 @@ func (f *dmpFile) rangeHeader() (*winhdr.RangeDump64, error) {
 	}
 	const beforeMetadata = 0x20
 	if d.MetadataSize != d.FirstPage-f.headerSize()-beforeMetadata {
-		f.odd.Add(physmem.OddityCount, at, "the header of the ranges has 0x%x bytes of them, and the first page is at 0x%x", d.MetadataSize, d.FirstPage)
+		f.odd.Add(physmem.OddityCount, at, "the header of the ranges disagrees with itself on where the first page is").Because("it has 0x%x bytes of ranges, and the first page at 0x%x", d.MetadataSize, d.FirstPage)
 	}
 	return d, nil
 }
@@ -137,8 +137,7 @@ type placer struct {
 func (p *placer) place(i int, run physmem.Run) bool {
 	f := p.f
 	if run.BasePage >= maxFrame || run.PageCount > maxFrame-run.BasePage || p.at > math.MaxInt64 {
-		f.odd.Add(physmem.OddityBadSegment, p.where, "%s %d of the header, 0x%x pages from page 0x%x, is above the 52 bits of physical memory; it and all behind it are left out",
-			p.what, i, run.PageCount, run.BasePage)
+		f.odd.Add(physmem.OddityBadSegment, p.where, "%s %d of the header is above the 52 bits of physical memory; it and all behind it are left out", p.what, i).Because("0x%x pages from page 0x%x", run.PageCount, run.BasePage)
 		return false
 	}
 	size := run.PageCount * physmem.PageSize
@@ -158,8 +157,8 @@ func (p *placer) place(i int, run physmem.Run) bool {
 func (p *placer) resolve() []physmem.Extent {
 	list, clash := extents.Resolve(p.pieces)
 	if clash != nil {
-		p.f.odd.Add(physmem.OddityConflict, p.where, "several %ss of the header have the page at physical address 0x%x, at file offsets 0x%x and 0x%x; the first %s is believed",
-			p.what, clash.PA, clash.Offsets[0], clash.Offsets[1], p.what)
+		p.f.odd.Add(physmem.OddityConflict, p.where, "several %ss of the header have the same pages; the first %s is believed", p.what, p.what).Because("that at physical address 0x%x, at file offsets 0x%x and 0x%x",
+			clash.PA, clash.Offsets[0], clash.Offsets[1])
 	}
 	return list
 }

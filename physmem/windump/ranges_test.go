@@ -56,11 +56,11 @@ func TestRangesOdd(t *testing.T) {
 		held  []physmem.Range
 		want  string
 	}{
-		{"overlapping ranges", rangeTypes, nil, runs, []physmem.Range{{Start: 0x2000, Size: 0x3000}, {Start: 0x40000, Size: 0x4000}}, "conflict: several ranges of the header have the page at physical address 0x41000"},
-		{"another size", rangeTypes, func(b []byte) { b[0x10]++ }, runs[:2], nil, "count: the header of the ranges has 0x"},
-		{"another count", rangeTypes[2:], func(b []byte) { b[0x28] += 9 }, runs[:2], nil, "count: the header of the ranges counts 0xe pages, they have 0x5"},
+		{"overlapping ranges", rangeTypes, nil, runs, []physmem.Range{{Start: 0x2000, Size: 0x3000}, {Start: 0x40000, Size: 0x4000}}, "conflict: several ranges of the header have the same pages"},
+		{"another size", rangeTypes, func(b []byte) { b[0x10]++ }, runs[:2], nil, "count: the header of the ranges disagrees"},
+		{"another count", rangeTypes[2:], func(b []byte) { b[0x28] += 9 }, runs[:2], nil, "count: the header of the ranges counts 14 pages, they have 5"},
 		{"a smaller count", rangeTypes[2:], func(b []byte) { b[0x28] = 3 }, runs[:2], []physmem.Range{{Start: 0x2000, Size: 0x3000}}, ""},
-		{"a page that can't be", rangeTypes, func(b []byte) { le.PutUint64(b[0x40:], 1<<40) }, runs[:2], []physmem.Range{{Start: 0x2000, Size: 0x3000}}, "bad-segment: range 1 of the header, 0x2 pages from page 0x10000000000"},
+		{"a page that can't be", rangeTypes, func(b []byte) { le.PutUint64(b[0x40:], 1<<40) }, runs[:2], []physmem.Range{{Start: 0x2000, Size: 0x3000}}, "bad-segment: range 1 of the header"},
 		{"a count that wraps", rangeTypes, func(b []byte) { le.PutUint64(b[0x48:], 1<<63) }, runs[:2], []physmem.Range{{Start: 0x2000, Size: 0x3000}}, "bad-segment: range 1"},
 		{"no end", rangeTypes, func(b []byte) {
 			for at := 0x60; at < len(b); at += 16 {
@@ -117,6 +117,6 @@ func TestRangesRefused(t *testing.T) {
 		m, err := physmemtest.Open(file[:0x4800])
 		require.NoError(t, err)
 		assert.Equal(t, []physmem.Range{{Start: 0x2000, Size: 0x1800}}, m.Ranges())
-		assert.Equal(t, "the file is cut: 6.0 of 24 KiB are missing (it ends at file offset 0x4800, its memory would at 0x6000)", m.Cut())
+		assert.Equal(t, "the file is cut: 6.0 of 24 KiB are missing", m.Cut())
 	}
 }

@@ -101,7 +101,7 @@ func (f *dmpFile) readHeader(src physmem.Source) error {
 	// Several machines may share the second signature.
 	signed := slices.DeleteFunc(slices.Clone(f.formats), func(x *winhdr.Format) bool { return x.ValidDump != valid })
 	if len(signed) == 0 {
-		return physmem.NotMine("its start is PAGE, but not %s behind it: 0x%08x", f.signatures(), valid)
+		return physmem.NotMine("its start is PAGE, but not %s behind it", f.signatures())
 	}
 	f.format, _ = winhdr.Recognise(head, signed...)
 	if uint64(len(head)) < f.headerSize() {
@@ -175,7 +175,7 @@ const maxFrame = 1 << (52 - 12)
 // behind it are.
 func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 	if uint64(len(f.table.Runs)) < uint64(f.table.Count) {
-		f.odd.Add(physmem.OddityLimit, f.offset("NumberOfRuns"), "the header claims 0x%x runs of memory and has room for %d, which are used", f.table.Count, len(f.table.Runs))
+		f.odd.Add(physmem.OddityLimit, f.offset("NumberOfRuns"), "the header claims %d runs of memory and has room for %d, which are used", f.table.Count, len(f.table.Runs))
 	}
 	p := &placer{f: f, at: f.headerSize(), where: f.offset("NumberOfRuns"), what: "run"}
 	for i, run := range f.table.Runs {
@@ -190,7 +190,7 @@ func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 		}
 	}
 	if p.pages != f.table.Pages {
-		f.odd.Add(physmem.OddityCount, p.where, "the header counts 0x%x pages, its runs have 0x%x", f.table.Pages, p.pages)
+		f.odd.Add(physmem.OddityCount, p.where, "the header counts %d pages, its runs have %d", f.table.Pages, p.pages)
 	}
 	f.checkEnd(p.at)
 	return p.resolve(), p.pages, nil
@@ -199,7 +199,7 @@ func (f *dmpFile) runTable() (list []physmem.Extent, pages uint64, err error) {
 // checkEnd notes a file that ends before its memory does.
 func (f *dmpFile) checkEnd(end uint64) {
 	if end > f.size {
-		f.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", f.cut(end), f.size, end)
+		f.odd.Add(physmem.OddityTruncated, 0, "%s", f.cut(end)).Because("it ends at file offset 0x%x, its memory would at 0x%x", f.size, end)
 	}
 }
 

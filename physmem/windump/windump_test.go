@@ -254,12 +254,12 @@ func TestDMPOddRuns(t *testing.T) {
 		"overlapping": {
 			full([]run{{0x10, 4}, {0x12, 4}}, nil),
 			[]run{{0x10, 6}},
-			[]string{"conflict: several runs of the header have the page at physical address 0x12000, at file offsets 0x4000 and 0x6000; the first run is believed (file offset 0x88)"},
+			[]string{"conflict: several runs of the header have the same pages; the first run is believed (file offset 0x88): that at physical address 0x12000, at file offsets 0x4000 and 0x6000"},
 		},
 		"wrong sum": {
 			full([]run{{1, 2}}, func(h *header) { h.PhysicalMemory.NumberOfPages = 9 }),
 			[]run{{1, 2}},
-			[]string{"count: the header counts 0x9 pages, its runs have 0x2 (file offset 0x88)"},
+			[]string{"count: the header counts 9 pages, its runs have 2 (file offset 0x88)"},
 		},
 		"wrapping": {
 			full([]run{{1, 2}}, func(h *header) {
@@ -268,7 +268,7 @@ func TestDMPOddRuns(t *testing.T) {
 				h.PhysicalMemory.Run[2] = physmem.Run{BasePage: 7, PageCount: 1}
 			}),
 			[]run{{1, 2}},
-			[]string{"bad-segment: run 1 of the header, 0xffffffffffffffff pages from page 0x5, is above the 52 bits of physical memory; it and all behind it are left out (file offset 0x88)"},
+			[]string{"bad-segment: run 1 of the header is above the 52 bits of physical memory; it and all behind it are left out (file offset 0x88): 0xffffffffffffffff pages from page 0x5"},
 		},
 		"too many": {
 			full(make([]run, 42), func(h *header) {
@@ -284,7 +284,7 @@ func TestDMPOddRuns(t *testing.T) {
 				h.PhysicalMemory.NumberOfPages = 5
 			}),
 			[]run{{1, 2}},
-			[]string{"truncated: the file is cut: 12 of 28 KiB are missing (it ends at file offset 0x4000, its memory would at 0x7000) (file offset 0x0)"},
+			[]string{"truncated: the file is cut: 12 of 28 KiB are missing (file offset 0x0): it ends at file offset 0x4000, its memory would at 0x7000"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestDMPOddRuns(t *testing.T) {
 			if name == "too many" {
 				file = append(file, fixture.Pattern(0, 0x1000)...)
 				c.want = []run{{0, 1}}
-				c.odd = []string{"limit: the header claims 0x45474150 runs of memory and has room for 42, which are used (file offset 0x88)"}
+				c.odd = []string{"limit: the header claims 1162297680 runs of memory and has room for 42, which are used (file offset 0x88)"}
 			}
 			m, err := physmemtest.Open(file)
 			require.NoError(t, err)
@@ -325,7 +325,7 @@ func TestDMPCut(t *testing.T) {
 			require.Len(t, m.Oddities(), 1)
 			odd := m.Oddities()[0]
 			assert.Equal(t, physmem.OddityTruncated, odd.Kind)
-			assert.Contains(t, odd.Text, fmt.Sprintf("(it ends at file offset 0x%x, its memory would at 0x%x)", cut, len(file)))
+			assert.Contains(t, odd.Detail, fmt.Sprintf("it ends at file offset 0x%x, its memory would at 0x%x", cut, len(file)))
 			require.NoError(t, physmemtest.Test(m, m.Ranges(), fixture.PatternAt))
 		}
 	}
@@ -357,7 +357,7 @@ func TestDMPBitmapRefused(t *testing.T) {
 	d := dmp{typ: winhdr.DumpTypeBitmapFull, runs: []run{{1, 10}}, bitmap: func(h *winhdr.BitmapDump64) { h.TotalPresentPages = 7 }}
 	m := d.open(t)
 	require.Len(t, m.Oddities(), 1)
-	assert.Equal(t, "count: the header counts 0x7 pages, the bitmap has 0xa (file offset 0x2028)", m.Oddities()[0].String())
+	assert.Equal(t, "count: the header counts 7 pages, the bitmap has 10 (file offset 0x2028)", m.Oddities()[0].String())
 	require.NoError(t, physmemtest.Test(m, fixture.AsRanges(d.runs), fixture.PatternAt))
 }
 

@@ -58,7 +58,7 @@ func (c *core) open(head []byte) (*physmem.Container, error) {
 		}
 	}
 	if x.clash != nil {
-		c.odd.Add(physmem.OddityConflict, c.named[sectionFrames].at, "the page at physical address 0x%x is there several times, at file offsets 0x%x and 0x%x; the first one is believed",
+		c.odd.Add(physmem.OddityConflict, c.named[sectionFrames].at, "pages are there several times; the first of each is believed").Because("that at physical address 0x%x, at file offsets 0x%x and 0x%x",
 			x.clash.PA, x.clash.Offsets[0], x.clash.Offsets[1])
 	}
 	cpus := c.cpus()
@@ -80,7 +80,7 @@ func (c *core) takeNote(typ uint32, desc []byte, at int64) error {
 	switch typ {
 	case noteCoreHeader:
 		if len(desc) < headerSize {
-			c.odd.Add(physmem.OddityNoteSkipped, at, "the header note has 0x%x bytes, not 0x%x", len(desc), headerSize)
+			c.odd.Add(physmem.OddityNoteSkipped, at, "the header note has %d bytes, not %d", len(desc), headerSize)
 			return nil
 		}
 		return c.takeHeader(le.Uint64(desc), le.Uint64(desc[16:]), le.Uint64(desc[24:]), at)
@@ -93,7 +93,7 @@ func (c *core) takeNote(typ uint32, desc []byte, at int64) error {
 		}
 	case noteCoreFormat:
 		if len(desc) >= 8 && le.Uint64(desc) != formatOne {
-			c.odd.Add(physmem.OddityNoteSkipped, at, "the core is of version 0x%x of the format, and read as of version %d", le.Uint64(desc), formatOne)
+			c.odd.Add(physmem.OddityNoteSkipped, at, "the core is of version %d of the format, and read as of version %d", le.Uint64(desc), formatOne)
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (c *core) takeHeader(magic, pages, pageSize uint64, at int64) error {
 			Got: fmt.Sprintf("0x%x", pageSize), Want: fmt.Sprintf("0x%x", physmem.PageSize),
 		}
 	case magic != magicHVM:
-		c.odd.Add(physmem.OddityNoteSkipped, at, "the header note has magic 0x%x, and not 0x%x as that of a hardware virtual machine", magic, uint64(magicHVM))
+		c.odd.Add(physmem.OddityNoteSkipped, at, "the header note does not say that this is a hardware virtual machine").Because("its magic is 0x%x, not 0x%x", magic, uint64(magicHVM))
 	}
 	c.claimed, c.counted = pages, true
 	return nil
@@ -150,13 +150,13 @@ func (c *core) placePages(x *index) (uint64, error) {
 	}
 	count := min(pages.size/physmem.PageSize, frames.size/frameEntry)
 	if count != pages.size/physmem.PageSize || count != frames.size/frameEntry || c.counted && count != c.claimed {
-		c.odd.Add(physmem.OddityCount, pages.at, "the core has room for 0x%x pages, numbers for 0x%x, and its header counts 0x%x: 0x%x are used",
+		c.odd.Add(physmem.OddityCount, pages.at, "the core has room for %d pages, numbers for %d, and its header counts %d: %d are used",
 			pages.size/physmem.PageSize, frames.size/frameEntry, c.claimed, count)
 	}
 	held := binio.Clip(frames.off, count*frameEntry, c.size()) / frameEntry
 	if end, _ := binio.Sum(pages.off, pages.size); held < count || end > c.size() {
 		whole := max(end, frames.off+frames.size)
-		c.odd.Add(physmem.OddityTruncated, 0, "%s (it ends at file offset 0x%x, its memory would at 0x%x)", c.cut(whole), c.size(), whole)
+		c.odd.Add(physmem.OddityTruncated, 0, "%s", c.cut(whole)).Because("it ends at file offset 0x%x, its memory would at 0x%x", c.size(), whole)
 	}
 	physmem.ReadsTable(c.src, held*frameEntry)
 	return c.readFrames(x, held)
@@ -210,7 +210,7 @@ func (c *core) cpus() []physmem.CPU {
 		return nil
 	}
 	if s.entry != contextSize && s.entry != 0 {
-		c.odd.Add(physmem.OddityNoteSkipped, s.at, "%s has entries of 0x%x bytes, not the 0x%x of x86-64; the registers are left out", sectionCPUs, s.entry, contextSize)
+		c.odd.Add(physmem.OddityNoteSkipped, s.at, "%s has entries of %d bytes, not the %d of x86-64; the registers are left out", sectionCPUs, s.entry, contextSize)
 		return nil
 	}
 	count := binio.Clip(s.off, s.size, c.size()) / contextSize
@@ -226,7 +226,7 @@ func (c *core) cpus() []physmem.CPU {
 		at := s.off + i*contextSize
 		b, err := c.read(at, contextSize, contextSize)
 		if err != nil {
-			c.odd.Add(physmem.OddityCPU, s.at, "processor %d: %v", i, err)
+			c.odd.Add(physmem.OddityCPU, s.at, "processor %d: its registers can't be read", i).Because("%v", err)
 			break
 		}
 		// Numbers are not said: only vCPUs that were ever started are there.

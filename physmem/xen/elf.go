@@ -166,7 +166,7 @@ func (c *core) readNotes() error {
 	}
 	b, err := binio.ReadBytes(c.src, s.off, s.size, maxNotes)
 	if err != nil {
-		c.odd.Add(physmem.OddityNoteSkipped, s.at, "the notes can't be read: %v", err)
+		c.odd.Add(physmem.OddityNoteSkipped, s.at, "the notes can't be read").Because("%v", err)
 		return nil
 	}
 	le := binary.LittleEndian
@@ -174,7 +174,7 @@ func (c *core) readNotes() error {
 		name, size, typ := uint64(le.Uint32(b[at:])), uint64(le.Uint32(b[at+4:])), le.Uint32(b[at+8:])
 		desc := at + noteHeader + (name+3)&^3
 		if desc > uint64(len(b)) || size > uint64(len(b))-desc {
-			c.odd.Add(physmem.OddityNoteSkipped, s.at, "a note of type 0x%x goes past the end of its section; it and all behind it are left out", typ)
+			c.odd.Add(physmem.OddityNoteSkipped, s.at, "a note goes past the end of its section; it and all behind it are left out").Because("its type is 0x%x", typ)
 			return nil
 		}
 		if err := c.takeNote(typ, b[desc:desc+size], int64(s.off+desc)); err != nil { //nolint:gosec // inside the file

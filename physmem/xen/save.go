@@ -152,7 +152,7 @@ func (s *savedState) fromXL() error {
 	case mandatory&flagV2 == 0:
 		return refuseLegacy()
 	case mandatory&^(flagJSON|flagV2) != 0:
-		return unsupported(fmt.Sprintf("a saved Xen guest with flags 0x%x, which a newer Xen than 4.17 must have set", mandatory), hintDump)
+		return unsupported(fmt.Sprintf("a saved Xen guest with flags (%d), which a newer Xen than 4.17 must have set", mandatory), hintDump)
 	}
 	if !s.has.Has(size, length) {
 		return s.endsIn("configuration of the guest", s.size())

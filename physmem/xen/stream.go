@@ -102,7 +102,7 @@ func (s *savedState) records(off uint64) error {
 			// A stream with several has the last one at its end.
 			s.state, s.stateSize = body, length
 		case typ > recordLast && typ&recordOptional == 0:
-			s.odd.Add(physmem.OddityLimit, int64(off), "a record of type 0x%x, which is not known: left out", typ) //nolint:gosec // inside the file
+			s.odd.Add(physmem.OddityLimit, int64(off), "a record of a type that is not known is left out").Because("its type is 0x%x", typ) //nolint:gosec // inside the file
 		}
 		if typ != recordPages {
 			if others++; others > maxRecords {

@@ -68,7 +68,7 @@ func (s *savedState) cpus(off, size uint64) ([]physmem.CPU, error) {
 	end := off + size
 	for n := 0; end-off >= stateHeader; n++ {
 		if n == maxStateRecs {
-			s.odd.Add(physmem.OddityLimit, int64(off), "the machine's state has more than 0x%x records", maxStateRecs) //nolint:gosec // inside the file
+			s.odd.Add(physmem.OddityLimit, int64(off), "the machine's state has more than %d records", maxStateRecs) //nolint:gosec // inside the file
 			break
 		}
 		h, err := s.window.at(off, stateHeader)
@@ -81,7 +81,7 @@ func (s *savedState) cpus(off, size uint64) ([]physmem.CPU, error) {
 			break
 		}
 		if length > end-body {
-			s.odd.Add(physmem.OddityCPU, int64(off), "record 0x%x of the machine's state has 0x%x bytes, 0x%x are there", typ, length, end-body) //nolint:gosec // inside the file
+			s.odd.Add(physmem.OddityCPU, int64(off), "a record of the machine's state has %d bytes, %d are there", length, end-body).Because("its type is 0x%x", typ) //nolint:gosec // inside the file
 			break
 		}
 		switch typ {
@@ -151,7 +151,7 @@ func (v *vcpus) joined() []physmem.CPU {
 // cpu decodes one processor, nil if it is of a layout that is not known.
 func (s *savedState) cpu(body, length uint64) (*physmem.X86, error) {
 	if length < hvmCPUSize {
-		s.odd.Add(physmem.OddityCPU, int64(body), "a vCPU's record has 0x%x bytes, not 0x%x or more: left out", length, hvmCPUSize) //nolint:gosec // inside the file
+		s.odd.Add(physmem.OddityCPU, int64(body), "a vCPU's record has %d bytes, not %d or more: left out", length, hvmCPUSize) //nolint:gosec // inside the file
 		return nil, nil
 	}
 	const flags = 4

@@ -270,16 +270,16 @@ func TestOddCore(t *testing.T) {
 		change func(b []byte)
 		want   string
 	}{
-		{"another count", put64(0x230, 77), "count: the core has room for 0x1f pages, numbers for 0x1f, and its header counts 0x4d: 0x1f are used"},
-		{"fewer numbers", put64(sectionAt(6)+32, 8*28), "count: the core has room for 0x1f pages, numbers for 0x1c"},
-		{"fewer pages", put64(sectionAt(5)+32, 28<<12), "count: the core has room for 0x1c pages, numbers for 0x1f"},
-		{"a magic of nobody's", put64(0x220, 0xf00dffab), "note-skipped: the header note has magic 0xf00dffab"},
-		{"a newer format", put64(0x760, 2), "note-skipped: the core is of version 0x2 of the format"},
-		{"a note past its end", put32(0x214, 1<<31), "note-skipped: a note of type 0x2000001 goes past the end"},
-		{"a short header note", put32(0x214, 8), "note-skipped: the header note has 0x8 bytes, not 0x20"},
+		{"another count", put64(0x230, 77), "count: the core has room for 31 pages, numbers for 31, and its header counts 77: 31 are used"},
+		{"fewer numbers", put64(sectionAt(6)+32, 8*28), "count: the core has room for 31 pages, numbers for 28"},
+		{"fewer pages", put64(sectionAt(5)+32, 28<<12), "count: the core has room for 28 pages, numbers for 31"},
+		{"a magic of nobody's", put64(0x220, 0xf00dffab), "note-skipped: the header note does not say"},
+		{"a newer format", put64(0x760, 2), "note-skipped: the core is of version 2 of the format"},
+		{"a note past its end", put32(0x214, 1<<31), "note-skipped: a note goes past the end"},
+		{"a short header note", put32(0x214, 8), "note-skipped: the header note has 8 bytes, not 32"},
 		{"notes elsewhere", put64(sectionAt(2)+24, 1<<62), "note-skipped: the notes can't be read"},
 		{"a page that can't be", put64(frames+8*30, 1<<40), "bad-segment: 1 page number above the 52 bits"},
-		{"processors of another size", put64(sectionAt(3)+56, 0xab8), "note-skipped: .xen_prstatus has entries of 0xab8 bytes"},
+		{"processors of another size", put64(sectionAt(3)+56, 0xab8), "note-skipped: .xen_prstatus has entries of 2744 bytes"},
 		{"processors elsewhere", put64(sectionAt(3)+24, 1<<62), "cpu: the file holds 0 of the 2 processors"},
 	} {
 		b := bytes.Clone(file)
@@ -341,10 +341,10 @@ func TestOddSave(t *testing.T) {
 		cpus   int
 		want   string
 	}{
-		{"a type of the future", put32(40, 0x20), 2, "limit: a record of type 0x20, which is not known"},
+		{"a type of the future", put32(40, 0x20), 2, "limit: a record of a type that is not known"},
 		{"a vCPU twice", func(b []byte) { le.PutUint16(b[cpu+8+1032+2:], 0) }, 1, "cpu: vCPU 0 is there again"},
-		{"a vCPU of few bytes", put32(cpu+4, 0x10), 0, "cpu: a vCPU's record has 0x10 bytes"},
-		{"a record past the end", put32(cpu+4, 1<<31), 0, "cpu: record 0x2 of the machine's state has 0x80000000 bytes"},
+		{"a vCPU of few bytes", put32(cpu+4, 0x10), 0, "cpu: a vCPU's record has 16 bytes"},
+		{"a record past the end", put32(cpu+4, 1<<31), 0, "cpu: a record of the machine's state has 2147483648 bytes"},
 		{"no vCPU", func(b []byte) { b[cpu] = 0 }, 0, "cpu: the stream holds no registers"},
 		{"no state", put32(state-8, 12), 0, "cpu: the stream holds no registers"},
 	} {
@@ -381,7 +381,7 @@ func TestRefusedSave(t *testing.T) {
 	}{
 		{"other byte order", save, put32(0x20, 0x04030201), "a big-endian host"},
 		{"legacy", save, put32(0x24, 1), "Xen 4.5 or older"},
-		{"flags of the future", save, put32(0x24, 7), "a saved Xen guest with flags 0x7"},
+		{"flags of the future", save, put32(0x24, 7), "a saved Xen guest with flags (7)"},
 		{"a long configuration", save, put32(0x2c, 1<<31), "xen: configuration of the guest"},
 		{"a short configuration", save, put32(0x2c, 8), "xen: header of libxl's stream"},
 		{"libxl, big-endian", save, func(b []byte) { b[libxl+15] = 1 }, "a big-endian host"},

@@ -26,7 +26,7 @@ func Check(t *Text, r *inspect.CheckReport, verbose bool) {
 		screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
 	for i := range r.Files {
 		c := &r.Files[i]
-		table.Row(c.Verdict, c.Path, binio.Bytes(c.Size), checkLine(t, c))
+		table.Row(c.Verdict, c.Path, sizeOf(c.Size), checkLine(t, c))
 	}
 	table.End()
 	t.Blank()

@@ -15,7 +15,7 @@ import (
 
 // printInput says what a file is.
 func printInput(t *Text, key string, in *report.Input, damage string) {
-	t.Key(key, "%s, %s", in.Path, binio.Bytes(in.Size))
+	t.Key(key, "%s", List(in.Path, sizeOf(in.Size)))
 	if in.Description != "" {
 		t.More("%s", in.Description)
 	}
@@ -25,6 +25,14 @@ func printInput(t *Text, key string, in *report.Input, damage string) {
 	if damage != "" {
 		t.Key("damage", "%s", damage)
 	}
+}
+
+// sizeOf is a file's size; empty for one that has none, as what is not there or is no file.
+func sizeOf(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return binio.Bytes(n)
 }
 
 // stateText says what a saved state says of itself beside its description.
