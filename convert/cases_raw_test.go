@@ -102,16 +102,17 @@ func rangesOf(list []guestsim.Range) []physmem.Range {
 // memory, as any source does.
 func TestRawEndsEarly(t *testing.T) {
 	t.Parallel()
+	const size = 8 << 20
 	for _, cut := range []int{0x5000, 0x1234, 0x40000} {
-		ram := []guestsim.Range{{Start: 0, Size: 16 << 20}}
+		ram := []guestsim.Range{{Start: 0, Size: size}}
 		var g *guestsim.Guest
 		for seed := range uint64(20) {
-			g = guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash, RAM: ram, Runs: []guestsim.Range{{Start: 0x1000, Size: 0x9e000}, {Start: 1 << 20, Size: 15 << 20}}, Seed: seed})
-			if end := g.ReadPhys(16<<20-0x41000, 0x41000); bytes.Equal(end, make([]byte, len(end))) {
+			g = guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash, RAM: ram, Runs: []guestsim.Range{{Start: 0x1000, Size: 0x9e000}, {Start: 1 << 20, Size: size - 1<<20}}, Seed: seed})
+			if end := g.ReadPhys(size-0x41000, 0x41000); bytes.Equal(end, make([]byte, len(end))) {
 				break // nothing of the guest lies there
 			}
 		}
-		file := g.ReadPhys(0, 16<<20-cut)
+		file := g.ReadPhys(0, size-cut)
 		opt := convert.Options{}
 		opt.Source.Input.Format = physmem.FormatRaw
 		_, r, err := convertBytes(t, file, opt)
@@ -124,7 +125,7 @@ func TestRawEndsEarly(t *testing.T) {
 		dmp, r, err := convertBytes(t, file, opt)
 		require.NoError(t, err)
 		assert.NotNil(t, findingOf(r, finding.MissingZeroed.ID()))
-		assert.Len(t, dmp, 0x2000+0x9e000+15<<20)
+		assert.Len(t, dmp, 0x2000+0x9e000+size-1<<20)
 		opt.Plan.Missing = report.MissingDrop
 		_, r, err = convertBytes(t, file, opt)
 		require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/convert/triage"
+	"windmp/convert/write"
 	"windmp/kdbg"
 	"windmp/physmem/open"
 	"windmp/vtop"
@@ -110,7 +111,7 @@ func field(t *testing.T, document map[string]any, path ...string) any {
 
 // smallOptions ask for a small dump.
 func smallOptions(size int64) convert.Options {
-	return convert.Options{Plan: plan.Options{Type: plan.OutputTriage, Size: size}}
+	return convert.Options{Plan: plan.Options{Type: plan.OutputTriage, Size: size}, Write: write.Options{NoSync: true}}
 }
 
 // smallSample converts a sample.

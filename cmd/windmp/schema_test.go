@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -25,22 +26,38 @@ func validate(dir string, document []byte) error {
 	if len(part) != 3 || part[0] != "windmp" {
 		return fmt.Errorf("the document names no schema: %q", name)
 	}
-	file, err := os.Open(filepath.Join(dir, part[1]+"-"+part[2]+".json"))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	text, err := jsonschema.UnmarshalJSON(file)
-	if err != nil {
-		return err
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource(name, text); err != nil {
-		return err
-	}
-	schema, err := c.Compile(name)
+	schema, err := compiled(name, filepath.Join(dir, part[1]+"-"+part[2]+".json"))
 	if err != nil {
 		return err
 	}
 	return schema.Validate(doc)
+}
+
+// compiledSchemas are those that were asked for, by their file: to compile one takes
+// longer than to hold a document against it.
+var compiledSchemas sync.Map
+
+// compiled is the schema of that name in a file.
+func compiled(name, path string) (*jsonschema.Schema, error) {
+	if s, ok := compiledSchemas.Load(path); ok {
+		return s.(*jsonschema.Schema), nil //nolint:forcetypeassert // nothing else is put there
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := jsonschema.UnmarshalJSON(file)
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(name, text); err != nil {
+		return nil, err
+	}
+	schema, err := c.Compile(name)
+	if err == nil {
+		compiledSchemas.Store(path, schema)
+	}
+	return schema, err
 }

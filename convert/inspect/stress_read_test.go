@@ -92,9 +92,12 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 }
 
 // moments are the reads to fail: all of a few, else the first, the last, and some
-// between.
+// between; fewer of each in -short, since all of them take seconds.
 func moments(n int64) []int64 {
-	const edge, between = 16, 24
+	edge, between := int64(16), int64(24)
+	if testing.Short() {
+		edge, between = 6, 8
+	}
 	var list []int64
 	for i := range n {
 		if i < edge || i >= n-edge || i%max(1, n/between) == 0 {

@@ -47,7 +47,7 @@ func converted(t *testing.T, path string) []byte {
 // become the same dump, in which the pages are.
 func TestGrownCoreConverts(t *testing.T) {
 	t.Parallel()
-	const size = 32 << 20
+	const size = 8 << 20
 	core, _ := build(t, options{size: size, data: size})
 	kdump, im := build(t, options{size: size, data: size, kdump: true})
 	assert.Equal(t, physmem.FormatKdump, im.Format())
