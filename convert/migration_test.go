@@ -74,6 +74,9 @@ func sameAsELF(t *testing.T, s saved) {
 	assert.Equal(t, want.Machine(), got.Machine())
 	for _, r := range got.Ranges() {
 		missing := want.Missing(r)
+		for _, x := range missing { // RAM under the video memory's window
+			assert.True(t, x.Start >= 0xa0000 && x.End() <= 0xc0000, "%v is not in the ELF", x)
+		}
 		for _, part := range physmem.Subtract(r, missing) {
 			a, b := make([]byte, part.Size), make([]byte, part.Size)
 			_, err := want.ReadAt(a, int64(part.Start))
@@ -126,6 +129,7 @@ func TestQEMUStream(t *testing.T) {
 		qemuMachine{"a DIMM", qemutest.Config{CPUs: 1, Memory: "32M,slots=4,maxmem=1G", Variant: []string{"live"}, Extra: []string{
 			"-object", "memory-backend-ram,id=more,size=128M", "-device", "pc-dimm,memdev=more",
 		}}},
+		qemuMachine{"a device's pages", qemutest.Config{CPUs: 1, Variant: []string{"live"}, Extra: []string{"-device", "vmware-svga"}}},
 		qemuMachine{"another backend", qemutest.Config{CPUs: 1, Memory: "32M", Machine: "q35,memory-backend=mem0", Variant: []string{"live"}, Extra: []string{
 			"-object", "memory-backend-ram,id=mem0,size=32M",
 		}}})

@@ -13,7 +13,7 @@ import (
 // virtio-mem device where its memory is; of the others the place is supposed ([endToEnd]),
 // or they are left out.
 func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64, a *affinity) ([]place, error) {
-	rest = slices.DeleteFunc(slices.Clone(rest), (*block).isEmpty)
+	rest = slices.DeleteFunc(slices.Clone(rest), func(b *block) bool { return b.isEmpty() || b.size < leastPlugged })
 	window := windowOf(list, a)
 	isPC := list[0].Start == 0
 	var left, dimms []*block
@@ -51,6 +51,12 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64
 	slices.SortStableFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
 	return list, nil
 }
+
+// leastPlugged is the least memory that can be plugged in, bytes: QEMU aligns it so
+// (include/qemu/osdep.h, QEMU_VMALLOC_ALIGN). Smaller blocks are pages of devices, which
+// have no path in front: tpm-ppi and tpm-crb-cmd of a TPM, synic-0-msg-page and
+// synic-0-event-page of each processor with Hyper-V's interrupt controller, vmsvga.fifo.
+const leastPlugged = 2 * mib
 
 // endToEnd adds all DIMMs of a PC from where the window for such begins: by the ACPI tables,
 // else at the next GiB, from 4 GiB on (QEMU hw/i386/pc.c, pc_memory_init). QEMU gives each

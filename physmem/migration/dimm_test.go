@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,26 @@ func TestDIMMs(t *testing.T) {
 		m := openAll(t, withXML("LibvirtQemudSave", 0, bad, stream))
 		require.Len(t, m.Oddities(), 1)
 		assert.Contains(t, m.Oddities()[0].Text, want)
+	}
+}
+
+// TestDevicePages: pages of devices whose blocks have names like memory's are no DIMMs,
+// alone, beside each other, and beside one.
+func TestDevicePages(t *testing.T) {
+	t.Parallel()
+	const page = 0x1000
+	tpm := []blockSize{{name: "tpm-crb-cmd", size: page}, {name: "tpm-ppi", size: page}}
+	synic := []blockSize{{name: "synic-0-msg-page", size: page}, {name: "synic-0-event-page", size: page}, {name: "synic-1-msg-page", size: page}}
+	for name, more := range map[string][]blockSize{
+		"TPM": tpm, "TPM of TIS": tpm[1:], "SynIC": synic, "SVGA": {{name: "vmsvga.fifo", size: 16 * page}}, "all": slices.Concat(synic, tpm),
+	} {
+		board := blockSize{name: "pc.ram", size: 20 * mib}
+		m := openAll(t, guest("pc-q35-9.0", 20*mib, 0, append([]blockSize{board}, more...)...))
+		assert.Empty(t, m.Oddities(), name)
+		assert.Equal(t, []physmem.Range{{Size: 20 * mib}}, m.Ranges(), name)
+		m = openAll(t, guest("pc-q35-9.0", 20*mib, 0, append([]blockSize{board, {name: "dimm", size: 4 * mib}}, more...)...))
+		assert.Empty(t, m.Oddities(), name)
+		assert.Equal(t, []physmem.Range{{Size: 20 * mib}, {Start: 4 << 30, Size: 4 * mib}}, m.Ranges(), name)
 	}
 }
 
