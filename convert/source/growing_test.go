@@ -65,7 +65,7 @@ func openGated(ctx context.Context, t *testing.T, packed []byte, opt source.Opti
 		}
 		return opener(src, g.gate)
 	}}}
-	s, err := source.Open(ctx, source.OfFile(physmem.NewSource("a.gz", g, g.Size())), opt)
+	s, err := source.Open(ctx, source.Of(physmem.NewSource("a.gz", g, g.Size())), opt)
 	require.NoError(t, err)
 	return s, g.gate
 }
