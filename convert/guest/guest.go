@@ -36,10 +36,14 @@ func (g *Guest) Machine() *machine.Machine { return g.f.machine }
 // that was built where the guest left none; nil where there is neither. It is the
 // template of the output's, and the caller's own copy.
 func (g *Guest) Header() *winhdr.Header {
-	if g.f.Header == nil {
+	return cloneOf(g.f.Header)
+}
+
+func cloneOf(h *winhdr.Header) *winhdr.Header {
+	if h == nil {
 		return nil
 	}
-	return g.f.Header.Clone()
+	return h.Clone()
 }
 
 // Runs is the guest's table of physical memory: ascending, disjoint, none empty.
@@ -80,7 +84,7 @@ func (g *Guest) Origin() Origin {
 	f := g.f
 	return Origin{
 		KDBG: f.KDBGSource, Image: f.KernelImage, Dump: f.isDump(),
-		Original: f.original, Reasons: slices.Clone(f.reasons), Flag: f.Flag, Recovered: f.Recovered,
+		Original: cloneOf(f.original), Reasons: slices.Clone(f.reasons), Flag: f.Flag, Recovered: f.Recovered,
 	}
 }
 
@@ -94,8 +98,8 @@ type Origin struct {
 	// Dump says that the source is a Windows dump, whose header is the file's own and
 	// not the guest's note.
 	Dump bool
-	// Original is the header as the guest left it, nil where it left none; Reasons
-	// are why [Guest.Header] states some fields otherwise.
+	// Original is the header as the guest left it, nil where it left none, and the
+	// caller's own copy; Reasons are why [Guest.Header] states some fields otherwise.
 	Original *winhdr.Header
 	Reasons  []report.Reason
 	// Flag is the address of KdpDataBlockEncoded where it has to be cleared, else 0.
