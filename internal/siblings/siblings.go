@@ -34,7 +34,7 @@ func (l *List[F]) Close() error {
 	open := l.open
 	l.open = nil
 	l.mu.Unlock()
-	var errs []error
+	errs := make([]error, 0, len(open))
 	for _, f := range open {
 		errs = append(errs, f.Close())
 	}

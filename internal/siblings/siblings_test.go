@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"windmp/internal/siblings"
 )
@@ -26,12 +27,12 @@ func TestClosesAllOnce(t *testing.T) {
 	broken := errors.New("it does not close")
 	first, second := &file{err: broken}, &file{}
 	var l siblings.List[*file]
-	assert.NoError(t, l.Close(), "there are none")
+	require.NoError(t, l.Close(), "there are none")
 	l.Add(first)
 	l.Add(second)
 	assert.Equal(t, []*file{first, second}, l.All())
-	assert.ErrorIs(t, l.Close(), broken)
-	assert.NoError(t, l.Close())
+	require.ErrorIs(t, l.Close(), broken)
+	require.NoError(t, l.Close())
 	assert.Equal(t, []int{1, 1}, []int{first.closed, second.closed})
 	assert.Empty(t, l.All())
 }

@@ -131,7 +131,7 @@ func TestSlices(t *testing.T) {
 // asked for again.
 func TestEnds(t *testing.T) {
 	t.Parallel()
-	b, f := set(blockSize + 10)
+	_, f := set(blockSize + 10)
 	p := make([]byte, 20)
 	n, err := f.ReadAt(p, blockSize)
 	require.ErrorIs(t, err, io.EOF)
@@ -141,6 +141,7 @@ func TestEnds(t *testing.T) {
 	_, err = f.ReadAt(p, -1)
 	require.ErrorContains(t, err, "negative")
 
+	var b *browser
 	b, f = set(1 << 30)
 	b.err = errors.New("the file is gone")
 	_, err = f.ReadAt(p, 0)
