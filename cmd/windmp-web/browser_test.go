@@ -6,8 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -67,6 +70,19 @@ func forgedModule() []byte {
 	return g.ELF()
 }
 
+// manyModules is a guest with 300 drivers.
+func manyModules() []byte {
+	list := make([]guestsim.Module, 300)
+	for i := range list {
+		name := fmt.Sprintf("driver%03d.sys", i)
+		list[i] = guestsim.Module{
+			Base: guestsim.KernBase + 0x3000000 + uint64(i)*0x10000, EntryPoint: 0x1000, Size: 0x6000,
+			Name: name, FullName: `\SystemRoot\System32\drivers\` + name,
+		}
+	}
+	return guestsim.New(guestsim.Options{BugCheck: [5]uint64{0xd1, 0x10, 2, 0, guestsim.KernBase + 0x1234}, Modules: list}).ELF()
+}
+
 // forgedProcess is a small dump of a process with markup in its short name.
 func forgedProcess(t *testing.T, crashed []byte) []byte {
 	t.Helper()
@@ -99,17 +115,20 @@ func writeSaved(t *testing.T, folder string) {
 func TestPageInBrowsers(t *testing.T) {
 	site, folder := site(t), t.TempDir()
 	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
-	packed, err := os.ReadFile(filepath.Join(root, "testdata", "live-2cpu.vmcore.gz"))
+	gzipped, err := os.ReadFile(filepath.Join(root, "testdata", "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
+	inputs := packed(t, sample(t, "live-2cpu.vmcore.gz"))
 	verdicts := map[string]bool{}
-	for name, b := range map[string][]byte{
-		"packed.vmcore.gz": packed, "packed-cut.vmcore.gz": packed[:len(packed)/2],
+	maps.Copy(inputs, map[string][]byte{
+		"packed.vmcore.gz": gzipped, "packed-cut.vmcore.gz": gzipped[:len(gzipped)/2],
 		"itanium.dmp": poked(sample(t, "la57-1cpu.win-dmp.gz"), 0x30, 0x200), "forged.dmp": forged(sample(t, "la57-1cpu.win-dmp.gz")),
 		"module.vmcore": forgedModule(), "process.dmp": forgedProcess(t, crashed),
 		"<img src=x onerror=alert(1)>.vmcore": crashed,
 		"crashed.vmcore":                      crashed, "cut.vmcore": sample(t, "live-2cpu-cut.vmcore.gz"), "la57.dmp": sample(t, "la57-1cpu.win-dmp.gz"),
 		"text.txt": []byte("nothing"), "ended.dmp": sample(t, "live-2cpu.win-dmp.gz")[:5000], "huge.vmcore": crashed,
-	} {
+		"many.vmcore": manyModules(), strings.Repeat("long-", 48) + ".vmcore": crashed,
+	})
+	for name, b := range inputs {
 		path := filepath.Join(folder, name)
 		require.NoError(t, os.WriteFile(path, b, 0o600))
 		if name == "huge.vmcore" { // a hole behind it: offsets that have more than 32 bits, and no disk is filled
