@@ -82,7 +82,7 @@ async function tried(page, url, listener) {
     await page.evaluate(go, listener.home).catch(() => {}); // Firefox throws what others only say
     await pause(300);
   }
-  return went.sort();
+  return Array.from(new Set(went)).sort(); // WebRTC asks again and again
 }
 
 /** closed checks that nothing gets out of the page, nor of its worker: with the same ways a
