@@ -53,6 +53,9 @@ func countsText(n *inspect.CheckCounts) string {
 
 // checkLine is a file in a line: what is wrong with it, else what it is.
 func checkLine(t *Text, c *inspect.FileCheck) string {
+	if damage := damageOf(c.Findings); damage != nil {
+		return damage.ID + " " + t.words(damage.Message) // what else is wrong may come of it
+	}
 	if c.Verdict != "OK" {
 		for _, f := range c.Findings {
 			if f.Message == c.Reason {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/machine"
 	"windmp/convert/report"
@@ -14,7 +15,7 @@ import (
 // What several commands say of a file, in the same words.
 
 // printInput says what a file is.
-func printInput(t *Text, key string, in *report.Input, damage string) {
+func printInput(t *Text, key string, in *report.Input, damage *finding.Finding) {
 	t.Key(key, "%s", List(in.Path, sizeOf(in.Size)))
 	if in.Description != "" {
 		t.More("%s", in.Description)
@@ -22,8 +23,8 @@ func printInput(t *Text, key string, in *report.Input, damage string) {
 	if said := stateText(in.State); said != "" {
 		t.More("%s", said)
 	}
-	if damage != "" {
-		t.Key("damage", "%s", damage)
+	if damage != nil {
+		t.Key("damage", "%s", damage.Message)
 	}
 }
 

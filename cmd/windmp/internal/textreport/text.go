@@ -115,14 +115,13 @@ func (t *Text) notes(rest int) {
 	}
 }
 
-// damageOf is what the findings say of a file that is cut or damaged, in short: it
-// stands before what else there is to say. Empty for a sound file.
-func damageOf(list []finding.Finding) string {
-	for _, f := range list {
+// damageOf is the finding that says of a file that it is cut or damaged: its sentence
+// stands before what else there is to say. It is nil for a sound file.
+func damageOf(list []finding.Finding) *finding.Finding {
+	for i, f := range list {
 		if f.ID == finding.Truncated.ID() || f.ID == finding.DamagedPages.ID() {
-			said, _, _ := strings.Cut(f.Message, " (") // the finding has the offsets
-			return said
+			return &list[i]
 		}
 	}
-	return ""
+	return nil
 }
