@@ -102,7 +102,7 @@ func unpackWith(t *testing.T, b []byte, opt pack.Options) (got []byte, read int6
 func TestJunk(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "none")
-	junk := noise(16 * mib)
+	junk := noise(8 * mib)
 	for name, b := range map[string][]byte{
 		"a.gz": packedBytes(t, "a.gz", junk), "a.zst": packedBytes(t, "a.zst", junk), "a.zip": packedBytes(t, "a.zip", junk),
 		"a.xz": asXz(t, xz.WriterConfig{}, junk[:mib]),

@@ -14,12 +14,12 @@ import (
 	"windmp/internal/pack"
 )
 
-// mixed is data that does not pack, data that does, and zeros: 1.5 MiB, since the
+// mixed is data that does not pack, data that does, and zeros: 768 KiB, since the
 // writers take a second for ten.
 func mixed() []byte {
-	b := content()[:mib+mib/2]
+	b := content()[mib/2 : mib+mib/4]
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range 300_000 {
+	for i := range 150_000 {
 		b[i] = byte(rnd.Uint32())
 	}
 	return b
