@@ -50,18 +50,18 @@ func BenchmarkPackedStream(b *testing.B) {
 	}
 	whole := unpack(b)
 	defer whole.Close()
-	for name, run := range map[string]func(b *testing.B){
-		"unpack":               func(b *testing.B) { require.NoError(b, unpack(b).Close()) },
-		"index":                func(b *testing.B) { index(b, whole) },
-		"one behind the other": func(b *testing.B) { f := unpack(b); index(b, f); require.NoError(b, f.Close()) },
-		"both": func(b *testing.B) {
+	for name, run := range map[string]func(){
+		"unpack":               func() { require.NoError(b, unpack(b).Close()) },
+		"index":                func() { index(b, whole) },
+		"one behind the other": func() { f := unpack(b); index(b, f); require.NoError(b, f.Close()) },
+		"both": func() {
 			require.NoError(b, source.With(b.Context(), source.File(path), source.Options{TempDir: dir}, func(*physmem.Image) error { return nil }))
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(memory)))
 			for b.Loop() {
-				run(b)
+				run()
 			}
 		})
 	}

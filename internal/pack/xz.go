@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 
-	"windmp/internal/binio"
-
 	"github.com/ulikunitz/xz"
+
+	"windmp/internal/binio"
 )
 
 // xzMemory bounds the dictionary that a forged file can make the decoder allocate: xz -9
@@ -140,7 +140,7 @@ func (g *xzGuard) block() error {
 		return errors.New("xz with a filter that is not LZMA2")
 	}
 	if size := xzDictionary(h[2]); size > xzMemory {
-		return fmt.Errorf("xz with a dictionary of %s, at most %s are read", binio.Bytes(uint64(size)), binio.Bytes(uint64(xzMemory)))
+		return fmt.Errorf("xz with a dictionary of %s, at most %s are read", binio.Bytes(size), binio.Bytes(uint64(xzMemory)))
 	}
 	g.size, g.next = 0, g.chunk
 	return nil
