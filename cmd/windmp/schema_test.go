@@ -39,8 +39,9 @@ var compiledSchemas sync.Map
 
 // compiled is the schema of that name in a file.
 func compiled(name, path string) (*jsonschema.Schema, error) {
-	if s, ok := compiledSchemas.Load(path); ok {
-		return s.(*jsonschema.Schema), nil //nolint:forcetypeassert // nothing else is put there
+	known, _ := compiledSchemas.Load(path)
+	if s, ok := known.(*jsonschema.Schema); ok {
+		return s, nil
 	}
 	file, err := os.Open(path)
 	if err != nil {

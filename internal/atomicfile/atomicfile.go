@@ -37,17 +37,14 @@ var (
 	ErrNotRegular = errors.New("is not a regular file")
 	// ErrDanglingLink: whoever made the link chooses what appears there; cp refuses it too.
 	ErrDanglingLink = errors.New("is a symbolic link to a file that does not exist")
-	// errDevice: the name is a device's, there or not (Windows).
-	errDevice = errors.New("is a device")
-	// errBadName: no file can have the name (Windows). It is wrapped with the reason.
-	errBadName = errors.New("has a character in its name that a file can't have")
 )
 
 // TargetError says that a name can't be that of a file which is written.
 type TargetError struct {
 	// Path is the name as it was given.
 	Path string
-	// Err is, or wraps, one of the errors above.
+	// Err is one of the errors above, or another of the system (Windows: a name that no file
+	// can have).
 	Err error
 }
 

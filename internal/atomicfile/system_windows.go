@@ -24,6 +24,14 @@ const (
 	namesReserved = `<>:"|?*`
 )
 
+// Why a name can't be that of a file, as ErrExists and the others.
+var (
+	// errDevice: the name is a device's, there or not.
+	errDevice = errors.New("is a device")
+	// errBadName: no file can have the name. It is wrapped with the characters.
+	errBadName = errors.New("has a character in its name that a file can't have")
+)
+
 // longPath is an absolute path in the form that has no limit of 260 characters
 // and is taken as it is. Go's own calls do that by themselves.
 func longPath(name string) (string, error) {
