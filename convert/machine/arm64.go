@@ -81,6 +81,9 @@ func stateARM64(cpu *physmem.CPU) State {
 		}
 		s.Kernel.Alternates = []vtop.VA{vtop.VA(y.TPIDREL1 &^ tpidrFlags)}
 		s.Elsewhere, s.Foreign = untranslatedARM64(c, s.Mode)
+		if s.Foreign != "" {
+			s.ForeignBy = fmt.Sprintf("TCR_EL1 is %#x", y.TCR)
+		}
 		s.Paged = s.Elsewhere == ""
 		s.Specials = &specials.ARM64Values{
 			TTBR0: y.TTBR0, TTBR1: y.TTBR1, TCR: y.TCR, MAIR: y.MAIR, SCTLR: y.SCTLR, CPACR: y.CPACR, VBAR: y.VBAR,

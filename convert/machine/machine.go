@@ -93,8 +93,8 @@ type State struct {
 	Paged     bool
 	Elsewhere string
 	// Foreign says, of a vCPU that used page tables of a layout that is not read, what
-	// that is.
-	Foreign string
+	// that is; ForeignBy names the register that says so, with its value.
+	Foreign, ForeignBy string
 	// InKernel is set for a vCPU that ran at the kernel's privilege level.
 	InKernel bool
 	// Kernel are the addresses of the kernel's structures in it.

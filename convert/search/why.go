@@ -166,7 +166,7 @@ func (d *discovery) blockWithoutTables() (finding.Finding, bool) {
 
 // foreignTables: no vCPU ran on page tables of a layout that is read.
 func (d *discovery) foreignTables() (finding.Finding, bool) {
-	layout := ""
+	layout, by := "", ""
 	cpus := d.view.Image.CPUs()
 	for i := range cpus {
 		m := machine.Of(&cpus[i], d.known.Machines)
@@ -177,12 +177,12 @@ func (d *discovery) foreignTables() (finding.Finding, bool) {
 		if s.Paged || !s.HasSystem {
 			return finding.Finding{}, false
 		}
-		layout = cmp.Or(layout, s.Foreign)
+		layout, by = cmp.Or(layout, s.Foreign), cmp.Or(by, s.ForeignBy)
 	}
 	if layout == "" {
 		return finding.Finding{}, false
 	}
-	return finding.TablesForeign.At("", "the vCPUs ran on page tables of a layout that is not read here: %s", layout), true
+	return finding.TablesForeign.At("", "the vCPUs ran on page tables of a layout that is not read here: %s", layout).Because(by), true
 }
 
 // tablesMissing: a vCPU's page tables are not in the file.
