@@ -92,3 +92,12 @@ func (c *chunk) isFull() bool {
 
 // isEmpty reports whether the stream has nothing of the block.
 func (b *block) isEmpty() bool { return b.fixed == nil && len(b.chunks) == 0 }
+
+// shared are the blocks of a list that are not in the stream because the guest shared
+// them with its host; QEMU sends all others whole, zeros too.
+func (r *ram) shared(list []*block) []*block {
+	if !r.isShared {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return !b.isEmpty() || b.size < leastPlugged })
+}

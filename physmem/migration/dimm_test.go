@@ -61,6 +61,24 @@ func TestDevicePages(t *testing.T) {
 	}
 }
 
+// TestSharedLeftOut: memory that is in the host's files is said to be.
+func TestSharedLeftOut(t *testing.T) {
+	t.Parallel()
+	address := make([]byte, 8) // of a block in the machine
+	w := writer{capabilities: []string{"x-ignore-shared"}}
+	w.begin("pc-q35-9.0")
+	w.start(blockSize{name: "pc.ram", size: 20 * mib, more: address}, blockSize{name: "dimm", size: 4 * mib, more: address}, blockSize{name: "tpm-ppi", size: 4096, more: address})
+	w.part(true, func() {
+		for i := range 4 * mib >> 12 {
+			w.zero("dimm", i)
+		}
+	})
+	w.clock(20*mib>>10, 0)
+	m := openAll(t, w.end())
+	require.NotEmpty(t, m.Oddities())
+	assert.Equal(t, `memory that the guest shared is in files of its host, not in the stream (x-ignore-shared): "pc.ram" of 20 MiB`, m.Oddities()[0].Text)
+}
+
 // TestPlugOrder: of DIMMs without libvirt's XML, names and the stream's order tell in
 // which order they were plugged in, or nothing does.
 func TestPlugOrder(t *testing.T) {

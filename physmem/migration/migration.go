@@ -166,6 +166,9 @@ func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
 		}
 		return nil, e
 	}
+	if absent := s.ram.shared(list); len(absent) > 0 {
+		s.odd.Add(physmem.OddityLimit, 0, "memory that the guest shared is in files of its host, not in the stream (x-ignore-shared): %s", namesOf(absent))
+	}
 	cmos, err := s.cmos()
 	if err != nil {
 		return nil, err
