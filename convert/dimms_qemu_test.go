@@ -39,7 +39,8 @@ func TestQEMUDIMMs(t *testing.T) {
 			require.NoError(t, err)
 			defer got.Close()
 			require.Len(t, got.Oddities(), 1)
-			assert.Contains(t, got.Oddities()[0].Text, "one after the other, from 0x100000000 on")
+			assert.Contains(t, got.Oddities()[0].Text, "one after the other: ")
+			assert.Equal(t, "from 0x100000000 on", got.Oddities()[0].Detail)
 			for pa := int64(4 << 30); pa < 4<<30+18*mib; pa += mib {
 				a, b := make([]byte, mib), make([]byte, mib)
 				_, err := want.ReadAt(a, pa)
