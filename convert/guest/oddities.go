@@ -7,23 +7,19 @@ import (
 	"windmp/physmem"
 )
 
-// noteOddities turns what was odd about the container into findings.
+// noteOddities turns what was odd about the container into findings. An oddity says
+// itself what it is: what to do about the kind of damage that it is helps no further.
 func (g *finder) noteOddities() {
 	for _, o := range g.Image.Oddities() {
-		where := fmt.Sprintf("file offset %#x", o.Offset)
+		kind, where := OddityKind(o.Kind), fmt.Sprintf("file offset %#x", o.Offset)
 		switch o.Kind {
 		case physmem.OddityTruncated:
-			g.Add(finding.Truncated.At(where, "%s", o.Text).Because(o.Detail)) // says itself what it is
-			continue
-		case physmem.OddityDamaged:
-			g.Add(finding.DamagedPages.At("", "%s", o.Text).Because(o.Detail)) // the same
-			continue
-		case physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
-			g.Add(OddityKind(o.Kind).At("", "%s", o.Text).Because(o.Detail)) // of the file as a whole
-			continue
+		case physmem.OddityDamaged, physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
+			where = "" // of the file as a whole
 		default:
+			kind = kind.WithAdvice("")
 		}
-		g.Add(OddityKind(o.Kind).WithAdvice("").At(where, "%s: %s", o.Kind, o.Text).Because(o.Detail))
+		g.Add(kind.At(where, "%s", o.Text).Because(o.Detail))
 	}
 }
 
