@@ -101,7 +101,6 @@ export const load = (home, stun) => {
   put("video", { src: to("video") });
   put("script", { src: to("script") });
   put("link", { rel: "stylesheet", href: to("stylesheet") });
-  put("link", { rel: "prefetch", href: to("prefetch") });
   put("div", { style: "background: url(" + to("background") + ")" });
   put("a", { ping: to("ping"), href: "#" }).click();
   const peer = new RTCPeerConnection({ iceServers: [{ urls: stun }] });
@@ -109,8 +108,12 @@ export const load = (home, stun) => {
   return peer.createOffer().then((offer) => peer.setLocalDescription(offer));
 };
 
-/** leave are the ways to lead a page elsewhere. Each runs in a page of its own. */
-export const leave = {
+/** alone are the ways that need a page of their own: those that lead it elsewhere, and what
+ * a browser fetches when it has nothing else to do. */
+export const alone = {
+  prefetch: (home) => {
+    document.head.append(Object.assign(document.createElement("link"), { rel: "prefetch", href: home + "?way=prefetch" }));
+  },
   form: (home) => {
     const f = document.createElement("form");
     f.method = "post";
