@@ -49,6 +49,13 @@ func growing(t *testing.T) (plain, packed []byte) {
 	return plain, out.Bytes()
 }
 
+// spoilt is a gzip stream with a wrong checksum.
+func spoilt(packed []byte) []byte {
+	b := bytes.Clone(packed)
+	b[len(b)-5]++
+	return b
+}
+
 // openGated opens a packed file whose second half comes when the gate is opened, with an
 // opener of its format.
 func openGated(ctx context.Context, t *testing.T, packed []byte, opt source.Options, opener func(src physmem.Source, gate chan struct{}) (*physmem.Container, error)) (*source.Source, chan struct{}) {
@@ -125,8 +132,7 @@ func TestOpenerRefuses(t *testing.T) {
 func TestUnpackingBreaksOff(t *testing.T) {
 	t.Parallel()
 	plain, packed := growing(t)
-	damaged := bytes.Clone(packed)
-	damaged[len(damaged)-5]++ // its checksum
+	damaged := spoilt(packed)
 	for name, tc := range map[string]struct {
 		packed []byte
 		opt    source.Options
@@ -164,8 +170,7 @@ func TestUnpackingBreaksOff(t *testing.T) {
 func TestDamageIsThePackings(t *testing.T) {
 	t.Parallel()
 	_, packed := growing(t)
-	damaged := bytes.Clone(packed)
-	damaged[len(damaged)-5]++ // its checksum
+	damaged := spoilt(packed)
 	for _, tc := range []struct {
 		packed []byte
 		field  string
