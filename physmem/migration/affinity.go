@@ -8,6 +8,7 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 )
 
 // affinity is what the machine's ACPI tables say of its memory: QEMU gives a machine with
@@ -49,13 +50,13 @@ const (
 
 // affinity reads the table, nil if there is none.
 func (s *stream) affinity() (*affinity, error) {
-	i := slices.IndexFunc(s.ram.blocks, func(b *block) bool { return strings.HasSuffix(b.name, tablesBlock) })
-	if i < 0 || s.ram.blocks[i].isEmpty() {
+	i := slices.IndexFunc(s.ram.blocks, func(b *ramblock.Block) bool { return strings.HasSuffix(b.Name, tablesBlock) })
+	if i < 0 || s.ram.blocks[i].IsEmpty() {
 		return nil, nil
 	}
 	b := s.ram.blocks[i]
-	text := make([]byte, min(b.size, maxTables))
-	m, ok := newMemory(s.c.src, []place{{Range: physmem.Range{Size: b.size}, block: b}}, s.ram.index.changes)
+	text := make([]byte, min(b.Size, maxTables))
+	m, ok := ramblock.NewMemory(s.c.src, []ramblock.Place{{Range: physmem.Range{Size: b.Size}, Block: b}}, &s.ram.index)
 	if !ok {
 		return nil, nil
 	}
@@ -131,19 +132,19 @@ func decodeAffinity(b []byte) *affinity {
 // their sizes; nil if there are no such. The blocks' names are what an administrator chose.
 // It tells whether other blocks have the same sizes: then the order of the stream decides,
 // which is that in which blocks of one size were made.
-func (a *affinity) byNodes(list []*block) (nodes []*block, unsure bool) {
+func (a *affinity) byNodes(list []*ramblock.Block) (nodes []*ramblock.Block, unsure bool) {
 	if a == nil || len(a.nodes) < 2 {
 		return nil, false
 	}
 	left := slices.Clone(list)
 	for _, n := range a.nodes {
-		i := slices.IndexFunc(left, func(b *block) bool { return b.size == n })
+		i := slices.IndexFunc(left, func(b *ramblock.Block) bool { return b.Size == n })
 		if i < 0 {
 			return nil, false
 		}
 		nodes = append(nodes, left[i])
 		left = slices.Delete(left, i, i+1)
-		unsure = unsure || slices.ContainsFunc(left, func(b *block) bool { return b.size == n })
+		unsure = unsure || slices.ContainsFunc(left, func(b *ramblock.Block) bool { return b.Size == n })
 	}
 	return nodes, unsure
 }
@@ -152,7 +153,7 @@ func (a *affinity) byNodes(list []*block) (nodes []*block, unsure bool) {
 // the address and the sizes of the block and of the pieces that it is plugged in by, u64
 // each, and the node, u32 (QEMU hw/virtio/virtio-mem.c,
 // vmstate_virtio_mem_sanity_checks).
-func (s *stream) pluggable(b *block) (pa uint64, ok bool, err error) {
+func (s *stream) pluggable(b *ramblock.Block) (pa uint64, ok bool, err error) {
 	const device, record, sizeAt, pieceAt, nodeAt, size = "virtio-mem", 4096, 8, 16, 24, 28
 	be := binary.BigEndian
 	for _, x := range slices.Concat(s.early, s.devices) {
@@ -165,7 +166,7 @@ func (s *stream) pluggable(b *block) (pa uint64, ok bool, err error) {
 		}
 		for ; len(data) >= size; data = data[1:] {
 			at, piece := be.Uint64(data), be.Uint64(data[pieceAt:])
-			if be.Uint64(data[sizeAt:]) != b.size || piece < pageSize || piece > b.size || piece&(piece-1) != 0 || at%piece != 0 || at < end4G || be.Uint32(data[nodeAt:]) >= maxDomains {
+			if be.Uint64(data[sizeAt:]) != b.Size || piece < pageSize || piece > b.Size || piece&(piece-1) != 0 || at%piece != 0 || at < end4G || be.Uint32(data[nodeAt:]) >= maxDomains {
 				continue
 			}
 			if ok && at != pa {

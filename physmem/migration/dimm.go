@@ -7,26 +7,27 @@ import (
 	"strings"
 
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 )
 
 // placeDIMMs adds memory that is not on the board. Libvirt says where DIMMs are, and a
 // virtio-mem device where its memory is; of the others the place is supposed ([endToEnd]),
 // or they are left out.
-func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64, a *affinity) ([]place, error) {
-	rest = slices.DeleteFunc(slices.Clone(rest), func(b *block) bool { return b.isEmpty() || b.size < leastPlugged })
+func (s *stream) placeDIMMs(list []ramblock.Place, rest []*ramblock.Block, known map[string]uint64, a *affinity) ([]ramblock.Place, error) {
+	rest = slices.DeleteFunc(slices.Clone(rest), func(b *ramblock.Block) bool { return b.IsEmpty() || b.Size < leastPlugged })
 	window := windowOf(list, a)
 	isPC := list[0].Start == 0
-	var left, dimms []*block
-	add := func(b *block, pa uint64) {
-		x := physmem.Range{Start: pa, Size: b.size}
-		if slices.ContainsFunc(list, func(p place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
+	var left, dimms []*ramblock.Block
+	add := func(b *ramblock.Block, pa uint64) {
+		x := physmem.Range{Start: pa, Size: b.Size}
+		if slices.ContainsFunc(list, func(p ramblock.Place) bool { return p.Start < x.End() && x.Start < p.End() }) || x.Start%pageSize != 0 || x.End() > physmem.MaxAddress {
 			left = append(left, b)
 			return
 		}
-		list = append(list, place{Range: x, block: b})
+		list = append(list, ramblock.Place{Range: x, Block: b})
 	}
 	for _, b := range rest {
-		at, ok := known[dimmName(b.name)]
+		at, ok := known[dimmName(b.Name)]
 		if !ok {
 			var err error
 			if at, ok, err = s.pluggable(b); err != nil {
@@ -48,7 +49,7 @@ func (s *stream) placeDIMMs(list []place, rest []*block, known map[string]uint64
 	if len(left) > 0 {
 		s.odd.Add(physmem.OddityLimit, 0, "memory beside the board's, of which the stream does not say where it lies, is left out: %s", namesOf(left))
 	}
-	slices.SortStableFunc(list, func(a, b place) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(list, func(a, b ramblock.Place) int { return cmp.Compare(a.Start, b.Start) })
 	return list, nil
 }
 
@@ -62,13 +63,13 @@ const leastPlugged = 2 * mib
 // else at the next GiB, from 4 GiB on (QEMU hw/i386/pc.c, pc_memory_init). QEMU gives each
 // the first room there (hw/mem/memory-device.c, memory_device_get_free_addr). That none
 // was unplugged is supposed, and said of several.
-func (s *stream) endToEnd(dimms []*block, window uint64, add func(b *block, pa uint64)) {
+func (s *stream) endToEnd(dimms []*ramblock.Block, window uint64, add func(b *ramblock.Block, pa uint64)) {
 	if len(dimms) > 1 {
 		s.odd.Add(physmem.OddityLimit, 0, "the stream does not say where its DIMMs lie: they are taken to have been plugged in one after the other: %s", namesOf(dimms)).Because("from 0x%x on", window)
 	}
 	for _, b := range dimms {
 		add(b, window)
-		window += b.size
+		window += b.Size
 	}
 }
 
@@ -87,31 +88,31 @@ func cutNumber(name string) (prefix string, n int, ok bool) {
 // tells it. Hosts number their backends as they make them, libvirt memdimm0, memdimm1,
 // Proxmox mem-dimm0, mem-dimm1; and blocks of one size are in the stream in the order in
 // which they were made (QEMU softmmu/physmem.c, ram_block_add), which must be the same.
-func plugOrder(dimms []*block) ([]*block, bool) {
+func plugOrder(dimms []*ramblock.Block) ([]*ramblock.Block, bool) {
 	bySize := slices.Clone(dimms)
-	slices.SortStableFunc(bySize, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
-	isOneSize := len(dimms) == 0 || bySize[0].size == bySize[len(bySize)-1].size
+	slices.SortStableFunc(bySize, func(a, b *ramblock.Block) int { return cmp.Compare(b.Size, a.Size) })
+	isOneSize := len(dimms) == 0 || bySize[0].Size == bySize[len(bySize)-1].Size
 	numbers, ok := numbersOf(dimms)
 	if !ok {
 		return dimms, isOneSize
 	}
 	for i := range bySize[1:] {
-		if a, b := bySize[i], bySize[i+1]; a.size == b.size && numbers[a] >= numbers[b] {
+		if a, b := bySize[i], bySize[i+1]; a.Size == b.Size && numbers[a] >= numbers[b] {
 			return nil, false
 		}
 	}
-	slices.SortFunc(bySize, func(a, b *block) int { return cmp.Compare(numbers[a], numbers[b]) })
+	slices.SortFunc(bySize, func(a, b *ramblock.Block) int { return cmp.Compare(numbers[a], numbers[b]) })
 	return bySize, true
 }
 
 // numbersOf returns the numbers of blocks whose names differ by nothing else; false for
 // other blocks.
-func numbersOf(list []*block) (map[*block]int, bool) {
-	numbers := make(map[*block]int, len(list))
+func numbersOf(list []*ramblock.Block) (map[*ramblock.Block]int, bool) {
+	numbers := make(map[*ramblock.Block]int, len(list))
 	seen := make(map[int]bool, len(list))
 	prefix := ""
 	for i, b := range list {
-		before, n, ok := cutNumber(b.name)
+		before, n, ok := cutNumber(b.Name)
 		if !ok || seen[n] || i > 0 && before != prefix {
 			return nil, false
 		}
@@ -122,7 +123,7 @@ func numbersOf(list []*block) (map[*block]int, bool) {
 }
 
 // windowOf returns where a machine has room for DIMMs, as far as is known.
-func windowOf(board []place, a *affinity) uint64 {
+func windowOf(board []ramblock.Place, a *affinity) uint64 {
 	var end uint64 = end4G
 	for _, p := range board {
 		end = max(end, p.End())

@@ -16,6 +16,7 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 )
 
 // Opener returns the opener of QEMU's migration streams, with libvirt's header in front
@@ -136,9 +137,9 @@ func (s *stream) encoding() string {
 	switch {
 	case s.ram.isFixed:
 		return "mapped-ram"
-	case s.ram.hasPacked:
+	case s.ram.index.HasPacked():
 		return "pages compressed"
-	case len(s.ram.index.changes) > 0:
+	case s.ram.index.HasChanges():
 		return "XBZRLE"
 	}
 	return ""
@@ -156,8 +157,8 @@ func (f *file) state(s *stream) physmem.State {
 
 // memory places the blocks. Of DIMMs it may be known where they are, by the names of their
 // blocks.
-func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
-	sent := func(b *block) bool { return !b.isEmpty() }
+func (s *stream) memory(dimms map[string]uint64) (*ramblock.Memory, error) {
+	sent := func(b *ramblock.Block) bool { return !b.IsEmpty() }
 	list := ramBlocks(s.ram.blocks)
 	if !contains(list, sent) {
 		e := &physmem.UnsupportedError{Format: physmem.FormatMigration, What: "a migration stream without memory"}
@@ -185,14 +186,14 @@ func (s *stream) memory(dimms map[string]uint64) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, ok := newMemory(s.c.src, places, s.ram.index.changes)
+	m, ok := ramblock.NewMemory(s.c.src, places, &s.ram.index)
 	if !ok {
-		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream whose memory has more than %d holes", maxHoles)}
+		return nil, &physmem.UnsupportedError{Format: physmem.FormatMigration, What: fmt.Sprintf("a migration stream whose memory has more than %d holes", ramblock.MaxHoles)}
 	}
 	return m, nil
 }
 
-func contains(list []*block, f func(*block) bool) bool {
+func contains(list []*ramblock.Block, f func(*ramblock.Block) bool) bool {
 	for _, b := range list {
 		if f(b) {
 			return true

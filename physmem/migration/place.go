@@ -8,6 +8,7 @@ import (
 
 	"windmp/internal/binio"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 )
 
 // Places of a PC's memory.
@@ -126,8 +127,8 @@ func isDevice(name string) bool {
 
 // ramBlocks returns the blocks that may be memory, in the order of the stream, which is
 // by size and not by address.
-func ramBlocks(all []*block) []*block {
-	return slices.DeleteFunc(slices.Clone(all), func(b *block) bool { return isDevice(b.name) })
+func ramBlocks(all []*ramblock.Block) []*ramblock.Block {
+	return slices.DeleteFunc(slices.Clone(all), func(b *ramblock.Block) bool { return isDevice(b.Name) })
 }
 
 // nodeNumber is the number of the NUMA node whose memory libvirt calls so; false for what
@@ -144,15 +145,15 @@ var boardNames = []string{"pc.ram", "mach-virt.ram"}
 
 // A board is the memory on a machine's board: blocks that lie end to end, cut once.
 type board struct {
-	blocks []*block
+	blocks []*ramblock.Block
 	split  split
 }
 
 // size is that of some blocks, in bytes.
-func size(list []*block) uint64 {
+func size(list []*ramblock.Block) uint64 {
 	var n uint64
 	for _, b := range list {
-		n += b.size
+		n += b.Size
 	}
 	return n
 }
@@ -160,20 +161,20 @@ func size(list []*block) uint64 {
 // boards returns the choices of blocks for the board's memory, the likely ones first:
 // the one that is called so, the nodes of a NUMA machine in their order, by their names or
 // by the ACPI tables, any single one.
-func boards(list []*block, a *affinity) [][]*block {
-	var out [][]*block
-	nodes := map[int]*block{}
+func boards(list []*ramblock.Block, a *affinity) [][]*ramblock.Block {
+	var out [][]*ramblock.Block
+	nodes := map[int]*ramblock.Block{}
 	for _, b := range list {
-		if slices.Contains(boardNames, b.name) {
-			out = append(out, []*block{b})
+		if slices.Contains(boardNames, b.Name) {
+			out = append(out, []*ramblock.Block{b})
 		}
-		if n, ok := nodeNumber(b.name); ok {
+		if n, ok := nodeNumber(b.Name); ok {
 			nodes[n] = b
 		}
 	}
 	if len(nodes) > 0 {
 		numbers := slices.Sorted(maps.Keys(nodes))
-		all := make([]*block, 0, len(numbers))
+		all := make([]*ramblock.Block, 0, len(numbers))
 		for _, n := range numbers {
 			all = append(all, nodes[n])
 		}
@@ -183,14 +184,14 @@ func boards(list []*block, a *affinity) [][]*block {
 		out = append(out, all)
 	}
 	for _, b := range list {
-		out = append(out, []*block{b})
+		out = append(out, []*ramblock.Block{b})
 	}
 	return out
 }
 
 // placeBoard says where the board's memory is, and returns the blocks that are none of
 // it. Without a CMOS, the machine's type says it, and the oddity that it is supposed.
-func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
+func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*ramblock.Block, error) {
 	list := ramBlocks(s.ram.blocks)
 	for _, choice := range boards(list, a) {
 		where, ok := s.cutOf(cmos, size(choice))
@@ -201,7 +202,7 @@ func (s *stream) placeBoard(cmos []byte, a *affinity) (board, []*block, error) {
 			if nodes, unsure := a.byNodes(list); unsure && slices.Equal(nodes, choice) && !areNodes(choice) {
 				s.odd.Add(physmem.OddityLimit, 0, "of the blocks %s several have one size, and the stream does not say which is whose: they are taken in its order", namesOf(choice))
 			}
-			rest := slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return slices.Contains(choice, b) })
+			rest := slices.DeleteFunc(slices.Clone(list), func(b *ramblock.Block) bool { return slices.Contains(choice, b) })
 			return board{blocks: choice, split: where}, rest, nil
 		}
 	}
@@ -224,7 +225,7 @@ func (s *stream) cutOf(cmos []byte, board uint64) (split, bool) {
 }
 
 // unplaced is the error for memory whose place can't be told.
-func (s *stream) unplaced(list []*block, cmos []byte) error {
+func (s *stream) unplaced(list []*ramblock.Block, cmos []byte) error {
 	what := "a migration stream of a machine whose memory can't be placed: it does not say where memory lies"
 	if cmos != nil {
 		have := splitOf(cmos)
@@ -237,41 +238,41 @@ func (s *stream) unplaced(list []*block, cmos []byte) error {
 }
 
 // namesOf lists blocks for people.
-func namesOf(list []*block) string {
+func namesOf(list []*ramblock.Block) string {
 	names := make([]string, 0, len(list))
 	for _, b := range list {
 		if len(names) == 8 {
 			names = append(names, "and more")
 			break
 		}
-		names = append(names, fmt.Sprintf("%q of %s", b.name, binio.Bytes(b.size)))
+		names = append(names, fmt.Sprintf("%q of %s", b.Name, binio.Bytes(b.Size)))
 	}
 	return strings.Join(names, ", ")
 }
 
 // areNodes reports whether all blocks have the names of nodes.
-func areNodes(list []*block) bool {
-	return !slices.ContainsFunc(list, func(b *block) bool {
-		_, ok := nodeNumber(b.name)
+func areNodes(list []*ramblock.Block) bool {
+	return !slices.ContainsFunc(list, func(b *ramblock.Block) bool {
+		_, ok := nodeNumber(b.Name)
 		return !ok
 	})
 }
 
 // places returns where the board's blocks are, ascending.
-func (b *board) places() []place {
-	var out []place
+func (b *board) places() []ramblock.Place {
+	var out []ramblock.Place
 	at := uint64(0) // of the stretch
 	for _, x := range b.blocks {
-		for first := uint64(0); first < x.size; {
+		for first := uint64(0); first < x.Size; {
 			pa, left := b.split.start+at, b.split.low-at
 			if at >= b.split.low {
 				pa, left = end4G+at-b.split.low, b.split.low+b.split.high-at
 			}
-			n := min(x.size-first, left)
+			n := min(x.Size-first, left)
 			if n == 0 {
 				return out // the board has less
 			}
-			out = append(out, place{Range: physmem.Range{Start: pa, Size: n}, block: x, first: first / pageSize})
+			out = append(out, ramblock.Place{Range: physmem.Range{Start: pa, Size: n}, Block: x, First: first / pageSize})
 			first, at = first+n, at+n
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 )
 
 // Flags of a word of the section "ram", beside the address of a page in its block
@@ -25,29 +27,23 @@ const (
 
 const (
 	ramVersion = 4
+	pageSize   = physmem.PageSize
 	// maxBlocks caps the blocks of memory; a machine has some tens.
 	maxBlocks = 1 << 12
-	// maxPacked caps a compressed page: zlib's bound for a page (compressBound).
-	maxPacked = pageSize + 64
 )
 
 // ram is the section "ram": the blocks, and where their pages are.
 type ram struct {
 	c      *cursor
-	blocks []*block
-	byName map[string]*block
-	index  index
+	blocks []*ramblock.Block
+	byName map[string]*ramblock.Block
+	index  ramblock.Index
 	// isFixed is set by the capability mapped-ram, isShared by x-ignore-shared.
 	isFixed, isShared bool
 	complete          bool // its last list was read
 	foretold          bool // it was said that all of the file is read
-	hasPacked         bool // pages were sent compressed
 
-	last *block // of the word before: it lives on over lists
-	// next is what follows if the records go on in order: the page of last, and the
-	// file offset of its record; in is the chunk of the page before.
-	next, nextAt uint64
-	in           *chunk
+	last *ramblock.Block // of the word before: it lives on over lists
 }
 
 // foretell says once that the stream is walked to its end: pages lie between the words
@@ -87,10 +83,10 @@ func (r *ram) list() error {
 		switch {
 		case err != nil:
 			return err
-		case r.index.full():
+		case r.index.Full():
 			return &physmem.UnsupportedError{
 				Format: physmem.FormatMigration, What: fmt.Sprintf(
-					"a migration stream whose pages lie in more places than are kept (%s for where they are)", binio.Bytes(r.index.bytes)),
+					"a migration stream whose pages lie in more places than are kept (%s for where they are)", binio.Bytes(r.index.Bytes())),
 				Hint: "stop the guest before it is saved: its pages come in order then",
 			}
 		}
@@ -112,8 +108,8 @@ func (r *ram) page(address, f, at uint64) error {
 	switch {
 	case b == nil:
 		return malformed(at, "section ram: block", "none, as in the word before it, and there is no such")
-	case address >= b.size:
-		return malformed(at, "section ram: page", "0x%x in block %q of 0x%x bytes", address, b.name, b.size)
+	case address >= b.Size:
+		return malformed(at, "section ram: page", "0x%x in block %q of 0x%x bytes", address, b.Name, b.Size)
 	}
 	page := address / pageSize
 	switch f &^ flagContinue {
@@ -129,66 +125,51 @@ func (r *ram) page(address, f, at uint64) error {
 		if fill != 0 {
 			return malformed(at, "section ram: page of one byte", "0x%x, which only QEMU before 2009 wrote", fill)
 		}
-		r.put(b, page, zero, r.c.pos-zeroRecord)
+		r.index.Zero(b, page, r.c.pos)
 		return nil
 	default:
 		if err := r.c.skip(pageSize); err != nil {
 			return err
 		}
-		r.put(b, page, plain, r.c.pos-pageRecord)
+		r.index.Plain(b, page, r.c.pos)
 		return nil
 	}
 }
 
-// put takes the place of a page, the cheap way if it follows the one before.
-func (r *ram) put(b *block, page uint64, kind location, at uint64) {
-	goesOn := r.in != nil && page == r.next && at == r.nextAt && page%chunkPages != 0
-	if !goesOn || !r.in.extend(uint16(page%chunkPages), kind == zero) {
-		r.index.set(b, page, kind, at)
-		r.in = b.chunks[page/chunkPages]
-	}
-	// A word with a name is no record of the length that is counted on: at is then not
-	// where the one before ended, and a new stretch begins.
-	r.next, r.nextAt = page+1, r.c.pos
-}
-
 // xbzrle takes the changes of a page.
-func (r *ram) xbzrle(b *block, page uint64) error {
+func (r *ram) xbzrle(b *ramblock.Block, page uint64) error {
 	at := r.c.pos
-	head, err := r.c.take(xbzrleHeader)
+	head, err := r.c.take(ramblock.XBZRLEHeader)
 	if err != nil {
 		return err
 	}
 	size := binary.BigEndian.Uint16(head[1:])
-	if head[0] != xbzrleEncoding || size > pageSize {
+	if head[0] != ramblock.XBZRLEEncoding || size > pageSize {
 		return malformed(at, "section ram: XBZRLE", "encoding 0x%x, 0x%x bytes", head[0], size)
 	}
 	if err := r.c.skip(uint64(size)); err != nil {
 		return err
 	}
-	r.in = nil
-	if !r.index.change(b, page, at) {
-		return malformed(at, "section ram: XBZRLE", "a change of page 0x%x of block %q, which was not sent before", page, b.name)
+	if !r.index.Changed(b, page, at) {
+		return malformed(at, "section ram: XBZRLE", "a change of page 0x%x of block %q, which was not sent before", page, b.Name)
 	}
 	return nil
 }
 
 // packed takes a compressed page.
-func (r *ram) packed(b *block, page uint64) error {
+func (r *ram) packed(b *ramblock.Block, page uint64) error {
 	at := r.c.pos
 	size, err := r.c.u32()
 	if err != nil {
 		return err
 	}
-	if size == 0 || size > maxPacked {
+	if size == 0 || size > ramblock.MaxPacked {
 		return malformed(at, "section ram: compressed page", "0x%x bytes", size)
 	}
 	if err := r.c.skip(uint64(size)); err != nil {
 		return err
 	}
-	r.in = nil
-	r.hasPacked = true
-	r.index.set(b, page, packed, at)
+	r.index.Packed(b, page, at)
 	return nil
 }
 
@@ -216,9 +197,9 @@ func (r *ram) sizes(sum, at uint64) error {
 			return malformed(at, "section ram: list of blocks", "more than %d", maxBlocks)
 		}
 		sum -= size
-		b := &block{name: name, size: size, chunks: make(map[uint64]*chunk)}
+		b := ramblock.NewBlock(name, size)
 		if r.byName == nil {
-			r.byName = make(map[string]*block)
+			r.byName = make(map[string]*ramblock.Block)
 		}
 		r.blocks, r.byName[name] = append(r.blocks, b), b
 		if err := r.more(b); err != nil {
@@ -229,22 +210,26 @@ func (r *ram) sizes(sum, at uint64) error {
 }
 
 // more reads what the capabilities add to a block of the list.
-func (r *ram) more(b *block) error {
+func (r *ram) more(b *ramblock.Block) error {
 	if r.isShared {
 		// The block's address in the machine where it is shared, else 0.
 		if _, err := r.c.u64(); err != nil {
 			return err
 		}
 	}
-	if !r.isFixed {
+	if r.isFixed {
+		return r.fixed(b)
+	}
+	return nil
+}
+
+// shared are the blocks of a list that are not in the stream because the guest shared
+// them with its host; QEMU sends all others whole, zeros too.
+func (r *ram) shared(list []*ramblock.Block) []*ramblock.Block {
+	if !r.isShared {
 		return nil
 	}
-	var err error
-	b.fixed, err = readFixed(r.c, b)
-	if b.fixed != nil {
-		r.index.bytes += uint64(len(b.fixed.bitmap))
-	}
-	return err
+	return slices.DeleteFunc(slices.Clone(list), func(b *ramblock.Block) bool { return !b.IsEmpty() || b.Size < leastPlugged })
 }
 
 // malformed is the error for what can't be at a file offset.

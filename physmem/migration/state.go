@@ -9,6 +9,7 @@ import (
 	"windmp/internal/binio"
 	"windmp/internal/elfcore"
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/ramblock"
 	"windmp/physmem/migration/internal/vcpu"
 	"windmp/physmem/vmcore"
 )
@@ -99,7 +100,7 @@ const (
 
 // guestNote reads the note that the guest left for its host's dumps, where the device
 // says that it is.
-func (s *stream) guestNote(c *physmem.Container, mem *memory) error {
+func (s *stream) guestNote(c *physmem.Container, mem *ramblock.Memory) error {
 	x := s.deviceNamed(noteSection)
 	if x == nil {
 		return nil
@@ -121,20 +122,7 @@ func (s *stream) guestNote(c *physmem.Container, mem *memory) error {
 	notes := vmcore.ReadNotes(bytes.NewReader(text), size, 0, size, int64(x.start)) //nolint:gosec // inside the file
 	s.odd.Take(&notes.Oddities)
 	if c.GuestNote = notes.GuestNote; c.GuestNote != nil {
-		c.GuestNote.Offset = mem.fileOffset(pa + uint64(c.GuestNote.Offset)) //nolint:gosec // not negative
+		c.GuestNote.Offset = mem.FileOffset(pa + uint64(c.GuestNote.Offset)) //nolint:gosec // not negative
 	}
 	return nil
-}
-
-// fileOffset returns where the file has the byte at an address that it holds, as long as
-// its page is there as it is; otherwise 0.
-func (m *memory) fileOffset(pa uint64) int64 {
-	if _, err := m.rangeAt(pa); err != nil {
-		return 0
-	}
-	at := m.placeOf(pa)
-	if l := at.block.locate(at.page(pa)); l.kind() == plain {
-		return int64(l.place() + pa%pageSize) //nolint:gosec // inside the file
-	}
-	return 0
 }

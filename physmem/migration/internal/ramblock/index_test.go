@@ -1,12 +1,10 @@
-package migration
+package ramblock
 
 import (
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"windmp/physmem"
 )
 
 // TestIndex compares the index with a list of all pages, over rounds as a running guest
@@ -16,29 +14,26 @@ func TestIndex(t *testing.T) {
 	for seed := range uint64(30) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		const pages = 3*chunkPages + 17
-		r := &ram{c: &cursor{}}
-		b := &block{name: "a", size: pages * pageSize, chunks: map[uint64]*chunk{}}
+		var x Index
+		b, end := NewBlock("a", pages*pageSize), uint64(0)
 		want := make([]location, pages)
 		put := func(page uint64) {
 			switch k := rnd.IntN(20); {
 			case k == 0:
-				r.c.pos += uint64(rnd.IntN(100))
-				want[page] = packed | location(r.c.pos)
-				r.in = nil
-				r.index.set(b, page, packed, r.c.pos)
+				end += uint64(rnd.IntN(100))
+				want[page] = packed | location(end)
+				x.Packed(b, page, end)
 			case k < 7:
-				at := r.c.pos
-				r.c.pos += zeroRecord
+				end += zeroRecord
 				want[page] = zero
-				r.put(b, page, zero, at)
+				x.Zero(b, page, end)
 			default:
-				at := r.c.pos
-				r.c.pos += pageRecord
-				want[page] = plain | location(at+wordSize)
-				r.put(b, page, plain, at)
+				end += pageRecord
+				want[page] = plain | location(end-pageSize)
+				x.Plain(b, page, end)
 			}
 			if rnd.IntN(40) == 0 {
-				r.c.pos += 22 // a section begins
+				end += 22 // a section begins
 			}
 		}
 		for page := range uint64(pages) {
@@ -75,29 +70,29 @@ func TestIndex(t *testing.T) {
 func TestIndexOfStoppedGuest(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 30 // a sixty-fourth of 64 GiB
-	r := &ram{c: &cursor{}}
-	b := &block{name: "a", size: size, chunks: map[uint64]*chunk{}}
-	for page := range uint64(size / pageSize) {
-		at, kind, n := r.c.pos, plain, uint64(pageRecord)
-		if page%3 == 0 {
-			kind, n = zero, zeroRecord
-		}
-		r.c.pos += n
+	const pages = size / pageSize
+	var x Index
+	b, end := NewBlock("a", size), uint64(0)
+	for page := range uint64(pages) {
 		if page%20000 == 0 {
-			r.c.pos += 22
-			at += 22
+			end += 22
 		}
-		r.put(b, page, kind, at)
+		if page%3 == 0 {
+			end += zeroRecord
+			x.Zero(b, page, end)
+			continue
+		}
+		end += pageRecord
+		x.Plain(b, page, end)
 	}
-	require.LessOrEqual(t, 64*r.index.bytes, uint64(16<<20))
+	require.LessOrEqual(t, 64*x.Bytes(), uint64(16<<20))
 
-	r = &ram{c: &cursor{}}
-	b = &block{name: "a", size: size, chunks: map[uint64]*chunk{}}
-	for page := range uint64(size / pageSize) {
-		r.c.pos += 5000
-		r.put(b, (page*7919)%(size/pageSize), plain, r.c.pos)
+	x, b = Index{}, NewBlock("a", size)
+	for page := range uint64(pages) {
+		end += 5000
+		x.Plain(b, page*7919%pages, end)
 	}
-	require.LessOrEqual(t, 64*r.index.bytes, uint64(maxIndex))
+	require.LessOrEqual(t, 64*x.Bytes(), uint64(maxIndex))
 }
 
 func TestChanges(t *testing.T) {
@@ -110,23 +105,4 @@ func TestChanges(t *testing.T) {
 	for _, bad := range [][]byte{{0}, {0, 1}, {0x80}, {0x80, 0x80, 1}, {0xff, 0x7f, 1, 1}, {0xff, 0x1f, 2, 1, 2}} {
 		require.ErrorIs(t, applyChanges(page, bad), errXBZRLE, "%x", bad)
 	}
-}
-
-// TestHugeBoard: QEMU puts memory of AMD machines that reaches 1 TiB elsewhere.
-func TestHugeBoard(t *testing.T) {
-	t.Parallel()
-	cmos := make([]byte, cmosSize)
-	const low, high = 2 * gib, 1100 * gib
-	n := low/cmosGrain - 16*mib/cmosGrain
-	cmos[cmosAbove16M], cmos[cmosAbove16M+1] = byte(n&0xff), byte(n>>8)
-	h := high / cmosGrain
-	cmos[cmosHigh], cmos[cmosHigh+1], cmos[cmosHigh+2] = byte(h&0xff), byte(h>>8&0xff), byte(h>>16)
-	s := &stream{odd: new(physmem.Oddities)}
-	s.ram.blocks = []*block{{name: boardNames[0], size: low + high}}
-	b, rest, err := s.placeBoard(cmos, nil)
-	require.NoError(t, err)
-	require.Empty(t, rest)
-	require.Equal(t, split{low: low, high: high}, b.split)
-	require.Len(t, s.odd.All(), 1)
-	require.Contains(t, s.odd.All()[0].Text, "with an AMD processor")
 }

@@ -1,4 +1,4 @@
-package migration
+package ramblock
 
 import (
 	"errors"
@@ -9,8 +9,10 @@ import (
 // each a LEB128 number of at most two bytes, and the new bytes. The rest of the page
 // stays.
 const (
-	xbzrleHeader   = 3
-	xbzrleEncoding = 1
+	// XBZRLEHeader is the size of the encoding and the length, bytes.
+	XBZRLEHeader = 3
+	// XBZRLEEncoding is the only encoding that there is.
+	XBZRLEEncoding = 1
 )
 
 var errXBZRLE = errors.New("XBZRLE changes that do not fit a page")

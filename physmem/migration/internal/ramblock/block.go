@@ -1,4 +1,9 @@
-package migration
+// Package ramblock keeps where the pages of a migration stream are, block by block, in a
+// few bytes a page, and reads memory that is put together from them.
+//
+// Sources: QEMU migration/ram.c and xbzrle.c of 7.2 and 10.2, and files of QEMU 7.2, 10.0
+// and 11.1. See docs/formats.md.
+package ramblock
 
 import (
 	"math/bits"
@@ -7,21 +12,29 @@ import (
 	"windmp/physmem"
 )
 
-// A block is a piece of the machine's memory that has a name: board memory, a DIMM,
+// A Block is a piece of the machine's memory that has a name: board memory, a DIMM,
 // video memory, firmware.
-type block struct {
-	name string
-	size uint64 // bytes, whole pages
+type Block struct {
+	// Name is what the stream calls it.
+	Name string
+	// Size is in bytes, whole pages.
+	Size uint64
 	// chunks say where the pages are, by number: page/chunkPages.
 	chunks map[uint64]*chunk
 	// fixed is set where the block has its place in the file (mapped-ram).
 	fixed *fixed
 }
 
-func (b *block) pages() uint64 { return b.size / pageSize }
+// NewBlock returns a block of which nothing is known but its name and its size in bytes.
+func NewBlock(name string, size uint64) *Block {
+	return &Block{Name: name, Size: size, chunks: make(map[uint64]*chunk)}
+}
+
+// Pages is how many the block has.
+func (b *Block) Pages() uint64 { return b.Size / pageSize }
 
 // locate returns where a page of the block is.
-func (b *block) locate(page uint64) location {
+func (b *Block) locate(page uint64) location {
 	if b.fixed != nil {
 		return b.fixed.locate(page)
 	}
@@ -33,20 +46,20 @@ func (b *block) locate(page uint64) location {
 }
 
 // nextData returns the first page from a page on, below end, that may hold something.
-func (b *block) nextData(page, end uint64) uint64 {
+func (b *Block) nextData(page, end uint64) uint64 {
 	for page < end && b.locate(page) == zero {
 		page++
 	}
 	return page
 }
 
-// maxHoles caps the stretches that a stream lacks of its blocks, 16 bytes each: a
+// MaxHoles caps the stretches that a stream lacks of its blocks, 16 bytes each: a
 // balloon leaves some thousands.
-const maxHoles = 1 << 20
+const MaxHoles = 1 << 20
 
 // present returns the pages of [first, end) that the stream has, as runs; false if there
-// are more of them than maxHoles.
-func (b *block) present(first, end uint64) (runs []physmem.Run, ok bool) {
+// are more of them than MaxHoles.
+func (b *Block) present(first, end uint64) (runs []physmem.Run, ok bool) {
 	if b.fixed != nil {
 		return []physmem.Run{{BasePage: first, PageCount: end - first}}, true
 	}
@@ -56,7 +69,7 @@ func (b *block) present(first, end uint64) (runs []physmem.Run, ok bool) {
 			return true
 		}
 		runs = append(runs, physmem.Run{BasePage: page, PageCount: n})
-		return len(runs) <= maxHoles
+		return len(runs) <= MaxHoles
 	}
 	numbers := make([]uint64, 0, len(b.chunks))
 	for n := range b.chunks {
@@ -90,14 +103,5 @@ func (c *chunk) isFull() bool {
 	return true
 }
 
-// isEmpty reports whether the stream has nothing of the block.
-func (b *block) isEmpty() bool { return b.fixed == nil && len(b.chunks) == 0 }
-
-// shared are the blocks of a list that are not in the stream because the guest shared
-// them with its host; QEMU sends all others whole, zeros too.
-func (r *ram) shared(list []*block) []*block {
-	if !r.isShared {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(list), func(b *block) bool { return !b.isEmpty() || b.size < leastPlugged })
-}
+// IsEmpty reports whether the stream has nothing of the block.
+func (b *Block) IsEmpty() bool { return b.fixed == nil && len(b.chunks) == 0 }

@@ -1,4 +1,4 @@
-package migration
+package ramblock
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 )
 
 // Sound implements [physmem.Sieve]: it puts all pages together that take work.
-func (m *memory) Sound(ctx context.Context) (sound physmem.Memory, damaged uint64, first, err error) {
+func (m *Memory) Sound(ctx context.Context) (sound physmem.Memory, damaged uint64, first, err error) {
 	var bad []physmem.Range
 	k := m.reader()
 	defer m.release(k)
 	for i := range m.places {
 		p := &m.places[i]
-		for page := p.first; page < p.first+p.Size/pageSize; page++ {
-			l := p.block.locate(page)
+		for page := p.First; page < p.First+p.Size/pageSize; page++ {
+			l := p.Block.locate(page)
 			if l.kind() != packed && l.kind() != changed {
 				continue
 			}
@@ -33,13 +33,13 @@ func (m *memory) Sound(ctx context.Context) (sound physmem.Memory, damaged uint6
 				first = err
 			}
 			damaged++
-			bad = physmem.Normalize(append(bad, physmem.Range{Start: p.Start + (page-p.first)*pageSize, Size: pageSize}))
+			bad = physmem.Normalize(append(bad, physmem.Range{Start: p.Start + (page-p.First)*pageSize, Size: pageSize}))
 		}
 	}
 	if damaged == 0 {
 		return nil, 0, nil, nil
 	}
-	view := &memory{r: m.r, size: m.size, places: m.places, changes: m.changes, readers: m.readers}
+	view := &Memory{r: m.r, size: m.size, places: m.places, changes: m.changes, readers: m.readers}
 	for _, r := range m.ranges {
 		view.ranges = append(view.ranges, physmem.Subtract(r, bad)...)
 	}

@@ -1,4 +1,4 @@
-package migration
+package ramblock
 
 import (
 	"math/bits"
@@ -25,6 +25,9 @@ const (
 	placeMask = 1<<kindShift - 1
 )
 
+// MaxOffset is the highest file offset that an index can keep.
+const MaxOffset = placeMask
+
 func (l location) kind() location { return l &^ placeMask }
 func (l location) place() uint64  { return uint64(l & placeMask) }
 
@@ -42,6 +45,9 @@ const (
 	pageRecord = wordSize + pageSize
 	zeroRecord = wordSize + 1
 )
+
+// MaxPacked caps a compressed page, bytes: zlib's bound for a page (compressBound).
+const MaxPacked = pageSize + 64
 
 const (
 	// chunkPages is how many pages of a block share a chunk of the index: 2 MiB.
@@ -163,19 +169,75 @@ func (c *chunk) remove(page uint16) {
 	}
 }
 
-// An index says where the pages of all blocks are. Pages come in any order, and again:
+// An Index says where the pages of all blocks are. Pages come in any order, and again:
 // the last one counts.
-type index struct {
-	changes []change
-	bytes   uint64 // what it takes
+type Index struct {
+	changes   []change
+	bytes     uint64 // what it takes
+	hasPacked bool
+
+	// What follows if the records go on in order: the page, and the file offset of its
+	// record; in is the chunk of the page before, nil where none can follow.
+	next, nextAt uint64
+	in           *chunk
 }
 
-// full reports whether the index takes more than it may.
-func (x *index) full() bool { return x.bytes > maxIndex || len(x.changes) > maxChanges }
+// Full reports whether the index takes more than it may.
+func (x *Index) Full() bool { return x.bytes > maxIndex || len(x.changes) > maxChanges }
+
+// Bytes is what the index takes.
+func (x *Index) Bytes() uint64 { return x.bytes }
+
+// HasPacked reports whether pages were sent compressed.
+func (x *Index) HasPacked() bool { return x.hasPacked }
+
+// HasChanges reports whether pages were sent as changes of what they were.
+func (x *Index) HasChanges() bool { return len(x.changes) > 0 }
+
+// Plain takes a page of a block that is there as it is. Its record ends at a file offset.
+func (x *Index) Plain(b *Block, page, end uint64) { x.put(b, page, plain, end-pageRecord, end) }
+
+// Zero takes a page of zeros, whose record ends at a file offset.
+func (x *Index) Zero(b *Block, page, end uint64) { x.put(b, page, zero, end-zeroRecord, end) }
+
+// Packed takes a compressed page. Its length, u32, is at a file offset, and a zlib stream
+// of at most [MaxPacked] bytes behind it.
+func (x *Index) Packed(b *Block, page, at uint64) {
+	x.in = nil
+	x.hasPacked = true
+	x.set(b, page, packed, at)
+}
+
+// Changed takes what XBZRLE changed of a page, whose record is at a file offset behind
+// its word. It is false if the page was not there.
+func (x *Index) Changed(b *Block, page, at uint64) bool {
+	before := b.locate(page)
+	if before == missing {
+		return false
+	}
+	x.in = nil
+	x.changes = append(x.changes, change{at: at, before: before})
+	x.bytes += changeCost
+	x.set(b, page, changed, uint64(len(x.changes)-1)) //nolint:gosec // it has one
+	return true
+}
+
+// put takes the place of a page with a record from one file offset to another, the cheap
+// way if it follows the one before.
+func (x *Index) put(b *Block, page uint64, kind location, at, end uint64) {
+	goesOn := x.in != nil && page == x.next && at == x.nextAt && page%chunkPages != 0
+	if !goesOn || !x.in.extend(uint16(page%chunkPages), kind == zero) {
+		x.set(b, page, kind, at)
+		x.in = b.chunks[page/chunkPages]
+	}
+	// A word with a name is no record of the length that is counted on: at is then not
+	// where the one before ended, and a new stretch begins.
+	x.next, x.nextAt = page+1, end
+}
 
 // set takes the place of a page of a block. The record, for pages that are plain or
 // zero, begins at a file offset.
-func (x *index) set(b *block, page uint64, kind location, place uint64) {
+func (x *Index) set(b *Block, page uint64, kind location, place uint64) {
 	c, i := x.chunk(b, page/chunkPages), uint16(page%chunkPages)
 	if c.have.has(i) && c.places == nil {
 		c.remove(i)
@@ -224,7 +286,7 @@ func (c *chunk) extend(i uint16, isZero bool) bool {
 }
 
 // spread keeps the places of a chunk's pages one by one.
-func (x *index) spread(c *chunk) {
+func (x *Index) spread(c *chunk) {
 	places := new([chunkPages]location)
 	for i := range uint16(chunkPages) {
 		places[i] = c.locate(i)
@@ -234,7 +296,7 @@ func (x *index) spread(c *chunk) {
 }
 
 // chunk returns the chunk of that number of a block.
-func (x *index) chunk(b *block, n uint64) *chunk {
+func (x *Index) chunk(b *Block, n uint64) *chunk {
 	c := b.chunks[n]
 	if c == nil {
 		c = new(chunk)
@@ -242,17 +304,4 @@ func (x *index) chunk(b *block, n uint64) *chunk {
 		x.bytes += chunkCost
 	}
 	return c
-}
-
-// change takes what XBZRLE changed of a page, whose record is at a file offset behind
-// its word. It is false if the page was not there.
-func (x *index) change(b *block, page, at uint64) bool {
-	before := b.locate(page)
-	if before == missing {
-		return false
-	}
-	x.changes = append(x.changes, change{at: at, before: before})
-	x.bytes += changeCost
-	x.set(b, page, changed, uint64(len(x.changes)-1)) //nolint:gosec // it has one
-	return true
 }
