@@ -249,3 +249,21 @@ func TestExamplesAreOfTheSchemas(t *testing.T) {
 	_, err := fs.Stat(os.DirFS("."), "missing")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
+
+// TestSchemasRefuse: a document that is not of its schema is told apart from one that is.
+func TestSchemasRefuse(t *testing.T) {
+	t.Parallel()
+	const good = `{"schema":"windmp/log/v1","time":"2026-01-02T03:04:05Z","level":"info","message":"m"}`
+	require.NoError(t, validate(schemaDir, []byte(good)))
+	for part, instead := range map[string]string{
+		`"m"`:            `1`,             // another type
+		`"info"`:         `"loud"`,        // none of the words
+		`,"message":"m"`: ``,              // one that must be there
+		`"m"}`:           `"m","more":1}`, // one that nobody knows
+		`log/v1`:         `log/v0`,        // of no schema
+		`log/`:           `vtop/`,         // of another one
+	} {
+		require.Contains(t, good, part)
+		assert.Error(t, validate(schemaDir, []byte(strings.Replace(good, part, instead, 1))), instead)
+	}
+}
