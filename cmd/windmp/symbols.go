@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -91,16 +92,29 @@ func (a *app) printSymbols(r *inspect.SymbolsReport, f *symbolsFlags) error {
 	if err != nil {
 		return err
 	}
-	a.complainUnreadable(r)
+	if f.manifest || f.opt.Server != "" {
+		a.complainUnreadable(r)
+	}
 	return nil
 }
 
-// complainUnreadable names on standard error what the lists for machines leave
-// out.
+// namedUnreadable is how many images are named that the lists for machines leave out: of
+// a small dump these are nearly all.
+const namedUnreadable = 8
+
+// complainUnreadable says on standard error what the lists for machines leave out.
 func (a *app) complainUnreadable(r *inspect.SymbolsReport) {
+	left := 0
 	for i := range r.Modules {
-		if m := &r.Modules[i]; !m.Readable {
+		m := &r.Modules[i]
+		if m.Readable {
+			continue
+		}
+		if left++; left <= namedUnreadable {
 			a.say(logLine{Level: levelWarn, Message: binio.Visible(m.Name) + ": symbols not known: " + m.Error})
 		}
+	}
+	if left > namedUnreadable {
+		a.say(logLine{Level: levelWarn, Message: fmt.Sprintf("%d more of %s: symbols not known; without --manifest and --urls all are listed", left-namedUnreadable, binio.Plural(len(r.Modules), "image"))})
 	}
 }

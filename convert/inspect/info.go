@@ -78,8 +78,9 @@ type ImageReport struct {
 	Timestamp   report.Hex `json:"timestamp"`
 	FileVersion string     `json:"file_version,omitempty"`
 	PDB         *PDBReport `json:"pdb,omitempty"`
-	// Error says why the identity is incomplete.
-	Error string `json:"error,omitempty"`
+	// Error says why the identity is incomplete, in words; Detail is what the reader said.
+	Error  string `json:"error,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // PDBReport identifies an image's symbols.
@@ -256,12 +257,12 @@ func imageReport(g *guest.Guest, name string, base vtop.VA, size uint32) ImageRe
 	r := ImageReport{Name: name, Base: report.Hex(base), Size: size}
 	im, err := g.Memory().ReadImage(base)
 	if err != nil {
-		r.Error = err.Error()
+		r.lack("its headers are", err)
 		return r
 	}
 	r.Size, r.Timestamp, r.FileVersion = im.Size, report.Hex(im.Timestamp), im.FileVersion
 	if im.PDB == nil {
-		r.Error = im.PDBErr.Error()
+		r.lack("its debug record is", im.PDBErr)
 		return r
 	}
 	r.PDB = &PDBReport{Name: im.PDB.Name, GUID: im.PDB.GUID, Age: im.PDB.Age}
@@ -274,7 +275,7 @@ func moduleReport(g *guest.Guest, m *kdbg.Module) ImageReport {
 		r.Timestamp = report.Hex(m.Timestamp)
 	}
 	if m.NameErr != nil && r.Error == "" {
-		r.Error = m.NameErr.Error()
+		r.lack("its name is", m.NameErr)
 	}
 	return r
 }

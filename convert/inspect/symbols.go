@@ -93,17 +93,24 @@ func checkServer(server string) error {
 func (r *SymbolsReport) describe(f *found, opt SymbolsOptions) {
 	g := f.guest
 	r.Input, r.Machine = f.input, g.Machine()
-	unreadable := 0
+	unreadable, nameless := 0, 0
 	var said finding.List
 	for _, loaded := range symbolModules(g, opt.KernelOnly) {
 		m := symbolModule(g, &loaded, opt.Server)
 		if !m.Readable {
 			unreadable++
 		}
+		if m.ImageKey == "" {
+			nameless++
+		}
 		r.Modules = append(r.Modules, m)
 	}
 	if unreadable > 0 {
-		said.Add(finding.NoSymbols.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
+		kind := finding.NoSymbols
+		if nameless == 0 { // as of a small dump, which has timestamps and sizes in its list
+			kind = kind.WithAdvice("Debuggers find these images on a symbol server by their timestamps and sizes, and their symbols by the images.")
+		}
+		said.Add(kind.At("", "of %d images, the headers or debug records of %d are not readable", len(r.Modules), unreadable))
 	}
 	r.Findings = append(append(r.Findings, f.findings...), said.All...)
 }

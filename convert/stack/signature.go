@@ -21,7 +21,8 @@ const (
 	ByParameter Chosen = "parameter"
 	// ByInstruction: the instruction is in it, or its call of KeBugCheckEx.
 	ByInstruction Chosen = "instruction"
-	// ByFrame: it is the first on the stack that is not Windows' own.
+	// ByFrame: it is the first on the stack that is not Windows' own, or, where all are,
+	// not of its core.
 	ByFrame Chosen = "frame"
 	// ByScan is the same of addresses that were seen on the stack, which may be none of
 	// calls.
@@ -158,13 +159,27 @@ func (w *Walker) identify(g *Signature, v *view) {
 	}
 }
 
-// reasons are the ways in words.
-var reasons = map[Chosen]string{
-	ByParameter:   "a parameter of the bug check points into it",
-	ByInstruction: "it happened at an instruction of it",
-	ByFrame:       "it is the first on the stack that is not Windows' own",
-	ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may not belong to a call",
-	ByKernel:      "nothing but Windows' core is on the stack",
+// reasons are the ways in words, ownReasons those of a module that is Windows' own.
+var (
+	reasons = map[Chosen]string{
+		ByParameter:   "a parameter of the bug check points into it",
+		ByInstruction: "it happened at an instruction of it",
+		ByFrame:       "it is the first on the stack that is not Windows' own",
+		ByScan:        "it is the first seen on the stack that is not Windows' own; without unwind data in memory it may not belong to a call",
+		ByKernel:      "nothing but Windows' core is on the stack",
+	}
+	ownReasons = map[Chosen]string{
+		ByFrame: "nothing but Windows' own is on the stack, and it is the first that is not of the core",
+		ByScan:  "nothing but Windows' own was seen on the stack, and it is the first that is not of the core; without unwind data in memory it may not belong to a call",
+	}
+)
+
+// reason is the way in words.
+func (g *Signature) reason() string {
+	if own, ok := ownReasons[g.Chosen]; ok && g.Place.Loaded() && rankOf(g.Place.File) != other {
+		return own
+	}
+	return reasons[g.Chosen]
 }
 
 // String is the whole signature in a word. Addresses are relative, so that equal crashes
@@ -192,7 +207,7 @@ func (g *Signature) Report() *report.Signature {
 	r := &report.Signature{
 		Text: g.String(), Code: report.Hex(g.Code), Exception: report.Hex(g.Exception),
 		Timestamp: report.Hex(g.Timestamp), Size: g.Size,
-		Chosen: string(g.Chosen), Reason: reasons[g.Chosen], MayBeVictim: g.MayBeVictim,
+		Chosen: string(g.Chosen), Reason: g.reason(), MayBeVictim: g.MayBeVictim,
 	}
 	if g.Place.Name != "" {
 		r.Module, r.RVA = g.Place.File, report.Hex(g.Place.RVA)

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -307,6 +308,8 @@ func TestStarts(t *testing.T) {
 			require.NotNil(t, g)
 			assert.Equal(t, tt.signature, g.String())
 			assert.Equal(t, tt.chosen, g.Chosen)
+			alone := tt.chosen == stack.ByScan && strings.Contains(tt.signature, "!ndis+")
+			assert.Equal(t, alone, strings.HasPrefix(g.Report().Reason, "nothing but Windows' own was seen"), g.Report().Reason)
 			assert.Equal(t, tt.victim, g.MayBeVictim)
 			assert.False(t, s.Complete())
 			for _, f := range s.All() {

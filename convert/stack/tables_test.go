@@ -124,4 +124,10 @@ func TestPage(t *testing.T) {
 		assert.Contains(t, page, "`"+string(chosen)+"`")
 		assert.NotEmpty(t, reasons[chosen])
 	}
+	// ndis is one of the lists, whatever rule it was named by; a driver that is no longer
+	// loaded is in none.
+	own := Signature{Chosen: ByFrame, Place: Place{Name: "ndis", File: "NDIS.SYS"}}
+	assert.Equal(t, ownReasons[ByFrame], own.reason())
+	own.Place.module = -1
+	assert.Equal(t, reasons[ByFrame], own.reason())
 }
