@@ -8,6 +8,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"sync"
 )
 
 // Field is where a field lies in a structure of the file. One that is inside
@@ -46,9 +47,12 @@ func (f Field) Store(b []byte, i int, v uint64) {
 }
 
 // Structure is a structure as it stands in a file: little-endian, without gaps.
+// Its fields are listed when somebody first asks for them: a program has the
+// structures of all machines and kinds of dump, and uses a few.
 type Structure struct {
-	name   string
+	typ    reflect.Type
 	size   int
+	listed sync.Once
 	fields []Field          // in order, those without fields of their own
 	at     map[string]Field // all of them by name
 }
@@ -57,69 +61,93 @@ type Structure struct {
 // such. A struct that is embedded lends its fields. Of panics with any other
 // T: that is a mistake in the program.
 func Of[T any]() *Structure {
-	typ := reflect.TypeFor[T]()
-	if typ.Kind() != reflect.Struct || binary.Size(reflect.Zero(typ).Interface()) < 0 {
+	typ, size := reflect.TypeFor[T](), binary.Size(*new(T))
+	if typ.Kind() != reflect.Struct || size < 0 {
 		panic(fmt.Sprintf("fields: %v is no structure of a fixed size", typ))
 	}
-	w := &Structure{name: typ.Name(), at: map[string]Field{}}
-	w.addStruct("", typ)
-	return w
+	return &Structure{typ: typ, size: size}
+}
+
+// list makes the lists of fields, once.
+func (w *Structure) list() {
+	w.listed.Do(func() {
+		l := listing{at: map[string]Field{}}
+		l.addStruct("", w.typ)
+		w.fields, w.at = l.fields, l.at
+	})
+}
+
+// listing is what is known of a structure's fields, up to the next one.
+type listing struct {
+	end    int // bytes
+	fields []Field
+	at     map[string]Field
 }
 
 // addStruct appends the fields of a struct, their names behind prefix.
-func (w *Structure) addStruct(prefix string, typ reflect.Type) {
+func (l *listing) addStruct(prefix string, typ reflect.Type) {
 	for i := range typ.NumField() {
 		f := typ.Field(i)
 		if f.Anonymous {
-			w.addStruct(prefix, f.Type)
+			l.addStruct(prefix, f.Type)
 			continue
 		}
-		w.add(prefix+f.Name, f.Type)
+		l.add(prefix+f.Name, f.Type)
 	}
 }
 
 // add appends one field with what is inside it.
-func (w *Structure) add(name string, typ reflect.Type) {
-	f := Field{Name: name, Offset: w.size, Size: binary.Size(reflect.Zero(typ).Interface()), Count: 1}
+func (l *listing) add(name string, typ reflect.Type) {
+	f := Field{Name: name, Offset: l.end, Count: 1}
 	switch typ.Kind() {
 	case reflect.Struct:
-		w.addStruct(name+".", typ)
+		l.addStruct(name+".", typ)
 	case reflect.Array:
 		f.Count = typ.Len()
-		w.addElements(name, typ)
+		l.addElements(name, typ)
 	default:
-		w.size += f.Size
-		w.fields = append(w.fields, f)
+		l.addLeaf(name, typ, 1)
 	}
-	w.at[name] = f
+	f.Size = l.end - f.Offset
+	l.at[name] = f
 }
 
 // addElements appends the elements of an array. One of bytes is taken as a whole.
-func (w *Structure) addElements(name string, typ reflect.Type) {
+func (l *listing) addElements(name string, typ reflect.Type) {
 	elem := typ.Elem()
 	if elem.Kind() == reflect.Uint8 {
-		w.fields = append(w.fields, Field{Name: name, Offset: w.size, Size: typ.Len(), Count: typ.Len()})
-		w.size += typ.Len()
+		l.addLeaf(name, typ, typ.Len())
 		return
 	}
 	for i := range typ.Len() {
 		element := fmt.Sprintf("%s[%d]", name, i)
 		if elem.Kind() == reflect.Struct {
-			w.addStruct(element+".", elem)
+			l.addStruct(element+".", elem)
 		} else {
-			w.add(element, elem)
+			l.add(element, elem)
 		}
 	}
+}
+
+// addLeaf appends a field without fields of its own: a number, or bytes.
+func (l *listing) addLeaf(name string, typ reflect.Type, count int) {
+	size := int(typ.Size())
+	l.fields = append(l.fields, Field{Name: name, Offset: l.end, Size: size, Count: count})
+	l.end += size
 }
 
 // Size is the size of the structure in bytes.
 func (w *Structure) Size() int { return w.size }
 
 // Fields are the fields in order, those without fields of their own.
-func (w *Structure) Fields() iter.Seq[Field] { return slices.Values(w.fields) }
+func (w *Structure) Fields() iter.Seq[Field] {
+	w.list()
+	return slices.Values(w.fields)
+}
 
 // Field returns the field, array or inner structure of that name.
 func (w *Structure) Field(name string) (f Field, ok bool) {
+	w.list()
 	f, ok = w.at[name]
 	return f, ok
 }
