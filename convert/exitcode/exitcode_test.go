@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"windmp/convert/exitcode"
 	"windmp/convert/finding"
 	"windmp/convert/stage"
@@ -38,27 +36,42 @@ func TestOf(t *testing.T) {
 		if wrapped != nil {
 			wrapped = fmt.Errorf("a: %w", &stage.Error{Stage: stage.Open, Err: tc.err})
 		}
-		assert.Equal(t, tc.code, exitcode.Of(wrapped), "%v", tc.err)
+		if got := exitcode.Of(wrapped); got != tc.code {
+			t.Errorf("%v: %d, want %d", tc.err, got, tc.code)
+		}
 	}
 }
 
 // TestOfFile: a file that could not be read is no verdict; one that is damaged has one.
 func TestOfFile(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, exitcode.Done, exitcode.OfFile(nil, false))
-	assert.Equal(t, exitcode.Verdict, exitcode.OfFile(nil, true))
-	assert.Equal(t, exitcode.Verdict, exitcode.OfFile(&physmem.FormatError{}, true))
-	assert.Equal(t, exitcode.Failed, exitcode.OfFile(errors.New("gone"), true))
-	assert.Equal(t, exitcode.Unsupported, exitcode.OfFile(&physmem.UnknownFormatError{}, true))
-	assert.Equal(t, exitcode.Interrupted, exitcode.OfFile(context.Canceled, false))
+	for _, tc := range []struct {
+		err     error
+		refused bool
+		code    int
+	}{
+		{nil, false, exitcode.Done},
+		{nil, true, exitcode.Verdict},
+		{&physmem.FormatError{}, true, exitcode.Verdict},
+		{errors.New("gone"), true, exitcode.Failed},
+		{&physmem.UnknownFormatError{}, true, exitcode.Unsupported},
+		{context.Canceled, false, exitcode.Interrupted},
+	} {
+		if got := exitcode.OfFile(tc.err, tc.refused); got != tc.code {
+			t.Errorf("%v, %v: %d, want %d", tc.err, tc.refused, got, tc.code)
+		}
+	}
 }
 
 func TestWorst(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, exitcode.Done, exitcode.Worst())
-	assert.Equal(t, exitcode.Done, exitcode.Worst(exitcode.Done, exitcode.Done))
 	order := []int{exitcode.Done, exitcode.Usage, exitcode.Unsupported, exitcode.Verdict, exitcode.Failed, exitcode.Interrupted}
-	for i := range order {
-		assert.Equal(t, order[i], exitcode.Worst(order[:i+1]...))
+	for i, want := range order {
+		if got := exitcode.Worst(order[:i+1]...); got != want {
+			t.Errorf("of %v: %d", order[:i+1], got)
+		}
+	}
+	if got := exitcode.Worst(); got != exitcode.Done {
+		t.Errorf("of none: %d", got)
 	}
 }

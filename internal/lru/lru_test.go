@@ -5,18 +5,19 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"windmp/internal/lru"
 )
 
-// keys are those of a cache, the one used longest ago first.
-func keys(c *lru.Cache[string, int]) []string {
-	var list []string
+// holds says which keys a cache should have, the one used longest ago first.
+func holds(t *testing.T, c *lru.Cache[string, int], want ...string) {
+	t.Helper()
+	var got []string
 	for k := range c.Oldest() {
-		list = append(list, k)
+		got = append(got, k)
 	}
-	return list
+	if !slices.Equal(got, want) {
+		t.Errorf("it holds %v, not %v", got, want)
+	}
 }
 
 // TestForgetsWhatWasUsedLongestAgo: and says what that was.
@@ -27,18 +28,25 @@ func TestForgetsWhatWasUsedLongestAgo(t *testing.T) {
 	for i, k := range []string{"a", "b", "c"} {
 		c.Put(k, i, 10)
 	}
-	_, ok := c.Get("a")
-	assert.True(t, ok)
-	_, ok = c.Peek("b")
-	assert.True(t, ok, "is looked at, and not used")
+	if _, ok := c.Get("a"); !ok {
+		t.Error("a is not there")
+	}
+	if _, ok := c.Peek("b"); !ok { // is looked at, and not used
+		t.Error("b is not there")
+	}
 	c.Put("d", 3, 10)
-	assert.Equal(t, []string{"c", "a", "d"}, keys(c))
-	assert.Equal(t, map[string]int{"b": 1}, gone)
-	_, ok = c.Get("b")
-	assert.False(t, ok)
-	c.Put("e", 4, 25)
-	assert.Equal(t, []string{"e"}, keys(c), "as many go as there must")
-	assert.Equal(t, []string{"a", "b", "c", "d"}, slices.Sorted(maps.Keys(gone)))
+	holds(t, c, "c", "a", "d")
+	if want := map[string]int{"b": 1}; !maps.Equal(gone, want) {
+		t.Errorf("%v went, not %v", gone, want)
+	}
+	if v, ok := c.Get("b"); ok {
+		t.Errorf("b is still there, %d", v)
+	}
+	c.Put("e", 4, 25) // as many go as there must
+	holds(t, c, "e")
+	if got := slices.Sorted(maps.Keys(gone)); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
+		t.Errorf("%v went", got)
+	}
 }
 
 // TestHoldsNoMoreBytesThanItMay counts them, whatever is put, replaced and removed.
@@ -55,12 +63,15 @@ func TestHoldsNoMoreBytesThanItMay(t *testing.T) {
 		for _, b := range c.Oldest() {
 			held += int64(len(b))
 		}
-		assert.Equal(t, held, c.Held())
-		assert.LessOrEqual(t, held, int64(1000))
+		if c.Held() != held || held > 1000 {
+			t.Fatalf("it says %d bytes, and holds %d", c.Held(), held)
+		}
 	}
 	held := c.Held()
 	c.Put(-1, make([]byte, 1001), 1001)
-	assert.Equal(t, held, c.Held(), "what is larger than all is not kept")
+	if c.Held() != held {
+		t.Errorf("what is larger than all is kept: %d bytes, and %d before", c.Held(), held)
+	}
 }
 
 // TestOldestMayBeRemoved: while they are gone through.
@@ -75,5 +86,5 @@ func TestOldestMayBeRemoved(t *testing.T) {
 			c.Remove(k)
 		}
 	}
-	assert.Equal(t, []string{"b"}, keys(c))
+	holds(t, c, "b")
 }

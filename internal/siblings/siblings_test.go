@@ -2,10 +2,8 @@ package siblings_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"windmp/internal/siblings"
 )
@@ -27,12 +25,24 @@ func TestClosesAllOnce(t *testing.T) {
 	broken := errors.New("it does not close")
 	first, second := &file{err: broken}, &file{}
 	var l siblings.List[*file]
-	require.NoError(t, l.Close(), "there are none")
+	if err := l.Close(); err != nil {
+		t.Errorf("there are none, and %v", err)
+	}
 	l.Add(first)
 	l.Add(second)
-	assert.Equal(t, []*file{first, second}, l.All())
-	require.ErrorIs(t, l.Close(), broken)
-	require.NoError(t, l.Close())
-	assert.Equal(t, []int{1, 1}, []int{first.closed, second.closed})
-	assert.Empty(t, l.All())
+	if got := l.All(); !slices.Equal(got, []*file{first, second}) {
+		t.Errorf("it has %v", got)
+	}
+	if err := l.Close(); !errors.Is(err, broken) {
+		t.Errorf("the first does not close, and it says %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("closed again, it says %v", err)
+	}
+	if first.closed != 1 || second.closed != 1 {
+		t.Errorf("closed %d and %d times", first.closed, second.closed)
+	}
+	if got := l.All(); len(got) > 0 {
+		t.Errorf("closed, it has %v", got)
+	}
 }

@@ -2,10 +2,8 @@ package bugcheck_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"windmp/winhdr/bugcheck"
 )
@@ -27,7 +25,9 @@ func TestNames(t *testing.T) {
 		0x4747:     "",
 	}
 	for code, want := range names {
-		assert.Equal(t, want, bugcheck.Name(code), "%#x", code)
+		if got := bugcheck.Name(code); got != want {
+			t.Errorf("%#x: %q, want %q", code, got, want)
+		}
 	}
 }
 
@@ -41,16 +41,20 @@ func TestMeaningOf(t *testing.T) {
 			continue
 		}
 		n++
-		assert.NotEmpty(t, m.Summary)
-		assert.NotEmpty(t, bugcheck.Name(code), "%#x", code)
+		if m.Summary == "" || bugcheck.Name(code) == "" {
+			t.Errorf("%#x: %q, %+v", code, bugcheck.Name(code), m)
+		}
 	}
-	assert.GreaterOrEqual(t, n, 50)
-	small, ok := bugcheck.MeaningOf(0x1000007e)
-	require.True(t, ok)
+	if n < 50 {
+		t.Errorf("only %d have one", n)
+	}
 	full, _ := bugcheck.MeaningOf(0x7e)
-	assert.Equal(t, full, small)
-	_, ok = bugcheck.MeaningOf(0x2fe)
-	assert.False(t, ok)
+	if small, ok := bugcheck.MeaningOf(0x1000007e); !ok || !reflect.DeepEqual(small, full) {
+		t.Errorf("a small dump's code means %+v, the other %+v", small, full)
+	}
+	if m, ok := bugcheck.MeaningOf(0x2fe); ok {
+		t.Errorf("a code of nothing means %+v", m)
+	}
 }
 
 func ExampleName() {
@@ -79,6 +83,8 @@ func TestWord(t *testing.T) {
 		{0x50, fill, 0x50},
 		{0, 1, 0},
 	} {
-		assert.Equal(t, tt.want, bugcheck.Word(tt.code, tt.pad), "%#x, %#x", tt.code, tt.pad)
+		if got := bugcheck.Word(tt.code, tt.pad); got != tt.want {
+			t.Errorf("%#x, %#x: %#x, want %#x", tt.code, tt.pad, got, tt.want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package reportfile
+package main
 
 import (
 	"os"
@@ -7,9 +7,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/cmd/windmp/internal/reportfile"
 )
 
-func TestSame(t *testing.T) {
+// TestSameReportFile: two names of one file are one, also where it is not there yet.
+func TestSameReportFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -29,6 +32,6 @@ func TestSame(t *testing.T) {
 		{at("a"), at("new"), false},
 		{at("no/new"), at("no/new"), false},
 	} {
-		assert.Equal(t, tc.want, Same(tc.a, tc.b), "%s %s", tc.a, tc.b)
+		assert.Equal(t, tc.want, reportfile.Same(tc.a, tc.b), "%s %s", tc.a, tc.b)
 	}
 }
