@@ -14,7 +14,7 @@ import (
 // and they pack to a third or so.
 func TestFill(t *testing.T) {
 	t.Parallel()
-	const pages = 512
+	const pages = 2048
 	all := make([]byte, pages*guestpages.Size)
 	guestpages.Fill(all, 1000)
 	part := make([]byte, 3*guestpages.Size)
