@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"windmp/cmd/windmp/internal/reportfile"
 	"windmp/cmd/windmp/internal/screen"
@@ -17,6 +16,7 @@ import (
 	"windmp/cmd/windmp/internal/wildcards"
 	"windmp/convert/cause"
 	"windmp/convert/exitcode"
+	"windmp/convert/finding"
 	"windmp/convert/htmlreport"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
@@ -186,6 +186,15 @@ func worst(errs ...error) error {
 	return errs[slices.Index(codes, exitcode.Worst(codes...))]
 }
 
+// failureLine says in a line why a file was not converted.
+func failureLine(c *conversion) string {
+	var refused *finding.RefusedError
+	if errors.As(c.err, &refused) {
+		return refused.Finding.ID + " " + refused.Finding.Message
+	}
+	return cause.WithoutName(report.OfError(c.err).Message, c.in)
+}
+
 // printMany prints a line for each conversion, and how many went well.
 func printMany(t *textreport.Text, all []conversion, f *convertFlags) {
 	table := t.Table(0, screen.Column{Name: "verdict", Judged: true}, screen.Column{Name: "input", Fit: screen.ClipFront}, screen.Column{Name: "output", Right: true}, screen.Column{Name: "what it is, what is wrong", Fit: screen.Clip})
@@ -195,13 +204,13 @@ func printMany(t *textreport.Text, all []conversion, f *convertFlags) {
 		c := &all[i]
 		if c.err != nil {
 			failed++
-			table.Row("FAIL", c.in, "", withFlags(strings.TrimPrefix(report.OfError(c.err).Message, c.in+": ")))
+			table.Row("FAIL", c.in, "", withFlags(failureLine(c)))
 			continue
 		}
 		if c.report.Verdict != "OK" {
 			verdict = "WARN"
 		}
-		table.Row(c.report.Verdict, c.in, binio.Bytes(c.report.Output.Size), textreport.SystemAndCrash(c.report.System, c.report.Bug, c.report.Signature()))
+		table.Row(c.report.Verdict, c.in, binio.Bytes(c.report.Output.Size), textreport.ConvertLine(t, c.report))
 	}
 	table.End()
 	t.Blank()

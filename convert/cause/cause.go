@@ -156,6 +156,18 @@ func about(err error, said string) string {
 	return strings.TrimSuffix(name, ",") + ": " + said
 }
 
+// WithoutName is a sentence about a file where the file's name stands beside it already.
+func WithoutName(sentence, path string) string {
+	said, ok := strings.CutPrefix(sentence, Name(path))
+	if !ok {
+		return sentence
+	}
+	if said, ok := strings.CutPrefix(said, ": "); ok {
+		return said
+	}
+	return "the file" + said
+}
+
 // fileName is the name of the file that was worked on, empty where the error does not
 // tell. A comma ends that of one that was unpacked.
 func fileName(err error) string {

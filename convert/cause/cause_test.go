@@ -138,3 +138,17 @@ func TestJoined(t *testing.T) {
 	got = cause.Of(errors.Join(report, report))
 	assert.NotContains(t, got.Sentence, "also")
 }
+
+// A sentence that stands beside the file's name does not say it again.
+func TestSentenceWithoutName(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ sentence, path, want string }{
+		{"a: there is no such file", "a", "there is no such file"},
+		{"a is cut: it ends after 15 KiB", "a", "the file is cut: it ends after 15 KiB"},
+		{`"a b": 4 KiB are missing`, "a b", "4 KiB are missing"},
+		{"a.gz, unpacked, is empty", "a.gz", "the file, unpacked, is empty"},
+		{"out.dmp exists", "a", "out.dmp exists"},
+	} {
+		assert.Equal(t, tt.want, cause.WithoutName(tt.sentence, tt.path))
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -393,6 +392,6 @@ func (c *fileChecker) finish() {
 	if i := slices.IndexFunc(c.All, func(f finding.Finding) bool { return f.Severity == w }); i >= 0 && w.Rank() > finding.SeverityInfo.Rank() {
 		c.Reason = c.All[i].Message
 	} else if c.Err != nil {
-		c.Reason = strings.TrimPrefix(c.Error.Message, cause.Name(c.Path)+": ")
+		c.Reason = cause.WithoutName(c.Error.Message, c.Path)
 	}
 }

@@ -99,6 +99,13 @@ func TestTables(t *testing.T) {
                                         three four
   b                               12 B
 `},
+		{"others shortened for a word of the wrapped column", Style{Width: 40, Clip: true}, Wrap, `  file                       size  said
+  …g/way/to/guest.vmcore  4.0 MiB  one
+                                   two
+                                   three
+                                   four
+  b                          12 B
+`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -97,6 +97,17 @@ func (t *Table) widths() []int {
 	return widths
 }
 
+// longestWord is the width of the longest word of a column, which can't be wrapped.
+func (t *Table) longestWord(column int) int {
+	width := 0
+	for _, row := range t.rows {
+		for word := range strings.SplitSeq(row[column], " ") {
+			width = max(width, uniseg.StringWidth(word))
+		}
+	}
+	return width
+}
+
 // fit makes columns narrower until the table fits, as far as they can be, and tells
 // whether the last one goes below its rows.
 func (t *Table) fit(widths []int) (below bool) {
@@ -110,7 +121,7 @@ func (t *Table) fit(widths []int) (below bool) {
 		below = true
 		over -= widths[last] + gap
 	case t.columns[last].Fit == Wrap:
-		over = 0
+		over -= widths[last] - t.longestWord(last)
 	}
 	for over > 0 && t.page.style.Clip {
 		widest := -1

@@ -6,6 +6,7 @@ import (
 
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/report"
 	"windmp/internal/binio"
@@ -199,6 +200,21 @@ func printPlan(t *Text, r *report.Report) {
 		table.Row(t.address(e.VA), t.physical(e.PA), binio.Bytes(int64(e.Size)), e.Reason)
 	}
 	table.End()
+}
+
+// ConvertLine says in a line what was converted, or what is wrong with it, as the table
+// of a check does.
+func ConvertLine(t *Text, r *report.Report) string {
+	worst := damageOf(r.Findings)
+	for i := range r.Findings {
+		if f := &r.Findings[i]; worst == nil && f.Severity.Rank() > finding.SeverityInfo.Rank() {
+			worst = f
+		}
+	}
+	if worst != nil {
+		return worst.ID + " " + t.words(worst.Message)
+	}
+	return SystemAndCrash(r.System, r.Bug, r.Signature())
 }
 
 // LogLine is a conversion in a line of a log.

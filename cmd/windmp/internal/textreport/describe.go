@@ -96,7 +96,7 @@ func printBugCheck(t *Text, b *report.BugCheckDetail) {
 	if b.Summary != "" {
 		t.More("%s", b.Summary)
 	}
-	table := t.Table(screen.KeyWidth, screen.Column{}, screen.Column{}, screen.Column{})
+	table := t.Table(screen.KeyWidth, screen.Column{}, screen.Column{}, screen.Column{Fit: screen.Wrap})
 	for i, p := range b.Parameters {
 		table.Row(fmt.Sprint(i+1), fmt.Sprintf("%#x", uint64(p.Value)), p.Meaning)
 	}

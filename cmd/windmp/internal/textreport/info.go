@@ -100,7 +100,7 @@ func printCPUs(t *Text, list []inspect.CPUInfo) {
 	}
 	m := t.guest()
 	t.Blank()
-	table := t.Table(0, screen.Column{Name: "processor", Right: true}, screen.Column{Name: "mode"}, screen.Column{Name: m.PointerName}, screen.Column{Name: "place"},
+	table := t.Table(0, screen.Column{Name: "processor", Right: true}, screen.Column{Name: "mode"}, screen.Column{Name: m.PointerName}, screen.Column{Name: "place", Fit: screen.ClipFront},
 		screen.Column{Name: strings.ToLower(m.RootName)}, screen.Column{Name: "registers", Fit: screen.Wrap})
 	for _, c := range list {
 		if c.Error != "" {
@@ -152,15 +152,17 @@ func printModules(t *Text, list []inspect.ImageReport) {
 	t.Heading("modules")
 	table := t.Table(0, screen.Column{Name: "base"}, screen.Column{Name: "size", Right: true}, screen.Column{Name: "name", Fit: screen.Clip}, screen.Column{Name: "timestamp"},
 		screen.Column{Name: "symbols", Fit: screen.Below})
+	often := newOften(len(list), func(i int) string { return list[i].Error })
 	for i := range list {
 		m := &list[i]
-		symbols := m.Error
+		symbols := often.unless(m.Error)
 		if m.PDB != nil {
 			symbols = fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)
 		}
 		table.Row(t.address(m.Base), binio.Bytes(uint64(m.Size)), m.Name, fmt.Sprintf("%#08x", uint64(m.Timestamp)), symbols)
 	}
 	table.End()
+	often.say(t)
 }
 
 func printProcesses(t *Text, list []inspect.ProcessInfo) {

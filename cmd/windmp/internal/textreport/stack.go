@@ -41,8 +41,16 @@ func printStack(t *Text, s *report.Stack, b *report.BugCheckDetail) {
 	if len(s.Seen) > 0 {
 		t.Note(stopIndent, "seen on the stack beyond it; these may not be calls:")
 		table := t.Table(0, screen.Column{}, screen.Column{}, screen.Column{})
-		for _, x := range s.Seen {
-			table.Row("?   ", t.address(x.Address), x.Place)
+		for i := 0; i < len(s.Seen); {
+			x, times := s.Seen[i], 1
+			for i++; i < len(s.Seen) && s.Seen[i].Address == x.Address; i++ {
+				times++
+			}
+			place := x.Place
+			if times > 1 {
+				place += fmt.Sprintf(" (%d times)", times)
+			}
+			table.Row("?   ", t.address(x.Address), place)
 		}
 		table.End()
 	}
