@@ -24,6 +24,7 @@ import (
 	"windmp/physmem/vmcore"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Where the guest of 64-bit Arm has what, as its source states it
@@ -46,8 +47,8 @@ func pcr64A(i uint64) uint64 {
 func stack64A(i uint64) uint64 { return 0xffffe00e0e4b7000 + i*0x10000 + 0x6000 }
 
 // live64A are the registers that the guest leaves a vCPU with that runs a processor.
-func live64A(cpu, number uint64) *winhdr.ContextARM64 {
-	c := &winhdr.ContextARM64{ContextFlags: 0x400007, Cpsr: uint32(0x600003c4 | cpu&1<<31)}
+func live64A(cpu, number uint64) *wincontext.ContextARM64 {
+	c := &wincontext.ContextARM64{ContextFlags: 0x400007, Cpsr: uint32(0x600003c4 | cpu&1<<31)}
 	reg := func(i uint64) uint64 { return 0xc0de000000000000 + cpu<<32 + 0x10001*i }
 	for i := range uint64(29) {
 		c.X[i] = reg(i)
@@ -68,8 +69,8 @@ func live64A(cpu, number uint64) *winhdr.ContextARM64 {
 }
 
 // saved64A are those that it says Windows saved of a processor.
-func saved64A(number uint64) *winhdr.ContextARM64 {
-	c := &winhdr.ContextARM64{ContextFlags: 0x400007, Cpsr: 0x60000144, Pc: base64A + 0x408844, Fpsr: uint32(0x10 + number)}
+func saved64A(number uint64) *wincontext.ContextARM64 {
+	c := &wincontext.ContextARM64{ContextFlags: 0x400007, Cpsr: 0x60000144, Pc: base64A + 0x408844, Fpsr: uint32(0x10 + number)}
 	if number == 0 {
 		c.Cpsr, c.Pc = 0x80000144, base64A+0x4de014
 	}
@@ -78,7 +79,7 @@ func saved64A(number uint64) *winhdr.ContextARM64 {
 	}
 	c.X[18] = pcr64A(number)
 	for i := range uint64(32) {
-		c.V[i] = winhdr.M128A{Low: 0x5a00000000000000 + number<<32 + i, High: ^uint64(0) / (i + 1)}
+		c.V[i] = wincontext.M128A{Low: 0x5a00000000000000 + number<<32 + i, High: ^uint64(0) / (i + 1)}
 	}
 	c.Fp = stack64A(number) - 0x600
 	c.Sp, c.Lr = c.Fp, base64A+0x4de014-0x40
@@ -92,12 +93,12 @@ func space64A(t *testing.T, dmp []byte) *vtop.Space {
 }
 
 // context64A is what a dump shows of a processor.
-func context64A(t *testing.T, s *vtop.Space, number uint64) *winhdr.ContextARM64 {
+func context64A(t *testing.T, s *vtop.Space, number uint64) *wincontext.ContextARM64 {
 	t.Helper()
-	b := make([]byte, winhdr.ContextSizeARM64)
+	b := make([]byte, wincontext.ContextSizeARM64)
 	_, err := s.ReadVirtual(b, vtop.VA(pcr64A(number)+prcb64A+frame64A))
 	require.NoError(t, err)
-	c, err := winhdr.DecodeContextARM64(b)
+	c, err := wincontext.DecodeContextARM64(b)
 	require.NoError(t, err)
 	return c
 }
@@ -159,7 +160,7 @@ func TestSamplesARM64(t *testing.T) {
 				}
 				assert.Equal(t, want, context64A(t, space, i), "processor %d", i)
 			}
-			shown, err := winhdr.DecodeContextARM64(dmp[0x348:][:winhdr.ContextSizeARM64])
+			shown, err := wincontext.DecodeContextARM64(dmp[0x348:][:wincontext.ContextSizeARM64])
 			require.NoError(t, err)
 			assert.Equal(t, context64A(t, space, 0), shown)
 			code := uint32(0x161)
@@ -222,7 +223,7 @@ func TestUnprovedARM64(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "WARN", r.Verdict)
 		assert.Contains(t, ids(r), finding.VCPUUnmatched.ID())
-		kept := make([]byte, winhdr.ContextSizeARM64)
+		kept := make([]byte, wincontext.ContextSizeARM64)
 		own, err := vtop.NewSpace(openBytes(t, core), u64(dmp, 0x10), vtop.ARM64).ReadVirtual(kept, vtop.VA(pcr64A(1)+prcb64A+frame64A))
 		require.NoError(t, err)
 		require.Equal(t, len(kept), own)

@@ -12,7 +12,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/internal/guestsim"
-	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // TestKernelCountsProcessors: the kernel's own count decides how many processors the
@@ -29,7 +29,7 @@ func TestKernelCountsProcessors(t *testing.T) {
 		"plugged in later":            {crashed, 1, 3},
 		"too many noted":              {crashed, 9, 3},
 		"none noted":                  {crashed, 0, 3},
-		"never set":                   {crashed, winhdr.Fill, 3},
+		"never set":                   {crashed, problem.Fill, 3},
 		"NT 5.2":                      {guestsim.Options{CPUs: 3, NumberProcessors: 3}, 3, 3},
 		"NT 5.2, one starting":        {guestsim.Options{CPUs: 3, NumberProcessors: 2}, 2, 2},
 		"NT 5.2, one starting, noted": {guestsim.Options{CPUs: 3, NumberProcessors: 2, BugCheck: crash}, 3, 2},

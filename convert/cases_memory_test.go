@@ -18,6 +18,7 @@ import (
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // listedIn is the table of memory of a dump's header.
@@ -79,7 +80,7 @@ func TestCasesRuns(t *testing.T) {
 var badTables = map[string]func(table []byte, size int){
 	"one run less":    func(b []byte, _ int) { b[0]-- },
 	"one run":         func(b []byte, _ int) { binary.LittleEndian.PutUint32(b, 1) },
-	"never set":       func(b []byte, _ int) { winhdr.PageFill(b) },
+	"never set":       func(b []byte, _ int) { problem.PageFill(b) },
 	"zeros":           func(b []byte, _ int) { clear(b) },
 	"too many":        func(b []byte, _ int) { binary.LittleEndian.PutUint32(b, 200) },
 	"2^32 runs":       func(b []byte, _ int) { binary.LittleEndian.PutUint32(b, 0xffffffff) },
@@ -246,7 +247,7 @@ func TestKernelsTableUnreadable(t *testing.T) {
 	assert.Contains(t, ids(r), finding.RunsKept.ID())
 	assert.Equal(t, listedIn(t, want), listedIn(t, got))
 
-	winhdr.PageFill(g.Header()[0x88:0x344])
+	problem.PageFill(g.Header()[0x88:0x344])
 	got, r, err = convertSim(t, g, convert.Options{})
 	require.NoError(t, err)
 	assert.Contains(t, ids(r), finding.MemoryGuessed.ID())

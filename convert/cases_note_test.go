@@ -17,6 +17,8 @@ import (
 	"windmp/internal/guestsim"
 	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // noted is a core with a guest's note, to be spoilt in place.
@@ -90,12 +92,12 @@ var spoiltNotes = []struct {
 		clear(n.header)
 		copy(n.header, "VERSION=14.1-RELEASE\nKERNEL=/boot/kernel\x1b[31m\n")
 	}},
-	{"a header of another machine", finding.NoteUseless.ID(), func(n *noted) { n.put("MachineImageType", winhdr.MachineIA64) }},
+	{"a header of another machine", finding.NoteUseless.ID(), func(n *noted) { n.put("MachineImageType", wincontext.MachineIA64) }},
 	{"half a header", finding.NoteUseless.ID(), func(n *noted) { n.cut(0x800) }},
 	{"a signature", finding.NoteUseless.ID(), func(n *noted) { n.cut(8) }},
 	{"four bytes", finding.NoteUseless.ID(), func(n *noted) { n.cut(4) }},
 	{"no bytes", finding.NoteUseless.ID(), func(n *noted) { n.cut(0) }},
-	{"no field was set", finding.NoteStale.ID(), func(n *noted) { winhdr.PageFill(n.header[8:n.format.Offset("NumberOfRuns")]) }},
+	{"no field was set", finding.NoteStale.ID(), func(n *noted) { problem.PageFill(n.header[8:n.format.Offset("NumberOfRuns")]) }},
 	{"zeros behind the signatures", finding.NoteStale.ID(), func(n *noted) { clear(n.header[8:n.format.Offset("NumberOfRuns")]) }},
 	{"another boot", finding.NoteStale.ID(), func(n *noted) {
 		n.shift()

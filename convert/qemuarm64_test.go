@@ -18,7 +18,7 @@ import (
 	"windmp/convert/source"
 	"windmp/internal/qemutest"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // TestQEMUARM64: a guest of 64-bit Arm that real QEMU dumped. QEMU writes no Windows dump
@@ -143,7 +143,7 @@ func checkProcess64A(t *testing.T, stream []byte) {
 
 // equalWaiting64A compares the registers of a vCPU. One that waits may have been on its
 // way back to the instruction that waits, which an emulator is free to end at any time.
-func equalWaiting64A(t *testing.T, want, got *winhdr.ContextARM64, cpu uint64) {
+func equalWaiting64A(t *testing.T, want, got *wincontext.ContextARM64, cpu uint64) {
 	t.Helper()
 	if waits := live64A(cpu, 0).Pc; want.Pc == waits && got.Pc == waits-4 {
 		got.Pc = waits

@@ -23,6 +23,7 @@ import (
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // crash is a bug check with its four parameters.
@@ -87,9 +88,9 @@ func at(t *testing.T, dmp []byte, g *guestsim.Guest, va uint64, n int) []byte {
 }
 
 // contextAt decodes the CONTEXT of a processor from the dump.
-func contextAt(t *testing.T, dmp []byte, g *guestsim.Guest, cpu int) *winhdr.Context64 {
+func contextAt(t *testing.T, dmp []byte, g *guestsim.Guest, cpu int) *wincontext.Context64 {
 	t.Helper()
-	c, err := winhdr.DecodeContext64(at(t, dmp, g, g.Processors[cpu].Context, winhdr.ContextSize64))
+	c, err := wincontext.DecodeContext64(at(t, dmp, g, g.Processors[cpu].Context, wincontext.ContextSize64))
 	require.NoError(t, err)
 	return c
 }

@@ -20,7 +20,7 @@ import (
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // imageOf opens a vmcore that is in memory.
@@ -85,7 +85,7 @@ func TestVirtualBoxSource(t *testing.T) {
 				checkAllRegisters(t, got, g, i, physmem.X86Of(cpus[i]))
 				assertQEMUPart(t, contextAt(t, want, g, i), contextAt(t, got, g, i))
 			}
-			shown, err := winhdr.DecodeContext64(got[0x348:][:winhdr.ContextSize64])
+			shown, err := wincontext.DecodeContext64(got[0x348:][:wincontext.ContextSize64])
 			require.NoError(t, err)
 			assert.Equal(t, shown.MxCsr, shown.FltSave.MxCsr)
 		})
@@ -118,12 +118,12 @@ func checkAllRegisters(t *testing.T, dmp []byte, g *guestsim.Guest, i int, c *ph
 }
 
 // assertQEMUPart compares the registers that QEMU's notes carry too.
-func assertQEMUPart(t *testing.T, want, got *winhdr.Context64) {
+func assertQEMUPart(t *testing.T, want, got *wincontext.Context64) {
 	t.Helper()
 	w, g := *want, *got
-	for _, c := range []*winhdr.Context64{&w, &g} {
+	for _, c := range []*wincontext.Context64{&w, &g} {
 		c.Dr0, c.Dr1, c.Dr2, c.Dr3, c.Dr6, c.Dr7 = 0, 0, 0, 0, 0, 0
-		c.MxCsr, c.FltSave = 0, winhdr.XSaveFormat{}
+		c.MxCsr, c.FltSave = 0, wincontext.XSaveFormat{}
 	}
 	assert.Equal(t, w, g)
 }

@@ -32,6 +32,8 @@ import (
 	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // This file describes a machine that nobody has built, and takes its Windows from a
@@ -73,23 +75,23 @@ type thirdContext struct{ PC, Stack, Kernel, A, B uint64 }
 
 const thirdMachine = 0x4d55
 
-func (c *thirdContext) Machine() uint32           { return thirdMachine }
-func (c *thirdContext) IP() uint64                { return c.PC }
-func (c *thirdContext) SP() uint64                { return c.Stack }
-func (c *thirdContext) Arguments() []uint64       { return []uint64{c.A, c.B} }
-func (c *thirdContext) CheckMode() error          { return nil }
-func (c *thirdContext) CheckForReaders() error    { return nil }
-func (c *thirdContext) PlausibleSaved() error     { return c.Plausible() }
-func (c *thirdContext) Mode() string              { return "kernel" }
-func (c *thirdContext) ForHeader() winhdr.Context { copied := *c; return &copied }
-func (c *thirdContext) Encode() []byte            { return packed(c) }
-func (c *thirdContext) Same(o winhdr.Context, _ winhdr.RegisterSet) bool {
+func (c *thirdContext) Machine() uint32               { return thirdMachine }
+func (c *thirdContext) IP() uint64                    { return c.PC }
+func (c *thirdContext) SP() uint64                    { return c.Stack }
+func (c *thirdContext) Arguments() []uint64           { return []uint64{c.A, c.B} }
+func (c *thirdContext) CheckMode() error              { return nil }
+func (c *thirdContext) CheckForReaders() error        { return nil }
+func (c *thirdContext) PlausibleSaved() error         { return c.Plausible() }
+func (c *thirdContext) Mode() string                  { return "kernel" }
+func (c *thirdContext) ForHeader() wincontext.Context { copied := *c; return &copied }
+func (c *thirdContext) Encode() []byte                { return packed(c) }
+func (c *thirdContext) Same(o wincontext.Context, _ wincontext.RegisterSet) bool {
 	return bytes.Equal(packed(c), o.Encode())
 }
 
 func (c *thirdContext) Plausible() error {
 	if c.Kernel != 1 {
-		return winhdr.Problem{Field: "Kernel", Offset: 16, Got: "something else", Want: "1"}
+		return problem.Problem{Field: "Kernel", Offset: 16, Got: "something else", Want: "1"}
 	}
 	return nil
 }
@@ -145,7 +147,7 @@ var third = &machine.Machine{
 		PointerSize: 8, KernelStart: 0xffff_fffc_0000_0000,
 		TableBase: func(h *winhdr.Header) uint64 { return h.DirectoryTableBase & 0xffff_f000 },
 		Registers: fields.Of[thirdContext](),
-		DecodeContext: func(b []byte) (winhdr.Context, error) {
+		DecodeContext: func(b []byte) (wincontext.Context, error) {
 			c := new(thirdContext)
 			_, err := binary.Decode(b, binary.LittleEndian, c)
 			return c, err

@@ -15,6 +15,7 @@ import (
 	"windmp/physmem/open"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // kernel32 is a small kernel of 32 bits.
@@ -169,10 +170,10 @@ func TestQEMU32(t *testing.T) {
 					assert.Equal(t, physmem.X86Of(cpus[i]).IDT.Base, uint64(sr.Idtr.Base))
 					assert.Equal(t, physmem.X86Of(cpus[i]).GDT.Limit, uint32(sr.Gdtr.Limit))
 					assert.EqualValues(t, 0x28, sr.Tr)
-					c := make([]byte, winhdr.ContextSize32)
+					c := make([]byte, wincontext.ContextSize32)
 					_, err = m.Space.ReadVirtual(c, p.Context)
 					require.NoError(t, err)
-					saved, err := winhdr.DecodeContext32(c)
+					saved, err := wincontext.DecodeContext32(c)
 					require.NoError(t, err)
 					require.NoError(t, saved.PlausibleSaved())
 				}

@@ -1,12 +1,15 @@
 package winhdr
 
-import "windmp/winhdr/fields"
+import (
+	"windmp/winhdr/fields"
+	"windmp/winhdr/wincontext"
+)
 
 // ARM64 is the 64-bit dump header with the CONTEXT of 64-bit Arm. The header is in
 // every byte that of x64 (seen in a dump that Windows 11, build 22000, wrote).
 var ARM64 = &Format{
 	Name: "arm64", Title: "64-bit Arm", Qualifier: "Arm64",
-	Machine: MachineARM64, ValidDump: ValidDumpDU64,
+	Machine: wincontext.MachineARM64, ValidDump: ValidDumpDU64,
 	Header:      X64.Header,
 	LeastSize:   X64.LeastSize,
 	Padding:     X64.Padding,
@@ -19,19 +22,15 @@ var ARM64 = &Format{
 	MinBuild: 16299,
 	PFNLimit: pfnLimitARM64, PFNReason: "physical addresses having 48 bits",
 	PointerSize: 8,
-	KernelStart: kernelStartARM64,
+	KernelStart: wincontext.KernelStartARM64,
 	TableBase:   tableBaseARM64,
-	Registers:   fields.Of[ContextARM64](), DecodeContext: decodeContextARM64,
+	Registers:   fields.Of[wincontext.ContextARM64](), DecodeContext: decoder(wincontext.DecodeContextARM64),
 }
 
 const (
 	// pfnLimitARM64: an entry of a page table with granules of 4 KiB has 48 bits of an
 	// address (Arm ARM, D8.3), but with FEAT_LPA2, which Windows is not known to use.
 	pfnLimitARM64 = 1 << (48 - 12)
-	// kernelStartARM64 and userEndARM64 are the halves of the address space: TCR_EL1 of
-	// build 22000 gives 47 bits to each.
-	kernelStartARM64 uint64 = 0xffff8000_00000000
-	userEndARM64     uint64 = 1 << 47
 )
 
 // tableBaseARM64: bits 12-47 of TTBR0_EL1 are the address; above them is the ASID, and

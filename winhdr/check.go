@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"windmp/physmem"
+	"windmp/winhdr/problem"
 )
 
 // maxBuild: DBGKD_GET_VERSION64.MinorVersion (wdbgexts.h) has 16 bits.
@@ -24,10 +25,10 @@ const maxBuild = 0xffff
 //
 // The other fields are not checked: they change with every conversion, or no
 // reader depends on them.
-func (h *Header) Check() []Problem {
+func (h *Header) Check() []problem.Problem {
 	c := checked{Header: h}
 	c.runs, c.table = h.Runs()
-	var problems []Problem
+	var problems []problem.Problem
 	for _, r := range rules {
 		found := r.check(&c)
 		if len(found) == 0 {
@@ -51,7 +52,7 @@ func (h *Header) Check() []Problem {
 type checked struct {
 	*Header
 	runs  physmem.Runs
-	table []Problem
+	table []problem.Problem
 }
 
 // rules are the fields that are checked, in the order of the header. A check
@@ -59,82 +60,82 @@ type checked struct {
 // need not be said. Its limits are the format's.
 var rules = []struct {
 	field string
-	check func(h *checked) []Problem
+	check func(h *checked) []problem.Problem
 }{
-	{"Signature", func(h *checked) []Problem {
+	{"Signature", func(h *checked) []problem.Problem {
 		if h.Signature == SignaturePAGE {
 			return nil
 		}
 		return wrong("is not that of a dump", tag(h.Signature), tag(SignaturePAGE), false)
 	}},
-	{"ValidDump", func(h *checked) []Problem {
+	{"ValidDump", func(h *checked) []problem.Problem {
 		if h.ValidDump == h.format.ValidDump {
 			return nil
 		}
 		return wrong("is not that of a dump of this machine", tag(h.ValidDump), tag(h.format.ValidDump), false)
 	}},
-	{"MinorVersion", func(h *checked) []Problem {
+	{"MinorVersion", func(h *checked) []problem.Problem {
 		if h.format.Builds(h.MinorVersion) {
 			return nil
 		}
-		return wrong("is no build number of Windows", hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
+		return wrong("is no build number of Windows", problem.Hex(h.MinorVersion), fmt.Sprintf("a build number from 0x%x to 0x%x", h.format.MinBuild, maxBuild), true)
 	}},
 	{"DirectoryTableBase", (*checked).checkTableBase},
-	{"PfnDataBase", func(h *checked) []Problem { return h.checkPointer(h.PfnDataBase) }},
-	{"PsLoadedModuleList", func(h *checked) []Problem { return h.checkPointer(h.PsLoadedModuleList) }},
-	{"PsActiveProcessHead", func(h *checked) []Problem { return h.checkPointer(h.PsActiveProcessHead) }},
-	{"MachineImageType", func(h *checked) []Problem {
+	{"PfnDataBase", func(h *checked) []problem.Problem { return h.checkPointer(h.PfnDataBase) }},
+	{"PsLoadedModuleList", func(h *checked) []problem.Problem { return h.checkPointer(h.PsLoadedModuleList) }},
+	{"PsActiveProcessHead", func(h *checked) []problem.Problem { return h.checkPointer(h.PsActiveProcessHead) }},
+	{"MachineImageType", func(h *checked) []problem.Problem {
 		if h.MachineImageType == h.format.Machine {
 			return nil
 		}
 		return wrong("is not that of "+h.format.Title, machine(h.MachineImageType), h.format.machineText(), false)
 	}},
-	{"NumberProcessors", func(h *checked) []Problem {
+	{"NumberProcessors", func(h *checked) []problem.Problem {
 		n := h.NumberProcessors
 		if n > 0 && int64(n) <= int64(h.format.MaxProcessors) {
 			return nil
 		}
-		return wrong("", hex(n), fmt.Sprintf("1 to %d", h.format.MaxProcessors), true)
+		return wrong("", problem.Hex(n), fmt.Sprintf("1 to %d", h.format.MaxProcessors), true)
 	}},
-	{"PaeEnabled", func(h *checked) []Problem {
+	{"PaeEnabled", func(h *checked) []problem.Problem {
 		if h.PaeEnabled <= 1 {
 			return nil
 		}
 		return wrong("", fmt.Sprintf("0x%x", h.PaeEnabled), "0 or 1", true)
 	}},
-	{"KdDebuggerDataBlock", func(h *checked) []Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
-	{"NumberOfRuns", func(h *checked) []Problem { return h.table }},
-	{"DumpType", func(h *checked) []Problem {
+	{"KdDebuggerDataBlock", func(h *checked) []problem.Problem { return h.checkPointer(h.KdDebuggerDataBlock) }},
+	{"NumberOfRuns", func(h *checked) []problem.Problem { return h.table }},
+	{"DumpType", func(h *checked) []problem.Problem {
 		if h.DumpType == DumpTypeFull {
 			return nil
 		}
 		return wrong("is not that of a full dump", fmt.Sprintf("0x%x (%v)", uint32(h.DumpType), h.DumpType), "0x1 (full)", true)
 	}},
-	{"SystemTime", func(h *checked) []Problem {
+	{"SystemTime", func(h *checked) []problem.Problem {
 		if _, err := Time(h.SystemTime); err == nil {
 			return nil
 		}
-		return wrong("is not a time", hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
+		return wrong("is not a time", problem.Hex(h.SystemTime), "a time from 1601 to 9999 in units of 100 ns", true)
 	}},
 }
 
 // wrong is one problem with the field of a rule; fault is empty where want says it.
-func wrong(fault, got, want string, repairable bool) []Problem {
-	return []Problem{{Fault: fault, Got: got, Want: want, Repairable: repairable}}
+func wrong(fault, got, want string, repairable bool) []problem.Problem {
+	return []problem.Problem{{Fault: fault, Got: got, Want: want, Repairable: repairable}}
 }
 
 // checkTableBase: the register may hold more than the address of a page table.
-func (h *checked) checkTableBase() []Problem {
+func (h *checked) checkTableBase() []problem.Problem {
 	dtb, root := h.DirectoryTableBase, h.format.TableBase(h.Header)
-	if root == 0 || isFill(dtb) {
-		return wrong("", hex(dtb), "the physical address of a page table", false)
+	if root == 0 || problem.IsFill(dtb) {
+		return wrong("", problem.Hex(dtb), "the physical address of a page table", false)
 	}
-	var problems []Problem
+	var problems []problem.Problem
 	if dtb != root {
-		problems = wrong("has flag bits beside the address", hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
+		problems = wrong("has flag bits beside the address", problem.Hex(dtb), fmt.Sprintf("0x%x, the address alone", root), true)
 	}
 	if h.runs != nil && !inRuns(h.runs, root) {
-		problems = append(problems, wrong("", hex(dtb), "an address inside one of the runs", false)...)
+		problems = append(problems, wrong("", problem.Hex(dtb), "an address inside one of the runs", false)...)
 	}
 	return problems
 }
@@ -150,9 +151,9 @@ func inRuns(runs physmem.Runs, pa uint64) bool {
 }
 
 // checkPointer checks a kernel address.
-func (h *Header) checkPointer(va uint64) []Problem {
-	if va >= h.format.KernelStart && !isFill(va) {
+func (h *Header) checkPointer(va uint64) []problem.Problem {
+	if va >= h.format.KernelStart && !problem.IsFill(va) {
 		return nil
 	}
-	return wrong("", hex(va), "a kernel address", true)
+	return wrong("", problem.Hex(va), "a kernel address", true)
 }

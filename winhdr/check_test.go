@@ -5,6 +5,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 func TestCheckGood(t *testing.T) {
@@ -45,7 +48,7 @@ func TestCheck(t *testing.T) {
 			"MinorVersion at 0xc: got 0x1, want a build number from 0xece to 0xffff", true,
 		},
 		{
-			"build never set", func(h *Header) { h.MinorVersion = Fill },
+			"build never set", func(h *Header) { h.MinorVersion = problem.Fill },
 			"MinorVersion at 0xc: got 0x45474150 ('PAGE' fill, never set), want a build number from 0xece to 0xffff", true,
 		},
 		{
@@ -53,7 +56,7 @@ func TestCheck(t *testing.T) {
 			"DirectoryTableBase at 0x10: got 0xfff, want the physical address of a page table", false,
 		},
 		{
-			"DTB never set", func(h *Header) { h.DirectoryTableBase = Fill64 },
+			"DTB never set", func(h *Header) { h.DirectoryTableBase = problem.Fill64 },
 			"DirectoryTableBase at 0x10: got 0x4547415045474150 ('PAGE' fill, never set), want the physical address of a page table", false,
 		},
 		{
@@ -69,7 +72,7 @@ func TestCheck(t *testing.T) {
 			"PfnDataBase at 0x18: got 0x1000, want a kernel address", true,
 		},
 		{
-			"module list", func(h *Header) { h.PsLoadedModuleList = Fill64 },
+			"module list", func(h *Header) { h.PsLoadedModuleList = problem.Fill64 },
 			"PsLoadedModuleList at 0x20: got 0x4547415045474150 ('PAGE' fill, never set), want a kernel address", true,
 		},
 		{
@@ -77,11 +80,11 @@ func TestCheck(t *testing.T) {
 			"PsActiveProcessHead at 0x28: got 0xfeffffffffffffff, want a kernel address", true,
 		},
 		{
-			"x86", func(h *Header) { h.MachineImageType = MachineI386 },
+			"x86", func(h *Header) { h.MachineImageType = wincontext.MachineI386 },
 			"MachineImageType at 0x30: got 0x14c (32-bit x86), want 0x8664 (x64)", false,
 		},
 		{
-			"itanium", func(h *Header) { h.MachineImageType = MachineIA64 },
+			"itanium", func(h *Header) { h.MachineImageType = wincontext.MachineIA64 },
 			"MachineImageType at 0x30: got 0x200 (Itanium), want 0x8664 (x64)", false,
 		},
 		{
@@ -117,7 +120,7 @@ func TestCheck(t *testing.T) {
 			"DumpType at 0xf98: got 0x45474150 (unset), want 0x1 (full)", true,
 		},
 		{
-			"time never set", func(h *Header) { h.SystemTime = Fill64 },
+			"time never set", func(h *Header) { h.SystemTime = problem.Fill64 },
 			"SystemTime at 0xfa8: got 0x4547415045474150 ('PAGE' fill, never set), want a time from 1601 to 9999 in units of 100 ns", true,
 		},
 	}

@@ -1,6 +1,10 @@
 package winhdr
 
-import "fmt"
+import (
+	"fmt"
+
+	"windmp/winhdr/problem"
+)
 
 // CommentText returns the header's comment: what stands before the first NUL,
 // "" if the field was never set. Bytes that are not printable ASCII come out as
@@ -36,13 +40,13 @@ func (h *Header) SetComment(text string) error {
 			return h.commentProblem(fmt.Sprintf("byte 0x%02x at 0x%x", text[i], i), "printable ASCII")
 		}
 	}
-	PageFill(h.Comment[:])
+	problem.PageFill(h.Comment[:])
 	h.Comment[copy(h.Comment[:], text)] = 0
 	return nil
 }
 
-func (h *Header) commentProblem(got, want string) Problem {
-	return Problem{Field: "Comment", Offset: h.Offset("Comment"), Got: got, Want: want}
+func (h *Header) commentProblem(got, want string) problem.Problem {
+	return problem.Problem{Field: "Comment", Offset: h.Offset("Comment"), Got: got, Want: want}
 }
 
 func printable(c byte) bool { return c >= ' ' && c <= '~' }

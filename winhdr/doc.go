@@ -1,10 +1,10 @@
-// Package winhdr declares the headers of Windows kernel crash dumps and the
-// CONTEXT, each once a machine: it decodes, encodes, checks and repairs them, and
-// reads no guest memory.
+// Package winhdr declares the headers of Windows kernel crash dumps, each once a
+// machine: it decodes, encodes, checks and repairs them, and reads no guest memory.
+// The CONTEXT that a header holds is package wincontext's.
 //
 // A machine is one value, a [Format]: [X64], [X86] and [ARM64], or one that a caller
 // fills in. [Recognise] and [Decode] choose it by the bytes; nobody else need ask which
-// it is, because [Header] and [Context] have the answers.
+// it is, because [Header] and [wincontext.Context] have the answers.
 //
 // A dump begins with 0x2000 bytes that Microsoft calls DUMP_HEADER64, or with
 // 0x1000 that it calls DUMP_HEADER32, which has the same things in narrower fields

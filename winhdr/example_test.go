@@ -45,22 +45,3 @@ func Example() {
 	// NumberOfPages at 0x90: 0x1f7f becomes 0x1f7e
 	// RequiredDumpSpace at 0xfa0: 0x4547415045474150 becomes 0x1f80000
 }
-
-// A context that Windows saved is told from memory that was never written.
-func ExampleContext64_PlausibleSaved() {
-	var never winhdr.Context64
-	fmt.Println(never.PlausibleSaved())
-
-	saved := winhdr.Context64{
-		ContextFlags: winhdr.ContextControl | winhdr.ContextInteger,
-		SegCs:        0x10,
-		SegSs:        0x18,
-		EFlags:       0x246,
-		Rip:          0xfffff8000a3fd0a0,
-		Rsp:          0xffffb50f1c2f6a58,
-	}
-	fmt.Println(saved.PlausibleSaved())
-	// Output:
-	// ContextFlags at 0x30: got 0x0 (0x0), want at least AMD64|CONTROL|INTEGER, and no other architecture
-	// <nil>
-}

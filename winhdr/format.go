@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/wincontext"
 )
 
 // Format is the dump header of one machine with its CONTEXT: all that differs
@@ -57,7 +58,7 @@ type Format struct {
 	Registers *fields.Structure
 	// DecodeContext decodes exactly that many bytes: less or more is a
 	// *fields.SizeError. Nothing else is judged.
-	DecodeContext func(b []byte) (Context, error)
+	DecodeContext func(b []byte) (wincontext.Context, error)
 }
 
 // Formats are those that the functions below know when they are given none.
@@ -181,3 +182,14 @@ func Decode(b []byte, formats ...*Format) (*Header, error) {
 
 // ErrNotHeader says that bytes do not begin like a dump header.
 var ErrNotHeader = errors.New("no dump header: it begins with no known signatures")
+
+// decoder is DecodeContext of a machine whose CONTEXT is a T.
+func decoder[T wincontext.Context](decode func(b []byte) (T, error)) func(b []byte) (wincontext.Context, error) {
+	return func(b []byte) (wincontext.Context, error) {
+		c, err := decode(b)
+		if err != nil {
+			return nil, err // and no Context that is not nil
+		}
+		return c, nil
+	}
+}

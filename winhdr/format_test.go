@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/wincontext"
 )
 
 func TestFormatsAreValid(t *testing.T) {
@@ -34,11 +35,11 @@ func TestValidate(t *testing.T) {
 	t.Parallel()
 	for want, spoil := range map[string]func(f *Format){
 		"a structure or a function is missing":                                        func(f *Format) { f.TableBase = nil },
-		"the header has no field Signature":                                           func(f *Format) { f.Header = fields.Of[Context64]() },
+		"the header has no field Signature":                                           func(f *Format) { f.Header = fields.Of[wincontext.Context64]() },
 		"LeastSize 8193 or PointerSize 8 is out of range":                             func(f *Format) { f.LeastSize = 0x2001 },
 		"a CONTEXT of 0x2000 bytes does not fit into the header's 0xbb8":              func(f *Format) { f.Registers = f.Header },
-		"the CONTEXT of all zeros: 32-bit context: got 0x4d0 bytes, want 0x2cc":       func(f *Format) { f.DecodeContext = decodeContext32 },
-		"the CONTEXT is of machine 0x8664 and has 0x4d0 bytes, want 0xaa64 and 0x4d0": func(f *Format) { f.Machine = MachineARM64 },
+		"the CONTEXT of all zeros: 32-bit context: got 0x4d0 bytes, want 0x2cc":       func(f *Format) { f.DecodeContext = decoder(wincontext.DecodeContext32) },
+		"the CONTEXT is of machine 0x8664 and has 0x4d0 bytes, want 0xaa64 and 0x4d0": func(f *Format) { f.Machine = wincontext.MachineARM64 },
 	} {
 		f := *X64
 		spoil(&f)
@@ -74,9 +75,9 @@ func TestRecognise(t *testing.T) {
 		"x64's second in x86's":        {put(narrow(), 4, ValidDumpDU64), X64},
 		"x64, machine damaged":         {put(wide(), 0x30, 0), X64},
 		"x86, machine damaged":         {put(narrow(), 0x20, 0), X86},
-		"x64, an address that looks like x86's machine": {put(wide(), 0x20, MachineI386), X64},
-		"arm64":                   {put(wide(), 0x30, MachineARM64), ARM64},
-		"an unread machine":       {put(wide(), 0x30, MachineIA64), X64},
+		"x64, an address that looks like x86's machine": {put(wide(), 0x20, wincontext.MachineI386), X64},
+		"arm64":                   {put(wide(), 0x30, wincontext.MachineARM64), ARM64},
+		"an unread machine":       {put(wide(), 0x30, wincontext.MachineIA64), X64},
 		"first signature alone":   {[]byte("PAGE...."), X64},
 		"both signatures of x86":  {[]byte("PAGEDUMP"), X86},
 		"both of x64":             {[]byte("PAGEDU64"), X64},
@@ -113,4 +114,14 @@ func TestDecode(t *testing.T) {
 	}
 	_, err := Decode(goodHeader().Encode(), X86)
 	require.NoError(t, err, "the caller knows nothing else")
+}
+
+// TestTableBaseARM64: what beside the address is in TTBR0_EL1 is none of it.
+func TestTableBaseARM64(t *testing.T) {
+	t.Parallel()
+	h := ARM64.New()
+	h.DirectoryTableBase = 0x4000_946a_a801
+	assert.Equal(t, uint64(0x4000_946a_a000), ARM64.TableBase(h))
+	h.DirectoryTableBase |= 0x40 << 48
+	assert.Equal(t, uint64(0x4000_946a_a000), ARM64.TableBase(h))
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // Header is a dump header, by the fields that have the same meaning on every
@@ -90,7 +92,7 @@ func (f *Format) Decode(b []byte) (*Header, error) {
 // Fill, as Windows leaves what it does not set.
 func (f *Format) New() *Header {
 	raw := make([]byte, f.Size())
-	PageFill(raw)
+	problem.PageFill(raw)
 	for _, name := range []string{
 		"BugCheckCode", "BugCheckCodePad", "BugCheckParameters",
 		"NumberOfRuns", "NumberOfRunsPad", "NumberOfPages", "Run", "RunTail", "Context", "Exception",
@@ -161,7 +163,7 @@ func (h *Header) ClearAlignment() {
 
 // Context is the header's CONTEXT: of the processor that the debugger shows
 // first. It is a copy.
-func (h *Header) Context() Context {
+func (h *Header) Context() wincontext.Context {
 	at := h.Offset("Context")
 	c, _ := h.format.DecodeContext(h.raw[at : at+h.format.Registers.Size()]) // which has the right size
 	return c
@@ -170,18 +172,18 @@ func (h *Header) Context() Context {
 // Show sets the header's CONTEXT, and its exception record to a breakpoint there
 // with these flags, as Windows does at a bug check. The error is a Problem: a
 // CONTEXT of another machine, or none, is refused and nothing is changed.
-func (h *Header) Show(c Context, exceptionFlags uint32) error {
+func (h *Header) Show(c wincontext.Context, exceptionFlags uint32) error {
 	f := h.format
 	if c == nil || c.Machine() != f.Machine {
 		got := "none"
 		if c != nil {
 			got = "that of machine " + machine(c.Machine())
 		}
-		return Problem{Field: "Context", Offset: h.Offset("Context"), Got: got, Want: "that of machine " + f.machineText(), Fault: "is not that of this machine"}
+		return problem.Problem{Field: "Context", Offset: h.Offset("Context"), Got: got, Want: "that of machine " + f.machineText(), Fault: "is not that of this machine"}
 	}
 	registers := c.Encode()
 	if len(registers) != f.Registers.Size() {
-		return Problem{
+		return problem.Problem{
 			Field: "Context", Offset: h.Offset("Context"),
 			Got: fmt.Sprintf("0x%x bytes", len(registers)), Want: fmt.Sprintf("0x%x", f.Registers.Size()), Fault: "has another size than that of this machine",
 		}
@@ -195,14 +197,6 @@ func (h *Header) Show(c Context, exceptionFlags uint32) error {
 		f.Header.Store(b, "Exception.ExceptionAddress", c.IP())
 	})
 	return nil
-}
-
-// PageFill fills b with Fill, beginning with 'P', as Windows does with a header
-// before it sets fields.
-func PageFill(b []byte) {
-	for i := range b {
-		b[i] = "PAGE"[i%4]
-	}
 }
 
 // Field is the number in the field of that name, 0 if the header has none.

@@ -2,13 +2,14 @@ package winhdr
 
 import (
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // goodHeader32 returns a header that Check has nothing against.
@@ -127,8 +128,8 @@ func TestLayout32(t *testing.T) {
 		}},
 		{run32{}, 8, []layoutRow{{"BasePage", 0, wdk + qemu}, {"PageCount", 4, wdk + qemu}}},
 		{exception32{}, 0x50, exception32Layout},
-		{Context32{}, 0x2cc, context32Layout},
-		{FloatingSaveArea{}, 0x70, floatSaveLayout},
+		{wincontext.Context32{}, 0x2cc, context32Layout},
+		{wincontext.FloatingSaveArea{}, 0x70, floatSaveLayout},
 	})
 }
 
@@ -143,7 +144,7 @@ func TestCheck32(t *testing.T) {
 		"signature":   {func(h *Header) { h.Signature = 1 }, "Signature at 0x0", false},
 		"64-bit":      {func(h *Header) { h.ValidDump = ValidDumpDU64 }, "ValidDump at 0x4", false},
 		"build":       {func(h *Header) { h.MinorVersion = 1381 }, "MinorVersion at 0xc: got 0x565", true},
-		"no DTB":      {func(h *Header) { h.DirectoryTableBase = uint64(Fill) }, "DirectoryTableBase at 0x10: got 0x45474150 ('PAGE' fill", false},
+		"no DTB":      {func(h *Header) { h.DirectoryTableBase = uint64(problem.Fill) }, "DirectoryTableBase at 0x10: got 0x45474150 ('PAGE' fill", false},
 		"DTB flags":   {func(h *Header) { h.DirectoryTableBase |= 0x18 }, "got 0x185018, want 0x185000, the address alone", true},
 		"DTB outside": {func(h *Header) { h.DirectoryTableBase = 0xff000000 }, "want an address inside one of the runs", false},
 		"DTB flags without PAE": {func(h *Header) {
@@ -151,9 +152,9 @@ func TestCheck32(t *testing.T) {
 			h.DirectoryTableBase |= 0x20
 		}, "got 0x185020, want 0x185000, the address alone", true},
 		"PFN database": {func(h *Header) { h.PfnDataBase = 0x7fffffff }, "PfnDataBase at 0x14", true},
-		"modules":      {func(h *Header) { h.PsLoadedModuleList = uint64(Fill) }, "PsLoadedModuleList at 0x18", true},
+		"modules":      {func(h *Header) { h.PsLoadedModuleList = uint64(problem.Fill) }, "PsLoadedModuleList at 0x18", true},
 		"processes":    {func(h *Header) { h.PsActiveProcessHead = 0 }, "PsActiveProcessHead at 0x1c", true},
-		"machine":      {func(h *Header) { h.MachineImageType = MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
+		"machine":      {func(h *Header) { h.MachineImageType = wincontext.MachineAMD64 }, "got 0x8664 (x64), want 0x14c (32-bit x86)", false},
 		"CPUs":         {func(h *Header) { h.NumberProcessors = 33 }, "NumberProcessors at 0x24: got 0x21, want 1 to 32", true},
 		"PAE":          {func(h *Header) { h.PaeEnabled = 'P' }, "PaeEnabled at 0x5c: got 0x50, want 0 or 1", true},
 		"KDBG":         {func(h *Header) { h.KdDebuggerDataBlock = 0x1000 }, "KdDebuggerDataBlock at 0x60", true},
@@ -167,7 +168,7 @@ func TestCheck32(t *testing.T) {
 			withTable(h, 2, 0x1f7e, physmem.Run{BasePage: 1, PageCount: 0x9e}, physmem.Run{BasePage: 0x100, PageCount: 0xffffffff})
 		}, "Run[1].PageCount at 0x78", false},
 		"type": {func(h *Header) { h.DumpType = DumpTypeTriage }, "DumpType at 0xf88: got 0x4 (triage)", true},
-		"time": {func(h *Header) { h.SystemTime = Fill64 }, "SystemTime at 0xfc0", true},
+		"time": {func(h *Header) { h.SystemTime = problem.Fill64 }, "SystemTime at 0xfc0", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -214,60 +215,4 @@ func TestSetRuns32(t *testing.T) {
 	require.NoError(t, h.SetRuns(physmem.Runs{{BasePage: 0, PageCount: X86.PFNLimit}}))
 	_, problems = h.Runs()
 	assert.Empty(t, problems)
-}
-
-func kernelContext32() *Context32 {
-	return &Context32{
-		ContextFlags: ContextQEMU32, SegCs: 0x8, SegSs: 0x10, SegDs: 0x23, SegEs: 0x23, SegFs: 0x30,
-		EFlags: 0x246, Eip: 0x82a41234, Esp: 0x8078ade0,
-	}
-}
-
-func TestPlausible32(t *testing.T) {
-	t.Parallel()
-	kernel := kernelContext32()
-	require.NoError(t, kernel.PlausibleSaved())
-	user := *kernel
-	user.SegCs, user.SegSs, user.Eip, user.Esp = 0x1b, 0x23, 0x401000, 0x12f000
-	require.NoError(t, user.Plausible())
-	require.NoError(t, user.PlausibleSaved())
-	virtual, segment := user, user
-	virtual.EFlags, virtual.SegCs, virtual.SegSs = 0x20246, 0xf000, 0x1234
-	segment.SegCs, segment.SegSs = 0x17f, 0x187
-	for _, c := range []Context32{virtual, segment} { // 16-bit code of a process
-		require.Error(t, c.Plausible())
-		require.NoError(t, c.PlausibleSaved())
-	}
-	for field, change := range map[string]func(c *Context32){
-		"ContextFlags": func(c *Context32) { c.ContextFlags = 0x10001f | 0x10000 },
-		"SegCs":        func(c *Context32) { c.SegCs = 0x10 },
-		"SegSs":        func(c *Context32) { c.SegSs = 0x23 },
-		"EFlags":       func(c *Context32) { c.EFlags |= 1 << 15 },
-		"Eip":          func(c *Context32) { c.Eip = 0x401000 },
-		"Esp":          func(c *Context32) { c.Esp = 0x12f000 },
-	} {
-		c := *kernel
-		change(&c)
-		var p Problem
-		require.ErrorAs(t, c.PlausibleSaved(), &p)
-		assert.Equal(t, field, p.Field)
-	}
-	zero := Context32{}
-	require.Error(t, zero.Plausible())
-}
-
-func TestContextFlags32(t *testing.T) {
-	t.Parallel()
-	for f, want := range map[ContextFlags32]string{
-		ContextQEMU32:                "I386|CONTROL|INTEGER|SEGMENTS|DEBUG_REGISTERS",
-		ContextExtendedRegisters32:   "I386|EXTENDED_REGISTERS",
-		0x100000 | ContextInteger32:  "I386|INTEGER|0x100000",
-		ContextFloatingPoint32 &^ 8:  "I386",
-		0:                            "0x0",
-		ContextFlags32(Fill) &^ 0x3f: "I386|0x45464140",
-	} {
-		assert.Equal(t, want, f.String())
-	}
-	assert.Equal(t, "0x10017", hex(ContextQEMU32), "seen in QEMU 7.2's dumps")
-	assert.EqualValues(t, 0xb8, unsafe.Offsetof(Context32{}.Eip))
 }

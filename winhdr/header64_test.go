@@ -9,6 +9,8 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // goodHeader returns a header that Check has nothing against.
@@ -41,11 +43,11 @@ func TestDecodeReadsWhereTheFileHasIt(t *testing.T) {
 	assert.Equal(t, le.Uint64(b[0x58:]), h.BugCheckParameters[3])
 	assert.Equal(t, le.Uint64(b[0x90:]), h.RunTable().Pages)
 	assert.Equal(t, le.Uint64(b[0x98+41*16+8:]), h.RunTable().Runs[41].PageCount)
-	c, ok := h.Context().(*Context64)
+	c, ok := h.Context().(*wincontext.Context64)
 	require.True(t, ok)
 	assert.Equal(t, le.Uint64(b[0x348+0xf8:]), c.Rip)
 	assert.Equal(t, le.Uint64(b[0x348+0x290:]), c.FltSave.XmmRegisters[15].Low)
-	assert.Equal(t, b[0x348:0x348+ContextSize64], c.Encode())
+	assert.Equal(t, b[0x348:0x348+wincontext.ContextSize64], c.Encode())
 	assert.Equal(t, DumpType(le.Uint32(b[0xf98:])), h.DumpType)
 	assert.Equal(t, b[0xfb0:0x1030], h.Comment[:])
 	assert.Equal(t, le.Uint32(b[0x1054:]), h.BootID)
@@ -61,11 +63,11 @@ func TestDecodeReadsWhereTheFileHasIt(t *testing.T) {
 func TestPageFill(t *testing.T) {
 	t.Parallel()
 	b := make([]byte, 10)
-	PageFill(b)
+	problem.PageFill(b)
 	assert.Equal(t, "PAGEPAGEPA", string(b))
-	PageFill(nil)
-	assert.Equal(t, Fill, binary.LittleEndian.Uint32(b))
-	assert.Equal(t, Fill64, binary.LittleEndian.Uint64(b))
+	problem.PageFill(nil)
+	assert.Equal(t, problem.Fill, binary.LittleEndian.Uint32(b))
+	assert.Equal(t, problem.Fill64, binary.LittleEndian.Uint64(b))
 }
 
 func TestSignaturesAreText(t *testing.T) {
@@ -95,16 +97,4 @@ func TestNames(t *testing.T) {
 	for dumpType, want := range names {
 		assert.Equal(t, want, dumpType.String())
 	}
-	flags := map[ContextFlags]string{
-		0x10001f:            "AMD64|CONTROL|INTEGER|SEGMENTS|FLOATING_POINT|DEBUG_REGISTERS",
-		0x100007:            "AMD64|CONTROL|INTEGER|SEGMENTS",
-		ContextControl:      "AMD64|CONTROL",
-		ContextAMD64 | 0x40: "AMD64|0x40",
-		0x10007:             "CONTROL|INTEGER|SEGMENTS|0x10000",
-		0:                   "0x0",
-	}
-	for f, want := range flags {
-		assert.Equal(t, want, f.String())
-	}
-	assert.Equal(t, "0x10001f", hex(ContextQEMU), "WIN_CTX64_ALL of QEMU's win_dump_defs.h")
 }

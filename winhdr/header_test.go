@@ -12,6 +12,8 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // TestHeaderRoundTrip: whatever the bytes are, decoding and encoding changes none.
@@ -24,7 +26,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 			random[i] = byte(r.Uint32())
 		}
 		filled := make([]byte, f.Size())
-		PageFill(filled)
+		problem.PageFill(filled)
 		for _, raw := range [][]byte{random, filled, make([]byte, f.Size())} {
 			before := bytes.Clone(raw)
 			h, err := f.Decode(raw)
@@ -102,7 +104,7 @@ func TestNew(t *testing.T) {
 		assert.Equal(t, f.ValidDump, h.ValidDump)
 		assert.Equal(t, DumpTypeFull, h.DumpType)
 		assert.Equal(t, RunTable{}, h.RunTable())
-		assert.Equal(t, Fill, h.SuiteMask)
+		assert.Equal(t, problem.Fill, h.SuiteMask)
 		require.Error(t, h.Context().Plausible())
 		runs := make(physmem.Runs, f.MaxRuns())
 		for i := range runs {
@@ -142,16 +144,16 @@ func TestShow(t *testing.T) {
 	t.Parallel()
 	wide, narrow := X64.New(), X86.New()
 	for _, h := range []*Header{wide, narrow} {
-		h.edit(func(b []byte) { PageFill(b[h.Offset("Exception"):][:0x20]) }) // to be cleared
+		h.edit(func(b []byte) { problem.PageFill(b[h.Offset("Exception"):][:0x20]) }) // to be cleared
 	}
-	require.NoError(t, wide.Show(&Context64{Rip: 0x1234567890, Rsp: 5, SegCs: kernelCS}, 1))
+	require.NoError(t, wide.Show(&wincontext.Context64{Rip: 0x1234567890, Rsp: 5, SegCs: 0x10}, 1))
 	assert.Equal(t, uint64(0x1234567890), wide.Context().IP())
 	assert.EqualValues(t, 5, wide.Context().SP())
 	assert.Equal(t, "kernel", wide.Context().Mode())
 	exception, err := fields.Decode[exception64]("", wide.Encode()[0xf00:0xf98], 0x98)
 	require.NoError(t, err)
 	assert.Equal(t, exception64{ExceptionCode: StatusBreakpoint, ExceptionFlags: 1, ExceptionAddress: 0x1234567890}, *exception)
-	require.NoError(t, narrow.Show(&Context32{Eip: 0x87654321, Esp: 6, SegCs: 0x8}, 0))
+	require.NoError(t, narrow.Show(&wincontext.Context32{Eip: 0x87654321, Esp: 6, SegCs: 0x8}, 0))
 	assert.Equal(t, uint64(0x87654321), narrow.Context().IP())
 	assert.EqualValues(t, 6, narrow.Context().SP())
 	assert.Equal(t, "kernel", narrow.Context().Mode())
@@ -163,7 +165,7 @@ func TestShow(t *testing.T) {
 }
 
 // shortContext claims to be x64's, and has too few bytes.
-type shortContext struct{ Context64 }
+type shortContext struct{ wincontext.Context64 }
 
 func (shortContext) Encode() []byte { return make([]byte, 8) }
 
@@ -171,19 +173,19 @@ func TestShowRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		h    *Header
-		c    Context
+		c    wincontext.Context
 		text string
 	}{
 		"none":              {X64.New(), nil, "Context at 0x348: got none, want that of machine 0x8664 (x64)"},
-		"32-bit in 64-bit":  {X64.New(), new(Context32), "Context at 0x348: got that of machine 0x14c (32-bit x86), want that of machine 0x8664 (x64)"},
-		"64-bit in 32-bit":  {X86.New(), new(Context64), "Context at 0x320: got that of machine 0x8664 (x64), want that of machine 0x14c (32-bit x86)"},
+		"32-bit in 64-bit":  {X64.New(), new(wincontext.Context32), "Context at 0x348: got that of machine 0x14c (32-bit x86), want that of machine 0x8664 (x64)"},
+		"64-bit in 32-bit":  {X86.New(), new(wincontext.Context64), "Context at 0x320: got that of machine 0x8664 (x64), want that of machine 0x14c (32-bit x86)"},
 		"of the wrong size": {X64.New(), new(shortContext), "Context at 0x348: got 0x8 bytes, want 0x4d0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := tt.h.Clone()
 			err := tt.h.Show(tt.c, 0)
-			var p Problem
+			var p problem.Problem
 			require.ErrorAs(t, err, &p)
 			require.EqualError(t, p, tt.text)
 			assert.Equal(t, before, tt.h)
@@ -194,7 +196,7 @@ func TestShowRefuses(t *testing.T) {
 func TestClearAlignment(t *testing.T) {
 	t.Parallel()
 	h := X64.New()
-	h.edit(func(b []byte) { PageFill(b[0x88:0xa0]) })
+	h.edit(func(b []byte) { problem.PageFill(b[0x88:0xa0]) })
 	before := h.Clone()
 	h.ClearAlignment()
 	assert.Equal(t, []FieldDiff{
@@ -216,7 +218,7 @@ func TestDiff(t *testing.T) {
 	b.MinorVersion = 26100
 	require.NoError(t, b.SetComment("x"))
 	require.NoError(t, b.SetRuns(physmem.Runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x1ee1}}))
-	require.NoError(t, b.Show(&Context64{Rip: 0xfffff80012345678, FltSave: XSaveFormat{XmmRegisters: [16]M128A{1: {High: 7}}}}, 1))
+	require.NoError(t, b.Show(&wincontext.Context64{Rip: 0xfffff80012345678, FltSave: wincontext.XSaveFormat{XmmRegisters: [16]wincontext.M128A{1: {High: 7}}}}, 1))
 	var texts []string
 	for _, d := range Diff(a, b) {
 		texts = append(texts, d.String())

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/wincontext"
 )
 
 // Where the offsets below come from.
@@ -175,12 +177,12 @@ func TestLayout(t *testing.T) {
 		{descriptor64{}, 0x2b0, memoryLayout},
 		{run64{}, 0x10, runLayout},
 		{exception64{}, 0x98, exceptionLayout},
-		{Context64{}, 0x4d0, contextLayout},
-		{XSaveFormat{}, 0x200, xsaveLayout},
+		{wincontext.Context64{}, 0x4d0, contextLayout},
+		{wincontext.XSaveFormat{}, 0x200, xsaveLayout},
 		{BitmapDump64{}, 0x38, bitmapLayout},
 		{SummaryDump64{}, 0x28, summaryLayout},
 		{RangeDump64{}, 0x30, rangeLayout},
-		{M128A{}, 0x10, []layoutRow{{"Low", 0, sdk}, {"High", 8, sdk}}},
+		{wincontext.M128A{}, 0x10, []layoutRow{{"Low", 0, sdk}, {"High", 8, sdk}}},
 	})
 }
 
@@ -210,7 +212,7 @@ func testLayouts(t *testing.T, tests []layoutCase) {
 func TestLayoutAbsolute(t *testing.T) {
 	t.Parallel()
 	context := X64.Offset("Context")
-	var c Context64
+	var c wincontext.Context64
 	assert.Equal(t, 0x90, X64.Offset("NumberOfPages"), "file(1) reads the page count there")
 	assert.Equal(t, 0x98, X64.Offset("Run"))
 	assert.Equal(t, 0x37c, context+int(unsafe.Offsetof(c.MxCsr)), "kdmp-parser compares this MxCsr")

@@ -10,6 +10,8 @@ import (
 	"windmp/physmem"
 	"windmp/winhdr"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // The machine that nobody has built: pointers of 6 bytes would be too much, so it
@@ -55,7 +57,7 @@ func (c *madeUpContext) Mode() string {
 
 func (c *madeUpContext) Plausible() error {
 	if c.Kernel > 1 {
-		return winhdr.Problem{Field: "Kernel", Offset: 16, Got: "more than 1", Want: "0 or 1"}
+		return problem.Problem{Field: "Kernel", Offset: 16, Got: "more than 1", Want: "0 or 1"}
 	}
 	return nil
 }
@@ -65,12 +67,12 @@ func (c *madeUpContext) Encode() []byte {
 	return b
 }
 
-func (c *madeUpContext) Same(other winhdr.Context, _ winhdr.RegisterSet) bool {
+func (c *madeUpContext) Same(other wincontext.Context, _ wincontext.RegisterSet) bool {
 	o, ok := other.(*madeUpContext)
 	return ok && *o == *c
 }
 
-func (c *madeUpContext) ForHeader() winhdr.Context { copied := *c; return &copied }
+func (c *madeUpContext) ForHeader() wincontext.Context { copied := *c; return &copied }
 
 var madeUp = &winhdr.Format{
 	Name: "madeup", Title: "made up",
@@ -80,7 +82,7 @@ var madeUp = &winhdr.Format{
 	PointerSize: 8, KernelStart: 0xf000,
 	TableBase: func(h *winhdr.Header) uint64 { return h.DirectoryTableBase &^ 7 },
 	Registers: fields.Of[madeUpContext](),
-	DecodeContext: func(b []byte) (winhdr.Context, error) {
+	DecodeContext: func(b []byte) (wincontext.Context, error) {
 		c := new(madeUpContext)
 		if len(b) != 24 {
 			return nil, &fields.SizeError{Structure: "made up context", Got: len(b), Want: 24}
@@ -117,7 +119,7 @@ func TestMadeUpFormat(t *testing.T) {
 	assert.EqualValues(t, 0xe2, got.RunTable().Pages)
 
 	wrong := got.Clone()
-	wrong.NumberProcessors, wrong.MachineImageType, wrong.KdDebuggerDataBlock = 9, winhdr.MachineAMD64, 0x100
+	wrong.NumberProcessors, wrong.MachineImageType, wrong.KdDebuggerDataBlock = 9, wincontext.MachineAMD64, 0x100
 	problems := wrong.Check()
 	require.Len(t, problems, 3)
 	require.EqualError(t, problems[0], "MachineImageType at 0xc: got 0x8664 (x64), want 0x4d55 (made up)")
@@ -125,7 +127,7 @@ func TestMadeUpFormat(t *testing.T) {
 	assert.Len(t, winhdr.Diff(got, wrong), 3)
 	require.EqualError(t, wrong.SetRuns([]physmem.Run{{BasePage: 0x100, PageCount: 1}}),
 		"Run[0].BasePage at 0x1a: got 0x100, want below 0x100, it is made up")
-	require.Error(t, wrong.Show(new(winhdr.Context64), 0))
+	require.Error(t, wrong.Show(new(wincontext.Context64), 0))
 	require.Error(t, winhdr.X64.New().Show(c, 0))
 	got.ClearAlignment()
 	assert.Equal(t, make([]byte, 8), got.Encode()[madeUp.Offset("Room"):])

@@ -8,6 +8,7 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 var rangeLayout = []layoutRow{
@@ -56,5 +57,5 @@ func TestAttributes(t *testing.T) {
 	t.Parallel()
 	assert.True(t, (AttributeEncrypted | AttributeNoRoom).Has(AttributeEncrypted))
 	assert.False(t, AttributeNoRoom.Has(AttributeEncrypted))
-	assert.False(t, Attributes(Fill).Has(AttributeEncrypted), "never set")
+	assert.False(t, Attributes(problem.Fill).Has(AttributeEncrypted), "never set")
 }

@@ -7,6 +7,7 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 // RunTable is the run table as it stands in a header: nothing in it is judged.
@@ -65,8 +66,8 @@ type namedRun struct {
 }
 
 // problem is one with the run, or with the field of it that at is.
-func (r namedRun) problem(field string, at fields.Field, got, want string, repairable bool) Problem {
-	return Problem{
+func (r namedRun) problem(field string, at fields.Field, got, want string, repairable bool) problem.Problem {
+	return problem.Problem{
 		Field: fmt.Sprintf("Run[%d]%s", r.index, field), Offset: at.Offset,
 		Got: got, Want: want, Repairable: repairable,
 	}
@@ -94,10 +95,10 @@ func (r namedRun) String() string {
 //   - NumberOfPages is not the sum over the returned runs: the sum is right.
 //
 // The runs are nil if and only if one of the problems is not repairable.
-func (h *Header) Runs() (physmem.Runs, []Problem) { return h.format.usable(h.RunTable()) }
+func (h *Header) Runs() (physmem.Runs, []problem.Problem) { return h.format.usable(h.RunTable()) }
 
 // usable is Runs.
-func (f *Format) usable(t RunTable) (physmem.Runs, []Problem) {
+func (f *Format) usable(t RunTable) (physmem.Runs, []problem.Problem) {
 	runs, problems := f.paged(t)
 	if runs == nil {
 		return nil, problems
@@ -107,9 +108,9 @@ func (f *Format) usable(t RunTable) (physmem.Runs, []Problem) {
 	problems = append(problems, more...)
 
 	if sum := united.Pages(); sum != t.Pages {
-		problems = append(problems, Problem{
+		problems = append(problems, problem.Problem{
 			Field: "NumberOfPages", Offset: f.Offset("NumberOfPages"),
-			Got: hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum), Fault: "is not the sum over the runs",
+			Got: problem.Hex(t.Pages), Want: fmt.Sprintf("0x%x, the sum over the runs", sum), Fault: "is not the sum over the runs",
 			Repairable: true,
 		})
 	}
@@ -149,18 +150,18 @@ func (h *Header) SetRuns(runs physmem.Runs) error {
 
 // paged returns the runs that have pages, and nil if a problem is not
 // repairable.
-func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
+func (f *Format) paged(t RunTable) ([]namedRun, []problem.Problem) {
 	if t.Count == 0 || uint64(t.Count) > uint64(len(t.Runs)) {
-		return nil, []Problem{f.countProblem(hex(t.Count))}
+		return nil, []problem.Problem{f.countProblem(problem.Hex(t.Count))}
 	}
 	var runs []namedRun
-	var problems []Problem
+	var problems []problem.Problem
 	bad := false
 	for i, run := range t.Runs {
 		named := namedRun{run, i}
 		if run.PageCount == 0 {
 			_, count := f.run(i)
-			problems = append(problems, named.problem(".PageCount", count, "0x0", "at least one page", true).saying("is 0"))
+			problems = append(problems, named.problem(".PageCount", count, "0x0", "at least one page", true).Saying("is 0"))
 			continue
 		}
 		if p := f.checkLimits(named); p != nil {
@@ -170,7 +171,7 @@ func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
 		runs = append(runs, named)
 	}
 	if len(runs) == 0 {
-		problems = append(problems, f.countProblem(fmt.Sprintf("0x%x, all of them empty", t.Count)).saying("counts runs that are all empty"))
+		problems = append(problems, f.countProblem(fmt.Sprintf("0x%x, all of them empty", t.Count)).Saying("counts runs that are all empty"))
 		bad = true
 	}
 	if bad {
@@ -179,8 +180,8 @@ func (f *Format) paged(t RunTable) ([]namedRun, []Problem) {
 	return runs, problems
 }
 
-func (f *Format) countProblem(got string) Problem {
-	return Problem{
+func (f *Format) countProblem(got string) problem.Problem {
+	return problem.Problem{
 		Field: "NumberOfRuns", Offset: f.Offset("NumberOfRuns"),
 		Got: got, Want: fmt.Sprintf("1 to %d runs with pages", f.MaxRuns()),
 	}
@@ -188,28 +189,28 @@ func (f *Format) countProblem(got string) Problem {
 
 // checkLimits returns what is wrong with a run that passes PFNLimit. Compared by
 // subtraction, so that no sum can wrap.
-func (f *Format) checkLimits(r namedRun) *Problem {
+func (f *Format) checkLimits(r namedRun) *problem.Problem {
 	if r.BasePage < f.PFNLimit && r.PageCount <= f.PFNLimit-r.BasePage {
 		return nil
 	}
 	base, count := f.run(r.index)
-	p := r.problem(".PageCount", count, hex(r.PageCount),
-		fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false).saying("is too large, " + f.PFNReason)
+	p := r.problem(".PageCount", count, problem.Hex(r.PageCount),
+		fmt.Sprintf("at most 0x%x, %s", f.PFNLimit-r.BasePage, f.PFNReason), false).Saying("is too large, " + f.PFNReason)
 	if r.BasePage >= f.PFNLimit {
-		p = r.problem(".BasePage", base, hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false).saying("is too large, " + f.PFNReason)
+		p = r.problem(".BasePage", base, problem.Hex(r.BasePage), fmt.Sprintf("below 0x%x, %s", f.PFNLimit, f.PFNReason), false).Saying("is too large, " + f.PFNReason)
 	}
 	return &p
 }
 
 // sortRuns sorts by BasePage and names each run that started below the one
 // before it.
-func (f *Format) sortRuns(runs []namedRun) []Problem {
-	var problems []Problem
+func (f *Format) sortRuns(runs []namedRun) []problem.Problem {
+	var problems []problem.Problem
 	for i := 1; i < len(runs); i++ {
 		if runs[i].BasePage < runs[i-1].BasePage {
 			base, _ := f.run(runs[i].index)
-			problems = append(problems, runs[i].problem(".BasePage", base, hex(runs[i].BasePage),
-				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true).saying("is below that of the run before"))
+			problems = append(problems, runs[i].problem(".BasePage", base, problem.Hex(runs[i].BasePage),
+				fmt.Sprintf("at least 0x%x, that of the run before", runs[i-1].BasePage), true).Saying("is below that of the run before"))
 		}
 	}
 	slices.SortStableFunc(runs, func(a, b namedRun) int { return cmp.Compare(a.BasePage, b.BasePage) })
@@ -217,8 +218,8 @@ func (f *Format) sortRuns(runs []namedRun) []Problem {
 }
 
 // uniteRuns joins sorted runs that share pages.
-func (f *Format) uniteRuns(runs []namedRun) (physmem.Runs, []Problem) {
-	var problems []Problem
+func (f *Format) uniteRuns(runs []namedRun) (physmem.Runs, []problem.Problem) {
+	var problems []problem.Problem
 	united := make([]namedRun, 0, len(runs))
 	for _, run := range runs {
 		if len(united) == 0 || run.BasePage >= united[len(united)-1].End() {
@@ -228,7 +229,7 @@ func (f *Format) uniteRuns(runs []namedRun) (physmem.Runs, []Problem) {
 		last := &united[len(united)-1]
 		base, _ := f.run(run.index)
 		problems = append(problems, run.problem("", base, run.String(),
-			fmt.Sprintf("no page of run %d, %v", last.index, last), true).saying(fmt.Sprintf("shares pages with run %d", last.index)))
+			fmt.Sprintf("no page of run %d, %v", last.index, last), true).Saying(fmt.Sprintf("shares pages with run %d", last.index)))
 		last.PageCount = max(last.End(), run.End()) - last.BasePage
 	}
 	out := make(physmem.Runs, len(united))

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/problem"
 )
 
 // withTable gives a header a run table as it is, right or not.
@@ -61,7 +62,7 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"empty is dropped",
-			withRuns(runs{{BasePage: 1, PageCount: 0}, {BasePage: 2, PageCount: 3}, {BasePage: Fill64, PageCount: 0}}...),
+			withRuns(runs{{BasePage: 1, PageCount: 0}, {BasePage: 2, PageCount: 3}, {BasePage: problem.Fill64, PageCount: 0}}...),
 			runs{{BasePage: 2, PageCount: 3}},
 			[]string{
 				"Run[0].PageCount at 0xa0: got 0x0, want at least one page",
@@ -115,7 +116,7 @@ func TestRuns(t *testing.T) {
 		},
 		{
 			"sum never set",
-			withPages(withRuns(runs{{BasePage: 1, PageCount: 2}}...), Fill64),
+			withPages(withRuns(runs{{BasePage: 1, PageCount: 2}}...), problem.Fill64),
 			runs{{BasePage: 1, PageCount: 2}},
 			[]string{"NumberOfPages at 0x90: got 0x4547415045474150 ('PAGE' fill, never set), want 0x2, the sum over the runs"},
 		},
@@ -149,7 +150,7 @@ func TestRunsNotRepairable(t *testing.T) {
 		{"none", withRuns(), "NumberOfRuns at 0x88: got 0x0, " + want},
 		{"43", withCount(run(2, 1), 43), "NumberOfRuns at 0x88: got 0x2b, " + want},
 		{"all bits", withCount(run(2, 1), 0xffffffff), "NumberOfRuns at 0x88: got 0xffffffff, " + want},
-		{"never set", withCount(run(2, 1), Fill), "NumberOfRuns at 0x88: got 0x45474150 ('PAGE' fill, never set), " + want},
+		{"never set", withCount(run(2, 1), problem.Fill), "NumberOfRuns at 0x88: got 0x45474150 ('PAGE' fill, never set), " + want},
 		{"all empty", withCount(X64.New(), 2), "NumberOfRuns at 0x88: got 0x2, all of them empty, " + want},
 		{
 			"wraps", run(1, ^uint64(0)),
@@ -185,7 +186,7 @@ func TestSetRuns(t *testing.T) {
 	t.Parallel()
 	const at, size = 0x98, 0x10
 	raw := goodHeader().Encode()
-	PageFill(raw[at+2*size : at+42*size])
+	problem.PageFill(raw[at+2*size : at+42*size])
 	h, err := X64.Decode(raw)
 	require.NoError(t, err)
 
@@ -209,7 +210,7 @@ func TestSetRuns(t *testing.T) {
 	// A count that is none counts as all.
 	h, err = X64.Decode(raw)
 	require.NoError(t, err)
-	require.NoError(t, withCount(h, Fill).SetRuns(physmem.Runs{{BasePage: 5, PageCount: 7}}))
+	require.NoError(t, withCount(h, problem.Fill).SetRuns(physmem.Runs{{BasePage: 5, PageCount: 7}}))
 	assert.Equal(t, make([]byte, 41*size), h.Encode()[at+size:at+42*size])
 }
 
@@ -228,14 +229,14 @@ func TestSetRunsRefuses(t *testing.T) {
 			t.Parallel()
 			h := goodHeader()
 			before := h.Clone()
-			var p Problem
+			var p problem.Problem
 			require.ErrorAs(t, h.SetRuns(bad), &p)
 			assert.Equal(t, before, h)
 		})
 	}
 }
 
-func messages(problems []Problem) []string {
+func messages(problems []problem.Problem) []string {
 	var out []string
 	for _, p := range problems {
 		out = append(out, p.Error())

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // What QEMU itself wrote: the header's own words about the file are true.
@@ -38,7 +40,7 @@ func TestQEMUDumps(t *testing.T) {
 			assert.Empty(t, problems)
 			required := h.RequiredDumpSpace
 			if h.Format() == X86 { // of which QEMU writes the lower half
-				assert.EqualValues(t, Fill, required>>32)
+				assert.EqualValues(t, problem.Fill, required>>32)
 				required &= 0xffffffff
 			}
 			assert.EqualValues(t, len(dump), required)
@@ -56,9 +58,9 @@ func TestQEMUDumps(t *testing.T) {
 // kernel's processors do not follow QEMU's order there may be more.
 func checkSavedContexts(t *testing.T, memory []byte, f *Format, processors int) {
 	t.Helper()
-	offset, flags := 0x30, uint32(ContextQEMU) // of ContextFlags
+	offset, flags := 0x30, uint32(wincontext.ContextQEMU) // of ContextFlags
 	if f == X86 {
-		offset, flags = 0, uint32(ContextQEMU32)
+		offset, flags = 0, uint32(wincontext.ContextQEMU32)
 	}
 	size := f.Registers.Size()
 	plausible := 0

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/problem"
 )
 
 func TestTime(t *testing.T) {
@@ -39,7 +41,7 @@ func TestTime(t *testing.T) {
 
 func TestTimeRefuses(t *testing.T) {
 	t.Parallel()
-	for _, fileTime := range []uint64{0, 2650467744000000000, Fill64, math.MaxInt64, 1 << 63, math.MaxUint64} {
+	for _, fileTime := range []uint64{0, 2650467744000000000, problem.Fill64, math.MaxInt64, 1 << 63, math.MaxUint64} {
 		got, err := Time(fileTime)
 		var timeErr *TimeError
 		require.ErrorAs(t, err, &timeErr, "0x%x", fileTime)

@@ -2,6 +2,7 @@ package winhdr
 
 import (
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 // A triage dump, DumpType 4, is what Windows calls a small memory dump: behind the
@@ -57,7 +58,7 @@ func (h *Header) ForTriage(size uint64) *Header {
 		h.format.Header.Store(b, "MiniDumpFields", uint64(TriageFields))
 		for _, name := range []string{"NumberOfRuns", "NumberOfRunsPad", "NumberOfPages", "Run", "RunTail"} {
 			part := h.format.part(name)
-			PageFill(b[part.Offset:part.End()]) // all of these begin at a multiple of 4
+			problem.PageFill(b[part.Offset:part.End()]) // all of these begin at a multiple of 4
 		}
 	})
 	return out

@@ -5,12 +5,13 @@ import (
 
 	"windmp/physmem"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/wincontext"
 )
 
 // X64 is the 64-bit dump header, DUMP_HEADER64, with the x64 CONTEXT.
 var X64 = &Format{
 	Name: "x64", Title: "x64",
-	Machine: MachineAMD64, ValidDump: ValidDumpDU64,
+	Machine: wincontext.MachineAMD64, ValidDump: ValidDumpDU64,
 	Header: fields.Of[header64](),
 	// Through BootID: Windows fills the rest with 'PAGE'.
 	LeastSize:   int(unsafe.Offsetof(header64{}.Reserved)),
@@ -25,9 +26,9 @@ var X64 = &Format{
 	MinBuild: 3790,
 	PFNLimit: pfnLimit64, PFNReason: "physical addresses having 52 bits",
 	PointerSize: 8,
-	KernelStart: kernelStart,
+	KernelStart: wincontext.KernelStart64,
 	TableBase:   tableBase64,
-	Registers:   fields.Of[Context64](), DecodeContext: decodeContext64,
+	Registers:   fields.Of[wincontext.Context64](), DecodeContext: decoder(wincontext.DecodeContext64),
 }
 
 const (

@@ -4,12 +4,13 @@ import (
 	"unsafe"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/wincontext"
 )
 
 // X86 is the 32-bit dump header, DUMP_HEADER32, with the x86 CONTEXT.
 var X86 = &Format{
 	Name: "x86", Title: "32-bit x86", Qualifier: "32-bit",
-	Machine: MachineI386, ValidDump: ValidDumpDUMP,
+	Machine: wincontext.MachineI386, ValidDump: ValidDumpDUMP,
 	Header: fields.Of[header32](),
 	// Through SystemTime: Windows fills the rest with 'PAGE'.
 	LeastSize: int(unsafe.Offsetof(header32{}.Reserved3)),
@@ -22,9 +23,9 @@ var X86 = &Format{
 	MinBuild: 2195,
 	PFNLimit: pfnLimit32, PFNReason: "page frame numbers having 32 bits",
 	PointerSize: 4,
-	KernelStart: uint64(kernelStart32),
+	KernelStart: uint64(wincontext.KernelStart32),
 	TableBase:   tableBase32,
-	Registers:   fields.Of[Context32](), DecodeContext: decodeContext32,
+	Registers:   fields.Of[wincontext.Context32](), DecodeContext: decoder(wincontext.DecodeContext32),
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 	"windmp/convert/machine"
 	"windmp/physmem"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // The note is a page of the guest's memory that a driver filled once, at its start,
@@ -73,7 +74,7 @@ func (g *finder) sizeNote(n *physmem.Note, format *winhdr.Format) []byte {
 	g.Add(finding.NoteSize.At(noteOffset(n, 0),
 		"the header note holds %d bytes, expected %d: all fields are there, the reserved tail is cut or filled", len(n.Desc), size))
 	raw := make([]byte, size)
-	winhdr.PageFill(raw)
+	problem.PageFill(raw)
 	copy(raw, n.Desc)
 	return raw
 }

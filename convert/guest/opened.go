@@ -6,8 +6,8 @@ import (
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
 )
 
 // Opened is the guest of a Windows dump as a debugger takes it: through the page
@@ -69,7 +69,7 @@ func WithProcessors(g *Guest) *Guest {
 	}
 	if bc, err := f.Kernel.BugCheck(); err == nil && bc.Code != 0 {
 		f.BugCheck = &bc
-	} else if h := f.Header; h.BugCheckCode != 0 && h.BugCheckCode != winhdr.Fill && h.BugCheckCode != bugcheck.LiveSystemDump {
+	} else if h := f.Header; h.BugCheckCode != 0 && h.BugCheckCode != problem.Fill && h.BugCheckCode != bugcheck.LiveSystemDump {
 		f.BugCheck = &kdbg.BugCheck{Code: h.BugCheckCode, CodeHigh: h.BugCheckCodePad, Parameters: h.BugCheckParameters}
 	}
 	return &Guest{f: &f}

@@ -12,7 +12,7 @@ import (
 	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // aboutRuns tells whether field is of a header's table of physical memory.
@@ -65,7 +65,7 @@ func (g *finder) kernelRuns() (physmem.Runs, error) {
 }
 
 // repairedRuns says what was wrong with the header's table where that is kept.
-func (g *finder) repairedRuns(problems []winhdr.Problem) {
+func (g *finder) repairedRuns(problems []problem.Problem) {
 	for _, p := range problems {
 		g.Add(finding.HeaderRepaired.At(noteOffset(g.Image.GuestNote(), p.Offset), "header repaired: %s", p.Sentence()).Because(p))
 	}
@@ -87,7 +87,7 @@ func (g *finder) notedRuns() {
 }
 
 // replaceRuns takes the kernel's table in place of the header's.
-func (g *finder) replaceRuns(noted physmem.Runs, problems []winhdr.Problem, kernel physmem.Runs) {
+func (g *finder) replaceRuns(noted physmem.Runs, problems []problem.Problem, kernel physmem.Runs) {
 	const why = "the kernel's own table of memory: the guest driver's is as old as its start"
 	g.because("NumberOfRuns", why)
 	g.because("NumberOfPages", why)
@@ -104,7 +104,7 @@ func sizeOf(runs physmem.Runs) string {
 }
 
 // whatIsWrong compares a header's table with the kernel's.
-func whatIsWrong(noted physmem.Runs, problems []winhdr.Problem, kernel physmem.Runs) string {
+func whatIsWrong(noted physmem.Runs, problems []problem.Problem, kernel physmem.Runs) string {
 	if noted == nil {
 		return fmt.Sprintf("the header's table of memory can't be used (%s)", problems[len(problems)-1].Sentence())
 	}

@@ -9,6 +9,7 @@ import (
 	"windmp/convert/report"
 	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
 )
 
 // products are the values of NtProductType (ntdef.h, NT_PRODUCT_TYPE).
@@ -91,7 +92,7 @@ func System(g *guest.Guest) *report.System {
 	if t, err := winhdr.Time(systemTime); err == nil {
 		s.SystemTime = t.Format(time.RFC3339)
 	}
-	if upTime != winhdr.Fill64 {
+	if upTime != problem.Fill64 {
 		s.UpTime = float64(upTime) / report.TicksPerSecond
 	}
 	if k := g.Kernel(); k != nil {
@@ -105,7 +106,7 @@ func System(g *guest.Guest) *report.System {
 
 // unfilled is 0 for a field that Windows never set.
 func unfilled(v uint32) uint32 {
-	if v == winhdr.Fill {
+	if v == problem.Fill {
 		return 0
 	}
 	return v

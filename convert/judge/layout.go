@@ -9,6 +9,7 @@ import (
 	"windmp/internal/binio"
 	"windmp/physmem"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // The plausible times of a dump of x64 Windows. A clock that was never set
@@ -28,7 +29,7 @@ func (c *subject) fields() error {
 			c.Add(finding.HeaderOdd.At(guest.HeaderOffset(p.Offset), "%s", p.Sentence()).Because(p))
 		}
 	}
-	if h.MajorVersion == winhdr.Fill {
+	if h.MajorVersion == problem.Fill {
 		c.Add(finding.HeaderOdd.At(guest.HeaderOffset(h.Offset("MajorVersion")), "MajorVersion was never set: debuggers then read no KDBG"))
 	}
 	return nil

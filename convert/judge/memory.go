@@ -9,7 +9,8 @@ import (
 	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // levels: not every debugger knows every paging mode.
@@ -164,7 +165,7 @@ func (c *subject) registers() error {
 	return nil
 }
 
-func (c *subject) readContext(at vtop.VA) (winhdr.Context, error) {
+func (c *subject) readContext(at vtop.VA) (wincontext.Context, error) {
 	f := c.h.Format()
 	buf := make([]byte, f.Registers.Size())
 	if _, err := c.mem.Space.ReadVirtual(buf, at); err != nil {
@@ -201,7 +202,7 @@ func (c *subject) checkProcessor(p *kdbg.Processor) {
 // inWords is what is wrong with a CONTEXT, behind a sentence about it; empty where err
 // has no words for it.
 func inWords(err error) string {
-	var wrong winhdr.Problem
+	var wrong problem.Problem
 	if errors.As(err, &wrong) {
 		return ": " + wrong.Sentence()
 	}
@@ -219,7 +220,7 @@ func (c *subject) checkContext(p *kdbg.Processor) {
 		c.Add(finding.NoRegisters.At(where, "processor %d: its CONTEXT is not readable", p.Index).Because(err))
 		return
 	}
-	var wrong winhdr.Problem
+	var wrong problem.Problem
 	if errors.As(x.CheckMode(), &wrong) {
 		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "processor %d: its CONTEXT is not plausible: %s", p.Index, wrong.Sentence()).Because(wrong))
 		return

@@ -11,6 +11,7 @@ import (
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
 	"windmp/winhdr/triagefile"
 )
 
@@ -269,7 +270,7 @@ func (c *subject) triageProcessor() error {
 func (c *subject) triageContext() error {
 	where := guest.HeaderOffset(c.h.Offset("Context"))
 	x := c.h.Context()
-	var wrong winhdr.Problem
+	var wrong problem.Problem
 	if errors.As(x.CheckMode(), &wrong) {
 		c.Add(finding.ContextOdd.WithAdvice(adviceOtherMode).At(where, "the header's CONTEXT is not plausible: %s", wrong.Sentence()).Because(wrong))
 		return nil

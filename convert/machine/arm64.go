@@ -9,6 +9,7 @@ import (
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 var modesARM64 = []*vtop.Mode{vtop.ARM64, vtop.ARM64Wide}
@@ -38,9 +39,9 @@ var mapARM64 = MemoryMap{
 
 // lackingARM64: a breakpoint or watchpoint whose control register is 0 is off.
 var lackingARM64 = []Lacking{
-	{winhdr.DebugRegisters | winhdr.FloatRegisters, "breakpoint, floating-point or SIMD", "Bcr, Wcr and Fpcr 0"},
-	{winhdr.DebugRegisters, "breakpoint", "Bcr and Wcr 0"},
-	{winhdr.FloatRegisters, "floating-point or SIMD", "Fpcr 0"},
+	{wincontext.DebugRegisters | wincontext.FloatRegisters, "breakpoint, floating-point or SIMD", "Bcr, Wcr and Fpcr 0"},
+	{wincontext.DebugRegisters, "breakpoint", "Bcr and Wcr 0"},
+	{wincontext.FloatRegisters, "floating-point or SIMD", "Fpcr 0"},
 }
 
 const (
@@ -72,7 +73,7 @@ func stateARM64(cpu *physmem.CPU) State {
 		s.Kernel.PCR = vtop.VA(c.X[x18])
 	}
 	if c.Vector != nil {
-		s.Carries = winhdr.FloatRegisters
+		s.Carries = wincontext.FloatRegisters
 	}
 	if y := c.System; y != nil {
 		s.HasSystem, s.Root, s.Mode = true, y.TTBR0, vtop.ARM64
@@ -128,16 +129,16 @@ func tablesARM64(tcr uint64) string {
 	return fmt.Sprintf("%s and halves of %d and %d bits", granule, 64-tcr&63, 64-tcr>>16&63)
 }
 
-func contextARM64(c *physmem.ARM64) *winhdr.ContextARM64 {
-	ctx := &winhdr.ContextARM64{
-		ContextFlags: winhdr.ContextFullARM64,
+func contextARM64(c *physmem.ARM64) *wincontext.ContextARM64 {
+	ctx := &wincontext.ContextARM64{
+		ContextFlags: wincontext.ContextFullARM64,
 		Cpsr:         low(c.PSTATE),
 		Fp:           c.X[29], Lr: c.X[30], Sp: c.SP, Pc: c.PC,
 	}
 	copy(ctx.X[:], c.X[:])
 	if v := c.Vector; v != nil {
 		for i := range ctx.V {
-			ctx.V[i] = winhdr.M128A{Low: v.V[i][0], High: v.V[i][1]}
+			ctx.V[i] = wincontext.M128A{Low: v.V[i][0], High: v.V[i][1]}
 		}
 		ctx.Fpcr, ctx.Fpsr = v.FPCR, v.FPSR
 	}
@@ -146,7 +147,7 @@ func contextARM64(c *physmem.ARM64) *winhdr.ContextARM64 {
 
 func registersARM64(s Saved) physmem.Registers {
 	c := new(physmem.ARM64)
-	x, ok := s.Context.(*winhdr.ContextARM64)
+	x, ok := s.Context.(*wincontext.ContextARM64)
 	y, special := s.Specials.(*specials.ARM64Values)
 	if !ok || !special {
 		return c

@@ -20,6 +20,7 @@ import (
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Machine is one kind of machine. It is not changed once in use.
@@ -101,8 +102,8 @@ type State struct {
 	Kernel kdbg.Registers
 	// Context is its CONTEXT, nil if nothing could be read, registers that the
 	// container does not carry with their value after reset; Carries are those of the optional ones that it does.
-	Context winhdr.Context
-	Carries winhdr.RegisterSet
+	Context wincontext.Context
+	Carries wincontext.RegisterSet
 	// Specials are its special registers, nil without HasSystem.
 	Specials specials.Registers
 }
@@ -115,13 +116,13 @@ func (s *State) Space(mem io.ReaderAt) *vtop.Space {
 // Lacking is a set of registers that a container may not carry, and the values that
 // they show then.
 type Lacking struct {
-	Set           winhdr.RegisterSet
+	Set           wincontext.RegisterSet
 	Names, Values string
 }
 
 // Saved is what memory holds of a processor.
 type Saved struct {
-	Context  winhdr.Context
+	Context  wincontext.Context
 	Specials specials.Registers
 	// PCR is the address of the KPCR.
 	PCR vtop.VA

@@ -6,6 +6,7 @@ import (
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 var modes64 = []*vtop.Mode{vtop.X64, vtop.LA57}
@@ -63,8 +64,8 @@ func state64(cpu *physmem.CPU) State {
 	s := stateX86(c, modes64)
 	s.Kernel.PCR = vtop.VA(c.KernelGS())
 	s.Kernel.Alternates = []vtop.VA{vtop.VA(c.GS.Base), vtop.VA(c.KernelGSBase)}
-	ctx := &winhdr.Context64{
-		ContextFlags: winhdr.ContextQEMU,
+	ctx := &wincontext.Context64{
+		ContextFlags: wincontext.ContextQEMU,
 		MxCsr:        resetMxCsr,
 		SegCs:        c.CS.Selector, SegDs: c.DS.Selector, SegEs: c.ES.Selector,
 		SegFs: c.FS.Selector, SegGs: c.GS.Selector, SegSs: c.SS.Selector,
@@ -88,7 +89,7 @@ func state64(cpu *physmem.CPU) State {
 }
 
 func registers64(s Saved) physmem.Registers {
-	x, ok := s.Context.(*winhdr.Context64)
+	x, ok := s.Context.(*wincontext.Context64)
 	c, v, special := registersX86(s)
 	if !ok || !special {
 		return c

@@ -6,6 +6,7 @@ import (
 	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
@@ -53,8 +54,8 @@ func state32(cpu *physmem.CPU) State {
 	}
 	s := stateX86(c, modes32)
 	s.Kernel.PCR = vtop.VA(c.KernelFS())
-	ctx := &winhdr.Context32{
-		ContextFlags: winhdr.ContextQEMU32,
+	ctx := &wincontext.Context32{
+		ContextFlags: wincontext.ContextQEMU32,
 		Dr6:          resetDr6, Dr7: resetDr7,
 		SegCs: uint32(c.CS.Selector), SegDs: uint32(c.DS.Selector), SegEs: uint32(c.ES.Selector),
 		SegFs: uint32(c.FS.Selector), SegGs: uint32(c.GS.Selector), SegSs: uint32(c.SS.Selector),
@@ -68,7 +69,7 @@ func state32(cpu *physmem.CPU) State {
 		ctx.Dr6, ctx.Dr7 = low(d.Dr6), low(d.Dr7)
 	}
 	if floatState(c) != nil {
-		ctx.ContextFlags |= winhdr.ContextExtendedRegisters32
+		ctx.ContextFlags |= wincontext.ContextExtendedRegisters32
 		copy(ctx.ExtendedRegisters[:], c.FX)
 	}
 	s.Context = ctx
@@ -76,7 +77,7 @@ func state32(cpu *physmem.CPU) State {
 }
 
 func registers32(s Saved) physmem.Registers {
-	x, ok := s.Context.(*winhdr.Context32)
+	x, ok := s.Context.(*wincontext.Context32)
 	c, _, special := registersX86(s)
 	c.Is32 = true
 	if !ok || !special {

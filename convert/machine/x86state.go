@@ -8,7 +8,7 @@ import (
 	"windmp/kdbg/specials"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Registers that a container does not carry get their value after reset (Intel SDM
@@ -23,11 +23,11 @@ const (
 // lackingX86 are the sets that containers of x64 and x86 may lack.
 var lackingX86 = []Lacking{
 	{
-		winhdr.DebugRegisters | winhdr.FloatRegisters, "debug, x87, SSE or MXCSR",
+		wincontext.DebugRegisters | wincontext.FloatRegisters, "debug, x87, SSE or MXCSR",
 		fmt.Sprintf("Dr6 %#x, Dr7 %#x, MxCsr %#x", uint64(resetDr6), uint64(resetDr7), uint64(resetMxCsr)),
 	},
-	{winhdr.DebugRegisters, "debug", fmt.Sprintf("Dr6 %#x, Dr7 %#x", uint64(resetDr6), uint64(resetDr7))},
-	{winhdr.FloatRegisters, "x87, SSE or MXCSR", fmt.Sprintf("MxCsr %#x", uint64(resetMxCsr))},
+	{wincontext.DebugRegisters, "debug", fmt.Sprintf("Dr6 %#x, Dr7 %#x", uint64(resetDr6), uint64(resetDr7))},
+	{wincontext.FloatRegisters, "x87, SSE or MXCSR", fmt.Sprintf("MxCsr %#x", uint64(resetMxCsr))},
 }
 
 // Bits of CR0 (Intel SDM vol. 3, 2.5).
@@ -92,12 +92,12 @@ func unpagedX86(c *physmem.X86) string {
 	return ""
 }
 
-func carriesX86(c *physmem.X86) (set winhdr.RegisterSet) {
+func carriesX86(c *physmem.X86) (set wincontext.RegisterSet) {
 	if c.Debug != nil {
-		set |= winhdr.DebugRegisters
+		set |= wincontext.DebugRegisters
 	}
 	if floatState(c) != nil {
-		set |= winhdr.FloatRegisters
+		set |= wincontext.FloatRegisters
 	}
 	return set
 }
@@ -105,11 +105,11 @@ func carriesX86(c *physmem.X86) (set winhdr.RegisterSet) {
 // floatState is the x87 and SSE state of a vCPU, nil when the container lacks it.
 // CONTEXT holds it as FXSAVE stores it (winnt.h, XSAVE_FORMAT); what that leaves to
 // software, from byte 416 on, is not the guest's.
-func floatState(c *physmem.X86) *winhdr.XSaveFormat {
+func floatState(c *physmem.X86) *wincontext.XSaveFormat {
 	if len(c.FX) != physmem.FXSize {
 		return nil
 	}
-	state := new(winhdr.XSaveFormat)
+	state := new(wincontext.XSaveFormat)
 	if _, err := binary.Decode(c.FX, binary.LittleEndian, state); err != nil {
 		return nil
 	}

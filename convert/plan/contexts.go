@@ -11,7 +11,8 @@ import (
 	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // CPU is whose registers the output shows of a processor.
@@ -20,7 +21,7 @@ type CPU struct {
 	Source report.ContextSource
 	// Context is what the dump shows; nil when nothing is readable. Root is the
 	// register that holds the root of the page tables, 0 when it is not known.
-	Context winhdr.Context
+	Context wincontext.Context
 	Root    uint64
 	// Note says why this source, for the report.
 	Note string
@@ -123,7 +124,7 @@ func (e *invalidError) Unwrap() error { return e.err }
 // saidOf is why a saved CONTEXT is not valid, in words.
 func saidOf(err error) string {
 	var invalid *invalidError
-	var wrong winhdr.Problem
+	var wrong problem.Problem
 	switch {
 	case errors.As(err, &invalid):
 		return invalid.said

@@ -15,6 +15,7 @@ import (
 	"windmp/vtop"
 	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
 )
 
 // Plan is everything that is decided before the first byte is written: the header,
@@ -257,7 +258,7 @@ func (p *Plan) patchBuild() {
 // bug check code, the template has none yet.
 func (p *Plan) finished() bool {
 	code := p.guest.Header().BugCheckCode
-	return code != 0 && code != winhdr.Fill
+	return code != 0 && code != problem.Fill
 }
 
 // because notes why the output's header states a field otherwise than the guest's.

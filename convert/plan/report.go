@@ -10,6 +10,7 @@ import (
 	"windmp/physmem"
 	"windmp/winhdr"
 	"windmp/winhdr/bugcheck"
+	"windmp/winhdr/problem"
 )
 
 // Describe puts into a report what was planned.
@@ -65,7 +66,7 @@ func describeTimes(r *report.Report, p *Plan) {
 	if t, err := winhdr.Time(p.header.SystemTime); err == nil {
 		r.Guest.SystemTime = t.UTC().Format(time.RFC3339)
 	}
-	if up := p.header.SystemUpTime; up != winhdr.Fill64 {
+	if up := p.header.SystemUpTime; up != problem.Fill64 {
 		r.Guest.UpTime = float64(up) / report.TicksPerSecond
 	}
 }

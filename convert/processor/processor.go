@@ -7,7 +7,7 @@ import (
 	"windmp/convert/machine"
 	"windmp/kdbg"
 	"windmp/kdbg/specials"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Processor is one of the guest's processors with the structures that WinDbg
@@ -22,7 +22,7 @@ type Processor struct {
 	// do not prove which: one of them may be this processor's, stopped elsewhere.
 	Foreign bool
 	// Saved is the CONTEXT that lies in the guest's memory, nil when unreadable.
-	Saved winhdr.Context
+	Saved wincontext.Context
 	// SavedErr says why Saved is nil.
 	SavedErr error
 	// Specials are the special registers in the PRCB, nil when unreadable.

@@ -7,7 +7,7 @@ import (
 	"windmp/kdbg"
 	"windmp/kdbg/unwind"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Raised says which processor raised the bug check.
@@ -77,7 +77,7 @@ func stopPoints(g *guest.Guest) []kdbg.StopPoint {
 // stopped says how much speaks for a saved CONTEXT being that of the processor that
 // raised the bug check, 0 for nothing. A place outweighs arguments, which Windows may
 // have changed in its record, and arguments tell two at such places apart.
-func stopped(g *guest.Guest, c winhdr.Context, points []kdbg.StopPoint) (n int, how string) {
+func stopped(g *guest.Guest, c wincontext.Context, points []kdbg.StopPoint) (n int, how string) {
 	n = argumentsOf(g, c)
 	for _, at := range points {
 		pc := vtop.VA(c.IP())
@@ -93,7 +93,7 @@ func stopped(g *guest.Guest, c winhdr.Context, points []kdbg.StopPoint) (n int, 
 
 // callerOf is the return address of the function that a CONTEXT is in, 0 where none is
 // found.
-func callerOf(g *guest.Guest, c winhdr.Context) vtop.VA {
+func callerOf(g *guest.Guest, c wincontext.Context) vtop.VA {
 	method := g.Machine().Unwind
 	if method == nil {
 		return 0
@@ -109,7 +109,7 @@ const leastArguments = 2
 
 // argumentsOf counts the parameters of the bug check that a CONTEXT has where the
 // call's arguments are, 0 where these are another call's.
-func argumentsOf(g *guest.Guest, c winhdr.Context) int {
+func argumentsOf(g *guest.Guest, c wincontext.Context) int {
 	if arguments := c.Arguments(); arguments != nil {
 		return sharedArguments(g, arguments)
 	}

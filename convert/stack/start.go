@@ -5,7 +5,7 @@ import (
 	"windmp/kdbg"
 	"windmp/kdbg/unwind"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Source says where the state is from with which the frames of a stack begin.
@@ -226,7 +226,7 @@ const stackSearched = 0x4000
 
 // arguments are those with which KeBugCheckEx was called, code first: from the
 // registers, else from the stack; nil where none are found.
-func arguments(g *guest.Guest, c winhdr.Context) []uint64 {
+func arguments(g *guest.Guest, c wincontext.Context) []uint64 {
 	if list := c.Arguments(); list != nil {
 		return list
 	}

@@ -10,7 +10,7 @@ import (
 	"windmp/kdbg/unwind"
 	"windmp/physmem"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // CPU is a processor and the registers by which its stack is walked.
@@ -19,7 +19,7 @@ type CPU struct {
 	Index int
 	// Context is its state, nil where none is known. Live says that it is a vCPU's, of
 	// which Windows has saved nothing.
-	Context winhdr.Context
+	Context wincontext.Context
 	Live    bool
 }
 

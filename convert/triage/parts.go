@@ -4,8 +4,8 @@ import (
 	"windmp/convert/finding"
 	"windmp/internal/binio"
 	"windmp/vtop"
-	"windmp/winhdr"
 	"windmp/winhdr/triagefile"
+	"windmp/winhdr/wincontext"
 )
 
 // part is what has a place of its own in the dump.
@@ -124,7 +124,7 @@ func (p *planner) readException() {
 }
 
 // context are the registers that are shown.
-func (p *planner) context() winhdr.Context {
+func (p *planner) context() wincontext.Context {
 	if p.exception != nil {
 		return p.exception
 	}

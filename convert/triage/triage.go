@@ -11,6 +11,7 @@ import (
 	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 const (
@@ -41,7 +42,7 @@ type Subject struct {
 // Shown is a processor with the registers that the dump shows of it.
 type Shown struct {
 	processor.Processor
-	Context winhdr.Context // nil where none are known
+	Context wincontext.Context // nil where none are known
 	Root    uint64
 }
 
@@ -76,9 +77,9 @@ type planner struct {
 	view      *view
 	modules   []kdbg.Module
 	current   kdbg.Current
-	kept      uint64         // the id of the process whose memory may be held, 0 for none
-	peb       vtop.VA        // its environment block
-	exception winhdr.Context // shown instead of the processor's; nil for none
+	kept      uint64             // the id of the process whose memory may be held, 0 for none
+	peb       vtop.VA            // its environment block
+	exception wincontext.Context // shown instead of the processor's; nil for none
 	parts     parts
 	held      pieces
 	entry     int   // bytes of a block in the table

@@ -11,6 +11,8 @@ import (
 	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
+	"windmp/winhdr/wincontext"
 )
 
 // These tests hold this package's raw offsets against the structs of the
@@ -29,10 +31,10 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Equal(t, g.MmPfnDatabase, h.PfnDataBase)
 	assert.Equal(t, g.PsLoadedModuleList, h.PsLoadedModuleList)
 	assert.Equal(t, g.PsActiveProcessHead, h.PsActiveProcessHead)
-	assert.EqualValues(t, winhdr.MachineAMD64, h.MachineImageType)
+	assert.EqualValues(t, wincontext.MachineAMD64, h.MachineImageType)
 	assert.Equal(t, uint32(3), h.NumberProcessors)
 	assert.Zero(t, h.BugCheckCode)
-	assert.Equal(t, winhdr.Fill, h.BugCheckCodePad)
+	assert.Equal(t, problem.Fill, h.BugCheckCodePad)
 	assert.Equal(t, [4]uint64{g.KDBGCopy}, h.BugCheckParameters)
 	assert.Equal(t, g.KDBG, h.KdDebuggerDataBlock)
 	assert.Equal(t, uint32(len(g.Runs())), h.RunTable().Count)
@@ -43,7 +45,7 @@ func TestHeaderAgreesWithWinhdr(t *testing.T) {
 	assert.Equal(t, uint32(1), h.ProductType)
 	assert.Equal(t, uint32(0x110), h.SuiteMask)
 	assert.Zero(t, h.KdSecondaryVersion)
-	assert.EqualValues(t, winhdr.Fill, h.Attributes)
+	assert.EqualValues(t, problem.Fill, h.Attributes)
 	assert.Empty(t, h.Check())
 
 	runs, problems := h.Runs()
@@ -59,7 +61,7 @@ func TestContextAgreesWithWinhdr(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0xe2}, Odd: true})
 	for _, p := range g.Processors {
-		c, err := winhdr.DecodeContext64(g.Read(p.Context, 0x4d0))
+		c, err := wincontext.DecodeContext64(g.Read(p.Context, 0x4d0))
 		require.NoError(t, err)
 		require.NoError(t, c.PlausibleSaved())
 		assert.Equal(t, p.SavedRip, c.Rip)

@@ -22,11 +22,10 @@ var descriptions = []string{
 	"convert/machine/arm64*.go", "convert/machine/x*.go",
 	"internal/elfcore/elfcore.go", // QEMU's note of an x86 processor
 	"kdbg/arm64.go", "kdbg/specials/*.go", "kdbg/x*.go", "kdbg/unwind/arm64*.go", "kdbg/unwind/x*.go",
-	"physmem/arm64.go", "physmem/migration/internal/vcpu/*.go", "physmem/vmcore/arm64_*.go", "vtop/arm64.go", "winhdr/arm64.go", "winhdr/contextarm64.go",
+	"physmem/arm64.go", "physmem/migration/internal/vcpu/*.go", "physmem/vmcore/arm64_*.go", "vtop/arm64.go", "winhdr/arm64.go",
 	"physmem/hyperv/x86_*.go", "physmem/vmcore/x86_*.go", "physmem/vmware/x86.go", "physmem/x86.go", "physmem/xen/x86_*.go",
 	"vtop/lowstub.go", "vtop/x86.go",
-	"winhdr/context32.go", "winhdr/context64.go", "winhdr/flags.go",
-	"winhdr/plausible32.go", "winhdr/plausible64.go", "winhdr/x*.go",
+	"winhdr/wincontext/context[0-9a]*.go", "winhdr/wincontext/flags.go", "winhdr/wincontext/plausible*.go", "winhdr/x*.go",
 }
 
 // forTests are the folders that make what is tested: they state the machines a
@@ -163,7 +162,7 @@ func listed(f *ast.File) map[ast.Node]bool {
 // isPackage tells whether an expression is the name of a package that has machines.
 func isPackage(e ast.Expr) bool {
 	id, ok := e.(*ast.Ident)
-	return ok && slices.Contains([]string{"machine", "winhdr", "kdbg", "specials", "peimage", "vtop", "physmem", "dump"}, id.Name)
+	return ok && slices.Contains([]string{"machine", "winhdr", "wincontext", "kdbg", "specials", "peimage", "vtop", "physmem", "dump"}, id.Name)
 }
 
 // cases are the expressions of a switch's cases.
@@ -248,9 +247,9 @@ func TestQuestions(t *testing.T) {
 		{"switch { case m.Name() == \"x86\": f() }", true},
 		{"switch m { case machine.X86: f() }", true},
 		{"switch m { case X64, other: f() }", true},
-		{"switch c.(type) { case *winhdr.Context64: f() }", true},
+		{"switch c.(type) { case *wincontext.Context64: f() }", true},
 		{"switch c := c.(type) { case nil, *Context32: f(c) }", true},
-		{"if _, ok := c.(*winhdr.Context32); ok { f() }", true},
+		{"if _, ok := c.(*wincontext.Context32); ok { f() }", true},
 		{"if _, ok := s.(*specials.X86Values); ok { f() }", true},
 		{"if c.Is32 { f() }", true},
 		{"f(c.CR3)", true},
@@ -261,7 +260,7 @@ func TestQuestions(t *testing.T) {
 		{"switch k.PointerSize { case 8: f() }", true},
 		{"if len(mode.Levels) == 5 { f() }", true},
 		{"switch len(m.Levels) { case 2: f() }", true},
-		{"if h.MachineImageType == winhdr.MachineARM64 { f() }", true},
+		{"if h.MachineImageType == wincontext.MachineARM64 { f() }", true},
 
 		{"f(m.Name(), m.Kernel.PointerSize, len(mode.Levels), c.IP())", false},
 		{"if m == g.Machine() { f() }", false},

@@ -5,7 +5,7 @@ import (
 
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // ARM64 walks the stacks of 64-bit Arm by unwind data (Microsoft, "ARM64 exception
@@ -79,8 +79,8 @@ func (m *Method) userTrapARM64(b []byte) (user, ok bool) {
 }
 
 // frameARM64 takes all registers of a CONTEXT.
-func frameARM64(c winhdr.Context) (Frame, bool) {
-	x, ok := c.(*winhdr.ContextARM64)
+func frameARM64(c wincontext.Context) (Frame, bool) {
+	x, ok := c.(*wincontext.ContextARM64)
 	if !ok {
 		return Frame{}, false
 	}

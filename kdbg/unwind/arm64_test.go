@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // builtARM64 is an image of 64-bit Arm without headers in memory, with calls before
@@ -23,7 +23,7 @@ func builtARM64() (*memory, *List) {
 
 // atARM64 is a state in the image, all registers known.
 func atARM64(sp, fp vtop.VA) Frame {
-	c := &winhdr.ContextARM64{ContextFlags: winhdr.ContextFullARM64, Cpsr: 0x60000144, Pc: uint64(imageBase) + 0x1050, Sp: uint64(sp), Fp: uint64(fp), Lr: 0x1111}
+	c := &wincontext.ContextARM64{ContextFlags: wincontext.ContextFullARM64, Cpsr: 0x60000144, Pc: uint64(imageBase) + 0x1050, Sp: uint64(sp), Fp: uint64(fp), Lr: 0x1111}
 	for i := range c.X {
 		c.X[i] = 0x100 + uint64(i)
 	}
@@ -42,11 +42,11 @@ func TestFrameARM64(t *testing.T) {
 	assert.True(t, f.Exact)
 	assert.False(t, f.User)
 	for _, cpsr := range []uint32{0, 0x10, 0x1f, 8} {
-		f, ok := ARM64.Frame(&winhdr.ContextARM64{Cpsr: cpsr})
+		f, ok := ARM64.Frame(&wincontext.ContextARM64{Cpsr: cpsr})
 		require.True(t, ok)
 		assert.True(t, f.User, "%#x: of EL0, of 32 bits, or no kernel's", cpsr)
 	}
-	_, ok := ARM64.Frame(new(winhdr.Context64))
+	_, ok := ARM64.Frame(new(wincontext.Context64))
 	assert.False(t, ok)
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // inARM64 is a state in the test's function, its stack pointer in the middle of the stack.
@@ -126,12 +126,12 @@ func TestOwnFramesARM64(t *testing.T) {
 			b.write64(at+0x148, pc)
 		}, 0x100 + 20, true, sp},
 		"context": {0xea, func(b *built, at vtop.VA) {
-			c := &winhdr.ContextARM64{ContextFlags: winhdr.ContextFullARM64, Cpsr: 0x60000144, Pc: pc, Sp: sp}
+			c := &wincontext.ContextARM64{ContextFlags: wincontext.ContextFullARM64, Cpsr: 0x60000144, Pc: pc, Sp: sp}
 			c.X[20] = 0x77
 			b.write(at, c.Encode())
 		}, 0x77, true, sp},
 		"context of a call": {0xea, func(b *built, at vtop.VA) {
-			c := &winhdr.ContextARM64{ContextFlags: winhdr.ContextFullARM64 | 0x20000000, Cpsr: 0x60000144, Pc: pc, Sp: sp}
+			c := &wincontext.ContextARM64{ContextFlags: wincontext.ContextFullARM64 | 0x20000000, Cpsr: 0x60000144, Pc: pc, Sp: sp}
 			b.write(at, c.Encode())
 		}, 0, false, sp},
 		"no call": {0xec, func(*built, vtop.VA) {}, 0x100 + 20, true, uint64(stackTop) - 0x1000 + 16},

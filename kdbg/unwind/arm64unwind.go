@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // entrySizeARM64 is the size of an entry of the exception directory, bytes: the RVA of a
@@ -445,11 +445,11 @@ func (u *unwinderARM64) context(f *Frame) error {
 	if _, err := u.load(f.SP); err != nil {
 		return err
 	}
-	b := make([]byte, winhdr.ContextSizeARM64)
+	b := make([]byte, wincontext.ContextSizeARM64)
 	if _, err := u.space.ReadVirtual(b, f.SP); err != nil {
 		return u.stop(NoStack, f.SP, "", err)
 	}
-	c, err := winhdr.DecodeContextARM64(b)
+	c, err := wincontext.DecodeContextARM64(b)
 	if err != nil {
 		return u.stop(BadUnwindData, f.SP, "no CONTEXT", err)
 	}

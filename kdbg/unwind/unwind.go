@@ -3,7 +3,7 @@ package unwind
 import (
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // Frame is the state of a processor at an instruction.
@@ -121,7 +121,7 @@ type Method struct {
 	framePointer int    // the number of the register that leads the chain of frames, 0 without one
 	saved        uint32 // the registers that a function gives back as they were
 	link         bool   // calls leave the return address in a register, and not on the stack
-	fromContext  func(winhdr.Context) (Frame, bool)
+	fromContext  func(wincontext.Context) (Frame, bool)
 	step         func(*walk, Frame) (Step, error)
 	function     func(*walk) (begin, end vtop.VA, ok bool) // of pc; may be nil
 
@@ -134,7 +134,7 @@ type Method struct {
 }
 
 // Frame is the state that a CONTEXT saved; false if that is of another machine.
-func (m *Method) Frame(c winhdr.Context) (Frame, bool) {
+func (m *Method) Frame(c wincontext.Context) (Frame, bool) {
 	f, ok := m.fromContext(c)
 	if ok {
 		f.SP = vtop.VA(f.Registers[m.stackPointer])

@@ -2,7 +2,7 @@ package unwind
 
 import (
 	"windmp/kdbg/peimage"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // X64 walks the stacks of x64 by unwind data (Microsoft, "x64 exception handling"),
@@ -35,8 +35,8 @@ var trap64 = TrapLayout{
 }
 
 // frame64 takes all registers of a CONTEXT.
-func frame64(c winhdr.Context) (Frame, bool) {
-	x, ok := c.(*winhdr.Context64)
+func frame64(c wincontext.Context) (Frame, bool) {
+	x, ok := c.(*wincontext.Context64)
 	if !ok {
 		return Frame{}, false
 	}

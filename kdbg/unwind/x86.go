@@ -6,7 +6,7 @@ import (
 
 	"windmp/kdbg/peimage"
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // X86 walks the stacks of 32-bit x86 by frame pointers; each return address must be
@@ -35,8 +35,8 @@ var trap32 = TrapLayout{
 }
 
 // frame32 takes all registers of a CONTEXT.
-func frame32(c winhdr.Context) (Frame, bool) {
-	x, ok := c.(*winhdr.Context32)
+func frame32(c wincontext.Context) (Frame, bool) {
+	x, ok := c.(*wincontext.Context32)
 	if !ok {
 		return Frame{}, false
 	}

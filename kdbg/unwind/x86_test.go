@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/vtop"
-	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // The image and the stack of x86.
@@ -224,11 +224,11 @@ func TestTrapFrame64(t *testing.T) {
 
 func TestContext(t *testing.T) {
 	t.Parallel()
-	wide := &winhdr.Context64{Rax: 0, Rcx: 1, Rdx: 2, Rbx: 3, Rsp: 4, Rbp: 5, Rsi: 6, Rdi: 7, R8: 8, R9: 9, R10: 10, R11: 11, R12: 12, R13: 13, R14: 14, R15: 15, Rip: 16, SegCs: 0x10}
+	wide := &wincontext.Context64{Rax: 0, Rcx: 1, Rdx: 2, Rbx: 3, Rsp: 4, Rbp: 5, Rsi: 6, Rdi: 7, R8: 8, R9: 9, R10: 10, R11: 11, R12: 12, R13: 13, R14: 14, R15: 15, Rip: 16, SegCs: 0x10}
 	f, ok := X64.Frame(wide)
 	require.True(t, ok)
 	assert.Equal(t, Frame{PC: 16, SP: 4, Registers: [32]uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Known: 0xffff, Exact: true}, f)
-	narrow := &winhdr.Context32{Eax: 0, Ecx: 1, Edx: 2, Ebx: 3, Esp: 4, Ebp: 5, Esi: 6, Edi: 7, Eip: 8, SegCs: 0x1b}
+	narrow := &wincontext.Context32{Eax: 0, Ecx: 1, Edx: 2, Ebx: 3, Esp: 4, Ebp: 5, Esi: 6, Edi: 7, Eip: 8, SegCs: 0x1b}
 	f, ok = X86.Frame(narrow)
 	require.True(t, ok)
 	assert.Equal(t, Frame{PC: 8, SP: 4, Registers: [32]uint64{0, 1, 2, 3, 4, 5, 6, 7}, Known: 0xff, Exact: true, User: true}, f)

@@ -15,6 +15,7 @@ import (
 	"windmp/physmem/internal/fixture"
 	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
+	"windmp/winhdr/problem"
 )
 
 // run is a run of pages.
@@ -272,7 +273,7 @@ func TestDMPOddRuns(t *testing.T) {
 		},
 		"too many": {
 			full(make([]run, 42), func(h *header) {
-				h.PhysicalMemory.NumberOfRuns = winhdr.Fill
+				h.PhysicalMemory.NumberOfRuns = problem.Fill
 				h.PhysicalMemory.Run[0] = physmem.Run{PageCount: 1}
 				h.PhysicalMemory.NumberOfPages = 1
 			}), nil,

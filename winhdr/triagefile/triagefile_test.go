@@ -11,6 +11,7 @@ import (
 
 	"windmp/winhdr"
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 // sample is a triage dump with something of all there is.
@@ -169,7 +170,7 @@ func TestHeader(t *testing.T) {
 		got, err := winhdr.Decode(pieces[0])
 		require.NoError(t, err)
 		assert.EqualValues(t, winhdr.TriageFields, f.Header.Load(pieces[0], "MiniDumpFields"))
-		assert.Equal(t, winhdr.Fill, got.RunTable().Count)
+		assert.Equal(t, problem.Fill, got.RunTable().Count)
 		assert.Equal(t, h.BugCheckCode, got.BugCheckCode)
 	}
 }

@@ -1,4 +1,4 @@
-package winhdr
+package wincontext
 
 import (
 	"fmt"
@@ -64,14 +64,6 @@ var (
 // is a *fields.SizeError. Nothing else is judged, see Plausible.
 func DecodeContext32(b []byte) (*Context32, error) {
 	return fields.Decode[Context32]("32-bit context", b, ContextSize32)
-}
-
-func decodeContext32(b []byte) (Context, error) {
-	c, err := DecodeContext32(b)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }
 
 // Machine is MachineI386.

@@ -1,9 +1,16 @@
-package winhdr
+// Package wincontext declares the CONTEXT, in which Windows keeps the registers of a
+// processor, once a machine: it decodes and encodes it, and says whether Windows can have
+// saved it so. It stands in memory for each processor, and in a dump's header.
+//
+// The layouts are those of Microsoft's winnt.h (SDK). All values are plain data, and what
+// only reads one never writes to it.
+package wincontext
 
 import "fmt"
 
 // Context is a CONTEXT, the registers of a processor as Windows keeps them, of
-// whatever machine: a *[Context64], a *[Context32] or that of another [Format].
+// whatever machine: a *[Context64], a *[Context32], a *[ContextARM64] or that of another
+// winhdr.Format.
 type Context interface {
 	// Machine is the machine's MachineImageType.
 	Machine() uint32

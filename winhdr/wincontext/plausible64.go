@@ -1,8 +1,10 @@
-package winhdr
+package wincontext
 
 import (
 	"fmt"
 	"unsafe"
+
+	"windmp/winhdr/problem"
 )
 
 // Selectors of 64-bit Windows, the requested privilege level included. The
@@ -20,8 +22,8 @@ const (
 // 57-bit addresses (Intel SDM vol. 3, 4.5.1). A header or a context does not
 // say whether there are 4 levels.
 const (
-	userEnd     uint64 = 1 << 56
-	kernelStart        = ^(userEnd - 1)
+	userEnd       uint64 = 1 << 56
+	KernelStart64        = ^(userEnd - 1)
 )
 
 // Bits of EFlags (Intel SDM vol. 1, 3.4.3): bit 1 is always set, 3, 5, 15 and
@@ -51,14 +53,14 @@ func (c *Context64) Plausible() error {
 		return err
 	}
 	if c.EFlags&eflagsSet == 0 || c.EFlags&eflagsClear != 0 {
-		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), hex(c.EFlags),
-			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).saying(faultFlags)
+		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), problem.Hex(c.EFlags),
+			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).Saying(faultFlags)
 	}
 	if !canonical(c.Rip) {
-		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a canonical address")
+		return contextProblem("Rip", unsafe.Offsetof(c.Rip), problem.Hex(c.Rip), "a canonical address")
 	}
 	if !canonical(c.Rsp) {
-		return contextProblem("Rsp", unsafe.Offsetof(c.Rsp), hex(c.Rsp), "a canonical address")
+		return contextProblem("Rsp", unsafe.Offsetof(c.Rsp), problem.Hex(c.Rsp), "a canonical address")
 	}
 	return nil
 }
@@ -75,8 +77,8 @@ func (c *Context64) PlausibleSaved() error {
 	if err := own.Plausible(); err != nil {
 		return err
 	}
-	if c.SegCs == kernelCS && c.Rip < kernelStart {
-		return contextProblem("Rip", unsafe.Offsetof(c.Rip), hex(c.Rip), "a kernel address")
+	if c.SegCs == kernelCS && c.Rip < KernelStart64 {
+		return contextProblem("Rip", unsafe.Offsetof(c.Rip), problem.Hex(c.Rip), "a kernel address")
 	}
 	return nil
 }
@@ -86,12 +88,12 @@ func (c *Context64) checkFlags() error {
 	if c.ContextFlags.Has(want) && c.ContextFlags&architectureBits == ContextAMD64 {
 		return nil
 	}
-	got := hex(c.ContextFlags)
-	if !isFill(c.ContextFlags) {
+	got := problem.Hex(c.ContextFlags)
+	if !problem.IsFill(c.ContextFlags) {
 		got += fmt.Sprintf(" (%v)", c.ContextFlags)
 	}
 	return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), got,
-		fmt.Sprintf("at least %v, and no other architecture", want)).saying(faultContext)
+		fmt.Sprintf("at least %v, and no other architecture", want)).Saying(faultContext)
 }
 
 // checkSelectors: in the kernel SegSs is either its data selector or 0. On an
@@ -109,17 +111,17 @@ func (c *Context64) checkSelectors() error {
 			want = "0x2b, as SegCs is of user mode"
 		}
 	default:
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33").saying(faultCode)
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), problem.Hex(c.SegCs), "0x10 or 0x33").Saying(faultCode)
 	}
 	if want != "" {
-		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs), want).saying(faultStack)
+		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), problem.Hex(c.SegSs), want).Saying(faultStack)
 	}
 	return nil
 }
 
-func canonical(va uint64) bool { return va < userEnd || va >= kernelStart }
+func canonical(va uint64) bool { return va < userEnd || va >= KernelStart64 }
 
-// What is wrong with a register of a CONTEXT, as [Problem.Fault].
+// What is wrong with a register of a CONTEXT, as [problem.Problem.Fault].
 const (
 	faultContext = "is not that of a saved processor of this machine"
 	faultCode    = "is not a code segment of Windows' own"
@@ -128,6 +130,6 @@ const (
 	faultMode    = "is not of 64-bit code"
 )
 
-func contextProblem(field string, offset uintptr, got, want string) Problem {
-	return Problem{Field: field, Offset: int(offset), Got: got, Want: want}
+func contextProblem(field string, offset uintptr, got, want string) problem.Problem {
+	return problem.Problem{Field: field, Offset: int(offset), Got: got, Want: want}
 }

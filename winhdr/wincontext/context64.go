@@ -1,4 +1,4 @@
-package winhdr
+package wincontext
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 // ContextSize64 is the size of the x64 CONTEXT in bytes (winnt.h).
@@ -101,14 +102,6 @@ func DecodeContext64(b []byte) (*Context64, error) {
 	return fields.Decode[Context64]("context", b, ContextSize64)
 }
 
-func decodeContext64(b []byte) (Context, error) {
-	c, err := DecodeContext64(b)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
 // Machine is MachineAMD64.
 func (c *Context64) Machine() uint32 { return MachineAMD64 }
 
@@ -133,7 +126,7 @@ func (c *Context64) Encode() []byte {
 // whatever ContextFlags says: any but the kernel's and that of 64-bit processes.
 func (c *Context64) CheckMode() error {
 	if c.SegCs != kernelCS && c.SegCs != userCS {
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x10 or 0x33").saying(faultCode)
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), problem.Hex(c.SegCs), "0x10 or 0x33").Saying(faultCode)
 	}
 	return nil
 }

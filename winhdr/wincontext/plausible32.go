@@ -1,8 +1,10 @@
-package winhdr
+package wincontext
 
 import (
 	"fmt"
 	"unsafe"
+
+	"windmp/winhdr/problem"
 )
 
 // Selectors of 32-bit Windows, the requested privilege level included (KGDT_R0_-
@@ -22,9 +24,9 @@ const (
 	eflagsVirtual uint32 = 1 << 17
 )
 
-// kernelStart32 is the lowest kernel address of 32-bit Windows. With the boot
+// KernelStart32 is the lowest kernel address of 32-bit Windows. With the boot
 // option increaseuserva, once /3GB, the kernel has less than that.
-const kernelStart32 uint32 = 0x8000_0000
+const KernelStart32 uint32 = 0x8000_0000
 
 // Plausible says whether c can be what Windows saved of a processor in protected
 // mode, kernel or user: nil, or a Problem with the first field that speaks
@@ -33,8 +35,8 @@ const kernelStart32 uint32 = 0x8000_0000
 func (c *Context32) Plausible() error {
 	want := ContextControl32 | ContextInteger32
 	if !c.ContextFlags.Has(want) || uint32(c.ContextFlags)&uint32(architectureBits) != uint32(ContextI386) {
-		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), hex(c.ContextFlags),
-			fmt.Sprintf("at least %v, and no other architecture", want)).saying(faultContext)
+		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), problem.Hex(c.ContextFlags),
+			fmt.Sprintf("at least %v, and no other architecture", want)).Saying(faultContext)
 	}
 	ss := kernelSS32
 	switch c.SegCs {
@@ -42,15 +44,15 @@ func (c *Context32) Plausible() error {
 	case userCS32:
 		ss = userSS32
 	default:
-		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), hex(c.SegCs), "0x8 or 0x1b").saying(faultCode)
+		return contextProblem("SegCs", unsafe.Offsetof(c.SegCs), problem.Hex(c.SegCs), "0x8 or 0x1b").Saying(faultCode)
 	}
 	if c.SegSs != ss {
-		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), hex(c.SegSs),
-			fmt.Sprintf("0x%x, as SegCs is 0x%x", ss, c.SegCs)).saying(faultStack)
+		return contextProblem("SegSs", unsafe.Offsetof(c.SegSs), problem.Hex(c.SegSs),
+			fmt.Sprintf("0x%x, as SegCs is 0x%x", ss, c.SegCs)).Saying(faultStack)
 	}
 	if c.EFlags&eflagsSet == 0 || c.EFlags&eflagsClear != 0 {
-		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), hex(c.EFlags),
-			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).saying(faultFlags)
+		return contextProblem("EFlags", unsafe.Offsetof(c.EFlags), problem.Hex(c.EFlags),
+			fmt.Sprintf("0x%x set and 0x%x clear", eflagsSet, eflagsClear)).Saying(faultFlags)
 	}
 	return nil
 }
@@ -67,11 +69,11 @@ func (c *Context32) PlausibleSaved() error {
 	if err := own.Plausible(); err != nil {
 		return err
 	}
-	if own.SegCs == kernelCS32 && c.Eip < kernelStart32 {
-		return contextProblem("Eip", unsafe.Offsetof(c.Eip), hex(c.Eip), "a kernel address")
+	if own.SegCs == kernelCS32 && c.Eip < KernelStart32 {
+		return contextProblem("Eip", unsafe.Offsetof(c.Eip), problem.Hex(c.Eip), "a kernel address")
 	}
-	if own.SegCs == kernelCS32 && c.Esp < kernelStart32 {
-		return contextProblem("Esp", unsafe.Offsetof(c.Esp), hex(c.Esp), "a kernel address")
+	if own.SegCs == kernelCS32 && c.Esp < KernelStart32 {
+		return contextProblem("Esp", unsafe.Offsetof(c.Esp), problem.Hex(c.Esp), "a kernel address")
 	}
 	return nil
 }

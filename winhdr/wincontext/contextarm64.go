@@ -1,4 +1,4 @@
-package winhdr
+package wincontext
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"windmp/winhdr/fields"
+	"windmp/winhdr/problem"
 )
 
 // ContextSizeARM64 is the size of the Arm64 CONTEXT in bytes (winnt.h,
@@ -33,14 +34,6 @@ var _ = [1]byte{}[unsafe.Sizeof(ContextARM64{})-ContextSizeARM64]
 // is a *fields.SizeError. Nothing else is judged, see Plausible.
 func DecodeContextARM64(b []byte) (*ContextARM64, error) {
 	return fields.Decode[ContextARM64]("Arm64 context", b, ContextSizeARM64)
-}
-
-func decodeContextARM64(b []byte) (Context, error) {
-	c, err := DecodeContextARM64(b)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }
 
 // Machine is MachineARM64.
@@ -91,7 +84,7 @@ func (c *ContextARM64) level() uint32 { return c.Cpsr & modeLevel >> levelShift 
 // CheckMode refuses 32-bit code.
 func (c *ContextARM64) CheckMode() error {
 	if c.Cpsr&modeARM32 != 0 {
-		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), hex(c.Cpsr), "bit 4 clear, as in 64-bit code").saying(faultMode)
+		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), problem.Hex(c.Cpsr), "bit 4 clear, as in 64-bit code").Saying(faultMode)
 	}
 	return nil
 }
@@ -101,8 +94,8 @@ func (c *ContextARM64) CheckMode() error {
 // order is that of ContextFlags, Cpsr, Pc, Sp.
 func (c *ContextARM64) Plausible() error {
 	if !c.ContextFlags.Has(ContextControlARM64|ContextIntegerARM64) || uint32(c.ContextFlags)&uint32(architectureBits) != uint32(ContextArchARM64) {
-		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), hex(c.ContextFlags),
-			fmt.Sprintf("at least %v, and no other architecture", ContextControlARM64|ContextIntegerARM64)).saying(faultContext)
+		return contextProblem("ContextFlags", unsafe.Offsetof(c.ContextFlags), problem.Hex(c.ContextFlags),
+			fmt.Sprintf("at least %v, and no other architecture", ContextControlARM64|ContextIntegerARM64)).Saying(faultContext)
 	}
 	if err := c.CheckMode(); err != nil {
 		return err
@@ -110,13 +103,13 @@ func (c *ContextARM64) Plausible() error {
 	switch c.Cpsr & modeBits {
 	case modeEL0t, modeEL1t, modeEL1h:
 	default:
-		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), hex(c.Cpsr), "a mode of EL0 or EL1")
+		return contextProblem("Cpsr", unsafe.Offsetof(c.Cpsr), problem.Hex(c.Cpsr), "a mode of EL0 or EL1")
 	}
 	if !canonicalARM64(c.Pc) || c.Pc%4 != 0 {
-		return contextProblem("Pc", unsafe.Offsetof(c.Pc), hex(c.Pc), "a canonical address of an instruction")
+		return contextProblem("Pc", unsafe.Offsetof(c.Pc), problem.Hex(c.Pc), "a canonical address of an instruction")
 	}
 	if !canonicalARM64(c.Sp) {
-		return contextProblem("Sp", unsafe.Offsetof(c.Sp), hex(c.Sp), "a canonical address")
+		return contextProblem("Sp", unsafe.Offsetof(c.Sp), problem.Hex(c.Sp), "a canonical address")
 	}
 	return nil
 }
@@ -135,16 +128,23 @@ func (c *ContextARM64) PlausibleSaved() error {
 	if own.level() == 0 {
 		return nil
 	}
-	if c.Pc < kernelStartARM64 {
-		return contextProblem("Pc", unsafe.Offsetof(c.Pc), hex(c.Pc), "a kernel address")
+	if c.Pc < KernelStartARM64 {
+		return contextProblem("Pc", unsafe.Offsetof(c.Pc), problem.Hex(c.Pc), "a kernel address")
 	}
-	if c.Sp < kernelStartARM64 {
-		return contextProblem("Sp", unsafe.Offsetof(c.Sp), hex(c.Sp), "a kernel address")
+	if c.Sp < KernelStartARM64 {
+		return contextProblem("Sp", unsafe.Offsetof(c.Sp), problem.Hex(c.Sp), "a kernel address")
 	}
 	return nil
 }
 
-func canonicalARM64(va uint64) bool { return va < userEndARM64 || va >= kernelStartARM64 }
+const (
+	// KernelStartARM64 and userEndARM64 are the halves of the address space: TCR_EL1 of
+	// build 22000 gives 47 bits to each.
+	KernelStartARM64 uint64 = 0xffff8000_00000000
+	userEndARM64     uint64 = 1 << 47
+)
+
+func canonicalARM64(va uint64) bool { return va < userEndARM64 || va >= KernelStartARM64 }
 
 // CheckForReaders returns nil: nobody was seen to refuse any.
 func (c *ContextARM64) CheckForReaders() error { return nil }

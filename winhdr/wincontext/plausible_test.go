@@ -1,10 +1,12 @@
-package winhdr
+package wincontext
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/winhdr/problem"
 )
 
 func kernelContext() Context64 {
@@ -58,7 +60,7 @@ func TestPlausible(t *testing.T) {
 			"ContextFlags at 0x30: got 0x0 (0x0), want at least AMD64|CONTROL|INTEGER, and no other architecture", "",
 		},
 		{
-			"filled", set(Context64{}, func(c *Context64) { c.ContextFlags = ContextFlags(Fill) }),
+			"filled", set(Context64{}, func(c *Context64) { c.ContextFlags = ContextFlags(problem.Fill) }),
 			"ContextFlags at 0x30: got 0x45474150 ('PAGE' fill, never set), want at least AMD64|CONTROL|INTEGER, and no other architecture", "",
 		},
 		{
@@ -124,7 +126,7 @@ func check(t *testing.T, want string, err error) {
 		require.NoError(t, err)
 		return
 	}
-	var p Problem
+	var p problem.Problem
 	require.ErrorAs(t, err, &p)
 	require.EqualError(t, p, want)
 	assert.False(t, p.Repairable)

@@ -1,4 +1,4 @@
-package winhdr
+package wincontext
 
 import (
 	"testing"
