@@ -50,14 +50,14 @@ func File(ctx context.Context, in, out string, opt Options) (*report.Report, err
 	}
 	if err == nil {
 		var leftovers []string
-		err = run(ctx, r, input, &opt, output{write: func(p *plan.Plan) error {
-			if err := checkBeside(local(input), out, p.Guest().Image()); err != nil {
+		err = run(ctx, r, input, &opt, output{
+			check: func(p *plan.Plan) error { return checkPlanned(ctx, local(input), out, p) },
+			write: func(p *plan.Plan) error {
+				names, err := WriteFile(ctx, p, out, opt.Write)
+				leftovers = append(leftovers, names...)
 				return err
-			}
-			names, err := WriteFile(ctx, p, out, opt.Write)
-			leftovers = append(leftovers, names...)
-			return err
-		}})
+			},
+		})
 		for _, name := range leftovers {
 			r.Findings = append(r.Findings, leftover(name))
 		}
@@ -104,6 +104,9 @@ func local(in source.Input) string {
 
 // output is where the dump goes.
 type output struct {
+	// check refuses what must not be written there, before anything is; nil refuses
+	// nothing.
+	check func(*plan.Plan) error
 	write func(*plan.Plan) error
 	// once is set where what is written can't be taken back.
 	once bool
@@ -115,28 +118,27 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 	from := opt.Source
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
 	return source.With(ctx, in, from, func(im *physmem.Image) error {
-		write := to.write
 		if !SoundFirst(opt.Plan.Missing, to.once) {
 			before := *r
-			err := convertImage(ctx, r, opt, im, write)
+			err := convertImage(ctx, r, opt, im, to)
 			if err == nil || !im.MetDamage() || ctx.Err() != nil {
 				return err
 			}
 			*r = before
 			if to.once {
-				write = func(*plan.Plan) error { return err }
+				to.write = func(*plan.Plan) error { return err }
 			}
 		}
 		sound, err := Sound(ctx, im, opt.Source.Whole)
 		if err != nil {
 			return err
 		}
-		return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, write))
+		return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, to))
 	})
 }
 
 // convertImage is the pipeline behind the open: find, plan, judge, write.
-func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, write func(*plan.Plan) error) error {
+func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) error {
 	r.DescribeImage(im)
 	g, err := guest.Find(ctx, im, opt.Guest)
 	r.DescribeImage(g.Image())
@@ -146,6 +148,9 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 		return err
 	}
 	p, err := Prepare(ctx, r, g, opt)
+	if err == nil && to.check != nil {
+		err = to.check(p)
+	}
 	if err != nil || opt.DryRun {
 		return err
 	}
@@ -155,7 +160,7 @@ func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physm
 	}
 	opt.Write.Sum = sum
 	foretellCopy(opt, p)
-	err = write(p)
+	err = to.write(p)
 	r.Output.Written = err == nil
 	if err == nil && sum != nil {
 		r.Output.SHA256 = hex.EncodeToString(sum.Sum(nil))

@@ -76,8 +76,8 @@ func formatOf(to plan.OutputFormat) plan.OutputFormat {
 // checkReplaced refuses to replace a memory image that is no earlier output: who names
 // two inputs means the second for an output seldom.
 func checkReplaced(ctx context.Context, in, out string, opt *Options) error {
-	if st, err := os.Stat(out); err != nil || !st.Mode().IsRegular() || !opt.Write.Force {
-		return nil //nolint:nilerr // there is nothing to replace; the rest is said elsewhere
+	if !opt.Write.Force || !regular(out) {
+		return nil // there is nothing to replace; the rest is said elsewhere
 	}
 	is, beginning := source.Holds(ctx, out)
 	if is == "" {
@@ -92,6 +92,17 @@ func checkReplaced(ctx context.Context, in, out string, opt *Options) error {
 	if why == "" {
 		return nil
 	}
+	return notReplaced(out, why)
+}
+
+// regular tells whether a file is there, and none that only looks like one.
+func regular(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// notReplaced is the error of an output that is kept.
+func notReplaced(out, why string) error {
 	return &stage.UsageError{
 		Reason: fmt.Sprintf("%s is %s, and is not replaced", cause.Name(out), why),
 		Hint:   "Name another output, or remove that file first.",
@@ -110,8 +121,9 @@ func noEarlierELF(is physmem.Format, beginning []byte) string {
 
 // noEarlierDump says what a memory image is that is no earlier dump of that type made
 // from in; empty for one that may be. A small dump and one of memory do not replace each
-// other. Where the input is a dump itself, an earlier output is one of the same moment of
-// the same machine: any other is as good an input.
+// other. Where the input is a dump itself, an earlier output is one of the same kernel in
+// memory: any other is as good an input. Of which moment it has to be is known when the
+// output is planned: see [checkPlanned].
 func noEarlierDump(ctx context.Context, in string, is physmem.Format, beginning []byte, to plan.OutputType) string {
 	there, err := winhdr.Decode(beginning)
 	small := to == plan.OutputTriage
@@ -124,25 +136,61 @@ func noEarlierDump(ctx context.Context, in string, is physmem.Format, beginning 
 		return "a small dump, and the output one of memory"
 	}
 	_, beginning = source.Holds(ctx, in)
-	if own, err := winhdr.Decode(beginning); err == nil && !ofOneMoment(own, there) {
-		return "a dump of another machine or moment than " + cause.Name(in) + ", not an earlier output"
+	if own, err := winhdr.Decode(beginning); err == nil && !ofOneKernel(own, there) {
+		return "a dump of another machine than " + cause.Name(in) + ", not an earlier output"
 	}
 	return ""
+}
+
+// checkPlanned refuses an output that must not be written now that it is planned. The
+// error is a [*stage.Error].
+func checkPlanned(ctx context.Context, in, out string, p *plan.Plan) error {
+	err := checkBeside(in, out, p.Guest().Image())
+	if err == nil {
+		err = checkMoment(ctx, in, out, p)
+	}
+	if err != nil {
+		return &stage.Error{Stage: stage.Output, Err: err}
+	}
+	return nil
+}
+
+// checkMoment refuses to replace a dump by one of another moment of the same machine,
+// where the input is a dump too. The header of the input does not tell: one that a driver
+// wrote at its start has that time, and the output that of the memory.
+func checkMoment(ctx context.Context, in, out string, p *plan.Plan) error {
+	if !regular(out) {
+		return nil
+	}
+	_, beginning := source.Holds(ctx, in)
+	if _, err := winhdr.Decode(beginning); err != nil {
+		return nil //nolint:nilerr // the input is no dump
+	}
+	_, beginning = source.Holds(ctx, out)
+	there, err := winhdr.Decode(beginning)
+	if err != nil || ofOneMoment(p.Header(), there) {
+		return nil //nolint:nilerr // there is none
+	}
+	return notReplaced(out, "a dump of another moment than "+cause.Name(in)+", not an earlier output")
 }
 
 func otherImage(is physmem.Format) string {
 	return fmt.Sprintf("a memory image (%s), not an earlier output", is)
 }
 
-// ofOneMoment tells whether two headers are of the same kernel in memory, and of the same
-// time as far as both have one. A conversion fills in what a header lacks, so that one of
-// the kernel's addresses is enough.
+// ofOneKernel tells whether two headers are of the same kernel in memory. A conversion
+// fills in what a header lacks, so that one of the kernel's addresses is enough.
+func ofOneKernel(a, b *winhdr.Header) bool {
+	return a.MachineImageType == b.MachineImageType &&
+		(a.PsLoadedModuleList == b.PsLoadedModuleList || a.KdDebuggerDataBlock == b.KdDebuggerDataBlock)
+}
+
+// ofOneMoment tells whether the headers of two outputs are of the same time, as far as
+// both have one.
 func ofOneMoment(a, b *winhdr.Header) bool {
 	_, unsetA := winhdr.Time(a.SystemTime)
 	_, unsetB := winhdr.Time(b.SystemTime)
-	return a.MachineImageType == b.MachineImageType &&
-		(a.PsLoadedModuleList == b.PsLoadedModuleList || a.KdDebuggerDataBlock == b.KdDebuggerDataBlock) &&
-		(unsetA != nil || unsetB != nil || a.SystemTime == b.SystemTime)
+	return unsetA != nil || unsetB != nil || a.SystemTime == b.SystemTime
 }
 
 // checkBeside refuses to replace the file beside the input that has its memory.
@@ -156,7 +204,7 @@ func checkBeside(in, out string, im *physmem.Image) error {
 		return nil //nolint:nilerr // not on this disk
 	}
 	if target, err := os.Stat(out); err == nil && os.SameFile(memory, target) {
-		return &stage.Error{Stage: stage.Output, Err: &stage.UsageError{Reason: cause.Name(out) + " has the memory of the input, and is not replaced", Hint: "Name another output"}}
+		return &stage.UsageError{Reason: cause.Name(out) + " has the memory of the input, and is not replaced", Hint: "Name another output"}
 	}
 	return nil
 }
