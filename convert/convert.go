@@ -7,7 +7,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"slices"
 	"time"
 
 	"windmp/convert/cause"
@@ -197,10 +196,7 @@ func judged(ctx context.Context, r *report.Report, p *plan.Plan, opt *Options) e
 		return nil // no dump
 	}
 	v, err := judge.Plan(ctx, p, opt.Guest.Machines...)
-	for _, f := range v.Findings {
-		if f.Severity.Rank() <= finding.SeverityInfo.Rank() || slices.ContainsFunc(r.Findings, func(x finding.Finding) bool { return x.ID == f.ID && x.Where == f.Where }) {
-			continue
-		}
+	for _, f := range v.Warnings(r.Findings) {
 		r.Findings = append(r.Findings, f)
 		if err == nil && (f.Severity == finding.SeverityFail || opt.Plan.Strict) {
 			err = &finding.RefusedError{Finding: f}

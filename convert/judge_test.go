@@ -113,6 +113,10 @@ func judgedAsChecked(t *testing.T, path, what string, opt plan.Options) {
 		}
 	}
 	assert.Equal(t, f.Findings, judgePlan(t, path, opt), what)
+	if opt.Type == plan.OutputFull && opt.Contexts == plan.ContextsAuto && opt.Missing == report.MissingDrop {
+		source := checkFile(t.Context(), path, inspect.CheckOptions{})
+		assert.Equal(t, r.Verdict, source.Verdict, "%s: the check of the source says %s, its conversion %s", what, source.Verdict, r.Verdict)
+	}
 	require.NoError(t, os.Remove(out))
 }
 
@@ -129,6 +133,32 @@ func judgePlan(t *testing.T, path string, opt plan.Options) []finding.Finding {
 	v, err := judge.Plan(t.Context(), p)
 	require.NoError(t, err)
 	return v.Findings
+}
+
+// TestCheckOfSourceJudges: what a conversion says of a dump before it writes it, the check
+// of its source says too.
+func TestCheckOfSourceJudges(t *testing.T) {
+	t.Parallel()
+	for what, damage := range judgedDamage {
+		g := guestsim.New(guestsim.Options{CPUs: 2})
+		damage(g)
+		_, r, err := convertSim(t, g, convert.Options{})
+		require.NoError(t, err, what)
+		f := checkBytes(g.ELF(), inspect.CheckQuick)
+		assert.Equal(t, r.Verdict, f.Verdict, what)
+		assert.Equal(t, warned(r.Findings), warned(f.Findings), what)
+	}
+}
+
+// warned are the IDs of what is worse than information.
+func warned(list []finding.Finding) []string {
+	var ids []string
+	for _, f := range list {
+		if f.Severity.Rank() > finding.SeverityInfo.Rank() {
+			ids = append(ids, f.ID)
+		}
+	}
+	return ids
 }
 
 // TestStrictJudges: what a check warns of is refused before anything is written, if

@@ -55,11 +55,14 @@ func signature(f *winhdr.Format) string {
 	return strconv.Quote(string(binary.LittleEndian.AppendUint32(signed, f.ValidDump)))
 }
 
-// eachFormat says something of each form of header that is read, joined by a word.
+// eachFormat says something of each form of header that is read, joined by a word, and
+// once where several have it in common.
 func eachFormat(formats []*winhdr.Format, word string, say func(f *winhdr.Format) string) string {
 	out := make([]string, 0, len(formats))
 	for _, f := range formats {
-		out = append(out, say(f))
+		if x := say(f); !slices.Contains(out, x) {
+			out = append(out, x)
+		}
 	}
 	return strings.Join(out, " "+word+" ")
 }

@@ -331,7 +331,7 @@ func (c *fileChecker) checkCore(ctx context.Context) error {
 	return finding.NameDamage(im, c.BlameDisk(im, c.checkImage(ctx, im)))
 }
 
-// checkImage looks for the guest, and plans its dump.
+// checkImage looks for the guest, plans its dump, and judges that as a conversion does.
 func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	if c.opt.Level == CheckHeader {
 		c.stage = stage.Header
@@ -353,6 +353,11 @@ func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 		c.Output = planned(p)
 		judge.TooLarge(&c.List, p.Size(), c.opt.MaxSize, "the dump made of it")
 	}
+	if err != nil {
+		return err
+	}
+	v, err := judge.Plan(ctx, p, c.opt.Guest.Machines...)
+	c.All = append(c.All, v.Warnings(c.All)...)
 	return err
 }
 

@@ -3,8 +3,10 @@ package judge
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"windmp/convert/dump"
+	"windmp/convert/finding"
 	"windmp/convert/machine"
 	"windmp/convert/plan"
 	"windmp/physmem"
@@ -24,4 +26,17 @@ func Plan(ctx context.Context, p *plan.Plan, machines ...*machine.Machine) (v *V
 	return Dump(ctx, physmem.NewSource("", view, view.Size()), Options{
 		Input: open.Options{Format: physmem.FormatDMP}, Machines: machines,
 	})
+}
+
+// Warnings are the findings of the verdict that are worse than information and are not
+// among those that were said already, each once.
+func (v *Verdict) Warnings(said []finding.Finding) []finding.Finding {
+	var more []finding.Finding
+	for _, f := range v.Findings {
+		same := func(x finding.Finding) bool { return x.ID == f.ID && x.Where == f.Where }
+		if f.Severity.Rank() > finding.SeverityInfo.Rank() && !slices.ContainsFunc(said, same) && !slices.ContainsFunc(more, same) {
+			more = append(more, f)
+		}
+	}
+	return more
 }
