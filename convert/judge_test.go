@@ -1,8 +1,10 @@
 package convert_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,12 +17,12 @@ import (
 	"windmp/convert"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/inspect"
 	"windmp/convert/judge"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/guestsim"
-	"windmp/physmem/open"
 	"windmp/winhdr"
 )
 
@@ -52,58 +54,98 @@ var judgedDamage = map[string]func(g *guestsim.Guest){
 	"bug check":    func(g *guestsim.Guest) { g.Unmap(g.KiBugcheckData) },
 }
 
+// judgedSources are what [TestJudgedAsChecked] converts: synthetic guests, each with each
+// damage, and the samples; what makes a file of them is called by who needs it.
+func judgedSources(t *testing.T) map[string]func(*testing.T) []byte {
+	t.Helper()
+	sources := map[string]func(*testing.T) []byte{}
+	for name, opt := range judgedSim {
+		for what, damage := range judgedDamage {
+			sources[strings.TrimSuffix(name+"/"+what, "/")] = func(*testing.T) []byte {
+				g := guestsim.New(opt)
+				damage(g)
+				return g.ELF()
+			}
+		}
+	}
+	samples, err := filepath.Glob(samplePath("*.gz"))
+	require.NoError(t, err)
+	for _, path := range append(samples, samplePath("guest-bsod.vmcore")) {
+		name := filepath.Base(path)
+		sources[name] = func(t *testing.T) []byte {
+			t.Helper()
+			return gunzipOr(t, name)
+		}
+	}
+	return sources
+}
+
 // TestJudgedAsChecked: what a conversion says of the dump before it writes it is what
 // a check says of the file, and its verdict is never better.
 func TestJudgedAsChecked(t *testing.T) {
 	t.Parallel()
-	sources := map[string]string{}
-	for name, opt := range judgedSim {
-		for what, damage := range judgedDamage {
-			g := guestsim.New(opt)
-			damage(g)
-			sources[strings.TrimSuffix(name+"/"+what, "/")] = writeCore(t, g)
-		}
-	}
-	samples, err := filepath.Glob(filepath.Join("..", "testdata", "*.gz"))
-	require.NoError(t, err)
-	for _, path := range append(samples, samplePath("guest-bsod.vmcore")) {
-		sources[filepath.Base(path)] = path
-	}
+	sources := judgedSources(t)
 	require.Greater(t, len(sources), 80)
-	for name, path := range sources {
+	for name, source := range sources {
 		if few := testing.Short() || underRace; few && len(name)%5 > 0 {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if strings.HasSuffix(path, ".gz") {
-				path = unpack(t, path)
+			file := source(t)
+			im := openBytes(t, file)
+			g, err := guest.Find(t.Context(), im, guest.Options{})
+			if err != nil {
+				return // there is no dump to check
 			}
-			for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
-				for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved} {
-					for _, missing := range []report.MissingMode{report.MissingDrop, report.MissingZero} {
-						if testing.Short() && (contexts == plan.ContextsSaved) != (missing == report.MissingZero) {
-							continue // the one has nothing to do with the other, and all pairs take seconds
-						}
-						opt := plan.Options{Type: typ, Contexts: contexts, Missing: missing}
-						judgedAsChecked(t, path, fmt.Sprintf("%s, %s, %s", typ, contexts, missing), opt)
-					}
+			var dump bytes.Buffer // one for all: most of a small guest's conversion is to make room
+			for opt := range judgedPlans() {
+				r := judgedAsChecked(t, g, opt, &dump)
+				if r != nil && opt.Type == plan.OutputFull && opt.Contexts == plan.ContextsAuto && opt.Missing == report.MissingDrop {
+					f := checkBytes(file, inspect.CheckQuick)
+					assert.Equal(t, r.Verdict, f.Verdict, "the check of the source says %s, its conversion %s", f.Verdict, r.Verdict)
 				}
 			}
 		})
 	}
 }
 
-func judgedAsChecked(t *testing.T, path, what string, opt plan.Options) {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	options := convert.Options{Plan: opt}
-	options.Write.NoSync = true
-	r, err := convert.File(t.Context(), path, out, options)
-	if err != nil {
-		return // there is no dump to check
+// judgedPlans are all that make a difference to the dump of one guest.
+func judgedPlans() iter.Seq[plan.Options] {
+	return func(yield func(plan.Options) bool) {
+		for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
+			for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved} {
+				for _, missing := range []report.MissingMode{report.MissingDrop, report.MissingZero} {
+					if testing.Short() && (contexts == plan.ContextsSaved) != (missing == report.MissingZero) {
+						continue // the one has nothing to do with the other, and all pairs take seconds
+					}
+					if !yield(plan.Options{Type: typ, Contexts: contexts, Missing: missing}) {
+						return
+					}
+				}
+			}
+		}
 	}
-	f := checkFile(t.Context(), out, inspect.CheckOptions{})
+}
+
+// judgedAsChecked converts a guest to dump, by the stages of a conversion; nil is returned
+// if there is nothing to check.
+func judgedAsChecked(t *testing.T, g *guest.Guest, opt plan.Options, dump *bytes.Buffer) *report.Report {
+	t.Helper()
+	what := fmt.Sprintf("%s, %s, %s", opt.Type, opt.Contexts, opt.Missing)
+	options := convert.Options{Plan: opt}
+	r := report.New("in", convert.Stdout, false)
+	identity.Describe(r, g)
+	p, err := convert.Prepare(t.Context(), r, g, &options)
+	if err != nil {
+		return nil
+	}
+	dump.Reset()
+	dump.Grow(int(p.Layout().Size()))
+	require.NoError(t, convert.Write(t.Context(), p, dump, options.Write), what)
+	r.Output.Written = true
+	r.Finish(nil)
+	f := checkBytes(dump.Bytes(), inspect.CheckQuick)
 	require.NoError(t, f.Err, what)
 	rank := map[string]int{"OK": 0, "WARN": 1, "UNKNOWN": 2, "FAIL": 3}
 	assert.GreaterOrEqual(t, rank[r.Verdict], rank[f.Verdict], "%s: converted as %s, checked as %s: %s", what, r.Verdict, f.Verdict, f.Reason)
@@ -112,27 +154,10 @@ func judgedAsChecked(t *testing.T, path, what string, opt plan.Options) {
 			assert.True(t, slices.ContainsFunc(r.Findings, func(y finding.Finding) bool { return y.ID == x.ID && y.Where == x.Where }), "%s: the conversion says nothing of %v", what, x)
 		}
 	}
-	assert.Equal(t, f.Findings, judgePlan(t, path, opt), what)
-	if opt.Type == plan.OutputFull && opt.Contexts == plan.ContextsAuto && opt.Missing == report.MissingDrop {
-		source := checkFile(t.Context(), path, inspect.CheckOptions{})
-		assert.Equal(t, r.Verdict, source.Verdict, "%s: the check of the source says %s, its conversion %s", what, source.Verdict, r.Verdict)
-	}
-	require.NoError(t, os.Remove(out))
-}
-
-// judgePlan is what there is to say of a dump before it is written.
-func judgePlan(t *testing.T, path string, opt plan.Options) []finding.Finding {
-	t.Helper()
-	im, err := open.File(t.Context(), path, open.Options{})
-	require.NoError(t, err)
-	defer im.Close()
-	g, err := guest.Find(t.Context(), im, guest.Options{})
-	require.NoError(t, err)
-	p, err := plan.New(g, opt)
-	require.NoError(t, err)
 	v, err := judge.Plan(t.Context(), p)
 	require.NoError(t, err)
-	return v.Findings
+	assert.Equal(t, f.Findings, v.Findings, what)
+	return r
 }
 
 // TestCheckOfSourceJudges: what a conversion says of a dump before it writes it, the check
