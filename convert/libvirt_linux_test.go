@@ -81,10 +81,11 @@ func (l *libvirt) command(name string, args ...string) *exec.Cmd {
 }
 
 // virsh runs a command, and returns what it says.
-func (l *libvirt) virsh(args ...string) {
+func (l *libvirt) virsh(args ...string) string {
 	l.t.Helper()
 	out, err := l.command("virsh", append([]string{"-q", "-c", "qemu:///session"}, args...)...).CombinedOutput()
 	require.NoError(l.t, err, "virsh %v: %s", args, out)
+	return string(out)
 }
 
 func (l *libvirt) until(what string, done func() bool) {
@@ -115,7 +116,9 @@ func TestLibvirt(t *testing.T) {
 		text, _ := os.ReadFile(filepath.Join(l.dir, "console"))
 		return strings.HasSuffix(string(text), "READY\n")
 	})
-	time.Sleep(time.Second) // for the processors to rest
+	l.until("the processors to rest", func() bool {
+		return strings.Count(l.virsh("qemu-monitor-command", "guest", "--hmp", "info registers -a"), "HLT=1") == 2
+	})
 	l.virsh("suspend", "guest")
 	l.virsh("dump", "guest", l.dir+"/vmcore", "--memory-only")
 	l.virsh("dump", "guest", l.dir+"/win.dmp", "--memory-only", "--format=win-dmp")
@@ -130,9 +133,9 @@ func TestLibvirt(t *testing.T) {
 		"dump": "QEMU migration stream, machine pc-i440fx-",
 		"save": `libvirt save file of the guest "guest", QEMU migration stream, machine pc-i440fx-`,
 	} {
-		s := saved{elf: filepath.Join(l.dir, "vmcore"), stream: filepath.Join(l.dir, name), win: win}
-		r := witnessStream(t, s, "bsod")
+		d := &dumps{elf: filepath.Join(l.dir, "vmcore"), stream: filepath.Join(l.dir, name), win: win}
+		r := witnessStream(t, d, "bsod")
 		assert.Contains(t, r.Input.Description, want)
-		sameAsELF(t, s)
+		sameAsELF(t, d)
 	}
 }

@@ -17,14 +17,8 @@ import (
 	"windmp/physmem/open"
 )
 
-// saved is a stopped machine in the forms that QEMU writes.
-type saved struct {
-	elf, stream string
-	win         []byte
-}
-
-// save boots a guest, dumps it and saves it.
-func save(t *testing.T, c qemutest.Config, o qemutest.MigrateOptions) saved {
+// save boots a guest, saves it and dumps it.
+func save(t *testing.T, c qemutest.Config, o qemutest.MigrateOptions) *dumps {
 	t.Helper()
 	vm := qemutest.Start(t, c)
 	can, err := vm.Can(o.Capabilities...)
@@ -32,41 +26,51 @@ func save(t *testing.T, c qemutest.Config, o qemutest.MigrateOptions) saved {
 	if !can {
 		t.Skipf("this QEMU has no %s: NOT comparing with its streams", strings.Join(o.Capabilities, ", "))
 	}
+	stream := filepath.Join(t.TempDir(), "stream")
+	require.NoError(t, vm.Migrate(stream, o))
+	return dumpStream(t, vm, stream)
+}
+
+// dumpStream dumps the machine that a stream was saved of.
+func dumpStream(t *testing.T, vm *qemutest.VM, stream string) *dumps {
+	t.Helper()
 	dir := t.TempDir()
-	s := saved{elf: filepath.Join(dir, "vmcore"), stream: filepath.Join(dir, "stream")}
+	d := &dumps{elf: filepath.Join(dir, "vmcore"), stream: stream}
 	win := filepath.Join(dir, "win.dmp")
-	if o.Running {
-		require.NoError(t, vm.Migrate(s.stream, o))
-	}
-	require.NoError(t, vm.DumpELF(s.elf, qemutest.ELFOptions{}))
+	require.NoError(t, vm.DumpELF(d.elf, qemutest.ELFOptions{}))
 	require.NoError(t, vm.DumpWin(win))
-	if !o.Running {
-		require.NoError(t, vm.Migrate(s.stream, o))
-	}
-	s.win, err = os.ReadFile(win)
+	var err error
+	d.win, err = os.ReadFile(win)
 	require.NoError(t, err)
-	return s
+	return d
+}
+
+// streamed converts a stream, which holds what the vmcore of the same machine does.
+func (d *dumps) streamed(t *testing.T, variant string) {
+	t.Helper()
+	witnessStream(t, d, variant)
+	sameAsELF(t, d)
 }
 
 // witnessStream converts a stream and compares with QEMU's win-dmp of the same stopped
 // machine: unlike an ELF dump, a stream has all registers, and differs in those alone that
 // QEMU leaves empty.
-func witnessStream(t *testing.T, s saved, variant string) *report.Report {
+func witnessStream(t *testing.T, d *dumps, variant string) *report.Report {
 	t.Helper()
-	shape := *shapeOf(t, s.win)
+	shape := *shapeOf(t, d.win)
 	shape.lacking = shape.unfilled
-	return witnessAs(t, &shape, s.stream, s.win, variant)
+	return witnessAs(t, &shape, d.stream, d.win, variant)
 }
 
 // sameAsELF checks that a stream holds what QEMU's ELF dump of the same stopped machine
 // does: memory, as far as the machine's own goes, the guest's note, and every register
 // that the ELF has.
-func sameAsELF(t *testing.T, s saved) {
+func sameAsELF(t *testing.T, d *dumps) {
 	t.Helper()
-	want, err := open.File(t.Context(), s.elf, open.Options{})
+	want, err := open.File(t.Context(), d.elf, open.Options{})
 	require.NoError(t, err)
 	defer want.Close()
-	got, err := open.File(t.Context(), s.stream, open.Options{})
+	got, err := open.File(t.Context(), d.stream, open.Options{})
 	require.NoError(t, err)
 	defer got.Close()
 	assert.Equal(t, physmem.FormatMigration, got.Format())
@@ -112,33 +116,31 @@ func sameRegisters(t *testing.T, want, got []physmem.CPU) {
 	}
 }
 
-// TestQEMUStream converts migration streams of real QEMU and compares with the win-dmp
-// and the ELF that QEMU made of the same stopped machine.
+// TestQEMUStream converts the streams of machines that [TestQEMU] and [TestQEMU32] have
+// none like, and compares as they do.
 func TestQEMUStream(t *testing.T) {
 	qemutest.Require(t)
-	rows := append(machines(), machines32()...)
-	rows = append(rows, qemuMachine{"registers", qemutest.Config{CPUs: 2, Memory: "64M", Variant: []string{"live"}}},
-		qemuMachine{"NUMA", qemutest.Config{CPUs: 2, Memory: "96M", Variant: []string{"live"}, Extra: []string{
-			"-object", "memory-backend-ram,id=ram-node0,size=24M", "-object", "memory-backend-ram,id=ram-node1,size=72M",
+	for _, m := range []qemuMachine{
+		{"registers", qemutest.Config{CPUs: 2, Memory: "16M", Variant: []string{"live"}}},
+		{"NUMA", qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=ram-node0,size=6M", "-object", "memory-backend-ram,id=ram-node1,size=18M",
 			"-numa", "node,memdev=ram-node0", "-numa", "node,memdev=ram-node1",
 		}}},
-		qemuMachine{"NUMA, other names", qemutest.Config{CPUs: 2, Memory: "96M", Machine: "q35", Variant: []string{"live"}, Extra: []string{
-			"-object", "memory-backend-ram,id=here,size=24M", "-object", "memory-backend-ram,id=there,size=72M",
+		{"NUMA, other names", qemutest.Config{CPUs: 2, Memory: "24M", Machine: "q35", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=here,size=6M", "-object", "memory-backend-ram,id=there,size=18M",
 			"-numa", "node,memdev=here", "-numa", "node,memdev=there",
 		}}},
-		qemuMachine{"a DIMM", qemutest.Config{CPUs: 1, Memory: "32M,slots=4,maxmem=1G", Variant: []string{"live"}, Extra: []string{
-			"-object", "memory-backend-ram,id=more,size=128M", "-device", "pc-dimm,memdev=more",
+		{"a DIMM", qemutest.Config{CPUs: 1, Memory: "8M,slots=4,maxmem=1G", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=more,size=16M", "-device", "pc-dimm,memdev=more",
 		}}},
-		qemuMachine{"a device's pages", qemutest.Config{CPUs: 1, Variant: []string{"live"}, Extra: []string{"-device", "vmware-svga"}}},
-		qemuMachine{"another backend", qemutest.Config{CPUs: 1, Memory: "32M", Machine: "q35,memory-backend=mem0", Variant: []string{"live"}, Extra: []string{
-			"-object", "memory-backend-ram,id=mem0,size=32M",
-		}}})
-	for _, m := range rows {
+		{"a device's pages", qemutest.Config{CPUs: 1, Variant: []string{"live"}, Extra: []string{"-device", "vmware-svga"}}},
+		{"another backend", qemutest.Config{CPUs: 1, Memory: "8M", Machine: "q35,memory-backend=mem0", Variant: []string{"live"}, Extra: []string{
+			"-object", "memory-backend-ram,id=mem0,size=8M",
+		}}},
+	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			s := save(t, m.config, qemutest.MigrateOptions{})
-			witnessStream(t, s, strings.Join(m.config.Variant, " "))
-			sameAsELF(t, s)
+			save(t, m.config, qemutest.MigrateOptions{}).streamed(t, strings.Join(m.config.Variant, " "))
 		})
 	}
 }
@@ -165,16 +167,19 @@ func TestQEMUStreamShapes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := save(t, c, o)
-			witnessStream(t, s, "live")
-			sameAsELF(t, s)
+			save(t, c, o).streamed(t, "live")
 		})
 	}
 }
 
-// TestQEMUSnapshot converts the memory of snapshots in qcow2 images of all shapes.
+// TestQEMUSnapshot converts the memory of snapshots in qcow2 images of all shapes, which
+// are all of one stopped machine.
 func TestQEMUSnapshot(t *testing.T) {
 	qemutest.Require(t)
+	t.Parallel()
+	vm := qemutest.Start(t, qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"bsod"}})
+	dir := t.TempDir()
+	d := dumpStream(t, vm, "")
 	for name, image := range map[string]struct {
 		size    int
 		options map[string]any
@@ -189,18 +194,10 @@ func TestQEMUSnapshot(t *testing.T) {
 		"an empty disk": {0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			vm := qemutest.Start(t, qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"bsod"}})
-			dir := t.TempDir()
-			s := saved{elf: filepath.Join(dir, "vmcore"), stream: filepath.Join(dir, "disk.qcow2")}
-			win := filepath.Join(dir, "win.dmp")
-			require.NoError(t, vm.DumpELF(s.elf, qemutest.ELFOptions{}))
-			require.NoError(t, vm.DumpWin(win))
-			require.NoError(t, vm.SaveSnapshot(s.stream, image.size, image.options, "before"))
-			var err error
-			s.win, err = os.ReadFile(win)
-			require.NoError(t, err)
-			witnessStream(t, s, "bsod")
+			d.stream = filepath.Join(dir, name+".qcow2")
+			require.NoError(t, vm.SaveSnapshot(d.stream, image.size, image.options, "before"))
+			witnessStream(t, d, "bsod")
+			require.NoError(t, os.Remove(d.stream))
 		})
 	}
 }

@@ -40,22 +40,25 @@ func machines32() []qemuMachine {
 	return list
 }
 
-// TestQEMU32 is [TestQEMU] for 32-bit guests, from kdump-compressed files too.
+// TestQEMU32 is [TestQEMU] for 32-bit guests, from kdump-compressed files too; without
+// notes there is [TestQEMUWithoutNote32].
 func TestQEMU32(t *testing.T) {
 	qemutest.Require(t)
 	for _, m := range machines32() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			d := dumpMachine(t, m.config, filtered, kdumped)
+			d := dumpMachine(t, m.config, filtered, kdumped, migrated)
 			require.NoError(t, d.winErr)
+			variant := strings.Join(m.config.Variant, " ")
 			for _, core := range []string{d.elf, d.paging, d.filtered, d.kdump} {
-				r := witness(t, core, d.win, strings.Join(m.config.Variant, " "))
+				r := witness(t, core, d.win, variant)
 				assert.Len(t, r.Processors, m.config.CPUs)
 				assertBehind(t, d.win, r)
 			}
 			// Read as a source, QEMU's dump is complete; made again, only what
 			// windmp states better is different.
 			witness(t, d.again(t), d.win, "")
+			d.streamed(t, variant)
 		})
 	}
 }

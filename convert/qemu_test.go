@@ -24,6 +24,7 @@ type dumps struct {
 	elf, paging string // vmcores, paging off and on
 	filtered    string // from byte 0x123 on: partial pages at both ends
 	kdump       string
+	stream      string // of a migration
 	win         []byte // QEMU's win-dmp; nil when it refused
 	winErr      error
 }
@@ -39,6 +40,11 @@ func filtered(vm *qemutest.VM, dir string, d *dumps) error {
 func kdumped(vm *qemutest.VM, dir string, d *dumps) error {
 	d.kdump = filepath.Join(dir, "kdump")
 	return vm.DumpKdump(d.kdump)
+}
+
+func migrated(vm *qemutest.VM, dir string, d *dumps) error {
+	d.stream = filepath.Join(dir, "stream")
+	return vm.Migrate(d.stream, qemutest.MigrateOptions{})
 }
 
 // dumpMachine boots a guest and dumps it: as vmcores, in what other ways are asked for, and
@@ -88,19 +94,24 @@ func machines() []qemuMachine {
 	return list
 }
 
-// TestQEMU converts vmcores of real QEMU, made with paging off, on and filtered, and
-// compares with the win-dmp that QEMU made of the same stopped machine.
+// TestQEMU converts what real QEMU makes of a machine, and compares with the win-dmp that
+// QEMU made of the same stopped machine: vmcores with paging off, on and filtered, these
+// without notes, and a migration stream.
 func TestQEMU(t *testing.T) {
 	qemutest.Require(t)
 	for _, m := range machines() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			d := dumpMachine(t, m.config, filtered)
+			d := dumpMachine(t, m.config, filtered, migrated)
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
-			witness(t, d.elf, d.win, variant)
-			witness(t, d.paging, d.win, variant)
-			witness(t, d.filtered, d.win, variant)
+			t.Run("vmcores", func(t *testing.T) {
+				for _, core := range []string{d.elf, d.paging, d.filtered} {
+					witness(t, core, d.win, variant)
+				}
+			})
+			t.Run("without note", func(t *testing.T) { d.withoutNote(t, variant) })
+			t.Run("stream", func(t *testing.T) { d.streamed(t, variant) })
 		})
 	}
 }

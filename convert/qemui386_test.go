@@ -30,11 +30,11 @@ func TestQEMUi386(t *testing.T) {
 			c.I386 = true
 			vm := qemutest.Start(t, c)
 			dir := t.TempDir()
-			s := saved{elf: filepath.Join(dir, "vmcore"), stream: filepath.Join(dir, "stream")}
-			require.NoError(t, vm.DumpELF(s.elf, qemutest.ELFOptions{}))
-			require.NoError(t, vm.Migrate(s.stream, qemutest.MigrateOptions{}))
-			sameAsELF(t, s)
-			m, err := open.File(t.Context(), s.stream, open.Options{})
+			d := &dumps{elf: filepath.Join(dir, "vmcore"), stream: filepath.Join(dir, "stream")}
+			require.NoError(t, vm.DumpELF(d.elf, qemutest.ELFOptions{}))
+			require.NoError(t, vm.Migrate(d.stream, qemutest.MigrateOptions{}))
+			sameAsELF(t, d)
+			m, err := open.File(t.Context(), d.stream, open.Options{})
 			require.NoError(t, err)
 			defer m.Close()
 			for i, c := range m.CPUs() {
@@ -43,7 +43,7 @@ func TestQEMUi386(t *testing.T) {
 				assert.EqualValues(t, 0x37f, binary.LittleEndian.Uint16(x.FX), "control word")
 				assert.EqualValues(t, 0x1fa0|(i+1)%4<<13, binary.LittleEndian.Uint32(x.FX[24:]), "MXCSR")
 			}
-			r, err := convert.File(t.Context(), s.stream, filepath.Join(dir, "out.dmp"), convert.Options{})
+			r, err := convert.File(t.Context(), d.stream, filepath.Join(dir, "out.dmp"), convert.Options{})
 			require.NoError(t, err)
 			assert.Equal(t, "OK", r.Verdict)
 			assert.Len(t, r.Processors, c.CPUs)

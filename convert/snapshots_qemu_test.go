@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -42,13 +41,7 @@ func TestQEMUSavevm(t *testing.T) {
 	said, err := vm.HMP("savevm before")
 	require.NoError(t, err)
 	require.Empty(t, said)
-	s := saved{elf: filepath.Join(dir, "vmcore"), stream: disks[0]}
-	win := filepath.Join(dir, "win.dmp")
-	require.NoError(t, vm.DumpELF(s.elf, qemutest.ELFOptions{}))
-	require.NoError(t, vm.DumpWin(win))
-	s.win, err = os.ReadFile(win)
-	require.NoError(t, err)
-	r := witnessStream(t, s, "bsod")
+	r := witnessStream(t, dumpStream(t, vm, disks[0]), "bsod")
 	inUse := false
 	for _, f := range r.Findings {
 		inUse = inUse || f.ID == finding.FileInUse.ID()
