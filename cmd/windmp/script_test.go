@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -19,10 +20,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"windmp": main})
+	testscript.Main(m, map[string]func(){"windmp": main, sessionName: serveSession})
 }
 
-// TestScript runs the scripts in testdata/script, one behaviour a file.
+// TestScript runs the scripts in testdata/script, one behaviour a file. What code begins
+// is windmp in the session of the script; exec gives it a process of its own.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -43,7 +45,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			samples, err := samplesDir()
 			env.Setenv("SAMPLES", samples)
-			return err
+			return errors.Join(err, startSession(env))
 		},
 	})
 }
@@ -127,16 +129,23 @@ func exitCodeIs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N COMMAND...")
 	}
-	err := ts.Exec(args[1], args[2:]...)
-	got := 0
-	if e, ok := err.(interface{ ExitCode() int }); ok {
-		got = e.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%v", err)
-	}
+	got := exitCode(ts, args[1], args[2:])
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
+}
+
+// exitCode runs a command, windmp in the session of the script.
+func exitCode(ts *testscript.TestScript, name string, args []string) int {
+	if name == "windmp" {
+		return inSession(ts, args)
+	}
+	err := ts.Exec(name, args...)
+	if e, ok := err.(interface{ ExitCode() int }); ok {
+		return e.ExitCode()
+	}
+	ts.Check(err)
+	return 0
 }
 
 // oneJSON FILE SCHEMA checks that FILE ("stdout" for the last command's) is
