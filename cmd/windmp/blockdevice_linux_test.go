@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,7 +51,7 @@ func TestBlockDevice(t *testing.T) {
 	dumps := make([][sha256.Size]byte, 0, 2)
 	for _, in := range []string{path, device} {
 		out := filepath.Join(dir, filepath.Base(in)+".dmp")
-		got := finish(t, command(t, "convert", "-q", in, out))
+		got := finishHere("convert", "-q", in, out)
 		require.Zero(t, got.code, got.stderr)
 		b, err := os.ReadFile(out)
 		require.NoError(t, err)
@@ -70,13 +69,11 @@ func TestBlockDevice(t *testing.T) {
 		{"convert", "--dry-run", device, filepath.Join(dir, "none")},
 		{"convert", "--format=migration", device, filepath.Join(dir, "again.dmp")},
 	} {
-		cmd := command(t, args...)
-		cmd.Stdout = io.Discard
-		got := finish(t, cmd)
+		got := finishHere(args...)
 		assert.Zero(t, got.code, "%v: %s", args, got.stderr)
 	}
 	// Nothing is written beside a device.
-	got := finish(t, command(t, "convert", device))
+	got := finishHere("convert", device)
 	assert.Equal(t, exitcode.Usage, got.code)
 	assert.Contains(t, got.stderr, "is a device, beside which no dump is written")
 }

@@ -132,11 +132,8 @@ func TestMount(t *testing.T) {
 			m := mountOn(t, t.TempDir(), nil, in)
 			assert.Equal(t, []string{"kernel.dmp", "memory.dmp", "memory.vmcore", "report.json", "triage.dmp"}, namesIn(t, m.dir))
 			outs := t.TempDir()
-			for name, args := range kinds {
-				out := filepath.Join(outs, name)
-				got := finish(t, command(t, append([]string{"convert", in, out}, args...)...))
-				require.Zero(t, got.code, got.stderr)
-				assert.Equal(t, digest(t, out), digest(t, m.file(name)), name)
+			for name, want := range converted(t, in, outs) {
+				assert.Equal(t, want, digest(t, m.file(name)), name)
 				st, err := os.Stat(m.file(name))
 				require.NoError(t, err)
 				assert.Equal(t, fs.FileMode(0o400), st.Mode())
@@ -378,7 +375,7 @@ func TestMountPackedAndURL(t *testing.T) {
 	t.Cleanup(s.Close)
 	for _, source := range []string{framed, s.URL + "/core.vmcore?hush=hushhush", s.URL + "/framed.vmcore.zst"} {
 		m := mountOn(t, t.TempDir(), func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "TMPDIR=/nowhere") }, source)
-		for name, want := range converted(t, source) {
+		for name, want := range converted(t, source, t.TempDir()) {
 			assert.Equal(t, want, digest(t, m.file(name)), "%s: %s", source, name)
 		}
 		mounts, err := os.ReadFile("/proc/self/mounts")
@@ -388,7 +385,7 @@ func TestMountPackedAndURL(t *testing.T) {
 		assert.Zero(t, m.code(t), m.stderr)
 		assert.NotContains(t, m.stderr.String(), "hushhush")
 	}
-	want := converted(t, in)
+	want := converted(t, in, t.TempDir())
 	m := mountOn(t, t.TempDir(), nil, s.URL+"/core.vmcore?hush=hushhush")
 	refuses.Store(true)
 	_, err = os.ReadFile(m.file("memory.dmp"))
@@ -404,14 +401,14 @@ func TestMountPackedAndURL(t *testing.T) {
 	assert.NotContains(t, m.stderr.String(), "hushhush")
 }
 
-// converted are the digests of what convert writes of a source, by the names in a mounted
-// folder.
-func converted(t *testing.T, source string) map[string]string {
+// converted are the digests of what convert writes of a source to a folder, by the names
+// in a mounted one.
+func converted(t *testing.T, source, dir string) map[string]string {
 	t.Helper()
-	dir, list := t.TempDir(), map[string]string{}
+	list := map[string]string{}
 	for name, args := range kinds {
 		out := filepath.Join(dir, name)
-		got := finish(t, command(t, append([]string{"convert", source, out}, args...)...))
+		got := finishHere(append([]string{"convert", source, out}, args...)...)
 		require.Zero(t, got.code, got.stderr)
 		list[name] = digest(t, out)
 	}

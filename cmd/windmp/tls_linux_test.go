@@ -76,7 +76,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	cert, authority := webtest.Certificate(t, everywhere)
 	want := filepath.Join(t.TempDir(), "want.dmp")
-	require.Zero(t, finish(t, command(t, "convert", mountedCore, want)).code)
+	require.Zero(t, finishHere("convert", mountedCore, want).code)
 	for version, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		p := &protocols{count: map[string]int{}}
 		u := samplesOver(t, p, &cert, http2)
