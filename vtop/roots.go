@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 
 	"windmp/physmem"
 )
@@ -219,7 +220,7 @@ func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
 // eachPage hands the whole pages of the ranges to visit, ascending, until that
 // returns false. Where a window can't be read, the pages of it are read one by one.
 func eachPage(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, visit func(PA, []byte) bool) error {
-	w := pager{mem: mem, buf: make([]byte, rootWindow), tries: maxUnreadable}
+	w := pager{mem: mem, tries: maxUnreadable}
 	for _, r := range ranges {
 		w.single = 0
 		for at := (r.Start + pageSize - 1) &^ (pageSize - 1); at < r.End() && r.End()-at >= pageSize; {
@@ -255,8 +256,9 @@ func (w *pager) read(at, end uint64) (pages []byte, next uint64) {
 	if at < w.single {
 		size = pageSize
 	}
-	n, _ := w.mem.ReadAt(w.buf[:size], int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-	whole := uint64(n) &^ (pageSize - 1)          //nolint:gosec // not negative
+	w.buf = slices.Grow(w.buf[:0], int(size))[:size] //nolint:gosec // a window's size
+	n, _ := w.mem.ReadAt(w.buf, int64(at))           //nolint:gosec // the caller's addresses are those of a ReaderAt
+	whole := uint64(n) &^ (pageSize - 1)             //nolint:gosec // not negative
 	next = at + size
 	switch {
 	case whole == size:

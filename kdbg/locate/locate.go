@@ -134,9 +134,10 @@ type searcher struct {
 }
 
 func (l *searcher) run() {
-	buf := make([]byte, windowSize+span)
+	var buf []byte // as long as the longest window so far: most searches are of an image
 	for w := range l.windows {
-		found, err := l.window(buf[:w.Size], w.Start)
+		buf = slices.Grow(buf[:0], int(w.Size))[:w.Size] //nolint:gosec // a window's size
+		found, err := l.window(buf, w.Start)
 		if len(found) == 0 && err == nil {
 			continue
 		}

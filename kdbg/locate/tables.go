@@ -29,15 +29,16 @@ const (
 // is passed over; the error is ctx's.
 func Tables(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most uint64, layouts ...*kdbg.Layout) ([]physmem.Runs, error) {
 	var found []physmem.Runs
-	buf := make([]byte, windowSize)
+	var buf []byte
 	for _, r := range ranges {
 		for at := r.Start &^ (physmem.PageSize - 1); at < r.End(); at += windowSize {
 			if ctx.Err() != nil {
 				return found, fmt.Errorf("searching for tables of memory: %w", context.Cause(ctx))
 			}
-			window := buf[:min(r.End()-at, windowSize)]
-			n, _ := mem.ReadAt(window, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
-			for page := range slices.Chunk(window[:n], physmem.PageSize) {
+			size := min(r.End()-at, windowSize)
+			buf = slices.Grow(buf[:0], int(size))[:size] //nolint:gosec // a window's size
+			n, _ := mem.ReadAt(buf, int64(at))           //nolint:gosec // the caller's addresses are those of a ReaderAt
+			for page := range slices.Chunk(buf[:n], physmem.PageSize) {
 				for _, l := range layouts {
 					found = tablesIn(l, found, page, most)
 				}
