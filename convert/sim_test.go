@@ -38,8 +38,17 @@ func writeCore(t *testing.T, g *guestsim.Guest) string {
 	return path
 }
 
-// convertSim converts a synthetic guest; the dump is nil after an error.
+// convertSim converts a synthetic guest in memory; the dump is nil after an error.
 func convertSim(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *report.Report, error) {
+	t.Helper()
+	dmp, r, err := convertBytes(t, g.ELF(), opt)
+	assertSaid(t, r.Findings)
+	assertSaidOf(t, err)
+	return dmp, r, err
+}
+
+// convertSimFile converts a synthetic guest in a file into a file.
+func convertSimFile(t *testing.T, g *guestsim.Guest, opt convert.Options) ([]byte, *report.Report, error) {
 	t.Helper()
 	core := writeCore(t, g)
 	before, err := os.ReadFile(core)
@@ -98,7 +107,7 @@ func contextAt(t *testing.T, dmp []byte, g *guestsim.Guest, cpu int) *wincontext
 func TestLiveGuest(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2, Odd: true})
-	dmp, r, err := convertSim(t, g, convert.Options{})
+	dmp, r, err := convertSimFile(t, g, convert.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, "OK", r.Verdict)
 	assert.Equal(t, "PAGEDU64", string(dmp[:8]))
@@ -128,7 +137,7 @@ func TestLiveGuest(t *testing.T) {
 func TestPagesAreCopied(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 3, Odd: true, Encoded: true})
-	dmp, r, err := convertSim(t, g, convert.Options{})
+	dmp, r, err := convertSimFile(t, g, convert.Options{})
 	require.NoError(t, err)
 	want := make([]byte, 0, len(dmp))
 	for _, run := range g.Runs() {
@@ -340,7 +349,7 @@ func TestRefused(t *testing.T) {
 			if tt.poke != nil {
 				tt.poke(g)
 			}
-			_, r, err := convertSim(t, g, convert.Options{})
+			_, r, err := convertSimFile(t, g, convert.Options{})
 			var refused *finding.RefusedError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, tt.want, refused.Finding.ID)
@@ -389,7 +398,7 @@ func TestSpaceIsCheckedFirst(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{})
 	g.SetRuns(append(slices.Clone(g.Runs()), guestsim.Range{Start: 1 << 44, Size: 1 << 50}))
-	_, r, err := convertSim(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
+	_, r, err := convertSimFile(t, g, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
 	var space *write.SpaceError
 	require.ErrorAs(t, err, &space)
 	assert.Equal(t, uint64(r.Output.Size), space.Need)
@@ -415,7 +424,7 @@ func TestUnknownBytesArePreserved(t *testing.T) {
 func TestStreamEqualsFile(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{CPUs: 2, Odd: true})
-	dmp, _, err := convertSim(t, g, convert.Options{})
+	dmp, _, err := convertSimFile(t, g, convert.Options{})
 	require.NoError(t, err)
 	var stream bytes.Buffer
 	_, err = convert.Stream(context.Background(), source.Named(writeCore(t, g)), &stream, convert.Options{})
@@ -429,7 +438,7 @@ func TestSparseIsIdentical(t *testing.T) {
 	g := guestsim.New(guestsim.Options{CPUs: 2})
 	var first []byte
 	for _, mode := range []write.Sparse{write.SparseNever, write.SparseAuto, write.SparseAlways} {
-		dmp, _, err := convertSim(t, g, convert.Options{Write: write.Options{Sparse: mode}})
+		dmp, _, err := convertSimFile(t, g, convert.Options{Write: write.Options{Sparse: mode}})
 		require.NoError(t, err)
 		if first == nil {
 			first = dmp

@@ -1,9 +1,7 @@
 package convert_test
 
 import (
-	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -29,22 +27,6 @@ func imageOf(t *testing.T, core []byte) *physmem.Image {
 	m, err := physmemtest.Open(core)
 	require.NoError(t, err)
 	return m
-}
-
-// convertBytes converts an image that is in memory.
-func convertBytes(t *testing.T, file []byte, opt convert.Options) ([]byte, *report.Report, error) {
-	t.Helper()
-	in := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.WriteFile(in, file, 0o400))
-	out := in + ".dmp"
-	opt.Write.NoSync = true // a third of what a small conversion takes
-	r, err := convert.File(context.Background(), in, out, opt)
-	if err != nil {
-		return nil, r, err
-	}
-	dmp, err := os.ReadFile(out)
-	require.NoError(t, err)
-	return dmp, r, nil
 }
 
 // TestVirtualBoxSource: the dump of a guest in a VirtualBox core is the dump of

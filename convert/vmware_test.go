@@ -2,7 +2,6 @@ package convert_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"flag"
 	"fmt"
@@ -22,7 +21,6 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
-	"windmp/convert/write"
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
@@ -42,17 +40,6 @@ func vmwareFiles(t *testing.T, v coretest.VMware, m *physmem.Image) (dir string)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win-Snapshot1.vmem"), memory, 0o400))
 	}
 	return dir
-}
-
-// convertFile converts a file.
-func convertFile(t *testing.T, in string) ([]byte, *report.Report) {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), in, out, convert.Options{Write: write.Options{NoSync: true}})
-	require.NoError(t, err)
-	dmp, err := os.ReadFile(out)
-	require.NoError(t, err)
-	return dmp, r
 }
 
 // withoutHostNote is a core without the note that the guest left with its host, which

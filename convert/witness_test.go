@@ -19,6 +19,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/qemutest"
 	"windmp/winhdr"
 )
@@ -271,10 +272,7 @@ func witness(t *testing.T, core string, want []byte, variant string) *report.Rep
 // witnessAs is witness of a source that carries what the shape does not say it lacks.
 func witnessAs(t *testing.T, s *shape, core string, want []byte, variant string) *report.Report {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	report, err := convert.File(context.Background(), core, out, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
-	require.NoError(t, err)
-	got, err := os.ReadFile(out)
+	got, report, err := inMemory(t, source.File(core), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	require.NoError(t, err)
 	if findingOf(report, finding.RunsReplaced.ID()) != nil {
 		got = asListed(t, got, want)
