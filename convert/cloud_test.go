@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,9 +17,7 @@ import (
 func TestCloudHypervisorSource(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"guest-bsod.vmcore", "live-2cpu.vmcore.gz"} {
-		core, err := os.ReadFile(sample(t, s))
-		require.NoError(t, err)
-		core = withoutHostNote(core)
+		core := withoutHostNote(gunzip(t, s))
 		opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 		want, _, err := convertBytes(t, core, opt)
 		require.NoError(t, err)

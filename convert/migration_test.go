@@ -11,6 +11,7 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/coretest"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
@@ -59,7 +60,7 @@ func witnessStream(t *testing.T, d *dumps, variant string) *report.Report {
 	t.Helper()
 	shape := *shapeOf(t, d.win)
 	shape.lacking = shape.unfilled
-	return witnessAs(t, &shape, d.stream, d.win, variant)
+	return witnessAs(t, &shape, source.File(d.stream), d.win, variant)
 }
 
 // sameAsELF checks that a stream holds what QEMU's ELF dump of the same stopped machine

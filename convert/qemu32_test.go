@@ -11,6 +11,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/qemutest"
 )
 
@@ -51,13 +52,13 @@ func TestQEMU32(t *testing.T) {
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
 			for _, core := range []string{d.elf, d.paging, d.filtered, d.kdump} {
-				r := witness(t, core, d.win, variant)
+				r := witness(t, source.File(core), d.win, variant)
 				assert.Len(t, r.Processors, m.config.CPUs)
 				assertBehind(t, d.win, r)
 			}
 			// Read as a source, QEMU's dump is complete; made again, only what
 			// windmp states better is different.
-			witness(t, d.again(t), d.win, "")
+			witness(t, source.File(d.again(t)), d.win, "")
 			d.streamed(t, variant)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -107,7 +108,7 @@ func TestQEMU(t *testing.T) {
 			variant := strings.Join(m.config.Variant, " ")
 			t.Run("vmcores", func(t *testing.T) {
 				for _, core := range []string{d.elf, d.paging, d.filtered} {
-					witness(t, core, d.win, variant)
+					witness(t, source.File(core), d.win, variant)
 				}
 			})
 			t.Run("without note", func(t *testing.T) { d.withoutNote(t, variant) })

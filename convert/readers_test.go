@@ -61,7 +61,8 @@ func TestOtherReaders(t *testing.T) {
 		t.Log("NOT RUN with file(1): it is not installed")
 	}
 	for _, kind := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
-		dmp, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: plan.Options{Type: kind}})
+		b, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: plan.Options{Type: kind}})
+		dmp := writeFile(t, b)
 		want := digest(t, dmp)
 		for _, reader := range readers {
 			out, err := exec.Command(reader, dmp).CombinedOutput()

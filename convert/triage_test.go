@@ -3,7 +3,6 @@ package convert_test
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,7 +19,6 @@ import (
 	"windmp/convert/triage"
 	"windmp/convert/write"
 	"windmp/kdbg"
-	"windmp/physmem/open"
 	"windmp/vtop"
 	"windmp/winhdr"
 	"windmp/winhdr/triagefile"
@@ -117,20 +115,15 @@ func smallOptions(size int64) convert.Options {
 // smallSample converts a sample.
 func smallSample(t *testing.T, name string, opt convert.Options) (*small, *report.Report) {
 	t.Helper()
-	out, r := convertSample(t, name, opt)
-	b, err := os.ReadFile(out)
-	require.NoError(t, err)
+	b, r := convertSample(t, name, opt)
 	return readSmall(t, b), r
 }
 
 // dumpGuest is what a full dump of a sample holds, as debuggers see it.
 func dumpGuest(t *testing.T, name string) (*guest.Guest, *winhdr.Header) {
 	t.Helper()
-	out, _ := convertSample(t, name, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
-	im, err := open.File(t.Context(), out, open.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = im.Close() })
-	g, err := guest.Find(t.Context(), im, guest.Options{})
+	full, _ := convertSample(t, name, convert.Options{Plan: plan.Options{Missing: report.MissingZero}})
+	g, err := guest.Find(t.Context(), openBytes(t, full), guest.Options{})
 	require.NoError(t, err)
 	h := g.Header()
 	return g, h

@@ -2,11 +2,8 @@ package convert_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math/bits"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -20,16 +17,14 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
-	"windmp/physmem/open"
 )
 
-// convertSample converts a committed vmcore and returns path and report.
-func convertSample(t *testing.T, name string, opt convert.Options) (string, *report.Report) {
+// convertSample converts a committed vmcore in memory.
+func convertSample(t *testing.T, name string, opt convert.Options) ([]byte, *report.Report) {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), sample(t, name), out, opt)
+	dmp, r, err := inMemory(t, sampleInput(t, name), opt)
 	require.NoError(t, err)
-	return out, r
+	return dmp, r
 }
 
 // pagesOf reads a bitmap dump by hand: page frame number to page, as the layout
@@ -63,12 +58,8 @@ func pagesOf(t *testing.T, dmp []byte, tag string) map[uint64][]byte {
 func TestBitmapOutput(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"guest-bsod.vmcore", "odd-runs-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-2cpu.vmcore.gz"} {
-		fullPath, fullReport := convertSample(t, name, convert.Options{})
-		full, err := os.ReadFile(fullPath)
-		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputBitmap}})
-		dmp, err := os.ReadFile(path)
-		require.NoError(t, err)
+		full, fullReport := convertSample(t, name, convert.Options{})
+		dmp, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputBitmap}})
 		assert.Equal(t, uint32(5), u32(dmp, shapeOf(t, dmp).dumpType))
 		pages := pagesOf(t, dmp, "FDMP")
 		assert.Len(t, pages, int(fullReport.Output.Pages))
@@ -86,12 +77,8 @@ func TestKernelOutput(t *testing.T) {
 		"guest-bsod.vmcore", "encoded-2cpu.vmcore.gz", "la57-1cpu.vmcore.gz",
 		"x86-bsod-2cpu.vmcore.gz", "x86-nopae-live-2cpu.vmcore.gz",
 	} {
-		fullPath, fullReport := convertSample(t, name, convert.Options{})
-		full, err := os.ReadFile(fullPath)
-		require.NoError(t, err)
-		path, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
-		dmp, err := os.ReadFile(path)
-		require.NoError(t, err)
+		full, fullReport := convertSample(t, name, convert.Options{})
+		dmp, r := convertSample(t, name, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 		assert.Equal(t, uint32(6), u32(dmp, shapeOf(t, dmp).dumpType))
 		pages := pagesOf(t, dmp, "SDMP")
 		assert.Equal(t, fullReport.Output.Pages, r.Output.Pages+r.Output.LeftOut)
@@ -101,18 +88,15 @@ func TestKernelOutput(t *testing.T) {
 			at := fileOffset(t, full, pfn<<12)
 			require.True(t, bytes.Equal(full[at:at+0x1000], page), "page %#x", pfn)
 		}
-		assertSameGuest(t, fullPath, path)
+		assertSameGuest(t, full, dmp)
 	}
 }
 
 // assertSameGuest: what is known of the guest is the same in both dumps.
-func assertSameGuest(t *testing.T, full, kernel string) {
+func assertSameGuest(t *testing.T, full, kernel []byte) {
 	t.Helper()
-	examine := func(path string) *guest.Guest {
-		im, err := open.File(t.Context(), path, open.Options{})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = im.Close() })
-		g, err := guest.Find(context.Background(), im, guest.Options{})
+	examine := func(dmp []byte) *guest.Guest {
+		g, err := guest.Find(t.Context(), openBytes(t, dmp), guest.Options{})
 		require.NoError(t, err)
 		return g
 	}

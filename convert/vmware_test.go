@@ -74,9 +74,7 @@ func TestVMwareSource(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			core, err := os.ReadFile(sample(t, s))
-			require.NoError(t, err)
-			core = withoutHostNote(core)
+			core := withoutHostNote(gunzip(t, s))
 			path := filepath.Join(t.TempDir(), "core")
 			require.NoError(t, os.WriteFile(path, core, 0o400))
 			want, with := convertFile(t, path)

@@ -264,15 +264,15 @@ func gunzip(tb testing.TB, path string) []byte {
 }
 
 // witness converts core as QEMU does and compares with QEMU's own dump.
-func witness(t *testing.T, core string, want []byte, variant string) *report.Report {
+func witness(t *testing.T, core source.Input, want []byte, variant string) *report.Report {
 	t.Helper()
 	return witnessAs(t, shapeOf(t, want), core, want, variant)
 }
 
 // witnessAs is witness of a source that carries what the shape does not say it lacks.
-func witnessAs(t *testing.T, s *shape, core string, want []byte, variant string) *report.Report {
+func witnessAs(t *testing.T, s *shape, core source.Input, want []byte, variant string) *report.Report {
 	t.Helper()
-	got, report, err := inMemory(t, source.File(core), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	got, report, err := inMemory(t, core, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	require.NoError(t, err)
 	if findingOf(report, finding.RunsReplaced.ID()) != nil {
 		got = asListed(t, got, want)
@@ -356,7 +356,7 @@ func TestSamples(t *testing.T) {
 	for _, s := range slices.Concat(samples, samples32) {
 		t.Run(s.core, func(t *testing.T) {
 			t.Parallel()
-			witness(t, sample(t, s.core), gunzip(t, samplePath(s.win+".win-dmp.gz")), s.core)
+			witness(t, sampleInput(t, s.core), gunzip(t, samplePath(s.win+".win-dmp.gz")), s.core)
 		})
 	}
 }

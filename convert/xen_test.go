@@ -80,9 +80,7 @@ func TestXenSource(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			core, err := os.ReadFile(sample(t, s))
-			require.NoError(t, err)
-			core = withoutHostNote(core)
+			core := withoutHostNote(gunzip(t, s))
 			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 			want, with, err := convertBytes(t, core, opt)
 			require.NoError(t, err)
@@ -150,9 +148,7 @@ func TestXenRegisters(t *testing.T) {
 // TestXenLook: what looks at a file finds in Xen's what it finds in QEMU's.
 func TestXenLook(t *testing.T) {
 	t.Parallel()
-	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
-	core = withoutHostNote(core)
+	core := withoutHostNote(gunzip(t, "live-2cpu.vmcore.gz"))
 	folder := t.TempDir()
 	put := func(name string, b []byte) string {
 		path := filepath.Join(folder, name)
