@@ -45,16 +45,14 @@ With --timeout or --max-read, what is not known when the limit is reached is
 UNKNOWN.
 
 Exit code 0 means that nothing known speaks against the file. It does not
-promise that the crash in it can be analysed.
-
-`
+promise that the crash in it can be analysed.`
 
 func (a *app) checkCommand() *cobra.Command {
 	f := &checkFlags{}
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say whether files convert, or open in WinDbg",
-		Long:  checkLong + exitHelp,
+		Long:  checkLong,
 		Example: `  windmp check guest.vmcore MEMORY.DMP
   windmp check --level=full --max-size=1GB --json MEMORY.DMP > ticket.json`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),

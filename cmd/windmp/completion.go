@@ -16,9 +16,7 @@ import (
 
 const completionLong = `Completion prints a script that teaches a shell to complete commands, flags, the
 values of flags, and file names. The Linux packages already contain those for
-bash, zsh and fish.
-
-`
+bash, zsh and fish.`
 
 const completionExample = `  source <(windmp completion bash)     # this session; for all: save it as
                 # ~/.local/share/bash-completion/completions/windmp
@@ -43,7 +41,7 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                   "completion bash|zsh|fish|powershell",
 		Short:                 "Print a shell's completion script",
-		Long:                  completionLong + exitHelp,
+		Long:                  completionLong,
 		Example:               completionExample,
 		Args:                  usageArgs(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		ValidArgs:             names,

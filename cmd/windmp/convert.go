@@ -66,16 +66,14 @@ complete.
 An OUT that ends in .zst, .gz or .zip is packed while it is written. An IN that
 is packed with gzip, zstd, xz, bzip2, zip or tar is unpacked to a temporary file
 in $TMPDIR (%TMP% on Windows), which must have room for it; zstd in frames, as
-windmp writes it, is read where it lies.
-
-`
+windmp writes it, is read where it lies.`
 
 func (a *app) convertCommand() *cobra.Command {
 	f := &convertFlags{}
 	cmd := &cobra.Command{
 		Use:   "convert IN [OUT]",
 		Short: "Write a dump that WinDbg opens",
-		Long:  convertLong + exitHelp,
+		Long:  convertLong,
 		Example: `  windmp convert guest.vmcore
   windmp convert guest.vmcore guest.dmp --contexts=vcpu
   windmp convert guest.vmcore - | zstd > guest.dmp.zst

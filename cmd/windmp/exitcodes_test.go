@@ -31,7 +31,7 @@ func exitMeanings(rows [][]string) map[int]string {
 // README say the same of the same codes.
 func TestExitCodesAreOneTable(t *testing.T) {
 	t.Parallel()
-	help := exitMeanings(exitLine.FindAllStringSubmatch(exitHelp, -1))
+	help := exitMeanings(exitLine.FindAllStringSubmatch(exitHelp((&app{}).rootCommand()), -1))
 	for _, code := range []int{exitcode.Done, exitcode.Failed, exitcode.Usage, exitcode.Verdict, exitcode.Unsupported, exitcode.Interrupted} {
 		assert.NotEmpty(t, help[code], "exit code %d", code)
 	}
@@ -46,7 +46,11 @@ func TestExitCodesAreOneTable(t *testing.T) {
 		args := strings.Fields(cmd.CommandPath() + " --help")[1:]
 		var out, errs strings.Builder
 		require.Equal(t, exitcode.Done, run(args, &out, &errs))
-		assert.Contains(t, out.String(), exitHelp, "%v", args)
+		assert.Contains(t, out.String(), exitHelp(cmd), "%v", args)
+		for _, flag := range []string{"strict", "fail-on-unknown"} {
+			isKnown := cmd.Flags().Lookup(flag) != nil || !cmd.HasParent()
+			assert.Equal(t, isKnown, strings.Contains(exitHelp(cmd), "--"+flag), "%v: the exit codes name flags of the command", args)
+		}
 		assert.Empty(t, errs.String())
 	}
 }

@@ -22,7 +22,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 		}
 	}
 	section("Examples:\n", cmd.Example)
-	section("", strings.TrimSuffix(cmd.Long, exitHelp))
+	section("", cmd.Long)
 	section("Commands:\n", commandList(cmd))
 	section("Flags:\n", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
 	section("Flags of all commands:\n", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
@@ -32,8 +32,31 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.Flags().Lookup("format") != nil {
 		section("", strings.ReplaceAll(wrapped(systemVariables), "\n  ", "\n")[2:])
 	}
-	section("", exitHelp)
+	section("", exitHelp(cmd))
 	_, _ = io.WriteString(w, s.String()) // nobody is there to be told
+}
+
+// exitCodes is the table of package exitcode for people; the README repeats it. What else
+// than FAIL is an error depends on the command.
+const exitCodes = `Exit codes:
+  0    done
+  1    the operation failed (input/output error, no space)
+  2    usage: an option, an argument, an output that exists
+  3    the verdict is FAIL: no dump worth opening can be made%s
+  4    the input is not recognised or not supported
+  130  interrupted`
+
+// exitHelp is the table with the flags that the command has; for all commands, with all.
+func exitHelp(cmd *cobra.Command) string {
+	has := func(flag string) bool { return !cmd.HasParent() || cmd.Flags().Lookup(flag) != nil }
+	also := ""
+	switch {
+	case has("fail-on-unknown"):
+		also = " (with --strict\n       also WARN, with --fail-on-unknown also UNKNOWN)"
+	case has("strict"):
+		also = " (with --strict\n       also WARN)"
+	}
+	return fmt.Sprintf(exitCodes, also)
 }
 
 // systemVariables are those that are not windmp's own.

@@ -25,7 +25,7 @@ func TestHelpFits(t *testing.T) {
 		for line := range strings.Lines(help) {
 			assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), helpWidth, "%s: %s", cmd.Name(), line)
 		}
-		assert.True(t, strings.HasSuffix(help, "\n\n"+exitHelp+"\n"), cmd.Name())
+		assert.True(t, strings.HasSuffix(help, "\n\n"+exitHelp(cmd)+"\n"), cmd.Name())
 		assert.Equal(t, 1, strings.Count(help, "Exit codes:"), cmd.Name())
 		if cmd.Example != "" && strings.Contains(help, "\nFlags:\n") {
 			assert.Less(t, strings.Index(help, "\nExamples:\n"), strings.Index(help, "\nFlags:\n"), cmd.Name())

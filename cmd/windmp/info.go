@@ -30,16 +30,14 @@ type infoFlags struct {
 const infoLong = `Info says what a file is: the container, the Windows in it, the bug check and
 what it means, the processors, the memory it holds. It takes vmcores and Windows
 dumps alike, and reads only kilobytes of them. What can't be read is left out,
-and info says so.
-
-`
+and info says so.`
 
 func (a *app) infoCommand() *cobra.Command {
 	f := &infoFlags{}
 	cmd := &cobra.Command{
 		Use:   "info FILE",
 		Short: "Describe a memory image or dump, and the Windows in it",
-		Long:  infoLong + exitHelp,
+		Long:  infoLong,
 		Example: `  windmp info guest.vmcore
   windmp info MEMORY.DMP --modules --processes
   windmp info guest.vmcore --json`,

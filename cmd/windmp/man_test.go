@@ -32,8 +32,6 @@ var exitLine = regexp.MustCompile(`(?m)^  (\d+) +(.*(?:\n {7}.*)*)`)
 // paragraphs that begin with a tab, and no section for the exit codes.
 func manPage(t *testing.T, cmd *cobra.Command) string {
 	t.Helper()
-	require.True(t, strings.HasSuffix(cmd.Long, exitHelp), "the help of %s ends with the exit codes", cmd.CommandPath())
-	cmd.Long = strings.TrimSuffix(cmd.Long, exitHelp)
 	cmd.Example = strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
 	cmd.DisableAutoGenTag = true
 	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // optionSection has them
@@ -48,7 +46,7 @@ func manPage(t *testing.T, cmd *cobra.Command) string {
 	require.True(t, found)
 	middle, last, found := strings.Cut("\n.SH "+rest, "\n.SH SEE ALSO\n")
 	require.True(t, found)
-	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection() + ".SH SEE ALSO\n" + last
+	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection(cmd) + ".SH SEE ALSO\n" + last
 }
 
 // commandSection lists the commands below a command.
@@ -110,10 +108,10 @@ func environmentSection(cmd *cobra.Command) string {
 }
 
 // exitSection is exitHelp as a section of a page.
-func exitSection() string {
+func exitSection(cmd *cobra.Command) string {
 	var s strings.Builder
 	s.WriteString(".SH EXIT STATUS\n")
-	for _, m := range exitLine.FindAllStringSubmatch(exitHelp, -1) {
+	for _, m := range exitLine.FindAllStringSubmatch(exitHelp(cmd), -1) {
 		text := strings.ReplaceAll(strings.Join(strings.Fields(m[2]), " "), "-", `\-`)
 		s.WriteString(".TP\n\\fB" + m[1] + "\\fP\n" + text + "\n")
 	}

@@ -46,16 +46,14 @@ DIR is an empty folder. The files are there at once; kernel.dmp, triage.dmp and
 report.json are made when somebody first looks at them, as ls -l does. Mount
 runs until the folder is unmounted (umount DIR, fusermount3 -u DIR) or it is
 interrupted (Ctrl-C, SIGTERM), and unmounts it then. It needs Linux with FUSE,
-and fusermount3 for users other than root.
-
-`
+and fusermount3 for users other than root.`
 
 func (a *app) mountCommand() *cobra.Command {
 	f := &mountFlags{}
 	cmd := &cobra.Command{
 		Use:   "mount FILE DIR",
 		Short: "Show the dumps of a file in a folder, without writing them",
-		Long:  mountLong + exitHelp,
+		Long:  mountLong,
 		Example: `  mkdir dumps && windmp mount guest.vmcore dumps &
   ls -l dumps
   umount dumps`,

@@ -15,16 +15,6 @@ import (
 	"windmp/convert/exitcode"
 )
 
-// exitHelp is the table of package exitcode for people; the README repeats it.
-const exitHelp = `Exit codes:
-  0    done
-  1    the operation failed (input/output error, no space)
-  2    usage: an option, an argument, an output that exists
-  3    the verdict is FAIL: no dump worth opening can be made (with --strict
-       also WARN, with --fail-on-unknown also UNKNOWN)
-  4    the input is not recognised or not supported
-  130  interrupted`
-
 // app is one invocation: its streams, and what the exit code follows from.
 type app struct {
 	stdout, stderr io.Writer
@@ -69,7 +59,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "windmp COMMAND",
 		Short:         "Turn the saved memory of a Windows machine into a dump that WinDbg opens",
-		Long:          "windmp turns the saved memory of a Windows virtual machine (x64, 32-bit x86 or\n64-bit Arm) into a crash dump that WinDbg opens. windmp COMMAND --help has more.\n\n" + exitHelp,
+		Long:          "windmp turns the saved memory of a Windows virtual machine (x64, 32-bit x86 or\n64-bit Arm) into a crash dump that WinDbg opens. windmp COMMAND --help has more.",
 		Version:       thisBuild().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -36,16 +36,14 @@ in memory export them. Frames marked with ? were found by a scan, and may not be
 real.
 
 The signature names the bug check and the first module that is not Windows' own.
-Equal crashes have equal signatures. It does not name the cause.
-
-`
+Equal crashes have equal signatures. It does not name the cause.`
 
 func (a *app) stackCommand() *cobra.Command {
 	f := &stackFlags{}
 	cmd := &cobra.Command{
 		Use:   "stack FILE",
 		Short: "List the calls that led to a crash, without symbols",
-		Long:  stackLong + exitHelp,
+		Long:  stackLong,
 		Example: `  windmp stack guest.vmcore
   windmp stack guest.vmcore --all
   windmp stack MEMORY.DMP --json > ticket.json`,

@@ -32,16 +32,14 @@ type symbolsFlags struct {
 
 const symbolsLong = `Symbols lists the keys under which symbol servers keep the symbols and the
 images of a guest's kernel modules, read from the images in its memory. Nothing
-is fetched.
-
-`
+is fetched.`
 
 func (a *app) symbolsCommand() *cobra.Command {
 	f := &symbolsFlags{}
 	cmd := &cobra.Command{
 		Use:   "symbols FILE",
 		Short: "List what to ask a symbol server for",
-		Long:  symbolsLong + exitHelp,
+		Long:  symbolsLong,
 		Example: `  windmp symbols guest.vmcore
   windmp symbols guest.vmcore --urls=https://msdl.microsoft.com/download/symbols
   windmp symbols guest.vmcore --manifest > list.txt   # symchk /im list.txt`,

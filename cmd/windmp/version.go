@@ -113,9 +113,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Long: `Version prints the version, the commit that windmp was built from, that commit's
-date, and the Go toolchain.
-
-` + exitHelp,
+date, and the Go toolchain.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {

@@ -33,16 +33,14 @@ where in FILE it is. Addresses are hexadecimal, with or without 0x and with or
 without WinDbg's grave accent.
 
 Without --dtb or --process the System process' page tables are walked, which
-map the kernel.
-
-`
+map the kernel.`
 
 func (a *app) vtopCommand() *cobra.Command {
 	f := &vtopFlags{}
 	cmd := &cobra.Command{
 		Use:   "vtop FILE VA...",
 		Short: "Translate virtual addresses, entry by entry",
-		Long:  vtopLong + exitHelp,
+		Long:  vtopLong,
 		Example: "  windmp vtop guest.vmcore fffff780`00000000 --read=64\n" +
 			"  windmp vtop guest.vmcore 0x7ffe0000 --process=4",
 		Args: usageArgs(cobra.MinimumNArgs(2)),
