@@ -111,29 +111,41 @@ type output struct {
 	once bool
 }
 
+// again is the output of a plan that takes the place of one whose writing ended with err:
+// that is the end where what is written can't be taken back.
+func (o output) again(err error) output {
+	if o.once {
+		o.write = func(*plan.Plan) error { return err }
+	}
+	return o
+}
+
 // run is the pipeline, from the open on.
 func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, to output) error {
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
 	from := opt.Source
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
 	return source.With(ctx, in, from, func(im *physmem.Image) error {
-		if !SoundFirst(opt.Plan.Missing, to.once) {
-			before := *r
-			err := convertImage(ctx, r, opt, im, to)
-			if err == nil || !im.MetDamage() || ctx.Err() != nil {
-				return err
-			}
-			*r = before
-			if to.once {
-				to.write = func(*plan.Plan) error { return err }
-			}
+		if SoundFirst(opt.Plan.Missing, to.once) {
+			return convertSound(ctx, r, opt, im, to)
 		}
-		sound, err := Sound(ctx, im, opt.Source.Whole)
-		if err != nil {
+		before := *r
+		err := convertImage(ctx, r, opt, im, to)
+		if err == nil || !im.MetDamage() || ctx.Err() != nil {
 			return err
 		}
-		return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, to))
+		*r = before
+		return convertSound(ctx, r, opt, im, to.again(err))
 	})
+}
+
+// convertSound converts what is sound of an image.
+func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) error {
+	sound, err := Sound(ctx, im, opt.Source.Whole)
+	if err != nil {
+		return err
+	}
+	return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, to))
 }
 
 // convertImage is the pipeline behind the open: find, plan, judge, write.

@@ -102,10 +102,8 @@ func (g *finder) findKernel(ctx context.Context, opt *Options) error {
 				attempts = append(attempts, fmt.Sprintf("with DirectoryTableBase %#x: %v", dtb, err))
 				continue
 			}
-			if !g.isDumpFile() {
-				if err := search.Contradicts(ctx, g.known(), opt.search(), kernel); err != nil {
-					return err
-				}
+			if err := g.contradicted(ctx, opt, kernel); err != nil {
+				return err
 			}
 			g.settleKernel(kernel)
 			g.KDBGSource = source
@@ -115,6 +113,15 @@ func (g *finder) findKernel(ctx context.Context, opt *Options) error {
 		}
 	}
 	return leadsNowhere(attempts[:min(len(attempts), reasonsShown)])
+}
+
+// contradicted is why the vCPUs do not run a kernel, nil if nothing says so. What a dump
+// file is a dump of, its own header says best.
+func (g *finder) contradicted(ctx context.Context, opt *Options, kernel *kdbg.Kernel) error {
+	if g.isDumpFile() {
+		return nil
+	}
+	return search.Contradicts(ctx, g.known(), opt.search(), kernel)
 }
 
 // leadsNowhere is why a header leads to no kernel: what was tried, the header's own

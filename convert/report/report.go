@@ -203,6 +203,9 @@ type Output struct {
 	Triage *Triage `json:"triage,omitempty"`
 }
 
+// LeftOutBytes is LeftOut in bytes.
+func (o *Output) LeftOutBytes() uint64 { return o.LeftOut * physmem.PageSize }
+
 // Error says what ended the conversion.
 type Error struct {
 	// Stage is the step of the run that failed.

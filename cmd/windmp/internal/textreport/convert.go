@@ -45,7 +45,7 @@ func printOutput(t *Text, r *report.Report) {
 	o := &r.Output
 	t.Key("output", "%s", outputText(r))
 	if o.LeftOut > 0 {
-		t.More("%s of user memory left out", binio.Bytes(o.LeftOut*pageSize))
+		t.More("%s of user memory left out", binio.Bytes(o.LeftOutBytes()))
 	}
 	if m := r.Memory; m != nil && m.Missing > 0 {
 		t.More("%s: %s", missingText(m.Missing, m.Listed), missingWords[m.Policy])
@@ -60,9 +60,6 @@ func printOutput(t *Text, r *report.Report) {
 		t.Key("SHA-256", "%s", o.SHA256)
 	}
 }
-
-// pageSize is that of a guest's page.
-const pageSize = 4096
 
 // missingWords say what is done with memory that the file lacks.
 var missingWords = map[report.MissingMode]string{
