@@ -105,7 +105,7 @@ func commandsWith(root *cobra.Command, name string) (list []string) {
 }
 
 // kindsOfValues are what numbers and switches take, by the type of the flag's value.
-var kindsOfValues = map[string]string{"int": "a number", "uint64": "a number that is not negative", "uintSlice": "numbers that are not negative", "bool": "true or false"}
+var kindsOfValues = map[string]string{"int": "a number", "uint64": "a number that is not negative", "uintSlice": "numbers that are not negative", "bool": "true or false", "duration": "a time such as 10s or 2m"}
 
 // valueError says why a flag, or the variable that stands for it, can't have a value.
 func valueError(name, kind, value string, why error) string {

@@ -21,11 +21,15 @@ type signature struct {
 const (
 	hintDecompress = "decompress it first"
 	hintUnpack     = "unpack it first"
-	hintDisk       = "a disk holds no memory; dump the guest's memory, for example with virsh dump --memory-only"
+	hintDisk       = noMemory + "dump the guest's memory, for example with virsh dump --memory-only"
+	hintVMDK       = noMemory + "take a snapshot with the machine's memory, or suspend it: that leaves a .vmsn or .vmss, and a .vmem"
+	hintVHD        = noMemory + "save the machine (Save-VM), or make a standard checkpoint: either leaves a .vmrs"
+	hintVDI        = noMemory + "dump the running machine with VBoxManage debugvm NAME dumpvmcore --filename FILE"
 	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
 	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
 	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
 
+	noMemory  = "a disk holds no memory; "
 	rawIsRead = "Raw memory is read if raw is given as its format"
 )
 
@@ -56,11 +60,11 @@ var signatures = []signature{
 	{bytes: "USERDUMP", what: "a Windows dump of a process, not memory of a machine"},
 	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + rawIsRead},
 	{bytes: "QFI\xfb", what: "a qcow2 disk image without the memory of a snapshot", hint: hintDisk},
-	{bytes: "KDMV", what: "a VMDK disk image", hint: hintDisk},
-	{bytes: "# Disk DescriptorFile", what: "a VMDK disk descriptor", hint: hintDisk},
-	{bytes: "vhdxfile", what: "a VHDX disk image", hint: hintDisk},
-	{bytes: "conectix", what: "a VHD disk image", hint: hintDisk},
-	{offset: 0x40, bytes: "\x7f\x10\xda\xbe", what: "a VDI disk image", hint: hintDisk},
+	{bytes: "KDMV", what: "a VMDK disk image", hint: hintVMDK},
+	{bytes: "# Disk DescriptorFile", what: "a VMDK disk descriptor", hint: hintVMDK},
+	{bytes: "vhdxfile", what: "a VHDX disk image", hint: hintVHD},
+	{bytes: "conectix", what: "a VHD disk image", hint: hintVHD},
+	{offset: 0x40, bytes: "\x7f\x10\xda\xbe", what: "a VDI disk image", hint: hintVDI},
 	{
 		bytes: "\x7fVirtualBox SavedState V", what: "a VirtualBox saved state (.sav)",
 		hint: "start the machine from it (VBoxManage startvm NAME --type headless) and dump it with VBoxManage debugvm NAME dumpvmcore --filename FILE",
