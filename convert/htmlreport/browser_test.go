@@ -19,7 +19,7 @@ func TestInBrowsers(t *testing.T) {
 	folder := t.TempDir()
 	for name, p := range map[string]*htmlreport.Page{
 		"several": checked(t, "live-2cpu-cut.vmcore.gz", "la57-1cpu.win-dmp.gz", "README.md"),
-		"kernel":  converted(t, "live-2cpu.vmcore.gz", plan.Options{Type: plan.OutputKernel}),
+		"kernel":  withModules(t, 30, converted(t, "live-2cpu.vmcore.gz", plan.Options{Type: plan.OutputKernel})),
 		"hostile": filled(hostile),
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".html"), []byte(page(t, p)), 0o600))

@@ -134,7 +134,7 @@ func (b *builder) processors(f *File) *section {
 	for i := range f.Info.CPUs {
 		t.Rows = append(t.Rows, b.processor(&f.Info.CPUs[i], planned[f.Info.CPUs[i].Index]))
 	}
-	return &section{ID: "processors", Title: "Processors", Blocks: []block{{Table: t}}}
+	return &section{ID: "processors", Title: "Processors", Blocks: folded(t, "processors")}
 }
 
 // processor is a row. What a conversion planned for it says whose registers the dump

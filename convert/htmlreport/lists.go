@@ -19,6 +19,19 @@ func cut[T any](list []T, most int) (shown []T, rest []block) {
 	return list[:most], []block{{Text: fmt.Sprintf("And %d more, which are in the JSON document.", len(list)-most)}}
 }
 
+// foldFrom is how many rows a list has that is shown when it is asked for: who reads the
+// page from top to bottom would not come past the modules of a real machine, some 200.
+const foldFrom = 25
+
+// folded is a list of what has that name, with what stands below it.
+func folded(t *table, of string, rest ...block) []block {
+	blocks := append([]block{{Table: t}}, rest...)
+	if len(t.Rows) < foldFrom {
+		return blocks
+	}
+	return []block{{More: &more{Summary: fmt.Sprintf("List of %d %s", len(t.Rows), of), Blocks: blocks}}}
+}
+
 // modules are the loaded images, with the identity of their symbols.
 func (b *builder) modules(r *inspect.InfoReport) *section {
 	if r == nil || len(r.Modules) == 0 {
@@ -42,7 +55,7 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 			code(fmt.Sprintf("%08x", uint64(m.Timestamp))), symbols,
 		}})
 	}
-	return &section{ID: "modules", Title: "Modules", Note: binio.Plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: append([]block{{Table: t}}, rest...)}
+	return &section{ID: "modules", Title: "Modules", Note: binio.Plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: folded(t, "modules", rest...)}
 }
 
 // processes are the guest's.
@@ -64,7 +77,7 @@ func (b *builder) processes(r *inspect.InfoReport) *section {
 			code(hex(p.Root)), code(b.address(p.EPROCESS)),
 		}})
 	}
-	return &section{ID: "processes", Title: "Processes", Blocks: append([]block{{Table: t}}, rest...)}
+	return &section{ID: "processes", Title: "Processes", Blocks: folded(t, "processes", rest...)}
 }
 
 // unloaded are the drivers that Windows remembers.
@@ -77,7 +90,7 @@ func (b *builder) unloaded(r *inspect.InfoReport) *section {
 	for _, u := range list {
 		t.Rows = append(t.Rows, row{Cells: []cell{code(binio.Visible(u.Name)), code(b.address(u.Start)), code(b.address(u.End)), plain(moment(u.Time))}})
 	}
-	return &section{ID: "unloaded", Title: "Unloaded drivers", Blocks: append([]block{{Table: t}}, rest...)}
+	return &section{ID: "unloaded", Title: "Unloaded drivers", Blocks: folded(t, "drivers", rest...)}
 }
 
 // small is about a small dump, which holds memory by virtual address.

@@ -76,6 +76,26 @@ func said(page string) string {
 // has tells whether a page has some text; the page itself is too long for a message.
 func has(page, text string) bool { return strings.Contains(page, text) }
 
+// withModules is a page of a machine with as many modules.
+func withModules(tb testing.TB, modules int, p *htmlreport.Page) *htmlreport.Page {
+	tb.Helper()
+	info := p.Files[0].Info
+	require.NotEmpty(tb, info.Modules)
+	for len(info.Modules) < modules {
+		info.Modules = append(info.Modules, info.Modules[0])
+	}
+	return p
+}
+
+// A long list is folded, and a short one stands open.
+func TestLongListsAreFolded(t *testing.T) {
+	t.Parallel()
+	const summary = "<summary>List of 200 modules</summary><div class=\"filter\""
+	p := checked(t, "live-2cpu.vmcore.gz")
+	assert.False(t, has(page(t, p), "List of"), "few modules")
+	assert.True(t, has(page(t, withModules(t, 200, p)), summary), "200 modules")
+}
+
 // A page of a crashed guest has what the command prints of it.
 func TestCheckedPage(t *testing.T) {
 	t.Parallel()

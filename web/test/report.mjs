@@ -27,6 +27,17 @@ async function open(browser, file, { dark = false, width = 1100, paper = false, 
   return page;
 }
 
+/** unfold opens the long lists, which are folded at first. */
+async function unfold(page, file) {
+  const lists = await page.$$(".windmp details:has(.filter)");
+  check((lists.length > 0) === file.startsWith("kernel"), file + ": " + lists.length + " lists are folded");
+  for (const list of lists) {
+    check(await list.evaluate((d) => !d.open && document.body.scrollHeight < 4000), file + ": a folded list takes no room");
+    await (await list.$("summary")).click();
+    check(await list.evaluate((d) => d.open), file + ": its summary unfolds it");
+  }
+}
+
 /** filters types into each filter, and counts the rows. */
 async function filters(page, file) {
   for (const bar of await page.$$(".filter")) {
@@ -61,6 +72,7 @@ await run(async (browser) => {
     await until(() => page.said.length > 0);
     check(page.said.length === 1 && page.said[0].includes("Content"), file + ": the policy forbids it: " + page.said);
     page.said.length = 0;
+    await unfold(page, file);
     await filters(page, file);
     await shoot(page, base + "-light");
     await page.finish();
