@@ -134,11 +134,15 @@ func frontELF32(tb testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byt
 	tb.Helper()
 	l, err := kinds.NewELF(machine.X86.Core, physmem.RunsOf(ranges), cpus, nil)
 	require.NoError(tb, err)
-	var b []byte
 	for s := range l.Segments() {
-		b = append(b, s.Data...)
+		if s.Kind == kinds.Bytes {
+			b := make([]byte, s.Size)
+			_, err := s.Read(b, nil)
+			require.NoError(tb, err)
+			return b
+		}
 	}
-	return b
+	return nil
 }
 
 // asELF32: QEMU writes ELF32 where the machine has nothing up to 4 GiB, which only

@@ -83,7 +83,8 @@ func (c *thirdContext) CheckMode() error              { return nil }
 func (c *thirdContext) CheckForReaders() error        { return nil }
 func (c *thirdContext) PlausibleSaved() error         { return c.Plausible() }
 func (c *thirdContext) Mode() string                  { return "kernel" }
-func (c *thirdContext) ForHeader() wincontext.Context { copied := *c; return &copied }
+func (c *thirdContext) ForHeader() wincontext.Context { return c.Clone() }
+func (c *thirdContext) Clone() wincontext.Context     { return new(*c) }
 func (c *thirdContext) Encode() []byte                { return packed(c) }
 func (c *thirdContext) Same(o wincontext.Context, _ wincontext.RegisterSet) bool {
 	return bytes.Equal(packed(c), o.Encode())
@@ -130,12 +131,16 @@ type thirdRegisters struct {
 // Machine implements physmem.Registers.
 func (r *thirdRegisters) Machine() physmem.Machine { return "third" }
 
+// Clone implements physmem.Registers.
+func (r *thirdRegisters) Clone() physmem.Registers { return new(*r) }
+
 // thirdSpecials are its special registers.
 type thirdSpecials struct{ DTB, Status uint64 }
 
 func (s *thirdSpecials) Root() uint64              { return s.DTB }
 func (s *thirdSpecials) UpperRoot() uint64         { return 0 }
 func (s *thirdSpecials) CodeTable() specials.Table { return specials.Table{} }
+func (s *thirdSpecials) Clone() specials.Registers { return new(*s) }
 
 // third is the machine.
 var third = &machine.Machine{

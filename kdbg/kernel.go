@@ -1,6 +1,7 @@
 package kdbg
 
 import (
+	"bytes"
 	"unsafe"
 
 	"windmp/vtop"
@@ -31,6 +32,13 @@ func (b *Block) swizzle(m *vtop.Mode) vtop.Swizzle {
 		Bits:   vtop.Entry(1) << d.L1tfHighPhysicalBitIndex & m.Absent.Transition.Address,
 		Unless: vtop.Entry(1) << d.L1tfSwizzleBitIndex,
 	}
+}
+
+// Clone returns the same kernel, which shares nothing with k but the memory.
+func (k *Kernel) Clone() *Kernel {
+	b := *k.Block
+	b.Raw = bytes.Clone(b.Raw)
+	return &Kernel{Memory: k.Memory.Clone(), Block: &b}
 }
 
 // In returns the same kernel, seen through other page tables of its machine.

@@ -50,6 +50,7 @@ type madeUpSpecials struct{ root, status uint64 }
 func (s madeUpSpecials) Root() uint64              { return s.root }
 func (s madeUpSpecials) UpperRoot() uint64         { return 0 }
 func (s madeUpSpecials) CodeTable() specials.Table { return specials.Table{} }
+func (s madeUpSpecials) Clone() specials.Registers { return s }
 
 // flatMemory is guest-physical memory that is mapped from kernelStart on, page by page.
 type flatMemory []byte

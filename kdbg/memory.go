@@ -17,6 +17,14 @@ type Memory struct {
 // In returns the kernel's memory as page tables of its machine show it.
 func (l *Layout) In(s *vtop.Space) Memory { return Memory{Space: s, Layout: l} }
 
+// Clone returns the same memory, with a space of its own.
+func (m Memory) Clone() Memory {
+	if m.Space != nil {
+		m.Space = new(*m.Space)
+	}
+	return m
+}
+
 // IsKernel reports whether va may be an address of the kernel in this space.
 func (m Memory) IsKernel(va vtop.VA) bool { return m.Space.Mode.IsKernel(va) }
 

@@ -38,7 +38,6 @@ type ARM64System struct {
 }
 
 // ARM64Of returns the registers of a processor of 64-bit Arm, nil if c is another one.
-// They are not to be changed.
 func ARM64Of(c CPU) *ARM64 {
 	x, _ := c.Registers.(*ARM64)
 	return x
@@ -46,6 +45,18 @@ func ARM64Of(c CPU) *ARM64 {
 
 // Machine implements Registers.
 func (c *ARM64) Machine() Machine { return MachineARM64 }
+
+// Clone implements Registers.
+func (c *ARM64) Clone() Registers {
+	x := *c
+	if x.Vector != nil {
+		x.Vector = new(*x.Vector)
+	}
+	if x.System != nil {
+		x.System = new(*x.System)
+	}
+	return &x
+}
 
 // mode32 is set in PSTATE of 32-bit code.
 const mode32 = 1 << 4

@@ -1,5 +1,7 @@
 package physmem
 
+import "slices"
+
 // A CPU is the state of one virtual processor when the memory was saved.
 type CPU struct {
 	Index int // position in the file
@@ -13,11 +15,21 @@ type CPU struct {
 }
 
 // Registers are the registers of a processor. An opener of a caller's own may
-// bring along a type for a machine that this package does not know. Once in a CPU
-// they are not changed.
+// bring along a type for a machine that this package does not know.
 type Registers interface {
 	// Machine returns the machine that they are of.
 	Machine() Machine
+	// Clone returns a copy, with which the original shares nothing.
+	Clone() Registers
+}
+
+// cloneCPUs copies processors with their registers.
+func cloneCPUs(list []CPU) []CPU {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Registers = list[i].Registers.Clone()
+	}
+	return list
 }
 
 // MachineOf is the machine of processors: what the first of them is, as QEMU has it;

@@ -42,8 +42,8 @@ type Machine string
 //
 // An Image never changes. Another view of what the file holds, with memory placed
 // that the file does not describe, or with a hole, is another Image. All methods
-// but Close may be called by several goroutines at once. What they return is not
-// to be changed.
+// but Close may be called by several goroutines at once. What they return is the
+// caller's own.
 type Image struct {
 	format    Format
 	size      int64
@@ -286,12 +286,12 @@ func (m *Image) NextData(pa uint64) uint64 {
 
 // CPUs returns the processors in the order of the file; none if the file has
 // no processor state.
-func (m *Image) CPUs() []CPU { return slices.Clone(m.container.CPUs) }
+func (m *Image) CPUs() []CPU { return cloneCPUs(m.container.CPUs) }
 
 // GuestNote returns the note that the guest itself left with its host,
 // "VMCOREINFO", or nil. Windows' is a dump header, Linux' a text
 // (LooksLikeLinux).
-func (m *Image) GuestNote() *Note { return m.container.GuestNote }
+func (m *Image) GuestNote() *Note { return m.container.GuestNote.clone() }
 
 // DumpHeader returns the header of a Windows crash dump as it is, as long as its
 // kind of dump has it (see package winhdr); nil for other formats. A dump has no

@@ -10,8 +10,18 @@ import (
 type Note struct {
 	Name   string // without the terminating NUL
 	Type   uint32
-	Desc   []byte // the payload; not to be changed
+	Desc   []byte // the payload
 	Offset int64  // of Desc in the file
+}
+
+// clone is a note of its own, nil for none.
+func (n *Note) clone() *Note {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	c.Desc = bytes.Clone(n.Desc)
+	return &c
 }
 
 // LooksLikeLinux reports whether the payload of a VMCOREINFO note is the text

@@ -1,5 +1,7 @@
 package physmem
 
+import "bytes"
+
 // The kinds of x86 machines, as a container names them.
 const (
 	MachineX64 Machine = "x64" // 64-bit
@@ -54,12 +56,11 @@ type X86 struct {
 	// MSR are model-specific registers of the system.
 	MSR *MSRs
 	// FX is the x87 and SSE state with MXCSR as FXSAVE64 stores it: 512 bytes
-	// (Intel SDM volume 1, section 10.5.1). Not to be changed.
+	// (Intel SDM volume 1, section 10.5.1).
 	FX []byte
 }
 
-// X86Of returns the registers of an x86 processor, nil if c is another one. They
-// are not to be changed.
+// X86Of returns the registers of an x86 processor, nil if c is another one.
 func X86Of(c CPU) *X86 {
 	x, _ := c.Registers.(*X86)
 	return x
@@ -71,6 +72,19 @@ func (c *X86) Machine() Machine {
 		return MachineX86
 	}
 	return MachineX64
+}
+
+// Clone implements Registers.
+func (c *X86) Clone() Registers {
+	x := *c
+	x.FX = bytes.Clone(c.FX)
+	if x.Debug != nil {
+		x.Debug = new(*x.Debug)
+	}
+	if x.MSR != nil {
+		x.MSR = new(*x.MSR)
+	}
+	return &x
 }
 
 // FXSize is the size of X86.FX.

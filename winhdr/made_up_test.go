@@ -72,7 +72,8 @@ func (c *madeUpContext) Same(other wincontext.Context, _ wincontext.RegisterSet)
 	return ok && *o == *c
 }
 
-func (c *madeUpContext) ForHeader() wincontext.Context { copied := *c; return &copied }
+func (c *madeUpContext) ForHeader() wincontext.Context { return c.Clone() }
+func (c *madeUpContext) Clone() wincontext.Context     { return new(*c) }
 
 var madeUp = &winhdr.Format{
 	Name: "madeup", Title: "made up",

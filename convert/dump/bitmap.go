@@ -72,7 +72,7 @@ func (b *Bitmap) Size() int64 { return b.size }
 // Segments implements Layout. The bitmap is made while it is asked for.
 func (b *Bitmap) Segments() iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
-		if !yield(given(b.front)) {
+		if !yield(Given(b.front)) {
 			return
 		}
 		w := bitWriter{yield: yield}
@@ -132,7 +132,7 @@ func (w *bitWriter) put(n uint64, set bool) {
 // flush yields what is in the piece: whole bytes.
 func (w *bitWriter) flush() {
 	if w.bits > 0 {
-		w.emit(given(w.piece[:w.bits/8]))
+		w.emit(Given(w.piece[:w.bits/8]))
 	}
 	w.piece, w.bits = nil, 0
 }

@@ -42,9 +42,12 @@ type Segment struct {
 	Size uint64
 	// PA is the guest-physical address of the first byte of Memory.
 	PA uint64
-	// Data are the Size bytes of Bytes. Nobody may change them.
-	Data []byte
+	// data are the Size bytes of Bytes.
+	data []byte
 }
+
+// Given is a segment of the bytes b, which nobody changes any more.
+func Given(b []byte) Segment { return Segment{Kind: Bytes, Size: uint64(len(b)), data: b} }
 
 // Behind is the segment without its first n bytes; n is at most Size.
 func (s Segment) Behind(n uint64) Segment {
@@ -53,7 +56,7 @@ func (s Segment) Behind(n uint64) Segment {
 	case Memory:
 		s.PA += n
 	case Bytes:
-		s.Data = s.Data[n:]
+		s.data = s.data[n:]
 	case Zeros:
 	}
 	return s
@@ -63,7 +66,7 @@ func (s Segment) Behind(n uint64) Segment {
 func (s Segment) First(n uint64) Segment {
 	s.Size = n
 	if s.Kind == Bytes {
-		s.Data = s.Data[:n]
+		s.data = s.data[:n]
 	}
 	return s
 }
@@ -76,7 +79,7 @@ func (s Segment) Read(p []byte, memory io.ReaderAt) (int, error) {
 	case Zeros:
 		clear(p)
 	case Bytes:
-		copy(p, s.Data)
+		copy(p, s.data)
 	case Memory:
 		if n, err := memory.ReadAt(p, int64(s.PA)); err != nil { //nolint:gosec // below 2^63, as layouts are
 			return n, fmt.Errorf("reading guest memory at PA %#x: %w", s.PA, err)
@@ -84,9 +87,6 @@ func (s Segment) Read(p []byte, memory io.ReaderAt) (int, error) {
 	}
 	return len(p), nil
 }
-
-// given is a segment of bytes.
-func given(b []byte) Segment { return Segment{Kind: Bytes, Size: uint64(len(b)), Data: b} }
 
 // A Limit is something that a kind of output has only so many of.
 type Limit string

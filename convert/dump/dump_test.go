@@ -37,8 +37,7 @@ func checked(t *testing.T, l dump.Layout) (front []byte, memory []physmem.Range)
 		case dump.Zeros:
 			front = append(front, make([]byte, s.Size)...)
 		case dump.Bytes:
-			require.EqualValues(t, len(s.Data), s.Size)
-			front = append(front, s.Data...)
+			front = append(front, given(t, s)...)
 		case dump.Memory:
 			memory = append(memory, physmem.Range{Start: s.PA, Size: s.Size})
 			continue
@@ -167,9 +166,9 @@ func TestBitmapMemory(t *testing.T) {
 
 func TestSegment(t *testing.T) {
 	t.Parallel()
-	b := dump.Segment{Kind: dump.Bytes, Size: 3, Data: []byte{1, 2, 3}}
-	assert.Equal(t, dump.Segment{Kind: dump.Bytes, Size: 1, Data: []byte{1}}, b.First(1))
-	assert.Equal(t, dump.Segment{Kind: dump.Bytes, Size: 2, Data: []byte{2, 3}}, b.Behind(1))
+	b := dump.Given([]byte{1, 2, 3})
+	assert.Equal(t, dump.Given([]byte{1}), b.First(1))
+	assert.Equal(t, dump.Given([]byte{2, 3}), b.Behind(1))
 	m := dump.Segment{Kind: dump.Memory, Size: 3, PA: 7}
 	assert.Equal(t, dump.Segment{Kind: dump.Memory, Size: 1, PA: 7}, m.First(1))
 	assert.Equal(t, dump.Segment{Kind: dump.Memory, Size: 2, PA: 8}, m.Behind(1))

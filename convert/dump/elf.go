@@ -84,7 +84,7 @@ func (e *ELF) Size() int64 { return e.size }
 // Segments implements Layout.
 func (e *ELF) Segments() iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
-		_ = yield(given(e.front)) && e.pages.segments(yield)
+		_ = yield(Given(e.front)) && e.pages.segments(yield)
 	}
 }
 

@@ -20,12 +20,21 @@ import (
 	"windmp/physmem/physmemtest"
 )
 
+// given are the bytes that a segment has itself.
+func given(t *testing.T, s dump.Segment) []byte {
+	t.Helper()
+	b := make([]byte, s.Size)
+	_, err := s.Read(b, nil)
+	require.NoError(t, err)
+	return b
+}
+
 // front is what stands before the memory.
 func front(t *testing.T, l dump.Layout) []byte {
 	t.Helper()
 	for s := range l.Segments() {
 		require.Equal(t, dump.Bytes, s.Kind)
-		return s.Data
+		return given(t, s)
 	}
 	return nil
 }

@@ -29,6 +29,6 @@ func (f *Full) Size() int64 { return f.size }
 // Segments implements Layout.
 func (f *Full) Segments() iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
-		_ = yield(given(f.header)) && f.pages.segments(yield)
+		_ = yield(Given(f.header)) && f.pages.segments(yield)
 	}
 }

@@ -26,7 +26,7 @@ func (t *Triage) Size() int64 { return t.size }
 func (t *Triage) Segments() iter.Seq[Segment] {
 	return func(yield func(Segment) bool) {
 		for _, b := range t.pieces {
-			if len(b) > 0 && !yield(given(b)) {
+			if len(b) > 0 && !yield(Given(b)) {
 				return
 			}
 		}

@@ -15,8 +15,9 @@ import (
 )
 
 // Guest is what was found of one source. Every command stands on it, so that what one
-// promises is what another does. It never changes. Of a search that failed, what was
-// reached before is there, and the rest is nil or empty.
+// promises is what another does. It never changes: what its methods return is the
+// caller's own. Of a search that failed, what was reached before is there, and the rest
+// is nil or empty.
 type Guest struct {
 	f        *finder
 	complete bool
@@ -34,37 +35,34 @@ func (g *Guest) Machine() *machine.Machine { return g.f.machine }
 
 // Header is the guest's own dump header, repaired where that was possible, or the one
 // that was built where the guest left none; nil where there is neither. It is the
-// template of the output's, and the caller's own copy.
-func (g *Guest) Header() *winhdr.Header {
-	return cloneOf(g.f.Header)
-}
-
-func cloneOf(h *winhdr.Header) *winhdr.Header {
-	if h == nil {
-		return nil
-	}
-	return h.Clone()
-}
+// template of the output's.
+func (g *Guest) Header() *winhdr.Header { return cloneOf(g.f.Header) }
 
 // Runs is the guest's table of physical memory: ascending, disjoint, none empty.
 func (g *Guest) Runs() physmem.Runs { return slices.Clone(g.f.Runs) }
 
 // Memory is the kernel's memory, behind page tables that were verified. Its Space is
 // nil where none was.
-func (g *Guest) Memory() kdbg.Memory { return g.f.Memory }
+func (g *Guest) Memory() kdbg.Memory { return g.f.Memory.Clone() }
 
 // Mode is the paging mode, the likeliest before it is known.
 func (g *Guest) Mode() *vtop.Mode { return g.f.mode() }
 
 // Kernel is what hangs off the verified, decoded debugger data block; nil where that
 // was not found.
-func (g *Guest) Kernel() *kdbg.Kernel { return g.f.Kernel }
+func (g *Guest) Kernel() *kdbg.Kernel { return cloneOf(g.f.Kernel) }
 
 // Modules are the loaded images, nt first; incomplete after a finding that says so.
 func (g *Guest) Modules() []kdbg.Module { return slices.Clone(g.f.Modules) }
 
 // Processors has one entry for each processor that the dump will count.
-func (g *Guest) Processors() []processor.Processor { return slices.Clone(g.f.Processors) }
+func (g *Guest) Processors() []processor.Processor {
+	list := slices.Clone(g.f.Processors)
+	for i := range list {
+		list[i] = list[i].Clone()
+	}
+	return list
+}
 
 // VCPUs are what the container recorded of each vCPU, in its order.
 func (g *Guest) VCPUs() []machine.State { return g.f.states() }
@@ -83,7 +81,7 @@ func (g *Guest) Findings() []finding.Finding { return slices.Clone(g.f.All) }
 func (g *Guest) Origin() Origin {
 	f := g.f
 	return Origin{
-		KDBG: f.KDBGSource, Image: f.KernelImage, Dump: f.isDump(),
+		KDBG: f.KDBGSource, Image: cloneOf(f.KernelImage), Dump: f.isDump(),
 		Original: cloneOf(f.original), Reasons: slices.Clone(f.reasons), Flag: f.Flag, Recovered: f.Recovered,
 	}
 }
@@ -98,8 +96,8 @@ type Origin struct {
 	// Dump says that the source is a Windows dump, whose header is the file's own and
 	// not the guest's note.
 	Dump bool
-	// Original is the header as the guest left it, nil where it left none, and the
-	// caller's own copy; Reasons are why [Guest.Header] states some fields otherwise.
+	// Original is the header as the guest left it, nil where it left none; Reasons are
+	// why [Guest.Header] states some fields otherwise.
 	Original *winhdr.Header
 	Reasons  []report.Reason
 	// Flag is the address of KdpDataBlockEncoded where it has to be cleared, else 0.
@@ -131,10 +129,21 @@ func UnloadedDrivers(g *Guest) ([]kdbg.UnloadedDriver, error) {
 // found: page tables, KUSER_SHARED_DATA and modules. Nothing of it was verified.
 func Behind(g *Guest) *Guest { return &Guest{f: g.f.behind()} }
 
+// cloneOf is a copy of what p points to, nil for nothing.
+func cloneOf[T any, P interface {
+	*T
+	Clone() *T
+}](p P) *T {
+	if p == nil {
+		return nil
+	}
+	return p.Clone()
+}
+
+// copyOf is cloneOf for what holds no pointers.
 func copyOf[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}
-	c := *p
-	return &c
+	return new(*p)
 }

@@ -52,11 +52,11 @@ func (errNotInDump) Error() string { return "not in the dump" }
 func (e errNotInDump) Unwrap() error { return e.error }
 
 // pieces is the memory of a triage dump, by the address as [vtop.Mode.Flat] has it.
-type pieces struct{ *extents.Memory }
+type pieces struct{ held *extents.Memory }
 
 // ReadAt implements [io.ReaderAt].
 func (p pieces) ReadAt(b []byte, at int64) (int, error) {
-	n, err := p.Memory.ReadAt(b, at)
+	n, err := p.held.ReadAt(b, at)
 	if errors.Is(err, physmem.ErrNotInImage) {
 		err = errNotInDump{err}
 	}
@@ -184,7 +184,7 @@ func (b *triageBuilder) first(address uint64, offset, size uint32) {
 // lay makes the memory of what is placed.
 func (b *triageBuilder) lay() {
 	list, _ := extents.Resolve(slices.Clone(b.placed)) // that pieces disagree is nothing odd
-	space := vtop.NewSpace(pieces{extents.New(b.file, list)}, b.f.Header.DirectoryTableBase, b.f.machine.Flat)
+	space := vtop.NewSpace(pieces{held: extents.New(b.file, list)}, b.f.Header.DirectoryTableBase, b.f.machine.Flat)
 	b.f.Memory = b.f.machine.Kernel.In(space)
 	if b.f.Kernel != nil {
 		b.f.Kernel = b.f.Kernel.In(space)
@@ -300,5 +300,5 @@ func (t *Triage) HeldBytes() uint64 {
 	if !ok {
 		return 0
 	}
-	return physmem.TotalSize(m.Ranges())
+	return physmem.TotalSize(m.held.Ranges())
 }

@@ -78,7 +78,7 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 			return g.Findings(), err
 		}
 		_, err = convert.WriteFile(t.Context(), p, out, opt.Write)
-		return append(g.Findings(), p.All...), err
+		return append(g.Findings(), p.Findings()...), err
 	}()
 	entries, rerr := os.ReadDir(dir)
 	require.NoError(t, rerr)

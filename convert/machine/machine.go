@@ -12,6 +12,7 @@ package machine
 import (
 	"cmp"
 	"io"
+	"slices"
 
 	"windmp/convert/dump"
 	"windmp/kdbg"
@@ -111,6 +112,19 @@ type State struct {
 // Space is the address space in which the vCPU ran, over guest-physical memory.
 func (s *State) Space(mem io.ReaderAt) *vtop.Space {
 	return vtop.NewSpace(mem, s.UpperRoot, s.Mode).At(s.Root)
+}
+
+// Clone returns a copy, with which s shares nothing.
+func (s *State) Clone() *State {
+	c := *s
+	c.Kernel.Alternates = slices.Clone(c.Kernel.Alternates)
+	if c.Context != nil {
+		c.Context = c.Context.Clone()
+	}
+	if c.Specials != nil {
+		c.Specials = c.Specials.Clone()
+	}
+	return &c
 }
 
 // Lacking is a set of registers that a container may not carry, and the values that

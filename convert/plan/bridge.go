@@ -27,17 +27,17 @@ func (p *Plan) listPages(asked bool) error {
 	case len(gaps) == 0:
 		m.runs = joined
 	case fits && asked:
-		return p.Refuse(finding.RunsDoNotFit.At("", "the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), most), nil)
+		return p.found.Refuse(finding.RunsDoNotFit.At("", "the guest's memory lies in %d runs, a full dump lists %d", len(m.runs), most), nil)
 	case fits:
 		m.kind = winhdr.DumpTypeBitmapFull
-		p.Add(finding.TooManyRuns.At("",
+		p.found.Add(finding.TooManyRuns.At("",
 			"the guest's memory lies in %d runs, a full dump lists %d: the dump is written as a bitmap dump", len(m.runs), most))
 	case !asked && zeros > joined.Pages():
-		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory lies in %d runs, a full dump lists %d, and reaches farther (to %s) than a bitmap does; joined to %d runs, the dump would have %d pages of zeros beside the guest's %d",
+		return p.found.Refuse(finding.BitmapTooLarge.At("", "the guest's memory lies in %d runs, a full dump lists %d, and reaches farther (to %s) than a bitmap does; joined to %d runs, the dump would have %d pages of zeros beside the guest's %d",
 			len(m.runs), most, binio.Bytes(m.runs[len(m.runs)-1].Range().End()), most, zeros, joined.Pages()), nil)
 	default:
 		m.listed, m.gaps = bridged, gaps
-		p.Add(finding.RunsBridged.At(finding.Ranges(gaps),
+		p.found.Add(finding.RunsBridged.At(finding.Ranges(gaps),
 			"the guest's memory lies in %d runs, a full dump lists %d, and no bitmap reaches to its end: the %d smallest gaps are in the dump, as %d pages of zeros",
 			len(joined), most, len(gaps), zeros))
 	}

@@ -32,10 +32,21 @@ type CPU struct {
 	invalid error
 }
 
+// clone returns a copy, with which c shares nothing.
+func (c *CPU) clone() CPU {
+	out := *c
+	out.Processor = c.Processor.Clone()
+	if c.Context != nil {
+		out.Context = c.Context.Clone()
+	}
+	return out
+}
+
 // Contexts decides for each processor of a guest whose registers are shown.
 func Contexts(g *guest.Guest, mode ContextMode) []CPU {
-	list := make([]CPU, 0, len(g.Processors()))
-	for _, proc := range g.Processors() {
+	processors := g.Processors()
+	list := make([]CPU, 0, len(processors))
+	for _, proc := range processors {
 		list = append(list, choose(g, proc, mode))
 	}
 	return list
@@ -47,7 +58,7 @@ func (p *Plan) chooseContexts(mode ContextMode) {
 	for i := range p.cpus {
 		c := &p.cpus[i]
 		if mode == ContextsAuto && guest.Crashed(p.guest) && c.Source == report.FromVCPU {
-			p.Add(finding.SavedInvalid.At("VA "+c.Processor.Context.String(), "processor %d: %s", c.Index, c.Note).Because(c.invalid))
+			p.found.Add(finding.SavedInvalid.At("VA "+c.Processor.Context.String(), "processor %d: %s", c.Index, c.Note).Because(c.invalid))
 		}
 	}
 	p.reportLackingRegisters()
@@ -189,7 +200,7 @@ func (p *Plan) reportLackingRegisters() {
 	}
 	for i, l := range sets {
 		if counts[i] > 0 {
-			p.Add(finding.RegistersLacking.At("",
+			p.found.Add(finding.RegistersLacking.At("",
 				"the source carries no %s registers: of %s they show the values after reset", l.Names, binio.Plural(counts[i], "processor")).Because(l.Values + ", the rest 0"))
 		}
 	}
@@ -232,7 +243,7 @@ func (p *Plan) editSpecials(c *CPU) {
 		return
 	}
 	if c.SpecialRegisters == 0 || c.Specials == nil {
-		p.Add(finding.SpecialsUnread.At("VA "+c.SpecialRegisters.String(), "processor %d: the special registers in its PRCB are not readable", c.Index))
+		p.found.Add(finding.SpecialsUnread.At("VA "+c.SpecialRegisters.String(), "processor %d: the special registers in its PRCB are not readable", c.Index))
 		return
 	}
 	for _, e := range p.guest.Machine().Kernel.Specials.Edits(c.State.Specials) {

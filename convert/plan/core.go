@@ -44,7 +44,7 @@ func (p *Plan) planCore(opt Options) error {
 		}
 	}
 	if len(p.memory.runs) == 0 {
-		return p.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
+		return p.found.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
 	}
 	note := g.Image().DumpHeader()
 	if note == nil {
@@ -63,10 +63,10 @@ func (p *Plan) planCore(opt Options) error {
 // stateGuest sets in the plan's header what the report states of the guest: bug check,
 // times. The core's note is the guest's own, and stays as it is.
 func (p *Plan) stateGuest() {
-	reasons, found := len(p.reasons), len(p.All)
+	reasons, found := len(p.reasons), len(p.found.All)
 	p.patchBugCheck()
 	p.patchTimes()
-	p.reasons, p.All = p.reasons[:reasons], p.All[:found]
+	p.reasons, p.found.All = p.reasons[:reasons], p.found.All[:found]
 }
 
 // coreCPUs is the state of the processors: what the source recorded of the vCPUs that
@@ -89,7 +89,7 @@ func (p *Plan) coreCPUs(mode ContextMode) []physmem.CPU {
 	var list []physmem.CPU
 	for _, proc := range g.Processors() {
 		if proc.Saved == nil || proc.Specials == nil {
-			p.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core", proc.Index).Because(proc.SavedErr))
+			p.found.Add(finding.ProcessorLeftOut.At("VA "+proc.PRCB.String(), "processor %d has no registers in the core", proc.Index).Because(proc.SavedErr))
 			break // the notes are matched by position
 		}
 		registers := g.Machine().Registers(machine.Saved{

@@ -18,7 +18,7 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	g := p.guest
 	p.memory.runs = p.memory.runs.Without(p.memory.missing)
 	if len(p.memory.runs) == 0 {
-		return p.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
+		return p.found.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)
 	}
 	p.memory.kept = pageset.NewSubset(func(yield func(first, behind uint64) bool) {
 		for _, r := range p.memory.runs {
@@ -27,9 +27,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 			}
 		}
 	})
-	mode := g.Memory().Space.Mode
+	space := g.Memory().Space
+	mode := space.Mode
 	c := newCollector(p.memory.kept, mode)
-	g.Memory().Space.Visit(vtop.KernelHalf, c)
+	space.Visit(vtop.KernelHalf, c)
 	for _, proc := range g.Processors() {
 		if proc.State != nil && proc.State.HasSystem { // the root of a vCPU that runs something else is no page table of this guest
 			c.addPage(mode.Root(proc.State.Root))
@@ -40,33 +41,33 @@ func (p *Plan) selectKernel(keep []uint64) error {
 		return err
 	}
 	if c.unreadable > 0 {
-		p.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%s of the kernel can't be read", binio.Plural(c.unreadable, "page table")).Because(c.err))
+		p.found.Add(finding.TablesMissing.At(fmt.Sprintf("PA %#x", uint64(c.firstUnreadable)), "%s of the kernel can't be read", binio.Plural(c.unreadable, "page table")).Because(c.err))
 	}
 	left := p.memory.runs.Pages() - p.memory.kept.Count()
-	p.Add(finding.KernelPages.At("", "kernel dump: kept are %s, left out %d", binio.Plural(p.memory.kept.Count(), "page"), left))
+	p.found.Add(finding.KernelPages.At("", "kernel dump: kept are %s, left out %d", binio.Plural(p.memory.kept.Count(), "page"), left))
 	return nil
 }
 
 // keepProcesses adds the topmost tables of all processes, so that a debugger can
 // switch to them, and the user pages of those whose id is in keep.
 func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
-	g := p.guest
-	list, err := g.Kernel().Processes()
+	k := p.guest.Kernel()
+	list, err := k.Processes()
 	if err != nil {
-		p.Add(finding.ProcessList.At("VA "+vtop.VA(g.Kernel().Data.PsActiveProcessHead).String(), "the process list breaks off after %d processes", len(list)).Because(err))
+		p.found.Add(finding.ProcessList.At("VA "+vtop.VA(k.Data.PsActiveProcessHead).String(), "the process list breaks off after %d processes", len(list)).Because(err))
 	}
 	found := make(map[uint64]bool, len(keep))
 	for _, pid := range keep {
 		found[pid] = false
 	}
 	for _, proc := range list {
-		c.addPage(g.Memory().Space.Mode.Root(proc.DirectoryTable))
+		c.addPage(k.Space.Mode.Root(proc.DirectoryTable))
 		if _, wanted := found[proc.PID]; !wanted || proc.DirectoryTable == 0 {
 			continue
 		}
 		found[proc.PID] = true
-		g.Memory().Space.At(proc.DirectoryTable).Visit(vtop.UserHalf, newCollector(c.pages, g.Memory().Space.Mode))
-		p.Add(finding.KernelPages.WithAdvice("").At("", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name)))
+		k.Space.At(proc.DirectoryTable).Visit(vtop.UserHalf, newCollector(c.pages, k.Space.Mode))
+		p.found.Add(finding.KernelPages.WithAdvice("").At("", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name)))
 	}
 	for _, pid := range keep {
 		if !found[pid] {

@@ -74,11 +74,11 @@ func (p *Plan) refuseLayout(err error) error {
 	var limit *dump.LimitError
 	switch isLimit := errors.As(err, &limit); {
 	case isLimit && limit.Limit == dump.LimitBitmap:
-		return p.Refuse(finding.BitmapTooLarge.At("", "the guest's memory reaches to %s, readers take bitmaps of less than %s",
+		return p.found.Refuse(finding.BitmapTooLarge.At("", "the guest's memory reaches to %s, readers take bitmaps of less than %s",
 			binio.Bytes(limit.Got*physmem.PageSize), binio.Bytes((limit.Most+1)*physmem.PageSize)), nil)
 	case isLimit:
-		return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory has %d %s, the dump takes at most %d", limit.Got, limit.Limit, limit.Most), err)
+		return p.found.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory has %d %s, the dump takes at most %d", limit.Got, limit.Limit, limit.Most), err)
 	default:
-		return p.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory does not fit the dump").Because(err), err)
+		return p.found.Refuse(finding.RunsDoNotFit.WithAdvice("").At("", "the guest's memory does not fit the dump").Because(err), err)
 	}
 }

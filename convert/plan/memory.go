@@ -69,24 +69,24 @@ func (p *Plan) settleMissing(mode report.MissingMode) error {
 	switch mode {
 	case report.MissingZero:
 		p.memory.zeroed = true
-		p.Add(finding.MissingZeroed.At(where, "%s and are written as zeros", what))
+		p.found.Add(finding.MissingZeroed.At(where, "%s and are written as zeros", what))
 		return nil
 	case report.MissingDrop:
 		return p.dropMissing(what, where)
 	case report.MissingFail:
 	}
-	return p.Refuse(finding.Missing.At(where, "%s", what), nil)
+	return p.found.Refuse(finding.Missing.At(where, "%s", what), nil)
 }
 
 // dropMissing trims every page that is not wholly in the source.
 func (p *Plan) dropMissing(what, where string) error {
 	kept := p.memory.runs.Without(p.memory.missing)
 	if len(kept) == 0 {
-		return p.Refuse(finding.Missing.WithAdvice("").At(where, "the source holds no whole page of the guest's memory"), nil)
+		return p.found.Refuse(finding.Missing.WithAdvice("").At(where, "the source holds no whole page of the guest's memory"), nil)
 	}
 	p.memory.dropped = p.memory.runs.Pages() - kept.Pages()
 	p.memory.runs = kept
-	p.Add(finding.MissingDropped.At(where, "%s: %s left out of the dump", what, binio.Bytes(p.memory.dropped*physmem.PageSize)))
+	p.found.Add(finding.MissingDropped.At(where, "%s: %s left out of the dump", what, binio.Bytes(p.memory.dropped*physmem.PageSize)))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 )
 
 // Plan is everything that is decided before the first byte is written: the header,
-// which pages, and the edits of guest memory. It is data, and does not change.
+// which pages, and the edits of guest memory. It is data, and does not change: what its
+// methods return is the caller's own.
 type Plan struct {
 	guest *guest.Guest
 	// original is the header as the guest left it, nil where it left none; reasons
@@ -34,7 +36,7 @@ type Plan struct {
 	cpus   []CPU
 	shown  *CPU
 
-	finding.List
+	found finding.List
 }
 
 // New decides what the output holds. It reads nothing but the source. The error is a
@@ -78,7 +80,7 @@ var ErrIncomplete = errors.New("the guest was not understood: nothing can be pla
 // Guest is the guest that the plan is of.
 func (p *Plan) Guest() *guest.Guest { return p.guest }
 
-// Header is the output's header, a copy; nil where the plan did not come to it.
+// Header is the output's header; nil where the plan did not come to it.
 func (p *Plan) Header() *winhdr.Header {
 	if p.header == nil {
 		return nil
@@ -87,10 +89,22 @@ func (p *Plan) Header() *winhdr.Header {
 }
 
 // Edits are the changes of guest memory, in the order they were planned.
-func (p *Plan) Edits() []Edit { return slices.Clone(p.edits) }
+func (p *Plan) Edits() []Edit {
+	list := slices.Clone(p.edits)
+	for i := range list {
+		list[i].Bytes = bytes.Clone(list[i].Bytes)
+	}
+	return list
+}
 
 // CPUs are the registers that the output shows of each processor.
-func (p *Plan) CPUs() []CPU { return slices.Clone(p.cpus) }
+func (p *Plan) CPUs() []CPU {
+	list := make([]CPU, 0, len(p.cpus))
+	for i := range p.cpus {
+		list = append(list, p.cpus[i].clone())
+	}
+	return list
+}
 
 // Size is the size of the whole output in bytes, 0 where the plan did not come to it.
 func (p *Plan) Size() int64 {
@@ -101,7 +115,7 @@ func (p *Plan) Size() int64 {
 }
 
 // Findings are those of the plan alone.
-func (p *Plan) Findings() []finding.Finding { return slices.Clone(p.All) }
+func (p *Plan) Findings() []finding.Finding { return slices.Clone(p.found.All) }
 
 // planDump plans a Windows dump.
 func (p *Plan) planDump(opt Options) error {
@@ -141,7 +155,7 @@ func (p *Plan) setRuns() error {
 
 // refuseWarnings is --strict: the first finding that is worse than info.
 func (p *Plan) refuseWarnings() error {
-	for _, f := range append(p.guest.Findings(), p.All...) {
+	for _, f := range append(p.guest.Findings(), p.found.All...) {
 		if f.Severity.Rank() > finding.SeverityInfo.Rank() && !p.beside(f) {
 			return &finding.RefusedError{Finding: f}
 		}
@@ -154,12 +168,12 @@ func (p *Plan) refuseWarnings() error {
 func (p *Plan) edit(va vtop.VA, b []byte, reason string) {
 	edits, err := editsAt(p.guest.Memory().Space, va, b, reason)
 	if err != nil {
-		p.Add(finding.EditOutside.At("VA "+va.String(), "an edit can't be written").Because(err))
+		p.found.Add(finding.EditOutside.At("VA "+va.String(), "an edit can't be written").Because(err))
 		return
 	}
 	for _, e := range edits {
 		if !p.memory.contains(e.PA, uint64(len(e.Bytes))) {
-			p.Add(finding.EditOutside.At(fmt.Sprintf("VA %s, PA %#x", e.VA, e.PA), "%s: the page is not among the dump's", reason))
+			p.found.Add(finding.EditOutside.At(fmt.Sprintf("VA %s, PA %#x", e.VA, e.PA), "%s: the page is not among the dump's", reason))
 			continue
 		}
 		p.edits = append(p.edits, e)
@@ -219,7 +233,7 @@ func (p *Plan) patchTimes() {
 	var taken []string
 	take := func(field, name string, at *uint64, guest uint64) {
 		if guest == 0 {
-			p.Add(finding.TimeStale.At(where, "KUSER_SHARED_DATA has no %s (its halves are of different times, or 0): the header's stays", name))
+			p.found.Add(finding.TimeStale.At(where, "KUSER_SHARED_DATA has no %s (its halves are of different times, or 0): the header's stays", name))
 			return
 		}
 		p.because(field, "from KUSER_SHARED_DATA: the guest driver's is from its start")
@@ -231,9 +245,9 @@ func (p *Plan) patchTimes() {
 	switch len(taken) {
 	case 0:
 	case 1:
-		p.Add(finding.TimeUpdated.At(where, "the %s is taken from KUSER_SHARED_DATA", taken[0]))
+		p.found.Add(finding.TimeUpdated.At(where, "the %s is taken from KUSER_SHARED_DATA", taken[0]))
 	default:
-		p.Add(finding.TimeUpdated.At(where, "%s are taken from KUSER_SHARED_DATA", strings.Join(taken, " and ")))
+		p.found.Add(finding.TimeUpdated.At(where, "%s are taken from KUSER_SHARED_DATA", strings.Join(taken, " and ")))
 	}
 }
 
@@ -249,7 +263,7 @@ func (p *Plan) patchBuild() {
 		return
 	}
 	p.because("MinorVersion", "from KUSER_SHARED_DATA: the header's build number is implausible")
-	p.Add(finding.HeaderRepaired.At("header offset 0xc", "build number %d is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build))
+	p.found.Add(finding.HeaderRepaired.At("header offset 0xc", "build number %d is implausible, KUSER_SHARED_DATA's %d is written", h.MinorVersion, build))
 	h.MinorVersion = build
 }
 

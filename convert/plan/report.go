@@ -6,6 +6,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/report"
 	"windmp/physmem"
 	"windmp/winhdr"
@@ -13,9 +14,12 @@ import (
 	"windmp/winhdr/problem"
 )
 
-// Describe puts into a report what was planned.
+// Describe puts into a report what was planned, and the guest where it has none yet.
 func Describe(r *report.Report, p *Plan) {
-	r.Findings = append(slices.DeleteFunc(r.Findings, p.beside), p.All...)
+	if r.Guest == nil {
+		identity.Describe(r, p.guest)
+	}
+	r.Findings = append(slices.DeleteFunc(r.Findings, p.beside), p.found.All...)
 	r.Improvements = append(r.Improvements, p.Improvements()...)
 	describeMemory(r, p)
 	for _, e := range p.edits {
@@ -38,7 +42,9 @@ func (p *Plan) beside(f finding.Finding) bool {
 // describeOutput is about the dump as it will be.
 func describeOutput(r *report.Report, p *Plan) {
 	h := p.header
-	r.Output.Triage = p.triage
+	if t := p.triage; t != nil {
+		r.Output.Triage = t.Clone()
+	}
 	if p.memory.kind != 0 { // a dump, not a core
 		r.Output.DumpType = h.DumpType.String()
 	}

@@ -18,7 +18,7 @@ func (p *Plan) showFirst() {
 		p.shown = &p.cpus[i]
 	}
 	if f != nil {
-		p.Add(*f)
+		p.found.Add(*f)
 	}
 }
 

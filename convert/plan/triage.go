@@ -27,7 +27,7 @@ func (p *Plan) planTriage(opt Options) error {
 	}
 	shown := p.shownInHeader()
 	if shown == nil {
-		return p.Refuse(finding.TriagePart.At("", "no processor has readable registers: debuggers show nothing in a small dump without"), nil)
+		return p.found.Refuse(finding.TriagePart.At("", "no processor has readable registers: debuggers show nothing in a small dump without"), nil)
 	}
 	crashed := p.crash()
 	subject := triage.Subject{
@@ -43,7 +43,7 @@ func (p *Plan) planTriage(opt Options) error {
 		return p.inside(crashed, t, found, size)
 	}
 	small, err := triage.New(subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: inside})
-	p.All = append(p.All, small.All...)
+	p.found.All = append(p.found.All, small.All...)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,20 @@ type Processor struct {
 	Specials specials.Registers
 }
 
+// Clone returns a copy, with which p shares nothing.
+func (p Processor) Clone() Processor {
+	if p.State != nil {
+		p.State = p.State.Clone()
+	}
+	if p.Saved != nil {
+		p.Saved = p.Saved.Clone()
+	}
+	if p.Specials != nil {
+		p.Specials = p.Specials.Clone()
+	}
+	return p
+}
+
 // Read reads what mem, a guest's kernel memory, holds of a processor's registers.
 func Read(m *machine.Machine, mem kdbg.Memory, p kdbg.Processor) Processor {
 	out := Processor{Processor: p, VCPU: -1, SavedErr: p.Err}

@@ -1,5 +1,7 @@
 package report
 
+import "slices"
+
 // Triage says what a small dump holds, and what was left out of it.
 type Triage struct {
 	// Limit is how many bytes the dump was allowed, Floor how many the smallest one has
@@ -11,6 +13,13 @@ type Triage struct {
 	// Contents are the kinds of pieces that went in or were left out, in the order of
 	// their worth to a debugger. Their bytes add up to the whole dump.
 	Contents []TriagePart `json:"contents"`
+}
+
+// Clone returns a copy, with which t shares nothing.
+func (t *Triage) Clone() *Triage {
+	c := *t
+	c.Contents = slices.Clone(t.Contents)
+	return &c
 }
 
 // TriagePart is what there is of one kind.

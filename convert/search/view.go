@@ -23,7 +23,15 @@ type View struct {
 func (v *View) ReadAt(p []byte, pa int64) (int, error) { return v.cache.readAt(v.Image, p, pa) }
 
 // Space is an address space of the view with its root in a register of the value root.
-func (v *View) Space(root uint64, mode *vtop.Mode) *vtop.Space { return vtop.NewSpace(v, root, mode) }
+func (v *View) Space(root uint64, mode *vtop.Mode) *vtop.Space {
+	return vtop.NewSpace(reader{v}, root, mode)
+}
+
+// reader reads a view, and can't change it: spaces go out of the room.
+type reader struct{ view *View }
+
+// ReadAt implements io.ReaderAt.
+func (r reader) ReadAt(p []byte, pa int64) (int, error) { return r.view.ReadAt(p, pa) }
 
 // Proved places memory of which all of ram is certain: what of it the file's layout
 // places, and low memory, which is guessed. Recovered counts both.

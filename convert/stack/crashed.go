@@ -68,10 +68,11 @@ func RaisedBy(g *guest.Guest) Raised {
 // stopPoints are the places at which the kernel saves the registers of the processor
 // that raises a bug check.
 func stopPoints(g *guest.Guest) []kdbg.StopPoint {
-	if g.Kernel() == nil {
+	k := g.Kernel()
+	if k == nil {
 		return nil
 	}
-	return g.Kernel().StopPoints(g.Origin().Image)
+	return k.StopPoints(g.Origin().Image)
 }
 
 // stopped says how much speaks for a saved CONTEXT being that of the processor that

@@ -168,7 +168,7 @@ func (c *crash) other() (state, Start, bool) {
 // on its stack.
 func (c *crash) thread(va vtop.VA) (state, Start, bool) {
 	start := Start{Source: FromThread, Parameter: c.meaning.thread, VA: va}
-	k, l := c.guest.Kernel(), c.guest.Machine().Kernel.Process.Switch
+	k, l := c.block, c.guest.Machine().Kernel.Process.Switch
 	if k == nil {
 		return state{}, Start{}, false
 	}

@@ -31,9 +31,12 @@ type Walker struct {
 	modules []kdbg.Module
 	// unloaded are the drivers that are no longer loaded, the oldest first.
 	unloaded []kdbg.UnloadedDriver
-	// processors are the guest's.
+	// processors are the guest's; block is its kernel's block, with what hangs off it, nil
+	// where that is not known.
 	processors []processor.Processor
-	kernel     *view
+	block      *kdbg.Kernel
+	// kernel is memory as the kernel's page tables show it.
+	kernel *view
 	points     []kdbg.StopPoint
 	exports    map[vtop.VA]*peimage.Exports // of the images by base
 }
@@ -49,7 +52,10 @@ func New(g *guest.Guest) (*Walker, bool) {
 	if g.Memory().Space == nil || g.Machine().Unwind == nil {
 		return nil, false
 	}
-	w := &Walker{guest: g, method: g.Machine().Unwind, modules: g.Modules(), processors: g.Processors(), points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{}}
+	w := &Walker{
+		guest: g, method: g.Machine().Unwind, modules: g.Modules(), processors: g.Processors(), block: g.Kernel(),
+		points: stopPoints(g), exports: map[vtop.VA]*peimage.Exports{},
+	}
 	w.unloaded, _ = guest.UnloadedDrivers(g) // what of them is readable
 	w.addKernel()
 	w.kernel = w.in(g.Memory().Space)
@@ -58,7 +64,7 @@ func New(g *guest.Guest) (*Walker, bool) {
 
 // addKernel puts the kernel first in the list where the loader's does not have it.
 func (w *Walker) addKernel() {
-	k := w.guest.Kernel()
+	k := w.block
 	if k == nil || len(w.modules) > 0 && uint64(w.modules[0].Base) == k.Data.KernBase {
 		return
 	}
@@ -84,7 +90,7 @@ func Images(modules []kdbg.Module) *unwind.List {
 // of is memory as a thread saw it: by the page tables of the process that it was in,
 // which have the modules of a session, where they have the kernel and the stack too.
 func (w *Walker) of(thread, sp vtop.VA) *view {
-	k := w.guest.Kernel()
+	k := w.block
 	if k == nil || thread == 0 {
 		return w.kernel
 	}
@@ -105,7 +111,7 @@ func (w *Walker) of(thread, sp vtop.VA) *view {
 
 // current is the thread that a processor ran, 0 where that is not known.
 func (w *Walker) current(cpu int) vtop.VA {
-	k := w.guest.Kernel()
+	k := w.block
 	if k == nil || cpu < 0 || cpu >= len(w.processors) {
 		return 0
 	}
@@ -125,7 +131,7 @@ func (w *Walker) threadOn(sp vtop.VA) vtop.VA {
 
 // limits are those of a thread's stack, where sp lies on it; else they are not known.
 func (w *Walker) limits(thread, sp vtop.VA) unwind.Limits {
-	k := w.guest.Kernel()
+	k := w.block
 	if k == nil {
 		return unwind.Limits{}
 	}
@@ -208,7 +214,7 @@ func (w *Walker) atEntry(v *view, f unwind.Frame) bool {
 			return true
 		}
 	}
-	return w.guest.Kernel() != nil && w.guest.Kernel().Layout.Stops(v.space, f.PC)
+	return w.block != nil && w.block.Layout.Stops(v.space, f.PC)
 }
 
 // maxSeen bounds the addresses that are listed as seen on a stack.

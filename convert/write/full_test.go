@@ -106,7 +106,7 @@ func assertFull(t *testing.T, err error, step stage.Stage) {
 // follows the writes. It runs alone, so that goroutines can be counted.
 func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 	l := list{
-		{Kind: dump.Bytes, Size: 0x2000, Data: bytes.Repeat([]byte{1}, 0x2000)},
+		dump.Given(bytes.Repeat([]byte{1}, 0x2000)),
 		{Kind: dump.Zeros, Size: 3 << 20},
 		{Kind: dump.Memory, Size: 1 << 20, PA: 0x3000},
 	}

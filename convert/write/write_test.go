@@ -82,7 +82,7 @@ func want(l dump.Layout, m Memory) []byte {
 		switch s.Kind {
 		case dump.Zeros:
 		case dump.Bytes:
-			copy(part, s.Data)
+			_, _ = s.Read(part, nil)
 		case dump.Memory:
 			_, _ = m.ReadAt(part, int64(s.PA))
 		}
@@ -100,7 +100,7 @@ func someLayout(rng *rand.Rand) list {
 		s := dump.Segment{Kind: dump.Kind(rng.IntN(3)), Size: n}
 		switch s.Kind {
 		case dump.Bytes:
-			s.Data = bytes.Repeat([]byte{byte(n) | 1}, int(n))
+			s = dump.Given(bytes.Repeat([]byte{byte(n) | 1}, int(n)))
 		case dump.Memory:
 			s.PA = pa + rng.Uint64N(2)*4096
 			pa = s.PA + n
@@ -149,10 +149,10 @@ func TestSameBytes(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]list{
-		"two runs":  {{Kind: dump.Bytes, Size: 0x2000, Data: make([]byte, 0x2000)}, {Kind: dump.Memory, Size: 3<<20 + 1, PA: 1 << 20}, {Kind: dump.Memory, Size: 3, PA: 1 << 40}},
+		"two runs":  {dump.Given(make([]byte, 0x2000)), {Kind: dump.Memory, Size: 3<<20 + 1, PA: 1 << 20}, {Kind: dump.Memory, Size: 3, PA: 1 << 40}},
 		"touching":  {{Kind: dump.Memory, Size: 4096, PA: 4096}, {Kind: dump.Memory, Size: 4096, PA: 8192}},
 		"scattered": {{Kind: dump.Memory, Size: 1, PA: 1}, {Kind: dump.Memory, Size: 1, PA: 3}, {Kind: dump.Memory, Size: 1, PA: 5}},
-		"zeros":     {{Size: 5 << 20}, {Size: 1}, {Kind: dump.Bytes, Size: 1, Data: []byte{1}}},
+		"zeros":     {{Size: 5 << 20}, {Size: 1}, dump.Given([]byte{1})},
 	} {
 		off := int64(0)
 		for b := range (&Output{Layout: l, Memory: new(pattern)}).blocks(nil) {

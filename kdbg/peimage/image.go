@@ -5,6 +5,7 @@ import (
 	"debug/pe"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"windmp/vtop"
@@ -82,6 +83,16 @@ type PDB struct {
 	// GUID is in the order of the symbol servers' keys: 32 upper-case hex digits.
 	GUID string
 	Age  uint32
+}
+
+// Clone returns a copy, with which im shares nothing.
+func (im *Image) Clone() *Image {
+	c := *im
+	c.Sections = slices.Clone(im.Sections)
+	if c.PDB != nil {
+		c.PDB = new(*c.PDB)
+	}
+	return &c
 }
 
 // Read reads the headers of the image mapped at base. The error is that of [Size];

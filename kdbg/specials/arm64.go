@@ -31,6 +31,9 @@ func (r *ARM64Values) UpperRoot() uint64 { return r.TTBR1 }
 // CodeTable is none: there are no descriptor tables.
 func (r *ARM64Values) CodeTable() Table { return Table{} }
 
+// Clone implements Registers.
+func (r *ARM64Values) Clone() Registers { return new(*r) }
+
 // specialsARM64 is KSPECIAL_REGISTERS and KARM64_ARCH_STATE behind it (the Windows SDK's
 // ksarm64.h, of the time of build 22000 and of 24H2: Ks..., Aa...). The KPRCBs of build
 // 22000 show the same: their values are alike in all eight, and those of the architecture.

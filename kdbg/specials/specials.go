@@ -27,6 +27,8 @@ type Registers interface {
 	// CodeTable is the table in which the descriptors of code segments are looked
 	// up.
 	CodeTable() Table
+	// Clone returns a copy, with which the original shares nothing.
+	Clone() Registers
 }
 
 // Edit is a part of KSPECIAL_REGISTERS to be written.
@@ -66,6 +68,21 @@ func (r *X86Values) UpperRoot() uint64 { return r.Cr3 }
 
 // CodeTable is the GDT.
 func (r *X86Values) CodeTable() Table { return r.Gdtr }
+
+// Clone implements Registers.
+func (r *X86Values) Clone() Registers {
+	c := *r
+	if c.Debug != nil {
+		c.Debug = new(*c.Debug)
+	}
+	if c.MxCsr != nil {
+		c.MxCsr = new(*c.MxCsr)
+	}
+	if c.MSR != nil {
+		c.MSR = new(*c.MSR)
+	}
+	return &c
+}
 
 // words are registers as memory holds them, of size bytes each.
 func words(size int, list ...uint64) []byte {

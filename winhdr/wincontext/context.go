@@ -48,6 +48,8 @@ type Context interface {
 	Same(other Context, more RegisterSet) bool
 	// ForHeader returns it as all readers take it in a header.
 	ForHeader() Context
+	// Clone returns a copy: a change of one is none of the other.
+	Clone() Context
 }
 
 // RegisterSet are registers that not every source of a machine's state carries.

@@ -93,10 +93,10 @@ func (c *Context32) CheckMode() error { return nil }
 func (c *Context32) CheckForReaders() error { return nil }
 
 // ForHeader returns a copy.
-func (c *Context32) ForHeader() Context {
-	same := *c
-	return &same
-}
+func (c *Context32) ForHeader() Context { return c.Clone() }
+
+// Clone returns a copy.
+func (c *Context32) Clone() Context { return new(*c) }
 
 // Same compares all but FloatSave, which no source carries, and ContextFlags.
 func (c *Context32) Same(other Context, more RegisterSet) bool {

@@ -156,6 +156,9 @@ func (c *Context64) ForHeader() Context {
 	return &same
 }
 
+// Clone returns a copy.
+func (c *Context64) Clone() Context { return new(*c) }
+
 // Same compares all but homes of parameters, vector and branch registers, which
 // no source carries, and ContextFlags.
 func (c *Context64) Same(other Context, more RegisterSet) bool {

@@ -150,10 +150,10 @@ func canonicalARM64(va uint64) bool { return va < userEndARM64 || va >= KernelSt
 func (c *ContextARM64) CheckForReaders() error { return nil }
 
 // ForHeader returns a copy.
-func (c *ContextARM64) ForHeader() Context {
-	same := *c
-	return &same
-}
+func (c *ContextARM64) ForHeader() Context { return c.Clone() }
+
+// Clone returns a copy.
+func (c *ContextARM64) Clone() Context { return new(*c) }
 
 // Same compares all but ContextFlags: FloatRegisters are V, Fpcr and Fpsr, and
 // DebugRegisters the breakpoints and watchpoints.
