@@ -36,9 +36,9 @@ type Walker struct {
 	processors []processor.Processor
 	block      *kdbg.Kernel
 	// kernel is memory as the kernel's page tables show it.
-	kernel *view
-	points     []kdbg.StopPoint
-	exports    map[vtop.VA]*peimage.Exports // of the images by base
+	kernel  *view
+	points  []kdbg.StopPoint
+	exports map[vtop.VA]*peimage.Exports // of the images by base
 }
 
 // view is memory by some page tables, and the images in it.
