@@ -54,7 +54,7 @@ func TestHyperVSamples(t *testing.T) {
 				require.NoError(t, err)
 			}
 			for name, how := range hypervVariants {
-				if testing.Short() && name == "with VBS" && s != "live-2cpu.vmcore.gz" {
+				if testing.Short() && name != "compressed" && s != "live-2cpu.vmcore.gz" {
 					continue
 				}
 				how.NoMSRs = true

@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"flag"
 	"os"
@@ -41,17 +40,24 @@ type dump struct {
 	at    []physmem.Extent
 }
 
-// newDump finds the structures of a good dump.
+// newDump finds the structures of a good dump, whose bytes are not to be changed.
 func newDump(tb testing.TB, good []byte) *dump {
 	tb.Helper()
-	d := &dump{tb: tb, b: bytes.Clone(good)}
-	d.locate(good)
+	d := &dump{tb: tb, b: good}
+	d.locate()
 	return d
 }
 
+// in is the dump in memory that may be changed: in room, as far as it is large enough.
+func (d *dump) in(room []byte) *dump {
+	c := *d
+	c.b = append(room[:0], d.b...)
+	return &c
+}
+
 // locate reads where things are before anything is changed.
-func (d *dump) locate(good []byte) {
-	im, err := physmemtest.Open(good)
+func (d *dump) locate() {
+	im, err := physmemtest.Open(d.b)
 	require.NoError(d.tb, err)
 	d.at = slices.Collect(im.Extents(0))
 	h := d.header()
@@ -173,14 +179,13 @@ func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
 	d.h64(0xfa0, uint64(len(d.b)))
 }
 
-// build makes the mutated dump.
-func (m mutant) build(tb testing.TB, bases map[string][]byte) []byte {
-	tb.Helper()
+// build makes the mutated dump, in room if that is large enough.
+func (m mutant) build(bases map[string]*dump, room []byte) []byte {
 	base := m.base
 	if base == "" {
 		base = "guest-bsod"
 	}
-	d := newDump(tb, bases[base])
+	d := bases[base].in(room)
 	if m.change != nil {
 		m.change(d)
 	}
@@ -188,12 +193,12 @@ func (m mutant) build(tb testing.TB, bases map[string][]byte) []byte {
 }
 
 // mutantBases are QEMU's own dumps.
-func mutantBases(tb testing.TB) map[string][]byte {
+func mutantBases(tb testing.TB) map[string]*dump {
 	tb.Helper()
-	bases := map[string][]byte{}
+	bases := map[string]*dump{}
 	for _, s := range qemutest.Samples() {
 		if bases[s.Guest] == nil {
-			bases[s.Guest] = s.WinDump(tb)
+			bases[s.Guest] = newDump(tb, gunzip(tb, s.Guest+".win-dmp.gz"))
 		}
 	}
 	return bases
@@ -207,6 +212,6 @@ func TestWriteMutants(t *testing.T) {
 	}
 	bases := mutantBases(t)
 	for _, m := range mutants() {
-		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(t, bases), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(bases, nil), 0o644))
 	}
 }

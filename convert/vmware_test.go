@@ -68,20 +68,19 @@ var vmwareShapes = []struct {
 // same guest in QEMU's core without the guest's note, registers included.
 func TestVMwareSource(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{
+	for n, s := range []string{
 		"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "bsod-4cpu-q35.vmcore.gz", "encoded-2cpu.vmcore.gz", "shadow-user-2cpu.vmcore.gz",
 		"swapcpu-3cpu.vmcore.gz", "la57-1cpu.vmcore.gz", "odd-runs-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-live-2cpu.vmcore.gz",
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
 			core := withoutHostNote(gunzip(t, s))
-			path := filepath.Join(t.TempDir(), "core")
-			require.NoError(t, os.WriteFile(path, core, 0o400))
-			want, with := convertFile(t, path)
+			want, with, err := convertBytes(t, core, convert.Options{})
+			require.NoError(t, err)
 			m := imageOf(t, core)
-			for _, shape := range vmwareShapes {
-				if testing.Short() && shape.v.Embedded && s != "live-2cpu.vmcore.gz" {
-					continue
+			for i, shape := range vmwareShapes {
+				if testing.Short() && s != "live-2cpu.vmcore.gz" && i != n%len(vmwareShapes) {
+					continue // the shape has nothing to do with what is in the memory
 				}
 				v := shape.v
 				v.Narrow = physmem.X86Of(m.CPUs()[0]).Is32
