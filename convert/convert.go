@@ -125,6 +125,8 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
 	from := opt.Source
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
+	ctx, stop := from.Begin(ctx) // no search goes on in a source of which nothing more comes
+	defer stop()
 	return source.With(ctx, in, from, func(im *physmem.Image) error {
 		if SoundFirst(opt.Plan.Missing, to.once) {
 			return convertSound(ctx, r, opt, im, to)

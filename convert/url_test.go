@@ -278,6 +278,8 @@ func TestURLFails(t *testing.T) {
 		var failed *physmem.SourceError
 		require.ErrorAs(t, f.Err, &failed, n)
 		require.ErrorContains(t, f.Err, "the presigned URL expired")
+		assert.Contains(t, f.Reason, "the presigned URL expired")
+		assert.Equal(t, "OK", finding.Verdict(f.Findings), "nothing follows from what did not come: %v", f.Findings)
 
 		requests.Store(0)
 		out := filepath.Join(t.TempDir(), "out.dmp")

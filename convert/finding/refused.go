@@ -39,7 +39,7 @@ func (fs *List) Refuse(f Finding, cause error) *RefusedError {
 
 // BlameDisk makes of a refusal an error of reading, if a read of the image failed
 // before: what could not be read says nothing about the guest. The findings that
-// refused become those of [Undecided], and keep their sentences.
+// refused become those of [Undecided], which say so, and advise nothing.
 func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	failure := im.ReadFailure()
 	var refused *RefusedError
@@ -48,7 +48,7 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	}
 	for i := range fs.All {
 		if f := &fs.All[i]; f.Severity == SeverityFail {
-			f.ID, f.Severity = Undecided.ID(), Undecided.Severity()
+			*f = Undecided.At(f.Where, "it does not count that %s", f.Message).Because(f.Detail)
 		}
 	}
 	return failure

@@ -25,6 +25,8 @@ func (g *finder) findGuest(ctx context.Context, opt *Options) error {
 			g.noteLevels()
 			g.readImage()
 			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx) // it led nowhere for that, perhaps
 		case g.isDumpFile():
 			return g.findBeyond(ctx, opt, err)
 		}

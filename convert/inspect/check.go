@@ -225,22 +225,25 @@ func checkOne(ctx context.Context, in source.Input, opt *CheckOptions) *FileChec
 	ctx, stop := c.open.Begin(ctx)
 	defer stop()
 	c.Err = in.Named(c.run(ctx, in))
-	if over := c.open.Over(); over != nil {
-		c.endedBy(over)
+	switch over := c.open.Over(); {
+	case over != nil:
+		c.takeBack(nil)
+		c.Add(finding.LookEnded.At("", "%s", over.Error()))
+	case cutShort(c.Err):
+		c.takeBack(c.Err)
 	}
 	c.finish()
 	return c.FileCheck
 }
 
-// endedBy takes back what may be otherwise for the limit that ended the look. The size
-// needs no reading.
-func (c *fileChecker) endedBy(over *source.LimitError) {
-	*c.FileCheck = FileCheck{Path: c.Path, Size: c.Size, Transferred: c.Transferred, Format: c.Format, Kind: c.Kind, Findings: []finding.Finding{}}
+// takeBack leaves of what was found what is not otherwise for a look that was cut short.
+// The size needs no reading. The error is that of the check from now on.
+func (c *fileChecker) takeBack(err error) {
+	*c.FileCheck = FileCheck{Path: c.Path, Size: c.Size, Transferred: c.Transferred, Format: c.Format, Kind: c.Kind, Findings: []finding.Finding{}, Err: err}
 	c.All = nil
 	if c.Kind == kindDump {
 		judge.TooLarge(&c.List, c.Size, c.opt.MaxSize, "the dump")
 	}
-	c.Add(finding.LookEnded.At("", "%s", over.Error()))
 }
 
 // run opens the file for the check of its kind.
@@ -390,13 +393,23 @@ func (c *fileChecker) finish() {
 			c.Verdict = "FAIL"
 		}
 	}
-	if c.Verdict == "OK" {
-		return
+	if c.Verdict != "OK" {
+		c.Reason = c.reason()
 	}
-	w := finding.Worst(c.All)
-	if i := slices.IndexFunc(c.All, func(f finding.Finding) bool { return f.Severity == w }); i >= 0 && w.Rank() > finding.SeverityInfo.Rank() {
-		c.Reason = c.All[i].Message
-	} else if c.Err != nil {
-		c.Reason = cause.WithoutName(c.Error.Message, c.Path)
+}
+
+// reason is the first finding with which the verdict is what it is, or the error by which
+// it is: what could not be read is no reason, nor what was found before that.
+func (c *fileChecker) reason() string {
+	i := slices.IndexFunc(c.All, func(f finding.Finding) bool {
+		return f.ID != finding.Undecided.ID() && finding.Verdict([]finding.Finding{f}) == c.Verdict
+	})
+	switch {
+	case i >= 0:
+		return c.All[i].Message
+	case c.Err != nil:
+		return cause.WithoutName(c.Error.Message, c.Path)
+	default:
+		return ""
 	}
 }

@@ -159,7 +159,7 @@ func Info(ctx context.Context, in source.Input, opt InfoOptions) (*InfoReport, e
 	if err == nil {
 		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
-	if limited(err) {
+	if cutShort(err) {
 		r = newInfo(opened(r.Input))
 	}
 	err = r.describeHeaderOnly(in, machine.OrAll(opt.Guest.Machines), err)

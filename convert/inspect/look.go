@@ -57,13 +57,11 @@ func look(ctx context.Context, in source.Input, open source.Options, opt guest.O
 	})))
 }
 
-// limited tells whether err is that of a look which a limit ended.
-func limited(err error) bool {
-	var over *source.LimitError
-	return errors.As(err, &over)
-}
+// cutShort tells whether err is that of a look which a limit ended, or a source of which
+// nothing more came.
+func cutShort(err error) bool { return errors.Is(err, physmem.ErrSource) }
 
-// opened is what is known of an input where a limit ended the look: what else was found
+// opened is what is known of an input where the look was cut short: what else was found
 // may be otherwise for that alone.
 func opened(in report.Input) report.Input {
 	return report.Input{Path: in.Path, Size: in.Size, Transferred: in.Transferred}

@@ -87,7 +87,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 		})
 		err = cmp.Or(err, walked)
 	}
-	if limited(err) {
+	if cutShort(err) {
 		r = newStackReport(opened(r.Input))
 	}
 	r.Error = report.OfError(err)

@@ -71,7 +71,7 @@ func Symbols(ctx context.Context, in source.Input, opt SymbolsOptions) (*Symbols
 	if err == nil {
 		err = look(ctx, in, counted(opt.Source, &r.Input), opt.Guest, func(f *found) { r.describe(f, opt) })
 	}
-	if limited(err) {
+	if cutShort(err) {
 		r = newSymbols(opened(r.Input))
 	}
 	r.Error = report.OfError(err)

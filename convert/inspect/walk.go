@@ -101,7 +101,7 @@ func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (
 		defer stop()
 		err = in.Named(opt.Source.End(source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })))
 	}
-	if limited(err) {
+	if cutShort(err) {
 		r = newWalk(opened(r.Input))
 	}
 	r.Error = report.OfError(err)

@@ -72,19 +72,24 @@ type watch struct {
 	ctx  context.Context //nolint:containedctx // lives as long as one look
 	read atomic.Int64
 	over atomic.Pointer[LimitError] // the first limit that ended a read
+	// stop ends the look, with the reason; nil where none was begun.
+	stop context.CancelCauseFunc
 }
 
 // Begin begins the look that the limits are for: the context that it returns ends when
-// the time is over, and inputs that are opened with these options count for the limits
-// together. The function frees the timer.
+// the time is over, and, as its cause, with the first read that a limit or the source
+// refuses for good ([physmem.ErrSource]), since no other could succeed. Inputs that are
+// opened with these options count for the limits together. The function frees the timer.
 func (o *Options) Begin(ctx context.Context) (context.Context, context.CancelFunc) {
-	o.watch = &watch{limits: o.Limits}
+	ctx, stop := context.WithCancelCause(ctx)
+	o.watch = &watch{limits: o.Limits, stop: stop}
+	end := func() { stop(nil) }
 	if o.Limits.Timeout <= 0 {
-		return ctx, func() {}
+		return ctx, end
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, o.Limits.Timeout, errTime)
+	ctx, free := context.WithTimeoutCause(ctx, o.Limits.Timeout, errTime)
 	o.watch.ctx = ctx
-	return ctx, stop
+	return ctx, func() { free(); end() }
 }
 
 // errTime is the cause of a context that ended with the time.
@@ -148,11 +153,20 @@ func (w *watch) mayTake(n int64) error {
 // readAt reads of r what the limits allow.
 func (w *watch) readAt(r io.ReaderAt, p []byte, off int64) (int, error) {
 	if err := w.take(len(p)); err != nil {
+		w.refuse(err)
 		return 0, err
 	}
 	n, err := w.timed(r, p, off)
 	w.read.Add(int64(n - len(p))) // what there was not
+	w.refuse(err)
 	return n, err
+}
+
+// refuse ends the look if err is that of a read after which no other could succeed.
+func (w *watch) refuse(err error) {
+	if w.stop != nil && errors.Is(err, physmem.ErrSource) {
+		w.stop(err)
+	}
 }
 
 // timed reads of r while there is time.

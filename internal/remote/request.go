@@ -79,7 +79,7 @@ func (s *Source) fill(blocks []*block) {
 		n, err := s.receive(resp.Body, blocks)
 		blocks = blocks[n:]
 		if len(blocks) > 0 && err == nil {
-			err = io.ErrUnexpectedEOF // a server may send less than it was asked for
+			err = errBreaksOff // a server may send less than it was asked for
 		}
 		return n > 0, err
 	})
@@ -100,8 +100,8 @@ func (s *Source) receive(body io.Reader, blocks []*block) (n int, err error) {
 		got, err := io.ReadFull(body, data)
 		s.transferred.Add(int64(got))
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				err = errBreaksOff
 			}
 			return n, err
 		}

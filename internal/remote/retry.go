@@ -21,6 +21,9 @@ const (
 // errStalled ends a transfer in which nothing comes.
 var errStalled = errors.New("the server sends nothing")
 
+// errBreaksOff ends an answer that is shorter than it should be.
+var errBreaksOff = errors.New("the server's answer breaks off")
+
 // retry makes tries until one has no error, or one that no other mends, or too many
 // brought nothing. A try says whether it brought something. The error is one of
 // [Source.fail].

@@ -73,7 +73,7 @@ func searchArea(ctx context.Context, m kdbg.Memory, in area, anyLinks bool) (*kd
 	what := search{layouts: []*kdbg.Layout{m.Layout}, anyLinks: anyLinks}
 	found, err := blocks(ctx, m.Space.Window(in.start, int64(in.size)), mappedRanges(m, in.start, in.size), what) //nolint:gosec // a few images' size
 	if ctx.Err() != nil {
-		return nil, err
+		return nil, context.Cause(ctx) // whatever was searched before that
 	}
 	errs := []error{fmt.Errorf("%w %s", kdbg.ErrNotFound, in.where)}
 	var first *kdbg.Kernel

@@ -35,6 +35,20 @@ func TestInImage(t *testing.T) {
 	}
 }
 
+// TestInImageCancelled: a search that is over before it begins finds nothing, where there
+// is nothing to read either.
+func TestInImageCancelled(t *testing.T) {
+	t.Parallel()
+	m := guestMemory(guestsim.New(guestsim.Options{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, im := range []*peimage.Image{{Base: guestsim.KernBase, Size: 0x1000}, {Base: 0xffffffff00000000, Size: 0x1000}} {
+		k, err := InImage(ctx, m, im)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Nil(t, k)
+	}
+}
+
 // TestInImageLinks: a second registered block makes the links differ.
 func TestInImageLinks(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,11 @@
 package textreport
 
 import (
+	"slices"
 	"strconv"
 
 	"windmp/cmd/windmp/internal/screen"
+	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/internal/binio"
@@ -57,10 +59,8 @@ func checkLine(t *Text, c *inspect.FileCheck) string {
 		return damage.ID + " " + t.words(damage.Message) // what else is wrong may come of it
 	}
 	if c.Verdict != "OK" {
-		for _, f := range c.Findings {
-			if f.Message == c.Reason {
-				return f.ID + " " + t.words(c.Reason)
-			}
+		if f := reasonOf(c); f != nil {
+			return f.ID + " " + t.words(c.Reason)
 		}
 		return t.words(c.Reason)
 	}
@@ -68,6 +68,14 @@ func checkLine(t *Text, c *inspect.FileCheck) string {
 		return c.Description
 	}
 	return SystemAndCrash(c.System, c.Bug, c.Signature)
+}
+
+// reasonOf is the finding that decided the verdict, nil where an error did.
+func reasonOf(c *inspect.FileCheck) *finding.Finding {
+	if i := slices.IndexFunc(c.Findings, func(f finding.Finding) bool { return f.Message == c.Reason }); i >= 0 {
+		return &c.Findings[i]
+	}
+	return nil
 }
 
 func printFileCheck(t *Text, c *inspect.FileCheck, verbose bool) {
@@ -85,7 +93,7 @@ func printFileCheck(t *Text, c *inspect.FileCheck, verbose bool) {
 	if c.SHA256 != "" {
 		t.Key("SHA-256", "%s", c.SHA256)
 	}
-	if c.Error != nil && len(c.Findings) == 0 {
+	if c.Error != nil && reasonOf(c) == nil {
 		t.Key("error", "%s", t.words(c.Reason))
 		if c.Error.Hint != "" {
 			t.More("-> %s", t.words(c.Error.Hint))
