@@ -101,6 +101,9 @@ func TestTLS(t *testing.T) {
 // TestThroughAProxy: the proxies that the environment names are used, as they are by
 // other programs: that of http for what is not encrypted, a tunnel for https.
 func TestThroughAProxy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: the proxy waits after each connection")
+	}
 	t.Parallel()
 	proxy := webtest.Tinyproxy(t)
 	cert, authority := webtest.Certificate(t, everywhere)

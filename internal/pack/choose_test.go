@@ -102,10 +102,10 @@ func unpackWith(t *testing.T, b []byte, opt pack.Options) (got []byte, read int6
 func TestJunk(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "none")
-	junk := noise(8 * mib)
+	junk := noise(4 * mib)
 	for name, b := range map[string][]byte{
 		"a.gz": packedBytes(t, "a.gz", junk), "a.zst": packedBytes(t, "a.zst", junk), "a.zip": packedBytes(t, "a.zip", junk),
-		"a.xz": asXz(t, xz.WriterConfig{}, junk[:mib]),
+		"a.xz": asXz(t, xz.WriterConfig{}, junk[:mib/2]),
 		"tar":  tarOf(t, entry{"a.bin", junk}), "stored": zipOf(t, zip.Store, entry{"a.bin", junk}),
 	} {
 		_, read, err := unpackWith(t, b, pack.Options{Dir: dir})
@@ -148,7 +148,7 @@ func TestLimit(t *testing.T) {
 	b := known(3 * mib)
 	sparse := append(bytes.Clone(b[:mib]), make([]byte, 8*mib)...)
 	for _, name := range []string{"a.gz", "a.zst", "a.zip"} {
-		_, read, err := unpackWith(t, packedBytes(t, name, append(bytes.Clone(b), noise(16*mib)...)), pack.Options{Dir: t.TempDir(), Limit: 3*mib - 1})
+		_, read, err := unpackWith(t, packedBytes(t, name, append(bytes.Clone(b), noise(8*mib)...)), pack.Options{Dir: t.TempDir(), Limit: 3*mib - 1})
 		var limit *pack.LimitError
 		require.ErrorAs(t, err, &limit)
 		assert.EqualValues(t, 3*mib-1, limit.Limit)

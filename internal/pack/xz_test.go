@@ -61,9 +61,9 @@ func unpacked(t *testing.T, packed []byte) ([]byte, error) {
 // TestXz: all checks, blocks, streams one behind the other, with padding.
 func TestXz(t *testing.T) {
 	t.Parallel()
-	want := mixed()
+	want := mixed()[100_000:400_000]
 	for name, c := range map[string]xz.WriterConfig{
-		"crc64": {DictCap: 8 << 20}, "crc32": {CheckSum: xz.CRC32}, "sha256": {CheckSum: xz.SHA256}, "none": {NoCheckSum: true}, "blocks": {BlockSize: 400_003},
+		"crc64": {DictCap: 8 << 20}, "crc32": {CheckSum: xz.CRC32}, "sha256": {CheckSum: xz.SHA256}, "none": {NoCheckSum: true}, "blocks": {BlockSize: 100_003},
 	} {
 		got, err := unpacked(t, asXz(t, c, want))
 		require.NoError(t, err, name)
@@ -79,11 +79,11 @@ func TestXz(t *testing.T) {
 // TestOtherPackers: what the usual programs pack comes out.
 func TestOtherPackers(t *testing.T) {
 	t.Parallel()
-	want := mixed()
+	want := mixed()[100_000:400_000]
 	for _, command := range [][]string{
 		{"xz", "-0"},
 		{"xz", "-9"},
-		{"xz", "-T2", "--block-size=256KiB", "--check=crc32"},
+		{"xz", "-T2", "--block-size=64KiB", "--check=crc32"},
 		{"bzip2", "-1"},
 		{"zstd", "-19"},
 		{"gzip", "-1"},

@@ -162,6 +162,27 @@ func (c *chunk) rank(page int) uint64 {
 	return uint64(n)
 }
 
+// member returns the page with n members below it; n is less than the chunk has.
+func (c *chunk) member(n int) int {
+	at := 0
+	if c.bitmap == nil {
+		for n >= int(c.edges[at+1])-int(c.edges[at]) {
+			n -= int(c.edges[at+1]) - int(c.edges[at])
+			at += 2
+		}
+		return int(c.edges[at]) + n
+	}
+	for n >= bits.OnesCount64(c.bitmap[at]) {
+		n -= bits.OnesCount64(c.bitmap[at])
+		at++
+	}
+	w := c.bitmap[at]
+	for range n {
+		w &= w - 1 // without its lowest member
+	}
+	return at*wordPages + bits.TrailingZeros64(w)
+}
+
 // with returns a chunk that also has the pages from first up to behind, and how many
 // of them are new. It is c itself, changed, unless c is shared or of another form.
 func (c *chunk) with(first, behind int) (grown *chunk, added int) {

@@ -269,7 +269,7 @@ func (r *Ranks) Rank(page uint64) uint64 {
 // Member returns the member with n members below it; n is less than there are.
 func (r *Ranks) Member(n uint64) uint64 {
 	i := sort.Search(len(r.before), func(i int) bool { return r.before[i] > n }) - 1
-	at := sort.Search(chunkPages-1, func(page int) bool { return r.set.chunks[i].rank(page+1) > n-r.before[i] })
+	at := r.set.chunks[i].member(int(n - r.before[i])) //nolint:gosec // less than chunkPages
 	return uint64(i)*chunkPages + uint64(at) //nolint:gosec // not negative
 }
 

@@ -123,14 +123,17 @@ func TestPageSet(t *testing.T) {
 			for i := range n { // not in order
 				page := uint64(i*7919) % uint64(len(n))
 				if n[page] {
-					added.Add(page)
-					assert.False(t, added.Add(page))
+					if added.Add(page); added.Add(page) {
+						t.Fatalf("page %d is added twice", page)
+					}
 				}
 			}
 			if len(n)%7919 != 0 {
 				assert.Equal(t, s.Count(), added.Count())
 				for first, behind := range s.Runs() {
-					require.Equal(t, behind, added.End(first, math.MaxUint64))
+					if end := added.End(first, math.MaxUint64); end != behind {
+						t.Fatalf("the run from %d ends at %d, not %d", first, end, behind)
+					}
 				}
 			}
 		})
