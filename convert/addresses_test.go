@@ -68,7 +68,7 @@ func TestBugCheckWords(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			path := writeCore(t, guestsim.New(guestsim.Options{CPUs: 2, BugCheck: tt.data}))
-			dmp, r := convertAll(t, path, convert.Options{})
+			dmp, r := convertAll(t, source.File(path), convert.Options{})
 			want := [4]uint64{}
 			if tt.crashed {
 				want = [4]uint64(tt.data[1:])

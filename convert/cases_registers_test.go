@@ -15,6 +15,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -55,7 +56,7 @@ func TestRegisterCases(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			path := caseFile(t, tt.name)
-			dmp, r := convertAll(t, path, convert.Options{})
+			dmp, r := convertAll(t, source.File(path), convert.Options{})
 			assert.Equal(t, tt.verdict, r.Verdict)
 			for _, id := range tt.finds {
 				assert.NotNil(t, findingOf(r, id), id)
@@ -384,7 +385,7 @@ func TestNoSystemRegisters(t *testing.T) {
 	}
 	convertBare := func(t *testing.T, g *guestsim.Guest) *report.Report {
 		t.Helper()
-		_, r := convertAll(t, stripNotes(t, writeCore(t, g), "QEMU"), convert.Options{})
+		_, r := convertAll(t, fileOf("image", stripNotes(t, writeCore(t, g), "QEMU")), convert.Options{})
 		return r
 	}
 	t.Run("in the kernel, by the GS base", func(t *testing.T) {
@@ -419,7 +420,7 @@ func TestNoSystemRegisters(t *testing.T) {
 		t.Parallel()
 		core := filepath.Join(t.TempDir(), "core")
 		require.NoError(t, os.WriteFile(core, gunzip(t, samplePath("x86-nopae-live-2cpu.vmcore.gz")), 0o600))
-		_, r := convertAll(t, stripNotes(t, core, "QEMU"), convert.Options{})
+		_, r := convertAll(t, fileOf("image", stripNotes(t, core, "QEMU")), convert.Options{})
 		assert.Equal(t, []int{0, 1}, pairs(r))
 		assert.NotNil(t, findingOf(r, finding.VCPUUnproved.ID()))
 	})

@@ -30,7 +30,7 @@ func TestTableCases(t *testing.T) {
 	})
 	t.Run("M07.elf", func(t *testing.T) {
 		t.Parallel()
-		dmp, _ := convertAll(t, caseFile(t, "M07.elf"), convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+		dmp, _ := convertAll(t, source.File(caseFile(t, "M07.elf")), convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 		assert.Contains(t, pagesOf(t, dmp, "SDMP"), uint64(0x110))
 	})
 }

@@ -110,7 +110,7 @@ func (b *bare32) keep(r physmem.Range) {
 
 // file is the core, without a header note.
 func (b *bare32) file() []byte {
-	return append(frontELF32(b.t, b.ranges, b.cpus), bytes.Join(b.memory, nil)...)
+	return slices.Concat(append([][]byte{frontELF32(b.t, b.ranges, b.cpus)}, b.memory...)...)
 }
 
 // userMode lets all vCPUs be in ring 3.

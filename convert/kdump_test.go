@@ -2,7 +2,6 @@ package convert_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
 	"windmp/internal/qemutest"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -46,11 +44,7 @@ func makedumpfile(t *testing.T, from string, args ...string) {
 // converted returns the dump that a file becomes.
 func converted(t *testing.T, in string) []byte {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	_, err := convert.File(context.Background(), in, out, convert.Options{})
-	require.NoError(t, err)
-	dmp, err := os.ReadFile(out)
-	require.NoError(t, err)
+	dmp, _ := convertFile(t, in)
 	return dmp
 }
 

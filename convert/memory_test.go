@@ -19,16 +19,15 @@ import (
 // is about files calls [convert.File].
 func inMemory(t *testing.T, in source.Input, opt convert.Options) ([]byte, *report.Report, error) {
 	t.Helper()
-	var dmp bytes.Buffer
+	dmp := new(bytes.Buffer)
 	var failed error
 	opt.DryRun = true
 	opt.Examined = func(_ *guest.Guest, p *plan.Plan) {
 		if p == nil || p.Layout() == nil { // refused before it was whole
 			return
 		}
-		dmp.Reset()
-		dmp.Grow(int(p.Layout().Size()))
-		failed = convert.Write(t.Context(), p, &dmp, opt.Write)
+		dmp = bytes.NewBuffer(make([]byte, 0, p.Layout().Size()))
+		failed = convert.Write(t.Context(), p, dmp, opt.Write)
 	}
 	r, err := convert.Stream(t.Context(), in, nil, opt)
 	if err != nil {

@@ -2,7 +2,6 @@ package convert_test
 
 import (
 	"encoding/binary"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,9 +94,10 @@ func TestQEMUBuildsWithoutNote32(t *testing.T) {
 			core := filepath.Join(t.TempDir(), "core")
 			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
 			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
-			want, _ := convertAll(t, core, opt)
+			want, _ := convertAll(t, source.File(core), opt)
 			for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
-				got, _ := convertAll(t, stripNotes(t, core, notes...), opt)
+				got, _, err := convertBytes(t, stripNotes(t, core, notes...), opt)
+				require.NoError(t, err)
 				equalButFor(t, want, got, builtFieldsOf(t, want))
 			}
 		})
@@ -108,8 +108,7 @@ func TestQEMUBuildsWithoutNote32(t *testing.T) {
 // script makes it by the wrong name of the processor.
 func asX64(t *testing.T, core string, want []byte) {
 	t.Helper()
-	b, err := os.ReadFile(stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU"))
-	require.NoError(t, err)
+	b := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
 	binary.LittleEndian.PutUint16(b[18:], 62)
 	got, r, err := convertBytes(t, b, convert.Options{})
 	require.NoError(t, err)
@@ -164,16 +163,14 @@ func asELF32(t *testing.T, core string, want []byte, variant string) {
 		require.NoError(t, err)
 		b = append(b, p...)
 	}
-	path := filepath.Join(t.TempDir(), "elf32")
-	require.NoError(t, os.WriteFile(path, b, 0o400))
-	got, r := convertAll(t, path, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	got, r := convertAll(t, fileOf("elf32", b), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	equalButFor(t, want, got, slices.Concat(builtFieldsOf(t, want), differences(t, got, r, variant)))
 }
 
 // given32: addresses that the user gives, each alone, with vCPUs and without.
 func given32(t *testing.T, core string, want []byte) {
 	t.Helper()
-	_, with := convertAll(t, core, convert.Options{})
+	_, with := convertAll(t, source.File(core), convert.Options{})
 	const kernel = 0x82a00000
 	for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
 		bare := stripNotes(t, core, notes...)
@@ -184,7 +181,7 @@ func given32(t *testing.T, core string, want []byte) {
 			{Guest: guest.Options{DTB: uint64(with.Guest.DirectoryTableBase), KernelBase: kernel, KDBG: uint64(with.Guest.KDBG)}},
 		} {
 			opt.Plan.Contexts = plan.ContextsVCPU
-			got, r := convertAll(t, bare, opt)
+			got, r := convertAll(t, fileOf("image", bare), opt)
 			samePages(t, core, want, got)
 			assert.Contains(t, findingOf(r, finding.GuestFound.ID()).Message, "the System process' own")
 		}

@@ -2,10 +2,8 @@ package convert_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,11 +15,12 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/qemutest"
 )
 
 // stripNotes copies a vmcore with notes of the given names made unknown ones.
-func stripNotes(t *testing.T, core string, names ...string) string {
+func stripNotes(t *testing.T, core string, names ...string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(core)
 	require.NoError(t, err)
@@ -40,9 +39,7 @@ func stripNotes(t *testing.T, core string, names ...string) string {
 		at += 12 + (namesz+3)&^3 + (descsz+3)&^3
 	}
 	require.NotZero(t, stripped)
-	out := filepath.Join(t.TempDir(), "stripped.vmcore")
-	require.NoError(t, os.WriteFile(out, b, 0o400))
-	return out
+	return b
 }
 
 // withoutHeader converts core without its header note and compares with QEMU's
@@ -50,7 +47,8 @@ func stripNotes(t *testing.T, core string, names ...string) string {
 func withoutHeader(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO")
-	got, r := convertAll(t, bare, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	got, r, err := convertBytes(t, bare, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	require.NoError(t, err)
 	decoded := strings.Contains(variant, "encoded")
 	list := slices.Concat(builtFieldsOf(t, want), differences(t, got, withoutDecoding(r), variant))
 	if decoded {
@@ -101,13 +99,10 @@ func decodedPlaces(t *testing.T, want, got []byte, r *report.Report) []allowed {
 	return list
 }
 
-// convertAll converts a vmcore that must convert.
-func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *report.Report) {
+// convertAll converts a vmcore that must convert, in memory.
+func convertAll(t *testing.T, core source.Input, opt convert.Options) ([]byte, *report.Report) {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "out.dmp")
-	r, err := convert.File(context.Background(), core, out, opt)
-	require.NoError(t, err)
-	dmp, err := os.ReadFile(out)
+	dmp, r, err := inMemory(t, core, opt)
 	require.NoError(t, err)
 	return dmp, r
 }
@@ -117,7 +112,8 @@ func convertAll(t *testing.T, core string, opt convert.Options) ([]byte, *report
 func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
-	got, r := convertAll(t, bare, convert.Options{})
+	got, r, err := convertBytes(t, bare, convert.Options{})
+	require.NoError(t, err)
 	var decoded []allowed
 	if strings.Contains(variant, "encoded") {
 		decoded = decodedPlaces(t, want, got, r)
@@ -130,7 +126,7 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 // says, and where windmp writes the vCPUs' registers when it converts core.
 func samePages(t *testing.T, core string, want, got []byte, more ...allowed) {
 	t.Helper()
-	_, with := convertAll(t, core, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	_, with := convertAll(t, source.File(core), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	s := shapeOf(t, want)
 	list := slices.Concat(builtFieldsOf(t, want), s.improved, []allowed{s.improvedIn["pcid"]}, more, editedPlaces(t, got, with))
 	for _, a := range differences(t, want, with, "") {
