@@ -189,7 +189,9 @@ func Prepare(ctx context.Context, r *report.Report, g *guest.Guest, opt *Options
 	stage.Enter(opt.Progress, stage.Plan)
 	p, err := plan.New(g, opt.Plan)
 	plan.Describe(r, p)
-	r.Guest.Signature = p.Signature()
+	if r.Guest != nil { // a guest without a header is none
+		r.Guest.Signature = p.Signature()
+	}
 	opt.examined(g, p)
 	if err == nil {
 		err = judged(ctx, r, p, opt)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert"
 	"windmp/convert/guest"
 	"windmp/convert/judge"
 	"windmp/convert/machine"
@@ -60,6 +61,20 @@ func TestStagesEndInValues(t *testing.T) {
 			assert.Empty(t, sharedBy(answers{"report": describe}), "report")
 		})
 	}
+}
+
+// TestNothingIsPlannedWithoutAGuest: who goes on after a failed search is told so.
+func TestNothingIsPlannedWithoutAGuest(t *testing.T) {
+	t.Parallel()
+	im, err := open.Source(t.Context(), physmem.NewSource("empty.bin", bytes.NewReader(make([]byte, 1<<16)), 1<<16), open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.Error(t, err)
+	r := report.New("in", "out", true)
+	_, err = convert.Prepare(t.Context(), r, g, &convert.Options{})
+	require.ErrorIs(t, err, plan.ErrIncomplete)
+	assert.Nil(t, r.Guest)
+	assert.Empty(t, shared(g), "guest")
 }
 
 // sampleSource is a sample in memory.
