@@ -270,7 +270,7 @@ func (r *Ranks) Rank(page uint64) uint64 {
 func (r *Ranks) Member(n uint64) uint64 {
 	i := sort.Search(len(r.before), func(i int) bool { return r.before[i] > n }) - 1
 	at := r.set.chunks[i].member(int(n - r.before[i])) //nolint:gosec // less than chunkPages
-	return uint64(i)*chunkPages + uint64(at) //nolint:gosec // not negative
+	return uint64(i)*chunkPages + uint64(at)           //nolint:gosec // not negative
 }
 
 // Members is [Ranks.Member] with how many members, at most most, follow each other
