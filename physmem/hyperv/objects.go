@@ -29,7 +29,11 @@ type objectEntry struct {
 	Flags    uint8
 }
 
-const objectSignature = 0x01110001
+const (
+	objectSignature = 0x01110001
+	objectHead      = 8  // size of objectTable in the file
+	objectSize      = 18 // and of objectEntry
+)
 
 // Types of objects. The others are empty (0), memory and other data (3), and free (4).
 const (
@@ -114,15 +118,13 @@ type objectWalk struct {
 func (w *objectWalk) table() error {
 	at := w.at
 	w.at, w.seen[at] = 0, true
-	var t objectTable
-	var e objectEntry
-	const head, size = 8, 18
-	if !binio.Within(at, head, w.size) {
-		w.lacks(at, head)
+	if !binio.Within(at, objectHead, w.size) {
+		w.lacks(at, objectHead)
 		return w.tableLost(at, "it is behind the end of the file")
 	}
-	b := make([]byte, size)
-	if err := w.read(b[:head], at); err != nil {
+	var t objectTable
+	b := make([]byte, objectHead)
+	if err := w.read(b, at); err != nil {
 		return err
 	}
 	if _, err := binary.Decode(b, binary.LittleEndian, &t); err != nil {
@@ -131,39 +133,57 @@ func (w *objectWalk) table() error {
 	if t.Signature != objectSignature {
 		return w.tableLost(at, fmt.Sprintf("its signature is 0x%x, want 0x%x", t.Signature, uint32(objectSignature)))
 	}
-	n := min(uint64(t.Entries), (w.size-at-head)/size)
-	if n < uint64(t.Entries) {
-		w.lacks(at, head+uint64(t.Entries)*size)
+	return w.objects(at+objectHead, w.readable(at, t.Entries), uint64(t.Entries))
+}
+
+// readable is how many of the entries of the table at a file offset are looked at: those
+// that the file has, up to a limit.
+func (w *objectWalk) readable(at uint64, entries uint32) uint64 {
+	n := min(uint64(entries), (w.size-at-objectHead)/objectSize)
+	if n < uint64(entries) {
+		w.lacks(at, objectHead+uint64(entries)*objectSize)
 	}
 	if n > maxObjects-w.entries {
 		n = maxObjects - w.entries
 		w.odd.Add(physmem.OddityLimit, place(at), "more than %d objects; the others are left out", maxObjects)
 	}
 	w.entries += n
-	at += head
-	physmem.ReadsTable(w.r, n*size)
-	r := bufio.NewReaderSize(io.NewSectionReader(w.r, place(at), place(n*size)), int(min(n*size, tablePiece)))
+	return n
+}
+
+// objects goes through n entries from a file offset on, of a table that has so many.
+func (w *objectWalk) objects(at, n, all uint64) error {
+	physmem.ReadsTable(w.r, n*objectSize)
+	r := bufio.NewReaderSize(io.NewSectionReader(w.r, place(at), place(n*objectSize)), int(min(n*objectSize, tablePiece)))
+	b := make([]byte, objectSize)
 	for i := range n {
 		if i%tablePiece == 0 && w.ctx.Err() != nil {
 			return w.ended()
 		}
 		if _, err := io.ReadFull(r, b); err != nil {
-			return &physmem.ReadError{Offset: place(at + i*size), Err: err}
+			return &physmem.ReadError{Offset: place(at + i*objectSize), Err: err}
 		}
-		if b[0] != objectTableType && b[0] != objectKeys {
-			continue
-		}
-		if _, err := binary.Decode(b, binary.LittleEndian, &e); err != nil {
-			return err
-		}
-		if want := sum(b, objectChecksum); e.Checksum != want && w.hdr.Version >= versionObjects {
-			w.odd.Add(physmem.OddityBadSegment, place(at+i*size), "an object's entry has a wrong checksum").Because("checksum 0x%x, its bytes give 0x%x", e.Checksum, want)
-		}
-		if err := w.object(e, at+i*size, i+1 == uint64(t.Entries)); err != nil {
+		if err := w.entry(b, at+i*objectSize, i+1 == all); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entry takes the bytes of an entry, which are at a file offset, if they are of an object
+// that leads on.
+func (w *objectWalk) entry(b []byte, at uint64, isLast bool) error {
+	if b[0] != objectTableType && b[0] != objectKeys {
+		return nil
+	}
+	var e objectEntry
+	if _, err := binary.Decode(b, binary.LittleEndian, &e); err != nil {
+		return err
+	}
+	if want := sum(b, objectChecksum); e.Checksum != want && w.hdr.Version >= versionObjects {
+		w.odd.Add(physmem.OddityBadSegment, place(at), "an object's entry has a wrong checksum").Because("checksum 0x%x, its bytes give 0x%x", e.Checksum, want)
+	}
+	return w.object(e, at, isLast)
 }
 
 // tableLost is the error for a first table of objects that can't be read. What is in
