@@ -47,22 +47,6 @@ func NewXen(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) *Xen {
 // Core returns the ELF core: no program headers; sections for names, notes, processors,
 // pages and their numbers, the names last.
 func (x *Xen) Core() []byte {
-	note := func(typ uint32, desc ...uint64) []byte {
-		b := le.AppendUint32(nil, 4)
-		b = le.AppendUint32(b, uint32(8*len(desc)))
-		b = le.AppendUint32(b, typ)
-		b = append(b, "Xen\x00"...)
-		for _, v := range desc {
-			b = le.AppendUint64(b, v)
-		}
-		return b
-	}
-	notes := note(0x2000000)
-	notes = append(notes, note(0x2000001, 0xf00febee, uint64(len(x.CPUs)), uint64(len(x.Pages)+x.Unused), xenPage)...)
-	version := make([]uint64, 160)
-	version[0], version[1], version[2] = 4, 17, 0x352e // ".5"
-	notes = append(notes, note(0x2000002, version...)...)
-	notes = append(notes, note(0x2000003, 1)...)
 	cpus := make([]byte, 0, 0x1430*len(x.CPUs))
 	pages := make([]byte, 0, xenPage*(len(x.Pages)+x.Unused))
 	frames := make([]byte, 0, 8*(len(x.Pages)+x.Unused))
@@ -75,37 +59,80 @@ func (x *Xen) Core() []byte {
 	}
 	pages = append(pages, make([]byte, x.Unused*xenPage)...)
 	frames = append(frames, bytes.Repeat([]byte{0xff}, 8*x.Unused)...)
+	return xenFile([]xenSection{
+		{".note.Xen", 7, x.notes(), 1, 0},
+		{".xen_prstatus", 1, cpus, 8, 0x1430},
+		{".xen_shared_info", 1, make([]byte, xenPage), 8, xenPage},
+		{".xen_pages", 1, pages, xenPage, xenPage},
+		{".xen_pfn", 1, frames, 8, 8},
+	})
+}
 
-	names := []string{"", ".shstrtab", ".note.Xen", ".xen_prstatus", ".xen_shared_info", ".xen_pages", ".xen_pfn"}
-	table := []byte(nil)
-	at := map[string]int{}
-	for _, n := range names {
-		at[n] = len(table)
-		table = append(append(table, n...), 0)
+// notes are those of the core: no more of it, its sizes, the hypervisor's version, and the
+// format's.
+func (x *Xen) notes() []byte {
+	var b []byte
+	note := func(typ uint32, desc ...uint64) {
+		b = le.AppendUint32(b, 4)
+		b = le.AppendUint32(b, uint32(8*len(desc)))
+		b = le.AppendUint32(b, typ)
+		b = append(b, "Xen\x00"...)
+		for _, v := range desc {
+			b = le.AppendUint64(b, v)
+		}
 	}
-	file := make([]byte, 64+64*len(names))
+	version := make([]uint64, 160)
+	version[0], version[1], version[2] = 4, 17, 0x352e // ".5"
+	note(0x2000000)
+	note(0x2000001, 0xf00febee, uint64(len(x.CPUs)), uint64(len(x.Pages)+x.Unused), xenPage)
+	note(0x2000002, version...)
+	note(0x2000003, 1)
+	return b
+}
+
+// xenSection is a section of the core: its name, type and bytes, how it is aligned, and the
+// size of an entry.
+type xenSection struct {
+	name         string
+	typ          uint32
+	body         []byte
+	align, entry int
+}
+
+// xenFile is an ELF file of sections. Their names are a section too, the first in the table
+// behind the empty one, and the last in the file.
+func xenFile(sections []xenSection) []byte {
+	const header = 64 // bytes: of the file, and of a section
+	list := append([]xenSection{{}, {name: ".shstrtab", typ: 3, align: 1}}, sections...)
+	var names []byte
+	nameAt := make([]uint32, len(list))
+	for i := range list {
+		nameAt[i] = uint32(len(names))
+		names = append(append(names, list[i].name...), 0)
+	}
+	list[1].body = names
+	file := make([]byte, header+header*len(list))
 	copy(file, "\x7fELF\x02\x01\x01\x00\x01")
-	for off, v := range map[int]uint16{16: 4, 18: 62, 20: 1, 52: 64, 54: 56, 58: 64, 60: uint16(len(names)), 62: 1} {
+	for off, v := range map[int]uint16{16: 4, 18: 62, 20: 1, 52: header, 54: 56, 58: header, 60: uint16(len(list)), 62: 1} {
 		le.PutUint16(file[off:], v)
 	}
-	le.PutUint64(file[40:], 64)
-	put := func(i int, typ uint32, body []byte, align, entry int) {
-		file = append(file, make([]byte, -len(file)&(align-1))...)
-		h := file[64+64*i:]
-		le.PutUint32(h, uint32(at[names[i]]))
-		le.PutUint32(h[4:], typ)
+	le.PutUint64(file[40:], header)
+	put := func(n int) {
+		s := &list[n]
+		file = append(file, make([]byte, -len(file)&(s.align-1))...)
+		h := file[header+header*n:]
+		le.PutUint32(h, nameAt[n])
+		le.PutUint32(h[4:], s.typ)
 		le.PutUint64(h[24:], uint64(len(file)))
-		le.PutUint64(h[32:], uint64(len(body)))
-		le.PutUint64(h[48:], uint64(align))
-		le.PutUint64(h[56:], uint64(entry))
-		file = append(file, body...)
+		le.PutUint64(h[32:], uint64(len(s.body)))
+		le.PutUint64(h[48:], uint64(s.align))
+		le.PutUint64(h[56:], uint64(s.entry))
+		file = append(file, s.body...)
 	}
-	put(2, 7, notes, 1, 0)
-	put(3, 1, cpus, 8, 0x1430)
-	put(4, 1, make([]byte, xenPage), 8, xenPage)
-	put(5, 1, pages, xenPage, xenPage)
-	put(6, 1, frames, 8, 8)
-	put(1, 3, table, 1, 0)
+	for n := 2; n < len(list); n++ {
+		put(n)
+	}
+	put(1)
 	return file
 }
 

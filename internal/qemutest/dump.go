@@ -106,10 +106,28 @@ func (vm *VM) Migrate(path string, o MigrateOptions) error {
 	}
 }
 
+// migrate is Migrate once.
 func (vm *VM) migrate(path string, o MigrateOptions) error {
 	if strings.ContainsAny(path, " '\"\\$") {
 		return fmt.Errorf("a path that a shell would not take as it is: %s", path)
 	}
+	if err := vm.prepareMigration(o); err != nil {
+		return err
+	}
+	uri := "exec:cat > " + path
+	if o.File {
+		uri = "file:" + path
+	}
+	if err := vm.qmp.run("migrate", map[string]any{"uri": uri}, nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
+	defer cancel()
+	return vm.waitUntil(ctx, "the migration to end", func() (bool, error) { return vm.migrated(&o) })
+}
+
+// prepareMigration sets the capabilities and parameters, and lets the guest run, as asked.
+func (vm *VM) prepareMigration(o MigrateOptions) error {
 	var capabilities []map[string]any
 	for _, name := range o.Capabilities {
 		capabilities = append(capabilities, map[string]any{"capability": name, "state": true})
@@ -124,46 +142,38 @@ func (vm *VM) migrate(path string, o MigrateOptions) error {
 			return err
 		}
 	}
-	if o.Running {
-		if err := vm.qmp.run("cont", nil, nil); err != nil {
-			return err
-		}
+	if !o.Running {
+		return nil
 	}
-	uri := "exec:cat > " + path
-	if o.File {
-		uri = "file:" + path
+	return vm.qmp.run("cont", nil, nil)
+}
+
+// migrated reports whether a migration has ended. Once enough pages were sent as changes,
+// it lets the rest be sent at once, and asks o for no more.
+func (vm *VM) migrated(o *MigrateOptions) (bool, error) {
+	var state struct {
+		Status string `json:"status"`
+		Error  string `json:"error-desc"`
+		XBZRLE struct {
+			Pages int `json:"pages"`
+		} `json:"xbzrle-cache"`
 	}
-	if err := vm.qmp.run("migrate", map[string]any{"uri": uri}, nil); err != nil {
-		return err
+	if err := vm.qmp.run("query-migrate", nil, &state); err != nil {
+		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), bootTimeout)
-	defer cancel()
-	return vm.waitUntil(ctx, "the migration to end", func() (bool, error) {
-		var state struct {
-			Status string `json:"status"`
-			Error  string `json:"error-desc"`
-			XBZRLE struct {
-				Pages int `json:"pages"`
-			} `json:"xbzrle-cache"`
-		}
-		if err := vm.qmp.run("query-migrate", nil, &state); err != nil {
+	if o.Changed > 0 && state.XBZRLE.Pages >= o.Changed {
+		o.Changed = 0
+		if err := vm.qmp.run("migrate-set-parameters", map[string]any{"downtime-limit": 10_000, "max-bandwidth": 1 << 30}, nil); err != nil {
 			return false, err
 		}
-		if o.Changed > 0 && state.XBZRLE.Pages >= o.Changed {
-			o.Changed = 0
-			// Enough: the rest is sent at once.
-			if err := vm.qmp.run("migrate-set-parameters", map[string]any{"downtime-limit": 10_000, "max-bandwidth": 1 << 30}, nil); err != nil {
-				return false, err
-			}
-		}
-		if state.Status == "failed" {
-			return false, errors.New("the migration failed: " + state.Error)
-		}
-		if state.Status == "completed" && o.Changed > 0 {
-			return false, errUnchanged
-		}
-		return state.Status == "completed", nil
-	})
+	}
+	switch {
+	case state.Status == "failed":
+		return false, errors.New("the migration failed: " + state.Error)
+	case state.Status == "completed" && o.Changed > 0:
+		return false, errUnchanged
+	}
+	return state.Status == "completed", nil
 }
 
 // errUnchanged says that a migration ended before what was wanted of it was there: the
