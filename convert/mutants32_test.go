@@ -43,7 +43,7 @@ func headerMutants32() []mutant {
 	return slices.Concat(
 		values[uint32]("Signature", 0, 0, 0x45474151),
 		values[uint32]("ValidDump", 4, 0, 0x34365544),
-		values[uint32]("MajorVersion", 8, 0, 0xc, fill32),
+		values[uint32]("MajorVersion", 8, 0, 0xc, 0xff, 0x40f, 0x100f, fill32),
 		values[uint32]("MinorVersion", 0xc, 0, 1, 2600, 3790, 9600, 19041, fill32),
 		values[uint32]("DirectoryTableBase", 0x10, 0, 0x5000, 0x7ffff000, fill32),
 		[]mutant{

@@ -51,7 +51,7 @@ func headerMutants() []mutant {
 	return slices.Concat(
 		values[uint32]("Signature", 0, 0, 0x45474151),
 		values[uint32]("ValidDump", 4, 0, 0x504d5544),
-		values[uint32]("MajorVersion", 8, 0, 0xc, fill32),
+		values[uint32]("MajorVersion", 8, 0, 0xc, 0xff, 0x40f, 0x100f, fill32),
 		values[uint32]("MinorVersion", 0xc, 0, 1, 7601, 9600, 26100, fill32),
 		values[uint64]("DirectoryTableBase", 0x10, 0, 0x5000, 0x7ffffff000, fill64),
 		[]mutant{

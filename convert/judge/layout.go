@@ -29,11 +29,19 @@ func (c *subject) fields() error {
 			c.Add(finding.HeaderOdd.At(guest.HeaderOffset(p.Offset), "%s", p.Sentence()).Because(p))
 		}
 	}
-	if h.MajorVersion == problem.Fill {
-		c.Add(finding.HeaderOdd.At(guest.HeaderOffset(h.Offset("MajorVersion")), "MajorVersion was never set: debuggers then read no KDBG"))
+	where := guest.HeaderOffset(h.Offset("MajorVersion"))
+	switch {
+	case h.MajorVersion == problem.Fill:
+		c.Add(finding.HeaderOdd.At(where, "MajorVersion was never set: debuggers then read no KDBG"))
+	case h.MajorVersion > maxMajor:
+		c.Add(finding.HeaderOdd.At(where, "MajorVersion is that of another system than Windows: debuggers look for registers elsewhere, or read no KDBG").Because(fmt.Sprintf("it is %#x, of Windows at most %#x", h.MajorVersion, maxMajor)))
 	}
 	return nil
 }
+
+// maxMajor: what is above the lower byte is the kind of system, 0 for Windows
+// (wdbgexts.h, DBGKD_MAJOR_TYPE).
+const maxMajor = 0xff
 
 // clock: a time that was never set helps nobody.
 func (c *subject) clock() error {
