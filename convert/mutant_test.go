@@ -51,7 +51,8 @@ func newDump(tb testing.TB, good []byte) *dump {
 // in is the dump in memory that may be changed: in room, as far as it is large enough.
 func (d *dump) in(room []byte) *dump {
 	c := *d
-	c.b = append(room[:0], d.b...)
+	c.b = slices.Grow(room[:0], len(d.b))[:len(d.b)]
+	copy(c.b, d.b)
 	return &c
 }
 

@@ -256,9 +256,9 @@ func (w *pager) read(at, end uint64) (pages []byte, next uint64) {
 	if at < w.single {
 		size = pageSize
 	}
-	w.buf = slices.Grow(w.buf[:0], int(size))[:size] //nolint:gosec // a window's size
-	n, _ := w.mem.ReadAt(w.buf, int64(at))           //nolint:gosec // the caller's addresses are those of a ReaderAt
-	whole := uint64(n) &^ (pageSize - 1)             //nolint:gosec // not negative
+	w.buf = slices.Grow(w.buf[:0], int(size))[:size]
+	n, _ := w.mem.ReadAt(w.buf, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
+	whole := uint64(n) &^ (pageSize - 1)   //nolint:gosec // not negative
 	next = at + size
 	switch {
 	case whole == size:

@@ -227,8 +227,8 @@ func (d *discovery) otherSystem() (finding.Finding, bool) {
 	for _, r := range DataRanges(d.view.Image) {
 		for at := r.Start; at < r.End() && d.ctx.Err() == nil; at += window - bannerSpan {
 			size := min(r.End()-at, window)
-			buf = slices.Grow(buf[:0], int(size))[:size] //nolint:gosec // a window's size
-			n, _ := d.view.Image.ReadAt(buf, int64(at))  //nolint:gosec // below 2^52
+			buf = slices.Grow(buf[:0], int(size))[:size]
+			n, _ := d.view.Image.ReadAt(buf, int64(at)) //nolint:gosec // below 2^52
 			if release, off, ok := linuxBanner(buf[:n]); ok {
 				return finding.OtherSystem.At(fmt.Sprintf("PA %#x", at+uint64(off)), //nolint:gosec // an index
 					"this is no Windows guest: its memory holds the banner of Linux %s", finding.Quote(release)), true

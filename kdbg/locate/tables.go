@@ -36,8 +36,8 @@ func Tables(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most u
 				return found, fmt.Errorf("searching for tables of memory: %w", context.Cause(ctx))
 			}
 			size := min(r.End()-at, windowSize)
-			buf = slices.Grow(buf[:0], int(size))[:size] //nolint:gosec // a window's size
-			n, _ := mem.ReadAt(buf, int64(at))           //nolint:gosec // the caller's addresses are those of a ReaderAt
+			buf = slices.Grow(buf[:0], int(size))[:size]
+			n, _ := mem.ReadAt(buf, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
 			for page := range slices.Chunk(buf[:n], physmem.PageSize) {
 				for _, l := range layouts {
 					found = tablesIn(l, found, page, most)
