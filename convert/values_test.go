@@ -197,6 +197,7 @@ func (r reached) add(path string, v reflect.Value) {
 				i++
 			}
 		}
+	default: // a value without anything behind it
 	}
 }
 
