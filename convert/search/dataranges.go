@@ -4,9 +4,15 @@ import (
 	"windmp/physmem"
 )
 
-// leastHole is the least stretch of the source, in bytes, of which it is asked
-// whether it is a hole. Asking costs about as much as reading a few pages.
-const leastHole = 1 << 20
+const (
+	// leastHole is the least stretch of the source, in bytes, that is left out as a
+	// hole, and how far behind the beginning of data it is asked for the next one.
+	// Asking costs about as much as reading a few pages.
+	leastHole = 64 << 10
+	// mostData is how far that grows, in bytes, while there is only data: a power of two
+	// times leastHole.
+	mostData = 1 << 20
+)
 
 // DataRanges is the memory that the source holds, without its holes: what a
 // search has to read. A page at either side of a hole is kept, so that what
@@ -15,12 +21,15 @@ func DataRanges(im *physmem.Image) []physmem.Range {
 	var out []physmem.Range
 	for _, r := range im.Ranges() {
 		start := r.Start // of the range that is being made
+		step := uint64(leastHole)
 		for at := r.Start; at < r.End(); {
 			next := min(im.NextData(at), r.End())
 			if next-at < leastHole {
-				at = min(at+leastHole, r.End())
+				at = min((at+step)&^(step-1), r.End())
+				step = min(2*step, mostData)
 				continue
 			}
+			step = leastHole
 			out = appendRange(out, start, min(at+physmem.PageSize, r.End()))
 			start = next&^(physmem.PageSize-1) - physmem.PageSize
 			at = next

@@ -33,3 +33,26 @@ func TestDataRanges(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []physmem.Range{{Size: 4<<20 + physmem.PageSize}, {Start: 60<<20 - physmem.PageSize, Size: 4<<20 + physmem.PageSize}}, DataRanges(im))
 }
+
+// scattered is raw memory that holds a page at each MiB.
+type scattered struct{ hollow }
+
+func (scattered) NextData(off int64) int64 {
+	if off%(1<<20) < physmem.PageSize {
+		return off
+	}
+	return off&^(1<<20-1) + 1<<20
+}
+
+// TestDataRangesOfLittle: where a file holds a little here and there, little is searched.
+func TestDataRangesOfLittle(t *testing.T) {
+	t.Parallel()
+	im, err := physmemtest.OpenReader(scattered{}, 64<<20, open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	list := DataRanges(im)
+	assert.Len(t, list, 64)
+	for i, r := range list {
+		assert.True(t, r.Contains(uint64(i)<<20), "%v", r)
+	}
+	assert.LessOrEqual(t, physmem.TotalSize(list), uint64(64*(leastHole+2*physmem.PageSize)))
+}
