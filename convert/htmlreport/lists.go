@@ -23,6 +23,18 @@ func cut[T any](list []T, most int) (shown []T, rest []block) {
 // page from top to bottom would not come past the modules of a real machine, some 200.
 const foldFrom = 25
 
+// filterFrom is how many rows a list has before a field to filter them is of use.
+const filterFrom = 10
+
+// filterOf is what the rows of a list of n are, as its filter names them; empty for a list
+// that is seen at a glance.
+func filterOf(rows string, n int) string {
+	if n < filterFrom {
+		return ""
+	}
+	return rows
+}
+
 // folded is a list of what has that name, with what stands below it.
 func folded(t *table, of string, rest ...block) []block {
 	blocks := append([]block{{Table: t}}, rest...)
@@ -38,7 +50,7 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 		return nil
 	}
 	t := &table{
-		Caption: "Loaded modules", Filter: "modules", ID: "filter-modules",
+		Caption: "Loaded modules", Filter: filterOf("modules", len(r.Modules)), ID: "filter-modules",
 		Head: heads("Name", "Base", "#Size", "Version", "Timestamp", "Symbols"),
 	}
 	list, rest := cut(r.Modules, rowsShown)
@@ -64,7 +76,7 @@ func (b *builder) processes(r *inspect.InfoReport) *section {
 		return nil
 	}
 	t := &table{
-		Caption: "Processes", Filter: "processes", ID: "filter-processes",
+		Caption: "Processes", Filter: filterOf("processes", len(r.Processes)), ID: "filter-processes",
 		Head: heads("#PID", "#Parent", "Name", b.machine.RootName, "EPROCESS"),
 	}
 	list, rest := cut(r.Processes, rowsShown)

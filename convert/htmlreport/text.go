@@ -3,7 +3,6 @@ package htmlreport
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"windmp/convert/machine"
 	"windmp/convert/report"
@@ -42,16 +41,6 @@ func machineOf(s *report.System) *machine.Machine {
 		return machine.OrFirst("")
 	}
 	return machine.OrFirst(s.Machine)
-}
-
-// uptime is a duration for people.
-func uptime(seconds float64) string {
-	const day = 24 * time.Hour
-	d := time.Duration(seconds) * time.Second
-	if d < day {
-		return d.String()
-	}
-	return binio.Plural(int(d/day), "day") + " " + (d % day).String()
 }
 
 // moment is a time of a report for people.

@@ -107,7 +107,7 @@ func speedText(size int64, seconds float64) string {
 	if seconds < 1 { // a rate would say nothing
 		return "in less than a second"
 	}
-	took := span(seconds)
+	took := binio.Span(seconds)
 	if seconds < 10 {
 		took = fmt.Sprintf("%.1f s", seconds)
 	}

@@ -64,7 +64,7 @@ func printSystem(t *Text, s *report.System) {
 	if s.SystemTime != "" {
 		up := ""
 		if s.UpTime > 0 {
-			up = "up " + span(s.UpTime)
+			up = "up " + binio.Span(s.UpTime)
 		}
 		t.Key("time", "%s", List(binio.MomentOf(s.SystemTime), up))
 	}
