@@ -151,7 +151,7 @@ func TestQEMUStream(t *testing.T) {
 // on the QEMU at hand.
 func TestQEMUStreamShapes(t *testing.T) {
 	qemutest.Require(t)
-	c := qemutest.Config{CPUs: 2, Memory: "24M", Variant: []string{"live"}}
+	c := qemutest.Config{CPUs: 2, Memory: "8M", Variant: []string{"live"}}
 	for name, o := range map[string]qemutest.MigrateOptions{
 		"compress": {Capabilities: []string{"compress"}},
 		"running":  {Running: true},
