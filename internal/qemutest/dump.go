@@ -128,9 +128,9 @@ func (vm *VM) migrate(path string, o MigrateOptions) error {
 
 // prepareMigration sets the capabilities and parameters, and lets the guest run, as asked.
 func (vm *VM) prepareMigration(o MigrateOptions) error {
-	var capabilities []map[string]any
-	for _, name := range o.Capabilities {
-		capabilities = append(capabilities, map[string]any{"capability": name, "state": true})
+	capabilities := make([]map[string]any, len(o.Capabilities))
+	for i, name := range o.Capabilities {
+		capabilities[i] = map[string]any{"capability": name, "state": true}
 	}
 	if len(capabilities) > 0 {
 		if err := vm.qmp.run("migrate-set-capabilities", map[string]any{"capabilities": capabilities}, nil); err != nil {

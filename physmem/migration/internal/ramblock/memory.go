@@ -28,7 +28,7 @@ type Memory struct {
 	readers chan *reader // that are not in use
 }
 
-// A place says at what guest-physical addresses a stretch of a block is.
+// A Place says at what guest-physical addresses a stretch of a block is.
 type Place struct {
 	physmem.Range
 	Block *Block
