@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert"
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/convert/source"
@@ -268,4 +269,54 @@ func TestTablesAreToldBefore(t *testing.T) {
 			assert.LessOrEqual(t, told, int64(len(c.file)))
 		})
 	}
+}
+
+// failing is a source of which nothing more comes after some reads.
+type failing struct {
+	io.ReaderAt
+	left atomic.Int64
+}
+
+func (f *failing) ReadAt(p []byte, off int64) (int, error) {
+	if f.left.Add(-1) < 0 {
+		return 0, &physmem.SourceError{Err: io.ErrClosedPipe}
+	}
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// TestSourceFails: wherever a look is when nothing more comes, that is what it says: not
+// that somebody interrupted it, and nothing of what it found before.
+func TestSourceFails(t *testing.T) {
+	t.Parallel()
+	file := gunzip(t, "x86-live-2cpu-paging.kdump.gz")
+	ended := 0
+	for n := int64(0); ; n += 1 + n/3 {
+		input := func() (source.Input, *failing) {
+			r := &failing{ReaderAt: bytes.NewReader(file)}
+			r.left.Store(n)
+			return source.Reader("kdump", r, int64(len(file))), r
+		}
+		in, r := input()
+		f := checkInput(t.Context(), in, inspect.CheckOptions{Level: inspect.CheckFull})
+		if r.left.Load() >= 0 {
+			require.NoError(t, f.Err)
+			break
+		}
+		ended++
+		require.ErrorIs(t, f.Err, io.ErrClosedPipe, "check, %d reads", n)
+		assert.Equal(t, "UNKNOWN", f.Verdict)
+		assert.Empty(t, f.Findings)
+
+		in, r = input()
+		_, err := inspect.Info(t.Context(), in, inspect.InfoOptions{})
+		if r.left.Load() < 0 {
+			require.ErrorIs(t, err, io.ErrClosedPipe, "info, %d reads", n)
+		}
+		in, r = input()
+		_, err = convert.Stream(t.Context(), in, io.Discard, convert.Options{})
+		if r.left.Load() < 0 {
+			require.ErrorIs(t, err, io.ErrClosedPipe, "conversion, %d reads", n)
+		}
+	}
+	assert.Greater(t, ended, 5)
 }

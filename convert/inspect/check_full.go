@@ -45,8 +45,8 @@ type cancellable struct {
 }
 
 func (c *cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
 	}
 	return c.r.Read(p)
 }
@@ -62,8 +62,8 @@ func (c *fileChecker) readPages(ctx context.Context, im *physmem.Image) error {
 	var first []error
 	for _, r := range im.Ranges() {
 		for at := r.Start; at < r.End(); {
-			if err := ctx.Err(); err != nil {
-				return err
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			n := min(uint64(len(buf)), r.End()-at)
 			got, err := im.ReadAt(buf[:n], int64(at)) //nolint:gosec // physical addresses have 52 bits
