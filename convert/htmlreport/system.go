@@ -80,7 +80,11 @@ func (b *builder) system(out *facts, s *report.System, vcpus int) {
 	out.add("Processors", plain(processors))
 	out.add("Build", code(binio.Visible(s.BuildLab)))
 	if s.SystemTime != "" {
-		out.add("Time", plain(moment(s.SystemTime)), plain("up "+binio.Span(s.UpTime)))
+		up := ""
+		if s.UpTime > 0 {
+			up = "up " + binio.Span(s.UpTime)
+		}
+		out.add("Time", plain(moment(s.SystemTime)), plain(up))
 	}
 	out.add("Folder", code(binio.Visible(s.SystemRoot)))
 	if s.KDBG != 0 {

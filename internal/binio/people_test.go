@@ -19,7 +19,7 @@ func TestForPeople(t *testing.T) {
 	east := time.FixedZone("", 3600)
 	assert.Equal(t, "2021-09-11 04:00:09 UTC", binio.Moment(time.Date(2021, 9, 11, 5, 0, 9, 7, east)))
 	assert.Equal(t, "2021-09-11 04:00:09 UTC", binio.MomentOf("2021-09-11T05:00:09+01:00"))
-	for seconds, said := range map[float64]string{0: "0 s", 59.9: "59 s", 7200: "2 h", 7265: "2 h 1 min", 90061: "1 d 1 h"} {
+	for seconds, said := range map[float64]string{0: "0 s", 59.9: "59 s", 7200: "2 h", 7265: "2 h 1 min", 90061: "1 d 1 h", (1 << 63) / 1e7 * 2: "21350398 d 5 h"} {
 		assert.Equal(t, said, binio.Span(seconds))
 	}
 	assert.Equal(t, "yesterday", binio.MomentOf("yesterday"))

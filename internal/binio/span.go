@@ -1,25 +1,23 @@
 package binio
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
-// Span is a time in seconds for people, in its two largest units.
+// Span is a time in seconds for people, in its two largest units. It may be as long as a
+// guest claims.
 func Span(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
+	left := uint64(max(seconds, 0))
 	units := []struct {
-		size time.Duration
+		size uint64 // seconds
 		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	}{{24 * 60 * 60, "d"}, {60 * 60, "h"}, {60, "min"}, {1, "s"}}
 	for i, u := range units {
-		n := d / u.size
+		n := left / u.size
 		if n == 0 && i+1 < len(units) {
 			continue
 		}
 		said := fmt.Sprintf("%d %s", n, u.name)
 		if i+1 < len(units) {
-			if rest := d % u.size / units[i+1].size; rest > 0 {
+			if rest := left % u.size / units[i+1].size; rest > 0 {
 				said += fmt.Sprintf(" %d %s", rest, units[i+1].name)
 			}
 		}
