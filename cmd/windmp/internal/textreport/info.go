@@ -152,10 +152,16 @@ func printModules(t *Text, list []inspect.ImageReport) {
 	t.Heading("modules")
 	table := t.Table(0, screen.Column{Name: "base"}, screen.Column{Name: "size", Right: true}, screen.Column{Name: "name", Fit: screen.Clip}, screen.Column{Name: "timestamp"},
 		screen.Column{Name: "symbols", Fit: screen.Below})
-	often := newOften(len(list), func(i int) string { return list[i].Error })
+	unknown := func(m *inspect.ImageReport) string {
+		if m.PDB != nil {
+			return "" // whatever else is not
+		}
+		return m.Error
+	}
+	often := newOften(len(list), func(i int) string { return unknown(&list[i]) })
 	for i := range list {
 		m := &list[i]
-		symbols := often.unless(m.Error)
+		symbols := often.unless(unknown(m))
 		if m.PDB != nil {
 			symbols = fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)
 		}

@@ -9,7 +9,7 @@ import (
 func Symbols(t *Text, r *inspect.SymbolsReport) {
 	t.machine = r.Machine
 	t.Heading("%-*s  module, its symbols, its image", len(t.address(0)), "base")
-	often := newOften(len(r.Modules), func(i int) string { return r.Modules[i].Error })
+	often := newOften(len(r.Modules), func(i int) string { return unread(&r.Modules[i]) })
 	for i := range r.Modules {
 		m := &r.Modules[i]
 		t.Line("%s  %s", t.address(m.Base), m.Name)
@@ -18,11 +18,19 @@ func Symbols(t *Text, r *inspect.SymbolsReport) {
 				t.Line("  %s", key)
 			}
 		}
-		if said := often.unless(m.Error); !m.Readable && said != "" {
+		if said := often.unless(unread(m)); said != "" {
 			t.Note(2, "unreadable: %s", said)
 		}
 	}
 	often.say(t)
+}
+
+// unread is why the symbols of an image are not known, empty where they are.
+func unread(m *inspect.SymbolModule) string {
+	if m.Readable {
+		return ""
+	}
+	return m.Error
 }
 
 // often is why the symbols of many images are not known, which is said once: a small dump

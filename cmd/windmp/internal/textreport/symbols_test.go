@@ -14,13 +14,14 @@ func TestUnknownSymbolsAreSaidOnce(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{
 		oftenFrom - 1: strings.Repeat("not in the file;", oftenFrom-1) + "damaged;",
-		200:           "damaged;no symbols are known of 200 of 201 images: of each, not in the file;",
+		200:           "damaged;no symbols are known of 200 of 202 images: of each, not in the file;",
 	} {
-		r := &inspect.SymbolsReport{Modules: make([]inspect.SymbolModule, n+1)}
+		r := &inspect.SymbolsReport{Modules: make([]inspect.SymbolModule, n+2)}
 		for i := range n {
 			r.Modules[i].Error = "not in the file"
 		}
 		r.Modules[n].Error = "damaged"
+		r.Modules[n+1].Error, r.Modules[n+1].Readable = "not in the file", true // its name alone
 		var out bytes.Buffer
 		text := New(&out, func(s string) string { return s })
 		Symbols(text, r)
