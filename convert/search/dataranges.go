@@ -12,6 +12,9 @@ const (
 	// mostData is how far that grows, in bytes, while there is only data: a power of two
 	// times leastHole.
 	mostData = 1 << 20
+	// manyRanges is from how many ranges on a hole has to be of mostData: a file may
+	// claim a page here and there in any number of terabytes.
+	manyRanges = 1 << 18
 )
 
 // DataRanges is the memory that the source holds, without its holes: what a
@@ -24,7 +27,7 @@ func DataRanges(im *physmem.Image) []physmem.Range {
 		step := uint64(leastHole)
 		for at := r.Start; at < r.End(); {
 			next := min(im.NextData(at), r.End())
-			if next-at < leastHole {
+			if hole := next - at; hole < leastHole || hole < mostData && len(out) >= manyRanges {
 				at = min((at+step)&^(step-1), r.End())
 				step = min(2*step, mostData)
 				continue

@@ -34,20 +34,23 @@ func TestDataRanges(t *testing.T) {
 	assert.Equal(t, []physmem.Range{{Size: 4<<20 + physmem.PageSize}, {Start: 60<<20 - physmem.PageSize, Size: 4<<20 + physmem.PageSize}}, DataRanges(im))
 }
 
-// scattered is raw memory that holds a page at each MiB.
-type scattered struct{ hollow }
+// scattered is raw memory that holds a page at each multiple of a power of two.
+type scattered struct {
+	hollow
+	apart int64
+}
 
-func (scattered) NextData(off int64) int64 {
-	if off%(1<<20) < physmem.PageSize {
+func (s scattered) NextData(off int64) int64 {
+	if off%s.apart < physmem.PageSize {
 		return off
 	}
-	return off&^(1<<20-1) + 1<<20
+	return off&^(s.apart-1) + s.apart
 }
 
 // TestDataRangesOfLittle: where a file holds a little here and there, little is searched.
 func TestDataRangesOfLittle(t *testing.T) {
 	t.Parallel()
-	im, err := physmemtest.OpenReader(scattered{}, 64<<20, open.Options{Format: physmem.FormatRaw})
+	im, err := physmemtest.OpenReader(scattered{apart: 1 << 20}, 64<<20, open.Options{Format: physmem.FormatRaw})
 	require.NoError(t, err)
 	list := DataRanges(im)
 	assert.Len(t, list, 64)
@@ -55,4 +58,16 @@ func TestDataRangesOfLittle(t *testing.T) {
 		assert.True(t, r.Contains(uint64(i)<<20), "%v", r)
 	}
 	assert.LessOrEqual(t, physmem.TotalSize(list), uint64(64*(leastHole+2*physmem.PageSize)))
+}
+
+// TestDataRangesAreFew: however many a file claims, those that are kept are not.
+func TestDataRangesAreFew(t *testing.T) {
+	t.Parallel()
+	const size, apart = 3 * manyRanges << 17, 1 << 17
+	im, err := physmemtest.OpenReader(scattered{apart: apart}, size, open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	list := DataRanges(im)
+	require.Len(t, list, manyRanges+1)
+	last := list[len(list)-1]
+	assert.Equal(t, uint64(size), last.End(), "the rest is searched whole")
 }
