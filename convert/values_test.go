@@ -2,12 +2,8 @@ package convert_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,8 +35,7 @@ func TestStagesEndInValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			im, err := open.Source(t.Context(), sampleSource(t, name), open.Options{})
-			require.NoError(t, err)
+			im := openBytes(t, gunzip(t, name))
 			g, err := guest.Find(t.Context(), im, guest.Options{})
 			require.NoError(t, err)
 			p, err := plan.New(g, opt)
@@ -75,20 +70,6 @@ func TestNothingIsPlannedWithoutAGuest(t *testing.T) {
 	require.ErrorIs(t, err, plan.ErrIncomplete)
 	assert.Nil(t, r.Guest)
 	assert.Empty(t, shared(g), "guest")
-}
-
-// sampleSource is a sample in memory.
-func sampleSource(t *testing.T, name string) physmem.Source {
-	t.Helper()
-	b, err := os.ReadFile(samplePath(name))
-	require.NoError(t, err)
-	if strings.HasSuffix(name, ".gz") {
-		z, err := gzip.NewReader(bytes.NewReader(b))
-		require.NoError(t, err)
-		b, err = io.ReadAll(z)
-		require.NoError(t, err)
-	}
-	return physmem.NewSource(name, bytes.NewReader(b), int64(len(b)))
 }
 
 // answers are functions without parameters, by name.
