@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,7 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 	verdicts := engineVerdicts(t, "engine-verdicts.txt")
 	bases := mutantBases(t)
 	seen := map[string]bool{}
+	counts := map[[2]string]int{} // by the engine's verdict and the check's
 	var room []byte
 	for _, m := range mutants() {
 		require.False(t, seen[m.name], "%s is there twice", m.name)
@@ -54,6 +56,7 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		room = m.build(bases, room)
 		f := checkBytes(room, inspect.CheckQuick)
 		assertSaid(t, f.Findings)
+		counts[[2]string{want[0], f.Verdict}]++
 		switch want[0] {
 		case "rejected":
 			assert.Equal(t, "FAIL", f.Verdict, "%s: the engine rejects it: %s; here: %s", m.name, want[1], f.Reason)
@@ -73,6 +76,26 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 		}
 	}
 	assert.Len(t, verdicts, len(seen), "a verdict of a mutant that is no more")
+	validationCounts(t, counts)
+}
+
+// validationCounts: docs/validation.md has the numbers.
+func validationCounts(t *testing.T, counts map[[2]string]int) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "validation.md"))
+	require.NoError(t, err)
+	n := func(engine, verdict string) int { return counts[[2]string{engine, verdict}] }
+	warn, fail, unknown := n("degraded", "WARN"), n("degraded", "FAIL"), n("degraded", "UNKNOWN")
+	ok, odd, unsure := n("clean", "OK"), n("clean", "WARN"), n("clean", "UNKNOWN")
+	for _, row := range []string{
+		fmt.Sprintf("| rejected | %d | FAIL, all |\n", n("rejected", "FAIL")),
+		fmt.Sprintf("| degraded | %d | WARN %d, FAIL %d, UNKNOWN %d; never OK |\n", warn+fail+unknown, warn, fail, unknown),
+		fmt.Sprintf("| clean | %d | OK %d, WARN %d, UNKNOWN %d; never FAIL |\n", ok+odd+unsure, ok, odd, unsure),
+	} {
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/validation.md lacks: %s", row)
+		}
+	}
 }
 
 // checkBytes checks a file in memory.
