@@ -127,7 +127,13 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
 	ctx, stop := from.Begin(ctx) // no search goes on in a source of which nothing more comes
 	defer stop()
-	return source.With(ctx, in, from, func(im *physmem.Image) error {
+	unread, planned := *r, false
+	write := to.write
+	to.write = func(p *plan.Plan) error {
+		planned = true
+		return write(p)
+	}
+	err := source.With(ctx, in, from, func(im *physmem.Image) error {
 		if SoundFirst(opt.Plan.Missing, to.once) {
 			return convertSound(ctx, r, opt, im, to)
 		}
@@ -139,6 +145,12 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 		*r = before
 		return convertSound(ctx, r, opt, im, to.again(err))
 	})
+	if errors.Is(err, physmem.ErrSource) && !planned {
+		// What else was found may be otherwise for that alone.
+		unread.Input.Size, unread.Input.Transferred = r.Input.Size, r.Input.Transferred
+		*r = unread
+	}
+	return err
 }
 
 // convertSound converts what is sound of an image.
