@@ -16,10 +16,13 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/kdbg"
+	"windmp/kdbg/peimage"
+	"windmp/kdbg/specials"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/vtop"
 	"windmp/winhdr"
+	"windmp/winhdr/wincontext"
 )
 
 // TestStagesEndInValues: whatever the end of a stage hands out is the caller's own. Two
@@ -70,6 +73,42 @@ func TestNothingIsPlannedWithoutAGuest(t *testing.T) {
 	require.ErrorIs(t, err, plan.ErrIncomplete)
 	assert.Nil(t, r.Guest)
 	assert.Empty(t, shared(g), "guest")
+}
+
+// TestClonesShareNothing: whatever a container carries, though no sample does.
+func TestClonesShareNothing(t *testing.T) {
+	t.Parallel()
+	for _, original := range []any{
+		new(physmem.X86), new(physmem.ARM64), new(specials.X86Values), new(specials.ARM64Values),
+		new(wincontext.Context64), new(wincontext.Context32), new(wincontext.ContextARM64),
+		new(machine.State), new(peimage.Image), new(report.Triage),
+	} {
+		v := reflect.ValueOf(original)
+		fill(v.Elem())
+		clone := v.MethodByName("Clone").Call(nil)[0].Interface()
+		assert.Equal(t, original, clone)
+		first, second := reached{}, reached{}
+		first.add(v.Type().String(), v)
+		second.add("", reflect.ValueOf(clone))
+		for at, path := range first {
+			assert.NotContains(t, second, at, path)
+		}
+	}
+}
+
+// fill puts something behind every pointer and into every slice of a structure.
+func fill(v reflect.Value) {
+	for _, f := range v.Fields() {
+		switch {
+		case !f.CanSet() || descriptions[f.Type()]:
+		case f.Kind() == reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+		case f.Kind() == reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case f.Kind() == reflect.Struct:
+			fill(f)
+		}
+	}
 }
 
 // answers are functions without parameters, by name.
