@@ -64,16 +64,7 @@ const (
 //
 // What can't be read is passed over, page by page. The error is ctx's.
 func FindRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, modes []*Mode, must []VA, visit func(Root) bool) error {
-	s := rootSearch{mem: mem, must: must, visit: visit}
-	for _, m := range modes {
-		n := len(s.groups) - 1
-		if n < 0 || !s.groups[n].modes[0].sharesSelfMap(m) {
-			s.groups = append(s.groups, rootGroup{size: min(m.rootSize(), pageSize)})
-			n++
-		}
-		s.groups[n].modes = append(s.groups[n].modes, rootMode{Mode: m, walker: new(walker)})
-		s.groups[n].mapping = s.groups[n].mapping || m.RootByMapping && len(must) > 0
-	}
+	s := rootSearch{mem: mem, groups: rootGroups(modes, must), must: must, visit: visit}
 	return eachPage(ctx, mem, ranges, s.page)
 }
 
@@ -97,6 +88,20 @@ type rootGroup struct {
 type rootMode struct {
 	*Mode
 	walker *walker
+}
+
+// rootGroups groups modes by their self-maps.
+func rootGroups(modes []*Mode, must []VA) (list []rootGroup) {
+	for _, m := range modes {
+		n := len(list) - 1
+		if n < 0 || !list[n].modes[0].sharesSelfMap(m) {
+			list = append(list, rootGroup{size: min(m.rootSize(), pageSize)})
+			n++
+		}
+		list[n].modes = append(list[n].modes, rootMode{Mode: m, walker: new(walker)})
+		list[n].mapping = list[n].mapping || m.RootByMapping && len(must) > 0
+	}
+	return list
 }
 
 func (m *Mode) sharesSelfMap(other *Mode) bool {
@@ -173,12 +178,10 @@ func (m *Mode) mapsSelf(mem io.ReaderAt, pa PA, table []byte) bool {
 // mapsParts reports whether top, of less than a page, refers to tables that have
 // the self-map together.
 func (m *Mode) mapsParts(mem io.ReaderAt, top []byte) bool {
-	form := &m.top().Table
-	for at := 0; at < len(top); at += m.EntrySize {
-		if e := m.decode(top[at:]); !form.valid(e) || form.address(e) == 0 {
-			return false
-		}
+	if !m.refersToParts(top) {
+		return false
 	}
+	form := &m.top().Table
 	inPart := 1 << m.Levels[len(m.Levels)-2].Bits
 	part := form.address(m.decode(top[m.SelfMap.First/inPart*m.EntrySize:]))
 	entries := make([]byte, len(top))
@@ -194,19 +197,41 @@ func (m *Mode) mapsParts(mem io.ReaderAt, top []byte) bool {
 	return true
 }
 
-// mapsAll reports whether table, as a root, maps every address. Its own entries
-// are looked at first, which settles nearly all pages.
-func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
+// refersToParts reports whether each entry of top, of less than a page, refers to a
+// table.
+func (m *Mode) refersToParts(top []byte) bool {
+	form := &m.top().Table
+	for at := 0; at < len(top); at += m.EntrySize {
+		if e := m.decode(top[at:]); !form.valid(e) || form.address(e) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// leadsOn reports whether the entries of table, as a root, that map the addresses
+// refer to pages, or to tables below end.
+func (m *Mode) leadsOn(table []byte, must []VA, end PA) bool {
 	top := m.top()
 	shift, last := m.shift(len(m.Levels)), VA(1)<<top.Bits-1
-	for _, va := range s.must {
+	for _, va := range must {
 		at := int(va>>shift&last) * m.EntrySize //nolint:gosec // an index
 		if at >= len(table) {
 			return false
 		}
-		if e := m.decode(table[at:]); !top.Table.has(e) && !top.Page.has(e) {
+		e := m.decode(table[at:])
+		if !top.Page.has(e) && (!top.Table.has(e) || top.Table.address(e) >= end) {
 			return false
 		}
+	}
+	return true
+}
+
+// mapsAll reports whether table, as a root, maps every address. Its own entries
+// are looked at first, which settles nearly all pages.
+func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
+	if !m.leadsOn(table, s.must, ^PA(0)) {
+		return false
 	}
 	space := NewSpace(s.mem, uint64(pa), m.Mode)
 	for _, va := range s.must {

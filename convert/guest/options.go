@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"windmp/convert/machine"
+	"windmp/convert/search"
 	"windmp/convert/stage"
 )
 
@@ -20,6 +21,10 @@ type Options struct {
 	Progress func(stage.Progress)
 	// Whole, when set, is called before all of memory is searched.
 	Whole func(stage.Whole)
+
+	// seen and trial are those of a search of raw memory; see [search.Options].
+	seen  *search.Seen
+	trial bool
 }
 
 // Validate returns a [*stage.UsageError] if the options make no sense for any guest.

@@ -8,6 +8,7 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/machine"
+	"windmp/convert/search"
 	"windmp/internal/binio"
 	"windmp/physmem"
 )
@@ -18,7 +19,13 @@ import (
 // with which the least is missing is taken; after an error it is the one of the file as
 // one piece.
 func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, error) {
+	holes := knownHoles(im, &opt)
+	opt.seen = search.NewSeen(im)
+	for _, h := range holes {
+		opt.seen.Expect(h.Range)
+	}
 	whole, wholeErr := examine(ctx, im, opt)
+	opt.trial = true
 	best, least := whole, missingOf(whole, wholeErr)
 	if least == 0 {
 		return whole, wholeErr
@@ -27,7 +34,7 @@ func examineRaw(ctx context.Context, im *physmem.Image, opt Options) (*finder, e
 		return g, nil
 	}
 	var taken *machine.Hole
-	for _, hole := range knownHoles(im, &opt) {
+	for _, hole := range holes {
 		if ctx.Err() != nil {
 			return whole, context.Cause(ctx)
 		}

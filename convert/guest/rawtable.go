@@ -150,6 +150,9 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 	}
 	if missing == notFound {
 		found, list = nil, list[:min(len(list), maxSearched)]
+		for _, s := range list {
+			opt.seen.Expect(s.holes...)
+		}
 	}
 	return bestOf(ctx, im, opt, list[:min(len(list), maxSupposed)], found)
 }

@@ -24,7 +24,7 @@ func (g *finder) known() search.Known {
 
 // search are the options as the search takes them.
 func (o *Options) search() search.Options {
-	return search.Options{DTB: o.DTB, KernelBase: o.KernelBase, KDBG: o.KDBG, Progress: o.Progress, Whole: o.Whole}
+	return search.Options{DTB: o.DTB, KernelBase: o.KernelBase, KDBG: o.KDBG, Progress: o.Progress, Whole: o.Whole, Seen: o.seen, Trial: o.trial}
 }
 
 // modesOf are the paging modes that a machine's page tables may have, the likelier

@@ -91,7 +91,7 @@ func (d *discovery) spacesOfCPUs() []place {
 	}
 	for _, m := range d.candidates() {
 		must := []vtop.VA{m.Kernel.SharedUserData}
-		_ = vtop.FindRoots(d.ctx, d.counted(), DataRanges(d.view.Image), m.Modes, must, func(r vtop.Root) bool {
+		_ = d.findRoots(m, must, func(r vtop.Root) bool {
 			return !add(m, d.memory(m, uint64(r.DTB), r.Mode))
 		})
 	}

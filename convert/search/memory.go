@@ -40,19 +40,43 @@ func (d *discovery) fromMemory() (bool, error) {
 
 // fromMemoryOf is fromMemory for a guest on one machine.
 func (d *discovery) fromMemoryOf(m *machine.Machine) (bool, error) {
-	ranges := DataRanges(d.view.Image)
-	for _, stub := range vtop.LowStubs(d.view, ranges, m.Modes) {
+	for _, stub := range vtop.LowStubs(d.view, DataRanges(d.view.Image), m.Modes) {
 		const via = "the low stub"
 		if d.fromRootAlone(m, d.memory(m, stub.Root, stub.Mode), via, stub.SystemCall, stub.Target) {
 			return true, nil
 		}
 	}
 	// With no more roots than self-maps, all of memory is read at most once.
-	err := vtop.FindRoots(d.ctx, d.counted(), ranges, m.Modes, d.must(m), func(r vtop.Root) bool {
+	err := d.findRoots(m, d.must(m), func(r vtop.Root) bool {
 		via := fmt.Sprintf("page tables found in memory (%s)", r.Kind)
 		return len(d.tried) < maxRoots && !d.fromRootAlone(m, d.memory(m, uint64(r.DTB), r.Mode), via)
 	})
 	return d.found.Kernel != nil, err
+}
+
+// findRoots hands what may be the root of a machine's page tables, which map the
+// addresses, to visit until that returns false.
+func (d *discovery) findRoots(m *machine.Machine, must []vtop.VA, visit func(vtop.Root) bool) error {
+	ranges, known, err := d.possibleRoots(m)
+	switch {
+	case err != nil:
+		return err
+	case known:
+		return vtop.FindRoots(d.ctx, d.view, ranges, m.Modes, must, visit)
+	}
+	return vtop.FindRoots(d.ctx, d.counted(), DataRanges(d.view.Image), m.Modes, must, visit)
+}
+
+// possibleRoots are the pages in which roots of a machine's page tables are looked for;
+// false for all memory. To know them all of it has to be read, which the first search
+// does without where something of the kernel is known: it is likely to end early.
+func (d *discovery) possibleRoots(m *machine.Machine) ([]physmem.Range, bool, error) {
+	first := !d.rootsSought
+	d.rootsSought = true
+	if likely := d.opt.Given() || len(d.blocks) > 0; first && likely && !d.opt.Seen.surveyed() {
+		return nil, false, nil
+	}
+	return d.opt.Seen.rootsIn(d.ctx, d.view.Image, d.countedOf, m, d.known.Machines)
 }
 
 // must are addresses that the kernel's page tables map.
@@ -74,10 +98,13 @@ func (d *discovery) must(m *machine.Machine) []vtop.VA {
 }
 
 // counted is all memory, for a search that is said and whose progress is reported.
-func (d *discovery) counted() io.ReaderAt {
+func (d *discovery) counted() io.ReaderAt { return d.countedOf(d.view) }
+
+// countedOf is counted for memory as another view has it.
+func (d *discovery) countedOf(mem io.ReaderAt) io.ReaderAt {
 	stage.Foretell(d.opt.Whole, stage.Kernel, int64(physmem.TotalSize(DataRanges(d.view.Image)))) //nolint:gosec // what a file holds
 	held := physmem.TotalSize(d.view.Image.Ranges())
-	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(d.view) //nolint:gosec // what a file holds
+	return stage.NewMeter(stage.Kernel, int64(held), 0, d.opt.Progress).Reader(mem) //nolint:gosec // what a file holds
 }
 
 // locate searches all memory for debugger data blocks, once.
@@ -86,15 +113,31 @@ func (d *discovery) locate() error {
 		return nil
 	}
 	d.located = true
-	var err error
-	d.blocks, err = locate.Blocks(d.ctx, d.counted(), DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
+	if list, ok := d.opt.Seen.blocksIn(d.view.Image); ok {
+		d.takeBlocks(list)
+		return nil
+	}
+	list, err := locate.Blocks(d.ctx, d.counted(), DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
 	if d.ctx.Err() != nil {
 		return context.Cause(d.ctx)
 	}
 	if err != nil {
 		d.attempt("%v", err)
 	}
+	d.takeBlocks(list)
+	d.opt.Seen.keepBlocks(d.view.Image, list)
 	return nil
+}
+
+// takeBlocks takes the candidates that were found in memory.
+func (d *discovery) takeBlocks(list []locate.Candidate) {
+	for _, c := range list {
+		if c.PageSize == physmem.PageSize {
+			d.blocks = append(d.blocks, c)
+		} else {
+			d.foreign = append(d.foreign, c)
+		}
+	}
 }
 
 // fromRootAlone tries the candidates in an address space, then looks for the

@@ -48,6 +48,11 @@ type Options struct {
 	Progress func(stage.Progress)
 	// Whole, when set, is called each time before all of memory is read.
 	Whole func(stage.Whole)
+	// Seen is what earlier searches of the same memory saw, or nil.
+	Seen *Seen
+	// Trial says that the memory is only supposed to lie as it does: nobody asks why
+	// there is no Windows in it.
+	Trial bool
 }
 
 // Given tells whether an address of the guest is given.
@@ -89,16 +94,18 @@ type discovery struct {
 	ctx   context.Context //nolint:containedctx // lives as long as one call
 	opt   *Options
 
-	tried    map[triedRoot]bool
-	located  bool
-	blocks   []locate.Candidate
-	places   int  // of candidates for KDBG, looked for
-	scans    int  // of images for KDBG
-	searches int  // of address spaces for the kernel
-	images   int  // looked at in these
-	placed   bool // placeMapped did its work
-	attempts []string
-	evidence evidence
+	tried       map[triedRoot]bool
+	located     bool
+	blocks      []locate.Candidate
+	foreign     []locate.Candidate // of kernels with pages that are not read
+	places      int                // of candidates for KDBG, looked for
+	rootsSought bool               // memory was searched for page tables
+	scans       int                // of images for KDBG
+	searches    int                // of address spaces for the kernel
+	images      int                // looked at in these
+	placed      bool               // placeMapped did its work
+	attempts    []string
+	evidence    evidence
 
 	found Found
 }
@@ -120,7 +127,10 @@ func Find(ctx context.Context, known Known, opt Options) (*Found, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	why := d.diagnose()
+	why := d.noWindows()
+	if !d.opt.Trial {
+		why = d.diagnose()
+	}
 	refused := known.Findings.Refuse(why, nil)
 	refused.Unsupported = why.ID == finding.OtherSystem.ID() || why.ID == finding.EncryptedMemory.ID()
 	return nil, refused

@@ -12,7 +12,6 @@ import (
 	"windmp/convert/machine"
 	"windmp/internal/binio"
 	"windmp/kdbg"
-	"windmp/kdbg/locate"
 	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -98,6 +97,11 @@ func (d *discovery) diagnose() finding.Finding {
 			return f
 		}
 	}
+	return d.noWindows()
+}
+
+// noWindows is the reason where no other is known.
+func (d *discovery) noWindows() finding.Finding {
 	return finding.NoKDBG.WithAdvice("If this is a Windows guest, dump it again with all of its memory, or give the root of its page tables, its kernel base or its KDBG.").At("", "no Windows kernel was found in the memory").Because(d.reasons())
 }
 
@@ -244,10 +248,10 @@ func (d *discovery) otherSystem() (finding.Finding, bool) {
 // otherPages: the kernel works with pages that are not read, as its block says. A source
 // without system registers tells it by nothing else.
 func (d *discovery) otherPages() (finding.Finding, bool) {
-	at, size := locate.OtherPages(d.ctx, d.view, DataRanges(d.view.Image), machine.Layouts(d.known.Machines)...)
-	if size == 0 {
+	if len(d.foreign) == 0 {
 		return finding.Finding{}, false
 	}
+	at, size := d.foreign[0].At, d.foreign[0].PageSize
 	return finding.TablesForeign.At(fmt.Sprintf("PA %#x", at),
 		"memory holds the block of a kernel with pages of %s: page tables of this layout are not read here, but those of pages of %s are", binio.Bytes(size), binio.Bytes(uint64(physmem.PageSize))), true
 }

@@ -40,7 +40,7 @@ func TestBlocks32(t *testing.T) {
 	t.Parallel()
 	k := guestsim.NewKernel32()
 	const pa = 0x400000 + guestsim.KDBG32 - 0x82800000
-	want := Candidate{At: pa, Layout: kdbg.X86, Size: 0x340, List: guestsim.NT32 + 0x161b98, KernBase: guestsim.NT32, pageSize: physmem.PageSize}
+	want := Candidate{At: pa, Layout: kdbg.X86, Size: 0x340, List: guestsim.NT32 + 0x161b98, KernBase: guestsim.NT32, PageSize: physmem.PageSize}
 	all := []physmem.Range{{Size: uint64(len(k.Mem))}}
 	found, err := Blocks(context.Background(), k.Mem, all, kdbg.X64, kdbg.X86)
 	require.NoError(t, err)

@@ -32,10 +32,13 @@ const (
 	windowSize = 2 << 20
 	// maxSearchers bounds the goroutines of a scan.
 	maxSearchers = 8
-	// span is what must lie in one piece of memory for a block to be seen:
-	// all up to MmPageSize.
-	span = int(wire.OffMmPageSize) + wire.WordSize
+	// span is [Span].
+	span = int(Span)
 )
+
+// Span is how many bytes must lie in one piece of memory for a block to be seen: all up
+// to MmPageSize.
+const Span = uint64(wire.OffMmPageSize) + wire.WordSize
 
 // Candidate is a place that looks like a debugger data block. It is believed only
 // when [Candidate.Read] verifies it through page tables.
@@ -52,8 +55,8 @@ type Candidate struct {
 	List vtop.VA
 	// KernBase is the kernel it belongs to.
 	KernBase vtop.VA
-
-	pageSize uint64 // MmPageSize
+	// PageSize is MmPageSize, bytes.
+	PageSize uint64
 }
 
 // Blocks searches memory for debugger data blocks of the given layouts, plain and
@@ -64,30 +67,17 @@ type Candidate struct {
 // words that are related whatever the keys: the links of its list entry are equal
 // (one block is registered), and the tag with the size differs from MmPageSize by
 // one of 192 values rotated by one of 64 counts; see [kdbg.Memory.Decode]. What the
-// words then decode to must make sense.
+// words then decode to must make sense. Plain ones of a kernel whose pages have a size that
+// the machine has too and Windows is not known to use ([kdbg.Layout].OtherPages) are
+// candidates as well, which nothing verifies.
 //
 // Candidates come in ascending order, the first maxCandidates of them. A place that
 // fits several layouts is a candidate for each, in their order. What can't
 // be read is passed over; the error is about the lowest such address, or ctx's, and the
-// candidates are returned with it. A block whose first 0x140 bytes lie in pages
+// candidates are returned with it. A block whose first [Span] bytes lie in pages
 // that are not adjacent in the memory searched is not seen.
 func Blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*kdbg.Layout) ([]Candidate, error) {
-	return blocks(ctx, mem, ranges, search{layouts: layouts})
-}
-
-// OtherPages searches memory for a plain block of a kernel whose pages have a size that
-// the machine has too and Windows is not known to use ([kdbg.Layout].OtherPages): where
-// the lowest lies, and the size in bytes, 0 for none. What can't be read is passed over.
-func OtherPages(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, layouts ...*kdbg.Layout) (at, pageSize uint64) {
-	layouts = slices.DeleteFunc(slices.Clone(layouts), func(l *kdbg.Layout) bool { return len(l.OtherPages) == 0 })
-	if len(layouts) == 0 {
-		return 0, 0
-	}
-	found, _ := blocks(ctx, mem, ranges, search{layouts: layouts, otherPages: true})
-	if len(found) == 0 {
-		return 0, 0
-	}
-	return found[0].At, found[0].pageSize
+	return blocks(ctx, mem, ranges, search{layouts: layouts, anyPages: true})
 }
 
 func blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s search) ([]Candidate, error) {
@@ -110,9 +100,9 @@ func blocks(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, s sear
 func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Range) error {
 	for _, r := range ranges {
 		start := (r.Start + wire.WordSize - 1) &^ (wire.WordSize - 1)
-		for end := r.Start + r.Size; start < end && end-start >= uint64(span); start += windowSize {
+		for end := r.Start + r.Size; start < end && end-start >= Span; start += windowSize {
 			select {
-			case windows <- physmem.Range{Start: start, Size: min(end-start, windowSize+uint64(span)-wire.WordSize)}:
+			case windows <- physmem.Range{Start: start, Size: min(end-start, windowSize+Span-wire.WordSize)}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -192,19 +182,13 @@ type search struct {
 	// anyLinks does without the links of an encoded block being equal, which costs
 	// more time: it is for memory of an image's size.
 	anyLinks bool
-	// otherPages asks for plain blocks of kernels with other pages than those that are read.
-	otherPages bool
+	// anyPages takes plain blocks of kernels with other pages than those that are read.
+	anyPages bool
 }
 
-// usualPages is the size of pages that is read here.
-var usualPages = []uint64{physmem.PageSize}
-
-// pages are the sizes of pages that a block may state.
-func (s search) pages(l *kdbg.Layout) []uint64 {
-	if s.otherPages {
-		return l.OtherPages
-	}
-	return usualPages
+// takes tells whether a plain block may be of a kernel with pages of this size.
+func (s search) takes(l *kdbg.Layout, pageSize uint64) bool {
+	return pageSize == physmem.PageSize || s.anyPages && slices.Contains(l.OtherPages, pageSize)
 }
 
 // in looks at every word of buf, which lies at at, that has room behind it.
@@ -218,7 +202,7 @@ func (s search) in(buf []byte, at uint64) []Candidate {
 	prev := le.Uint64(buf)
 	for off := 0; off <= last; off += wire.WordSize {
 		next := le.Uint64(buf[off+wire.WordSize:])
-		if (next == prev && prev != 0 || s.anyLinks) && !s.otherPages {
+		if next == prev && prev != 0 || s.anyLinks {
 			found = s.encoded(found, buf[off:], at+uint64(off))
 		}
 		if le.Uint32(buf[off+int(wire.OffOwnerTag):]) == wire.OwnerTag {
@@ -252,7 +236,7 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 	plain := bytes.Clone(b[:span])
 	c.Decode(plain)
 	for _, l := range s.layouts {
-		if c, ok := candidate(l, plain); ok && l.Encodes && c.pageSize == physmem.PageSize {
+		if c, ok := candidate(l, plain); ok && l.Encodes && c.PageSize == physmem.PageSize {
 			c.At, c.Encoded = at, true
 			found = append(found, c)
 		}
@@ -262,7 +246,7 @@ func (s search) encoded(found []Candidate, b []byte, at uint64) []Candidate {
 
 func (s search) plain(found []Candidate, b []byte, at uint64) []Candidate {
 	for _, l := range s.layouts {
-		if c, ok := candidate(l, b); ok && slices.Contains(s.pages(l), c.pageSize) {
+		if c, ok := candidate(l, b); ok && s.takes(l, c.PageSize) {
 			c.At = at
 			found = append(found, c)
 		}
@@ -286,7 +270,7 @@ func candidate(l *kdbg.Layout, b []byte) (Candidate, bool) {
 			return Candidate{}, false
 		}
 	}
-	return Candidate{Layout: l, Size: size, List: vtop.VA(l.Pointer(b, 0)), KernBase: base, pageSize: le.Uint64(b[wire.OffMmPageSize:])}, true
+	return Candidate{Layout: l, Size: size, List: vtop.VA(l.Pointer(b, 0)), KernBase: base, PageSize: le.Uint64(b[wire.OffMmPageSize:])}, true
 }
 
 // kernelIn is the kernel address in a qword of a block.
