@@ -10,7 +10,7 @@ type CPU struct {
 	// NoteOffset is the file offset of the note that the registers are from.
 	NoteOffset int64
 	// Registers are what the file says of its registers, in a type of its machine,
-	// such as [*X86].
+	// such as [*X86]. Not nil: of a processor without any there is no CPU.
 	Registers Registers
 }
 

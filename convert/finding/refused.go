@@ -48,7 +48,7 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	}
 	for i := range fs.All {
 		if f := &fs.All[i]; f.Severity == SeverityFail {
-			*f = Undecided.At(f.Where, "it does not count that %s", f.Message).Because(f.Detail)
+			*f = Undecided.At(f.Where, "does not count, as the file could not be read: %s", f.Message).Because(f.Detail)
 		}
 	}
 	return failure

@@ -46,6 +46,6 @@ func TestBlameDisk(t *testing.T) {
 	other := errors.New("of no file")
 	require.Equal(t, other, list.BlameDisk(im, other), "this is another error")
 	require.ErrorIs(t, list.BlameDisk(im, refused), file.broken)
-	want := Undecided.At("VA 0x1", "it does not count that none")
+	want := Undecided.At("VA 0x1", "does not count, as the file could not be read: none")
 	assert.Equal(t, []Finding{KDBGFound.At("", "found"), want}, list.All)
 }
