@@ -28,7 +28,7 @@ func TestCaseRawTable(t *testing.T) {
 	require.NoError(t, err)
 	f := findingOf(r, finding.RawHoleListed.ID())
 	require.NotNil(t, f)
-	assert.Contains(t, f.Message, "[0x400000, 0x100000000)")
+	assert.Contains(t, f.Detail, "[0x400000, 0x100000000)")
 	dmp, err := os.ReadFile(raw + ".dmp")
 	require.NoError(t, err)
 	assert.Equal(t, physmem.Run{BasePage: 0x100000, PageCount: 0x200}, listedIn(t, dmp)[2])
