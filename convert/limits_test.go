@@ -22,19 +22,8 @@ import (
 	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
-
-// tally is a reader that counts what is read of it, apart from what counts under test.
-type tally struct {
-	io.ReaderAt
-	read atomic.Int64
-}
-
-func (c *tally) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.ReaderAt.ReadAt(p, off)
-	c.read.Add(int64(n))
-	return n, err
-}
 
 // TestMaxRead: with every limit, no more than that is read, and the answer is the one
 // without a limit or that there is none: never OK, never FAIL, never half of one.
@@ -55,14 +44,14 @@ func TestMaxRead(t *testing.T) {
 			t.Parallel()
 			look := func(most int64) (inspect.FileCheck, *inspect.InfoReport, int64, error) {
 				limits := source.Options{Limits: source.Limits{MaxRead: most}}
-				one := &tally{ReaderAt: bytes.NewReader(file)}
+				one := &physmemtest.Tally{ReaderAt: bytes.NewReader(file)}
 				in := source.Reader(name, one, int64(len(file)))
 				r, err := inspect.Check(t.Context(), inspect.CheckOptions{Source: limits}, in)
 				require.NoError(t, err)
-				checked := one.read.Swap(0)
+				checked := one.Read.Swap(0)
 				info, infoErr := inspect.Info(t.Context(), in, inspect.InfoOptions{Source: limits})
-				assert.True(t, most == 0 || max(checked, one.read.Load()) <= most, "%d and %d of %d", checked, one.read.Load(), most)
-				return r.Files[0], info, max(checked, one.read.Load()), infoErr
+				assert.True(t, most == 0 || max(checked, one.Read.Load()) <= most, "%d and %d of %d", checked, one.Read.Load(), most)
+				return r.Files[0], info, max(checked, one.Read.Load()), infoErr
 			}
 			whole, info, needed, infoErr := look(0)
 			ended := 0
@@ -192,7 +181,7 @@ func TestWholeIsToldBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			counted := &tally{ReaderAt: bytes.NewReader(c.file)}
+			counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(c.file)}
 			var mu sync.Mutex
 			var told []stage.Stage
 			_, err := inspect.Check(t.Context(), inspect.CheckOptions{
@@ -206,13 +195,13 @@ func TestWholeIsToldBefore(t *testing.T) {
 					told = append(told, w.Stage)
 					assert.Equal(t, name, path)
 					assert.InDelta(t, len(c.file), w.Bytes, float64(len(c.file))/4)
-					assert.LessOrEqual(t, counted.read.Load(), c.part)
+					assert.LessOrEqual(t, counted.Read.Load(), c.part)
 				},
 			}, source.Reader(name, counted, int64(len(c.file))))
 			require.NoError(t, err)
 			assert.Equal(t, c.want, told)
 			if c.want == nil {
-				assert.Less(t, counted.read.Load(), int64(len(c.file)))
+				assert.Less(t, counted.Read.Load(), int64(len(c.file)))
 			}
 		})
 	}
@@ -256,13 +245,13 @@ func TestTablesAreToldBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			counted := &tally{ReaderAt: bytes.NewReader(c.file)}
+			counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(c.file)}
 			var told int64
 			opt := source.Options{Whole: func(w stage.Whole) {
 				if w.Table {
 					told += w.Bytes
 				}
-				assert.LessOrEqual(t, counted.read.Load()-told, int64(256<<10))
+				assert.LessOrEqual(t, counted.Read.Load()-told, int64(256<<10))
 			}}
 			require.NoError(t, source.With(t.Context(), source.Reader(name, counted, int64(len(c.file))), opt, func(*physmem.Image) error { return nil }))
 			assert.GreaterOrEqual(t, told, c.least)

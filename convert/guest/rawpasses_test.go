@@ -3,9 +3,7 @@ package guest_test
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"math/rand/v2"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,18 +15,6 @@ import (
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
 )
-
-// tally counts the bytes that are read.
-type tally struct {
-	io.ReaderAt
-	read atomic.Int64
-}
-
-func (c *tally) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.ReaderAt.ReadAt(p, off)
-	c.read.Add(int64(n))
-	return n, err
-}
 
 // repeated is memory in which pages of some kinds take turns.
 type repeated [][]byte
@@ -82,14 +68,14 @@ func TestRawWithoutWindows(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := &tally{ReaderAt: tc.mem}
+			c := &physmemtest.Tally{ReaderAt: tc.mem}
 			im, err := physmemtest.OpenReader(c, size, open.Options{Format: physmem.FormatRaw})
 			require.NoError(t, err)
 			_, err = guest.Find(context.Background(), im, guest.Options{})
 			var refused *finding.RefusedError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, tc.want.ID(), refused.Finding.ID)
-			assert.LessOrEqual(t, c.read.Load(), tc.passes*size)
+			assert.LessOrEqual(t, c.Read.Load(), tc.passes*size)
 		})
 	}
 }
