@@ -302,6 +302,21 @@ func TestSystemDTB(t *testing.T) {
 	}
 }
 
+// TestSystemDTBInItsMode: a table below the root of five levels is a root of four that maps
+// the kernel. It is not the System process', which has its own mode.
+func TestSystemDTBInItsMode(t *testing.T) {
+	t.Parallel()
+	for _, note := range []bool{true, false} {
+		g := guestsim.New(guestsim.Options{LA57: true, File: guestsim.FileOptions{NoGuestNote: !note}})
+		below := u64(g.ReadPhys(g.DTB, 0x1000), 0xff8) & 0xffffffffff000
+		dmp, r, err := convertSim(t, g, convert.Options{Guest: guest.Options{DTB: below}})
+		require.NoError(t, err)
+		assert.Equal(t, g.DTB, u64(dmp, 0x10))
+		assert.Equal(t, 5, r.Guest.PagingLevels)
+		assert.Contains(t, ids(r), finding.FiveLevels.ID())
+	}
+}
+
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

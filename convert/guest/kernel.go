@@ -243,7 +243,7 @@ func (g *finder) settleDTB(dtb uint64, fromHeader bool) {
 // systemSpace is the address space of the System process.
 func (g *finder) systemSpace() (*vtop.Space, bool) {
 	image, _ := g.Memory.ReadImage(vtop.VA(g.Kernel.Data.KernBase))
-	return search.SystemSpace(g.Kernel, image)
+	return search.SystemSpace(g.machine, g.Kernel, image)
 }
 
 // settleKDBG points the header at the block that was believed.

@@ -48,7 +48,7 @@ func (g *finder) discover(ctx context.Context, opt *Options) error {
 	g.KDBGSource, g.Built = found.Source, g.Header == nil
 	space := found.Kernel.Space
 	whose := "those of a process, as the System process' could not be read"
-	if system, ok := search.SystemSpace(found.Kernel, found.Image); ok {
+	if system, ok := search.SystemSpace(found.Machine, found.Kernel, found.Image); ok {
 		whose = "the System process' own"
 		space = system
 	}

@@ -285,8 +285,9 @@ func (d *discovery) take(m *machine.Machine, image *peimage.Image, kernel *kdbg.
 }
 
 // SystemSpace is the address space of the System process, which is believed when it maps
-// KDBG where the space in use does.
-func SystemSpace(k *kdbg.Kernel, image *peimage.Image) (*vtop.Space, bool) {
+// KDBG where the space in use does. Its paging mode may be another of the machine's: a
+// table below the root of five levels is a root of four, but no process'.
+func SystemSpace(m *machine.Machine, k *kdbg.Kernel, image *peimage.Image) (*vtop.Space, bool) {
 	var prcb vtop.VA
 	if list, err := k.Processors(1); err == nil {
 		prcb = list[0].PRCB
@@ -295,6 +296,13 @@ func SystemSpace(k *kdbg.Kernel, image *peimage.Image) (*vtop.Space, bool) {
 	if err != nil {
 		return nil, false
 	}
-	system := k.Space.At(dtb)
-	return system, sameBlock(k, system) && confirm(k.Layout.In(system)) == nil
+	for _, mode := range append([]*vtop.Mode{k.Space.Mode}, m.Modes...) {
+		same := *k.Space
+		same.Mode = mode
+		system := same.At(dtb)
+		if mode.Split == k.Space.Mode.Split && sameBlock(k, system) && confirm(k.Layout.In(system)) == nil {
+			return system, true
+		}
+	}
+	return nil, false
 }
