@@ -99,7 +99,7 @@ func (a *app) runCheck(ctx context.Context, paths []string, f *checkFlags) error
 	var r *inspect.CheckReport
 	if err == nil {
 		opt.Progress, opt.Details = a.startProgress(false), a.wantsPage()
-		opt.Whole = a.tellWhole(false)
+		opt.Whole, opt.Source.Web.Again = a.tellWhole(false), a.tellAgain(false)
 		if r, err = inspect.Check(ctx, opt, inputs(paths)...); err == nil {
 			err = f.outcome(r)
 		} else {

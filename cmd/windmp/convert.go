@@ -218,6 +218,7 @@ func (a *app) convertFile(ctx context.Context, in, out string, f *convertFlags) 
 // convertOne converts a file.
 func (a *app) convertOne(ctx context.Context, in, out string, opt convert.Options, quiet bool) (r *report.Report, details *inspect.InfoReport, err error) {
 	opt.Progress = a.startProgress(quiet)
+	opt.Source.Web.Again = a.tellAgain(quiet)
 	opt.Source.Whole = toldFor(in, a.tellWhole(quiet))
 	opt.Guest.Whole = opt.Source.Whole
 	if a.wantsPage() {

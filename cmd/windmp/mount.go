@@ -87,6 +87,7 @@ func (a *app) runMount(ctx context.Context, path, dir string, f *mountFlags) err
 		return err
 	}
 	opt.Progress = a.startProgress(false)
+	opt.Source.Web.Again = a.tellAgain(false)
 	opt.Source.Whole = toldFor(path, a.tellWhole(false))
 	opt.Guest.Whole = opt.Source.Whole
 	opt.Document = mountReport

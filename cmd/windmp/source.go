@@ -18,6 +18,7 @@ func (a *app) prepare(f *sourceflag.Look, path string) (source.Options, guest.Op
 	source, guest, err := f.Options()
 	source.Progress = a.startProgress(false)
 	guest.Progress = source.Progress
+	source.Web.Again = a.tellAgain(false)
 	source.Whole = toldFor(path, a.tellWhole(false))
 	guest.Whole = source.Whole
 	return source, guest, err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"strings"
+	"sync"
+	"time"
 
 	"windmp/convert/source"
 	"windmp/convert/stage"
@@ -18,7 +20,7 @@ const (
 // much that is: it may take minutes where a look else takes none. What shows progress as
 // JSON has it in that. A copy is told of where it comes over a network.
 func (a *app) tellWhole(quiet bool) func(path string, w stage.Whole) {
-	if mode := a.out.progress.Value; quiet || mode == "none" || mode == "json" {
+	if !a.tells(quiet) {
 		return func(string, stage.Whole) {}
 	}
 	return func(path string, w stage.Whole) {
@@ -32,6 +34,36 @@ func (a *app) tellWhole(quiet bool) func(path string, w stage.Whole) {
 		a.progress.Clear()
 		a.say(logLine{Level: levelInfo, Message: path + ": " + strings.ReplaceAll(wholeWords(w), "%", binio.Bytes(w.Bytes)), Stage: string(w.Stage)})
 	}
+}
+
+// againEvery is the least time between two lines that say that a server is asked again: a
+// copy asks for several parts at a time, and what ails one ails all.
+const againEvery = 10 * time.Second
+
+// tellAgain says that a server is asked again, and why: a command that waits for it looks
+// as if it did nothing.
+func (a *app) tellAgain(quiet bool) func(path string, err error) {
+	if !a.tells(quiet) {
+		return nil
+	}
+	var mu sync.Mutex
+	last := map[string]time.Time{}
+	return func(path string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if t, told := last[path]; told && time.Since(t) < againEvery {
+			return
+		}
+		last[path] = time.Now()
+		a.progress.Clear()
+		a.say(logLine{Level: levelInfo, Message: path + ": " + err.Error() + "; trying again"})
+	}
+}
+
+// tells reports whether what takes time is said in words.
+func (a *app) tells(quiet bool) bool {
+	mode := a.out.progress.Value
+	return !quiet && mode != "none" && mode != "json"
 }
 
 // tableWords say why a table is read; % is how much that is, as far as it is known before.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,4 +47,22 @@ func TestTellWhole(t *testing.T) {
 	assert.Empty(t, tell("http://host/x", "auto", "text", false, copied))
 	copied.Bytes = 1 << 40
 	assert.Empty(t, told("auto", "text", false, copied), "a copy of a file is what was asked for")
+}
+
+// TestTellAgain: that a server is asked again is said, of each file once in a while, and
+// not where nobody wants words.
+func TestTellAgain(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	a := &app{stderr: &b}
+	a.out.progress.Value, a.out.log.Value = "auto", "text"
+	tell := a.tellAgain(false)
+	for range 3 {
+		tell("http://host/x", errors.New("the server sends nothing"))
+		tell("http://host/y", errors.New("the server answers 502 Bad Gateway"))
+	}
+	assert.Equal(t, "windmp: http://host/x: the server sends nothing; trying again\nwindmp: http://host/y: the server answers 502 Bad Gateway; trying again\n", b.String())
+	assert.Nil(t, a.tellAgain(true))
+	a.out.progress.Value = "json"
+	assert.Nil(t, a.tellAgain(false))
 }

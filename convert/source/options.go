@@ -42,6 +42,10 @@ type Web struct {
 	// Download allows what a server does not send in parts to be fetched whole, to a
 	// temporary file in TempDir.
 	Download bool
+	// Again, when set, is called before a request is made again, with the path of the
+	// input as it may be shown, and what was wrong with the request before; by several
+	// goroutines at once.
+	Again func(path string, err error)
 	// Cache is the most memory for what was read, and is fetched ahead, in bytes; 0 means
 	// 32 MiB.
 	Cache int64

@@ -22,6 +22,9 @@ func nameOf(u string) string   { return remote.Name(u) }
 // layURL opens the bytes behind a URL.
 func (s *Source) layURL(ctx context.Context, opt *Options) error {
 	web := remote.Options{Header: opt.Web.Header, Cache: opt.Web.Cache}
+	if again := opt.Web.Again; again != nil {
+		web.Again = func(err error) { again(s.in.Path(), err) }
+	}
 	r, err := remote.Open(ctx, s.in.url, web)
 	var none *remote.NoRangesError
 	switch {

@@ -20,7 +20,8 @@ const (
 // A block is a piece of the file: blockSize bytes at a multiple of that, less at the end.
 type block struct {
 	index int64
-	// ready is closed when data, or err, is there.
+	// ready is closed when data, or err, is there; before, who fetches it keeps in data
+	// what came.
 	ready chan struct{}
 	data  []byte
 	err   error

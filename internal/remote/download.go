@@ -8,9 +8,9 @@ import (
 )
 
 // Download writes all of the file to w, in one transfer: of a server that sends no parts.
-// It returns how many bytes there were. What breaks off is an error, and is not tried
-// again: the transfer would begin anew. The error is a [*physmem.SourceError], that of w,
-// or the cause of the context.
+// It returns how many bytes there were. What breaks off after its first byte is an error,
+// and is not tried again: the transfer would begin anew. The error is a
+// [*physmem.SourceError], that of w, or the cause of the context.
 func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int64, error) {
 	s, err := newSource(ctx, rawURL, opt)
 	if err != nil {
@@ -19,23 +19,26 @@ func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int
 	defer s.Close() //nolint:errcheck // only read
 	var n int64
 	var written error
-	err = s.retry(func(t *try) (bool, error) {
+	err = s.retry(func(t *try) (int64, error) {
 		resp, err := s.request(t.ctx, "")
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		body := &watched{resp.Body, t}
 		defer discard(body)
 		if resp.StatusCode != http.StatusOK {
-			return false, s.statusOf(resp)
+			return 0, s.statusOf(resp)
 		}
 		out := &keepsError{w: w}
 		n, err = io.Copy(out, body)
 		written = out.err
-		if err != nil && written == nil || resp.ContentLength >= 0 && n < resp.ContentLength {
-			return false, &ProtocolError{Reason: fmt.Sprintf("the transfer broke off after %d bytes", n)}
+		if n == 0 && err != nil && written == nil {
+			return 0, errBreaksOff // and nothing of it is written
 		}
-		return true, nil
+		if err != nil && written == nil || resp.ContentLength >= 0 && n < resp.ContentLength {
+			return 0, &ProtocolError{Reason: fmt.Sprintf("the transfer broke off after %d bytes", n)}
+		}
+		return 0, nil
 	})
 	if written != nil {
 		err = written

@@ -35,6 +35,28 @@ type ProtocolError struct{ Reason string }
 
 func (e *ProtocolError) Error() string { return "the server can't be understood: " + e.Reason }
 
+// A GivenUpError says that what may pass did not: that a request was made again, and in
+// vain.
+type GivenUpError struct {
+	Err      error // of the last attempt
+	Attempts int   // that brought nothing, or next to nothing
+	Took     time.Duration
+}
+
+func (e *GivenUpError) Error() string {
+	if e.Attempts < 2 {
+		return e.Err.Error()
+	}
+	s := e.Err.Error() + "; tried " + binio.Plural(e.Attempts, "time")
+	if e.Took >= time.Second {
+		s += " in " + binio.Span(e.Took.Seconds())
+	}
+	return s
+}
+
+// Unwrap returns the last attempt's.
+func (e *GivenUpError) Unwrap() error { return e.Err }
+
 // A statusError is an answer that refuses.
 type statusError struct {
 	Code int // the status, 403

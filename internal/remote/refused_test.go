@@ -36,13 +36,88 @@ func TestGivesUp(t *testing.T) {
 	_, err := src.ReadAt(make([]byte, 10), 500_000)
 	var failed *physmem.SourceError
 	require.ErrorAs(t, err, &failed)
-	require.EqualError(t, err, "the server answers 502 Bad Gateway")
+	require.EqualError(t, err, "the server answers 502 Bad Gateway; tried 3 times")
 	require.Equal(t, err, src.Failure())
 	n := s.requests.Load()
 	assert.EqualValues(t, 4, n)
 	_, err = src.ReadAt(make([]byte, 10), 700_000)
 	require.Equal(t, src.Failure(), err)
 	assert.Equal(t, n, s.requests.Load())
+}
+
+// TestStallsAreFew: a server that sends nothing more, or some bytes each time and then
+// nothing, is given up before many attempts have waited for it, and who asked is told
+// that it is asked again.
+func TestStallsAreFew(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []int{0, 1000} {
+		s := serve(t, contents(1<<20))
+		s.fault = func(w http.ResponseWriter, r *http.Request, n int64) bool {
+			if n > 1 {
+				s.serve(&stalling{w, r, sent}, r)
+			}
+			return n > 1
+		}
+		opt := quick
+		opt.Stall, opt.Patience = 100*time.Millisecond, 200*time.Millisecond
+		var told atomic.Int64
+		opt.Again = func(err error) {
+			told.Add(1)
+			assert.EqualError(t, err, "the server sends nothing")
+		}
+		src := open(t, s.URL, opt)
+		_, err := src.ReadAt(make([]byte, 10), 500_000)
+		var given *remote.GivenUpError
+		require.ErrorAs(t, err, &given)
+		assert.Equal(t, 2, given.Attempts)
+		assert.Contains(t, err.Error(), "the server sends nothing; tried 2 times")
+		assert.EqualValues(t, 3, s.requests.Load())
+		assert.EqualValues(t, 1, told.Load())
+	}
+}
+
+// stalling sends some bytes, and then nothing until nobody listens.
+type stalling struct {
+	http.ResponseWriter
+	r    *http.Request
+	left int
+}
+
+func (s *stalling) Write(p []byte) (int, error) {
+	n := min(len(p), s.left)
+	s.left -= n
+	if n > 0 {
+		_, _ = s.ResponseWriter.Write(p[:n])
+	}
+	_ = http.NewResponseController(s.ResponseWriter).Flush()
+	<-s.r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// TestDownloadStalls: what was written of a transfer that stalls is not written again.
+func TestDownloadStalls(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []int{0, 50_000} {
+		s := serve(t, contents(1<<20))
+		s.fault = func(w http.ResponseWriter, r *http.Request, n int64) bool {
+			if n == 1 {
+				s.serve(&stalling{w, r, sent}, r)
+			}
+			return n == 1
+		}
+		opt := quick
+		opt.Stall = 100 * time.Millisecond
+		var got bytes.Buffer
+		n, err := remote.Download(t.Context(), s.URL, opt, &got)
+		assert.EqualValues(t, got.Len(), n)
+		if sent == 0 { // nothing was
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(s.data, got.Bytes()))
+			continue
+		}
+		require.ErrorContains(t, err, "the transfer broke off after ")
+		assert.True(t, bytes.Equal(s.data[:n], got.Bytes()))
+	}
 }
 
 // TestChanged: a file that is replaced while it is read is an error, whether the server

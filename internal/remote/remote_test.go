@@ -208,6 +208,11 @@ func TestFaults(t *testing.T) {
 			s.serve(&short{w, 20_000}, r)
 			return true
 		},
+		"little": func(s *server, w http.ResponseWriter, r *http.Request, _ int64) bool {
+			// Less than what is asked for at least, each time: but it goes on.
+			s.serve(&short{w, 5000}, r)
+			return true
+		},
 		"reset": func(_ *server, w http.ResponseWriter, _ *http.Request, n int64) bool {
 			if n%2 == 0 {
 				return false

@@ -18,30 +18,30 @@ const probeSize = 8 * blockSize
 // probe asks for the beginning of the file, and learns its size from the answer: a
 // presigned URL allows no other method.
 func (s *Source) probe() error {
-	err := s.retry(func(t *try) (bool, error) {
+	err := s.retry(func(t *try) (int64, error) {
 		resp, err := s.ask(t, 0, probeSize)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		defer discard(resp.Body)
 		if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && resp.Header.Get("Content-Range") == "bytes */0" {
 			s.object, s.opened = objectOf(resp, 0), true
-			return true, nil
+			return 0, nil
 		}
 		if resp.StatusCode == http.StatusOK {
-			return false, &NoRangesError{Size: resp.ContentLength}
+			return 0, &NoRangesError{Size: resp.ContentLength}
 		}
 		r, err := s.rangeOf(resp, 0)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		s.object, s.opened = objectOf(resp, r.size), true
 		_, missing := s.cache.take(0, (min(r.size, r.last+1)+blockSize-1)/blockSize)
-		n, _ := s.receive(resp.Body, missing) // what is missing, the first read finds out
+		n, _, _ := s.receive(resp.Body, missing) // what is missing, the first read finds out
 		for _, b := range missing[n:] {
 			s.cache.finish(b, errBroken) // is asked for again when it is read
 		}
-		return true, nil
+		return 0, nil
 	})
 	var none *NoRangesError
 	if errors.As(err, &none) {
@@ -65,23 +65,23 @@ func (s *Source) fill(blocks []*block) {
 		s.give(blocks, e)
 		return
 	}
-	err := s.retry(func(t *try) (bool, error) {
-		first := blocks[0].index * blockSize
+	err := s.retry(func(t *try) (int64, error) {
+		first := blocks[0].index*blockSize + int64(len(blocks[0].data))
 		end := min((blocks[len(blocks)-1].index+1)*blockSize, s.object.size)
 		resp, err := s.ask(t, first, end-first)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		defer discard(resp.Body)
 		if err := s.same(resp, first); err != nil {
-			return false, err
+			return 0, err
 		}
-		n, err := s.receive(resp.Body, blocks)
+		n, brought, err := s.receive(resp.Body, blocks)
 		blocks = blocks[n:]
 		if len(blocks) > 0 && err == nil {
 			err = errBreaksOff // a server may send less than it was asked for
 		}
-		return n > 0, err
+		return brought, err
 	})
 	s.give(blocks, err)
 }
@@ -93,23 +93,28 @@ func (s *Source) give(blocks []*block, err error) {
 	}
 }
 
-// receive reads blocks from an answer, and returns how many are whole.
-func (s *Source) receive(body io.Reader, blocks []*block) (n int, err error) {
+// receive reads blocks from an answer, and returns how many are whole and how many bytes
+// came. The one in which the answer ends keeps what came of it.
+func (s *Source) receive(body io.Reader, blocks []*block) (n int, brought int64, err error) {
 	for _, b := range blocks {
-		data := make([]byte, min(blockSize, s.object.size-b.index*blockSize))
-		got, err := io.ReadFull(body, data)
+		had, size := len(b.data), min(blockSize, s.object.size-b.index*blockSize)
+		if had == 0 {
+			b.data = make([]byte, 0, size)
+		}
+		got, err := io.ReadFull(body, b.data[had:size])
+		b.data = b.data[:had+got]
+		brought += int64(got)
 		s.transferred.Add(int64(got))
 		if err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = errBreaksOff
 			}
-			return n, err
+			return n, brought, err
 		}
-		b.data = data
 		s.cache.finish(b, nil)
 		n++
 	}
-	return n, nil
+	return n, brought, nil
 }
 
 // ask makes one request for n bytes at off. The answer is one of those that the caller

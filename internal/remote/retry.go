@@ -25,25 +25,32 @@ var errStalled = errors.New("the server sends nothing")
 var errBreaksOff = errors.New("the server's answer breaks off")
 
 // retry makes tries until one has no error, or one that no other mends, or too many
-// brought nothing. A try says whether it brought something. The error is one of
-// [Source.fail].
-func (s *Source) retry(f func(t *try) (progress bool, err error)) error {
-	pause := s.opt.Pause
-	for vain := 0; ; {
-		progress, err := s.try(f)
+// brought nothing, or those that brought next to nothing took too long. A try says how
+// many bytes it brought. The error is one of [Source.fail].
+func (s *Source) retry(f func(t *try) (brought int64, err error)) error {
+	pause, vain := s.opt.Pause, inVain{since: time.Now()}
+	for {
+		begun := time.Now()
+		brought, err := s.try(f)
 		if err == nil {
 			return nil
 		}
-		if progress {
-			vain, pause = 0, s.opt.Pause
+		if brought > 0 {
+			pause = s.opt.Pause
 		}
-		vain++
-		if s.ctx.Err() != nil || !mends(err) || vain >= s.attempts(err) {
+		vain.note(brought, time.Since(begun))
+		switch {
+		case s.ctx.Err() != nil || !mends(err):
 			return s.fail(err)
+		case vain.empty >= s.attempts(err) || vain.took >= s.opt.Patience:
+			return s.fail(vain.failure(err))
 		}
 		var moved *movedError
 		if errors.As(err, &moved) {
 			continue // at once, where the URL itself leads
+		}
+		if s.opt.Again != nil {
+			s.opt.Again(err)
 		}
 		select {
 		case <-time.After(max(jitter(pause), askedPause(err))):
@@ -52,6 +59,34 @@ func (s *Source) retry(f func(t *try) (progress bool, err error)) error {
 		}
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// inVain counts the tries since one brought something.
+type inVain struct {
+	empty int           // that brought not a byte, one after the other
+	tries int           // since a block's bytes came
+	bytes int64         // that came in these
+	took  time.Duration // that these took, without the pauses
+	since time.Time     // when the first of them began
+}
+
+// note takes a try into account that ended with an error.
+func (v *inVain) note(brought int64, took time.Duration) {
+	if brought > 0 {
+		v.empty = 0
+	}
+	v.empty++
+	if v.bytes += brought; v.bytes >= blockSize {
+		*v = inVain{empty: v.empty, tries: 1, since: time.Now()}
+		return
+	}
+	v.tries++
+	v.took += took
+}
+
+// failure is the error of the last try, with how many there were.
+func (v *inVain) failure(err error) error {
+	return &GivenUpError{Err: err, Attempts: v.tries, Took: time.Since(v.since)}
 }
 
 // attempts is how often a request is made that ends with err.
@@ -74,17 +109,17 @@ type try struct {
 }
 
 // try makes one.
-func (s *Source) try(f func(t *try) (bool, error)) (bool, error) {
+func (s *Source) try(f func(t *try) (int64, error)) (int64, error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	t := &try{ctx: ctx, stall: s.opt.Stall}
 	t.alarm = time.AfterFunc(t.stall, func() { cancel(errStalled) })
 	defer t.alarm.Stop()
-	progress, err := f(t)
-	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+	brought, err := f(t)
+	if err != nil && mends(err) && errors.Is(context.Cause(ctx), errStalled) {
 		err = errStalled
 	}
-	return progress, err
+	return brought, err
 }
 
 // watched is a body that puts the alarm off with each byte that comes.

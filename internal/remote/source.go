@@ -29,6 +29,9 @@ const (
 	defaultPause = 200 * time.Millisecond
 	// defaultStall is how long a server may send nothing.
 	defaultStall = 30 * time.Second
+	// defaultPatience is how long attempts may take, the pauses between them aside, in
+	// which less than a block comes: two that stall.
+	defaultPatience = time.Minute
 )
 
 // Options say how a URL is read. The zero value is for most servers.
@@ -39,10 +42,15 @@ type Options struct {
 	// Cache is the most memory for what was read, and is fetched ahead, in bytes; 0 means
 	// defaultCache. What is being read at the moment comes on top.
 	Cache int64
-	// Attempts, Pause and Stall are what the defaults of these names say; 0 means those.
+	// Attempts, Pause, Stall and Patience are what the defaults of these names say; 0 means
+	// those.
 	Attempts int
 	Pause    time.Duration
 	Stall    time.Duration
+	Patience time.Duration
+	// Again, when set, is called before a request is made again, with what was wrong with
+	// the one before; by several goroutines at once.
+	Again func(err error)
 	// Transport makes the requests; nil means one like Go's own, with the system's
 	// certificates and the proxies that the environment names.
 	Transport http.RoundTripper
@@ -133,6 +141,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Stall <= 0 {
 		o.Stall = defaultStall
+	}
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
 	}
 	if o.Transport == nil {
 		o.Transport = sharedTransport()
