@@ -125,20 +125,22 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 	opt.Source.Progress, opt.Guest.Progress, opt.Write.Progress = opt.Progress, opt.Progress, opt.Progress
 	from := opt.Source
 	from.Closing = func(s *source.Source) { r.Input.Transferred = s.Transferred() }
-	ctx, stop := from.Begin(ctx) // no search goes on in a source of which nothing more comes
-	defer stop()
 	unread, planned := *r, false
 	write := to.write
 	to.write = func(p *plan.Plan) error {
 		planned = true
 		return write(p)
 	}
-	err := source.With(ctx, in, from, func(im *physmem.Image) error {
+	err := source.With(ctx, in, from, func(ctx context.Context, s *source.Source) error {
+		im, err := s.Image(ctx)
+		if err != nil {
+			return err
+		}
 		if SoundFirst(opt.Plan.Missing, to.once) {
 			return convertSound(ctx, r, opt, im, to)
 		}
 		before := *r
-		err := convertImage(ctx, r, opt, im, to)
+		err = convertImage(ctx, r, opt, im, to)
 		if err == nil || !im.MetDamage() || ctx.Err() != nil {
 			return err
 		}
@@ -149,6 +151,7 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 		// What else was found may be otherwise for that alone.
 		unread.Input.Size, unread.Input.Transferred = r.Input.Size, r.Input.Transferred
 		*r = unread
+		opt.examined(nil, nil)
 	}
 	return err
 }

@@ -16,7 +16,10 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/finding"
+	"windmp/convert/folder"
+	"windmp/convert/guest"
 	"windmp/convert/inspect"
+	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/coretest"
@@ -139,6 +142,19 @@ func TestTimeout(t *testing.T) {
 		slow.left.Store(n)
 		_, err = inspect.Stack(t.Context(), in, inspect.StackOptions{Source: limits})
 		require.ErrorAs(t, err, new(*source.LimitError))
+		slow.left.Store(n)
+		made, err := convert.Stream(t.Context(), in, io.Discard, convert.Options{Source: limits})
+		require.ErrorContains(t, err, "the look ended at its limit of 20ms, when ")
+		assert.Empty(t, made.Findings)
+		slow.left.Store(n)
+		err = folder.With(t.Context(), in, folder.Options{Source: limits}, func(*folder.Folder) error { return nil })
+		require.ErrorAs(t, err, new(*source.LimitError))
+		slow.left.Store(n)
+		s, err := source.Open(t.Context(), in, limits)
+		for err == nil {
+			_, err = s.ReadAt(make([]byte, 1), 0)
+		}
+		require.ErrorAs(t, err, new(*source.LimitError))
 
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errStopped)
 		slow.left.Store(n)
@@ -253,7 +269,7 @@ func TestTablesAreToldBefore(t *testing.T) {
 				}
 				assert.LessOrEqual(t, counted.Read.Load()-told, int64(256<<10))
 			}}
-			require.NoError(t, source.With(t.Context(), source.Reader(name, counted, int64(len(c.file))), opt, func(*physmem.Image) error { return nil }))
+			require.NoError(t, source.With(t.Context(), source.Reader(name, counted, int64(len(c.file))), opt, image))
 			assert.GreaterOrEqual(t, told, c.least)
 			assert.LessOrEqual(t, told, int64(len(c.file)))
 		})
@@ -302,7 +318,10 @@ func TestSourceFails(t *testing.T) {
 			require.ErrorIs(t, err, io.ErrClosedPipe, "info, %d reads", n)
 		}
 		in, r = input()
-		made, err := convert.Stream(t.Context(), in, io.Discard, convert.Options{})
+		var last *guest.Guest
+		opt := convert.Options{Examined: func(g *guest.Guest, _ *plan.Plan) { last = g }}
+		made, err := convert.Stream(t.Context(), in, io.Discard, opt)
+		require.Equal(t, made.Input.Format != "", last != nil, "what is told beside the report is taken back with it")
 		if r.left.Load() < 0 {
 			require.ErrorIs(t, err, io.ErrClosedPipe, "conversion, %d reads", n)
 			require.Empty(t, warned(made.Findings), "conversion, %d reads", n)

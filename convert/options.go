@@ -23,7 +23,9 @@ type Options struct {
 	SHA256 bool
 	// Examined, when set, is called with the guest, as far as it was found, and what is
 	// planned, nil without a guest, before anything is written: for who tells more of
-	// them than the report does. The guest's image is closed when the conversion ends.
+	// them than the report does. The last call counts: with nil for both where the source
+	// failed, and the report takes back what was found. The guest's image is closed when
+	// the conversion ends.
 	Examined func(*guest.Guest, *plan.Plan)
 	// Progress, when set, is called from one goroutine at a time: when a stage
 	// begins, where it counts bytes about ten times a second, and at its end. It

@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,6 +20,12 @@ import (
 	"windmp/physmem"
 )
 
+// image opens the image of a source.
+func image(ctx context.Context, s *source.Source) error {
+	_, err := s.Image(ctx)
+	return err
+}
+
 // TestPackedJunk: a small file that unpacks to a large one that is no memory image is
 // refused, and nothing is written: the folder for it is not there.
 func TestPackedJunk(t *testing.T) {
@@ -34,7 +41,7 @@ func TestPackedJunk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "junk.zst")
 	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
 	opt := source.Options{TempDir: filepath.Join(t.TempDir(), "none")}
-	err = source.With(t.Context(), source.File(path), opt, func(*physmem.Image) error { return nil })
+	err = source.With(t.Context(), source.File(path), opt, image)
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
 	require.ErrorContains(t, err, "open: "+path+": zstd: not a memory image")
 	r, err := inspect.Check(t.Context(), inspect.CheckOptions{Source: opt}, source.File(path))

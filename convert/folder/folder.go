@@ -58,7 +58,12 @@ func With(ctx context.Context, in source.Input, opt Options, use func(*Folder) e
 		return err
 	}
 	opt.Source.Progress, opt.Guest.Progress = opt.Progress, opt.Progress
-	return source.With(ctx, in, opt.Source, func(im *physmem.Image) error {
+	// The look ends with a source that refuses to be read, a folder waits for a better time.
+	return source.With(ctx, in, opt.Source, func(_ context.Context, s *source.Source) error {
+		im, err := s.Image(ctx)
+		if err != nil {
+			return err
+		}
 		f := newFolder(ctx, im, in, &opt)
 		defer f.close()
 		if err := f.find(); err != nil {

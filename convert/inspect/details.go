@@ -17,8 +17,11 @@ import (
 var allLists = InfoOptions{Modules: true, Processes: true}
 
 // Describe says what [Info] does of a guest that was found, with all its lists. Where p
-// is not nil, the picture of the memory shows what the dump holds too.
+// is not nil, the picture of the memory shows what the dump holds too. It is nil where g is.
 func Describe(path string, g *guest.Guest, p *plan.Plan) *InfoReport {
+	if g == nil {
+		return nil
+	}
 	r := newInfo(report.Input{Path: path})
 	r.describe(&found{input: report.OfImage(path, g.Image()), guest: g, findings: g.Findings()}, allLists)
 	if p != nil && r.Memory.Picture != nil {

@@ -29,32 +29,36 @@ type found struct {
 // of a triage dump, which holds no physical memory, is the one that check sees. The error is that
 // of [source.With], or of the search.
 func look(ctx context.Context, in source.Input, open source.Options, opt guest.Options, f func(*found)) error {
-	ctx, stop := open.Begin(ctx)
-	defer stop()
-	image := func(im *physmem.Image) error {
+	return source.With(ctx, in, open, func(ctx context.Context, s *source.Source) error {
+		im, err := s.Image(ctx)
+		if isTriage(err, opt) {
+			return lookAtTriage(ctx, in, s, opt, err, f)
+		}
+		if err != nil {
+			return err
+		}
 		g, err := guest.Find(ctx, im, opt)
 		f(&found{input: report.OfImage(in.Path(), g.Image()), guest: g, findings: g.Findings(), err: err})
 		return err
+	})
+}
+
+// lookAtTriage is look for a triage dump, which could not be opened as an image for that.
+func lookAtTriage(ctx context.Context, in source.Input, s *source.Source, opt guest.Options, why error, f func(*found)) error {
+	if broken := s.Wait(); broken != nil {
+		return broken
 	}
-	return in.Named(open.End(source.WithOr(ctx, in, open, image, func(s *source.Source, err error) error {
-		if !isTriage(err, opt) {
-			return err
-		}
-		if broken := s.Wait(); broken != nil {
-			return broken
-		}
-		v, judged := judge.Dump(ctx, s, judge.Options{Input: s.Options(), Machines: opt.Machines})
-		if v.Triage == nil {
-			return err
-		}
-		if judged != nil {
-			judged = &stage.Error{Stage: stage.Header, Err: judged}
-		}
-		x := ofTriage(in.Path(), s, v)
-		x.err = judged
-		f(x)
-		return judged
-	})))
+	v, err := judge.Dump(ctx, s, judge.Options{Input: s.Options(), Machines: opt.Machines})
+	if v.Triage == nil {
+		return why
+	}
+	if err != nil {
+		err = &stage.Error{Stage: stage.Header, Err: err}
+	}
+	x := ofTriage(in.Path(), s, v)
+	x.err = err
+	f(x)
+	return err
 }
 
 // cutShort tells whether err is that of a look which a limit ended, or a source of which

@@ -97,9 +97,13 @@ func Walk(ctx context.Context, in source.Input, vas []uint64, opt WalkOptions) (
 	r := newWalk(report.Input{Path: in.Path()})
 	err := opt.Validate()
 	if err == nil {
-		ctx, stop := opt.Source.Begin(ctx)
-		defer stop()
-		err = in.Named(opt.Source.End(source.With(ctx, in, counted(opt.Source, &r.Input), func(im *physmem.Image) error { return r.walk(ctx, im, vas, opt) })))
+		err = source.With(ctx, in, counted(opt.Source, &r.Input), func(ctx context.Context, s *source.Source) error {
+			im, err := s.Image(ctx)
+			if err != nil {
+				return err
+			}
+			return r.walk(ctx, im, vas, opt)
+		})
 	}
 	if cutShort(err) {
 		r = newWalk(opened(r.Input))

@@ -55,7 +55,7 @@ func BenchmarkPackedStream(b *testing.B) {
 		"index":                func() { index(b, whole) },
 		"one behind the other": func() { f := unpack(b); index(b, f); require.NoError(b, f.Close()) },
 		"both": func() {
-			require.NoError(b, source.With(b.Context(), source.File(path), source.Options{TempDir: dir}, func(*physmem.Image) error { return nil }))
+			require.NoError(b, source.With(b.Context(), source.File(path), source.Options{TempDir: dir}, image))
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -14,7 +14,6 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"windmp/convert/source"
-	"windmp/physmem"
 )
 
 // saveFile is libvirt's header, and a stream behind it that is packed as it says.
@@ -61,7 +60,7 @@ func TestLibvirt(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 	// lzop is nobody's here, and what is not packed stays where it is.
-	err = source.With(t.Context(), source.File(saveFile(t, 4, []byte("\x89LZO"))), source.Options{}, func(*physmem.Image) error { return nil })
+	err = source.With(t.Context(), source.File(saveFile(t, 4, []byte("\x89LZO"))), source.Options{}, image)
 	require.ErrorContains(t, err, "packed with lzop; unpack the stream: tail -c +193 FILE | lzop -dc > STREAM")
 	s, err := source.Open(t.Context(), source.File(saveFile(t, 0, stream)), source.Options{})
 	require.NoError(t, err)

@@ -68,7 +68,7 @@ func (l *Limits) Validate() error {
 // A watch counts what is read of an input, and holds that to the limits.
 type watch struct {
 	limits Limits
-	// ctx ends with the time; nil where there is no limit of it.
+	// ctx ends with the time, if that has a limit; nil where no look was begun.
 	ctx  context.Context //nolint:containedctx // lives as long as one look
 	read atomic.Int64
 	over atomic.Pointer[LimitError] // the first limit that ended a read
@@ -81,15 +81,13 @@ type watch struct {
 // refuses for good ([physmem.ErrSource]), since no other could succeed. Inputs that are
 // opened with these options count for the limits together. The function frees the timer.
 func (o *Options) Begin(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithCancelCause(ctx)
-	o.watch = &watch{limits: o.Limits, stop: stop}
-	end := func() { stop(nil) }
-	if o.Limits.Timeout <= 0 {
-		return ctx, end
+	free := context.CancelFunc(func() {})
+	if o.Limits.Timeout > 0 {
+		ctx, free = context.WithTimeoutCause(ctx, o.Limits.Timeout, errTime)
 	}
-	ctx, free := context.WithTimeoutCause(ctx, o.Limits.Timeout, errTime)
-	o.watch.ctx = ctx
-	return ctx, func() { free(); end() }
+	look, stop := context.WithCancelCause(ctx)
+	o.watch = &watch{limits: o.Limits, ctx: ctx, stop: stop}
+	return look, func() { stop(nil); free() }
 }
 
 // errTime is the cause of a context that ended with the time.
@@ -102,14 +100,6 @@ func (o *Options) Over() *LimitError {
 		return nil
 	}
 	return o.watch.ended()
-}
-
-// End is err of a look, or what ended it before.
-func (o *Options) End(err error) error {
-	if over := o.Over(); over != nil {
-		return &stage.Error{Stage: stage.Read, Err: over}
-	}
-	return err
 }
 
 // ended says which limit ended the look.
@@ -171,7 +161,7 @@ func (w *watch) refuse(err error) {
 
 // timed reads of r while there is time.
 func (w *watch) timed(r io.ReaderAt, p []byte, off int64) (int, error) {
-	if w.ctx == nil {
+	if w.limits.Timeout <= 0 {
 		return r.ReadAt(p, off)
 	}
 	type result struct {

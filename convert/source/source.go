@@ -25,7 +25,9 @@ type Source struct {
 	network   network
 	fetched   bool // all of it came before it is read
 	closing   func(*Source)
-	unpacking *unpacking // nil of what is read as it lies
+	unpacking *unpacking         // nil of what is read as it lies
+	image     *physmem.Image     // nil before it was opened
+	stop      context.CancelFunc // of a look that began with Open, else nil
 	// readFailed is set when what is packed could not be read.
 	readFailed atomic.Bool
 }
@@ -51,10 +53,12 @@ func Open(ctx context.Context, in Input, opt Options) (*Source, error) {
 	}
 	stage.Enter(opt.Progress, stage.Open)
 	s := &Source{in: in, options: opt.Input, closing: opt.Closing}
-	if opt.watch == nil {
-		opt.watch = &watch{limits: opt.Limits}
+	if opt.watch == nil { // it is a look of its own
+		_, s.stop = opt.Begin(ctx)
+		ctx = opt.watch.ctx
 	}
 	if err := s.lay(ctx, &opt); err != nil {
+		s.endLook()
 		return nil, err
 	}
 	s.observe(&opt)
@@ -85,20 +89,21 @@ func (s *Source) lay(ctx context.Context, opt *Options) error {
 func (s *Source) observe(opt *Options) {
 	w := opt.watch
 	if s.fetched {
-		w = &watch{ctx: w.ctx}
+		w = &watch{limits: Limits{Timeout: w.limits.Timeout}, ctx: w.ctx}
 	}
 	s.watched = &watched{Source: s.file, watch: w, opt: opt}
 	s.Source, s.file = s.watched, s.watched
 }
 
 // Image opens the memory image, of a packed file while that is unpacked, and waits for the
-// end of that. The error is one of [open.Source], or of [Source.Wait].
+// end of that. The error is a [*stage.Error] with one of [open.Source], or of [Source.Wait].
 func (s *Source) Image(ctx context.Context) (*physmem.Image, error) {
 	defer s.watched.opened()
 	im, err := open.Source(ctx, s.Source, s.options)
 	if err = s.opened(err); err != nil {
-		return nil, s.Blame(err)
+		return nil, opening(s.Blame(err))
 	}
+	s.image = im
 	return im, nil
 }
 
@@ -129,9 +134,17 @@ func (s *Source) Options() open.Options { return s.options }
 // File is the input as it lies, packed if it is.
 func (s *Source) File() physmem.Source { return s.file }
 
+// endLook frees the timer of a look that began with Open.
+func (s *Source) endLook() {
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
 // Close closes and removes what was opened. Images can't be read afterwards.
 func (s *Source) Close() error {
 	var err error
+	defer s.endLook()
 	if s.closing != nil && s.file != nil {
 		s.closing(s)
 	}
@@ -150,34 +163,36 @@ func (s *Source) Reach(n int64) int64 { return physmem.Reach(s.Source, n) }
 // NextData implements [physmem.DataFinder].
 func (s *Source) NextData(off int64) int64 { return physmem.NextData(s.Source, off) }
 
-// With opens an image for f, and closes it. A read of the image that failed is an
-// error in any case. The error is that of f, a [*stage.UsageError], or a
-// [*stage.Error].
-func With(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error) error {
-	return WithOr(ctx, in, opt, f, func(_ *Source, err error) error { return err })
+// With opens an input for f, to which [Source.Image] gives the memory, and closes it. The
+// limits of opt are those of all that f does: its context ends with them, and with a source
+// of which nothing more comes. A read of the image that failed is an error in any case. The
+// error is that of f, a [*stage.UsageError], or a [*stage.Error]; in it a [*LimitError]
+// where a limit was met.
+func With(ctx context.Context, in Input, opt Options, f func(ctx context.Context, s *Source) error) error {
+	look, stop := opt.Begin(ctx)
+	defer stop()
+	s, err := Open(opt.watch.ctx, in, opt)
+	if err == nil {
+		err = errors.Join(s.ended(f(look, s)), s.Close())
+	} else {
+		err = opening(err)
+	}
+	if over := opt.Over(); over != nil && (err != nil || opt.watch.over.Load() != nil) {
+		err = &stage.Error{Stage: stage.Read, Err: over}
+	}
+	return in.Named(err)
 }
 
-// WithOr is With for who can do with something else than an image, too: or is asked
-// where there is none, with the error of opening it, which it returns where it can't.
-func WithOr(ctx context.Context, in Input, opt Options, f func(im *physmem.Image) error, or func(s *Source, err error) error) (err error) {
-	s, err := Open(ctx, in, opt)
-	if err != nil {
-		return in.Named(opening(err))
+// ended is what err, of who used the source, is with all that is known of it now.
+func (s *Source) ended(err error) error {
+	switch {
+	case s.image == nil:
+		return err
+	case err != nil:
+		return finding.NameDamage(s.image, s.Blame(err))
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	im, none := s.Image(ctx)
-	if none != nil {
-		err := or(s, none)
-		if !errors.Is(err, none) {
-			return err
-		}
-		return in.Named(opening(err))
-	}
-	if err := s.Blame(f(im)); err != nil {
-		return in.Named(finding.NameDamage(im, err))
-	}
-	if err := im.ReadFailure(); err != nil {
-		return in.Named(&stage.Error{Stage: stage.Read, Err: err})
+	if err := s.image.ReadFailure(); err != nil {
+		return &stage.Error{Stage: stage.Read, Err: err}
 	}
 	return nil
 }

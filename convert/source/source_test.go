@@ -3,6 +3,7 @@ package source_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,6 +29,12 @@ func sparse(t *testing.T, size int64) string {
 	_, err = f.WriteAt([]byte("end"), size-3)
 	require.NoError(t, err)
 	return path
+}
+
+// image opens the image of a source.
+func image(ctx context.Context, s *source.Source) error {
+	_, err := s.Image(ctx)
+	return err
 }
 
 // TestHoles: a source knows the holes of a sparse file, and of what was unpacked.
@@ -70,7 +77,9 @@ func TestReader(t *testing.T) {
 	assert.Equal(t, "memory", in.Path())
 	assert.EqualValues(t, 0x2000, in.Size())
 	opt := source.Options{Input: open.Options{Format: physmem.FormatRaw}}
-	err := source.With(t.Context(), in, opt, func(im *physmem.Image) error {
+	err := source.With(t.Context(), in, opt, func(ctx context.Context, s *source.Source) error {
+		im, err := s.Image(ctx)
+		require.NoError(t, err)
 		assert.Equal(t, []physmem.Range{{Size: 0x2000}}, im.Ranges())
 		return io.ErrUnexpectedEOF
 	})
