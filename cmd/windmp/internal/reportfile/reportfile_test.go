@@ -1,4 +1,4 @@
-package main
+package reportfile_test
 
 import (
 	"os"
