@@ -234,7 +234,7 @@ func TestURLWithoutRanges(t *testing.T) {
 	for _, path := range s.files {
 		u := source.URL(s.of(path))
 		f := checkInput(t.Context(), u, inspect.CheckOptions{})
-		assert.Equal(t, "FAIL", f.Verdict)
+		assert.Equal(t, "UNKNOWN", f.Verdict)
 		assert.Contains(t, f.Error.Message, "on a server that sends it only whole, not in parts")
 		dir := t.TempDir()
 		opt := inspect.CheckOptions{Source: source.Options{TempDir: dir, Web: source.Web{Download: true}}}

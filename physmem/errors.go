@@ -87,6 +87,9 @@ type UnsupportedError struct {
 	// Encrypted is set where the file is one that would be read if it were not
 	// encrypted.
 	Encrypted bool
+	// Unread is set where nothing of the file was looked at, for what it lies in: a pipe,
+	// a server that sends no parts. What it holds is not known.
+	Unread bool
 }
 
 func (e *UnsupportedError) Error() string {

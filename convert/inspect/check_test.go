@@ -16,6 +16,7 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/physmem/physmemtest"
 )
 
@@ -70,6 +71,19 @@ func FuzzCheck(f *testing.F) {
 			assert.Less(t, len(r.Findings), 200)
 		}
 	})
+}
+
+// TestNothingLookedAt: of what can't be looked at nothing is said, and why not.
+func TestNothingLookedAt(t *testing.T) {
+	t.Parallel()
+	r, err := Check(t.Context(), CheckOptions{}, source.File(t.TempDir()))
+	require.NoError(t, err)
+	f := &r.Files[0]
+	assert.Equal(t, "UNKNOWN", f.Verdict)
+	assert.Empty(t, f.Findings)
+	assert.Equal(t, "the file is a folder, not a file", f.Reason)
+	assert.Equal(t, "Name a file in it.", f.Error.Hint)
+	require.ErrorIs(t, f.Err, physmem.ErrUnsupported)
 }
 
 func TestFileNames(t *testing.T) {

@@ -217,13 +217,15 @@ func TooLarge(list *finding.List, size, most int64, what string) {
 	list.Add(finding.TooLarge.At("", "%s has %s, the limit is %s", what, binio.Bytes(size), binio.Bytes(most)))
 }
 
-// NotOpened turns an error of opening into a finding, and returns it.
+// NotOpened turns an error of opening into a finding, if it says something of the file,
+// and returns it.
 func NotOpened(list *finding.List, err error) error {
 	var format *physmem.FormatError
 	var unsupported *physmem.UnsupportedError
 	var unknown *physmem.UnknownFormatError
 	said, hint, _ := cause.OfImage(err)
 	switch {
+	case errors.As(err, &unsupported) && unsupported.Unread: // nothing is known of it
 	case errors.As(err, &format):
 		list.Add(finding.Malformed.WithAdvice(hint).At(fmt.Sprintf("file offset %#x", format.Offset), "%s", said).Because(format))
 	case errors.As(err, &unsupported) && unsupported.Encrypted:

@@ -33,7 +33,7 @@ func (s *Source) layURL(ctx context.Context, opt *Options) error {
 	case errors.As(err, &none):
 		return &physmem.UnsupportedError{
 			What: "on a server that sends it only whole, not in parts" + ofSize(none.Size),
-			Hint: "download it first, or allow it to be fetched whole to a temporary file",
+			Hint: "download it first, or allow it to be fetched whole to a temporary file", Unread: true,
 		}
 	case err != nil:
 		return err

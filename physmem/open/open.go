@@ -71,7 +71,7 @@ func openable(mode fs.FileMode) error {
 	default:
 		what = "not a regular file"
 	}
-	return &physmem.UnsupportedError{What: what, Hint: hint}
+	return &physmem.UnsupportedError{What: what, Hint: hint, Unread: true}
 }
 
 // Source opens the memory image in src, which stays the caller's to close and must
