@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/report"
@@ -142,6 +143,34 @@ func TestELFKeepsWhatIsAsked(t *testing.T) {
 	require.NoError(t, err)
 	for i, v := range found.VCPUs() {
 		assert.Equal(t, g.Processors[i].SavedRip, v.Context.IP())
+	}
+}
+
+// TestELFOfAPart: a core is held to the guest's memory as a dump is. What the source lacks
+// refuses it, or is left out and said.
+func TestELFOfAPart(t *testing.T) {
+	t.Parallel()
+	part := gunzip(t, "live-2cpu-cut.vmcore.gz")
+	for _, kind := range []plan.OutputType{plan.OutputFull, plan.OutputKernel} {
+		opt := plan.Options{To: plan.FormatELF, Type: kind}
+		_, r, err := convertBytes(t, part, convert.Options{Plan: opt})
+		var refused *finding.RefusedError
+		require.ErrorAs(t, err, &refused, kind)
+		assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
+		assert.Equal(t, finding.AdviceCoreGaps, refused.Finding.Advice)
+		assert.False(t, r.Output.Written)
+
+		opt.Missing = report.MissingDrop
+		core, r, err := convertBytes(t, part, convert.Options{Plan: opt})
+		require.NoError(t, err)
+		assert.Equal(t, "WARN", r.Verdict)
+		assert.Contains(t, ids(r), finding.MissingDropped.ID())
+		assert.Positive(t, r.Memory.Dropped)
+		for _, x := range openBytes(t, core).Ranges() {
+			for _, gone := range r.Memory.Ranges {
+				assert.Empty(t, physmem.Within([]physmem.Range{x}, physmem.Range{Start: uint64(gone.PA), Size: gone.Size}))
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ var flagWords = []string{
 	"the given KDBG", "--kdbg",
 	"or accept a dump with gaps: zeros there, or the pages left out.",
 	"or accept a dump with gaps: --missing=zero writes zeros there, --missing=drop leaves the pages out.",
+	"or accept a core with gaps: the pages left out.", "or accept a core with gaps: --missing=drop leaves the pages out.",
 	"Choose a full dump.", "Use --type=full.",
 	"Choose a bitmap dump.", "Use --type=bitmap.",
 	"or keep only the kernel's pages.", "or keep only the kernel's pages: windmp convert --type kernel.",

@@ -3,14 +3,16 @@ package finding
 // Advice that several kinds share, and places that know better than their kind.
 const (
 	AdviceDumpAgain  = "Dump the guest again with all of its memory."
+	AdviceCoreGaps   = adviceWholeGuest + "or accept a core with gaps: the pages left out."
 	AdviceConvert    = "Convert the dump: if its memory has the right ones, windmp finds them. Otherwise dump the guest again with all of its memory."
 	adviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
-	adviceGaps      = "or accept a dump with gaps: zeros there, or the pages left out."
-	adviceCopyAgain = "Copy the file again, or dump again with enough space."
-	adviceLinux     = "Use crash or drgn for Linux guests."
-	adviceHole      = "If another hole is known, give it."
-	adviceNewHeader = "Convert the dump: its header is written anew."
+	adviceWholeGuest = "Dump the whole guest (no begin/length filter, enough space), "
+	adviceGaps       = "or accept a dump with gaps: zeros there, or the pages left out."
+	adviceCopyAgain  = "Copy the file again, or dump again with enough space."
+	adviceLinux      = "Use crash or drgn for Linux guests."
+	adviceHole       = "If another hole is known, give it."
+	adviceNewHeader  = "Convert the dump: its header is written anew."
 )
 
 // Of the container.
@@ -144,7 +146,7 @@ var (
 
 // Of memory.
 var (
-	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", "Dump the whole guest (no begin/length filter, enough space), "+adviceGaps)
+	Missing        = declare("WD501", SeverityFail, "Pages that the header lists are not in the source.", adviceWholeGuest+adviceGaps)
 	Recovered      = declare("WD502", SeverityInfo, "Memory that no PT_LOAD covers was found in the file by its layout.", "")
 	RecoveredVGA   = declare("WD503", SeverityWarn, "Memory below the VGA hole is in no PT_LOAD and was placed by a PC's layout, which the file's size confirms.", "Dump with paging off to have no doubt.")
 	TooManyRuns    = declare("WD504", SeverityInfo, "Memory has more than 42 runs, which do not fit a full dump; a bitmap dump is written.", "")

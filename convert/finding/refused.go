@@ -71,9 +71,10 @@ func NameDamage(im *physmem.Image, err error) error {
 			return err // by a view of the same file
 		}
 		f.Message = o.Text + "; " + f.Message
-		f.Advice = adviceCopyAgain
-		if f.ID == Missing.ID() {
-			f.Advice = "Copy the file again, or dump again with enough space, " + adviceGaps
+		if gaps, ok := strings.CutPrefix(f.Advice, adviceWholeGuest); ok {
+			f.Advice = "Copy the file again, or dump again with enough space, " + gaps
+		} else {
+			f.Advice = adviceCopyAgain
 		}
 		return err
 	}

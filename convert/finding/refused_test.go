@@ -49,3 +49,30 @@ func TestBlameDisk(t *testing.T) {
 	want := Undecided.At("VA 0x1", "does not count, as the file could not be read: none")
 	assert.Equal(t, []Finding{KDBGFound.At("", "found"), want}, list.All)
 }
+
+// TestNameDamage: of a file that is cut the advice is to copy it again, with the gaps that
+// the output can have and no others.
+func TestNameDamage(t *testing.T) {
+	t.Parallel()
+	const cut = "the file is cut"
+	c := &physmem.Container{Oddities: []physmem.Oddity{{Kind: physmem.OddityTruncated, Text: cut}}}
+	im := physmem.NewImage(physmem.FormatRaw, physmem.NewSource("", &failing{}, 0x2000), c)
+	const copied = "Copy the file again, or dump again with enough space, or accept a "
+	for _, tt := range []struct {
+		kind   Kind
+		advice string
+	}{
+		{Missing, copied + "dump with gaps: zeros there, or the pages left out."},
+		{Missing.WithAdvice(AdviceCoreGaps), copied + "core with gaps: the pages left out."},
+		{Missing.WithAdvice(""), adviceCopyAgain},
+		{NoProcessors, adviceCopyAgain},
+	} {
+		var list List
+		refused := list.Refuse(tt.kind.At("", "why"), nil)
+		require.ErrorIs(t, NameDamage(im, refused), refused)
+		assert.Equal(t, cut+"; why", refused.Finding.Message)
+		assert.Equal(t, tt.advice, refused.Finding.Advice)
+		require.ErrorIs(t, NameDamage(im, refused), refused)
+		assert.Equal(t, cut+"; why", refused.Finding.Message, "once")
+	}
+}

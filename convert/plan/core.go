@@ -36,12 +36,16 @@ func (p *Plan) planCore(opt Options) error {
 	if g.Machine().Core.Machine == elf.EM_NONE {
 		return &stage.UsageError{Reason: fmt.Sprintf("no ELF core speaks of a guest of machine %s", g.Machine().Name())}
 	}
-	p.memory = memoryPlan{runs: physmem.RunsOf(g.Image().Ranges()), policy: opt.missing()}
+	p.listMemory()
+	if err := p.settleMissing(opt); err != nil {
+		return err
+	}
 	if opt.outputType() == OutputKernel {
-		p.listMemory()
 		if err := p.selectKernel(opt.KeepProcesses); err != nil {
 			return err
 		}
+	} else {
+		p.memory.runs = physmem.RunsOf(g.Image().Ranges())
 	}
 	if len(p.memory.runs) == 0 {
 		return p.found.Refuse(finding.Missing.WithAdvice("").At("", "the source holds no whole page of the guest's memory"), nil)

@@ -35,12 +35,9 @@ type memoryPlan struct {
 // source does not hold, and the type of dump that can list it.
 func (p *Plan) planMemory(opt Options) error {
 	m := &p.memory
-	m.policy = opt.missing()
 	p.listMemory()
-	if m.absent > 0 {
-		if err := p.settleMissing(opt.missing()); err != nil {
-			return err
-		}
+	if err := p.settleMissing(opt); err != nil {
+		return err
 	}
 	if err := p.chooseType(opt.outputType()); err != nil {
 		return err
@@ -61,32 +58,40 @@ func (p *Plan) listMemory() {
 	m.absent = physmem.TotalSize(m.missing)
 }
 
-// settleMissing refuses, zeroes or drops.
-func (p *Plan) settleMissing(mode report.MissingMode) error {
+// settleMissing refuses, zeroes or drops what the source lacks.
+func (p *Plan) settleMissing(opt Options) error {
+	p.memory.policy = opt.missing()
+	if p.memory.absent == 0 {
+		return nil
+	}
+	refused, dropped := finding.Missing, finding.MissingDropped
+	if opt.format() == FormatELF {
+		refused, dropped = refused.WithAdvice(finding.AdviceCoreGaps), dropped.WithAdvice(finding.AdviceDumpAgain)
+	}
 	what := fmt.Sprintf("%s of the guest's memory in %s are not in the source",
 		binio.Bytes(p.memory.absent), binio.Plural(len(p.memory.missing), "range"))
 	where := finding.Ranges(p.memory.missing)
-	switch mode {
+	switch p.memory.policy {
 	case report.MissingZero:
 		p.memory.zeroed = true
 		p.found.Add(finding.MissingZeroed.At(where, "%s and are written as zeros", what))
 		return nil
 	case report.MissingDrop:
-		return p.dropMissing(what, where)
+		return p.dropMissing(dropped, what, where)
 	case report.MissingFail:
 	}
-	return p.found.Refuse(finding.Missing.At(where, "%s", what), nil)
+	return p.found.Refuse(refused.At(where, "%s", what), nil)
 }
 
 // dropMissing trims every page that is not wholly in the source.
-func (p *Plan) dropMissing(what, where string) error {
+func (p *Plan) dropMissing(dropped finding.Kind, what, where string) error {
 	kept := p.memory.runs.Without(p.memory.missing)
 	if len(kept) == 0 {
 		return p.found.Refuse(finding.Missing.WithAdvice("").At(where, "the source holds no whole page of the guest's memory"), nil)
 	}
 	p.memory.dropped = p.memory.runs.Pages() - kept.Pages()
 	p.memory.runs = kept
-	p.found.Add(finding.MissingDropped.At(where, "%s: %s left out of the dump", what, binio.Bytes(p.memory.dropped*physmem.PageSize)))
+	p.found.Add(dropped.At(where, "%s: %s left out of the dump", what, binio.Bytes(p.memory.dropped*physmem.PageSize)))
 	return nil
 }
 
