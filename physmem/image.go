@@ -298,6 +298,9 @@ func (m *Image) GuestNote() *Note { return m.container.GuestNote.clone() }
 // processors here: the registers are in guest memory, where the header leads.
 func (m *Image) DumpHeader() []byte { return slices.Clone(m.container.DumpHeader) }
 
+// IsDump reports whether there is a [Image.DumpHeader], and copies nothing.
+func (m *Image) IsDump() bool { return m.container.DumpHeader != nil }
+
 // Oddities returns what was wrong with the file and did not keep it from being
 // opened.
 func (m *Image) Oddities() []Oddity { return slices.Clone(m.container.Oddities) }

@@ -110,6 +110,9 @@ type Origin struct {
 // Crashed tells whether the guest is known to have stopped with a bug check.
 func Crashed(g *Guest) bool { return g.f.crashed() }
 
+// InModule tells whether an address lies in a module of [Guest.Modules].
+func InModule(g *Guest, va vtop.VA) bool { return kdbg.ModuleAt(g.f.Modules, va) >= 0 }
+
 // KernelRuns is the kernel's own table of memory, *MmPhysicalMemoryBlock, of a guest
 // whose Kernel is known. The error says why it can't be used: an error of
 // [kdbg.Kernel.PhysicalMemory], or what speaks against it.

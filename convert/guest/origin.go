@@ -4,4 +4,4 @@ package guest
 // own and not the guest's note. Without an image there is only a header.
 func (g *finder) isDump() bool { return g.Image == nil || g.isDumpFile() }
 
-func (g *finder) isDumpFile() bool { return g.Image != nil && g.Image.DumpHeader() != nil }
+func (g *finder) isDumpFile() bool { return g.Image != nil && g.Image.IsDump() }

@@ -30,7 +30,7 @@ func (g *finder) readProcessors() error {
 		}
 		g.Processors = append(g.Processors, processor.Read(g.machine, g.Memory, p))
 	}
-	if g.Image.DumpHeader() == nil { // a dump's registers are in its memory
+	if !g.Image.IsDump() { // a dump's registers are in its memory
 		processor.Pair(g.paired(), g.Processors, g.states())
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 	"windmp/convert/processor"
 	"windmp/convert/report"
 	"windmp/internal/binio"
-	"windmp/kdbg"
 	"windmp/vtop"
 	"windmp/winhdr/problem"
 	"windmp/winhdr/wincontext"
@@ -154,7 +153,7 @@ func validSaved(g *guest.Guest, proc *processor.Processor) error {
 	if err := c.PlausibleSaved(); err != nil {
 		return err
 	}
-	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && kdbg.ModuleAt(g.Modules(), vtop.VA(c.IP())) < 0 {
+	if err := mappedFor(g, proc, vtop.VA(c.IP())); err != nil && !guest.InModule(g, vtop.VA(c.IP())) {
 		return &invalidError{"the instruction pointer is in no loaded image", err}
 	}
 	if err := mappedFor(g, proc, vtop.VA(c.SP())); err != nil {

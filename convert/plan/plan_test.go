@@ -3,6 +3,7 @@ package plan_test
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -117,4 +118,34 @@ func TestImprovementsAreTheDifference(t *testing.T) {
 		}
 		assert.True(t, found, "%+v", i)
 	}
+}
+
+// TestContextsOfManyModules: what deciding about a processor takes does not grow with the
+// list of modules, which a hostile guest makes long.
+func TestContextsOfManyModules(t *testing.T) {
+	const away = 0xfffff80500000000 // of modules that are not mapped
+	allocated := func(modules int) uint64 {
+		opt := guestsim.Options{CPUs: 16, BugCheck: [5]uint64{0x7e, 0xffffffffc0000005, 2, 3, 4}}
+		for i := range modules {
+			base := away + uint64(i)*0x10000
+			opt.Modules = append(opt.Modules, guestsim.Module{Base: base, EntryPoint: base, Size: 0x8000, Name: "a.sys", FullName: "a.sys"})
+		}
+		sim := guestsim.New(opt)
+		for _, p := range sim.Processors {
+			sim.Write64(p.Context+0xf8, away+0x10)
+		}
+		g, err := find(t, sim)
+		require.NoError(t, err)
+		require.Len(t, g.Modules(), 3+modules)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		list := plan.Contexts(g, plan.ContextsAuto)
+		runtime.ReadMemStats(&after)
+		require.Len(t, list, 16)
+		for _, c := range list {
+			assert.Equal(t, report.FromSaved, c.Source, c.Note)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	assert.InDelta(t, allocated(2), allocated(300), 64<<10)
 }

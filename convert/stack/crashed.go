@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"windmp/convert/guest"
 	"windmp/kdbg"
@@ -36,6 +37,7 @@ func RaisedBy(g *guest.Guest) Raised {
 	r := Raised{Index: -1}
 	processors := g.Processors()
 	points := stopPoints(g)
+	images := sync.OnceValue(func() *unwind.List { return Images(g.Modules()) }) // seldom asked for
 	most, usable := 0, 0
 	var alike []int
 	for i := range processors {
@@ -47,7 +49,7 @@ func RaisedBy(g *guest.Guest) Raised {
 		if p.Saved.PlausibleSaved() != nil {
 			continue
 		}
-		n, at := stopped(g, p.Saved, points)
+		n, at := stopped(g, p.Saved, points, images)
 		switch {
 		case n == 0:
 		case n > most:
@@ -78,12 +80,12 @@ func stopPoints(g *guest.Guest) []kdbg.StopPoint {
 // stopped says how much speaks for a saved CONTEXT being that of the processor that
 // raised the bug check, 0 for nothing. A place outweighs arguments, which Windows may
 // have changed in its record, and arguments tell two at such places apart.
-func stopped(g *guest.Guest, c wincontext.Context, points []kdbg.StopPoint) (n int, how string) {
+func stopped(g *guest.Guest, c wincontext.Context, points []kdbg.StopPoint, images func() *unwind.List) (n int, how string) {
 	n = argumentsOf(g, c)
 	for _, at := range points {
 		pc := vtop.VA(c.IP())
 		if at.Called {
-			pc = callerOf(g, c)
+			pc = callerOf(g, c, images())
 		}
 		if at.Holds(pc) {
 			return n + sure*at.Rank, ": it stopped in " + at.Name
@@ -94,13 +96,13 @@ func stopped(g *guest.Guest, c wincontext.Context, points []kdbg.StopPoint) (n i
 
 // callerOf is the return address of the function that a CONTEXT is in, 0 where none is
 // found.
-func callerOf(g *guest.Guest, c wincontext.Context) vtop.VA {
+func callerOf(g *guest.Guest, c wincontext.Context, images *unwind.List) vtop.VA {
 	method := g.Machine().Unwind
 	if method == nil {
 		return 0
 	}
 	f, _ := method.Frame(c)
-	step, _ := method.Step(g.Memory().Space, Images(g.Modules()), f, unwind.Limits{})
+	step, _ := method.Step(g.Memory().Space, images, f, unwind.Limits{})
 	return step.Caller.PC
 }
 

@@ -213,6 +213,7 @@ func TestDMP(t *testing.T) {
 			assert.Equal(t, c.text, m.Describe())
 			assert.Equal(t, c.d.is32, m.Machine() == physmem.MachineX86)
 			assert.Equal(t, c.d.header(), m.DumpHeader())
+			assert.True(t, m.IsDump())
 			assert.Nil(t, m.GuestNote())
 			assert.Empty(t, m.CPUs())
 			if strings.Contains(c.text, "WinDbg") {
@@ -232,6 +233,7 @@ func TestDMP(t *testing.T) {
 	core, err := physmemtest.Open(fixture.Sample(t, "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
 	assert.Nil(t, core.DumpHeader())
+	assert.False(t, core.IsDump())
 }
 
 // TestDMPUnset: the engine takes a type that was never set for a full dump.
