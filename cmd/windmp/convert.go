@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/cmd/windmp/internal/screen"
 	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
@@ -94,21 +95,31 @@ func (a *app) convertCommand() *cobra.Command {
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
+	heading.Dump.Put(fs, f.registerDump)
+	heading.Writing.Put(fs, f.registerWriting)
+	heading.Printing.Put(fs, func(fs *pflag.FlagSet) { fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors") })
 	f.input.Register(fs)
-	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "what to write: dmp, or elf for gdb, Volatility and the like")
+	f.guest.Register(fs)
+	f.given = fs.Changed
+}
+
+// registerDump adds the flags for what the dump holds.
+func (f *convertFlags) registerDump(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.kind, "type", "t", string(plan.OutputAuto), "dump: full, bitmap (any number of memory runs), kernel (kernel memory only), triage (small: what crashed); auto is full, or bitmap for more than 42 runs")
 	fs.StringVar(&f.size, "size", "", "with --type=triage: how large it may be, such as 300KB (default 1MiB)")
 	fs.UintSliceVar(&f.keep, "keep-process", nil, "with --type=kernel or triage: ids of processes whose user memory is kept")
-	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
 	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that IN lacks: fail, zero, drop")
-	f.guest.Register(fs)
-	fs.StringVar(&f.outDir, "out-dir", "", "convert every file named into this folder, and go on after a failure; --json prints a line for each")
-	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output of the same kind; never an input or another memory image")
+	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
+	fs.StringVar(&f.to, "to", string(plan.FormatDMP), "what to write: dmp, or elf for gdb, Volatility and the like")
+}
+
+// registerWriting adds the flags for how it is written.
+func (f *convertFlags) registerWriting(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "print what would be written, write nothing")
+	fs.BoolVarP(&f.force, "force", "f", false, "replace an earlier output of the same kind; never an input or another memory image")
+	fs.StringVar(&f.outDir, "out-dir", "", "convert every file named into this folder, and go on after a failure; --json prints a line for each")
 	fs.BoolVar(&f.strict, "strict", false, "refuse, with exit code 3, when there is a warning")
-	fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	fs.IntVarP(&f.jobs, "jobs", "j", 0, "blocks copied at the same time (default 2; for a compressed IN one for each processor)")
-	f.given = fs.Changed
 	fs.StringVar(&f.sparse, "sparse", string(write.SparseAuto), "holes in a file for zeros: auto (64 KiB and more), always (every page), never")
 	fs.BoolVar(&f.sum, "sha256", false, "report the SHA-256 of OUT as written, packed or not; small dumps and streams always have it")
 	fs.BoolVar(&f.noSync, "no-sync", false, "do not wait until the dump is on disk")

@@ -49,13 +49,13 @@ var (
 	fencedBlock  = regexp.MustCompile("(?s)(?:^|\n)```.*?\n```\n")
 	inlineCode   = regexp.MustCompile("`[^`\n]+`")
 	markdownLink = regexp.MustCompile(`\]\(([^()\s]+)\)`)
-	heading      = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	headingLine  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // anchors are what GitHub makes of a document's headings.
 func anchors(doc string) (all []string) {
-	for _, m := range heading.FindAllStringSubmatch(fencedBlock.ReplaceAllString(doc, "\n"), -1) {
+	for _, m := range headingLine.FindAllStringSubmatch(fencedBlock.ReplaceAllString(doc, "\n"), -1) {
 		text := markdownLink.ReplaceAllString(m[1], "")
 		text = notInAnchor.ReplaceAllString(strings.ToLower(text), "")
 		all = append(all, strings.ReplaceAll(text, " ", "-"))

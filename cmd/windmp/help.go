@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"windmp/cmd/windmp/internal/heading"
 )
 
 // helpWidth is the width of a help text.
@@ -24,7 +26,9 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	section("Examples:\n", cmd.Example)
 	section("", cmd.Long)
 	section("Commands:\n", commandList(cmd))
-	section("Flags:\n", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+	for _, g := range heading.Groups(cmd.LocalFlags()) {
+		section(string(g.Heading)+":\n", g.Flags.FlagUsagesWrapped(helpWidth))
+	}
 	section("Flags of all commands:\n", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
 	if list := variablesOf(cmd); len(list) > 0 {
 		section("Environment, in place of the flags of these names:\n", wrapped(strings.Join(list, " ")))

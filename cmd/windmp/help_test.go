@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/convert/exitcode"
 )
 
@@ -27,12 +28,35 @@ func TestHelpFits(t *testing.T) {
 		}
 		assert.True(t, strings.HasSuffix(help, "\n\n"+exitHelp(cmd)+"\n"), cmd.Name())
 		assert.Equal(t, 1, strings.Count(help, "Exit codes:"), cmd.Name())
-		if cmd.Example != "" && strings.Contains(help, "\nFlags:\n") {
-			assert.Less(t, strings.Index(help, "\nExamples:\n"), strings.Index(help, "\nFlags:\n"), cmd.Name())
+		if groups := heading.Groups(cmd.LocalFlags()); len(groups) > 0 {
+			first := strings.Index(help, "\n"+string(groups[0].Heading)+":\n")
+			assert.Greater(t, first, strings.Index(help, "\nExamples:\n"), cmd.Name())
 		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			assert.NotContains(t, f.Usage, "`", "%s --%s", cmd.Name(), f.Name)
 		})
+	}
+}
+
+// TestHeadings: what a dump holds comes before what a file does not say, and a flag is
+// listed once.
+func TestHeadings(t *testing.T) {
+	t.Parallel()
+	var s strings.Builder
+	assert.Zero(t, run([]string{"convert", "--help"}, &s, io.Discard))
+	_, rest, _ := strings.Cut(s.String(), convertLong)
+	for _, want := range []string{"\nWhat the dump holds:\n", " --type ", "\nHow it is written:\n", " --dry-run ", "\nWhat is printed:\n", " --json ", "\nWhat the file does not say:\n", " --format ", " --dtb ", "\nA file behind a URL:\n", " --header ", "\nFlags of all commands:\n"} {
+		var found bool
+		_, rest, found = strings.Cut(rest, want)
+		assert.True(t, found, want)
+	}
+	for _, cmd := range (&app{}).rootCommand().Commands() {
+		listed := 0
+		for _, g := range heading.Groups(cmd.LocalFlags()) {
+			g.Flags.VisitAll(func(*pflag.Flag) { listed++ })
+		}
+		cmd.LocalFlags().VisitAll(func(*pflag.Flag) { listed-- })
+		assert.Zero(t, listed, cmd.Name())
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/cmd/windmp/internal/heading"
 )
 
 // The man pages are made by a test and committed, so that the program carries no
@@ -86,7 +88,13 @@ func optionSection(cmd *cobra.Command) string {
 		}
 		s.WriteString("\n")
 	}
-	cmd.LocalFlags().VisitAll(list)
+	for _, g := range heading.Groups(cmd.LocalFlags()) {
+		s.WriteString(".SS " + string(g.Heading) + "\n")
+		g.Flags.VisitAll(list)
+	}
+	if cmd.HasInheritedFlags() {
+		s.WriteString(".SS Flags of all commands\n")
+	}
 	cmd.InheritedFlags().VisitAll(list)
 	return s.String()
 }

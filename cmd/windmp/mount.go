@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/convert/folder"
 	"windmp/convert/mount"
@@ -64,12 +66,14 @@ func (a *app) mountCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	f.source.Register(fs)
-	fs.StringVar(&f.size, "size", "", "how large triage.dmp may be, such as 300KB (default 1MiB)")
-	fs.UintSliceVar(&f.keep, "keep-process", nil, "ids of processes whose user memory is in kernel.dmp and triage.dmp")
-	fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
-	fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that FILE lacks: fail, zero, drop")
+	heading.Dump.Put(fs, func(fs *pflag.FlagSet) {
+		fs.StringVar(&f.size, "size", "", "how large triage.dmp may be, such as 300KB (default 1MiB)")
+		fs.UintSliceVar(&f.keep, "keep-process", nil, "ids of processes whose user memory is in kernel.dmp and triage.dmp")
+		fs.StringVar(&f.contexts, "contexts", string(plan.ContextsAuto), "registers shown: auto (a live guest's vCPUs, a crashed one's saved contexts), vcpu, saved")
+		fs.StringVar(&f.missing, "missing", string(report.MissingFail), "pages that FILE lacks: fail, zero, drop")
+	})
 	fs.BoolVar(&f.allowOther, "allow-other", false, "let other users read the files; users other than root may where /etc/fuse.conf has user_allow_other")
+	f.source.Register(fs)
 	a.out.registerProgress(fs)
 	return cmd
 }

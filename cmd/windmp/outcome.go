@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/cmd/windmp/internal/progress"
 	"windmp/cmd/windmp/internal/reportfile"
 	"windmp/convert"
@@ -43,16 +44,20 @@ func (f *outputFlags) registerPage(fs *pflag.FlagSet) {
 
 // add adds the flags; about says more of --report.
 func (f *outputFlags) add(fs *pflag.FlagSet, about string) {
-	fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
-	fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
+	heading.Printing.Put(fs, func(fs *pflag.FlagSet) {
+		fs.BoolVar(&f.json, "json", false, "print one JSON document on standard output, on failure too")
+		fs.StringVar(&f.report, "report", "", "write the JSON document to `FILE`, on failure too"+about)
+	})
 	f.registerProgress(fs)
 }
 
 // registerProgress adds those of a command without a document, too.
 func (f *outputFlags) registerProgress(fs *pflag.FlagSet) {
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
 	f.progress = flagvalue.NewChoice(progress.Modes)
-	fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
+	heading.Printing.Put(fs, func(fs *pflag.FlagSet) {
+		fs.BoolVarP(&f.verbose, "verbose", "v", false, "print all that was found and, of what fails, where it was seen")
+		fs.Var(&f.progress, "progress", "on standard error: auto (a bar on a terminal), bar, json (a line of JSON for each step), none")
+	})
 }
 
 // outcome is what a command ends with.

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/convert/guest"
 )
 
@@ -16,14 +17,18 @@ type Guest struct {
 
 // Register adds the flags.
 func (f *Guest) Register(fs *pflag.FlagSet) {
-	fs.Var(&f.DTB, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
+	heading.File.Put(fs, func(fs *pflag.FlagSet) {
+		fs.Var(&f.DTB, "dtb", "physical address of the kernel's page tables (CR3), if windmp does not find them")
+	})
 	f.RegisterKernel(fs)
 }
 
 // RegisterKernel is Register without --dtb.
 func (f *Guest) RegisterKernel(fs *pflag.FlagSet) {
-	fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, if windmp does not find it")
-	fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
+	heading.File.Put(fs, func(fs *pflag.FlagSet) {
+		fs.Var(&f.kernelBase, "kernel-base", "virtual address of ntoskrnl's image, if windmp does not find it")
+		fs.Var(&f.kdbg, "kdbg", "virtual address of KDDEBUGGER_DATA64, likewise")
+	})
 }
 
 // Options are the flags as options.

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/physmem"
@@ -23,10 +24,14 @@ type Input struct {
 
 // Register adds the flags.
 func (f *Input) Register(fs *pflag.FlagSet) {
+	heading.File.Put(fs, f.register)
+	heading.URL.Put(fs, f.web.register)
+}
+
+func (f *Input) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "auto", "format of the input: auto, "+joinFormats()+"; raw memory is never recognised by itself")
 	fs.StringVar(&f.snapshot, "snapshot", "", "of a qcow2 image with the memory of several snapshots: the name or id of one")
 	fs.Var(&f.holes, "hole", "with --format=raw: physical addresses that the file leaves out, START-END, hexadecimal or such as 3G; repeatable (default: what the guest's structures confirm)")
-	f.web.Register(fs)
 }
 
 // Options turns the flags into options; the error is a *stage.UsageError.

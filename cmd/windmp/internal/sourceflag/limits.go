@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"windmp/cmd/windmp/internal/flagvalue"
+	"windmp/cmd/windmp/internal/heading"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 )
@@ -20,8 +21,10 @@ type Limits struct {
 
 // Register adds the flags.
 func (f *Limits) Register(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.timeout, "timeout", 0, "stop looking at a file after this time, such as 10s or 2m")
-	fs.StringVar(&f.maxRead, "max-read", "", "stop after reading `SIZE` of a file, such as 64MB or 1GiB")
+	heading.Limits.Put(fs, func(fs *pflag.FlagSet) {
+		fs.DurationVar(&f.timeout, "timeout", 0, "stop looking at a file after this time, such as 10s or 2m")
+		fs.StringVar(&f.maxRead, "max-read", "", "stop after reading `SIZE` of a file, such as 64MB or 1GiB")
+	})
 	f.given = fs.Changed
 }
 

@@ -23,8 +23,7 @@ type Web struct {
 	download bool
 }
 
-// Register adds the flags.
-func (f *Web) Register(fs *pflag.FlagSet) {
+func (f *Web) register(fs *pflag.FlagSet) {
 	fs.Var(&f.headers, "header", "for a URL: a header that its server wants, 'NAME: VALUE'; repeatable, or a line each in $"+HeadersVariable)
 	fs.BoolVar(&f.download, "download", false, "for a URL whose server does not send parts of a file: fetch all of it to a temporary file first")
 }
