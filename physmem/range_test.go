@@ -2,9 +2,11 @@ package physmem_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
+	"windmp/internal/testtime"
 	"windmp/physmem"
 )
 
@@ -24,4 +26,22 @@ func TestRange(t *testing.T) {
 	assert.True(t, r.Contains(0x1f))
 	assert.False(t, r.Contains(0xf))
 	assert.False(t, r.Contains(0x20))
+}
+
+// TestRangesHostile: each of many ranges is looked up among many, which takes minutes
+// where all of them are compared.
+func TestRangesHostile(t *testing.T) {
+	t.Parallel()
+	const n = 1 << 18
+	list := make([]physmem.Range, n)
+	for i := range list {
+		list[i] = physmem.Range{Start: uint64(4 * i), Size: 2}
+	}
+	end := time.Now().Add(testtime.Limit(5 * time.Second))
+	for i := range list {
+		at := physmem.Range{Start: uint64(4 * i), Size: 3}
+		if lacks, has := physmem.Subtract(at, list), physmem.Within(list, at); len(lacks) != 1 || len(has) != 1 || i%1024 == 0 && time.Now().After(end) {
+			t.Fatalf("range %d of %d: lacks %v, has %v", i, n, lacks, has)
+		}
+	}
 }

@@ -1,9 +1,13 @@
 package extents_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"testing"
+	"time"
 
+	"windmp/internal/testtime"
 	"windmp/physmem"
 	"windmp/physmem/extents"
 )
@@ -26,4 +30,27 @@ func ExampleMemory_With() {
 	// [0x2000, 0x3000) at offset 0x1100, recovered: true
 	// [0x3000, 0x4000) at offset 0x2100, recovered: false
 	// [[0x1000, 0x4000)]
+}
+
+// TestHostile: each of many addresses is looked up among many extents, which takes
+// minutes where all of them are compared.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	const n = 1 << 18
+	list := make([]physmem.Extent, n)
+	for i := range list {
+		list[i] = physmem.Extent{Range: physmem.Range{Start: uint64(2 * i), Size: 1}, Offset: int64(i)}
+	}
+	m := extents.New(bytes.NewReader(make([]byte, n)), list)
+	end := time.Now().Add(testtime.Limit(5 * time.Second))
+	for i := range list {
+		_, err := m.ReadAt(make([]byte, 1), int64(2*i))
+		next := m.NextData(int64(2 * i))
+		for e := range m.Extents(uint64(2 * i)) {
+			if e.Offset != int64(i) || err != nil || next != int64(2*i) || i%1024 == 0 && time.Now().After(end) {
+				t.Fatalf("extent %d of %d is %v, next %d, error %v", i, n, e, next, err)
+			}
+			break
+		}
+	}
 }
