@@ -187,8 +187,9 @@ func (m *Image) ReadFailure() error {
 // TryAgain has what failed forgotten, of all views of the file: for who makes several
 // things of an image, one after the other, of which one may fail and the next not.
 func (m *Image) TryAgain() {
-	if m.failure.Swap(nil) != nil && m.retrier != nil {
-		m.retrier.Retry()
+	m.failure.Store(nil)
+	if m.retrier != nil {
+		m.retrier.Retry() // it may have failed ahead of the reads
 	}
 }
 

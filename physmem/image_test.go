@@ -54,6 +54,30 @@ func TestFailureIsTheFiles(t *testing.T) {
 	require.NoError(t, view.Close(), "closes nothing")
 }
 
+// refused is a source that counts how often it is to ask again.
+type refused struct {
+	physmem.Source
+	retries int
+}
+
+func (r *refused) Retry() { r.retries++ }
+
+// TestTryAgain: all that failed is forgotten, and a source that gave up asks again, also
+// where no read of the image has failed so far: it may fetch ahead of them.
+func TestTryAgain(t *testing.T) {
+	t.Parallel()
+	src := &refused{Source: physmem.NewSource("", broken{from: 0x8000}, 0x10000)}
+	m, err := open.Source(t.Context(), src, open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	m.TryAgain()
+	assert.Equal(t, 1, src.retries)
+	_, err = m.ReadAt(make([]byte, 1), 0xf000)
+	require.ErrorIs(t, err, syscall.EIO)
+	m.TryAgain()
+	require.NoError(t, m.ReadFailure())
+	assert.Equal(t, 2, src.retries)
+}
+
 // sixteenZeros is a file that knows its holes: all of it.
 type sixteenZeros struct{}
 

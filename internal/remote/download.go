@@ -19,7 +19,7 @@ func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int
 	defer s.Close() //nolint:errcheck // only read
 	var n int64
 	var written error
-	err = s.retry(func(t *try) (int64, error) {
+	err = s.retry(s.round.Load(), func(t *try) (int64, error) {
 		resp, err := s.request(t.ctx, "")
 		if err != nil {
 			return 0, err

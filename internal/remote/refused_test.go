@@ -120,6 +120,44 @@ func TestDownloadStalls(t *testing.T) {
 	}
 }
 
+// TestRetry: what was asked for before a retry and is refused after it is asked for again,
+// and nothing else is refused for it.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	const there, elsewhere = 500_000, 700_000
+	s := serve(t, contents(1<<20))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s.fault = func(w http.ResponseWriter, _ *http.Request, n int64) bool {
+		if n != 2 {
+			return false
+		}
+		close(asked)
+		<-answer
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	src := open(t, s.URL, quick)
+	read := make(chan error, 2)
+	readThere := func() {
+		got := make([]byte, 10)
+		_, err := src.ReadAt(got, there)
+		if err == nil && !bytes.Equal(s.data[there:][:10], got) {
+			err = errors.New("other bytes")
+		}
+		read <- err
+	}
+	go readThere()
+	<-asked
+	src.Retry()
+	go readThere()
+	s.equal(t, src, elsewhere, 10)
+	close(answer)
+	require.NoError(t, <-read)
+	require.NoError(t, <-read)
+	require.NoError(t, src.Failure())
+	s.equal(t, src, elsewhere+100_000, 10)
+}
+
 // TestChanged: a file that is replaced while it is read is an error, whether the server
 // looks at what the request says or not.
 func TestChanged(t *testing.T) {

@@ -18,7 +18,7 @@ const probeSize = 8 * blockSize
 // probe asks for the beginning of the file, and learns its size from the answer: a
 // presigned URL allows no other method.
 func (s *Source) probe() error {
-	err := s.retry(func(t *try) (int64, error) {
+	err := s.retry(s.round.Load(), func(t *try) (int64, error) {
 		resp, err := s.ask(t, 0, probeSize)
 		if err != nil {
 			return 0, err
@@ -61,11 +61,12 @@ func objectOf(resp *http.Response, size int64) object {
 // fill fetches blocks that follow each other, by one request, or more where a transfer
 // breaks off.
 func (s *Source) fill(blocks []*block) {
-	if e := s.failure.Load(); e != nil {
+	round := s.round.Load()
+	if e := round.failure.Load(); e != nil {
 		s.give(blocks, e)
 		return
 	}
-	err := s.retry(func(t *try) (int64, error) {
+	err := s.retry(round, func(t *try) (int64, error) {
 		first := blocks[0].index*blockSize + int64(len(blocks[0].data))
 		end := min((blocks[len(blocks)-1].index+1)*blockSize, s.object.size)
 		resp, err := s.ask(t, first, end-first)

@@ -27,7 +27,7 @@ var errBreaksOff = errors.New("the server's answer breaks off")
 // retry makes tries until one has no error, or one that no other mends, or too many
 // brought nothing, or those that brought next to nothing took too long. A try says how
 // many bytes it brought. The error is one of [Source.fail].
-func (s *Source) retry(f func(t *try) (brought int64, err error)) error {
+func (s *Source) retry(of *round, f func(t *try) (brought int64, err error)) error {
 	pause, vain := s.opt.Pause, inVain{since: time.Now()}
 	for {
 		begun := time.Now()
@@ -41,9 +41,9 @@ func (s *Source) retry(f func(t *try) (brought int64, err error)) error {
 		vain.note(brought, time.Since(begun))
 		switch {
 		case s.ctx.Err() != nil || !mends(err):
-			return s.fail(err)
+			return s.fail(of, err)
 		case vain.empty >= s.attempts(err) || vain.took >= s.opt.Patience:
-			return s.fail(vain.failure(err))
+			return s.fail(of, vain.failure(err))
 		}
 		var moved *movedError
 		if errors.As(err, &moved) {

@@ -75,9 +75,15 @@ type Source struct {
 	running sync.WaitGroup
 
 	transferred atomic.Int64
-	failure     atomic.Pointer[physmem.SourceError]
+	round       atomic.Pointer[round]
 
 	siblings siblings.List[*Source]
+}
+
+// A round ends when what could not be had is asked for again. What was asked for in one
+// and fails later says nothing of the next.
+type round struct {
+	failure atomic.Pointer[physmem.SourceError]
 }
 
 // An object is what a server says of a file, the same for all its ranges.
@@ -124,6 +130,7 @@ func newSource(ctx context.Context, rawURL string, opt Options) (*Source, error)
 	}
 	opt = opt.withDefaults()
 	s := &Source{opt: opt, url: u, secrets: secretsOf(u, opt.Header), cache: newCache(opt.Cache)}
+	s.round.Store(new(round))
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.client = &http.Client{Transport: opt.Transport, CheckRedirect: s.redirect}
 	return s, nil
@@ -193,7 +200,7 @@ func (s *Source) Transferred() int64 {
 // Failure is why nothing more can be read, nil if that is not so: that of a sibling,
 // too. Once a range could not be had, with all attempts, none is asked for again.
 func (s *Source) Failure() error {
-	if e := s.failure.Load(); e != nil {
+	if e := s.round.Load().failure.Load(); e != nil {
 		return e
 	}
 	for _, x := range s.siblings.All() {
@@ -207,7 +214,7 @@ func (s *Source) Failure() error {
 // Retry implements [physmem.Retrier]: what could not be had is asked for again, of siblings
 // too.
 func (s *Source) Retry() {
-	s.failure.Store(nil)
+	s.round.Store(new(round))
 	for _, x := range s.siblings.All() {
 		x.Retry()
 	}
@@ -273,12 +280,32 @@ func (s *Source) read(p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	first, last := off/blockSize, (off+int64(len(p))-1)/blockSize
-	list, missing := s.cache.take(first, last+1)
+	first, end := off/blockSize, (off+int64(len(p))-1)/blockSize+1
+	list := s.fetch(first, end)
+	s.readAhead(first, end)
+	err := s.await(list, p, off)
+	if err != nil && s.ctx.Err() == nil && s.round.Load().failure.Load() == nil {
+		// It was asked for before the last Retry.
+		list = s.fetch(first, end)
+		err = s.await(list, p, off)
+	}
+	if err == nil {
+		s.cache.used(list)
+	}
+	return err
+}
+
+// fetch returns the blocks [first, end), and asks for those that nobody fetches yet.
+func (s *Source) fetch(first, end int64) []*block {
+	list, missing := s.cache.take(first, end)
 	for _, r := range requests(missing) {
 		s.running.Go(func() { s.fill(r) })
 	}
-	s.readAhead(first, last+1)
+	return list
+}
+
+// await fills p, which lies at off, from blocks as they come.
+func (s *Source) await(list []*block, p []byte, off int64) error {
 	for _, b := range list {
 		select {
 		case <-b.ready:
@@ -292,19 +319,18 @@ func (s *Source) read(p []byte, off int64) error {
 		from := max(off, at)
 		copy(p[from-off:], b.data[from-at:])
 	}
-	s.cache.used(list)
 	return nil
 }
 
-// fail keeps the first failure that no further attempt mends. The end of the context is
-// none.
-func (s *Source) fail(err error) error {
+// fail keeps the first failure of a round that no further attempt mends. The end of the
+// context is none.
+func (s *Source) fail(of *round, err error) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
 	e := &physmem.SourceError{Err: err}
-	if !s.failure.CompareAndSwap(nil, e) {
-		return s.failure.Load()
+	if !of.failure.CompareAndSwap(nil, e) {
+		return of.failure.Load()
 	}
 	return e
 }
