@@ -67,10 +67,8 @@ func NewELF(machine ELFMachine, runs physmem.Runs, cpus []physmem.CPU, guestNote
 		return nil, err
 	}
 	notes := machine.notes(cpus, guestNote)
-	tables := tables64
-	if machine.Class == elf.ELFCLASS32 && tables32.front(len(runs), notes)+pages.count*physmem.PageSize <= 1<<32 && pages.end*physmem.PageSize <= 1<<32 {
-		tables = tables32
-	}
+	i := slices.IndexFunc(classes, func(t *elfTables) bool { return t.class == machine.Class && t.hold(len(runs), notes, pages) })
+	tables := classes[max(i, 0)]
 	size, err := pages.size(tables.front(len(runs), notes))
 	if err != nil {
 		return nil, err
@@ -126,6 +124,11 @@ func appendNote(b []byte, name string, typ uint32, desc []byte) []byte {
 // front is how many bytes stand before the memory of so many runs.
 func (t *elfTables) front(runs int, notes []byte) uint64 {
 	return t.notesAt(runs) + uint64(len(notes)) + uint64(len(sectionNames))
+}
+
+// hold tells whether the numbers of the class are large enough for a file of these runs.
+func (t *elfTables) hold(runs int, notes []byte, pages Pages) bool {
+	return t.front(runs, notes)+pages.count*physmem.PageSize <= t.most && pages.end*physmem.PageSize <= t.most
 }
 
 // notesAt is the file offset of the notes.

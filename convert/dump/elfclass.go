@@ -7,10 +7,14 @@ import (
 	"windmp/internal/elfcore"
 )
 
+// classes are those of files: the first holds whatever there is.
+var classes = []*elfTables{tables64, tables32}
+
 // elfTables are the structures of one ELF class, as a writer needs them: the sizes
 // of file header, program header and section header, and their forms in the file.
 type elfTables struct {
 	class                 elf.Class
+	most                  uint64 // the end of what its numbers can address, in the file and in memory
 	header, section, prog uint64 // bytes
 	encodeHeader          func(h *elf.Header64) any
 	encodeSection         func(s *elf.Section64) any
@@ -23,7 +27,7 @@ type elfTables struct {
 }
 
 var tables64 = &elfTables{
-	class: elf.ELFCLASS64, header: elfcore.HeaderSize, section: elfcore.SectionSize, prog: elfcore.ProgSize,
+	class: elf.ELFCLASS64, most: math.MaxUint64, header: elfcore.HeaderSize, section: elfcore.SectionSize, prog: elfcore.ProgSize,
 	encodeHeader:  func(h *elf.Header64) any { return h },
 	encodeSection: func(s *elf.Section64) any { return s },
 	encodeProg:    func(p *elf.Prog64) any { return p },
@@ -33,7 +37,7 @@ var tables64 = &elfTables{
 }
 
 var tables32 = &elfTables{
-	class: elf.ELFCLASS32, header: elfcore.HeaderSize32, section: elfcore.SectionSize32, prog: elfcore.ProgSize32,
+	class: elf.ELFCLASS32, most: 1 << 32, header: elfcore.HeaderSize32, section: elfcore.SectionSize32, prog: elfcore.ProgSize32,
 	encodeHeader: func(h *elf.Header64) any {
 		return &elf.Header32{
 			Ident: h.Ident, Type: h.Type, Machine: h.Machine, Version: h.Version,

@@ -9,7 +9,7 @@ import (
 // written as. A core of QEMU has its section name table behind the memory
 // (dump/dump.c), and one of VirtualBox or a process has none: neither is taken for ours.
 func WroteELF(beginning []byte) bool {
-	for _, t := range []*elfTables{tables64, tables32} {
+	for _, t := range classes {
 		if t.wrote(beginning) {
 			return true
 		}

@@ -155,7 +155,7 @@ func (g *finder) settleFields() {
 		}
 		settle(g, "MinorVersion", &h.MinorVersion, minor)
 	}
-	if g.machine.PAE != nil {
+	if g.machine.Stated != nil {
 		settle(g, "PaeEnabled", &h.PaeEnabled, g.machine.PaeEnabled(g.Memory.Space.Mode))
 	}
 	if k := g.SharedUserData; k != nil {

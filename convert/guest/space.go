@@ -35,7 +35,7 @@ func (g *finder) headerMemory() kdbg.Memory {
 // first by which the header's page tables map the kernel.
 func (g *finder) modes() []*vtop.Mode {
 	list := g.machine.Likely(g.Header, g.isDumpFile(), g.Image.CPUs())
-	if !g.isDumpFile() || g.Header == nil || g.machine.PAE != nil {
+	if !g.isDumpFile() || g.Header == nil || g.machine.Stated != nil {
 		return list
 	}
 	for i, m := range list {

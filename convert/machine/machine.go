@@ -53,8 +53,8 @@ type Machine struct {
 	// processor it runs, so that one that does not is never taken for the processor at
 	// its place.
 	Proves bool
-	// PAE is the mode that a header states with PaeEnabled, nil if it states none.
-	PAE *vtop.Mode
+	// Stated is the mode that a header states with PaeEnabled, nil if it states none.
+	Stated *vtop.Mode
 	// Map is where it has RAM, and where something else.
 	Map MemoryMap
 	// Core is how an ELF core speaks of the machine, zero where none does.
@@ -234,7 +234,7 @@ func (m *Machine) Memory(s *vtop.Space) kdbg.Memory { return m.Kernel.In(s) }
 
 // PaeEnabled is what a header says of a mode.
 func (m *Machine) PaeEnabled(mode *vtop.Mode) uint8 {
-	if m.PAE != nil && mode == m.PAE {
+	if m.Stated != nil && mode == m.Stated {
 		return 1
 	}
 	return 0

@@ -15,7 +15,7 @@ var modes32 = []*vtop.Mode{vtop.PAE, vtop.X86}
 var X86 = &Machine{
 	Header: winhdr.X86, Kernel: kdbg.X86, Unwind: unwind.X86, Core: elfX86, Map: mapPC,
 	RootName: "CR3", RootFlags: "PCID", PointerName: "eip",
-	Modes: modes32, PAE: vtop.PAE,
+	Modes: modes32, Stated: vtop.PAE,
 	Flat:      vtop.FlatX86,
 	Likely:    likely32,
 	Lacking:   lackingX86,

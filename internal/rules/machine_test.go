@@ -66,14 +66,14 @@ type question struct {
 
 var (
 	// machines are the names of values and constants that are one machine's.
-	machines = regexp.MustCompile(`^(X64|X86|ARM64|PAE|LA57|Machine(X64|X86|AMD64|I386|ARM64))$`)
+	machines = regexp.MustCompile(`^(X64|X86|ARM64|PAE|LA57|Machine(X64|X86|AMD64|I386|ARM64)|(X86|ARM64)Of|EM_(X86_64|386|AARCH64))$`)
 	// types are those of one machine.
 	types = regexp.MustCompile(`^(Context(32|64|ARM64)|(X86|ARM64)Values|FlagsARM64)$`)
 	// registers are the names of an architecture's registers, as fields or methods.
 	registers = regexp.MustCompile(`^(Is32|Is64|[CcDd][Rr][0-8]|[ER](ip|sp|bp|ax|bx|cx|dx|si|di|flags)|EFlags|R(8|9|1[0-5])|[CDEFGS]S|Seg[CDEFGS]s|` +
-		`Kernel[GF]S(Base)?|HasKernelGSBase|[GF][Ss]Base|GsSwap|MxCsr|[LC]?STAR|[LC]?Star|Gdtr|Idtr|LA57|X1?[0-9]|X2[0-9]|X30|TTBR[01]|Pc|Lr)$`)
+		`Kernel[GF]S(Base)?|HasKernelGSBase|[GF][Ss]Base|GsSwap|MxCsr|[LC]?STAR|[LC]?Star|Gdtr|Idtr|LA57|PAE|X1?[0-9]|X2[0-9]|X30|TTBR[01]|Pc|Lr)$`)
 	// names are those of machines, as reports have them.
-	names = regexp.MustCompile(`^(?i)(x64|x86|amd64|x86_64|i386|arm64|aarch64)$`)
+	names = regexp.MustCompile(`^(?i)(x64|x86|amd64|x86_64|i386|arm64|aarch64|[er]ip|[er]sp|[er]flags|cr[0-8]|efer|x18|ttbr[01])$`)
 )
 
 var comparisons = map[token.Token]bool{
@@ -87,17 +87,23 @@ func questions(f *ast.File) []question {
 	say := func(n ast.Node, format string, args ...any) {
 		out = append(out, question{n.Pos(), fmt.Sprintf(format, args...)})
 	}
-	lists := listed(f)
+	lists, packages := listed(f), imported(f)
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CompositeLit:
 			return !lists[n]
 		case *ast.SelectorExpr:
 			switch {
-			case machines.MatchString(n.Sel.Name) && isPackage(n.X):
+			case machines.MatchString(n.Sel.Name) && isPackage(n.X, packages):
 				say(n, "%s is one machine: ask the description", n.Sel.Name)
 			case registers.MatchString(n.Sel.Name):
 				say(n, "%s is a register of one machine: ask the description", n.Sel.Name)
+			}
+		case *ast.Field:
+			n.Tag = nil // of JSON
+		case *ast.BasicLit:
+			if s, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING && names.MatchString(s) {
+				say(n, "%s is the name of one machine, or of its register: ask the description", n.Value)
 			}
 		case *ast.TypeAssertExpr:
 			if n.Type != nil && types.MatchString(typeName(n.Type)) {
@@ -159,10 +165,27 @@ func listed(f *ast.File) map[ast.Node]bool {
 	return out
 }
 
-// isPackage tells whether an expression is the name of a package that has machines.
-func isPackage(e ast.Expr) bool {
+// imported are the names that packages have in a file: those of this module, and those
+// that number the machines.
+func imported(f *ast.File) map[string]bool {
+	out := map[string]bool{}
+	for _, i := range f.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		if err != nil || !strings.HasPrefix(name, "windmp/") && !strings.HasPrefix(name, "debug/") {
+			continue
+		}
+		if name = path.Base(name); i.Name != nil {
+			name = i.Name.Name
+		}
+		out[name] = true
+	}
+	return out
+}
+
+// isPackage tells whether an expression is the name of a package.
+func isPackage(e ast.Expr, packages map[string]bool) bool {
 	id, ok := e.(*ast.Ident)
-	return ok && slices.Contains([]string{"machine", "winhdr", "wincontext", "kdbg", "specials", "peimage", "vtop", "physmem", "dump"}, id.Name)
+	return ok && packages[id.Name]
 }
 
 // cases are the expressions of a switch's cases.
@@ -192,19 +215,12 @@ func typeName(e ast.Expr) string {
 // nil. More than the widest is no question but a check.
 func compared(a ast.Expr, op token.Token, b ast.Expr) string {
 	for _, e := range []ast.Expr{a, b} {
-		switch e := e.(type) {
-		case *ast.Ident:
-			if machines.MatchString(e.Name) {
-				return e.Name + " is one machine: ask the description"
-			}
-		case *ast.BasicLit:
-			if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING && names.MatchString(s) {
-				return e.Value + " is the name of one machine: ask the description"
-			}
+		if id, ok := e.(*ast.Ident); ok && machines.MatchString(id.Name) {
+			return id.Name + " is one machine: ask the description"
 		}
 	}
 	for _, pair := range [][2]ast.Expr{{a, b}, {b, a}} {
-		if width(pair[0]) && number(pair[1], "4", "8", "32", "64") && !(op == token.GTR && number(b, "8", "64")) {
+		if width(pair[0]) && number(pair[1]) && !(op == token.GTR && number(b, "8", "64")) && !(op == token.LSS && number(b, "1")) {
 			return "asks for the width of the machine: ask the description"
 		}
 		if levels(pair[0]) && number(pair[1], "2", "3", "4", "5") {
@@ -214,9 +230,18 @@ func compared(a ast.Expr, op token.Token, b ast.Expr) string {
 	return ""
 }
 
-// width tells whether an expression is the size of a machine's pointers.
+// width tells whether an expression is the size of a machine's pointers, or made of it and
+// of numbers.
 func width(e ast.Expr) bool {
-	return e != nil && slices.Contains([]string{"PointerSize", "Width", "Bits"}, typeName(e))
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return width(e.X)
+	case *ast.BinaryExpr:
+		return width(e.X) && number(e.Y) || number(e.X) && width(e.Y)
+	case *ast.CallExpr:
+		return len(e.Args) == 0 && width(e.Fun) || len(e.Args) == 1 && width(e.Args[0])
+	}
+	return e != nil && slices.Contains([]string{"PointerSize", "Width", "Digits"}, typeName(e))
 }
 
 // levels tells whether an expression is a number of levels of page tables.
@@ -225,14 +250,19 @@ func levels(e ast.Expr) bool {
 	return ok && typeName(call.Fun) == "len" && len(call.Args) == 1 && typeName(call.Args[0]) == "Levels"
 }
 
-// number tells whether an expression is one of these literals.
+// number tells whether an expression is one of these literals, or any where none is named.
 func number(e ast.Expr, list ...string) bool {
 	lit, ok := e.(*ast.BasicLit)
-	return ok && lit.Kind == token.INT && slices.Contains(list, lit.Value)
+	return ok && lit.Kind == token.INT && (len(list) == 0 || slices.Contains(list, lit.Value))
 }
 
 // What is asked is found, and what is no question is not.
 func TestQuestions(t *testing.T) {
+	head := "package p\n"
+	for _, name := range []string{"windmp/convert/machine", "windmp/kdbg", "windmp/kdbg/specials", "windmp/physmem", "windmp/vtop", "windmp/winhdr", "windmp/winhdr/wincontext", "debug/elf"} {
+		head += fmt.Sprintf("import %q\n", name)
+	}
+	head += "import hdr \"windmp/winhdr\"\n"
 	for _, tc := range []struct {
 		code string
 		want bool
@@ -261,15 +291,31 @@ func TestQuestions(t *testing.T) {
 		{"if len(mode.Levels) == 5 { f() }", true},
 		{"switch len(m.Levels) { case 2: f() }", true},
 		{"if h.MachineImageType == wincontext.MachineARM64 { f() }", true},
+		{"use(hdr.X86)", true},
+		{"if g.machine.PAE != nil { f() }", true},
+		{"if physmem.X86Of(c) != nil { f() }", true},
+		{"if m == elf.EM_386 { f() }", true},
+		{"f(table[`x86`])", true},
+		{"if strings.HasPrefix(m.Name(), \"arm64\") { f() }", true},
+		{"f(register(\"Cr3\"))", true},
+		{"if s.PointerSize() == 4 { f() }", true},
+		{"if 8*l.PointerSize == 64 { f() }", true},
+		{"if uint64(l.PointerSize) < 6 { f() }", true},
+		{"if m.Digits() == 8 { f() }", true},
+		{"if (l.PointerSize) != 4 { f() }", true},
+		{"if len(g.Mode().Levels) > 3 { f() }", true},
 
 		{"f(m.Name(), m.Kernel.PointerSize, len(mode.Levels), c.IP())", false},
 		{"if m == g.Machine() { f() }", false},
+		{"if m.Core.Machine == elf.EM_NONE { f() }", false},
+		{"type t struct { IP uint64 `json:\"rip\"` }", false},
+		{"f(24 << l.PointerSize)", false},
 		{"if f.PointerSize < 1 || f.PointerSize > 8 { f() }", false},
 		{"switch e.Name { case `nt`: f() }", false},
 		{"for i := range len(m.Levels) - 1 { f(i) }", false},
 		{"if i == len(m.Levels)-1 { f() }", false},
 	} {
-		f, err := parser.ParseFile(positions, "", "package p\nfunc _() {\n"+tc.code+"\n}", parser.SkipObjectResolution)
+		f, err := parser.ParseFile(positions, "", head+"func _() {\n"+tc.code+"\n}", parser.SkipObjectResolution)
 		require.NoError(t, err, tc.code)
 		assert.Equal(t, tc.want, len(questions(f)) > 0, tc.code)
 	}
@@ -278,7 +324,7 @@ func TestQuestions(t *testing.T) {
 		"var all = []kind{{machine: physmem.MachineX86, format: winhdr.X86}}",
 		"func All() []*Machine { return []*Machine{machine.X64, machine.X86} }",
 	} {
-		f, err := parser.ParseFile(positions, "", "package p\n"+list, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(positions, "", head+list, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		assert.Empty(t, questions(f), list)
 	}

@@ -36,5 +36,5 @@ func (t *noteTable) machineOfNotes() elf.Machine {
 			return id
 		}
 	}
-	return elf.EM_X86_64
+	return usualMachine
 }

@@ -19,6 +19,9 @@ var (
 	}
 )
 
+// usualMachine is that of containers which say none, and have no notes that do.
+const usualMachine = elf.EM_X86_64
+
 // x86CPUs decodes the notes of x86 processors: QEMU's, or VirtualBox' where there
 // are none of QEMU's. The file says by is32 which CORE notes it has; the machine is
 // what its first processor is.

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"windmp/internal/binio"
 	"windmp/internal/elfcore"
@@ -27,6 +28,14 @@ const (
 	maxNotes        = 0x10000
 )
 
+var (
+	// coreMachines are those of which cores are read, by e_machine, which Xen's tools set
+	// to their own machine's, not the guest's.
+	coreMachines = []elf.Machine{elf.EM_X86_64, elf.EM_386}
+	// otherMachines are those of which cores are recognised, in words.
+	otherMachines = map[elf.Machine]string{elf.EM_AARCH64: "an Arm"}
+)
+
 // section is where a core has a section.
 type section struct {
 	at        int64 // of its header in the file
@@ -47,13 +56,13 @@ func (c *core) sections(head []byte) ([]section, *elf.Header64, error) {
 	if _, err := binary.Decode(head, binary.LittleEndian, h); err != nil {
 		return nil, nil, nil
 	}
-	m := elf.Machine(h.Machine) // of Xen's tools, not of the guest
+	m := elf.Machine(h.Machine)
 	switch {
 	case elf.Type(h.Type) != elf.ET_CORE || h.Phnum != 0:
 		return nil, nil, nil
-	case m == elf.EM_AARCH64:
-		return nil, nil, &physmem.UnsupportedError{Format: physmem.FormatXen, What: "an ELF core of an Arm machine without program headers, as Xen writes them; of these only x86 is read"}
-	case m != elf.EM_X86_64 && m != elf.EM_386:
+	case otherMachines[m] != "":
+		return nil, nil, &physmem.UnsupportedError{Format: physmem.FormatXen, What: fmt.Sprintf("an ELF core of %s machine without program headers, as Xen writes them; of these only x86 is read", otherMachines[m])}
+	case !slices.Contains(coreMachines, m):
 		return nil, nil, nil
 	}
 	count := uint64(h.Shnum)
