@@ -150,6 +150,16 @@ func TestSymbols(t *testing.T) {
 	assert.Contains(t, r.Manifest(), "ntoskrnl.exe,8d0e7b2a1046000,1\n")
 }
 
+// TestProcessorsAreNamedAsFrames: where a processor is, info says in the words of the stack.
+func TestProcessorsAreNamedAsFrames(t *testing.T) {
+	t.Parallel()
+	r, err := inspect.Info(t.Context(), source.File(samplePath("bsod-4cpu-q35.vmcore.gz")), inspect.InfoOptions{})
+	require.NoError(t, err)
+	require.Len(t, r.CPUs, 4)
+	assert.Equal(t, "nt+0x3fc923", r.CPUs[0].Symbol)
+	assert.Equal(t, "fwcfg+0x1080", r.CPUs[1].Symbol)
+}
+
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	g := guestsim.New(guestsim.Options{LA57: true})

@@ -13,6 +13,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
+	"windmp/convert/stack"
 	"windmp/kdbg"
 	"windmp/physmem"
 	"windmp/vtop"
@@ -99,7 +100,8 @@ type CPUInfo struct {
 	Root  report.Hex `json:"cr3"`
 	// Mode is kernel or user, by the code segment.
 	Mode string `json:"mode,omitempty"`
-	// Symbol names the instruction pointer by the image that it lies in.
+	// Symbol names the instruction pointer by the image that it lies in, as debuggers do:
+	// without .sys, .dll or .exe.
 	Symbol string `json:"symbol,omitempty"`
 	// Source says whose registers these are: vcpu, saved, foreign (those that memory
 	// holds, where a vCPU was stopped outside of this Windows) or none.
@@ -312,7 +314,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			}
 			list = append(list, CPUInfo{
 				Index: i, IP: report.Hex(c.Context.IP()), SP: report.Hex(c.Context.SP()), Root: report.Hex(c.Root),
-				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: symbolName(modules, vtop.VA(c.Context.IP())),
+				Mode: c.Context.Mode(), Source: report.FromVCPU, Symbol: stack.InModule(modules, vtop.VA(c.Context.IP())),
 			})
 		}
 		return list
@@ -328,7 +330,7 @@ func cpuInfo(g *guest.Guest) []CPUInfo {
 			continue
 		}
 		info.IP, info.SP, info.Mode = report.Hex(c.Context.IP()), report.Hex(c.Context.SP()), c.Context.Mode()
-		info.Symbol = symbolName(modules, vtop.VA(c.Context.IP()))
+		info.Symbol = stack.InModule(modules, vtop.VA(c.Context.IP()))
 		info.Root = report.Hex(c.Root)
 		list = append(list, info)
 	}

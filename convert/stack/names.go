@@ -59,7 +59,12 @@ func (w *Walker) place(va vtop.VA) Place {
 	if i < 0 {
 		return Place{module: -1, RVA: uint64(va)}
 	}
-	m := &w.modules[i]
+	return placeIn(w.modules, i, va)
+}
+
+// placeIn is an address in the module of that index.
+func placeIn(modules []kdbg.Module, i int, va vtop.VA) Place {
+	m := &modules[i]
 	p := Place{module: i, Name: shortName(m.Name), File: m.Name, RVA: uint64(va - m.Base)}
 	switch {
 	case i == 0:
@@ -70,6 +75,17 @@ func (w *Walker) place(va vtop.VA) Place {
 		p.Name = m.Name
 	}
 	return p
+}
+
+// InModule names an address by the module that it lies in, as debuggers do: "nt+0x1234".
+// It is empty for one in none.
+func InModule(modules []kdbg.Module, va vtop.VA) string {
+	i := kdbg.ModuleAt(modules, va)
+	if i < 0 {
+		return ""
+	}
+	p := placeIn(modules, i, va)
+	return p.String()
 }
 
 // known tells whether an address is in a module, loaded or not any more.

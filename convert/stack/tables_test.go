@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"windmp/kdbg"
+	"windmp/vtop"
 )
 
 // lines are those of a table that are no comments.
@@ -41,6 +44,22 @@ func TestBugCheckTable(t *testing.T) {
 	assert.Equal(t, meaning{}, meaningOf(0xdeaddead))
 	assert.Equal(t, uint32(0xdeaddead), calledCode(0xdeaddead))
 	assert.Equal(t, uint32(0xea), calledCode(0x100000ea))
+}
+
+// TestInModule: an address is named as debuggers name it, whatever the file is called.
+func TestInModule(t *testing.T) {
+	t.Parallel()
+	modules := []kdbg.Module{
+		{Name: "ntkrnlmp.exe", Base: 0x1000, Size: 0x1000},
+		{Name: `\SystemRoot\drivers\FwCfg.SYS`, Base: 0x4000, Size: 0x1000},
+		{Name: "nt.sys", Base: 0x6000, Size: 0x1000},
+		{Base: 0x8000, Size: 0x1000},
+	}
+	for va, want := range map[vtop.VA]string{
+		0x1234: "nt+0x234", 0x4000: "FwCfg+0x0", 0x6010: "nt.sys+0x10", 0x8001: "unnamed+0x1", 0x3fff: "", 0x9000: "",
+	} {
+		assert.Equal(t, want, InModule(modules, va), "%#x", va)
+	}
 }
 
 // TestModuleTable: names in lower case without a path, sorted, each once; and none is a
