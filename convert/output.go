@@ -8,7 +8,6 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/stage"
 	"windmp/convert/write"
-	"windmp/physmem"
 )
 
 // Write streams what a plan decided to w, in the order of the file. The error is a
@@ -46,11 +45,11 @@ func foretellCopy(opt *Options, p *plan.Plan) {
 	stage.Foretell(opt.Source.Whole, stage.Write, n)
 }
 
-// writing is what the plan decided. A compressed source is inflated by its readers,
-// so there is one for each processor, unless opt says how many.
+// writing is what the plan decided. Memory that does not lie in its file byte by byte is
+// unpacked by its readers, so there is one for each processor, unless opt says how many.
 func writing(p *plan.Plan, opt *write.Options) write.Output {
 	im := p.Guest().Image()
-	if opt.Workers <= 0 && im.Format() == physmem.FormatKdump {
+	if opt.Workers <= 0 && !im.Located() {
 		opt.Workers = max(write.DefaultWorkers, runtime.GOMAXPROCS(0))
 	}
 	o := write.Output{Layout: p.Layout(), Memory: p.Memory(), Held: im.Ranges()}

@@ -131,6 +131,8 @@ func (s *source) OpenSibling(name string) (Source, error) {
 type Opener struct {
 	// Format is the name by which a user can ask for it.
 	Format Format
+	// Snapshots says that its files may hold several machines, of which a user can choose.
+	Snapshots bool
 	// Open returns what it found in a file of its format. Of another one, it
 	// returns the error of [NotMine], and others are asked; any other error is
 	// final. A file that is known and not read is an *UnsupportedError, one that

@@ -105,7 +105,7 @@ func claimed(ctx context.Context, src physmem.Source, opt Options) (*physmem.Ima
 			return nil, nil, context.Cause(ctx)
 		}
 		c, err := o.Open(ctx, src)
-		if err == nil && opt.Snapshot != "" && o.Format != physmem.FormatQcow2 {
+		if err == nil && opt.Snapshot != "" && !o.Snapshots {
 			return nil, nil, &physmem.OptionError{Option: "snapshot", Reason: fmt.Sprintf("a file of format %s has no snapshots", o.Format)}
 		}
 		if err == nil {

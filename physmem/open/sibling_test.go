@@ -92,10 +92,20 @@ func TestSibling(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrClosed, "the sibling is closed with it")
 	}
 
+	// Its files may have snapshots, if it says so.
+	choosing := twoFiles
+	choosing.Snapshots = true
+	m, err := open.File(t.Context(), path, open.Options{Snapshot: "one", Openers: []physmem.Opener{choosing}})
+	require.NoError(t, err)
+	require.NoError(t, m.Close())
+	var option *physmem.OptionError
+	_, err = open.File(t.Context(), path, open.Options{Snapshot: "one", Openers: []physmem.Opener{twoFiles}})
+	require.ErrorAs(t, err, &option)
+
 	// Others are tried behind it.
 	core := filepath.Join(t.TempDir(), "core")
 	require.NoError(t, os.WriteFile(core, fixture.Sample(t, "live-2cpu.vmcore.gz"), 0o600))
-	m, err := open.File(t.Context(), core, open.Options{Openers: []physmem.Opener{twoFiles}})
+	m, err = open.File(t.Context(), core, open.Options{Openers: []physmem.Opener{twoFiles}})
 	require.NoError(t, err)
 	assert.Equal(t, physmem.FormatELF, m.Format())
 	require.NoError(t, m.Close())

@@ -22,7 +22,7 @@ import (
 // Opener returns the opener of qcow2 images. The name, or the id, says which snapshot's
 // memory is meant, where there are several; empty if that is not said.
 func Opener(name string) physmem.Opener {
-	return physmem.Opener{Format: physmem.FormatQcow2, Open: func(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
+	return physmem.Opener{Format: physmem.FormatQcow2, Snapshots: true, Open: func(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 		return open(ctx, src, name)
 	}}
 }
