@@ -113,6 +113,7 @@ func writeSaved(t *testing.T, folder string) {
 // byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
 // nothing.
 func TestPageInBrowsers(t *testing.T) {
+	t.Parallel()
 	site, folder := site(t), t.TempDir()
 	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
 	gzipped, err := os.ReadFile(filepath.Join(root, "testdata", "live-2cpu.vmcore.gz"))
@@ -142,7 +143,5 @@ func TestPageInBrowsers(t *testing.T) {
 	require.Len(t, verdicts, 4, "every verdict is tried: %v", verdicts)
 	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
 	writeSaved(t, folder)
-	for _, browser := range []string{"chromium", "firefox"} {
-		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
-	}
+	browsertest.Each(t, func(t *testing.T, browser string) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -38,6 +39,7 @@ func samples(t *testing.T) (folder string, small []byte) {
 // The package, packed and installed, has what its README says and nothing more, and its
 // types compile in a program of somebody else's, strictly.
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	folder := element(t)
 	var have []string
 	require.NoError(t, filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
@@ -85,26 +87,29 @@ func TestPackageReadme(t *testing.T) {
 }
 
 // The form of the example, with its server: it sends nothing of a file that fails, and of
-// another the small dump and the document. The server believes no browser.
+// another the small dump and the document.
 func TestUploadForm(t *testing.T) {
-	folder := element(t)
+	t.Parallel()
 	files, small := samples(t)
-	tickets := t.TempDir()
-	server := uploadForm(t, folder, tickets)
-	for _, browser := range []string{"chromium", "firefox"} {
-		t.Run(browser, func(t *testing.T) {
-			browsertest.Run(t, root, browser, "form.mjs", server.URL, files)
-			list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
-			require.NoError(t, err)
-			require.Len(t, list, 1, "one form was sent")
-			got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
-			require.NoError(t, err)
-			assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
-			validCheck(t, filepath.Join(list[0], "check.json"))
-			require.NoError(t, os.RemoveAll(list[0]))
-		})
-	}
+	browsertest.Each(t, func(t *testing.T, browser string) {
+		tickets := t.TempDir()
+		browsertest.Run(t, root, browser, "form.mjs", uploadForm(t, tickets).URL, files)
+		list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
+		require.NoError(t, err)
+		require.Len(t, list, 1, "one form was sent")
+		got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
+		validCheck(t, filepath.Join(list[0], "check.json"))
+	})
+}
 
+// The server of the form believes no browser.
+func TestUploadFormForged(t *testing.T) {
+	t.Parallel()
+	_, small := samples(t)
+	tickets := t.TempDir()
+	server := uploadForm(t, tickets)
 	for name, forged := range map[string]map[string][]byte{
 		"no dump":         {"dump-report": []byte("{}")},
 		"no small dump":   {"dump-report": []byte("{}"), "dump": sample(t, "live-2cpu.win-dmp.gz")},
@@ -117,14 +122,26 @@ func TestUploadForm(t *testing.T) {
 	assert.Empty(t, list, "nothing of what was refused is kept")
 }
 
+// formServer is the example's server, built once for all tests.
+var formServer = sync.OnceValues(func() (string, error) {
+	dir, err := shared()
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "upload-form.exe")
+	out, err := exec.Command("go", "build", "-o", program, filepath.Join(root, "examples", "upload-form")).CombinedOutput()
+	_, _ = os.Stdout.Write(out)
+	return program, err
+})
+
 // uploadForm runs the example's server.
-func uploadForm(t *testing.T, element, tickets string) *webtest.Server {
+func uploadForm(t *testing.T, tickets string) *webtest.Server {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "upload-form.exe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, filepath.Join("..", "..", "examples", "upload-form")).CombinedOutput()
-	require.NoError(t, err, string(out))
+	folder := element(t)
+	program, err := formServer()
+	require.NoError(t, err)
 	return webtest.Start(t, tickets, func(port int) *exec.Cmd {
-		return exec.Command(program, "-listen", "127.0.0.1:"+strconv.Itoa(port), "-element", element, "-tickets", tickets)
+		return exec.Command(program, "-listen", "127.0.0.1:"+strconv.Itoa(port), "-element", folder, "-tickets", tickets)
 	})
 }
 
@@ -175,30 +192,32 @@ func TestScreens(t *testing.T) {
 	if !*updateScreens {
 		t.Skip("only with -update-screens")
 	}
-	page, folder := site(t), element(t)
+	page := site(t)
 	files, _ := samples(t)
 	require.NoError(t, os.WriteFile(filepath.Join(files, "guest.vmcore"), sample(t, "guest-bsod.vmcore"), 0o600))
 	screens, err := filepath.Abs(filepath.Join(root, "docs", "screens"))
 	require.NoError(t, err)
-	browsertest.Run(t, root, "chromium", "screens.mjs", page, uploadForm(t, folder, t.TempDir()).URL, files, screens)
+	browsertest.Run(t, root, "chromium", "screens.mjs", page, uploadForm(t, t.TempDir()).URL, files, screens)
 }
 
 // The element in a frame: verdicts and small dumps come out to the page around it and to
 // nobody else, and nothing that is forged is believed, on either side.
 func TestFrame(t *testing.T) {
+	t.Parallel()
 	page, folder := site(t), element(t)
 	files, _ := samples(t)
-	for _, browser := range []string{"chromium", "firefox"} {
-		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "frame.mjs", page, folder, files) })
-	}
+	browsertest.Each(t, func(t *testing.T, browser string) {
+		browsertest.Run(t, root, browser, "frame.mjs", page, folder, files)
+	})
 }
 
 // The element on pages of others: taken out, put back, two at once, attributes that come
 // later, files that change or go, and windmp itself breaking.
 func TestElement(t *testing.T) {
+	t.Parallel()
 	folder := element(t)
-	for _, browser := range []string{"chromium", "firefox"} {
-		files, _ := samples(t)
-		t.Run(browser, func(t *testing.T) { browsertest.Run(t, root, browser, "element.mjs", folder, files) })
-	}
+	browsertest.Each(t, func(t *testing.T, browser string) {
+		files, _ := samples(t) // its own: some are changed
+		browsertest.Run(t, root, browser, "element.mjs", folder, files)
+	})
 }

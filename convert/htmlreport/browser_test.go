@@ -24,9 +24,7 @@ func TestInBrowsers(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".html"), []byte(page(t, p)), 0o600))
 	}
-	for _, browser := range []string{"chromium", "firefox"} {
-		t.Run(browser, func(t *testing.T) {
-			browsertest.Run(t, filepath.Join("..", ".."), browser, "report.mjs", folder)
-		})
-	}
+	browsertest.Each(t, func(t *testing.T, browser string) {
+		browsertest.Run(t, filepath.Join("..", ".."), browser, "report.mjs", folder)
+	})
 }

@@ -67,6 +67,17 @@ func Run(t *testing.T, root, browser, script string, args ...string) {
 	}
 }
 
+// Each runs a test in each browser, side by side as far as go test -parallel lets it.
+func Each(t *testing.T, test func(t *testing.T, browser string)) {
+	t.Helper()
+	for browser := range browsers {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			test(t, browser)
+		})
+	}
+}
+
 // find is the first program that there is, empty for none.
 func find(names ...string) string {
 	for _, name := range names {

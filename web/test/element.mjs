@@ -1,7 +1,7 @@
 // Tries what becomes of the element on pages of others: taken out and put back, two on a
 // page, attributes that change, files that change, and a windmp that breaks:
 // element.mjs PACKAGE FILES. FILES has crashed.vmcore, full.dmp and cut.vmcore.
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, run, watch } from "./browser.mjs";
 import { choose, said, serve, status, within } from "./site.mjs";
@@ -87,9 +87,9 @@ async function dropped(page) {
 /** changes has files change, and go, behind the browser's back. */
 async function changes(page) {
   copyFileSync(input("crashed.vmcore"), input("changing.vmcore"));
+  utimesSync(input("changing.vmcore"), 0, 0); // long ago: browsers look at the time of a file, some at whole seconds
   await choose(page, input("changing.vmcore"));
   await status(page, "^changing.vmcore: OK$");
-  await new Promise((r) => setTimeout(r, 1100)); // browsers look at the time of a file, some at whole seconds
   writeFileSync(input("changing.vmcore"), "something else");
   await element(page, (e) => void e.makeTriage());
   await status(page, "^That did not work: changing.vmcore: the file can't be read: .*; choose it again\\.$");

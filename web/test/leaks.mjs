@@ -4,7 +4,7 @@ import { createSocket } from "node:dgram";
 import { createServer } from "node:http";
 import { networkInterfaces } from "node:os";
 
-/** listen listens at a port of this machine, by TCP and UDP, and tells which ways led to it:
+/** listen listens at a port of this machine, by TCP and UDP, and keeps which ways led to it:
  * each has an address of its own. Its own page has no policy. */
 export async function listen() {
   const heard = new Set();
@@ -26,12 +26,7 @@ export async function listen() {
   return {
     home: "http://127.0.0.1:" + port + "/",
     stun: "stun:" + (outer?.address ?? "127.0.0.1") + ":" + port,
-    /** told is what was heard since it was asked last. */
-    told: () => {
-      const list = Array.from(heard).sort();
-      heard.clear();
-      return list;
-    },
+    heard,
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -41,7 +36,7 @@ export async function listen() {
 }
 
 /** connect tries what scripts of pages and workers can connect by. It runs in them. */
-export const connect = (home) => {
+const connect = (home) => {
   const to = (way) => home + "?way=" + way;
   const ways = [
     () => fetch(to("fetch"), { mode: "no-cors" }),
@@ -88,7 +83,7 @@ export const fromWorker = (home) => new Promise((done) => {
 });
 
 /** load tries what elements of a page load, and WebRTC. It runs in the page. */
-export const load = (home, stun) => {
+const load = (home, stun) => {
   const to = (way) => home + "?way=" + way;
   const put = (name, attributes) => {
     const e = Object.assign(document.createElement(name), attributes);
@@ -110,7 +105,7 @@ export const load = (home, stun) => {
 
 /** alone are the ways that need a page of their own: those that lead it elsewhere, and what
  * a browser fetches when it has nothing else to do. */
-export const alone = {
+const alone = {
   prefetch: (home) => {
     document.head.append(Object.assign(document.createElement("link"), { rel: "prefetch", href: home + "?way=prefetch" }));
   },
@@ -136,3 +131,46 @@ export const alone = {
   },
   window: (home) => { window.open(home + "?way=window"); },
 };
+
+/** loads are the ways out that one page tries beside each other, of those that both
+ * browsers have: Firefox sends no pings. */
+const loads = "EventSource WebRTC WebSocket XMLHttpRequest background fetch iframe img import keepalive object script sendBeacon stylesheet video worker".split(" ");
+
+/** ways are all ways out of a page. */
+export const ways = [...loads, ...Object.keys(alone)];
+
+/** patience is how long ways that lead out may take, in milliseconds. */
+const patience = 60_000;
+
+/** tried tries all ways out of a page at an address, or of one without a policy. It returns
+ * those that led out, and how long each step took. Those that are expected to lead out are
+ * waited for. What comes to nothing tells no end: it waits twice as long as the same step took
+ * elsewhere. */
+export async function tried(browser, url, expected = ways, elsewhere = {}) {
+  const listener = await listen(); // its own: what comes late is not taken for another page's
+  const context = await browser.createBrowserContext();
+  const took = {};
+  const step = async (name, ways, ...tries) => {
+    const page = await context.newPage();
+    // The policy is the same without windmp, which would take its time to start.
+    await page.evaluateOnNewDocument(() => delete globalThis.WebAssembly);
+    await page.goto(url ?? listener.home);
+    const begin = Date.now();
+    for (const go of tries) {
+      await page.evaluate(go, listener.home, listener.stun).catch(() => {}); // Firefox throws what others only say
+    }
+    const awaited = ways.filter((way) => expected.includes(way));
+    const passed = () => Date.now() - begin;
+    const isOver = () => passed() >= 2 * (elsewhere[name] ?? 0) && awaited.every((way) => listener.heard.has(way));
+    while (!isOver() && passed() < patience) {
+      await new Promise((r) => setTimeout(r, 50));
+    }
+    took[name] = passed();
+  };
+  await step("loads", loads, connect, load); // in front of the others: Chromium loads no video in a page behind
+  await Promise.all(Object.entries(alone).map(([way, go]) => step(way, [way], go)));
+  const went = Array.from(listener.heard).filter((way) => ways.includes(way)).sort();
+  await context.close();
+  listener.close();
+  return { went, took };
+}

@@ -66,61 +66,21 @@ async function documented(page, file) {
  * does not have. */
 const outside = ["WebRTC", "link", "location", "refresh", "window"];
 
-/** loads are the ways out that one page tries beside each other, of those that both
- * browsers have: Firefox sends no pings. */
-const loads = "EventSource WebRTC WebSocket XMLHttpRequest background fetch iframe img import keepalive object script sendBeacon stylesheet video worker".split(" ");
-
-/** tried tries all ways out of a page at an address. It returns those that led out, and how
- * long each step took until all of its ways had. What comes to nothing tells no end: given
- * how long the steps took elsewhere, it waits as long, and tries once; else three times, as
- * a busy browser may lose what a page that is left has asked for. */
-async function tried(page, url, listener, elsewhere) {
-  const patience = 10_000;
-  const least = 500; // until a page that is left is gone
-  const went = new Set();
-  const took = {};
-  const step = async (name, ways, go) => {
-    const all = () => ways.every((way) => went.has(way));
-    for (let tries = elsewhere ? 1 : 3; tries > 0 && !all(); tries--) {
-      await page.goto(url);
-      await go().catch(() => {}); // Firefox throws what others only say
-      const begin = Date.now();
-      const isOver = (ms) => (elsewhere ? ms >= elsewhere[name] : ms >= patience || (ms >= least && all()));
-      do {
-        await new Promise((r) => setTimeout(r, 100));
-        listener.told().forEach((way) => went.add(way)); // WebRTC asks again and again
-      } while (!isOver(Date.now() - begin));
-      took[name] = Date.now() - begin;
-    }
-  };
-  await step("load", loads, async () => {
-    await page.evaluate(leaks.connect, listener.home);
-    await page.evaluate(leaks.load, listener.home, listener.stun);
-  });
-  for (const [way, go] of Object.entries(leaks.alone)) {
-    await step(way, [way], () => page.evaluate(go, listener.home));
-  }
-  await page.goto("about:blank");
-  return { went, took };
-}
-
 /** closed checks that nothing gets out of the page, nor of its worker: with the same ways a
  * page without a policy reaches the server that listens. */
 async function closed(browser, page) {
   const listener = await leaks.listen();
   const rtc = await page.evaluate(leaks.fromWorker, listener.home);
   check(rtc === "undefined", "WebRTC in the worker: " + rtc);
-  await new Promise((r) => setTimeout(r, 1000));
-  check(listener.told().length === 0, "ways out of the worker: " + listener.told());
 
-  const other = await browser.newPage();
-  const open = await tried(other, listener.home, listener);
-  const shut = [...loads, ...Object.keys(leaks.alone)].filter((way) => !open.went.has(way));
+  const open = await leaks.tried(browser);
+  const shut = leaks.ways.filter((way) => !open.went.includes(way));
   check(shut.length === 0, "without a policy all is open, but not: " + shut);
-  const leads = Array.from((await tried(other, home, listener, open.took)).went).sort();
-  check(leads.join() === outside.join(), "ways out of the page: " + leads + ", those that are known: " + outside);
-  await other.close();
+  const { went } = await leaks.tried(browser, home, outside, open.took);
+  check(went.join() === outside.join(), "ways out of the page: " + went + ", those that are known: " + outside);
   await page.bringToFront();
+
+  check(listener.heard.size === 0, "ways out of the worker: " + Array.from(listener.heard));
   listener.close();
   const script = readFileSync(join(site, "index.html"), "utf8");
   check(!/RTCPeerConnection|window\.open|http-equiv="?refresh|location\.(href|assign|replace)|preconnect|dns-prefetch/i.test(script), "the page has a script for a way out");
