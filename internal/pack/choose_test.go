@@ -92,7 +92,8 @@ func unpackWith(t *testing.T, b []byte, opt pack.Options) (got []byte, read int6
 		return nil, c.n, err
 	}
 	defer f.Close()
-	got, err = io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	got = make([]byte, f.Size())
+	_, err = f.ReadAt(got, 0)
 	require.NoError(t, err)
 	return got, c.n, nil
 }
@@ -102,10 +103,10 @@ func unpackWith(t *testing.T, b []byte, opt pack.Options) (got []byte, read int6
 func TestJunk(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "none")
-	junk := noise(4 * mib)
+	junk := noise(2 * mib)
 	for name, b := range map[string][]byte{
-		"a.gz": packedBytes(t, "a.gz", junk), "a.zst": packedBytes(t, "a.zst", junk), "a.zip": packedBytes(t, "a.zip", junk),
-		"a.xz": asXz(t, xz.WriterConfig{}, junk[:mib/2]),
+		"a.gz": packed(t, "a.gz", junk), "a.zst": packed(t, "a.zst", junk), "a.zip": packed(t, "a.zip", junk),
+		"a.xz": bytes.Repeat(asXz(t, xz.WriterConfig{}, junk[:mib/8]), 5),
 		"tar":  tarOf(t, entry{"a.bin", junk}), "stored": zipOf(t, zip.Store, entry{"a.bin", junk}),
 	} {
 		_, read, err := unpackWith(t, b, pack.Options{Dir: dir})
@@ -119,47 +120,41 @@ func TestJunk(t *testing.T) {
 		require.ErrorContains(t, err, "none", name)
 	}
 	// What is known and not read is named, and is not unpacked either.
-	_, _, err := unpackWith(t, packedBytes(t, "a.gz", append([]byte("vhdxfile"), junk[:mib]...)), pack.Options{Dir: dir})
+	_, _, err := unpackWith(t, packed(t, "a.gz", append([]byte("vhdxfile"), junk[:mib]...)), pack.Options{Dir: dir})
 	require.ErrorIs(t, err, physmem.ErrUnsupported)
 	require.ErrorContains(t, err, "gzip: the file is a VHDX disk image")
-	_, _, err = unpackWith(t, packedBytes(t, "a.gz", packedBytes(t, "a.zst", junk[:mib])), pack.Options{Dir: dir})
+	_, _, err = unpackWith(t, packed(t, "a.gz", packed(t, "a.zst", junk[:mib])), pack.Options{Dir: dir})
 	require.ErrorContains(t, err, "gzip: the file is zstd-compressed data; decompress it first")
 	// The beginning decides, of small files too.
-	_, _, err = unpackWith(t, packedBytes(t, "a.gz", nil), pack.Options{Dir: dir})
+	_, _, err = unpackWith(t, packed(t, "a.gz", nil), pack.Options{Dir: dir})
 	require.ErrorContains(t, err, "an empty file")
-	_, _, err = unpackWith(t, packedBytes(t, "a.gz", []byte("some words")), pack.Options{Dir: dir})
+	_, _, err = unpackWith(t, packed(t, "a.gz", []byte("some words")), pack.Options{Dir: dir})
 	require.ErrorContains(t, err, "it looks like text")
 	// A format that is asked for is that of the content.
-	_, _, err = unpackWith(t, packedBytes(t, "a.gz", known(mib)), pack.Options{Dir: dir, Input: open.Options{Format: physmem.FormatELF}})
+	_, _, err = unpackWith(t, packed(t, "a.gz", known(mib)), pack.Options{Dir: dir, Input: open.Options{Format: physmem.FormatELF}})
 	require.ErrorIs(t, err, physmem.ErrUnknownFormat)
-}
-
-// packedBytes is content as NewWriter packs it.
-func packedBytes(t *testing.T, name string, content []byte) []byte {
-	t.Helper()
-	b, err := io.ReadAll(packed(t, name, content))
-	require.NoError(t, err)
-	return b
 }
 
 // TestLimit: what is written is bounded, holes are not counted.
 func TestLimit(t *testing.T) {
 	t.Parallel()
-	b := known(3 * mib)
-	sparse := append(bytes.Clone(b[:mib]), make([]byte, 8*mib)...)
+	const limit = mib + mib/2
+	b := known(limit)
+	sparse := append(bytes.Clone(b), make([]byte, 3*mib)...)
+	more := append(bytes.Clone(b), noise(4*mib)...)
 	for _, name := range []string{"a.gz", "a.zst", "a.zip"} {
-		_, read, err := unpackWith(t, packedBytes(t, name, append(bytes.Clone(b), noise(8*mib)...)), pack.Options{Dir: t.TempDir(), Limit: 3*mib - 1})
-		var limit *pack.LimitError
-		require.ErrorAs(t, err, &limit)
-		assert.EqualValues(t, 3*mib-1, limit.Limit)
-		require.ErrorContains(t, err, "more than the limit of 3145727 bytes")
+		_, read, err := unpackWith(t, packed(t, name, more), pack.Options{Dir: t.TempDir(), Limit: limit - 1})
+		var reached *pack.LimitError
+		require.ErrorAs(t, err, &reached)
+		assert.EqualValues(t, limit-1, reached.Limit)
+		require.ErrorContains(t, err, "more than the limit of 1572863 bytes")
 		if name != "a.zst" { // which is unpacked ahead
-			assert.Less(t, read, int64(5*mib), name)
+			assert.Less(t, read, int64(4*mib), name)
 		}
-		got, _, err := unpackWith(t, packedBytes(t, name, b), pack.Options{Dir: t.TempDir(), Limit: 3 * mib})
+		got, _, err := unpackWith(t, packed(t, name, b), pack.Options{Dir: t.TempDir(), Limit: limit})
 		require.NoError(t, err, name)
 		assert.True(t, bytes.Equal(b, got), name)
-		got, _, err = unpackWith(t, packedBytes(t, name, sparse), pack.Options{Dir: t.TempDir(), Limit: mib})
+		got, _, err = unpackWith(t, packed(t, name, sparse), pack.Options{Dir: t.TempDir(), Limit: limit})
 		require.NoError(t, err, name)
 		assert.True(t, bytes.Equal(sparse, got), name)
 	}
@@ -177,7 +172,7 @@ func TestMembers(t *testing.T) {
 		pack.Zip: func(l ...entry) []byte { return zipOf(t, zip.Deflate, l...) },
 		"stored": func(l ...entry) []byte { return zipOf(t, zip.Store, l...) },
 		pack.Gzip: func(l ...entry) []byte {
-			return packedBytes(t, "a.gz", tarOf(t, l...))
+			return packed(t, "a.gz", tarOf(t, l...))
 		},
 	} {
 		opt := pack.Options{Dir: t.TempDir()}

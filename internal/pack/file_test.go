@@ -48,7 +48,7 @@ func TestFileGrows(t *testing.T) {
 	t.Parallel()
 	want := known(4 * mib)
 	clear(want[mib : 2*mib])
-	in := packedBytes(t, "a.gz", want)
+	in := packed(t, "a.gz", want)
 	g := &gated{bytes.NewReader(in), int64(len(in)) * 3 / 4, make(chan struct{})}
 	f, err := pack.Unpack(t.Context(), pack.Gzip, io.NewSectionReader(g, 0, int64(len(in))), pack.Options{Dir: t.TempDir()})
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestFileGrows(t *testing.T) {
 func TestFileBreaksOff(t *testing.T) {
 	t.Parallel()
 	want := known(2 * mib)
-	whole := packedBytes(t, "a.gz", want)
+	whole := packed(t, "a.gz", want)
 	dir := t.TempDir()
 	for says, tc := range map[string]struct {
 		in  []byte
@@ -113,7 +113,7 @@ func TestFileBreaksOff(t *testing.T) {
 // TestFileGivenUp: who waits is woken when unpacking is given up.
 func TestFileGivenUp(t *testing.T) {
 	t.Parallel()
-	in := packedBytes(t, "a.gz", known(4*mib))
+	in := packed(t, "a.gz", known(4*mib))
 	ctx, stop := context.WithCancel(t.Context())
 	g := &gated{bytes.NewReader(in), int64(len(in)) / 2, make(chan struct{})}
 	f, err := pack.Unpack(ctx, pack.Gzip, io.NewSectionReader(g, 0, int64(len(in))), pack.Options{Dir: t.TempDir()})
@@ -130,7 +130,7 @@ func TestFileGivenUp(t *testing.T) {
 // TestFileClosed: a file that is closed is unpacked no further.
 func TestFileClosed(t *testing.T) {
 	t.Parallel()
-	in := packedBytes(t, "a.gz", known(4*mib))
+	in := packed(t, "a.gz", known(4*mib))
 	g := &gated{bytes.NewReader(in), int64(len(in)) / 2, make(chan struct{})}
 	f, err := pack.Unpack(t.Context(), pack.Gzip, io.NewSectionReader(g, 0, int64(len(in))), pack.Options{Dir: t.TempDir()})
 	require.NoError(t, err)

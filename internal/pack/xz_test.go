@@ -2,6 +2,8 @@ package pack_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os/exec"
@@ -61,9 +63,9 @@ func unpacked(t *testing.T, packed []byte) ([]byte, error) {
 // TestXz: all checks, blocks, streams one behind the other, with padding.
 func TestXz(t *testing.T) {
 	t.Parallel()
-	want := mixed()[100_000:400_000]
+	want := mixed()[120_000:270_000]
 	for name, c := range map[string]xz.WriterConfig{
-		"crc64": {DictCap: 8 << 20}, "crc32": {CheckSum: xz.CRC32}, "sha256": {CheckSum: xz.SHA256}, "none": {NoCheckSum: true}, "blocks": {BlockSize: 100_003},
+		"crc64": {}, "crc32": {CheckSum: xz.CRC32}, "sha256": {CheckSum: xz.SHA256}, "none": {NoCheckSum: true}, "blocks": {BlockSize: 50_003},
 	} {
 		got, err := unpacked(t, asXz(t, c, want))
 		require.NoError(t, err, name)
@@ -82,10 +84,10 @@ func TestOtherPackers(t *testing.T) {
 	want := mixed()[100_000:400_000]
 	for _, command := range [][]string{
 		{"xz", "-0"},
-		{"xz", "-9"},
-		{"xz", "-T2", "--block-size=64KiB", "--check=crc32"},
+		{"xz", "-0", "--lzma2=preset=0,dict=64MiB"}, // that of -9
+		{"xz", "-0", "-T2", "--block-size=64KiB", "--check=crc32"},
 		{"bzip2", "-1"},
-		{"zstd", "-19"},
+		{"zstd", "-19", "--stream-size=300000"},
 		{"gzip", "-1"},
 		{"pzstd", "-p", "2"},
 	} {
@@ -129,7 +131,10 @@ func TestSkippedInFront(t *testing.T) {
 // allocated, in any block.
 func TestXzMemory(t *testing.T) {
 	t.Parallel()
-	large := asXz(t, xz.WriterConfig{DictCap: 65 << 20}, make([]byte, 1<<20))
+	large := asXz(t, xz.WriterConfig{}, make([]byte, 1<<20))
+	const block, dictionary, sum, of96MiB = 12, 16, 20, 29 // as asXz has them (The .xz File Format 1.2, 2.1.1 and 3.1)
+	large[dictionary] = of96MiB
+	binary.LittleEndian.PutUint32(large[sum:], crc32.ChecksumIEEE(large[block:sum]))
 	_, err := unpacked(t, large)
 	require.ErrorContains(t, err, "xz with a dictionary of 96 MiB, at most 64 MiB are read")
 	_, err = unpacked(t, append(asXz(t, xz.WriterConfig{}, make([]byte, 1<<20)), large...))
@@ -139,8 +144,8 @@ func TestXzMemory(t *testing.T) {
 // TestXzCut: what is cut is an error, wherever.
 func TestXzCut(t *testing.T) {
 	t.Parallel()
-	whole := asXz(t, xz.WriterConfig{BlockSize: 100_000}, mixed()[:400_000])
-	for n := 12; n < len(whole); n += 7919 {
+	whole := asXz(t, xz.WriterConfig{BlockSize: 50_000}, mixed()[100_000:300_000])
+	for n := 12; n < len(whole); n += 2503 {
 		_, err := unpacked(t, whole[:n])
 		require.Error(t, err)
 	}
