@@ -132,6 +132,8 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 		return write(p)
 	}
 	err := source.With(ctx, in, from, func(ctx context.Context, s *source.Source) error {
+		defer func() { r.Findings = append(r.Findings, changed(s)...) }()
+		strictly(s, opt)
 		im, err := s.Image(ctx)
 		if err != nil {
 			return err
@@ -154,6 +156,32 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 		opt.examined(nil, nil)
 	}
 	return err
+}
+
+// changed says that a source was written to while it was read.
+func changed(s *source.Source) []finding.Finding {
+	if f, ok := s.Changed(); ok {
+		return []finding.Finding{f}
+	}
+	return nil
+}
+
+// strictly has a dump refused whose source was written to while it was read, when all of
+// that was.
+func strictly(s *source.Source, opt *Options) {
+	if !opt.Plan.Strict {
+		return
+	}
+	given := opt.Write.Complete
+	opt.Write.Complete = func() error {
+		if f, ok := s.Changed(); ok {
+			return &finding.RefusedError{Finding: f}
+		}
+		if given == nil {
+			return nil
+		}
+		return given()
+	}
 }
 
 // convertSound converts what is sound of an image.

@@ -4,16 +4,20 @@ package convert_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"windmp/convert"
+	"windmp/convert/finding"
+	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/convert/write"
@@ -92,6 +96,45 @@ func TestSourceChanges(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "\n")
 	})
+}
+
+// TestSourceWrittenTo: a source that somebody writes to while it is read has a warning, a
+// dump of it too, and no dump where warnings refuse one.
+func TestSourceWrittenTo(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile(sample(t, "guest-bsod.vmcore"))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "source")
+	scribble := func() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if assert.NoError(t, err) {
+			_, err = f.WriteAt(file[0x3000:0x3010], 0x3000)
+			assert.NoError(t, errors.Join(err, f.Close()))
+		}
+	}
+	for _, during := range []stage.Stage{stage.Plan, stage.Write} {
+		for _, strict := range []bool{false, true} {
+			require.NoError(t, os.WriteFile(path, file, 0o600))
+			require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)))
+			out, opt := filepath.Join(t.TempDir(), "out.dmp"), convert.Options{Plan: plan.Options{Strict: strict}}
+			var once sync.Once
+			opt.Progress = func(p stage.Progress) {
+				if p.Stage == during {
+					once.Do(scribble)
+				}
+			}
+			r, err := convert.File(t.Context(), path, out, opt)
+			assert.Contains(t, ids(r), finding.FileChanged.ID())
+			var refused *finding.RefusedError
+			if strict {
+				require.ErrorAs(t, err, &refused)
+				assert.Empty(t, names(t, filepath.Dir(out)))
+				continue
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "WARN", r.Verdict)
+		}
+	}
 }
 
 // TestOddOutputs: what OUT may be besides a new name.

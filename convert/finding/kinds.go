@@ -29,6 +29,7 @@ var (
 	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions, and was never tried on a file that the real program wrote.", "Compare what info says with what you know of the machine: memory, processors, Windows' build.")
 	FileInUse     = declare("WD120", SeverityInfo, "Another program has the file open for writing, as QEMU's lock shows: a machine runs from it.", "Convert before its snapshot is deleted.")
 	MemoryLater   = declare("WD121", SeverityInfo, "The file with the memory was written to long after the one with the processors: if the machine ran on, its pages are of later moments.", "If the file was only copied, without keeping its time, nothing is wrong. If the machine was resumed, suspend it or take a snapshot again.")
+	FileChanged   = declare("WD122", SeverityWarn, "The file was written to while it was read: what was read of it may be of different moments.", "Wait until nothing writes to it, and try again.")
 
 	Malformed       = declare("WD150", SeverityFail, "The container is damaged beyond use.", adviceCopyAgain)
 	NotRecognised   = declare("WD151", SeverityFail, "The file has no format that windmp reads.", "")

@@ -255,7 +255,12 @@ func (c *fileChecker) run(ctx context.Context, in source.Input) (err error) {
 		// memory.
 		return judge.NotOpened(&c.List, err)
 	}
-	defer func() { err = errors.Join(err, c.src.Close()) }()
+	defer func() {
+		if f, ok := c.src.Changed(); ok {
+			c.Add(f)
+		}
+		err = errors.Join(err, c.src.Close())
+	}()
 	if c.Size = c.src.File().Size(); in.IsURL() && c.opt.Level == CheckFull {
 		c.opt.Source.Count.Grow(c.Size) // which is not known before
 	}

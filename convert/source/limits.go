@@ -190,6 +190,7 @@ type watched struct {
 	physmem.Source
 	watch *watch
 	opt   *Options
+	dated
 	// meter counts a stream while it is read to its end, nil otherwise.
 	meter atomic.Pointer[stage.Meter]
 }
@@ -209,7 +210,9 @@ func (w *watched) OpenSibling(name string) (physmem.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watched{Source: s, watch: w.watch, opt: w.opt}, nil
+	beside := newWatched(s, w.watch, w.opt)
+	w.keep(beside)
+	return beside, nil
 }
 
 // NextData implements [physmem.DataFinder].

@@ -91,7 +91,7 @@ func (s *Source) observe(opt *Options) {
 	if s.fetched {
 		w = &watch{limits: Limits{Timeout: w.limits.Timeout}, ctx: w.ctx}
 	}
-	s.watched = &watched{Source: s.file, watch: w, opt: opt}
+	s.watched = newWatched(s.file, w, opt)
 	s.Source, s.file = s.watched, s.watched
 }
 

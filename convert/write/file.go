@@ -132,6 +132,9 @@ func (o *Output) publish(ctx context.Context, tmp partFile, name string, opt *Op
 		}
 		return &stage.Error{Stage: stage.Write, Err: err}
 	}
+	if err := opt.complete(); err != nil {
+		return err
+	}
 	if !opt.NoSync {
 		stage.Enter(opt.Progress, stage.Sync)
 		if err := tmp.Sync(); err != nil {

@@ -16,7 +16,7 @@ func Stream(ctx context.Context, w io.Writer, o Output, opt Options) error {
 	if err := o.stream(ctx, summed(w, opt.Sum), &opt); err != nil {
 		return &stage.Error{Stage: stage.Write, Err: err}
 	}
-	return nil
+	return opt.complete()
 }
 
 func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {

@@ -99,11 +99,25 @@ type Options struct {
 	// lies under its name: of a packed file the packed bytes. Its values can be taken
 	// when the write is over, unless that failed.
 	Sum hash.Hash
+	// Complete, when set, is called when all was read and a stream written, before a file
+	// gets its name: an error is for not giving it that.
+	Complete func() error
 	// NoSync leaves out the fsync of the file and its folder.
 	NoSync bool
 	// Progress, when set, is called from one goroutine at a time: when a stage
 	// begins, about ten times a second in the copy, and at its end.
 	Progress func(stage.Progress)
+}
+
+// complete asks whether the output may be complete.
+func (o *Options) complete() error {
+	if o.Complete == nil {
+		return nil
+	}
+	if err := o.Complete(); err != nil {
+		return &stage.Error{Stage: stage.Write, Err: err}
+	}
+	return nil
 }
 
 // Validate returns a [*stage.UsageError] if the options make no sense for any output.

@@ -1,0 +1,114 @@
+package source_test
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/finding"
+	"windmp/convert/inspect"
+	"windmp/convert/source"
+	"windmp/physmem"
+)
+
+// A written source is one that may be written to while it is read, with a file beside it.
+type written struct {
+	physmem.Source
+	time   time.Time
+	beside *written
+}
+
+// ModTime implements [physmem.Dated].
+func (w *written) ModTime() time.Time { return w.time }
+
+// OpenSibling implements [physmem.Source].
+func (w *written) OpenSibling(string) (physmem.Source, error) {
+	if w.beside == nil {
+		return nil, fs.ErrNotExist
+	}
+	return w.beside, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *written) ReadAt(p []byte, off int64) (int, error) { return w.Source.ReadAt(p, off) }
+
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	of := func(name string) *written {
+		return &written{Source: physmem.NewSource(name, strings.NewReader("no memory at all"), 16), time: now}
+	}
+	for name, tt := range map[string]struct {
+		change func(w *written)
+		want   bool
+		where  string
+	}{
+		"nothing":        {func(*written) {}, false, ""},
+		"the file":       {func(w *written) { w.time = now.Add(time.Millisecond) }, true, ""},
+		"back in time":   {func(w *written) { w.time = now.Add(-time.Hour) }, true, ""},
+		"one beside it":  {func(w *written) { w.beside.time = now.Add(time.Second) }, true, "guest.vmem"},
+		"not known then": {func(w *written) { w.time = time.Time{} }, false, ""},
+	} {
+		file := of("guest.vmss")
+		file.beside = of("guest.vmem")
+		err := source.With(t.Context(), source.Of(file), source.Options{}, func(_ context.Context, s *source.Source) error {
+			_, err := s.OpenSibling("guest.vmem")
+			require.NoError(t, err)
+			tt.change(file)
+			f, ok := s.Changed()
+			assert.Equal(t, tt.want, ok, name)
+			if ok {
+				assert.Equal(t, finding.FileChanged.ID(), f.ID, name)
+				assert.Equal(t, tt.where, f.Where, name)
+			}
+			return nil
+		})
+		require.NoError(t, err, name)
+	}
+}
+
+// onRead does something before a read.
+type onRead struct {
+	io.ReaderAt
+	do func()
+}
+
+// ReadAt implements io.ReaderAt.
+func (r onRead) ReadAt(p []byte, off int64) (int, error) {
+	r.do()
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// TestCheckOfChanged: what was written to while it was checked is not OK.
+func TestCheckOfChanged(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open(filepath.Join("..", "..", "testdata", "guest-bsod.vmcore"))
+	require.NoError(t, err)
+	defer f.Close()
+	st, err := f.Stat()
+	require.NoError(t, err)
+	for _, changes := range []bool{false, true} {
+		w := &written{time: st.ModTime()}
+		w.Source = physmem.NewSource("guest.vmcore", onRead{f, func() {
+			if changes {
+				w.time = time.Now()
+			}
+		}}, st.Size())
+		r, err := inspect.Check(t.Context(), inspect.CheckOptions{Jobs: 1}, source.Of(w))
+		require.NoError(t, err)
+		verdict, reason := "OK", ""
+		if changes {
+			verdict, reason = "WARN", "the file was written to while it was read: what was read of it may be of different moments"
+		}
+		assert.Equal(t, verdict, r.Verdict)
+		assert.Equal(t, reason, r.Files[0].Reason)
+	}
+}
