@@ -143,5 +143,10 @@ func TestPageInBrowsers(t *testing.T) {
 	require.Len(t, verdicts, 4, "every verdict is tried: %v", verdicts)
 	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
 	writeSaved(t, folder)
-	browsertest.Each(t, func(t *testing.T, browser string) { browsertest.Run(t, root, browser, "page.mjs", site, folder) })
+	for _, browser := range browsertest.Browsers() {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			browsertest.Run(t, root, browser, "page.mjs", site, folder)
+		})
+	}
 }

@@ -91,17 +91,20 @@ func TestPackageReadme(t *testing.T) {
 func TestUploadForm(t *testing.T) {
 	t.Parallel()
 	files, small := samples(t)
-	browsertest.Each(t, func(t *testing.T, browser string) {
-		tickets := t.TempDir()
-		browsertest.Run(t, root, browser, "form.mjs", uploadForm(t, tickets).URL, files)
-		list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
-		require.NoError(t, err)
-		require.Len(t, list, 1, "one form was sent")
-		got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
-		require.NoError(t, err)
-		assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
-		validCheck(t, filepath.Join(list[0], "check.json"))
-	})
+	for _, browser := range browsertest.Browsers() {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			tickets := t.TempDir()
+			browsertest.Run(t, root, browser, "form.mjs", uploadForm(t, tickets).URL, files)
+			list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
+			require.NoError(t, err)
+			require.Len(t, list, 1, "one form was sent")
+			got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
+			validCheck(t, filepath.Join(list[0], "check.json"))
+		})
+	}
 }
 
 // The server of the form believes no browser.
@@ -206,9 +209,12 @@ func TestFrame(t *testing.T) {
 	t.Parallel()
 	page, folder := site(t), element(t)
 	files, _ := samples(t)
-	browsertest.Each(t, func(t *testing.T, browser string) {
-		browsertest.Run(t, root, browser, "frame.mjs", page, folder, files)
-	})
+	for _, browser := range browsertest.Browsers() {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			browsertest.Run(t, root, browser, "frame.mjs", page, folder, files)
+		})
+	}
 }
 
 // The element on pages of others: taken out, put back, two at once, attributes that come
@@ -216,8 +222,11 @@ func TestFrame(t *testing.T) {
 func TestElement(t *testing.T) {
 	t.Parallel()
 	folder := element(t)
-	browsertest.Each(t, func(t *testing.T, browser string) {
-		files, _ := samples(t) // its own: some are changed
-		browsertest.Run(t, root, browser, "element.mjs", folder, files)
-	})
+	for _, browser := range browsertest.Browsers() {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			files, _ := samples(t) // its own: some are changed
+			browsertest.Run(t, root, browser, "element.mjs", folder, files)
+		})
+	}
 }

@@ -24,7 +24,10 @@ func TestInBrowsers(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".html"), []byte(page(t, p)), 0o600))
 	}
-	browsertest.Each(t, func(t *testing.T, browser string) {
-		browsertest.Run(t, filepath.Join("..", ".."), browser, "report.mjs", folder)
-	})
+	for _, browser := range browsertest.Browsers() {
+		t.Run(browser, func(t *testing.T) {
+			t.Parallel()
+			browsertest.Run(t, filepath.Join("..", ".."), browser, "report.mjs", folder)
+		})
+	}
 }

@@ -8,9 +8,11 @@ package browsertest
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -67,15 +69,9 @@ func Run(t *testing.T, root, browser, script string, args ...string) {
 	}
 }
 
-// Each runs a test in each browser, side by side as far as go test -parallel lets it.
-func Each(t *testing.T, test func(t *testing.T, browser string)) {
-	t.Helper()
-	for browser := range browsers {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			test(t, browser)
-		})
-	}
+// Browsers are the names of all browsers, in which tests may run side by side.
+func Browsers() []string {
+	return slices.Sorted(maps.Keys(browsers))
 }
 
 // find is the first program that there is, empty for none.
