@@ -8,7 +8,7 @@ import (
 	"windmp/physmem"
 )
 
-// maxPossible bounds the ranges that [PossibleRoots] returns.
+// maxPossible bounds the ranges that a [RootSurvey] returns.
 const maxPossible = 1 << 16
 
 // Wanted is what roots are looked for: the modes and addresses of [FindRoots].
@@ -17,38 +17,61 @@ type Wanted struct {
 	Must  []VA
 }
 
-// PossibleRoots searches physical memory once for the pages that may be roots, of each
-// that is wanted: [FindRoots] offers no others, in mem and in memory that has the same
-// pages elsewhere, each higher by one of shifts, and nothing besides. It may then ask for
-// more addresses than were asked for here. The pages are in the ranges, ascending; where
-// there are very many, others between them are returned too. What can't be read is passed
-// over; the error is ctx's.
-func PossibleRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, shifts []uint64, wanted ...Wanted) ([][]physmem.Range, error) {
+// A RootSurvey notes the pages that may be roots, of each that is wanted, of memory that
+// is gone through: [FindRoots] offers no others, in that memory and in memory that has the
+// same pages elsewhere, each higher by one of some shifts, and nothing besides. FindRoots
+// may then ask for more addresses than were asked for here.
+type RootSurvey struct {
+	ranges []physmem.Range
+	list   []possibleRoots
+}
+
+// NewRootSurvey is a survey of the ranges of memory, before it.
+func NewRootSurvey(ranges []physmem.Range, shifts []uint64, wanted ...Wanted) *RootSurvey {
 	shifts = append([]uint64{0}, shifts...)
 	end := PA(slices.Max(shifts))
 	if len(ranges) > 0 {
 		end += PA(ranges[len(ranges)-1].End())
 	}
-	list := make([]possibleRoots, len(wanted))
+	s := &RootSurvey{ranges: ranges, list: make([]possibleRoots, len(wanted))}
 	for i, w := range wanted {
-		list[i] = possibleRoots{groups: rootGroups(w.Modes, w.Must), must: w.Must, shifts: shifts, end: end}
+		s.list[i] = possibleRoots{groups: rootGroups(w.Modes, w.Must), must: w.Must, shifts: shifts, end: end}
 	}
-	err := eachPage(ctx, mem, ranges, func(pa PA, page []byte) bool {
-		for i := range list {
-			list[i].page(pa, page)
-		}
-		return true
-	})
-	found := make([][]physmem.Range, len(list))
-	for i := range list {
-		for _, r := range list[i].found {
-			found[i] = append(found[i], physmem.Within(ranges, r)...)
-		}
-	}
-	return found, err
+	return s
 }
 
-// possibleRoots looks at pages for PossibleRoots.
+// Search goes through memory for nothing but the survey. What can't be read is passed
+// over; the error is ctx's.
+func (s *RootSurvey) Search(ctx context.Context, mem io.ReaderAt) error {
+	return eachPage(ctx, mem, s.ranges, func(pa PA, page []byte) bool {
+		s.page(pa, page)
+		return true
+	})
+}
+
+// page looks at one page; that of no survey does nothing.
+func (s *RootSurvey) page(pa PA, page []byte) {
+	if s == nil {
+		return
+	}
+	for i := range s.list {
+		s.list[i].page(pa, page)
+	}
+}
+
+// Found are the pages, of each that is wanted, once all of memory was gone through: in the
+// ranges, ascending. Where there are very many, others between them are returned too.
+func (s *RootSurvey) Found() [][]physmem.Range {
+	found := make([][]physmem.Range, len(s.list))
+	for i := range s.list {
+		for _, r := range s.list[i].found {
+			found[i] = append(found[i], physmem.Within(s.ranges, r)...)
+		}
+	}
+	return found
+}
+
+// possibleRoots looks at pages for a RootSurvey, of one that is wanted.
 type possibleRoots struct {
 	groups []rootGroup
 	must   []VA

@@ -11,9 +11,9 @@ import (
 	"windmp/physmem"
 )
 
-// TestPossibleRoots: what FindRoots finds in memory, it finds in the pages that are
+// TestRootSurvey: what FindRoots finds in memory, it finds in the pages that are
 // possible there, also when these were looked for where the memory lay lower.
-func TestPossibleRoots(t *testing.T) {
+func TestRootSurvey(t *testing.T) {
 	t.Parallel()
 	const shift = 0x4000
 	shared := VA(0xfffff780_00000000)
@@ -42,9 +42,13 @@ func TestPossibleRoots(t *testing.T) {
 		for _, lower := range []uint64{0, shift} {
 			mem := tc.mem[lower:]
 			whole := []physmem.Range{{Size: uint64(len(mem))}}
-			possible, err := PossibleRoots(context.Background(), mem, whole, []uint64{shift}, all...)
-			require.NoError(t, err)
+			survey := NewRootSurvey(whole, []uint64{shift}, all...)
+			require.NoError(t, survey.Search(context.Background(), mem))
+			possible := survey.Found()
 			require.Len(t, possible, len(all))
+			beside := NewRootSurvey(whole, []uint64{shift}, all...)
+			require.NoError(t, FindRootsAnd(context.Background(), mem, whole, all[0].Modes, all[0].Must, func(Root) bool { return true }, beside))
+			assert.Equal(t, possible, beside.Found(), "it is the same beside a search")
 			assert.LessOrEqual(t, physmem.TotalSize(possible[tc.wanted]), uint64(4*pageSize), tc.name)
 			var there []physmem.Range
 			for _, r := range possible[tc.wanted] {
@@ -56,13 +60,12 @@ func TestPossibleRoots(t *testing.T) {
 		}
 	}
 	// A self-map says where its table lies.
-	none, err := PossibleRoots(context.Background(), self[shift:], []physmem.Range{{Size: 0x10000}}, nil, all[0])
-	require.NoError(t, err)
-	assert.Empty(t, none[0])
+	none := NewRootSurvey([]physmem.Range{{Size: 0x10000}}, nil, all[0])
+	require.NoError(t, none.Search(context.Background(), self[shift:]))
+	assert.Empty(t, none.Found()[0])
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = PossibleRoots(ctx, self, []physmem.Range{{Size: 0x10000}}, nil, all[0])
-	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, none.Search(ctx, self), context.Canceled)
 }
 
 func rootsIn(t *testing.T, mem flat, ranges []physmem.Range, w Wanted) (found []Root) {

@@ -64,8 +64,18 @@ const (
 //
 // What can't be read is passed over, page by page. The error is ctx's.
 func FindRoots(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, modes []*Mode, must []VA, visit func(Root) bool) error {
+	return FindRootsAnd(ctx, mem, ranges, modes, must, visit, nil)
+}
+
+// FindRootsAnd is FindRoots that has a survey look at each page, too, until visit returns
+// false: of memory that is read once for both. The ranges are then the survey's; a nil
+// survey looks at nothing.
+func FindRootsAnd(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, modes []*Mode, must []VA, visit func(Root) bool, survey *RootSurvey) error {
 	s := rootSearch{mem: mem, groups: rootGroups(modes, must), must: must, visit: visit}
-	return eachPage(ctx, mem, ranges, s.page)
+	return eachPage(ctx, mem, ranges, func(pa PA, page []byte) bool {
+		survey.page(pa, page)
+		return s.page(pa, page)
+	})
 }
 
 // rootSearch looks at pages for FindRoots.

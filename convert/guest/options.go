@@ -22,7 +22,7 @@ type Options struct {
 	// Whole, when set, is called before all of memory is searched.
 	Whole func(stage.Whole)
 
-	// seen and trial are those of a search of raw memory; see [search.Options].
+	// seen and trial are those of a search of memory; see [search.Options].
 	seen  *search.Seen
 	trial bool
 }

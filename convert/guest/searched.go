@@ -40,6 +40,9 @@ func (g *finder) modesOf(m *machine.Machine) []*vtop.Mode {
 // with the System process' page tables where these can be had: those of another
 // process go away with it.
 func (g *finder) discover(ctx context.Context, opt *Options) error {
+	if opt.seen == nil {
+		opt.seen = search.NewSeen(g.Image)
+	}
 	found, err := search.Find(ctx, g.known(), opt.search())
 	if err != nil {
 		return err

@@ -64,19 +64,40 @@ func (d *discovery) findRoots(m *machine.Machine, must []vtop.VA, visit func(vto
 	case known:
 		return vtop.FindRoots(d.ctx, d.view, ranges, m.Modes, must, visit)
 	}
-	return vtop.FindRoots(d.ctx, d.counted(), DataRanges(d.view.Image), m.Modes, must, visit)
+	var survey *vtop.RootSurvey
+	if d.notes() {
+		survey = d.opt.Seen.newSurvey(d.known.Machines)
+	}
+	whole := true
+	err = vtop.FindRootsAnd(d.ctx, d.counted(), DataRanges(d.view.Image), m.Modes, must, func(r vtop.Root) bool {
+		whole = visit(r)
+		return whole
+	}, survey)
+	if err == nil && whole && survey != nil {
+		d.opt.Seen.keepRoots(survey, d.known.Machines)
+	}
+	return err
+}
+
+// notes tells whether a search of all memory for one machine's page tables notes what may
+// be those of others, or in another view.
+func (d *discovery) notes() bool {
+	seen := d.opt.Seen
+	return seen.several(len(d.candidates())) && !seen.surveyed() && seen.isAll(d.view.Image)
 }
 
 // possibleRoots are the pages in which roots of a machine's page tables are looked for;
-// false for all memory. To know them all of it has to be read, which the first search
-// does without where something of the kernel is known: it is likely to end early.
+// false for all memory. To know them all of it has to be read, for which the first search
+// does not wait, as it may end early: it notes them where it can, or does without where
+// something of the kernel is known.
 func (d *discovery) possibleRoots(m *machine.Machine) ([]physmem.Range, bool, error) {
-	first := !d.rootsSought
+	first, seen := !d.rootsSought, d.opt.Seen
 	d.rootsSought = true
-	if likely := d.opt.Given() || len(d.blocks) > 0; first && likely && !d.opt.Seen.surveyed() {
+	likely := d.opt.Given() || len(d.blocks) > 0
+	if !seen.several(len(d.candidates())) || first && !seen.surveyed() && (likely || d.notes()) {
 		return nil, false, nil
 	}
-	return d.opt.Seen.rootsIn(d.ctx, d.view.Image, d.countedOf, m, d.known.Machines)
+	return seen.rootsIn(d.ctx, d.view.Image, d.countedOf, m, d.known.Machines)
 }
 
 // must are addresses that the kernel's page tables map.

@@ -11,12 +11,11 @@ import (
 	"windmp/vtop"
 )
 
-// Seen is what all searches of one memory share, which is taken for one piece or with
-// holes: where its pages lie differs, not what is in them. So all of it is read for the
-// first search, and not again for those that come to know it with holes. A nil Seen
-// knows nothing.
+// Seen is what all searches of one memory share, for each machine that it may be of and,
+// of one piece, with holes: where its pages lie differs, not what is in them. So all of it
+// is read for the first search, and not again for the others. A nil Seen knows nothing.
 type Seen struct {
-	image  *physmem.Image // as one piece
+	image  *physmem.Image // without holes that were only supposed
 	shifts []uint64       // by how much parts of it may lie higher
 
 	located bool
@@ -24,11 +23,11 @@ type Seen struct {
 	roots   map[*machine.Machine][]physmem.Range
 }
 
-// NewSeen knows nothing yet of im, which is one piece.
+// NewSeen knows nothing yet of im.
 func NewSeen(im *physmem.Image) *Seen { return &Seen{image: im, shifts: []uint64{0}} }
 
-// Expect says that a view with these holes, which ascend, will be searched. In others, all
-// memory is searched for page tables.
+// Expect says that a view with these holes, which ascend, will be searched, of memory that
+// is one piece. In others, all memory is searched for page tables.
 func (s *Seen) Expect(holes ...physmem.Range) {
 	shift := uint64(0)
 	for _, h := range holes {
@@ -49,11 +48,20 @@ type piece struct {
 
 // pieces are what a view makes of the memory; nil where it is not all of it.
 func (s *Seen) pieces(view *physmem.Image) (list []piece) {
-	whole, parts := s.image.Ranges()[0], view.Ranges()
-	if physmem.TotalSize(parts) != whole.Size {
+	whole, parts := s.image.Ranges(), view.Ranges()
+	if len(whole) == 0 || physmem.TotalSize(parts) != physmem.TotalSize(whole) {
 		return nil
 	}
-	at := whole.Start
+	if slices.Equal(whole, parts) {
+		for _, r := range parts {
+			list = append(list, piece{Range: r})
+		}
+		return list
+	}
+	if len(whole) > 1 {
+		return nil
+	}
+	at := whole[0].Start
 	for _, r := range parts {
 		list = append(list, piece{physmem.Range{Start: at, Size: r.Size}, r.Start - at})
 		at += r.Size
@@ -112,17 +120,36 @@ func (s *Seen) rootsIn(ctx context.Context, view *physmem.Image, counted func(io
 
 // survey looks for what may be roots of machines' page tables.
 func (s *Seen) survey(ctx context.Context, mem io.ReaderAt, machines []*machine.Machine) error {
+	survey := s.newSurvey(machines)
+	if err := survey.Search(ctx, mem); err != nil {
+		return err
+	}
+	s.keepRoots(survey, machines)
+	return nil
+}
+
+// several tells whether page tables are looked for more than once: for several machines, or
+// in several views.
+func (s *Seen) several(machines int) bool { return s != nil && (machines > 1 || len(s.shifts) > 1) }
+
+// isAll tells whether a view has the pages of the memory, where it has them: a search of
+// the one goes through the other.
+func (s *Seen) isAll(view *physmem.Image) bool {
+	return slices.Equal(s.image.Ranges(), view.Ranges())
+}
+
+func (s *Seen) newSurvey(machines []*machine.Machine) *vtop.RootSurvey {
 	wanted := make([]vtop.Wanted, len(machines))
 	for i, m := range machines {
 		wanted[i] = vtop.Wanted{Modes: m.Modes, Must: []vtop.VA{m.Kernel.SharedUserData}}
 	}
-	roots, err := vtop.PossibleRoots(ctx, mem, DataRanges(s.image), s.shifts, wanted...)
-	if err != nil {
-		return err
-	}
+	return vtop.NewRootSurvey(DataRanges(s.image), s.shifts, wanted...)
+}
+
+// keepRoots keeps what a survey found that has gone through all of memory.
+func (s *Seen) keepRoots(survey *vtop.RootSurvey, machines []*machine.Machine) {
 	s.roots = map[*machine.Machine][]physmem.Range{}
-	for i, m := range machines {
-		s.roots[m] = roots[i]
+	for i, roots := range survey.Found() {
+		s.roots[machines[i]] = roots
 	}
-	return nil
 }
