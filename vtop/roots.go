@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"windmp/internal/binio"
 	"windmp/physmem"
 )
 
@@ -252,10 +253,14 @@ func (s *rootSearch) mapsAll(m rootMode, pa PA, table []byte) bool {
 	return len(s.must) > 0
 }
 
+// buffers are those of pagers.
+var buffers binio.Buffers
+
 // eachPage hands the whole pages of the ranges to visit, ascending, until that
 // returns false. Where a window can't be read, the pages of it are read one by one.
 func eachPage(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, visit func(PA, []byte) bool) error {
-	w := pager{mem: mem, tries: maxUnreadable}
+	w := pager{mem: mem, buf: buffers.Get(0), tries: maxUnreadable}
+	defer func() { buffers.Put(w.buf) }()
 	for _, r := range ranges {
 		w.single = 0
 		for at := (r.Start + pageSize - 1) &^ (pageSize - 1); at < r.End() && r.End()-at >= pageSize; {

@@ -4,7 +4,11 @@ import (
 	"iter"
 
 	"windmp/convert/dump"
+	"windmp/internal/binio"
 )
+
+// buffers are of blockSize, for blocks on their way.
+var buffers binio.Buffers
 
 // block is one piece of the output.
 type block struct {

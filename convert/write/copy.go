@@ -29,7 +29,9 @@ func (o *Output) copyBlocks(ctx context.Context, w io.WriterAt, holes bool, opt 
 	for range opt.workers() {
 		group.Go(func() error { return c.work(ctx, work) })
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	c.follower.release()
+	if err != nil {
 		return err
 	}
 	meter.Finish()
@@ -64,6 +66,7 @@ func (c *copier) work(ctx context.Context, work <-chan block) error {
 	if err != nil {
 		return err
 	}
+	defer func() { buffers.Put(buf) }()
 	for b := range work {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)

@@ -23,8 +23,7 @@ func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {
 	meter := stage.NewMeter(stage.Write, o.Layout.Size(), 0, opt.Progress)
 	ctx, cancel := context.WithCancel(ctx)
 	n := opt.workers()
-	// In the queue, one whose result is awaited, one that is about to enter.
-	r := reader{output: o, queue: make(chan chan filled, n), free: make(chan *[blockSize]byte, n+2)}
+	r := reader{output: o, queue: make(chan chan filled, n)}
 	r.running.Go(func() { r.readAhead(ctx) })
 	defer r.running.Wait()
 	defer cancel()
@@ -37,7 +36,7 @@ func (o *Output) stream(ctx context.Context, w io.Writer, opt *Options) error {
 			return f.err
 		}
 		meter.Add(len(f.data))
-		r.put((*[blockSize]byte)(f.data[:blockSize]))
+		buffers.Put(f.data)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -58,7 +57,6 @@ type reader struct {
 	// queue has the results in file order. Each has room for its value, so that
 	// nobody waits for a receiver when the stream ends early.
 	queue   chan chan filled
-	free    chan *[blockSize]byte // blocks to be used again
 	running sync.WaitGroup
 }
 
@@ -73,26 +71,8 @@ func (r *reader) readAhead(ctx context.Context) {
 			return
 		}
 		r.running.Go(func() {
-			data := r.get()[:b.size]
+			data := buffers.Get(blockSize)[:b.size]
 			result <- filled{data: data, err: fill(r.output.Memory, b.parts, data)}
 		})
-	}
-}
-
-// get is a block that was written, or a new one.
-func (r *reader) get() *[blockSize]byte {
-	select {
-	case b := <-r.free:
-		return b
-	default:
-		return new([blockSize]byte)
-	}
-}
-
-// put keeps a block for the next read.
-func (r *reader) put(b *[blockSize]byte) {
-	select {
-	case r.free <- b:
-	default:
 	}
 }

@@ -42,7 +42,7 @@ func newFollower(sum hash.Hash, size int64, workers int) *follower {
 	sum.Reset()
 	f := &follower{sum: sum, size: size, written: make(chan numbered), free: make(chan []byte, workers+ahead)}
 	for range workers + ahead {
-		f.free <- make([]byte, blockSize)
+		f.free <- buffers.Get(blockSize)
 	}
 	f.workers.Add(workers)
 	return f
@@ -52,7 +52,7 @@ func newFollower(sum hash.Hash, size int64, workers int) *follower {
 // so the first block that is missing is always in the hands of one that can write it.
 func (f *follower) buffer(ctx context.Context) ([]byte, error) {
 	if f == nil {
-		return make([]byte, blockSize), nil
+		return buffers.Get(blockSize), nil
 	}
 	select {
 	case b := <-f.free:
@@ -79,6 +79,13 @@ func (f *follower) follow(ctx context.Context, b block, buf []byte) ([]byte, err
 func (f *follower) leave() {
 	if f != nil {
 		f.workers.Done()
+	}
+}
+
+// release gives the buffers back when all have ended.
+func (f *follower) release() {
+	for f != nil && len(f.free) > 0 {
+		buffers.Put(<-f.free)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/kdbg/peimage"
 	"windmp/kdbg/wire"
@@ -111,6 +112,9 @@ func feed(ctx context.Context, ranges []physmem.Range, windows chan<- physmem.Ra
 	return nil
 }
 
+// buffers are for windows, most of an image's size.
+var buffers binio.Buffers
+
 // searcher is a scan that runs.
 type searcher struct {
 	mem     io.ReaderAt
@@ -124,10 +128,10 @@ type searcher struct {
 }
 
 func (l *searcher) run() {
-	var buf []byte // as long as the longest window so far: most searches are of an image
 	for w := range l.windows {
-		buf = slices.Grow(buf[:0], int(w.Size))[:w.Size] //nolint:gosec // a window's size
+		buf := buffers.Get(int(w.Size)) //nolint:gosec // at most windowSize and Span
 		found, err := l.window(buf, w.Start)
+		buffers.Put(buf)
 		if len(found) == 0 && err == nil {
 			continue
 		}

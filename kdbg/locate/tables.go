@@ -29,7 +29,8 @@ const (
 // is passed over; the error is ctx's.
 func Tables(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most uint64, layouts ...*kdbg.Layout) ([]physmem.Runs, error) {
 	var found []physmem.Runs
-	var buf []byte
+	buf := buffers.Get(0) // as long as the longest window so far
+	defer func() { buffers.Put(buf) }()
 	for _, r := range ranges {
 		for at := r.Start &^ (physmem.PageSize - 1); at < r.End(); at += windowSize {
 			if ctx.Err() != nil {

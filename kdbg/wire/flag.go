@@ -105,6 +105,7 @@ func readData(s *vtop.Space, im *peimage.Image) *imageData {
 		sections = []peimage.Section{{Size: im.Size, Flags: ^uint32(0)}}
 	}
 	looked := 0
+	var page []byte // to be read into
 	for i := range sections {
 		sec := &sections[i]
 		if !sec.Writable() {
@@ -113,14 +114,16 @@ func readData(s *vtop.Space, im *peimage.Image) *imageData {
 		at, end := im.Base+vtop.VA(sec.RVA&^(pageSize-1)), im.Base+vtop.VA(sec.RVA)+vtop.VA(sec.Size)
 		for at < end && len(out.order) < maxFlagData/pageSize && looked < maxFlagPages {
 			looked++
-			page := make([]byte, pageSize)
+			if page == nil {
+				page = make([]byte, pageSize)
+			}
 			if _, err := s.ReadVirtual(page, at); err != nil {
 				at += peimage.NextEntry(s, at, err)
 				continue
 			}
 			if out.pages[at] == nil {
 				out.order = append(out.order, at)
-				out.pages[at] = page
+				out.pages[at], page = page, nil
 			}
 			at += pageSize
 		}
