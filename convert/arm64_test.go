@@ -20,6 +20,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/qemutest"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/vmcore"
 	"windmp/vtop"
@@ -273,10 +274,10 @@ func TestNotWindowsARM64(t *testing.T) {
 	core := qemutest.ARM64Samples()[0].Core(t)
 	memory := bytes.Index(core, []byte("KDBG"))
 	require.Positive(t, memory)
-	_, linux, err := convertBytes(t, linuxARM64(core), convert.Options{})
+	_, linux, err := convertBytes(t, linuxARM64(t, core), convert.Options{})
 	require.Error(t, err)
 	assert.Contains(t, ids(linux), finding.OtherSystem.ID(), "%v", err)
-	big := bytes.Clone(core)
+	big := testheap.Clone(t, core)
 	big[5] = 2
 	slices.Reverse(big[16:18])
 	slices.Reverse(big[18:20])
@@ -327,7 +328,7 @@ func TestOtherPagesARM64(t *testing.T) {
 	for size, want := range map[uint64]string{
 		16 << 10: "the block of a kernel with pages of 16 KiB", 64 << 10: "the block of a kernel with pages of 64 KiB", 32 << 10: "no Windows kernel was found",
 	} {
-		b := bytes.Clone(core)
+		b := testheap.Clone(t, core)
 		clear(b[0x2000 : len(b)-0x100]) // page tables of 4 KiB lead nowhere then
 		copy(b[block:], core[block:][:0x380])
 		require.Equal(t, uint64(4096), u64(b, block+mmPageSize))
@@ -339,8 +340,9 @@ func TestOtherPagesARM64(t *testing.T) {
 }
 
 // linuxARM64 is a core whose memory is zeros but for Linux' banner.
-func linuxARM64(core []byte) []byte {
-	b := bytes.Clone(core)
+func linuxARM64(tb testing.TB, core []byte) []byte {
+	tb.Helper()
+	b := testheap.Clone(tb, core)
 	clear(b[0x2000 : len(b)-0x100])
 	copy(b[0x4000:], "Linux version 6.1.0-18-arm64 (builder@host) (gcc) #1 SMP Debian\n\x00")
 	return b

@@ -12,6 +12,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/inspect"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/winhdr/problem"
 )
 
@@ -52,7 +53,7 @@ func TestKernelCountsProcessors(t *testing.T) {
 	}
 	// 32 bits.
 	for _, noted := range []uint32{1, 7, 0} {
-		core := bytes.Clone(gunzip(t, samplePath("x86-bsod-2cpu.vmcore.gz")))
+		core := testheap.Clone(t, gunzip(t, samplePath("x86-bsod-2cpu.vmcore.gz")))
 		want, _, err := convertBytes(t, core, convert.Options{})
 		require.NoError(t, err)
 		binary.LittleEndian.PutUint32(core[bytes.Index(core, []byte("PAGEDUMP"))+0x24:], noted)

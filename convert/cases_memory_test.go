@@ -15,6 +15,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/plan"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/winhdr"
@@ -139,7 +140,7 @@ func TestKernelsTableDecides(t *testing.T) {
 			}
 			t.Run(name+", "+what, func(t *testing.T) {
 				t.Parallel()
-				b := bytes.Clone(core)
+				b := testheap.Clone(t, core)
 				note := max(bytes.Index(b, []byte("PAGEDU64")), bytes.Index(b, []byte("PAGEDUMP")))
 				require.Positive(t, note)
 				table, size := tableOf(t, b[note:])
@@ -322,7 +323,7 @@ func TestCheckComparesTables(t *testing.T) {
 		})
 	}
 	// 32 bits: a dump whose header lists a run less, with its pages.
-	dmp := bytes.Clone(gunzip(t, samplePath("x86-live-2cpu.win-dmp.gz")))
+	dmp := testheap.Clone(t, gunzip(t, samplePath("x86-live-2cpu.win-dmp.gz")))
 	runs := listedIn(t, dmp)
 	last := runs[len(runs)-1]
 	h, err := winhdr.Decode(dmp)

@@ -16,6 +16,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 	"windmp/winhdr/problem"
@@ -24,6 +25,7 @@ import (
 
 // noted is a core with a guest's note, to be spoilt in place.
 type noted struct {
+	tb     testing.TB
 	file   []byte
 	name   int // where the note's name stands
 	header []byte
@@ -32,7 +34,7 @@ type noted struct {
 
 func newNoted(tb testing.TB, file []byte) *noted {
 	tb.Helper()
-	n := &noted{file: bytes.Clone(file)}
+	n := &noted{tb: tb, file: testheap.Clone(tb, file)}
 	n.name = bytes.Index(n.file, []byte("VMCOREINFO\x00"))
 	require.Positive(tb, n.name)
 	n.header = n.file[n.name+12:]
@@ -45,7 +47,7 @@ func newNoted(tb testing.TB, file []byte) *noted {
 
 // without is the same core without the note.
 func (n *noted) without() []byte {
-	b := bytes.Clone(n.file)
+	b := testheap.Clone(n.tb, n.file)
 	copy(b[n.name:], "NOTHINGATA")
 	return b
 }

@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"testing"
 
@@ -104,32 +105,34 @@ func TestRawEndsEarly(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
 	for _, cut := range []int{0x5000, 0x1234, 0x40000} {
-		ram := []guestsim.Range{{Start: 0, Size: size}}
-		var g *guestsim.Guest
-		for seed := range uint64(20) {
-			g = guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash, RAM: ram, Runs: []guestsim.Range{{Start: 0x1000, Size: 0x9e000}, {Start: 1 << 20, Size: size - 1<<20}}, Seed: seed})
-			if end := g.ReadPhys(size-0x41000, 0x41000); bytes.Equal(end, make([]byte, len(end))) {
-				break // nothing of the guest lies there
+		t.Run(fmt.Sprintf("%#x bytes less", cut), func(t *testing.T) {
+			ram := []guestsim.Range{{Start: 0, Size: size}}
+			var g *guestsim.Guest
+			for seed := range uint64(20) {
+				g = guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash, RAM: ram, Runs: []guestsim.Range{{Start: 0x1000, Size: 0x9e000}, {Start: 1 << 20, Size: size - 1<<20}}, Seed: seed})
+				if end := g.ReadPhys(size-0x41000, 0x41000); bytes.Equal(end, make([]byte, len(end))) {
+					break // nothing of the guest lies there
+				}
 			}
-		}
-		file := g.ReadPhys(0, size-cut)
-		opt := convert.Options{}
-		opt.Source.Input.Format = physmem.FormatRaw
-		_, r, err := convertBytes(t, file, opt)
-		var refused *finding.RefusedError
-		require.ErrorAs(t, err, &refused)
-		assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
-		assert.Equal(t, uint64(cut), r.Memory.Missing)
+			file := g.ReadPhys(0, size-cut)
+			opt := convert.Options{}
+			opt.Source.Input.Format = physmem.FormatRaw
+			_, r, err := convertBytes(t, file, opt)
+			var refused *finding.RefusedError
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, finding.Missing.ID(), refused.Finding.ID)
+			assert.Equal(t, uint64(cut), r.Memory.Missing)
 
-		opt.Plan.Missing = report.MissingZero
-		dmp, r, err := convertBytes(t, file, opt)
-		require.NoError(t, err)
-		assert.NotNil(t, findingOf(r, finding.MissingZeroed.ID()))
-		assert.Len(t, dmp, 0x2000+0x9e000+size-1<<20)
-		opt.Plan.Missing = report.MissingDrop
-		_, r, err = convertBytes(t, file, opt)
-		require.NoError(t, err)
-		assert.Equal(t, uint64(cut+0xfff)&^0xfff, r.Memory.Dropped)
-		assert.Nil(t, findingOf(r, finding.RawHoleListed.ID()))
+			opt.Plan.Missing = report.MissingZero
+			dmp, r, err := convertBytes(t, file, opt)
+			require.NoError(t, err)
+			assert.NotNil(t, findingOf(r, finding.MissingZeroed.ID()))
+			assert.Len(t, dmp, 0x2000+0x9e000+size-1<<20)
+			opt.Plan.Missing = report.MissingDrop
+			_, r, err = convertBytes(t, file, opt)
+			require.NoError(t, err)
+			assert.Equal(t, uint64(cut+0xfff)&^0xfff, r.Memory.Dropped)
+			assert.Nil(t, findingOf(r, finding.RawHoleListed.ID()))
+		})
 	}
 }

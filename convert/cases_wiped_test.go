@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -108,25 +109,27 @@ func TestSpoiltKernel32(t *testing.T) {
 	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
 		for _, s := range spoiltKernels {
 			for _, vcpus := range []bool{true, false} {
-				b := newBare32(t, name)
-				dtb, pae := uint32(b.cpu(0).CR3), b.cpu(0).PAE()
-				if !vcpus {
-					b.cpus = nil
-				}
-				var both []byte // the guest has its export directory in the second page
-				for _, va := range []vtop.VA{nt32, nt32 + 0x1000} {
-					page := make([]byte, 0x1000)
-					_, err := b.space.ReadVirtual(page, va)
-					require.NoError(t, err)
-					both = append(both, page...)
-				}
-				s.page(both[:0x1800])
-				b.write(nt32, both[:0x1000])
-				b.write(nt32+0x1000, both[0x1000:])
-				dmp, r, err := convertBytes(t, b.file(), convert.Options{})
-				require.NoError(t, err, "%s %s", name, s.name)
-				assertBuilt32(t, dmp, dtb, kdbg32, pae)
-				assert.Equal(t, s.warned, findingOf(r, finding.KernelImage.ID()) != nil, s.name)
+				t.Run(fmt.Sprintf("%s, %s, vCPUs %t", name, s.name, vcpus), func(t *testing.T) {
+					b := newBare32(t, name)
+					dtb, pae := uint32(b.cpu(0).CR3), b.cpu(0).PAE()
+					if !vcpus {
+						b.cpus = nil
+					}
+					var both []byte // the guest has its export directory in the second page
+					for _, va := range []vtop.VA{nt32, nt32 + 0x1000} {
+						page := make([]byte, 0x1000)
+						_, err := b.space.ReadVirtual(page, va)
+						require.NoError(t, err)
+						both = append(both, page...)
+					}
+					s.page(both[:0x1800])
+					b.write(nt32, both[:0x1000])
+					b.write(nt32+0x1000, both[0x1000:])
+					dmp, r, err := convertBytes(t, b.file(), convert.Options{})
+					require.NoError(t, err, "%s %s", name, s.name)
+					assertBuilt32(t, dmp, dtb, kdbg32, pae)
+					assert.Equal(t, s.warned, findingOf(r, finding.KernelImage.ID()) != nil, s.name)
+				})
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func TestCloudHypervisorSource(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"guest-bsod.vmcore", "live-2cpu.vmcore.gz"} {
-		core := withoutHostNote(gunzip(t, s))
+		core := withoutHostNote(t, gunzip(t, s))
 		opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 		want, _, err := convertBytes(t, core, opt)
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/internal/binio"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -25,7 +26,7 @@ import (
 // what the pages hold in the sound one.
 func damagedKdump(t *testing.T, name string, every int) (path string, pages map[uint64][]byte) {
 	t.Helper()
-	file := bytes.Clone(gunzip(t, samplePath(name)))
+	file := testheap.Clone(t, gunzip(t, samplePath(name)))
 	whole := filepath.Join(t.TempDir(), "whole.kdump")
 	require.NoError(t, os.WriteFile(whole, file, 0o600))
 	zlib := []byte{0x78, 0x01} // how QEMU's pages begin, at its level of compression

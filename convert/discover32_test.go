@@ -15,6 +15,7 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/internal/coretest"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/physmemtest"
 	"windmp/vtop"
@@ -49,7 +50,7 @@ func newBare32(tb testing.TB, name string) *bare32 {
 	require.NoError(tb, err)
 	b := &bare32{t: tb, ranges: im.Ranges(), cpus: im.CPUs()}
 	for _, r := range b.ranges {
-		p := make([]byte, r.Size)
+		p := testheap.Bytes(tb, int(r.Size))
 		_, err := im.ReadAt(p, int64(r.Start))
 		require.NoError(tb, err)
 		b.memory = append(b.memory, p)
@@ -110,7 +111,13 @@ func (b *bare32) keep(r physmem.Range) {
 
 // file is the core, without a header note.
 func (b *bare32) file() []byte {
-	return slices.Concat(append([][]byte{frontELF32(b.t, b.ranges, b.cpus)}, b.memory...)...)
+	front := frontELF32(b.t, b.ranges, b.cpus)
+	file := testheap.Bytes(b.t, len(front)+int(physmem.TotalSize(b.ranges)))
+	n := copy(file, front)
+	for _, p := range b.memory {
+		n += copy(file[n:], p)
+	}
+	return file[:n]
 }
 
 // userMode lets all vCPUs be in ring 3.
@@ -287,26 +294,26 @@ func TestWhyNot32(t *testing.T) {
 // vCPUs and without.
 func TestOverrides32(t *testing.T) {
 	t.Parallel()
+	overrides := []struct {
+		opt    convert.Options
+		reason string
+	}{
+		{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "the given root"},
+		{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "the given root"},
+		{convert.Options{Guest: guest.Options{KernelBase: drv32}}, "not the kernel"},
+		{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "the given kernel base"},
+		{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "the given kernel base"},
+		{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "the given KDBG"},
+		{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "the given KDBG"},
+		{convert.Options{Guest: guest.Options{KDBG: copy32}}, ""},
+	}
 	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
-		for _, tt := range []struct {
-			opt    convert.Options
-			reason string
-		}{
-			{convert.Options{Guest: guest.Options{DTB: 0x110000}}, "the given root"},
-			{convert.Options{Guest: guest.Options{DTB: 0x7777000}}, "the given root"},
-			{convert.Options{Guest: guest.Options{KernelBase: drv32}}, "not the kernel"},
-			{convert.Options{Guest: guest.Options{KernelBase: nt32 + 0x1000}}, "the given kernel base"},
-			{convert.Options{Guest: guest.Options{KernelBase: 0xfffff80412c00000}}, "the given kernel base"},
-			{convert.Options{Guest: guest.Options{KDBG: kdbg32 + 8}}, "the given KDBG"},
-			{convert.Options{Guest: guest.Options{KDBG: 0xfffff80412c00000}}, "the given KDBG"},
-			{convert.Options{Guest: guest.Options{KDBG: copy32}}, ""},
-		} {
-			for _, vcpus := range []bool{true, false} {
-				b := newBare32(t, name)
-				if !vcpus {
-					b.cpus = nil
-				}
-				_, _, err := convertBytes(t, b.file(), tt.opt)
+		b := newBare32(t, name)
+		with := b.file()
+		b.cpus = nil
+		for _, file := range [][]byte{with, b.file()} {
+			for _, tt := range overrides {
+				_, _, err := convertBytes(t, file, tt.opt)
 				if tt.reason == "" {
 					require.NoError(t, err)
 					continue
@@ -401,35 +408,37 @@ func TestBuiltHeader32(t *testing.T) {
 func TestContainers32(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"x86-bsod-2cpu", "x86-nopae-live-2cpu"} {
-		b := newBare32(t, name)
-		opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
-		want, _, err := convertBytes(t, b.file(), opt)
-		require.NoError(t, err)
-		im := imageOf(t, b.file())
-		raw := opt
-		raw.Source.Input.Format = physmem.FormatRaw
-		b.keep(physmem.Range{Start: 0x100000, Size: 0x300000})
-		flat := append(make([]byte, 0x100000), b.memory[0]...)
-		for _, file := range []struct {
-			name string
-			data []byte
-			opt  convert.Options
-		}{
-			{"VirtualBox", coretest.VirtualBox(t, im, im.CPUs(), 0x10006), opt},
-			{"gdb's script", coretest.GDBScript(t, im, nil), opt},
-			{"gdb's old script", coretest.GDBScriptOld(t, im), opt},
-			{"raw, no holes given", flat, raw},
-		} {
-			got, _, err := convertBytes(t, file.data, file.opt)
-			require.NoError(t, err, "%s, %s", name, file.name)
-			require.Len(t, got, len(want), file.name)
-			// Comments differ; of the raw file the first megabyte is left out.
-			from := 0x1000
-			if file.opt.Source.Input.Format == physmem.FormatRaw {
-				from += 0x9e000
+		t.Run(name, func(t *testing.T) {
+			b := newBare32(t, name)
+			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
+			want, _, err := convertBytes(t, b.file(), opt)
+			require.NoError(t, err)
+			im := imageOf(t, b.file())
+			raw := opt
+			raw.Source.Input.Format = physmem.FormatRaw
+			b.keep(physmem.Range{Start: 0x100000, Size: 0x300000})
+			flat := append(make([]byte, 0x100000), b.memory[0]...)
+			for _, file := range []struct {
+				name string
+				data []byte
+				opt  convert.Options
+			}{
+				{"VirtualBox", coretest.VirtualBox(t, im, im.CPUs(), 0x10006), opt},
+				{"gdb's script", coretest.GDBScript(t, im, nil), opt},
+				{"gdb's old script", coretest.GDBScriptOld(t, im), opt},
+				{"raw, no holes given", flat, raw},
+			} {
+				got, _, err := convertBytes(t, file.data, file.opt)
+				require.NoError(t, err, "%s, %s", name, file.name)
+				require.Len(t, got, len(want), file.name)
+				// Comments differ; of the raw file the first megabyte is left out.
+				from := 0x1000
+				if file.opt.Source.Input.Format == physmem.FormatRaw {
+					from += 0x9e000
+				}
+				assert.Equal(t, want[from:], got[from:], "%s, %s", name, file.name)
+				assert.Equal(t, want[:0x320], got[:0x320], "%s, %s", name, file.name)
 			}
-			assert.Equal(t, want[from:], got[from:], "%s, %s", name, file.name)
-			assert.Equal(t, want[:0x320], got[:0x320], "%s, %s", name, file.name)
-		}
+		})
 	}
 }

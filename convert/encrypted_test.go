@@ -16,6 +16,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/source"
 	"windmp/internal/binio"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -30,7 +31,7 @@ func TestEncryptedGuest(t *testing.T) {
 		core := gunzipOr(t, name)
 		im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
 		require.NoError(t, err)
-		file := bytes.Clone(core)
+		file := testheap.Clone(t, core)
 		var memory []byte
 		for e := range im.Extents(0) {
 			part := file[e.Offset:][:e.Size]

@@ -12,6 +12,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem/physmemtest"
 	"windmp/winhdr"
 )
@@ -42,12 +43,13 @@ func FuzzConvertPoked(f *testing.F) {
 	core := guestsim.New(guestsim.Options{CPUs: 2, BugCheck: crash}).ELF()
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0}, uint8(0))
 	f.Add([]byte{0xc0, 0x11, 0, 4, 0xff, 0xff, 0xff, 0xff, 0x10, 0x12, 0, 8, 1, 2, 3, 4}, uint8(4))
-	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) { checkConversion(t, poke(core, pokes), mode) })
+	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) { checkConversion(t, poke(t, core, pokes), mode) })
 }
 
 // poke returns a copy of core with the pokes in it.
-func poke(core, pokes []byte) []byte {
-	poked := bytes.Clone(core)
+func poke(tb testing.TB, core, pokes []byte) []byte {
+	tb.Helper()
+	poked := testheap.Clone(tb, core)
 	for ; len(pokes) >= 8; pokes = pokes[8:] {
 		at := (int(pokes[0]) | int(pokes[1])<<8 | int(pokes[2])<<16) % len(poked)
 		copy(poked[at:], pokes[4:4+1+pokes[3]%4])
@@ -70,7 +72,7 @@ func FuzzConvertPoked32(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, pokes []byte, mode uint8) {
-		checkConversion(t, poke(cores[mode%2], pokes), mode/2)
+		checkConversion(t, poke(t, cores[mode%2], pokes), mode/2)
 	})
 }
 
@@ -93,8 +95,8 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 	if err != nil || p.Size() > fuzzOutput {
 		return
 	}
-	var out bytes.Buffer
-	require.NoError(t, convert.Write(context.Background(), p, &out, opt.Write))
+	out := bytes.NewBuffer(testheap.Bytes(t, int(p.Size()))[:0])
+	require.NoError(t, convert.Write(context.Background(), p, out, opt.Write))
 	require.Equal(t, p.Size(), int64(out.Len()))
 	h, err := winhdr.Decode(out.Bytes())
 	require.NoError(t, err)

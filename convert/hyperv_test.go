@@ -39,7 +39,7 @@ func TestHyperVSamples(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			core := withoutHostNote(gunzip(t, s))
+			core := withoutHostNote(t, gunzip(t, s))
 			im := imageOf(t, core)
 			all := coretest.WithAll(im.CPUs())
 			is32 := physmem.X86Of(im.CPUs()[0]).Is32

@@ -23,6 +23,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/winhdr"
 )
 
@@ -98,9 +99,10 @@ func TestJudgedAsChecked(t *testing.T) {
 			if err != nil {
 				return // there is no dump to check
 			}
-			var dump bytes.Buffer // one for all: most of a small guest's conversion is to make room
+			// One for all: most of a small guest's conversion is to make room.
+			dump := bytes.NewBuffer(testheap.Bytes(t, len(file)+1<<16)[:0])
 			for opt := range judgedPlans() {
-				r := judgedAsChecked(t, g, opt, &dump)
+				r := judgedAsChecked(t, g, opt, dump)
 				if r != nil && opt.Type == plan.OutputFull && opt.Contexts == plan.ContextsAuto && opt.Missing == report.MissingDrop {
 					sourceJudged(t, file, r)
 				}

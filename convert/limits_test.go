@@ -40,7 +40,7 @@ func TestMaxRead(t *testing.T) {
 		"kdump":     gunzip(t, "x86-live-2cpu-paging.kdump.gz"),
 		"vmware":    gunzip(t, "live-2cpu.vmss.gz"),
 		"migration": coretest.Migration(t, m, coretest.WithAll(m.CPUs()), "pc-i440fx-7.2"),
-		"no note":   withoutHostNote(core),
+		"no note":   withoutHostNote(t, core),
 		"no guest":  core[:len(core)/2],
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/internal/qemutest"
+	"windmp/internal/testheap"
 )
 
 // inMemory converts an input into a dump in memory, nil after an error: the stages of a
@@ -26,7 +27,7 @@ func inMemory(t *testing.T, in source.Input, opt convert.Options) ([]byte, *repo
 		if p == nil || p.Layout() == nil { // refused before it was whole
 			return
 		}
-		dmp = bytes.NewBuffer(make([]byte, 0, p.Layout().Size()))
+		dmp = bytes.NewBuffer(testheap.Bytes(t, int(p.Layout().Size()))[:0])
 		failed = convert.Write(t.Context(), p, dmp, opt.Write)
 	}
 	r, err := convert.Stream(t.Context(), in, nil, opt)

@@ -175,7 +175,7 @@ func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
 		le.PutUint64(second[0x30:], bits)
 	}
 	copy(second[at:], set)
-	d.b = slices.Concat(d.b[:h.Size()], second, d.b[h.Size():])
+	d.b = slices.Insert(d.b, h.Size(), second...)
 	d.h32(h.Offset("DumpType"), kind)
 	d.h64(0xfa0, uint64(len(d.b)))
 }

@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/physmemtest"
 )
@@ -57,7 +57,7 @@ func FuzzExamineWithoutNote(f *testing.F) {
 		f.Add([]byte{byte(i), 0x12, 0, 8, 1, 2, 3, 4}, which, uint64(nt32))
 	}
 	f.Fuzz(func(t *testing.T, pokes []byte, which uint8, given uint64) {
-		core := bytes.Clone(cores[int(which)%len(cores)])
+		core := testheap.Clone(t, cores[int(which)%len(cores)])
 		for ; len(pokes) >= 8; pokes = pokes[8:] {
 			at := (int(pokes[0]) | int(pokes[1])<<8 | int(pokes[2])<<16) % len(core)
 			copy(core[at:], pokes[4:4+1+pokes[3]%4])

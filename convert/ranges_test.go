@@ -19,6 +19,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/source"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 )
 
@@ -73,7 +74,7 @@ func asRanges(t *testing.T, dmp []byte, typ uint32) []byte {
 	}
 	le.PutUint32(head[shape.dumpType:], typ)
 	list := make([]byte, 0x30)
-	var pages []byte
+	pages := testheap.Bytes(t, len(dmp))[:0]
 	for i := len(parts) - 1; i >= 0; i-- {
 		p := parts[i]
 		list = le.AppendUint64(le.AppendUint64(list, p.page), p.count)
@@ -87,7 +88,11 @@ func asRanges(t *testing.T, dmp []byte, typ uint32) []byte {
 		le.PutUint32(list[0x20:], uint32(len(parts)))
 		le.PutUint64(list[0x28:], uint64(len(pages)/0x1000))
 	}
-	return append(append(head, list...), pages...)
+	file := testheap.Bytes(t, len(head)+len(list)+len(pages))[:0]
+	for _, b := range [][]byte{head, list, pages} {
+		file = append(file, b...)
+	}
+	return file
 }
 
 // TestNewerTypes: dumps that newer WinDbg writes are looked at as others are, and become
@@ -206,7 +211,7 @@ func TestEncryptedDump(t *testing.T) {
 		}
 		// The bit alone says nothing, nor does noise alone; a decrypted dump has both bits.
 		for what, attributes := range map[string]uint32{"plain": 0x100, "never set": 0x45474150, "decrypted": 0x300} {
-			file := bytes.Clone(plain)
+			file := testheap.Clone(t, plain)
 			binary.LittleEndian.PutUint32(file[at:], attributes)
 			c, _ := check(file)
 			assert.NotEqual(t, "FAIL", c.Verdict, what)
@@ -223,7 +228,7 @@ func TestOutOfRoom(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]int{"guest-bsod.win-dmp.gz": attributesAt, "x86-bsod-2cpu.win-dmp.gz": attributesAt32} {
 		for attributes, want := range map[uint32]bool{0: false, 4: true, 0x21804: true, 0x45474150: false, 0x20: false} {
-			file := bytes.Clone(gunzip(t, samplePath(name)))
+			file := testheap.Clone(t, gunzip(t, samplePath(name)))
 			binary.LittleEndian.PutUint32(file[at:], attributes)
 			path := filepath.Join(t.TempDir(), "small.dmp")
 			require.NoError(t, os.WriteFile(path, file, 0o600))

@@ -21,7 +21,7 @@ func TestStreamSource(t *testing.T) {
 	for _, s := range []string{"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "swapcpu-3cpu.vmcore.gz"} {
 		core, err := os.ReadFile(sample(t, s))
 		require.NoError(t, err)
-		m := imageOf(t, withoutHostNote(core))
+		m := imageOf(t, withoutHostNote(t, core))
 		cpus := coretest.WithAll(m.CPUs())
 		for i := range cpus {
 			fx := physmem.X86Of(cpus[i]).FX

@@ -24,6 +24,7 @@ import (
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/extents"
 	"windmp/physmem/open"
@@ -44,8 +45,13 @@ func vmwareFiles(t *testing.T, v coretest.VMware, m *physmem.Image) (dir string)
 
 // withoutHostNote is a core without the note that the guest left with its host, which
 // VMware has no place for.
-func withoutHostNote(core []byte) []byte {
-	return bytes.ReplaceAll(core, []byte("VMCOREINFO\x00"), []byte("nothing***\x00"))
+func withoutHostNote(tb testing.TB, core []byte) []byte {
+	tb.Helper()
+	b, name := testheap.Clone(tb, core), []byte("VMCOREINFO\x00")
+	for at := bytes.Index(b, name); at >= 0; at = bytes.Index(b, name) {
+		copy(b[at:], "nothing***")
+	}
+	return b
 }
 
 // vmwareShapes are the ways in which VMware's products keep a guest.
@@ -74,7 +80,7 @@ func TestVMwareSource(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			core := withoutHostNote(gunzip(t, s))
+			core := withoutHostNote(t, gunzip(t, s))
 			want, with, err := convertBytes(t, core, convert.Options{})
 			require.NoError(t, err)
 			m := imageOf(t, core)
@@ -338,7 +344,7 @@ func TestVMwareVolatility(t *testing.T) {
 // TestVMwareSamples: guests that real QEMU dumped, with memory above 4 GiB.
 func TestVMwareSamples(t *testing.T) {
 	for _, name := range []string{"qemu-host-pc2", "qemu-host-q35hi", "qemu-host-numa"} {
-		core := withoutHostNote(coretest.Sample(t, name+".elf.gz"))
+		core := withoutHostNote(t, coretest.Sample(t, name+".elf.gz"))
 		path := filepath.Join(t.TempDir(), "core")
 		require.NoError(t, os.WriteFile(path, core, 0o400))
 		want, _ := convertFile(t, path)

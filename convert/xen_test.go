@@ -84,7 +84,7 @@ func TestXenSource(t *testing.T) {
 	for _, s := range names {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			core := withoutHostNote(gunzip(t, s))
+			core := withoutHostNote(t, gunzip(t, s))
 			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}}
 			want, with, err := convertBytes(t, core, opt)
 			require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestXenRegisters(t *testing.T) {
 // TestXenLook: what looks at a file finds in Xen's what it finds in QEMU's.
 func TestXenLook(t *testing.T) {
 	t.Parallel()
-	core := withoutHostNote(gunzip(t, "live-2cpu.vmcore.gz"))
+	core := withoutHostNote(t, gunzip(t, "live-2cpu.vmcore.gz"))
 	folder := t.TempDir()
 	put := func(name string, b []byte) string {
 		path := filepath.Join(folder, name)

@@ -34,7 +34,7 @@ func CloudHypervisor(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, starte
 		c.Loads = append(c.Loads, elfbuild.Load{PA: r.Start, At: at, FileSize: r.Size, MemSize: r.Size})
 		at += r.Size
 	}
-	return c.Build()
+	return build(tb, c)
 }
 
 // cloudStatus is its elf_prstatus: pr_pid is the number of the processor.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"windmp/internal/elfbuild"
+	"windmp/internal/testheap"
 	_ "windmp/internal/testheap" // whoever tests with cores makes many
 	"windmp/physmem"
 )
@@ -21,13 +22,19 @@ func Memory(tb testing.TB, m *physmem.Image) [][]byte {
 	ranges := m.Ranges()
 	list := make([][]byte, 0, len(ranges))
 	for _, r := range ranges {
-		b := make([]byte, r.Size)
+		b := testheap.Bytes(tb, int(r.Size))
 		if _, err := m.ReadAt(b, int64(r.Start)); err != nil {
 			tb.Fatal(err)
 		}
 		list = append(list, b)
 	}
 	return list
+}
+
+// build is the file of a core, the test's until its end.
+func build(tb testing.TB, c *elfbuild.Core) []byte {
+	tb.Helper()
+	return c.AppendTo(testheap.Bytes(tb, c.Size())[:0])
 }
 
 // core is an ELF64 core of an image's memory, as programs lay it out that write no

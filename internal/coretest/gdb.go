@@ -21,14 +21,14 @@ func GDBScript(tb testing.TB, m *physmem.Image, guest []byte) []byte {
 	for i := range c.Loads {
 		c.Loads[i].VA = c.Loads[i].PA
 	}
-	return c.Build()
+	return build(tb, c)
 }
 
 // GDBScriptOld is GDBScript as of QEMU 1.5 to 2.5: p_vaddr 0, and never the
 // guest's note.
 func GDBScriptOld(tb testing.TB, m *physmem.Image) []byte {
 	tb.Helper()
-	return core(tb, m, gdbNote("NONE", []byte("EMPTY"))).Build()
+	return build(tb, core(tb, m, gdbNote("NONE", []byte("EMPTY"))))
 }
 
 func gdbNote(name string, desc []byte) []byte {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
+	"windmp/internal/testheap"
 	"windmp/physmem"
 )
 
@@ -44,7 +45,8 @@ type HyperV struct {
 // snapshot tool.
 func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byte {
 	tb.Helper()
-	s := &hvStore{data: make([]byte, 0x3000)}
+	s := &hvStore{data: testheap.Bytes(tb, int(physmem.TotalSize(m.Ranges()))+hvRoom)[:0x3000]}
+	clear(s.data)
 	values := map[string]any{
 		"savedstate/VmVersion":               int64(0x0a00),
 		"configuration/properties/version":   int64(0x0a00),
@@ -63,13 +65,17 @@ func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byt
 		}
 		values["savedstate/RamMemoryBlock"+strconv.Itoa(i)] = d
 		for at := start; at < end; at += 1 << 20 {
-			mib := make([]byte, 1<<20)
-			from := max(at, r.Start)
-			if _, err := m.ReadAt(mib[from-at:][:min(at+1<<20, r.End())-from], int64(from)); err != nil {
+			mib := testheap.Bytes(tb, 1<<20)
+			from, to := max(at, r.Start), min(at+1<<20, r.End())
+			clear(mib[:from-at])
+			clear(mib[to-at:])
+			if _, err := m.ReadAt(mib[from-at:to-at], int64(from)); err != nil {
 				tb.Fatal(err)
 			}
-			if packed := hvPackBlock(mib); o.Pack && len(packed) < len(mib) {
-				mib = packed
+			if o.Pack {
+				if packed := hvPackBlock(mib); len(packed) < len(mib) {
+					mib = packed
+				}
 			}
 			values["savedstate/RamBlock"+strconv.Itoa(block)] = mib
 			block++
@@ -82,6 +88,10 @@ func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byt
 	s.finish(o)
 	return s.data
 }
+
+// hvRoom is what a file takes beside the memory, and ends of blocks without memory, in
+// bytes: where that is not enough, it grows.
+const hvRoom = 4 << 20
 
 // hvStore is a file of HyperVStorage while it is written.
 type hvStore struct {

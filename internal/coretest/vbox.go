@@ -30,7 +30,7 @@ func VirtualBox(tb testing.TB, m *physmem.Image, cpus []physmem.CPU, format uint
 	end := c.Loads[len(c.Loads)-1]
 	c.Loads = append(c.Loads, elfbuild.Load{PA: 0xe0000000, At: end.At + end.FileSize, MemSize: 0x1000000})
 	c.Mutate = func(h *elf.Header64) { h.Ident[elf.EI_VERSION] = 0 }
-	return c.Build()
+	return build(tb, c)
 }
 
 // vboxNote pads name and payload to 8 and does not count the name's NUL.

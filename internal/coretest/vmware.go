@@ -119,6 +119,9 @@ func (v VMware) Files(m *physmem.Image, cpus []physmem.CPU) (state, memory []byt
 	}
 	var list []byte
 	var size uint64
+	if !v.StateOnly {
+		memory = make([]byte, 0, physmem.TotalSize(v.Regions))
+	}
 	for i, r := range v.Regions {
 		list = vmTag(list, "regionPPN", u32le(r.Start>>12), uint32(i))
 		list = vmTag(list, "regionPageNum", u32le(size>>12), uint32(i))
@@ -127,11 +130,10 @@ func (v VMware) Files(m *physmem.Image, cpus []physmem.CPU) (state, memory []byt
 		if v.StateOnly {
 			continue
 		}
-		pages, err := vmPages(m, r)
-		if err != nil {
+		memory = memory[:size]
+		if err := vmPages(memory[size-r.Size:], m, r); err != nil {
 			return nil, nil, err
 		}
-		memory = append(memory, pages...)
 	}
 	narrow := v.Magic&15 == 0
 	groups := []vmGroup{
@@ -166,10 +168,14 @@ type vmGroup struct {
 
 // vmFile puts the groups together, each with its null tag.
 func vmFile(magic uint32, groups []vmGroup) []byte {
-	out := le.AppendUint32(nil, magic)
+	at := uint64(12 + 80*len(groups))
+	size := int(at)
+	for _, g := range groups {
+		size += len(g.tags) + 2
+	}
+	out := le.AppendUint32(make([]byte, 0, size), magic)
 	out = le.AppendUint32(out, 8)
 	out = le.AppendUint32(out, uint32(len(groups)))
-	at := uint64(12 + 80*len(groups))
 	for _, g := range groups {
 		name := make([]byte, 64)
 		copy(name, g.name)
@@ -184,16 +190,15 @@ func vmFile(magic uint32, groups []vmGroup) []byte {
 	return out
 }
 
-// vmPages is a region's memory, zeros where the image has none, as of the video memory
-// that VMware keeps RAM below.
-func vmPages(m *physmem.Image, r physmem.Range) ([]byte, error) {
-	b := make([]byte, r.Size)
+// vmPages reads a region's memory into zeros, which are left where the image has none, as
+// of the video memory that VMware keeps RAM below.
+func vmPages(b []byte, m *physmem.Image, r physmem.Range) error {
 	for _, x := range physmem.Within(m.Ranges(), r) {
 		if _, err := m.ReadAt(b[x.Start-r.Start:][:x.Size], int64(x.Start)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return b, nil
+	return nil
 }
 
 func (v VMware) checkpoint(narrow bool, size uint64) []byte {

@@ -48,23 +48,23 @@ func NewXen(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) *Xen {
 // pages and their numbers, the names last.
 func (x *Xen) Core() []byte {
 	cpus := make([]byte, 0, 0x1430*len(x.CPUs))
-	pages := make([]byte, 0, xenPage*(len(x.Pages)+x.Unused))
+	pages := make([][]byte, 0, len(x.Pages)+1)
 	frames := make([]byte, 0, 8*(len(x.Pages)+x.Unused))
 	for i := range x.CPUs {
 		cpus = append(cpus, xenContext(physmem.X86Of(x.CPUs[i]))...)
 	}
 	for _, p := range x.Pages {
-		pages = append(pages, p.Data...)
+		pages = append(pages, p.Data)
 		frames = le.AppendUint64(frames, p.Frame)
 	}
-	pages = append(pages, make([]byte, x.Unused*xenPage)...)
+	pages = append(pages, make([]byte, x.Unused*xenPage))
 	frames = append(frames, bytes.Repeat([]byte{0xff}, 8*x.Unused)...)
 	return xenFile([]xenSection{
-		{".note.Xen", 7, x.notes(), 1, 0},
-		{".xen_prstatus", 1, cpus, 8, 0x1430},
-		{".xen_shared_info", 1, make([]byte, xenPage), 8, xenPage},
+		{".note.Xen", 7, [][]byte{x.notes()}, 1, 0},
+		{".xen_prstatus", 1, [][]byte{cpus}, 8, 0x1430},
+		{".xen_shared_info", 1, [][]byte{make([]byte, xenPage)}, 8, xenPage},
 		{".xen_pages", 1, pages, xenPage, xenPage},
-		{".xen_pfn", 1, frames, 8, 8},
+		{".xen_pfn", 1, [][]byte{frames}, 8, 8},
 	})
 }
 
@@ -90,13 +90,21 @@ func (x *Xen) notes() []byte {
 	return b
 }
 
-// xenSection is a section of the core: its name, type and bytes, how it is aligned, and the
-// size of an entry.
+// xenSection is a section of the core: its name, type and bytes in parts, how it is
+// aligned, and the size of an entry.
 type xenSection struct {
 	name         string
 	typ          uint32
-	body         []byte
+	body         [][]byte
 	align, entry int
+}
+
+// size is that of the section's bytes.
+func (s *xenSection) size() (n int) {
+	for _, part := range s.body {
+		n += len(part)
+	}
+	return n
 }
 
 // xenFile is an ELF file of sections. Their names are a section too, the first in the table
@@ -110,8 +118,12 @@ func xenFile(sections []xenSection) []byte {
 		nameAt[i] = uint32(len(names))
 		names = append(append(names, list[i].name...), 0)
 	}
-	list[1].body = names
-	file := make([]byte, header+header*len(list))
+	list[1].body = [][]byte{names}
+	size := header + header*len(list)
+	for i := range list {
+		size += list[i].size() + list[i].align
+	}
+	file := make([]byte, header+header*len(list), size)
 	copy(file, "\x7fELF\x02\x01\x01\x00\x01")
 	for off, v := range map[int]uint16{16: 4, 18: 62, 20: 1, 52: header, 54: 56, 58: header, 60: uint16(len(list)), 62: 1} {
 		le.PutUint16(file[off:], v)
@@ -124,10 +136,12 @@ func xenFile(sections []xenSection) []byte {
 		le.PutUint32(h, nameAt[n])
 		le.PutUint32(h[4:], s.typ)
 		le.PutUint64(h[24:], uint64(len(file)))
-		le.PutUint64(h[32:], uint64(len(s.body)))
+		le.PutUint64(h[32:], uint64(s.size()))
 		le.PutUint64(h[48:], uint64(s.align))
 		le.PutUint64(h[56:], uint64(s.entry))
-		file = append(file, s.body...)
+		for _, part := range s.body {
+			file = append(file, part...)
+		}
 	}
 	for n := 2; n < len(list); n++ {
 		put(n)
@@ -169,30 +183,31 @@ func xenContext(c *physmem.X86) []byte {
 // Save returns what xl save writes.
 func (x *Xen) Save() []byte {
 	const config = "{\n    \"c_info\": {\n        \"type\": \"hvm\",\n        \"name\": \"win11\"\n    }\n}\n\x00"
-	b := []byte("Xen saved domain, xl format\n \x00 \r")
+	b := append(x.room(), "Xen saved domain, xl format\n \x00 \r"...)
 	for _, v := range []uint32{0x01020304, 3, 0, 4 + uint32(len(config)), uint32(len(config))} {
 		b = le.AppendUint32(b, v)
 	}
-	return append(append(b, config...), x.Libxl()...)
+	return x.appendLibxl(append(b, config...))
 }
 
 // Libvirt returns what virsh save writes (libvirt src/libxl/libxl_conf.h).
 func (x *Xen) Libvirt() []byte {
 	const xml = "<domain type='xen'><name>win11</name></domain>\x00"
-	b := []byte("libvirt-xml\n \x00 \r")
+	b := append(x.room(), "libvirt-xml\n \x00 \r"...)
 	b = le.AppendUint32(le.AppendUint32(b, 2), uint32(len(xml)))
 	b = append(append(b, make([]byte, 40)...), xml...)
-	return append(b, x.Libxl()...)
+	return x.appendLibxl(b)
 }
 
 // Libxl returns libxl's stream.
-func (x *Xen) Libxl() []byte {
-	b := append([]byte("LibxlFmt"), 0, 0, 0, 2, 0, 0, 0, 0)
-	b = append(b, xenRecord(1, nil)...)
-	b = append(b, x.Libxc()...)
-	b = append(b, xenRecord(2, []byte("xenstore data"))...)
-	b = append(b, xenRecord(3, []byte("\x02\x00\x00\x00\x00\x00\x00\x00QEVM\x00\x00\x00\x03"))...)
-	return append(b, xenRecord(0, nil)...)
+func (x *Xen) Libxl() []byte { return x.appendLibxl(x.room()) }
+
+func (x *Xen) appendLibxl(b []byte) []byte {
+	b = append(append(b, "LibxlFmt"...), 0, 0, 0, 2, 0, 0, 0, 0)
+	b = x.appendLibxc(xenRecord(b, 1, nil))
+	b = xenRecord(b, 2, []byte("xenstore data"))
+	b = xenRecord(b, 3, []byte("\x02\x00\x00\x00\x00\x00\x00\x00QEVM\x00\x00\x00\x03"))
+	return xenRecord(b, 0, nil)
 }
 
 // Xenops returns what XenServer's and XCP-ng's xenopsd writes (its design document on the
@@ -200,47 +215,56 @@ func (x *Xen) Libxl() []byte {
 func (x *Xen) Xenops() []byte {
 	head := func(b []byte, typ, size uint64) []byte { return le.AppendUint64(le.AppendUint64(b, typ), size) }
 	const xml = "((vm win11))"
-	b := head([]byte("XenSavedDomv2-\n"), 0xf, uint64(len(xml)))
+	b := head(append(x.room(), "XenSavedDomv2-\n"...), 0xf, uint64(len(xml)))
 	b = append(b, xml...)
-	b = append(head(b, 0xf0, 0), x.Libxc()...)
+	b = x.appendLibxc(head(b, 0xf0, 0))
 	return head(append(head(b, 0xf01, 4), "QEVM"...), 0xffff, 0)
 }
 
 // Libxc returns libxc's stream.
-func (x *Xen) Libxc() []byte {
-	b := bytes.Repeat([]byte{0xff}, 8)
+func (x *Xen) Libxc() []byte { return x.appendLibxc(x.room()) }
+
+// room is an empty buffer with room for most of a saved state: one that grows is cleared
+// and copied each time.
+func (x *Xen) room() []byte { return make([]byte, 0, (8+xenPage)*len(x.Pages)+1<<14) }
+
+func (x *Xen) appendLibxc(b []byte) []byte {
+	b = append(b, bytes.Repeat([]byte{0xff}, 8)...)
 	b = append(b, "XENF\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00"...)
 	for _, v := range []uint32{2, 12, 4, 17} { // HVM, page shift, version
 		b = le.AppendUint32(b, v)
 	}
-	b = append(b, xenRecord(17, make([]byte, 72))...) // CPUID
-	b = append(b, xenRecord(18, make([]byte, 33))...) // MSRs
-	b = append(b, xenRecord(16, nil)...)              // end of what does not change
+	b = xenRecord(b, 17, make([]byte, 72)) // CPUID
+	b = xenRecord(b, 18, make([]byte, 33)) // MSRs
+	b = xenRecord(b, 16, nil)              // end of what does not change
 	batch := x.Batch
 	if batch == 0 {
 		batch = 1024
 	}
 	for pages := x.Pages; len(pages) > 0; {
 		n := min(batch, len(pages))
-		b = append(b, xenRecord(1, x.pageData(pages[:n]))...)
+		b = x.pageData(b, pages[:n])
 		pages = pages[n:]
 	}
-	b = append(b, xenRecord(8, make([]byte, 24))...) // TSC
-	b = append(b, xenRecord(9, x.state())...)
-	b = append(b, xenRecord(10, make([]byte, 24))...) // parameters
-	return append(b, xenRecord(0, nil)...)
+	b = xenRecord(b, 8, make([]byte, 24)) // TSC
+	b = xenRecord(b, 9, x.state())
+	b = xenRecord(b, 10, make([]byte, 24)) // parameters
+	return xenRecord(b, 0, nil)
 }
 
-func xenRecord(typ uint32, body []byte) []byte {
-	b := le.AppendUint32(le.AppendUint32(nil, typ), uint32(len(body)))
+// xenRecord appends a record.
+func xenRecord(b []byte, typ uint32, body []byte) []byte {
+	b = le.AppendUint32(le.AppendUint32(b, typ), uint32(len(body)))
 	b = append(b, body...)
 	return append(b, make([]byte, -len(body)&7)...)
 }
 
-// pageData is the body of a record of pages, with entries that have no page in front of
-// those that have.
-func (x *Xen) pageData(pages []XenPage) []byte {
-	b := le.AppendUint64(nil, uint64(len(pages)+x.Around))
+// pageData appends a record of pages, with entries that have no page in front of those
+// that have. It is whole words, and so not padded.
+func (x *Xen) pageData(b []byte, pages []XenPage) []byte {
+	entries := len(pages) + x.Around
+	b = le.AppendUint32(le.AppendUint32(b, 1), uint32(8+8*entries+xenPage*len(pages)))
+	b = le.AppendUint64(b, uint64(entries))
 	for i := range x.Around {
 		b = le.AppendUint64(b, []uint64{0xf << 60, 0xe << 60, 0xd << 60}[i%3]|0xa0+uint64(i))
 	}

@@ -4,7 +4,6 @@
 package elfbuild
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 )
@@ -104,8 +103,8 @@ func (c *Core) notesOffset() uint64 {
 	return c.tables()
 }
 
-// size is the size of the file.
-func (c *Core) size() int {
+// Size is the size of the file.
+func (c *Core) Size() int {
 	n := c.tables() + c.notesSize()
 	for _, part := range c.Memory {
 		n += uint64(len(part))
@@ -118,10 +117,14 @@ func (c *Core) size() int {
 
 // Build returns the file.
 func (c *Core) Build() []byte {
-	var b bytes.Buffer
-	b.Grow(c.size()) // a buffer that grows is cleared and copied each time
+	return c.AppendTo(make([]byte, 0, c.Size())) // what grows is cleared and copied each time
+}
+
+// AppendTo appends the file, [Core.Size] bytes, to b.
+func (c *Core) AppendTo(b []byte) []byte {
 	put := func(v any) {
-		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+		var err error
+		if b, err = binary.Append(b, binary.LittleEndian, v); err != nil {
 			panic(err) // a structure of debug/elf has a size
 		}
 	}
@@ -145,13 +148,13 @@ func (c *Core) Build() []byte {
 	}
 	for _, list := range parts {
 		for _, part := range list {
-			b.Write(part)
+			b = append(b, part...)
 		}
 	}
 	if c.QEMU {
-		b.WriteString(sectionNames)
+		b = append(b, sectionNames...)
 	}
-	return b.Bytes()
+	return b
 }
 
 // putHeader writes the header and QEMU's section headers.

@@ -24,7 +24,7 @@ func (g *Guest) ELF() []byte {
 		c.Loads[i].At = fileOffset(held, c.Loads[i].PA)
 	}
 	for _, r := range held {
-		c.Memory = append(c.Memory, g.ReadPhys(r.Start, int(r.Size)))
+		c.Memory = g.mem.appendParts(c.Memory, r)
 	}
 	if f.EhdrSize != 0 {
 		c.Mutate = func(h *elf.Header64) { h.Ehsize = f.EhdrSize }

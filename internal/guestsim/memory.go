@@ -92,6 +92,24 @@ func (m *memory) read(p []byte, pa uint64) (int, error) {
 	return int(n), nil
 }
 
+// zeros is a page that was never written.
+var zeros [pageSize]byte
+
+// appendParts appends what is in a part of RAM, page by page: the pages themselves, not to
+// be changed.
+func (m *memory) appendParts(list [][]byte, r Range) [][]byte {
+	for pa := r.Start; pa < r.End(); {
+		n := min(r.End()-pa, pageSize-pa%pageSize)
+		page := m.pages[pa&^(pageSize-1)]
+		if page == nil {
+			page = &zeros
+		}
+		list = append(list, page[pa%pageSize:][:n])
+		pa += n
+	}
+	return list
+}
+
 func (m *memory) write(pa uint64, b []byte) {
 	for len(b) > 0 {
 		if _, ok := m.block(pa); !ok {

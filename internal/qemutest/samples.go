@@ -11,7 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	_ "windmp/internal/testheap" // whoever tests with samples reads many
+	"windmp/internal/testheap"
 )
 
 // maxSample bounds a decompressed sample; the largest is a few MiB.
@@ -128,13 +128,13 @@ func (s Sample) winFile() string { return s.Guest + ".win-dmp.gz" }
 // Core returns the bytes of the vmcore.
 func (s Sample) Core(tb testing.TB) []byte {
 	tb.Helper()
-	return bytes.Clone(Unpacked(tb, s.coreFile()))
+	return testheap.Clone(tb, Unpacked(tb, s.coreFile()))
 }
 
 // WinDump returns the bytes of QEMU's Windows dump.
 func (s Sample) WinDump(tb testing.TB) []byte {
 	tb.Helper()
-	return bytes.Clone(Unpacked(tb, s.winFile()))
+	return testheap.Clone(tb, Unpacked(tb, s.winFile()))
 }
 
 // unpacked are the files under testdata that were read, by name: what reads one
