@@ -4,6 +4,7 @@ import (
 	"windmp/kdbg/peimage"
 	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
+	"windmp/vtop"
 )
 
 // ARM64 is the kernel of 64-bit Arm. Offsets are those of build 22000, as its KDBG and the
@@ -13,7 +14,7 @@ import (
 // structures that neither describes.
 var ARM64 = &Layout{
 	PointerSize:  8,
-	LowestKernel: 0xffff800000000000, // 47 bits in each half
+	LowestKernel: vtop.ARM64.KernelStart,
 	OtherPages:   []uint64{16 << 10, 64 << 10},
 	FirstImage:   X64.FirstImage, LastImage: X64.LastImage,
 	SharedUserData: X64.SharedUserData,

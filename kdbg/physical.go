@@ -18,9 +18,6 @@ const MaxMemoryRuns = 1 << 16
 // no room before the runs are there.
 const runsRead = 256
 
-// maxPFN is the number of pages that 52-bit physical addresses have.
-const maxPFN = 1 << 40
-
 // PhysicalMemory reads what *MmPhysicalMemoryBlock describes: the memory that the
 // firmware gave Windows, without ROM and video memory; ascending, disjoint.
 // Errors: [BlockError], [PointerError], a *vtop.FaultError wrapped, [ErrTooMany], or
@@ -76,7 +73,7 @@ func (m Memory) memoryBlock(at vtop.VA) (physmem.Runs, uint64, error) {
 func CheckRuns(at vtop.VA, runs physmem.Runs, pages uint64) error {
 	var sum, end uint64
 	for i, r := range runs {
-		if r.PageCount == 0 || r.BasePage < end || r.BasePage > maxPFN || r.PageCount > maxPFN-r.BasePage {
+		if r.PageCount == 0 || r.BasePage < end || r.BasePage > physmem.MaxPFN || r.PageCount > physmem.MaxPFN-r.BasePage {
 			return fmt.Errorf("memory block at %v: %w: run %d is pages %#x+%#x behind %#x", at, ErrImplausible, i, r.BasePage, r.PageCount, end)
 		}
 		end = r.BasePage + r.PageCount

@@ -39,7 +39,7 @@ func TestPhysicalMemoryErrors(t *testing.T) {
 		"empty run":           {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+0x18, 0) }, ErrImplausible},
 		"overlap":             {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+0x20, 0) }, ErrImplausible},
 		"wraps":               {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+0x18, ^uint64(0)) }, ErrImplausible},
-		"above 2^52":          {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+0x10, maxPFN+1) }, ErrImplausible},
+		"above 2^52":          {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+0x10, physmem.MaxPFN+1) }, ErrImplausible},
 		"wrong sum":           {func(g *guestsim.Guest, _, block uint64) { g.Write64(block+8, 1) }, ErrImplausible},
 	} {
 		g := guestsim.New(guestsim.Options{})

@@ -7,6 +7,7 @@ import (
 
 	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
+	"windmp/physmem"
 	"windmp/vtop"
 )
 
@@ -113,7 +114,7 @@ func segmentOf(b []byte) Segment {
 	}
 	return Segment{
 		Limit: uint32((low&0xffff | low>>48&0xf<<16) & 0xfffff),
-		Flags: uint32(low >> 32 & 0xf0ff00),
+		Flags: uint32(low >> 32 & physmem.SegmentFlags),
 		Base:  low>>16&0xffffff | low>>56<<24 | high<<32,
 	}
 }

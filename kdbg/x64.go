@@ -16,7 +16,7 @@ var X64 = &Layout{
 	PointerSize: 8,
 	// With 57-bit addresses; with 48 bits the half begins higher (Intel SDM vol. 1,
 	// 3.3.7.1).
-	LowestKernel: 0xff00000000000000,
+	LowestKernel: vtop.LA57.KernelStart,
 	// The region of the system's images (MemProcFS looks in the lower half of it).
 	FirstImage: 0xfffff80000000000, LastImage: 0xfffff80fffffffff,
 	SharedUserData: 0xfffff78000000000,

@@ -8,6 +8,7 @@ import (
 	"windmp/kdbg/specials"
 	"windmp/kdbg/wire"
 	"windmp/vtop"
+	"windmp/winhdr/wincontext"
 )
 
 // X86 is the kernel of 32-bit x86, with PAE or without. Offsets are those of ntoskrnl's
@@ -15,7 +16,7 @@ import (
 var X86 = &Layout{
 	PointerSize: 4,
 	// With the boot option increaseuserva, once /3GB, the kernel has less than that.
-	LowestKernel: 0x80000000,
+	LowestKernel: vtop.X86.KernelStart,
 	FirstImage:   0x80000000, LastImage: 0xffffffff,
 	SharedUserData: 0xffdf0000,
 	PageTables:     0xc0000000, // PTE_BASE of public debugger logs (!pte)
@@ -60,8 +61,6 @@ var X86 = &Layout{
 
 const (
 	prcbNumberXP = 0x10 // KPRCB.Number before Windows 7: a UCHAR
-	// contextSize32 is the size of KPROCESSOR_STATE.ContextFrame, bytes.
-	contextSize32 = 0x2cc
 	// maxSizeXP is the largest Size of Windows XP, bytes: its block ends before the
 	// offsets in structures.
 	maxSizeXP = int(unsafe.Offsetof(wire.Data{}.OffsetKThreadNextProcessor))
@@ -85,7 +84,7 @@ func specialRegisters32(d *wire.Data) uint16 {
 	if d.OffsetPrcbProcStateContext == 0 {
 		return 0
 	}
-	return d.OffsetPrcbProcStateContext + contextSize32
+	return d.OffsetPrcbProcStateContext + wincontext.ContextSize32
 }
 
 // vectorsX86 are division errors, breakpoints and page faults (Intel SDM vol. 3, 6.15).

@@ -27,6 +27,8 @@ var (
 const (
 	// HintIncomplete is the Hint of a file that ends too early.
 	HintIncomplete = "Copy the file again, or dump again with enough space."
+	// HintRaw is about files that are no container and may be memory all the same.
+	HintRaw = "Raw memory is read if raw is given as its format"
 	// HintDamaged is that of a file whose bytes are not those that were written.
 	HintDamaged = "Copy the file again, or dump again."
 )

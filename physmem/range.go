@@ -18,6 +18,9 @@ const PageSize = 0x1000
 // Windows runs on has more.
 const MaxAddress = 1 << 52
 
+// MaxPFN is the number of page frames below [MaxAddress].
+const MaxPFN = MaxAddress / PageSize
+
 // A Range is the guest-physical bytes [Start, Start+Size). In what this
 // package returns Size is above 0 and Start+Size fits 64 bits.
 type Range struct{ Start, Size uint64 }

@@ -119,6 +119,30 @@ func (c *X86) PAE() bool { return c.CR4&CR4PAE != 0 }
 // section 2.5).
 const CR4LA57 = 1 << 12
 
+// EFERLMA is the bit of EFER that is set in 64-bit and compatibility mode (Intel SDM
+// volume 3, section 2.2.1).
+const EFERLMA = 1 << 10
+
+// SegmentLong is L of the flags of a code segment: it holds 64-bit code (Intel SDM volume
+// 3, section 3.4.5). SegmentFlags are all bits of a descriptor's second word that are
+// flags.
+const (
+	SegmentLong  = 1 << 21
+	SegmentFlags = 0x00f0ff00
+)
+
+// RightsFlags are the flags of a segment with the access rights of VT-x: bits 8 to 23 of a
+// descriptor's second word from bit 0 on, and bit 16 set for one that can't be used (Intel
+// SDM volume 3, section 24.4.1). That has none, as in QEMU (target/i386/kvm/kvm.c,
+// get_seg).
+func RightsFlags(rights uint32) uint32 {
+	const unusable = 1 << 16
+	if rights&unusable != 0 {
+		return 0
+	}
+	return rights << 8 & SegmentFlags
+}
+
 // CPL returns the privilege level that the processor ran at, 0 to 3. In 64-bit
 // code that is the requested privilege level of CS.
 func (c *X86) CPL() int { return int(c.CS.Selector & 3) }

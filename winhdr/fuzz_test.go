@@ -71,7 +71,7 @@ func checkRuns(t *testing.T, h *Header) {
 	}
 	var next uint64
 	for _, run := range runs {
-		if run.PageCount == 0 || run.BasePage < next || run.BasePage >= pfnLimit64 || run.PageCount > pfnLimit64-run.BasePage {
+		if run.PageCount == 0 || run.BasePage < next || run.BasePage >= physmem.MaxPFN || run.PageCount > physmem.MaxPFN-run.BasePage {
 			t.Fatalf("runs %x", runs)
 		}
 		next = run.BasePage + run.PageCount

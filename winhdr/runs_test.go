@@ -50,8 +50,8 @@ func TestRuns(t *testing.T) {
 		{"as many as fit", withRuns(full...), full, nil},
 		{
 			"up to the last page of 52 bits",
-			withRuns(runs{{BasePage: pfnLimit64 - 1, PageCount: 1}}...),
-			runs{{BasePage: pfnLimit64 - 1, PageCount: 1}},
+			withRuns(runs{{BasePage: physmem.MaxPFN - 1, PageCount: 1}}...),
+			runs{{BasePage: physmem.MaxPFN - 1, PageCount: 1}},
 			nil,
 		},
 		{
@@ -161,11 +161,11 @@ func TestRunsNotRepairable(t *testing.T) {
 			"Run[1].BasePage at 0xa8: got 0xffffffffffffffff, want below 0x10000000000, physical addresses having 52 bits",
 		},
 		{
-			"starts past 52 bits", run(pfnLimit64, 1),
+			"starts past 52 bits", run(physmem.MaxPFN, 1),
 			"Run[1].BasePage at 0xa8: got 0x10000000000, want below 0x10000000000, physical addresses having 52 bits",
 		},
 		{
-			"ends past 52 bits", run(pfnLimit64-1, 2),
+			"ends past 52 bits", run(physmem.MaxPFN-1, 2),
 			"Run[1].PageCount at 0xb0: got 0x2, want at most 0x1, physical addresses having 52 bits",
 		},
 	}
@@ -223,7 +223,7 @@ func TestSetRunsRefuses(t *testing.T) {
 		"unordered":   {{BasePage: 2, PageCount: 1}, {BasePage: 1, PageCount: 1}},
 		"empty":       {{BasePage: 2, PageCount: 1}, {BasePage: 3, PageCount: 0}},
 		"overlapping": {{BasePage: 2, PageCount: 2}, {BasePage: 3, PageCount: 1}},
-		"too high":    {{BasePage: pfnLimit64, PageCount: 1}},
+		"too high":    {{BasePage: physmem.MaxPFN, PageCount: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
+// TicksPerSecond is how many units of Windows' times a second has: 100 ns each
+// (minwinbase.h, FILETIME).
+const TicksPerSecond = 10_000_000
+
 const (
-	ticksPerSecond = 10_000_000 // FILETIME counts 100 ns (minwinbase.h)
 	// secondsTo1970 is how long before the Unix epoch FILETIME's lies, the
 	// start of 1601: 369 years with 89 leap days.
 	secondsTo1970 = (369*365 + 89) * 24 * 60 * 60
@@ -31,7 +34,7 @@ func Time(fileTime uint64) (time.Time, error) {
 	if fileTime == 0 || fileTime > math.MaxInt64 {
 		return time.Time{}, &TimeError{Got: fmt.Sprintf("FILETIME 0x%x", fileTime)}
 	}
-	seconds, rest := int64(fileTime/ticksPerSecond), int64(fileTime%ticksPerSecond)
+	seconds, rest := int64(fileTime/TicksPerSecond), int64(fileTime%TicksPerSecond)
 	t := time.Unix(seconds-secondsTo1970, rest*100).UTC()
 	if t.Year() > 9999 {
 		return time.Time{}, &TimeError{Got: fmt.Sprintf("FILETIME 0x%x", fileTime)}

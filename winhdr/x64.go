@@ -24,7 +24,7 @@ var X64 = &Format{
 	// The first x64 release, Windows Server 2003 SP1. The engine takes builds 0
 	// and 1 for systems without 64-bit addresses (observed with 10.0.10240).
 	MinBuild: 3790,
-	PFNLimit: pfnLimit64, PFNReason: "physical addresses having 52 bits",
+	PFNLimit: physmem.MaxPFN, PFNReason: "physical addresses having 52 bits",
 	PointerSize: 8,
 	KernelStart: wincontext.KernelStart64,
 	TableBase:   tableBase64,
@@ -39,16 +39,12 @@ const (
 	// takes the four alignment bytes behind the block for a part of it;
 	// Microsoft's debugger engine 10.0.10240 was seen to use 42.
 	maxRuns64 = 42
-	// pfnLimit64 is the first page frame number that no x64 processor can
-	// address: physical addresses have at most 52 bits (Intel SDM vol. 3,
-	// 4.1.4, MAXPHYADDR), page frame numbers therefore at most 40.
-	pfnLimit64 = 1 << (52 - 12)
 )
 
 // tableBase64: bits 0-11 of CR3 are flags or the PCID, bit 63 says not to flush,
 // bits 12-51 are the address (Intel SDM vol. 3, 4.5 and 4.10.4.1).
 func tableBase64(h *Header) uint64 {
-	return h.DirectoryTableBase & ((pfnLimit64 - 1) * physmem.PageSize)
+	return h.DirectoryTableBase & ((physmem.MaxPFN - 1) * physmem.PageSize)
 }
 
 // run64 is PHYSICAL_MEMORY_RUN64: pages that follow each other in guest-physical

@@ -1,5 +1,7 @@
 package finding
 
+import "windmp/physmem"
+
 // Advice that several kinds share, and places that know better than their kind.
 const (
 	AdviceDumpAgain  = "Dump the guest again with all of its memory."
@@ -9,7 +11,7 @@ const (
 
 	adviceWholeGuest = "Dump the whole guest (no begin/length filter, enough space), "
 	adviceGaps       = "or accept a dump with gaps: zeros there, or the pages left out."
-	adviceCopyAgain  = "Copy the file again, or dump again with enough space."
+	adviceCopyAgain  = physmem.HintIncomplete
 	adviceLinux      = "Use crash or drgn for Linux guests."
 	adviceHole       = "If another hole is known, give it."
 	adviceNewHeader  = "Convert the dump: its header is written anew."

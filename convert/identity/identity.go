@@ -93,7 +93,7 @@ func System(g *guest.Guest) *report.System {
 		s.SystemTime = t.Format(time.RFC3339)
 	}
 	if upTime != problem.Fill64 {
-		s.UpTime = float64(upTime) / report.TicksPerSecond
+		s.UpTime = float64(upTime) / winhdr.TicksPerSecond
 	}
 	if k := g.Kernel(); k != nil {
 		s.KDBG, s.PagingLevels = report.Hex(k.VA), len(k.Space.Mode.Levels)

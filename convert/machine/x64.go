@@ -43,14 +43,10 @@ func likely64(_ *winhdr.Header, _ bool, cpus []physmem.CPU) []*vtop.Mode {
 	return modes64
 }
 
-// segmentLong is L of a code segment's flags: it holds 64-bit code (Intel SDM vol. 3,
-// 3.4.5).
-const segmentLong = 1 << 21
-
 // longMode tells whether a vCPU ran 64-bit code, whatever it was recorded as. A
 // segment that real mode loaded says nothing.
 func longMode(c *physmem.X86) bool {
-	return c.HasSystem && c.CR0&cr0PG != 0 && c.CS.Flags&segmentLong != 0
+	return c.HasSystem && c.CR0&cr0PG != 0 && c.CS.Flags&physmem.SegmentLong != 0
 }
 
 // state64: the CONTEXT is in every byte as QEMU's win-dmp writes it

@@ -73,7 +73,7 @@ func describeTimes(r *report.Report, p *Plan) {
 		r.Guest.SystemTime = t.UTC().Format(time.RFC3339)
 	}
 	if up := p.header.SystemUpTime; up != problem.Fill64 {
-		r.Guest.UpTime = float64(up) / report.TicksPerSecond
+		r.Guest.UpTime = float64(up) / winhdr.TicksPerSecond
 	}
 }
 

@@ -360,6 +360,3 @@ func OfImage(path string, im *physmem.Image) Input {
 		VCPUs: len(im.CPUs()), MemoryFile: im.MemoryFile(), State: stateOf(im.State()),
 	}
 }
-
-// TicksPerSecond converts Windows' 100 ns.
-const TicksPerSecond = 1e7

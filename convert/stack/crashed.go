@@ -8,6 +8,7 @@ import (
 	"windmp/kdbg"
 	"windmp/kdbg/unwind"
 	"windmp/vtop"
+	"windmp/winhdr/bugcheck"
 	"windmp/winhdr/wincontext"
 )
 
@@ -149,15 +150,11 @@ func sharedArguments(g *guest.Guest, arguments []uint64) int {
 	return same
 }
 
-// MinidumpCode is what a code begins with that a minidump's header states, where it
-// shows the exception's CONTEXT, as in 0x1000007e. The call has it without.
-const MinidumpCode = 0x10000000
-
 // calledCode is a code as KeBugCheckEx got it. Codes such as 0xdeaddead have the bit
 // as well.
 func calledCode(code uint32) uint32 {
-	if code&0xf0000000 == MinidumpCode {
-		return code &^ MinidumpCode
+	if code&0xf0000000 == bugcheck.Miniature {
+		return code &^ bugcheck.Miniature
 	}
 	return code
 }

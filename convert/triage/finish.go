@@ -7,9 +7,9 @@ import (
 
 	"windmp/convert/finding"
 	"windmp/convert/report"
-	"windmp/convert/stack"
 	"windmp/internal/binio"
 	"windmp/winhdr"
+	"windmp/winhdr/bugcheck"
 	"windmp/winhdr/triagefile"
 )
 
@@ -116,7 +116,7 @@ func (p *planner) finish(d *Dump, room int) error {
 	p.sayLeftOut()
 	d.Header = p.Header.Clone()
 	if p.exception != nil {
-		d.Header.BugCheckCode |= stack.MinidumpCode
+		d.Header.BugCheckCode |= bugcheck.Miniature
 	}
 	if err := d.Header.Show(p.context().ForHeader(), p.Flags); err != nil {
 		return err

@@ -99,7 +99,7 @@ func (p *planner) holdParts() {
 
 // exceptionCodes are the bug checks for which Windows' small dumps show the CONTEXT of
 // the exception, and the parameter that points to it. Their code is written with
-// [stack.MinidumpCode] (Microsoft's writer did it for this one alone of 32 codes; public dumps
+// [bugcheck.Miniature] (Microsoft's writer did it for this one alone of 32 codes; public dumps
 // of builds 9600 to 26100).
 var exceptionCodes = map[uint32]int{0x7e: 3}
 

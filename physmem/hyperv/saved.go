@@ -124,13 +124,12 @@ func (s *savedState) takeMemoryBlock(k key, number uint32) error {
 	if _, err := binary.Decode(b, binary.LittleEndian, &m.blockValue); err != nil {
 		return err
 	}
-	const limit = physmem.MaxAddress / physmem.PageSize
 	switch {
 	case m.Version != blockVersion:
 		return s.unknownBlock(k, fmt.Sprintf("memory blocks of version %d, and %d is known", m.Version, blockVersion))
 	case m.Pages == 0:
 		return nil
-	case m.GuestPage >= limit || m.Pages > limit-m.GuestPage || m.FirstPage >= limit || m.Pages > limit-m.FirstPage:
+	case m.GuestPage >= physmem.MaxPFN || m.Pages > physmem.MaxPFN-m.GuestPage || m.FirstPage >= physmem.MaxPFN || m.Pages > physmem.MaxPFN-m.FirstPage:
 		s.odd.Add(physmem.OddityBadSegment, place(k.off), "memory block %d is no physical memory; it is left out", number).Because("0x%x pages from page 0x%x", m.Pages, m.GuestPage)
 		return nil
 	}

@@ -88,10 +88,6 @@ type msrChunk struct {
 	_                         uint64
 }
 
-// eferLMA is the bit of IA32_EFER that is set in 64-bit and compatibility mode (Intel
-// SDM volume 3, section 2.2.1).
-const eferLMA = 1 << 10
-
 // part decodes a chunk of a processor, false if it is not there.
 func (v *vp) part(id uint32, to any) (bool, error) {
 	b := v.chunkOf(id)
@@ -136,7 +132,7 @@ func (v *vp) registers() (physmem.Registers, []string) {
 		segments.fill(x)
 	}
 	if hasControl {
-		x.Is32 = control.EFER&eferLMA == 0
+		x.Is32 = control.EFER&physmem.EFERLMA == 0
 	}
 	if x.HasSystem = hasControl && hasSegments && hasTables; x.HasSystem {
 		x.CR0, x.CR2, x.CR3, x.CR4 = control.CR0, control.CR2, control.CR3, control.CR4

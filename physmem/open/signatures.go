@@ -1,6 +1,10 @@
 package open
 
-import "debug/elf"
+import (
+	"debug/elf"
+
+	"windmp/physmem"
+)
 
 // A signature is a kind of file that is worth recognising although nothing here
 // reads it: what people have in their hands instead of a memory image.
@@ -25,12 +29,11 @@ const (
 	hintVMDK       = noMemory + "take a snapshot with the machine's memory, or suspend it: that leaves a .vmsn or .vmss, and a .vmem"
 	hintVHD        = noMemory + "save the machine (Save-VM), or make a standard checkpoint: either leaves a .vmrs"
 	hintVDI        = noMemory + "dump the running machine with VBoxManage debugvm NAME dumpvmcore --filename FILE"
-	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + rawIsRead
-	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + rawIsRead
-	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + rawIsRead + "; a disk holds no memory"
+	hintHibernated = "dump the guest's memory from its host instead, or make raw memory of it with Hibr2Bin or MemProcFS; " + physmem.HintRaw
+	hintForeign    = "dump the guest from its host in ELF format instead, or make raw memory of it; " + physmem.HintRaw
+	hintEWF        = "if it is of memory, export that with ewfexport -f raw; " + physmem.HintRaw + "; a disk holds no memory"
 
-	noMemory  = "a disk holds no memory; "
-	rawIsRead = "Raw memory is read if raw is given as its format"
+	noMemory = "a disk holds no memory; "
 )
 
 // The names that several signatures share.
@@ -55,10 +58,10 @@ var signatures = []signature{
 	{bytes: "EVF\t\r\n\xff\x00", what: "an EWF image (.E01)", hint: hintEWF},
 	{bytes: "EVF2\r\n\x81\x00", what: "an EWF image (.Ex01)", hint: hintEWF},
 	{bytes: "LVF\t\r\n\xff\x00", what: "an EWF archive of files (.L01)"},
-	{bytes: "AFF10\r\n\x00", what: "an AFF image", hint: "if it is of memory, export that with affconvert -r; " + rawIsRead + "; a disk holds no memory"},
+	{bytes: "AFF10\r\n\x00", what: "an AFF image", hint: "if it is of memory, export that with affconvert -r; " + physmem.HintRaw + "; a disk holds no memory"},
 	{bytes: "USERDU64", what: "a Windows dump of a process, not memory of a machine"},
 	{bytes: "USERDUMP", what: "a Windows dump of a process, not memory of a machine"},
-	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + rawIsRead},
+	{bytes: "PK\x03\x04", fits: (*probe).isAFF4, what: "an AFF4 image", hint: "if it is of memory, export that with winpmem or aff4imager; " + physmem.HintRaw},
 	{bytes: "QFI\xfb", what: "a qcow2 disk image without the memory of a snapshot", hint: hintDisk},
 	{bytes: "KDMV", what: "a VMDK disk image", hint: hintVMDK},
 	{bytes: "# Disk DescriptorFile", what: "a VMDK disk descriptor", hint: hintVMDK},

@@ -13,7 +13,7 @@ const firstSize = 0x200
 
 // hintMemory is the way with a file that looks like nothing but memory: a PC with UEFI
 // may have anything at address 0.
-const hintMemory = rawIsRead + "; an ELF dump of the guest also has its registers"
+const hintMemory = physmem.HintRaw + "; an ELF dump of the guest also has its registers"
 
 // unrecognised returns the error for a file that no opener wanted.
 func unrecognised(src physmem.Source, tried []physmem.Refusal) error {

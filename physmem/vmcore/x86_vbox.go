@@ -105,16 +105,7 @@ func (v *vboxCPU) registers(tail *vboxTail) *physmem.X86 {
 	return x
 }
 
-// vboxUnusable is the bit of vboxSelector.Attr of a null selector.
-const vboxUnusable = 1 << 16
-
-// segment returns the register with its flags where QEMU has them, which keeps
-// none of a segment that cannot be used (target/i386/kvm/kvm.c, get_seg).
+// segment returns the register with its flags where QEMU has them.
 func (s vboxSelector) segment() physmem.Segment {
-	out := physmem.Segment{Selector: s.Selector, Limit: s.Limit, Base: s.Base}
-	if s.Attr&vboxUnusable == 0 {
-		const flags = 0x00f0ff00
-		out.Flags = s.Attr << 8 & flags
-	}
-	return out
+	return physmem.Segment{Selector: s.Selector, Limit: s.Limit, Base: s.Base, Flags: physmem.RightsFlags(s.Attr)}
 }

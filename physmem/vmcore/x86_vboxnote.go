@@ -18,10 +18,6 @@ const (
 	noteTypeVBoxCPU  = 0xb01
 )
 
-// eferLMA is the bit of IA32_EFER that is set in 64-bit and compatibility mode
-// (Intel SDM volume 3, section 2.2.1).
-const eferLMA = 1 << 10
-
 // vboxMagic is DBGFCORE_MAGIC.
 const vboxMagic = 0xc01ac0de
 
@@ -96,7 +92,7 @@ func (v *vboxNotes) decode(odd *physmem.Oddities) []physmem.CPU {
 	}
 	// The ELF header names the host's kind of machine. As QEMU does for its files,
 	// the guest is taken for what its first processor is.
-	if len(states) > 0 && states[0].MSR.EFER&eferLMA == 0 {
+	if len(states) > 0 && states[0].MSR.EFER&physmem.EFERLMA == 0 {
 		for _, x := range states {
 			x.Is32 = true
 		}

@@ -177,14 +177,11 @@ func (s *state) refuse() error {
 	return nil
 }
 
-// rawIsRead is what the command says with its flag.
-const rawIsRead = "Raw memory is read if raw is given as its format"
-
 // refuseLacking names a state whose memory is elsewhere, or nowhere.
 func (s *state) refuseLacking() error {
 	e := &physmem.UnsupportedError{
 		Format: physmem.FormatVMware, What: "a VMware snapshot or suspend file without its memory",
-		Hint: "its memory is in the .vmem file of the same name, which belongs beside it under that name; without the state it is raw memory: " + rawIsRead,
+		Hint: "its memory is in the .vmem file of the same name, which belongs beside it under that name; without the state it is raw memory: " + physmem.HintRaw,
 	}
 	if len(s.cpus) == 0 {
 		e.What += ", and without processors: the snapshot may have been made without memory"

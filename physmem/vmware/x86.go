@@ -319,18 +319,13 @@ func (p *processor) hasSystem() bool {
 	return p.gdt.has(1) && p.idt.has(1)
 }
 
-// segment is a segment register. Its rights are taken for those of VT-x, bits 8 to 23 of
-// a descriptor's second word from bit 0 on, with bit 16 for one that can't be used.
+// segment is a segment register. Its rights are taken for those of VT-x.
 func (p *processor) segment(i uint32) physmem.Segment {
-	const unusable, rights = 1 << 16, 0x00f0ff00
 	base, _ := of(i, &p.base, &p.base32)
-	seg := physmem.Segment{
+	return physmem.Segment{
 		Selector: uint16(p.selector.v[i] & 0xffff), Limit: uint32(p.limit.v[i] & 0xffffffff), Base: base,
+		Flags: physmem.RightsFlags(uint32(p.ar.v[i] & 0xffffffff)),
 	}
-	if ar := p.ar.v[i]; ar&unusable == 0 {
-		seg.Flags = uint32(ar << 8 & rights)
-	}
-	return seg
 }
 
 // debug are the debug registers, nil if they are not all there.
@@ -345,15 +340,11 @@ func (p *processor) debug() *physmem.DebugRegs {
 	return &physmem.DebugRegs{Dr0: v[0], Dr1: v[1], Dr2: v[2], Dr3: v[3], Dr6: v[6], Dr7: v[7]}
 }
 
-// segmentLong is L of a code segment's flags: it holds 64-bit code (Intel SDM volume 3,
-// section 3.4.5).
-const segmentLong = 1 << 21
-
 // isWide reports whether a processor was one of a 64-bit system: it ran 64-bit code, or
 // has an address that no 32-bit one has. A 64-bit kernel is above 4 GiB, and with it
 // its descriptor tables.
 func isWide(x *physmem.X86) bool {
-	if x.CS.Flags&segmentLong != 0 && x.HasSystem {
+	if x.CS.Flags&physmem.SegmentLong != 0 && x.HasSystem {
 		return true
 	}
 	for _, v := range []uint64{x.Rip, x.Rsp, x.GDT.Base, x.IDT.Base, x.GS.Base, x.TR.Base} {

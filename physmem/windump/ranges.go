@@ -136,7 +136,7 @@ type placer struct {
 // false.
 func (p *placer) place(i int, run physmem.Run) bool {
 	f := p.f
-	if run.BasePage >= maxFrame || run.PageCount > maxFrame-run.BasePage || p.at > math.MaxInt64 {
+	if run.BasePage >= physmem.MaxPFN || run.PageCount > physmem.MaxPFN-run.BasePage || p.at > math.MaxInt64 {
 		f.odd.Add(physmem.OddityBadSegment, p.where, "%s %d of the header is above the 52 bits of physical memory; it and all behind it are left out", p.what, i).Because("0x%x pages from page 0x%x", run.PageCount, run.BasePage)
 		return false
 	}

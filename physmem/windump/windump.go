@@ -166,10 +166,6 @@ func (f *dmpFile) openFull(c *physmem.Container) error {
 	return nil
 }
 
-// maxFrame is the first page frame that no processor can address: physical
-// addresses have at most 52 bits (Intel SDM vol. 3, 4.1.4).
-const maxFrame = 1 << (52 - 12)
-
 // runTable returns the extents that the run table describes, as far as the
 // file holds them, and the pages of its runs. An unusable run hides where those
 // behind it are.

@@ -181,7 +181,7 @@ func (c *core) readFrames(x *index, n uint64) (uint64, error) {
 		}
 		for ; len(b) > 0; b, i = b[frameEntry:], i+1 {
 			frame := binary.LittleEndian.Uint64(b)
-			if frame >= maxFrame && frame != unusedFrame {
+			if frame >= physmem.MaxPFN && frame != unusedFrame {
 				bad++
 			} else if err := c.placePage(x, i, frame); err != nil {
 				return i, err

@@ -13,9 +13,6 @@ import (
 // it ran, has more.
 const maxPieces = 1 << 20
 
-// maxFrame is the first page frame that no processor can address.
-const maxFrame = physmem.MaxAddress / physmem.PageSize
-
 // index collects where pages lie.
 type index struct {
 	file   *file

@@ -177,7 +177,7 @@ func (s *savedState) pageData(body, length uint64) error {
 			return wrong(off, "record of pages: entry", fmt.Sprintf("0x%x", v), "a type that is known in its highest four bits")
 		case !follows:
 			continue
-		case frame >= maxFrame:
+		case frame >= physmem.MaxPFN:
 			return wrong(off, "record of pages: entry", fmt.Sprintf("0x%x", v), "a page below the 52 bits of physical memory")
 		case end-at < physmem.PageSize:
 			return wrong(body, "record of pages: length", fmt.Sprintf("0x%x", length), "room for all of its pages")

@@ -56,10 +56,6 @@ var (
 	_ = [1]byte{}[unsafe.Offsetof(hvmCPU{}.EFER)-0x3e0]
 )
 
-// eferLMA is the bit of IA32_EFER that is set in 64-bit and compatibility mode
-// (Intel SDM volume 3, section 2.2.1).
-const eferLMA = 1 << 10
-
 // cpus reads the processors out of the state of the machine, size bytes at off of the
 // file.
 func (s *savedState) cpus(off, size uint64) ([]physmem.CPU, error) {
@@ -140,7 +136,7 @@ func (v *vcpus) joined() []physmem.CPU {
 	for i := range v.list {
 		x := physmem.X86Of(v.list[i])
 		x.MSR.PAT = v.pat[uint16(v.list[i].ID)] //nolint:gosec // it was one
-		wide = wide || x.MSR.EFER&eferLMA != 0
+		wide = wide || x.MSR.EFER&physmem.EFERLMA != 0
 	}
 	if !wide {
 		as32(v.list)

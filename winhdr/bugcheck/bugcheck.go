@@ -30,10 +30,10 @@ var names = sync.OnceValue(func() map[uint32]string {
 // writes it too (dump/win_dump.c).
 const LiveSystemDump = 0x161
 
-// miniature marks the code of a small memory dump (0x1000007e), whose
-// bug check was the one without this bit (bugcodes.h, the names that end in
-// _M).
-const miniature = 0x10000000
+// Miniature marks the code that the header of a small memory dump states where it shows
+// the exception's CONTEXT, as in 0x1000007e. The bug check was the one without this bit
+// (bugcodes.h, the names that end in _M).
+const Miniature = 0x10000000
 
 // Word is a bug check code as the guest passed it on, by a header's field and
 // the padding behind it, which is the upper half of a word of 64 bits: a code that is
@@ -63,8 +63,8 @@ type Meaning struct {
 // MeaningOf explains the more common bug checks; false for the rest.
 func MeaningOf(code uint32) (Meaning, bool) {
 	m, ok := meanings[code]
-	if !ok && code&miniature != 0 {
-		m, ok = meanings[code&^uint32(miniature)]
+	if !ok && code&Miniature != 0 {
+		m, ok = meanings[code&^uint32(Miniature)]
 	}
 	return m, ok
 }
