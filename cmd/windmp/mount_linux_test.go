@@ -190,10 +190,10 @@ func readManyTimes(t *testing.T, path string, want []byte) {
 				return
 			}
 			defer f.Close()
-			rng := rand.New(rand.NewPCG(reader, 1))
+			rng, room := rand.New(rand.NewPCG(reader, 1)), make([]byte, 1<<18)
 			for range 50 {
 				off := rng.Int64N(int64(len(want)))
-				p := make([]byte, 1+rng.Int64N(1<<18))
+				p := room[:1+rng.IntN(len(room))]
 				n, err := f.ReadAt(p, off)
 				if err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(p[:n], want[off:][:n]) || n < min(len(p), len(want)-int(off)) {
 					t.Errorf("%d bytes at %#x: %d read, %v", len(p), off, n, err)
@@ -391,10 +391,12 @@ func TestMountPackedAndURL(t *testing.T) {
 		files.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
+	want := converted(t, in, t.TempDir())
 	for _, source := range []string{framed, s.URL + "/core.vmcore?hush=hushhush", s.URL + "/framed.vmcore.zst"} {
 		m := mountOn(t, t.TempDir(), func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "TMPDIR=/nowhere") }, source)
-		for name, want := range converted(t, source, t.TempDir()) {
-			assert.Equal(t, want, digest(t, m.file(name)), "%s: %s", source, name)
+		want["triage.dmp"] = convertedTo(t, source, t.TempDir(), "triage.dmp") // it says what it was made of
+		for name, sum := range want {
+			assert.Equal(t, sum, digest(t, m.file(name)), "%s: %s", source, name)
 		}
 		mounts, err := os.ReadFile("/proc/self/mounts")
 		require.NoError(t, err)
@@ -403,7 +405,6 @@ func TestMountPackedAndURL(t *testing.T) {
 		assert.Zero(t, m.code(t), m.stderr)
 		assert.NotContains(t, m.stderr.String(), "hushhush")
 	}
-	want := converted(t, in, t.TempDir())
 	m := mountOn(t, t.TempDir(), nil, s.URL+"/core.vmcore?hush=hushhush")
 	refuses.Store(true)
 	_, err = os.ReadFile(m.file("memory.dmp"))
@@ -424,11 +425,17 @@ func TestMountPackedAndURL(t *testing.T) {
 func converted(t *testing.T, source, dir string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
-	for name, args := range kinds {
-		out := filepath.Join(dir, name)
-		got := finishHere(append([]string{"convert", source, out}, args...)...)
-		require.Zero(t, got.code, got.stderr)
-		list[name] = digest(t, out)
+	for name := range kinds {
+		list[name] = convertedTo(t, source, dir, name)
 	}
 	return list
+}
+
+// convertedTo is the digest of one of them.
+func convertedTo(t *testing.T, source, dir, name string) string {
+	t.Helper()
+	out := filepath.Join(dir, name)
+	got := finishHere(append([]string{"convert", source, out}, kinds[name]...)...)
+	require.Zero(t, got.code, got.stderr)
+	return digest(t, out)
 }

@@ -14,9 +14,9 @@ import (
 	"windmp/cmd/windmp/internal/sourceflag"
 )
 
-// A session is a process that runs the commands of one script, one after the other, as
-// main does: to begin a process takes longer than most commands do. A command about the
-// process itself, its standard streams or its end, is for exec.
+// A session is a process that runs the commands of one script or test, one after the
+// other, as main does: to begin a process takes longer than most commands do. A command
+// about the process itself, its standard streams or its end, is for exec.
 type session struct {
 	requests *json.Encoder
 	answers  *json.Decoder
@@ -41,27 +41,45 @@ type sessionEnd struct {
 	Stdout, Stderr []byte
 }
 
-// startSession begins the session of a script, and ends it with the script.
-func startSession(env *testscript.Env) error {
+// newSession begins a session in a folder and an environment.
+func newSession(dir string, vars []string) (s *session, end func(), err error) {
 	name, err := exec.LookPath(sessionName)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	cmd := exec.Command(name)
-	cmd.Dir, cmd.Env, cmd.Stderr = env.WorkDir, env.Vars, os.Stderr
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, vars, os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	return &session{json.NewEncoder(in), json.NewDecoder(out)}, func() { _, _ = in.Close(), cmd.Wait() }, nil
+}
+
+// do runs a command in it.
+func (s *session) do(r sessionRun) (end sessionEnd, err error) {
+	if err := s.requests.Encode(r); err != nil {
+		return end, err
+	}
+	err = s.answers.Decode(&end)
+	return end, err
+}
+
+// startSession begins the session of a script, and ends it with the script.
+func startSession(env *testscript.Env) error {
+	s, end, err := newSession(env.WorkDir, env.Vars)
+	if err != nil {
 		return err
 	}
-	env.Defer(func() { _, _ = in.Close(), cmd.Wait() })
-	env.Values[sessionKey{}] = &session{json.NewEncoder(in), json.NewDecoder(out)}
+	env.Defer(end)
+	env.Values[sessionKey{}] = s
 	return nil
 }
 
@@ -72,9 +90,8 @@ func inSession(ts *testscript.TestScript, args []string) (code int) {
 	for _, name := range scriptVariables() {
 		vars[name] = ts.Getenv(name)
 	}
-	ts.Check(s.requests.Encode(sessionRun{ts.MkAbs("."), vars, args}))
-	var end sessionEnd
-	ts.Check(s.answers.Decode(&end))
+	end, err := s.do(sessionRun{ts.MkAbs("."), vars, args})
+	ts.Check(err)
 	_, errOut := ts.Stdout().Write(end.Stdout)
 	_, errErr := ts.Stderr().Write(end.Stderr)
 	ts.Check(errors.Join(errOut, errErr))

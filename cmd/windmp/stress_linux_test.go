@@ -55,6 +55,13 @@ func TestFullDisk(t *testing.T) {
 	} {
 		t.Run(strings.Join(append([]string{c.base, c.says[:6]}, c.args...), " "), func(t *testing.T) {
 			t.Parallel()
+			env := os.Environ()
+			if c.procs != "" {
+				env = append(env, "GOMAXPROCS="+c.procs)
+			}
+			s, end, err := newSession("", env)
+			require.NoError(t, err)
+			defer end()
 			failures := 0
 			for kib := 4; ; kib *= larger {
 				require.Less(t, kib, 64<<10)
@@ -63,20 +70,19 @@ func TestFullDisk(t *testing.T) {
 				if c.temp {
 					temp, dir = disk, other
 				}
-				cmd := command(t, append([]string{"convert", "-q", c.in, filepath.Join(dir, c.base)}, c.args...)...)
-				cmd.Env = append(os.Environ(), "TMPDIR="+temp)
-				if c.procs != "" {
-					cmd.Env = append(cmd.Env, "GOMAXPROCS="+c.procs)
-				}
-				got := finish(t, cmd)
+				got, err := s.do(sessionRun{
+					Dir: ".", Vars: map[string]string{"TMPDIR": temp},
+					Args: append([]string{"convert", "-q", c.in, filepath.Join(dir, c.base)}, c.args...),
+				})
+				require.NoError(t, err)
 				assert.Empty(t, namesIn(t, temp))
-				if got.code == exitcode.Done {
+				if got.Code == exitcode.Done {
 					assert.Equal(t, []string{c.base}, namesIn(t, dir))
 					break
 				}
 				failures++
-				assert.Equal(t, exitcode.Failed, got.code)
-				assert.Regexp(t, `^windmp: [^\n]*`+c.says+`[^\n]*\nhint: [^\n]*\n$`, got.stderr)
+				assert.Equal(t, exitcode.Failed, got.Code)
+				assert.Regexp(t, `^windmp: [^\n]*`+c.says+`[^\n]*\nhint: [^\n]*\n$`, string(got.Stderr))
 				assert.Empty(t, namesIn(t, dir))
 			}
 			assert.Positive(t, failures)
