@@ -192,6 +192,7 @@ func processorMutants32() []mutant {
 		cpu("KTHREAD-null", func(d *dump, p *kdbg.Processor) { d.v32(p.PRCB+4, 0) }),
 		cpu("KTHREAD-nowhere", func(d *dump, p *kdbg.Processor) { d.v32(p.PRCB+4, nowhere32) }),
 		cpu("EPROCESS-null", func(d *dump, p *kdbg.Processor) { d.v32(d.get32(p.PRCB+4)+0x50, 0) }),
+		cpu("DirectoryTableBase-0x5000", func(d *dump, p *kdbg.Processor) { d.v32(d.get32(d.get32(p.PRCB+4)+0x50)+0x18, 0x5000) }),
 	)
 }
 

@@ -278,5 +278,9 @@ func processorMutants() []mutant {
 		cpu("KTHREAD-null", func(d *dump, prcb, _, _ vtop.VA) { d.v64(prcb+8, 0) }),
 		cpu("KTHREAD-nowhere", func(d *dump, prcb, _, _ vtop.VA) { d.v64(prcb+8, nowhere) }),
 		cpu("EPROCESS-null", func(d *dump, prcb, _, _ vtop.VA) { d.v64(vtop.VA(d.get64(prcb+8))+0xb8, 0) }),
+		cpu("DirectoryTableBase-0x5000", func(d *dump, prcb, _, _ vtop.VA) { d.v64(vtop.VA(d.get64(vtop.VA(d.get64(prcb+8))+0xb8))+0x28, 0x5000) }),
+		cpu("DirectoryTableBase-nowhere", func(d *dump, prcb, _, _ vtop.VA) {
+			d.v64(vtop.VA(d.get64(vtop.VA(d.get64(prcb+8))+0xb8))+0x28, nowhere)
+		}),
 	)
 }

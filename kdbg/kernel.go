@@ -44,6 +44,17 @@ func (k *Kernel) Clone() *Kernel {
 // In returns the same kernel, seen through other page tables of its machine.
 func (k *Kernel) In(s *vtop.Space) *Kernel { return k.Layout.In(s).kernel(k.Block) }
 
+// MappedBy reports whether other page tables map the block where the kernel's own do:
+// those of all processes of a Windows.
+func (k *Kernel) MappedBy(other *vtop.Space) bool {
+	want, err := k.Space.Translate(k.VA)
+	if err != nil {
+		return false
+	}
+	got, err := other.Translate(k.VA)
+	return err == nil && got.PA == want.PA
+}
+
 // Linked reports whether the block's list head refers to it: Windows keeps
 // KdpDebuggerDataListHead unencoded, and no copy of the block is linked.
 func (k *Kernel) Linked() bool {

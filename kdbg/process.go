@@ -147,7 +147,7 @@ func (k *Kernel) deriveFromSystem(l *eprocess, at vtop.VA) bool {
 		if err != nil || !k.mayBeRoot(uint64(root)) {
 			continue
 		}
-		sure := k.mappedBy(uint64(root))
+		sure := k.MappedBy(k.Space.At(uint64(root)))
 		if sure || !found {
 			l.links, l.name, found = links, name, true
 		}
@@ -163,16 +163,6 @@ func (k *Kernel) deriveFromSystem(l *eprocess, at vtop.VA) bool {
 func (k *Kernel) mayBeRoot(word uint64) bool {
 	mode := k.Space.Mode
 	return mode.Root(word) != 0 && word&^(mode.RootMask|(pageSize-1)) == 0
-}
-
-// mappedBy tells whether the page tables at a root map the block where the kernel's do.
-func (k *Kernel) mappedBy(root uint64) bool {
-	want, err := k.Space.Translate(k.VA)
-	if err != nil {
-		return false
-	}
-	got, err := k.Space.At(root).Translate(k.VA)
-	return err == nil && got.PA == want.PA
 }
 
 // systemName finds the name of System in its EPROCESS.

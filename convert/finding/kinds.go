@@ -144,7 +144,7 @@ var (
 	NoRegisters = declare("WD450", SeverityWarn, "A processor of a dump has no readable registers.", "Debuggers show no registers for it. Convert the guest's memory again, if there is a core of it, or use another processor (~1s).")
 	ContextOdd  = declare("WD451", SeverityWarn, "A processor's CONTEXT has impossible selectors or registers.", "Do not believe the registers that debuggers show of it. Look at another processor (~1s), or convert the guest's memory again.")
 	SpecialsOdd = declare("WD452", SeverityWarn, "A processor's special registers or GDT can't be read, or lead elsewhere.", "Debuggers can't look up the code segment or the program counter. Look at another processor (~1s), or convert the guest's memory again.")
-	NoThread    = declare("WD453", SeverityWarn, "A processor's current thread or process is not readable.", "Debuggers can't set the process of this processor: choose one with !process 0 0 and .process /p.")
+	NoThread    = declare("WD453", SeverityWarn, "A processor's current thread or process is not readable, or its page tables do not map the kernel.", "Debuggers can't set the process of this processor: choose one with !process 0 0 and .process /p.")
 )
 
 // Of memory.

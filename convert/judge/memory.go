@@ -187,6 +187,13 @@ func (c *subject) checkProcessor(p *kdbg.Processor) {
 	}
 	c.checkContext(p)
 	c.checkSpecials(p)
+	c.checkCurrent(p)
+}
+
+// checkCurrent is about what a processor was running. Debuggers go on with the header's
+// page tables where those of the process do not map the kernel.
+func (c *subject) checkCurrent(p *kdbg.Processor) {
+	where := "VA " + p.PRCB.String()
 	current, err := c.kernel.CurrentProcess(p.PRCB)
 	if dtb := current.DirectoryTable; err == nil && c.mem.Space.Mode.Root(dtb) == 0 {
 		err = fmt.Errorf("KPROCESS.DirectoryTableBase is %#x", dtb)
@@ -196,6 +203,11 @@ func (c *subject) checkProcessor(p *kdbg.Processor) {
 	}
 	if err != nil {
 		c.Add(finding.NoThread.At(where, "processor %d: its current thread or process is not readable", p.Index).Because(err))
+		return
+	}
+	if !c.kernel.MappedBy(c.mem.Space.At(current.DirectoryTable)) {
+		c.Add(finding.NoThread.At(where, "processor %d: the page tables of its current process do not map the kernel", p.Index).
+			Because(fmt.Sprintf("KPROCESS.DirectoryTableBase is %#x", current.DirectoryTable)))
 	}
 }
 

@@ -143,31 +143,21 @@ func Contradicts(ctx context.Context, known Known, opt Options, k *kdbg.Kernel) 
 	d := newDiscovery(ctx, &known, &opt)
 	for _, c := range d.vcpus() {
 		own := d.own(&c)
-		if sameBlock(k, own.Space) {
+		if k.MappedBy(own.Space) {
 			return nil
 		}
 		for _, r := range own.KernelRoots(c.Kernel) {
-			if sameBlock(k, d.memory(c.machine, r.DTB, c.Mode).Space) {
+			if k.MappedBy(d.memory(c.machine, r.DTB, c.Mode).Space) {
 				return nil
 			}
 		}
 	}
 	other := &d.found
-	if found, err := d.fromCPUs(); err != nil || !found || sameBlock(k, other.Kernel.Space) || sameBlock(other.Kernel, k.Space) {
+	if found, err := d.fromCPUs(); err != nil || !found || k.MappedBy(other.Kernel.Space) || other.Kernel.MappedBy(k.Space) {
 		return nil //nolint:nilerr // there is no other kernel
 	}
 	return fmt.Errorf("it leads to the kernel at %s with KDBG at %s, but by %s another one runs, at %s with KDBG at %s",
 		vtop.VA(k.Data.KernBase), k.VA, other.Via, vtop.VA(other.Kernel.Data.KernBase), other.Kernel.VA)
-}
-
-// sameBlock tells whether other page tables map a kernel's block where its own do.
-func sameBlock(k *kdbg.Kernel, other *vtop.Space) bool {
-	want, err := k.Space.Translate(k.VA)
-	if err != nil {
-		return false
-	}
-	got, err := other.Translate(k.VA)
-	return err == nil && got.PA == want.PA
 }
 
 func newDiscovery(ctx context.Context, known *Known, opt *Options) *discovery {
@@ -300,7 +290,7 @@ func SystemSpace(m *machine.Machine, k *kdbg.Kernel, image *peimage.Image) (*vto
 		same := *k.Space
 		same.Mode = mode
 		system := same.At(dtb)
-		if mode.Split == k.Space.Mode.Split && sameBlock(k, system) && confirm(k.Layout.In(system)) == nil {
+		if mode.Split == k.Space.Mode.Split && k.MappedBy(system) && confirm(k.Layout.In(system)) == nil {
 			return system, true
 		}
 	}
