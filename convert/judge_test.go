@@ -126,10 +126,10 @@ func sourceJudged(t *testing.T, file []byte, r *report.Report) {
 // judgedPlans are all that make a difference to the dump of one guest.
 func judgedPlans() iter.Seq[plan.Options] {
 	return func(yield func(plan.Options) bool) {
-		for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
-			for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved} {
+		for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel, plan.OutputTriage} {
+			for _, contexts := range []plan.ContextMode{plan.ContextsAuto, plan.ContextsSaved, plan.ContextsVCPU} {
 				for _, missing := range []report.MissingMode{report.MissingDrop, report.MissingZero} {
-					if testing.Short() && (contexts == plan.ContextsSaved) != (missing == report.MissingZero) {
+					if testing.Short() && (contexts == plan.ContextsVCPU || (contexts == plan.ContextsSaved) != (missing == report.MissingZero)) {
 						continue // the one has nothing to do with the other, and all pairs take seconds
 					}
 					if !yield(plan.Options{Type: typ, Contexts: contexts, Missing: missing}) {
