@@ -203,6 +203,7 @@ func OfImage(err error) (said, hint string, ok bool) {
 	var unsupported *physmem.UnsupportedError
 	var unknown *physmem.UnknownFormatError
 	var snapshot *physmem.SnapshotError
+	var option *physmem.OptionError
 	var limit *pack.LimitError
 	var read *physmem.ReadError
 	switch {
@@ -214,6 +215,8 @@ func OfImage(err error) (said, hint string, ok bool) {
 		return ofUnknown(unknown), ended(unknown.Hint), true
 	case errors.As(err, &snapshot):
 		return snapshot.Error(), "", true
+	case errors.As(err, &option):
+		return option.Reason, "", true
 	case errors.As(err, &limit):
 		return "what is packed in it takes more than the limit of " + binio.Bytes(limit.Limit), hintUnpack, true
 	case errors.As(err, &read) && errors.Is(read.Err, io.ErrUnexpectedEOF):

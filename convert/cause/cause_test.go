@@ -79,6 +79,7 @@ func golden() []struct {
 		{in(stage.Write, open("write", os.Stdout.Name(), syscall.EPIPE)), "whoever read standard output stopped before its end", ""},
 		{in(stage.Write, context.Canceled), "interrupted, nothing was left behind", ""},
 		{&stage.UsageError{Reason: "--jobs takes 1 to 16"}, "--jobs takes 1 to 16", ""},
+		{of("a", in(stage.Open, &physmem.OptionError{Option: "snapshot", Reason: "it has none"})), "a: it has none", ""},
 		{of("a", in(stage.Plan, errors.New("something else"))), "a: something else", ""},
 	}
 	if runtime.GOOS == "linux" {

@@ -34,12 +34,13 @@ func Of(err error) int {
 	var usage *stage.UsageError
 	var refused *finding.RefusedError
 	var format *physmem.FormatError
+	var option *physmem.OptionError
 	switch {
 	case err == nil:
 		return Done
 	case errors.Is(err, context.Canceled):
 		return Interrupted
-	case errors.As(err, &usage), errors.Is(err, atomicfile.ErrExists):
+	case errors.As(err, &usage), errors.As(err, &option), errors.Is(err, atomicfile.ErrExists):
 		return Usage
 	case errors.As(err, &refused):
 		if refused.Unsupported {
@@ -57,10 +58,10 @@ func Of(err error) int {
 
 // OfFile is the code of a file that was judged: err is why it could not be, nil where it
 // could, and fails tells whether its verdict is one that fails a run. That a file could
-// not be read, or is not supported, is said before any verdict.
+// not be read, is not supported, or is none for the options, is said before any verdict.
 func OfFile(err error, fails bool) int {
 	switch code := Of(err); {
-	case code == Interrupted, code == Failed, code == Unsupported:
+	case code == Interrupted, code == Failed, code == Unsupported, code == Usage:
 		return code
 	case fails:
 		return Verdict

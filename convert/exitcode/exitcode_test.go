@@ -23,6 +23,7 @@ func TestOf(t *testing.T) {
 		{errors.New("input/output error"), exitcode.Failed},
 		{&physmem.ReadError{Err: errors.New("input/output error")}, exitcode.Failed},
 		{&stage.UsageError{Reason: "no"}, exitcode.Usage},
+		{&physmem.OptionError{Option: "snapshot", Reason: "no"}, exitcode.Usage},
 		{&atomicfile.TargetError{Path: "a", Err: atomicfile.ErrExists}, exitcode.Usage},
 		{&finding.RefusedError{}, exitcode.Verdict},
 		{&physmem.FormatError{}, exitcode.Verdict},
@@ -55,6 +56,7 @@ func TestOfFile(t *testing.T) {
 		{&physmem.FormatError{}, true, exitcode.Verdict},
 		{errors.New("gone"), true, exitcode.Failed},
 		{&physmem.UnknownFormatError{}, true, exitcode.Unsupported},
+		{&stage.UsageError{Reason: "no"}, false, exitcode.Usage},
 		{context.Canceled, false, exitcode.Interrupted},
 	} {
 		if got := exitcode.OfFile(tc.err, tc.refused); got != tc.code {
