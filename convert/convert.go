@@ -243,6 +243,10 @@ func Prepare(ctx context.Context, r *report.Report, g *guest.Guest, opt *Options
 	if failed := p.Readable(); failed != nil && (err == nil || errors.As(err, &refused)) {
 		said := finding.List{All: r.Findings}
 		_ = said.BlameDisk(g.Image(), err) // as failed says
+		r.Findings = said.All
+		if r.Guest != nil {
+			r.Guest.Signature = nil
+		}
 		err = failed
 	}
 	return p, err

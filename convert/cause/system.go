@@ -19,6 +19,7 @@ const (
 	hintFolder   = "Name an output in a folder that is yours."
 	hintReadable = "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."
 	hintExists   = "Name another output, or force its replacement."
+	hintSectors  = "The disk that it is on fails: take another copy."
 	hintMake     = "Make the folder first."
 	hintUnpack   = "Allow more to be unpacked, or unpack the file first."
 	hintLimit    = "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."
@@ -171,6 +172,8 @@ func ofInput(path string, why error) Cause {
 		return Cause{Name(path) + ": there is no such file", "", ""}
 	case errors.Is(why, fs.ErrPermission):
 		return Cause{Name(path) + " can't be read: permission denied", hintReadable, ""}
+	case errors.Is(why, syscall.EIO):
+		return Cause{Name(path) + " can't be read: " + why.Error(), hintSectors, ""}
 	default:
 		return Cause{Name(path) + " can't be read: " + why.Error(), "", ""}
 	}

@@ -2,6 +2,7 @@ package finding
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"windmp/physmem"
@@ -37,19 +38,30 @@ func (fs *List) Refuse(f Finding, cause error) *RefusedError {
 	return &RefusedError{Finding: f, Err: cause}
 }
 
+// ofContainer begins the IDs of findings about a container; see [Finding].
+const ofContainer = "WD1"
+
 // BlameDisk makes of a refusal an error of reading, if a read of the image failed
 // before: what could not be read says nothing about the guest. The findings that
-// refused become those of [Undecided], which say so, and advise nothing.
+// refused become those of [Undecided], which say so, and advise nothing; warnings of the
+// guest go, since they may follow from that alone. Those of the container stay, whose own
+// tables said so. An error that is no refusal is returned as it is.
 func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 	failure := im.ReadFailure()
 	var refused *RefusedError
-	if failure == nil || err != nil && !errors.As(err, &refused) {
+	if failure == nil {
 		return err
 	}
+	fs.All = slices.DeleteFunc(fs.All, func(f Finding) bool {
+		return f.Severity == SeverityWarn && !strings.HasPrefix(f.ID, ofContainer)
+	})
 	for i := range fs.All {
 		if f := &fs.All[i]; f.Severity == SeverityFail {
 			*f = Undecided.At(f.Where, "does not count, as the file could not be read: %s", f.Message).Because(f.Detail)
 		}
+	}
+	if err != nil && !errors.As(err, &refused) {
+		return err
 	}
 	return failure
 }

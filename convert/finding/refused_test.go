@@ -34,7 +34,9 @@ func TestBlameDisk(t *testing.T) {
 	im, err := open.Source(t.Context(), physmem.NewSource("", file, 0x2000), open.Options{Format: physmem.FormatRaw})
 	require.NoError(t, err)
 	var list List
+	list.Add(Truncated.At("", "cut"))
 	list.Add(KDBGFound.At("", "found"))
+	list.Add(ModuleList.At("", "it breaks off"))
 	refused := list.Refuse(NoProcessors.At("VA 0x1", "none"), nil)
 	assert.Equal(t, SeverityFail, refused.Finding.Severity)
 	require.EqualError(t, refused, "none (VA 0x1)")
@@ -47,7 +49,7 @@ func TestBlameDisk(t *testing.T) {
 	require.Equal(t, other, list.BlameDisk(im, other), "this is another error")
 	require.ErrorIs(t, list.BlameDisk(im, refused), file.broken)
 	want := Undecided.At("VA 0x1", "does not count, as the file could not be read: none")
-	assert.Equal(t, []Finding{KDBGFound.At("", "found"), want}, list.All)
+	assert.Equal(t, []Finding{Truncated.At("", "cut"), KDBGFound.At("", "found"), want}, list.All)
 }
 
 // TestNameDamage: of a file that is cut the advice is to copy it again, with the gaps that

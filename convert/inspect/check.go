@@ -315,6 +315,9 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 	if g := headerOnly(err, machine.OrAll(c.opt.Guest.Machines)); g != nil {
 		c.System, c.Bug = identity.System(g), identity.BugCheck(g)
 	}
+	if v.Image != nil && v.Image.ReadFailure() != nil {
+		c.Signature = nil // of which nothing is certain
+	}
 	c.detailDump(ctx, v, err)
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
 		return err
@@ -336,7 +339,11 @@ func (c *fileChecker) checkCore(ctx context.Context) error {
 	}
 	x := report.OfImage(c.Path, im)
 	c.Kind, c.Format, c.Description, c.State = kindCore, x.Format, x.Description, x.State
-	return finding.NameDamage(im, c.BlameDisk(im, c.checkImage(ctx, im)))
+	err = c.BlameDisk(im, c.checkImage(ctx, im))
+	if im.ReadFailure() != nil {
+		c.Signature, c.Output = nil, nil // of which nothing is certain
+	}
+	return finding.NameDamage(im, err)
 }
 
 // checkImage looks for the guest, plans its dump, and judges that as a conversion does.

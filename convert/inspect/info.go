@@ -202,7 +202,7 @@ func (r *InfoReport) describe(f *found, opt InfoOptions) {
 	if c := newCrash(g); c != nil {
 		r.Signature, r.Stack = c.signature, c.walker.Report(c.main)
 	}
-	r.Findings = append(append(r.Findings, f.findings...), r.found.All...)
+	r.Findings, r.Signature = certain(f.guest, append(append(r.Findings, f.findings...), r.found.All...), r.Signature)
 }
 
 func (r *InfoReport) describeModules(g *guest.Guest, opt InfoOptions) {

@@ -65,6 +65,18 @@ func lookAtTriage(ctx context.Context, in source.Input, s *source.Source, opt gu
 // nothing more came.
 func cutShort(err error) bool { return errors.Is(err, physmem.ErrSource) }
 
+// certain is what was found of a guest, but for what may follow from a read of its file
+// that failed: some findings, and the signature, which it would share with guests of
+// another crash. The failure is said where the file is closed.
+func certain(g *guest.Guest, findings []finding.Finding, signature *report.Signature) ([]finding.Finding, *report.Signature) {
+	if g.Image() == nil || g.Image().ReadFailure() == nil {
+		return findings, signature
+	}
+	list := finding.List{All: findings}
+	_ = list.BlameDisk(g.Image(), nil)
+	return list.All, nil
+}
+
 // opened is what is known of an input where the look was cut short: what else was found
 // may be otherwise for that alone.
 func opened(in report.Input) report.Input {

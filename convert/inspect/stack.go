@@ -84,6 +84,7 @@ func Stack(ctx context.Context, in source.Input, opt StackOptions) (*StackReport
 			if f.err == nil {
 				walked = r.describe(f.guest, opt)
 			}
+			r.Findings, r.Signature = certain(f.guest, r.Findings, r.Signature)
 		})
 		err = cmp.Or(err, walked)
 	}

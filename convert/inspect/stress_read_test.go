@@ -20,6 +20,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/physmem/open"
@@ -163,6 +164,9 @@ func TestCheckOfFailingSource(t *testing.T) {
 				if errors.Is(c.Err, syscall.EIO) {
 					assert.Contains(t, c.Err.Error(), "file offset 0x")
 					assert.NotEqual(t, "OK", c.Verdict)
+					if level == CheckQuick {
+						nothingFollows(t, c.Findings, c.Signature)
+					}
 					continue
 				}
 				require.NoError(t, c.Err, "%s, %s, read %d: %v", name, level, n, c.Findings)
@@ -174,4 +178,43 @@ func TestCheckOfFailingSource(t *testing.T) {
 			}
 		}
 	}
+}
+
+// nothingFollows holds that nothing is said of a guest that may follow from a read that
+// failed.
+func nothingFollows(t *testing.T, findings []finding.Finding, signature *report.Signature) {
+	t.Helper()
+	for _, f := range findings {
+		assert.False(t, f.Severity == finding.SeverityWarn && !strings.HasPrefix(f.ID, "WD1"), "%s %s", f.ID, f.Message)
+	}
+	assert.Nil(t, signature)
+}
+
+// TestLookAtFailingSource: info and stack say of a guest whose file can't be read no
+// warnings, and no signature, which it would share with guests of another crash.
+func TestLookAtFailingSource(t *testing.T) {
+	t.Parallel()
+	file := sampleBytes(t, "guest-bsod.vmcore")
+	input := func(from int64) (source.Input, *badDisk) {
+		d := &badDisk{ReaderAt: bytes.NewReader(file), from: from, once: true}
+		return source.Reader("", d, int64(len(file))), d
+	}
+	in, good := input(1 << 62)
+	_, err := Info(t.Context(), in, InfoOptions{})
+	require.NoError(t, err)
+	failed := 0
+	for _, n := range moments(good.reads.Load()) {
+		in, _ := input(n)
+		if r, err := Info(t.Context(), in, InfoOptions{}); err != nil {
+			failed++
+			require.ErrorIs(t, err, syscall.EIO)
+			nothingFollows(t, r.Findings, r.Signature)
+		}
+		in, _ = input(n)
+		if r, err := Stack(t.Context(), in, StackOptions{}); err != nil {
+			require.ErrorIs(t, err, syscall.EIO)
+			nothingFollows(t, r.Findings, r.Signature)
+		}
+	}
+	assert.Positive(t, failed)
 }
