@@ -113,10 +113,13 @@ func TestOverlayHostile(t *testing.T) {
 	o := overlay.New(m, edits)
 	assert.EqualValues(t, 3, o.NextData(3))
 	p := make([]byte, 8)
+	wrong := 0 // an assertion for each takes longer than the reads
 	for i := range n {
-		_, err := o.ReadAt(p, int64(i))
-		require.NoError(t, err)
+		if _, err := o.ReadAt(p, int64(i)); err != nil {
+			wrong++
+		}
 	}
+	assert.Zero(t, wrong)
 	assert.Equal(t, n, m.reads)
 
 	for i := range edits {
@@ -125,8 +128,11 @@ func TestOverlayHostile(t *testing.T) {
 	m = &memory{b: make([]byte, 4*n)}
 	o = overlay.New(m, edits)
 	for i := range uint64(n) {
-		require.Equal(t, 4*i+2, o.NextData(4*i))
+		if o.NextData(4*i) != 4*i+2 {
+			wrong++
+		}
 	}
+	assert.Zero(t, wrong)
 	assert.Equal(t, 1, m.asked)
 }
 

@@ -55,10 +55,10 @@ func TestGDBScript(t *testing.T) {
 func TestVirtualBoxOfSamples(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"guest-bsod.vmcore", "bsod-4cpu-q35.vmcore.gz", "shadow-user-2cpu.vmcore.gz", "la57-1cpu.vmcore.gz"} {
+		truth, err := physmemtest.Open(fixture.Sample(t, name))
+		require.NoError(t, err)
+		cpus := coretest.WithAll(truth.CPUs())
 		for _, format := range []uint32{0x10004, 0x10005, 0x10006} {
-			truth, err := physmemtest.Open(fixture.Sample(t, name))
-			require.NoError(t, err)
-			cpus := coretest.WithAll(truth.CPUs())
 			m, err := physmemtest.Open(coretest.VirtualBox(t, truth, cpus, format))
 			require.NoError(t, err)
 			assert.Contains(t, m.Describe(), "VirtualBox core")
