@@ -138,6 +138,11 @@ func TestELFKeepsWhatIsAsked(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, found.Processors(), 2)
 
+	const system = 4 // the process
+	kept, _ := convertTo(plan.Options{Type: plan.OutputKernel, KeepProcesses: []uint64{system}})
+	assert.True(t, bytes.Contains(kept, secret))
+	assert.Less(t, len(kernel), len(kept))
+
 	saved, _ := convertTo(plan.Options{Contexts: plan.ContextsSaved})
 	found, err = guest.Find(t.Context(), openBytes(t, saved), guest.Options{})
 	require.NoError(t, err)
