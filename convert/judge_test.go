@@ -3,6 +3,7 @@ package convert_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"windmp/convert/judge"
 	"windmp/convert/plan"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 	"windmp/internal/testheap"
 	"windmp/winhdr"
@@ -253,4 +255,38 @@ func TestCheckHeedsOptions(t *testing.T) {
 		assert.True(t, slices.ContainsFunc(f.Findings, func(x finding.Finding) bool { return x.ID == finding.GivenWrong.ID() }), name)
 	}
 	assert.Equal(t, "OK", check(inspect.CheckOptions{Guest: guest.Options{KDBG: g.KDBG}}).Verdict)
+}
+
+// TestSmallDumpHeedsOptions: what a user knows is compared with what a small dump states, by
+// all that look at it.
+func TestSmallDumpHeedsOptions(t *testing.T) {
+	t.Parallel()
+	for _, sample := range []string{"guest-bsod.vmcore", "x86-bsod-2cpu.vmcore.gz"} {
+		var b bytes.Buffer
+		_, err := convert.Stream(t.Context(), source.File(samplePath(sample)), &b, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
+		require.NoError(t, err)
+		in := source.Reader("small", bytes.NewReader(b.Bytes()), int64(b.Len()))
+		h, err := winhdr.Decode(b.Bytes())
+		require.NoError(t, err)
+		for what, opt := range map[string]guest.Options{
+			"":     {DTB: h.DirectoryTableBase, KDBG: h.KdDebuggerDataBlock},
+			"dtb":  {DTB: h.DirectoryTableBase + 0x1000},
+			"kdbg": {KDBG: h.KdDebuggerDataBlock + 8},
+			"base": {KernelBase: h.KdDebuggerDataBlock},
+		} {
+			f := checkInput(t.Context(), in, inspect.CheckOptions{Guest: opt})
+			_, info := inspect.Info(t.Context(), in, inspect.InfoOptions{Guest: opt})
+			_, stack := inspect.Stack(t.Context(), in, inspect.StackOptions{Guest: opt})
+			if what == "" {
+				require.NoError(t, errors.Join(f.Err, info, stack), sample)
+				continue
+			}
+			assert.Equal(t, "FAIL", f.Verdict, "%s %s", sample, what)
+			for _, err := range []error{f.Err, info, stack} {
+				var refused *finding.RefusedError
+				require.ErrorAs(t, err, &refused, "%s %s", sample, what)
+				assert.Equal(t, finding.GivenWrong.ID(), refused.Finding.ID)
+			}
+		}
+	}
 }

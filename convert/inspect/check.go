@@ -319,6 +319,13 @@ func (c *fileChecker) checkDump(ctx context.Context) error {
 		c.Signature = nil // of which nothing is certain
 	}
 	c.detailDump(ctx, v, err)
+	if v.Triage != nil && err == nil && c.opt.Level != CheckHeader {
+		var wrong *finding.RefusedError
+		if errors.As(v.Triage.Contradicts(&c.guest), &wrong) {
+			c.Add(wrong.Finding)
+			return wrong
+		}
+	}
 	if err != nil || v.Image == nil || c.opt.Level == CheckHeader || !c.opt.Guest.Given() {
 		return err
 	}

@@ -52,6 +52,9 @@ func lookAtTriage(ctx context.Context, in source.Input, s *source.Source, opt gu
 	if v.Triage == nil {
 		return why
 	}
+	if err == nil {
+		err = v.Triage.Contradicts(&opt)
+	}
 	if err != nil {
 		err = &stage.Error{Stage: stage.Header, Err: err}
 	}
