@@ -3,6 +3,7 @@ package search
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"windmp/internal/lru"
 	"windmp/physmem"
@@ -14,13 +15,24 @@ const (
 	smallRead = 64
 	// cacheLimit bounds the cache, in bytes.
 	cacheLimit = 4 << 20
+	// atHand is how many pages are found without a lock: more than a walk has tables.
+	atHand = 32
 )
 
 // A cache answers short reads of physical memory from whole pages, those used last. It
 // may be used by several goroutines; the zero value is empty.
 type cache struct {
+	// recent are pages that were read last, each at its address's place.
+	recent [atHand]atomic.Pointer[page]
+
 	mu    sync.Mutex
-	pages *lru.Cache[int64, []byte]
+	pages *lru.Cache[int64, *page]
+}
+
+// page is a page of physical memory.
+type page struct {
+	pa      int64
+	content []byte
 }
 
 // readAt is the ReadAt of mem, but for how often that reads. What mem once had it must
@@ -31,33 +43,47 @@ func (c *cache) readAt(mem io.ReaderAt, p []byte, off int64) (int, error) {
 	if off < 0 || len(p) > smallRead || at+int64(len(p)) > physmem.PageSize {
 		return mem.ReadAt(p, off)
 	}
-	b, ok := c.page(off - at)
-	if !ok {
-		b = make([]byte, physmem.PageSize)
-		if n, _ := mem.ReadAt(b, off-at); n < len(b) {
+	recent := &c.recent[off/physmem.PageSize%atHand]
+	x := recent.Load()
+	if x == nil || x.pa != off-at {
+		if x = c.page(mem, off-at); x == nil {
 			return mem.ReadAt(p, off) // what is there of it, and why not the rest
 		}
-		c.keep(off-at, b)
+		recent.Store(x)
 	}
-	return copy(p, b[at:]), nil
+	return copy(p, x.content[at:]), nil
 }
 
-// page is a page that was kept.
-func (c *cache) page(off int64) ([]byte, bool) {
+// page is a page that was kept, or is read and then kept; nil if not all of it is there.
+func (c *cache) page(mem io.ReaderAt, pa int64) *page {
+	if x := c.kept(pa); x != nil {
+		return x
+	}
+	x := &page{pa: pa, content: make([]byte, physmem.PageSize)}
+	if n, _ := mem.ReadAt(x.content, pa); n < len(x.content) {
+		return nil
+	}
+	c.keep(x)
+	return x
+}
+
+// kept is a page that was kept, or nil.
+func (c *cache) kept(pa int64) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pages == nil {
-		return nil, false
+		return nil
 	}
-	return c.pages.Get(off)
+	x, _ := c.pages.Get(pa)
+	return x
 }
 
 // keep keeps a page.
-func (c *cache) keep(off int64, b []byte) {
+func (c *cache) keep(x *page) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pages == nil {
-		c.pages = lru.New[int64, []byte](cacheLimit, nil)
+		c.pages = lru.New[int64, *page](cacheLimit, nil)
 	}
-	c.pages.Put(off, b, physmem.PageSize)
+	c.pages.Put(x.pa, x, physmem.PageSize)
 }

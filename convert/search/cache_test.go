@@ -84,3 +84,14 @@ func TestCacheIsBounded(t *testing.T) {
 	wait.Wait()
 	assert.Equal(t, int64(cacheLimit), c.pages.Held())
 }
+
+// BenchmarkCache reads as a walk does: an entry in each of four tables.
+func BenchmarkCache(b *testing.B) {
+	var c cache
+	var p [8]byte
+	for i := range int64(b.N) {
+		if _, err := c.readAt(hollow{}, p[:], i%4*0x35000+i%512*8); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

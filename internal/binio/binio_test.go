@@ -127,3 +127,19 @@ func TestIsNoise(t *testing.T) {
 	}
 	assert.False(t, binio.IsNoise(ascending), "too even")
 }
+
+// TestIsZero: one byte anywhere that is not 0 is seen.
+func TestIsZero(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 4095, 4096, 4097, 8192, 9000} {
+		b := make([]byte, n)
+		assert.True(t, binio.IsZero(b), n)
+		for _, at := range []int{0, 1, 4094, 4095, 4096, 8191, 8192, n - 1} {
+			if at >= 0 && at < n {
+				b[at] = 1
+				assert.False(t, binio.IsZero(b), "%d of %d", at, n)
+				b[at] = 0
+			}
+		}
+	}
+}

@@ -9,7 +9,18 @@ import (
 )
 
 // IsZero reports whether all bytes are 0.
-func IsZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+func IsZero(b []byte) bool {
+	for len(b) > len(zeros) {
+		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
+			return false
+		}
+		b = b[len(zeros):]
+	}
+	return bytes.Equal(b, zeros[:len(b)])
+}
+
+// zeros are what bytes are compared with, many at a time.
+var zeros [4096]byte
 
 // IsText reports whether b is UTF-8 without control characters other than
 // white space. The last rune may be cut.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"windmp/internal/binio"
 	"windmp/kdbg"
 	"windmp/physmem"
 )
@@ -40,6 +41,9 @@ func Tables(ctx context.Context, mem io.ReaderAt, ranges []physmem.Range, most u
 			buf = slices.Grow(buf[:0], int(size))[:size]
 			n, _ := mem.ReadAt(buf, int64(at)) //nolint:gosec // the caller's addresses are those of a ReaderAt
 			for page := range slices.Chunk(buf[:n], physmem.PageSize) {
+				if binio.IsZero(page) {
+					continue
+				}
 				for _, l := range layouts {
 					found = tablesIn(l, found, page, most)
 				}
