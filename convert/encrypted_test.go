@@ -16,6 +16,7 @@ import (
 	"windmp/convert/inspect"
 	"windmp/convert/source"
 	"windmp/internal/binio"
+	"windmp/internal/qemutest"
 	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
@@ -28,7 +29,7 @@ func TestEncryptedGuest(t *testing.T) {
 	t.Parallel()
 	noise := rand.NewChaCha8([32]byte{3})
 	for _, name := range []string{"guest-bsod.vmcore", "x86-bsod-2cpu.vmcore.gz", "shadow-user-2cpu.vmcore.gz"} {
-		core := gunzipOr(t, name)
+		core := sampleCopy(t, name)
 		im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
 		require.NoError(t, err)
 		file := testheap.Clone(t, core)
@@ -60,7 +61,7 @@ func TestEncryptedGuest(t *testing.T) {
 		}
 	}
 	// What can't be found for another reason is not encrypted.
-	core := gunzipOr(t, "guest-bsod.vmcore")
+	core := sampleCopy(t, "guest-bsod.vmcore")
 	for i := range core[0x3000:] {
 		core[0x3000+i] = byte(i >> 4)
 	}
@@ -72,13 +73,8 @@ func TestEncryptedGuest(t *testing.T) {
 	assert.NotEqual(t, finding.EncryptedMemory.ID(), refused.Finding.ID)
 }
 
-// gunzipOr reads a sample, packed or not.
-func gunzipOr(t *testing.T, name string) []byte {
-	t.Helper()
-	if filepath.Ext(name) == ".gz" {
-		return gunzip(t, samplePath(name))
-	}
-	b, err := os.ReadFile(samplePath(name))
-	require.NoError(t, err)
-	return b
+// sampleCopy is an unpacked sample that may be changed.
+func sampleCopy(tb testing.TB, name string) []byte {
+	tb.Helper()
+	return testheap.Clone(tb, qemutest.Unpacked(tb, name))
 }

@@ -21,8 +21,7 @@ func TestInPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	core, err := os.ReadFile(sample(t, "guest-bsod.vmcore"))
-	require.NoError(t, err)
+	core := sampleCopy(t, "guest-bsod.vmcore")
 	var packed bytes.Buffer
 	w, err := pack.NewWriter(&packed, "a.zst")
 	require.NoError(t, err)

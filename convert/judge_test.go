@@ -77,7 +77,7 @@ func judgedSources(t *testing.T) map[string]func(*testing.T) []byte {
 		name := filepath.Base(path)
 		sources[name] = func(t *testing.T) []byte {
 			t.Helper()
-			return gunzipOr(t, name)
+			return sampleCopy(t, name)
 		}
 	}
 	return sources

@@ -230,10 +230,8 @@ func TestOutOfRoom(t *testing.T) {
 		for attributes, want := range map[uint32]bool{0: false, 4: true, 0x21804: true, 0x45474150: false, 0x20: false} {
 			file := testheap.Clone(t, gunzip(t, samplePath(name)))
 			binary.LittleEndian.PutUint32(file[at:], attributes)
-			path := filepath.Join(t.TempDir(), "small.dmp")
-			require.NoError(t, os.WriteFile(path, file, 0o600))
-			assert.Equal(t, want, slices.Contains(worseThanInfo(checkOf(t, path, inspect.CheckOptions{})), finding.OutOfRoom.ID()), "%#x", attributes)
-			r, err := convert.File(context.Background(), path, path+".out", convert.Options{})
+			assert.Equal(t, want, slices.Contains(worseThanInfo(checkBytes(file, inspect.CheckQuick)), finding.OutOfRoom.ID()), "%#x", attributes)
+			_, r, err := convertBytes(t, file, convert.Options{})
 			require.NoError(t, err)
 			assert.Equal(t, want, slices.Contains(ids(r), finding.OutOfRoom.ID()), "convert judges its output by the same rule")
 		}

@@ -65,8 +65,7 @@ func TestNginx(t *testing.T) {
 		readsLittle(t, p, p.URL+"/"+filepath.Base(path))
 	}
 	core := filepath.Join(dir, "core.vmcore")
-	b, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	b := sampleCopy(t, "live-2cpu.vmcore.gz")
 	require.NoError(t, os.WriteFile(core, b, 0o600))
 	for name, fault := range map[string]webtest.Fault{
 		"none": nil, "503": webtest.Unavailable(), "cut": webtest.Cut(300_000),
@@ -82,7 +81,7 @@ func TestNginx(t *testing.T) {
 	require.ErrorContains(t, f.Err, "only whole")
 
 	out := filepath.Join(t.TempDir(), "out.dmp")
-	_, err = convert.File(t.Context(), p.URL+"/core.vmcore", out, convert.Options{Progress: atPlan(func() {
+	_, err := convert.File(t.Context(), p.URL+"/core.vmcore", out, convert.Options{Progress: atPlan(func() {
 		require.NoError(t, os.Chtimes(core, time.Time{}, time.Unix(1e9, 0)))
 	})})
 	var changed *remote.ChangedError

@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,8 +18,7 @@ import (
 func TestStreamSource(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "swapcpu-3cpu.vmcore.gz"} {
-		core, err := os.ReadFile(sample(t, s))
-		require.NoError(t, err)
+		core := sampleCopy(t, s)
 		m := imageOf(t, withoutHostNote(t, core))
 		cpus := coretest.WithAll(m.CPUs())
 		for i := range cpus {

@@ -55,8 +55,7 @@ func TestSourceChanges(t *testing.T) {
 	for _, name := range []string{"guest-bsod.vmcore", "live-2cpu.kdump.gz", "guest-bsod.win-dmp.gz"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file, err := os.ReadFile(sample(t, name))
-			require.NoError(t, err)
+			file := sampleCopy(t, name)
 			path := filepath.Join(t.TempDir(), "source")
 			fresh := func() { require.NoError(t, os.WriteFile(path, file, 0o600)) }
 			fresh()
@@ -102,8 +101,7 @@ func TestSourceChanges(t *testing.T) {
 // dump of it too, and no dump where warnings refuse one.
 func TestSourceWrittenTo(t *testing.T) {
 	t.Parallel()
-	file, err := os.ReadFile(sample(t, "guest-bsod.vmcore"))
-	require.NoError(t, err)
+	file := sampleCopy(t, "guest-bsod.vmcore")
 	path := filepath.Join(t.TempDir(), "source")
 	scribble := func() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -23,8 +23,7 @@ import (
 // was in.
 func TestVMwarePacked(t *testing.T) {
 	t.Parallel()
-	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	core := sampleCopy(t, "live-2cpu.vmcore.gz")
 	m := imageOf(t, core)
 	state, memory := coretest.VMware{}.Write(t, m, m.CPUs())
 	dir := t.TempDir()

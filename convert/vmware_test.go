@@ -195,8 +195,7 @@ func TestVMwareHigh(t *testing.T) {
 func TestVMwareWithoutState(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "Win.vmem")
-	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	core := sampleCopy(t, "live-2cpu.vmcore.gz")
 	_, memory := coretest.VMware{}.Write(t, imageOf(t, core), nil)
 	require.NoError(t, os.WriteFile(path, memory, 0o400))
 	_, r := convertFile(t, path)
@@ -252,8 +251,7 @@ func TestVMwareLater(t *testing.T) {
 // the vCPU used, the two files are of different moments.
 func TestVMwareMoments(t *testing.T) {
 	t.Parallel()
-	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	core := sampleCopy(t, "live-2cpu.vmcore.gz")
 	m := imageOf(t, core)
 	cpus := m.CPUs()
 	other := *physmem.X86Of(cpus[1])
@@ -320,8 +318,7 @@ var volatility = []struct {
 func TestVMwareVolatility(t *testing.T) {
 	t.Parallel()
 	for _, want := range volatility {
-		core, err := os.ReadFile(sample(t, want.sample))
-		require.NoError(t, err)
+		core := sampleCopy(t, want.sample)
 		var v coretest.VMware
 		if want.three {
 			const mib = 1 << 20
@@ -361,8 +358,7 @@ var updateVMware = flag.Bool("update-vmware", false, "write testdata/live-2cpu.v
 // TestVMwareSample: the sample in testdata is what the writer makes of QEMU's.
 func TestVMwareSample(t *testing.T) {
 	t.Parallel()
-	core, err := os.ReadFile(sample(t, "live-2cpu.vmcore.gz"))
-	require.NoError(t, err)
+	core := sampleCopy(t, "live-2cpu.vmcore.gz")
 	m := imageOf(t, core)
 	state, _ := coretest.VMware{Embedded: true, Padding: 0xf03}.Write(t, m, m.CPUs())
 	path, err := qemutest.Testdata("live-2cpu.vmss.gz")
@@ -376,8 +372,7 @@ func TestVMwareSample(t *testing.T) {
 		require.NoError(t, z.Close())
 		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
 	}
-	got, err := os.ReadFile(sample(t, "live-2cpu.vmss.gz"))
-	require.NoError(t, err)
+	got := sampleCopy(t, "live-2cpu.vmss.gz")
 	assert.True(t, bytes.Equal(state, got), "go test ./convert -run VMwareSample -update-vmware")
 }
 
