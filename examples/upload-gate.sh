@@ -43,22 +43,23 @@ if [[ -n ${REPORT:-} ]]; then
 fi
 
 # A warning costs the reader something, but not the dump; what windmp does not
-# know is for a person.
-decisions=$(jq -r '
+# know is for a person. In front, for the small dumps: the type of a dump, the signature.
+rows=$(jq -r '
 	{OK: "accept", WARN: "accept", UNKNOWN: "ask", FAIL: "reject"} as $decision
 	| .files[]
-	| [$decision[.verdict] // "ask", .verdict, .path, ((.reason // "-") | split("\n")[0])]
+	| [.dump.type // "-", .signature.text // "-",
+		$decision[.verdict] // "ask", .verdict, .path, ((.reason // "-") | split("\n")[0])]
 	| @tsv' <<<"$document")
+decisions=$(cut -f3- <<<"$rows")
 printf '%s\n' "$decisions"
 
 if [[ -n ${SMALL:-} ]]; then
-	while IFS=$'\t' read -r decision _ file _; do
+	while IFS=$'\t' read -r type signature decision _ file _; do
 		[[ $decision == accept ]] || continue
 		small=$SMALL/$(basename -- "$file").triage
-		entry=$(jq --arg file "$file" 'first(.files[] | select(.path == $file))' <<<"$document")
-		if [[ $(jq -r '.dump.type // ""' <<<"$entry") == triage ]]; then
-			printf '%s\n' "$entry" >"$small.json"
-			printf 'attach\t%s\t%s\t%s\n' "$file" "$small.json" "$(jq -r '.signature.text // "-"' <<<"$entry")"
+		if [[ $type == triage ]]; then
+			jq --arg file "$file" 'first(.files[] | select(.path == $file))' <<<"$document" >"$small.json"
+			printf 'attach\t%s\t%s\t%s\n' "$file" "$small.json" "$signature"
 			continue
 		fi
 		code=0
@@ -67,7 +68,7 @@ if [[ -n ${SMALL:-} ]]; then
 			exit $((code == 3 || code == 4 ? 5 : 1)) # accepted, but no small dump: a person looks
 		fi
 		printf 'attach\t%s\t%s\t%s\n' "$small.dmp" "$small.json" "$(jq -r '.guest.signature.text // "-"' "$small.json")"
-	done <<<"$decisions"
+	done <<<"$rows"
 fi
 
 if grep -q '^reject' <<<"$decisions"; then
