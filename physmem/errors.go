@@ -29,6 +29,8 @@ const (
 	HintIncomplete = "Copy the file again, or dump again with enough space."
 	// HintRaw is about files that are no container and may be memory all the same.
 	HintRaw = "Raw memory is read if raw is given as its format"
+	// HintNoFormat is about files that are not of the format that was given.
+	HintNoFormat = "leave the format out, and it is recognised"
 	// HintDamaged is that of a file whose bytes are not those that were written.
 	HintDamaged = "Copy the file again, or dump again."
 )

@@ -30,6 +30,7 @@ var flagWords = []string{
 	"or keep only the kernel's pages.", "or keep only the kernel's pages: windmp convert --type kernel.",
 	"or allow it to be fetched whole to a temporary file", "or use --download, which fetches it whole to a temporary file",
 	"Raw memory is read if raw is given as its format", "Raw memory is read with --format=raw",
+	"leave the format out, and", "leave --format out, and",
 	"the process to keep ", "--keep-process ",
 	"see the process list of the guest", "see the process list of windmp info --processes",
 	"the process list of the guest has them", "windmp info --processes lists them",

@@ -12,6 +12,7 @@ const (
 	adviceWholeGuest = "Dump the whole guest (no begin/length filter, enough space), "
 	adviceGaps       = "or accept a dump with gaps: zeros there, or the pages left out."
 	adviceCopyAgain  = physmem.HintIncomplete
+	adviceNoFormat   = "Unless it is raw memory all the same, leave the format out, and it is recognised."
 	adviceLinux      = "Use crash or drgn for Linux guests."
 	adviceHole       = "If another hole is known, give it."
 	adviceNewHeader  = "Convert the dump: its header is written anew."

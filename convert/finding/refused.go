@@ -67,7 +67,7 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 }
 
 // NameDamage names in a refusal, before all else, that the image's file is cut or
-// damaged: whatever else is missing may be so for that. Other errors are returned as
+// damaged, or begins like another format's: whatever else is missing may be so for that. Other errors are returned as
 // they are.
 func NameDamage(im *physmem.Image, err error) error {
 	var refused *RefusedError
@@ -76,6 +76,10 @@ func NameDamage(im *physmem.Image, err error) error {
 	}
 	f := &refused.Finding
 	for _, o := range im.Oddities() {
+		if o.Kind == physmem.OddityForced && !strings.HasPrefix(f.Message, o.Text) {
+			f.Message, f.Advice = o.Text+"; "+f.Message, adviceNoFormat
+			return err
+		}
 		if o.Kind != physmem.OddityTruncated && o.Kind != physmem.OddityDamaged {
 			continue
 		}

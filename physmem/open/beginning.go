@@ -40,7 +40,7 @@ func Beginning(ctx context.Context, beginning []byte, beside physmem.Source, opt
 	case b.beyond:
 		return nil
 	case m == nil && err == nil:
-		return unrecognised(src, tried)
+		return unrecognised(src, opt.Format, tried)
 	case errors.As(err, &unsupported) && unsupported.DumpHeader == nil:
 		return err
 	}

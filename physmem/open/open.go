@@ -87,11 +87,11 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 		return nil, err
 	}
 	if opt.Format == physmem.FormatRaw && src.Size() <= 0 {
-		return nil, unrecognised(src, nil)
+		return nil, unrecognised(src, opt.Format, nil)
 	}
 	m, tried, err := claimed(ctx, src, opt)
 	if m == nil && err == nil {
-		return nil, unrecognised(src, tried)
+		return nil, unrecognised(src, opt.Format, tried)
 	}
 	return m, err
 }

@@ -99,6 +99,21 @@ func TestUnrecognised(t *testing.T) {
 	}
 }
 
+// TestWrongFormat: of a file that begins like what is read, the advice is not another
+// format.
+func TestWrongFormat(t *testing.T) {
+	t.Parallel()
+	for head, what := range map[string]string{"\x7fELF": "an ELF file", "PAGEDU64": "a Windows crash dump", "QEVM\x00": "QEMU's migration stream"} {
+		file := head + strings.Repeat("\x00", 999)
+		src := physmem.NewSource("", strings.NewReader(file), int64(len(file)))
+		_, err := open.Source(t.Context(), src, open.Options{Format: physmem.FormatLiME})
+		var unknown *physmem.UnknownFormatError
+		require.ErrorAs(t, err, &unknown)
+		assert.Equal(t, "the file begins like "+what+": "+physmem.HintNoFormat, unknown.Hint)
+		assert.Equal(t, physmem.FormatLiME, unknown.Tried[0].Format)
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]string{

@@ -15,8 +15,9 @@ const firstSize = 0x200
 // may have anything at address 0.
 const hintMemory = physmem.HintRaw + "; an ELF dump of the guest also has its registers"
 
-// unrecognised returns the error for a file that no opener wanted.
-func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
+// unrecognised returns the error for a file that no opener wanted. If a format was given,
+// the others were not asked.
+func unrecognised(src physmem.Source, given physmem.Format, tried []physmem.Refusal) error {
 	if src.Size() <= 0 {
 		return &physmem.UnknownFormatError{Looks: physmem.LooksEmpty, Hint: "the dump was not written; look for the error where it was made", Tried: tried}
 	}
@@ -28,6 +29,10 @@ func unrecognised(src physmem.Source, tried []physmem.Refusal) error {
 		return &physmem.UnsupportedError{What: s.what, Hint: s.hint}
 	}
 	e := &physmem.UnknownFormatError{Hint: hintMemory, Tried: tried}
+	if what := ownBeginning(b); given != "" && what != "" {
+		e.Hint = "the file begins like " + what + ": " + physmem.HintNoFormat
+		return e
+	}
 	switch first := b[:min(len(b), firstSize)]; {
 	case binio.IsZero(first):
 		e.Looks = "zeros, or raw memory"
@@ -68,10 +73,15 @@ func looksLike(src physmem.Source) (string, error) {
 	if s, ok := signatureOf(&probe{head: b, src: src}); ok && len(s.bytes) > 2 {
 		return s.what, nil
 	}
+	return ownBeginning(b), nil
+}
+
+// ownBeginning is what that is read here a file begins like, empty for nothing.
+func ownBeginning(head []byte) string {
 	for _, s := range ownSignatures {
-		if s.at(b) {
-			return s.what, nil
+		if s.at(head) {
+			return s.what
 		}
 	}
-	return "", nil
+	return ""
 }
