@@ -142,12 +142,18 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 			return convertSound(ctx, r, opt, im, to)
 		}
 		before := *r
-		err = convertImage(ctx, r, opt, im, to)
-		if err == nil || !im.MetDamage() || ctx.Err() != nil {
+		view, err := convertImage(ctx, r, opt, im, to)
+		switch {
+		case err == nil || ctx.Err() != nil:
 			return err
+		case im.MetDamage():
+			*r = before
+			return convertSound(ctx, r, opt, im, to.again(err))
+		case acceptsGaps(opt.Plan.Missing) && !errors.Is(err, physmem.ErrSource) && im.ReadFailure() != nil:
+			*r = before
+			return convertReadable(ctx, r, opt, view, to.again(err))
 		}
-		*r = before
-		return convertSound(ctx, r, opt, im, to.again(err))
+		return err
 	})
 	if errors.Is(err, physmem.ErrSource) && !planned {
 		// What else was found may be otherwise for that alone.
@@ -190,13 +196,30 @@ func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physm
 	if err != nil {
 		return err
 	}
-	return finding.NameDamage(sound, convertImage(ctx, r, opt, sound, to))
+	_, err = convertImage(ctx, r, opt, sound, to)
+	return finding.NameDamage(sound, err)
 }
 
-// convertImage is the pipeline behind the open: find, plan, judge, write.
-func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) error {
-	r.DescribeImage(im)
+// convertReadable converts what can be read of an image on a disk that fails.
+func convertReadable(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) error {
+	readable, err := Readable(ctx, im, opt.Source.Whole)
+	if err != nil {
+		return err
+	}
+	im.TryAgain()
+	_, err = convertImage(ctx, r, opt, readable, to)
+	return finding.NameDamage(readable, err)
+}
+
+// convertImage is the pipeline behind the open: find, plan, judge, write. It returns the
+// view of the image in which the guest was found, or looked for.
+func convertImage(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) (*physmem.Image, error) {
 	g, err := guest.Find(ctx, im, opt.Guest)
+	return g.Image(), convertGuest(ctx, r, opt, g, err, to)
+}
+
+// convertGuest is the pipeline behind a guest, or behind why there is none.
+func convertGuest(ctx context.Context, r *report.Report, opt *Options, g *guest.Guest, err error, to output) error {
 	r.DescribeImage(g.Image())
 	identity.Describe(r, g)
 	if err != nil {

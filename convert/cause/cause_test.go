@@ -52,7 +52,7 @@ func golden() []struct {
 		{of("a", in(stage.Open, &physmem.FormatError{Format: "lime", Field: "ranges", Reason: "none has memory that the file holds"})), "a is damaged: ranges can't be used: none has memory that the file holds (lime)", ""},
 		{of("a", in(stage.Read, &physmem.ReadError{Offset: 0x1000, Err: io.ErrUnexpectedEOF})), "a: the file became shorter while it was read", "Wait until it is complete, and try again."},
 		{of("a", in(stage.Read, &physmem.ReadError{Offset: 0x1000, Damaged: true, Err: errors.New("zlib: 0x7")})), "a is damaged: a piece of its packed memory can't be unpacked", physmem.HintDamaged},
-		{of("a", in(stage.Read, &physmem.ReadError{Offset: 0x1000, Err: open("read", "a", syscall.EIO)})), "a can't be read: input/output error", "The disk that it is on fails: take another copy."},
+		{of("a", in(stage.Read, &physmem.ReadError{Offset: 0x1000, Err: open("read", "a", syscall.EIO)})), "a can't be read: input/output error", "The disk that it is on fails: take another copy, or accept a dump with gaps: zeros there, or the pages left out."},
 		// Not a memory image, not a machine that is read, no Windows.
 		{of("a", in(stage.Open, &physmem.UnknownFormatError{Looks: "text"})), "a is not a memory image: it looks like text", ""},
 		{of("a", in(stage.Open, &physmem.UnknownFormatError{Looks: physmem.LooksEmpty, Hint: "the dump was not written"})), "a is empty", "The dump was not written."},

@@ -19,7 +19,7 @@ const (
 	hintFolder   = "Name an output in a folder that is yours."
 	hintReadable = "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."
 	hintExists   = "Name another output, or force its replacement."
-	hintSectors  = "The disk that it is on fails: take another copy."
+	hintSectors  = "The disk that it is on fails: take another copy, or accept a dump with gaps: zeros there, or the pages left out."
 	hintMake     = "Make the folder first."
 	hintUnpack   = "Allow more to be unpacked, or unpack the file first."
 	hintLimit    = "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."

@@ -1,0 +1,77 @@
+package convert
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"windmp/convert/finding"
+	"windmp/convert/plan"
+	"windmp/convert/report"
+	"windmp/convert/source"
+	"windmp/convert/write"
+	"windmp/physmem"
+)
+
+// badSectors is a file of which a stretch can't be read.
+type badSectors struct {
+	*bytes.Reader
+	from, to int64
+}
+
+func (b *badSectors) ReadAt(p []byte, off int64) (int, error) {
+	if off >= b.to || off+int64(len(p)) <= b.from {
+		return b.Reader.ReadAt(p, off)
+	}
+	n := max(0, b.from-off)
+	_, _ = b.Reader.ReadAt(p[:n], off)
+	return int(n), syscall.EIO
+}
+
+// TestBadSectors: of a file on a disk that fails nothing is written, unless gaps are
+// accepted: then all that can be read is, and what can't be is counted.
+func TestBadSectors(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(filepath.Join("..", "testdata", "guest-bsod.vmcore"))
+	require.NoError(t, err)
+	dumpOf := func(from, to int64, missing report.MissingMode) ([]byte, *report.Report, error) {
+		f := &badSectors{bytes.NewReader(core), from, to}
+		r := report.New("", "", false)
+		var out bytes.Buffer
+		opt := Options{Plan: plan.Options{Missing: missing}, Write: write.Options{NoSync: true, Workers: 1}}
+		err := run(t.Context(), r, source.Reader("x", f, f.Size()), &opt, output{write: func(p *plan.Plan) error {
+			out.Reset()
+			return Write(t.Context(), p, &out, opt.Write)
+		}})
+		return out.Bytes(), r, err
+	}
+	good, _, err := dumpOf(0, 0, report.MissingZero)
+	require.NoError(t, err)
+	const page, bad = 0x27a8 + 0x300000, 100 // where the memory of the sample begins
+	_, _, err = dumpOf(page, page+bad, report.MissingFail)
+	require.ErrorIs(t, err, syscall.EIO)
+
+	got, r, err := dumpOf(page, page+bad, report.MissingZero)
+	require.NoError(t, err)
+	assert.Equal(t, "WARN", finding.Verdict(r.Findings))
+	i := 0
+	for i < len(r.Findings) && r.Findings[i].ID != finding.DamagedPages.ID() {
+		i++
+	}
+	require.Less(t, i, len(r.Findings))
+	assert.Equal(t, "4.0 KiB of memory in 1 page can't be read from the disk and count as missing", r.Findings[i].Message)
+	require.Len(t, got, len(good))
+	differ := 0
+	for at := 0; at < len(good); at += physmem.PageSize {
+		if !bytes.Equal(good[at:at+physmem.PageSize], got[at:at+physmem.PageSize]) {
+			differ++
+			assert.Equal(t, make([]byte, physmem.PageSize), got[at:at+physmem.PageSize])
+		}
+	}
+	assert.Equal(t, 1, differ)
+}

@@ -1,0 +1,177 @@
+package physmem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"syscall"
+
+	"windmp/internal/binio"
+)
+
+const (
+	// readableWindow is what is tried at once for [Image.Readable], in bytes.
+	readableWindow = 1 << 20
+	// maxUnreadable bounds the pages at which a disk may fail: 256 MiB. One that fails at
+	// more has failed.
+	maxUnreadable = 1 << 16
+)
+
+// Readable returns a view without the pages at which the system refuses to read the file,
+// as a disk with bad sectors does, with an oddity that counts them; m itself if there are
+// none. All of memory is read for that. The error is that of ctx, or the *[ReadError] of a
+// file that fails at more than 256 MiB, or otherwise than a disk does.
+func (m *Image) Readable(ctx context.Context) (*Image, error) {
+	s := readable{ctx: ctx, mem: m.container.Memory, buf: make([]byte, readableWindow)}
+	for _, r := range m.container.Memory.Ranges() {
+		if err := s.search(r); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.bad) == 0 {
+		return m, nil
+	}
+	c := m.container
+	c.Memory = newWithout(m.container.Memory, s.bad)
+	lost := TotalSize(s.bad)
+	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
+		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(lost/PageSize, "page")),
+		Detail: fmt.Sprintf("the first: %v", s.first),
+	})
+	return m.view(&c), nil
+}
+
+// readable looks for pages that can't be read.
+type readable struct {
+	ctx   context.Context // of the search
+	mem   Memory
+	buf   []byte
+	bad   []Range // ascending
+	first error   // of the first of them
+	pages int     // that failed
+}
+
+// search goes through a range of memory.
+func (s *readable) search(r Range) error {
+	size := uint64(readableWindow)
+	for at := r.Start; at < r.End(); {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		at = min(binio.Uint64(NextData(s.mem, int64(at))), r.End()) //nolint:gosec // an address of memory
+		n := min(size, r.End()-at)
+		if n == 0 {
+			return nil
+		}
+		got, err := s.mem.ReadAt(s.buf[:n], int64(at)) //nolint:gosec // as above
+		switch whole := binio.Uint64(int64(got)) &^ (PageSize - 1); {
+		case err == nil:
+			at, size = at+n, min(2*size, readableWindow)
+		case whole > 0:
+			at, size = at+whole, PageSize
+		case n > PageSize:
+			size = PageSize
+		default:
+			if err := s.fails(Range{Start: at, Size: n}, err); err != nil {
+				return err
+			}
+			at += n
+		}
+	}
+	return nil
+}
+
+// fails takes a page that can't be read. The error is that of the page, where it is none of
+// a disk, or one too many.
+func (s *readable) fails(page Range, err error) error {
+	var read *ReadError
+	var system syscall.Errno
+	if s.pages++; !errors.As(err, &read) || !errors.As(read.Err, &system) || s.pages > maxUnreadable {
+		return err
+	}
+	if s.first == nil {
+		s.first = err
+	}
+	s.bad = Normalize(append(s.bad, page))
+	return nil
+}
+
+// without is memory without some of its ranges.
+type without struct {
+	Memory
+	ranges []Range
+}
+
+// newWithout is mem without the ranges, which are ascending; it lies byte by byte in a file
+// where mem does.
+func newWithout(mem Memory, bad []Range) Memory {
+	w := &without{Memory: mem}
+	for _, r := range mem.Ranges() {
+		w.ranges = append(w.ranges, Subtract(r, bad)...)
+	}
+	if l, ok := mem.(Locator); ok {
+		return &locatedWithout{w, l}
+	}
+	return w
+}
+
+// Ranges implements [Memory].
+func (w *without) Ranges() []Range { return w.ranges }
+
+// from is the first of the ranges that ends behind pa, false if there is none.
+func (w *without) from(pa uint64) (Range, bool) {
+	i := firstEndingAfter(w.ranges, pa)
+	if i == len(w.ranges) {
+		return Range{}, false
+	}
+	return w.ranges[i], true
+}
+
+// NextData implements [DataFinder].
+func (w *without) NextData(pa int64) int64 {
+	if r, ok := w.from(binio.Uint64(pa)); ok && r.Contains(binio.Uint64(pa)) {
+		return min(NextData(w.Memory, pa), int64(r.End())) //nolint:gosec // an address of memory
+	}
+	return pa
+}
+
+// ReadAt implements [Memory].
+func (w *without) ReadAt(p []byte, pa int64) (n int, err error) {
+	for n < len(p) {
+		at := binio.Uint64(pa) + binio.Uint64(int64(n))
+		switch r, ok := w.from(at); {
+		case !ok:
+			return n, &NotInImageError{PA: at}
+		case r.Start > at:
+			return n, &NotInImageError{PA: at, Size: r.Start - at}
+		default:
+			piece := min(binio.Uint64(int64(len(p)-n)), r.End()-at)
+			got, err := w.Memory.ReadAt(p[n:n+int(piece)], int64(at)) //nolint:gosec // at most len(p); an address of memory
+			if n += got; err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// locatedWithout is without of memory that lies byte by byte in a file.
+type locatedWithout struct {
+	*without
+	locator Locator
+}
+
+// Extents implements [Locator].
+func (w *locatedWithout) Extents(pa uint64) iter.Seq[Extent] {
+	return func(yield func(Extent) bool) {
+		for e := range w.locator.Extents(pa) {
+			for _, r := range Within(w.ranges, Range{Start: e.Start, Size: e.Size}) {
+				if !yield(e.Part(r.Start, r.Size)) {
+					return
+				}
+			}
+		}
+	}
+}
