@@ -46,7 +46,7 @@ func BenchmarkWrite(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := plan.New(g, plan.Options{Contexts: plan.ContextsVCPU})
+	p, err := plan.New(b.Context(), g, plan.Options{Contexts: plan.ContextsVCPU})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func BenchmarkWriteFile(b *testing.B) {
 		for _, mode := range []write.Sparse{write.SparseNever, write.SparseAuto} {
 			b.Run(fmt.Sprintf("workers=%d/sparse=%s", workers, mode), func(b *testing.B) {
 				opt := convert.Options{Write: write.Options{Workers: workers, Sparse: mode, NoSync: true, Force: true}}
-				p, err := plan.New(g, opt.Plan)
+				p, err := plan.New(b.Context(), g, opt.Plan)
 				require.NoError(b, err)
 				b.SetBytes(p.Size())
 				for b.Loop() {
@@ -118,7 +118,7 @@ func BenchmarkPlanKernel(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := plan.New(g, plan.Options{Type: plan.OutputKernel}); err != nil {
+		if _, err := plan.New(b.Context(), g, plan.Options{Type: plan.OutputKernel}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -65,7 +65,7 @@ func TestCasesRuns(t *testing.T) {
 		for _, f := range g.Findings() {
 			assert.NotEqual(t, finding.MemoryGuessed.ID(), f.ID)
 		}
-		_, err = plan.New(g, plan.Options{})
+		_, err = plan.New(t.Context(), g, plan.Options{})
 		require.NoError(t, err)
 	})
 	t.Run("K08.dmp", func(t *testing.T) {

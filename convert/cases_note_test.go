@@ -386,7 +386,7 @@ func headerOf(t *testing.T, core []byte) ([]byte, []finding.Finding) {
 	require.NoError(t, err)
 	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
-	p, err := plan.New(g, plan.Options{})
+	p, err := plan.New(t.Context(), g, plan.Options{})
 	require.NoError(t, err)
 	return p.Header().Encode(), g.Findings()
 }

@@ -249,13 +249,13 @@ func convertGuest(ctx context.Context, r *report.Report, opt *Options, g *guest.
 
 // Prepare is what [File] does between finding a guest and writing: it plans the output,
 // describes it in r, which the guest is described in, and judges it. The error is a
-// [*stage.Error]: of what can't be planned, what debuggers reject, and a read of the
-// source that failed.
+// [*stage.Error]: of what can't be planned, what debuggers reject, a read of the
+// source that failed, and the cause of ctx, which ends all that.
 func Prepare(ctx context.Context, r *report.Report, g *guest.Guest, opt *Options) (*plan.Plan, error) {
 	stage.Enter(opt.Progress, stage.Plan)
-	p, err := plan.New(g, opt.Plan)
+	p, err := plan.New(ctx, g, opt.Plan)
 	plan.Describe(r, p)
-	if r.Guest != nil { // a guest without a header is none
+	if r.Guest != nil && ctx.Err() == nil { // a guest without a header is none
 		r.Guest.Signature = p.Signature()
 	}
 	opt.examined(g, p)

@@ -45,7 +45,7 @@ func Example_stages() {
 		return
 	}
 	fmt.Println(g.Machine().Name(), g.Header().MinorVersion, g.Origin().KDBG, g.Modules()[0].Name)
-	p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
+	p, err := plan.New(context.Background(), g, plan.Options{Type: plan.OutputKernel})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -91,7 +91,7 @@ func checkConversion(t *testing.T, core []byte, mode uint8) {
 		return
 	}
 	opt := convert.Options{Plan: plan.Options{Contexts: contexts[mode%3], Missing: missing[mode/3%3]}}
-	p, err := plan.New(g, opt.Plan)
+	p, err := plan.New(t.Context(), g, opt.Plan)
 	if err != nil || p.Size() > fuzzOutput {
 		return
 	}

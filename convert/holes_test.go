@@ -83,7 +83,7 @@ func planOf(tb testing.TB, c *holeyCore, opt convert.Options) write.Output {
 	require.NoError(tb, err)
 	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(tb, err)
-	p, err := plan.New(g, opt.Plan)
+	p, err := plan.New(tb.Context(), g, opt.Plan)
 	require.NoError(tb, err)
 	ranges := im.Ranges()
 	edit := ranges[len(ranges)-1].Start + 20<<20 + 0x123

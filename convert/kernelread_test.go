@@ -1,7 +1,9 @@
 package convert_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"path/filepath"
 	"slices"
@@ -13,7 +15,9 @@ import (
 
 	"windmp/convert"
 	"windmp/convert/guest"
+	"windmp/convert/identity"
 	"windmp/convert/plan"
+	"windmp/convert/report"
 	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/physmem"
@@ -75,7 +79,7 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			require.NoError(t, err)
 			g, err := guest.Find(context.Background(), im, guest.Options{})
 			require.NoError(t, err)
-			p, err := plan.New(g, plan.Options{Type: plan.OutputKernel})
+			p, err := plan.New(t.Context(), g, plan.Options{Type: plan.OutputKernel})
 			require.NoError(t, err)
 			out := filepath.Join(t.TempDir(), "kernel.dmp")
 			_, err = convert.WriteFile(t.Context(), p, out, write.Options{NoSync: true})
@@ -98,4 +102,26 @@ func TestKernelReadsNoOtherPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPrepareOfEndedContext: where the context has ended nothing more is read, not even
+// for the signature that a refused dump's report has.
+func TestPrepareOfEndedContext(t *testing.T) {
+	t.Parallel()
+	file := gunzip(t, "guest-bsod.vmcore")
+	counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(file)}
+	im, err := physmemtest.OpenReader(counted, int64(len(file)), open.Options{})
+	require.NoError(t, err)
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	r := report.New("", "", false)
+	identity.Describe(r, g)
+	ctx, end := context.WithCancelCause(t.Context())
+	why := errors.New("interrupted")
+	end(why)
+	before := counted.Read.Load()
+	_, err = convert.Prepare(ctx, r, g, &convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+	require.ErrorIs(t, err, why)
+	assert.Nil(t, r.Guest.Signature)
+	assert.Equal(t, before, counted.Read.Load())
 }

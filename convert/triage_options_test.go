@@ -211,7 +211,7 @@ func TestSmallReadsLittle(t *testing.T) {
 	require.NoError(t, err)
 	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(t, err)
-	p, err := plan.New(g, smallOptions(0).Plan)
+	p, err := plan.New(t.Context(), g, smallOptions(0).Plan)
 	require.NoError(t, err)
 	assert.Less(t, p.Size(), int64(1<<20))
 	assert.Less(t, len(src.pages), 1000, "pages of 64 GiB")

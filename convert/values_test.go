@@ -41,7 +41,7 @@ func TestStagesEndInValues(t *testing.T) {
 			im := openBytes(t, gunzip(t, name))
 			g, err := guest.Find(t.Context(), im, guest.Options{})
 			require.NoError(t, err)
-			p, err := plan.New(g, opt)
+			p, err := plan.New(t.Context(), g, opt)
 			require.NoError(t, err)
 			assert.Empty(t, shared(im), "image")
 			assert.Empty(t, shared(g), "guest")

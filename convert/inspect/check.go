@@ -367,7 +367,7 @@ func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 		c.detail(g, nil)
 		return err
 	}
-	p, err := plan.New(g, plan.Options{})
+	p, err := plan.New(ctx, g, plan.Options{})
 	c.detail(g, p)
 	c.All = append(c.All, p.Findings()...)
 	c.Signature = p.Signature()

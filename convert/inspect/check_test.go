@@ -28,7 +28,7 @@ func smallDump(tb testing.TB) []byte {
 	require.NoError(tb, err)
 	g, err := guest.Find(context.Background(), im, guest.Options{})
 	require.NoError(tb, err)
-	p, err := plan.New(g, plan.Options{})
+	p, err := plan.New(tb.Context(), g, plan.Options{})
 	require.NoError(tb, err)
 	var out bytes.Buffer
 	require.NoError(tb, write.Stream(context.Background(), &out, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))

@@ -109,7 +109,7 @@ func TestTriageSignature(t *testing.T) {
 			require.NoError(t, err)
 			g, err := guest.Find(t.Context(), im, guest.Options{})
 			require.NoError(t, err)
-			p, err := plan.New(g, plan.Options{Type: plan.OutputTriage})
+			p, err := plan.New(t.Context(), g, plan.Options{Type: plan.OutputTriage})
 			require.NoError(t, err)
 			var dump bytes.Buffer
 			require.NoError(t, write.Stream(t.Context(), &dump, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))

@@ -74,7 +74,7 @@ func convertReader(t *testing.T, r io.ReaderAt, size int64, opt convert.Options)
 		if err != nil {
 			return g.Findings(), err
 		}
-		p, err := plan.New(g, opt.Plan)
+		p, err := plan.New(t.Context(), g, opt.Plan)
 		if err != nil {
 			return g.Findings(), err
 		}

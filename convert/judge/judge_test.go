@@ -27,7 +27,7 @@ func dumpOf(tb testing.TB, opt plan.Options) []byte {
 	require.NoError(tb, err)
 	g, err := guest.Find(tb.Context(), im, guest.Options{})
 	require.NoError(tb, err)
-	p, err := plan.New(g, opt)
+	p, err := plan.New(tb.Context(), g, opt)
 	require.NoError(tb, err)
 	v, err := dump.NewView(p.Layout(), p.Memory())
 	require.NoError(tb, err)

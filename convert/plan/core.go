@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"debug/elf"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ func ParseOutputFormat(s string) (OutputFormat, error) {
 // planCore plans an ELF core: memory that the source holds, unchanged, the registers
 // of each processor, and the dump header as the VMCOREINFO note, so that the core
 // becomes the same dump again.
-func (p *Plan) planCore(opt Options) error {
+func (p *Plan) planCore(ctx context.Context, opt Options) error {
 	g := p.guest
 	if g.Machine().Core.Machine == elf.EM_NONE {
 		return &stage.UsageError{Reason: fmt.Sprintf("no ELF core speaks of a guest of machine %s", g.Machine().Name())}
@@ -41,7 +42,7 @@ func (p *Plan) planCore(opt Options) error {
 		return err
 	}
 	if opt.outputType() == OutputKernel {
-		if err := p.selectKernel(opt.KeepProcesses); err != nil {
+		if err := p.selectKernel(ctx, opt.KeepProcesses); err != nil {
 			return err
 		}
 	} else {

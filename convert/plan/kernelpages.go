@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"fmt"
 
 	"windmp/convert/finding"
@@ -13,8 +14,9 @@ import (
 
 // selectKernel chooses the pages of a kernel dump: what the kernel's half of the
 // address space maps, the page tables on the way to it, the topmost table of
-// each process, and of the processes asked for the user half as well.
-func (p *Plan) selectKernel(keep []uint64) error {
+// each process, and of the processes asked for the user half as well. The error is a
+// [*finding.RefusedError], a [*stage.UsageError], or the cause of ctx.
+func (p *Plan) selectKernel(ctx context.Context, keep []uint64) error {
 	g := p.guest
 	p.memory.runs = p.memory.runs.Without(p.memory.missing)
 	if len(p.memory.runs) == 0 {
@@ -29,8 +31,10 @@ func (p *Plan) selectKernel(keep []uint64) error {
 	})
 	space := g.Memory().Space
 	mode := space.Mode
-	c := newCollector(p.memory.kept, mode)
-	space.Visit(vtop.KernelHalf, c)
+	c := newCollector(ctx, p.memory.kept, mode)
+	if err := c.visit(space, vtop.KernelHalf); err != nil {
+		return err
+	}
 	for _, proc := range g.Processors() {
 		if proc.State != nil && proc.State.HasSystem { // the root of a vCPU that runs something else is no page table of this guest
 			c.addPage(mode.Root(proc.State.Root))
@@ -66,7 +70,10 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 			continue
 		}
 		found[proc.PID] = true
-		k.Space.At(proc.DirectoryTable).Visit(vtop.UserHalf, newCollector(c.pages, k.Space.Mode))
+		user := newCollector(c.ctx, c.pages, k.Space.Mode)
+		if err := user.visit(k.Space.At(proc.DirectoryTable), vtop.UserHalf); err != nil {
+			return err
+		}
 		p.found.Add(finding.KernelPages.WithAdvice("").At("", "user memory of process %d (%s) is kept", proc.PID, finding.Quote(proc.Name)))
 	}
 	for _, pid := range keep {
@@ -78,8 +85,10 @@ func (p *Plan) keepProcesses(c *collector, keep []uint64) error {
 }
 
 // collector is a vtop.Visitor that adds tables and pages to a set. Each table is
-// visited once a level, which bounds the walk whatever the tables hold.
+// visited once a level, which bounds the walk whatever the tables hold, and none once
+// ctx has ended.
 type collector struct {
+	ctx             context.Context //nolint:containedctx // lives as long as one walk
 	pages           *pageset.Subset
 	visited         []*pageset.Subset // by level
 	unreadable      int
@@ -87,12 +96,21 @@ type collector struct {
 	err             error
 }
 
-func newCollector(pages *pageset.Subset, mode *vtop.Mode) *collector {
-	c := &collector{pages: pages, visited: make([]*pageset.Subset, len(mode.Levels)+1)}
+func newCollector(ctx context.Context, pages *pageset.Subset, mode *vtop.Mode) *collector {
+	c := &collector{ctx: ctx, pages: pages, visited: make([]*pageset.Subset, len(mode.Levels)+1)}
 	for i := range c.visited {
 		c.visited[i] = pages.Empty()
 	}
 	return c
+}
+
+// visit adds what a half of an address space maps. The error is the cause of ctx.
+func (c *collector) visit(space *vtop.Space, half vtop.Half) error {
+	space.Visit(half, c)
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return nil
 }
 
 func (c *collector) addPage(pa vtop.PA) { c.pages.Add(uint64(pa) / physmem.PageSize) }

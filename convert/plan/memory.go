@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"slices"
@@ -33,7 +34,7 @@ type memoryPlan struct {
 
 // planMemory settles which pages the dump holds, what happens to memory that the
 // source does not hold, and the type of dump that can list it.
-func (p *Plan) planMemory(opt Options) error {
+func (p *Plan) planMemory(ctx context.Context, opt Options) error {
 	m := &p.memory
 	p.listMemory()
 	if err := p.settleMissing(opt); err != nil {
@@ -43,7 +44,7 @@ func (p *Plan) planMemory(opt Options) error {
 		return err
 	}
 	if m.kind == winhdr.DumpTypeBitmapKernel {
-		if err := p.selectKernel(opt.KeepProcesses); err != nil {
+		if err := p.selectKernel(ctx, opt.KeepProcesses); err != nil {
 			return err
 		}
 	}

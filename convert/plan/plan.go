@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,22 +40,26 @@ type Plan struct {
 	found finding.List
 }
 
-// New decides what the output holds. It reads nothing but the source. The error is a
-// [*stage.Error]; the plan is returned with it as far as it came.
-func New(g *guest.Guest, opt Options) (*Plan, error) {
+// New decides what the output holds. It reads nothing but the source: of a kernel dump
+// all page tables of the kernel, and ctx ends that. The error is a [*stage.Error], around
+// the cause of ctx where that ended; the plan is returned with it as far as it came.
+func New(ctx context.Context, g *guest.Guest, opt Options) (*Plan, error) {
 	p := &Plan{guest: g}
-	if err := p.plan(opt); err != nil {
+	if err := p.plan(ctx, opt); err != nil {
 		return p, &stage.Error{Stage: stage.Plan, Err: err}
 	}
 	return p, nil
 }
 
-func (p *Plan) plan(opt Options) error {
+func (p *Plan) plan(ctx context.Context, opt Options) error {
 	if err := opt.Validate(); err != nil {
 		return err
 	}
 	if !p.guest.Complete() {
 		return ErrIncomplete
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	origin := p.guest.Origin()
 	p.header, p.original, p.reasons = p.guest.Header(), origin.Original, origin.Reasons
@@ -65,7 +70,7 @@ func (p *Plan) plan(opt Options) error {
 	case opt.Type == OutputTriage:
 		plan = p.planTriage
 	}
-	if err := plan(opt); err != nil {
+	if err := plan(ctx, opt); err != nil {
 		return err
 	}
 	if opt.Strict {
@@ -118,8 +123,8 @@ func (p *Plan) Size() int64 {
 func (p *Plan) Findings() []finding.Finding { return slices.Clone(p.found.All) }
 
 // planDump plans a Windows dump.
-func (p *Plan) planDump(opt Options) error {
-	if err := p.planMemory(opt); err != nil {
+func (p *Plan) planDump(ctx context.Context, opt Options) error {
+	if err := p.planMemory(ctx, opt); err != nil {
 		return err
 	}
 	if err := p.setRuns(); err != nil {

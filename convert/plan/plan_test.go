@@ -42,7 +42,7 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Parallel()
 			var usage *stage.UsageError
 			require.ErrorAs(t, opt.Validate(), &usage)
-			p, err := plan.New(g, opt)
+			p, err := plan.New(t.Context(), g, opt)
 			require.ErrorAs(t, err, &usage)
 			assert.Nil(t, p.Layout())
 			assert.Zero(t, p.Size())
@@ -60,7 +60,7 @@ func TestIncompleteGuest(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, g.Complete())
 	for _, to := range []plan.OutputFormat{plan.FormatDMP, plan.FormatELF} {
-		p, err := plan.New(g, plan.Options{To: to})
+		p, err := plan.New(t.Context(), g, plan.Options{To: to})
 		require.ErrorIs(t, err, plan.ErrIncomplete)
 		var failed *stage.Error
 		require.ErrorAs(t, err, &failed)
@@ -75,7 +75,7 @@ func TestPlanIsData(t *testing.T) {
 	t.Parallel()
 	g, err := find(t, guestsim.New(guestsim.Options{CPUs: 2, Encoded: true}))
 	require.NoError(t, err)
-	p, err := plan.New(g, plan.Options{})
+	p, err := plan.New(t.Context(), g, plan.Options{})
 	require.NoError(t, err)
 	want := p.Header().Encode()
 	template := g.Header().Encode()
@@ -103,7 +103,7 @@ func TestImprovementsAreTheDifference(t *testing.T) {
 	t.Parallel()
 	g, err := find(t, guestsim.New(guestsim.Options{CPUs: 2}))
 	require.NoError(t, err)
-	p, err := plan.New(g, plan.Options{})
+	p, err := plan.New(t.Context(), g, plan.Options{})
 	require.NoError(t, err)
 	diffs := winhdr.Diff(g.Origin().Original, p.Header())
 	improvements := p.Improvements()

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 
 // planTriage plans a small dump: the guest as any other dump shows it, of which a
 // budget takes pieces.
-func (p *Plan) planTriage(opt Options) error {
+func (p *Plan) planTriage(_ context.Context, opt Options) error {
 	if p.header.Format().Triage == nil {
 		return &stage.UsageError{Reason: fmt.Sprintf("no triage dump is known of a guest of machine %s", p.guest.Machine().Name())}
 	}
