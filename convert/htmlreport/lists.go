@@ -54,9 +54,17 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 		Head: heads("Name", "Base", "#Size", "Version", "Timestamp", "Symbols"),
 	}
 	list, rest := cut(r.Modules, rowsShown)
+	note := binio.Plural(r.ModuleCount, "module") + " loaded when the memory was saved."
+	usual, times := usualLack(r.Modules)
+	if times > 0 {
+		note += fmt.Sprintf(" The symbols of %d are not known: of each, %s.", times, b.text(usual))
+	}
 	for i := range list {
 		m := &list[i]
 		symbols := cell{Text: b.text(m.Error), Class: "dim"}
+		if times > 0 && m.Error == usual {
+			symbols.Text = "not known"
+		}
 		if m.PDB != nil {
 			symbols = code(binio.Visible(fmt.Sprintf("%s %s-%x", m.PDB.Name, m.PDB.GUID, m.PDB.Age)))
 		}
@@ -67,7 +75,25 @@ func (b *builder) modules(r *inspect.InfoReport) *section {
 			code(fmt.Sprintf("%08x", uint64(m.Timestamp))), symbols,
 		}})
 	}
-	return &section{ID: "modules", Title: "Modules", Note: binio.Plural(r.ModuleCount, "module") + " loaded when the memory was saved.", Blocks: folded(t, "modules", rest...)}
+	return &section{ID: "modules", Title: "Modules", Note: note, Blocks: folded(t, "modules", rest...)}
+}
+
+// usualLack is why the symbols of most modules that lack them are not known, and of how many
+// it says that: what a small dump says of nearly all is said once. No modules where each has
+// a reason of its own.
+func usualLack(modules []inspect.ImageReport) (why string, times int) {
+	of := map[string]int{}
+	for i := range modules {
+		m := &modules[i]
+		if m.PDB != nil || m.Error == "" {
+			continue
+		}
+		of[m.Error]++
+		if n := of[m.Error]; n > 1 && n > times {
+			why, times = m.Error, n
+		}
+	}
+	return why, times
 }
 
 // processes are the guest's.

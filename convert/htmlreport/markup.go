@@ -41,7 +41,7 @@ func (v *view) body() *html.Node {
 	for i, f := range v.Files {
 		content = append(content, text("\n"), f.markup(i, v.Overview == nil))
 	}
-	return element("div", class("windmp"),
+	return element("div", class("windmp"), attr("lang", "en"), attr("dir", "ltr"), // in pages of others, too
 		el("div", content...),
 		el("footer", paragraph("", "Made by "+v.Made+". It has names, addresses and registers of the guest, and nothing else of its memory. It loads nothing.")),
 	)

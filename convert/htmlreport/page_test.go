@@ -87,6 +87,24 @@ func withModules(tb testing.TB, modules int, p *htmlreport.Page) *htmlreport.Pag
 	return p
 }
 
+// Why symbols are not known is said once where it is the same of several modules, and at the
+// module where it is not.
+func TestUsualLackIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	const usual, other = "its headers are not in the file", "its headers are damaged"
+	p := withModules(t, 6, checked(t, "live-2cpu.vmcore.gz"))
+	modules := p.Files[0].Info.Modules
+	for i, why := range []string{usual, other, usual, usual} {
+		modules[i].PDB, modules[i].Error = nil, why
+	}
+	got := said(page(t, p))
+	assert.Equal(t, 1, strings.Count(got, usual), "%s", got)
+	assert.Contains(t, got, "The symbols of 3 are not known: of each, "+usual+".")
+	assert.Equal(t, 1, strings.Count(got, other))
+	modules[2].Error, modules[3].Error = "its name is paged out", "its headers are paged out"
+	assert.NotContains(t, said(page(t, p)), "are not known", "each has a reason of its own")
+}
+
 // A long list is folded, and a short one stands open.
 func TestLongListsAreFolded(t *testing.T) {
 	t.Parallel()

@@ -7,20 +7,20 @@ import type { Progress } from "./types.js";
 const skeleton = `
 <div class="windmp app">
 <div class="card drop" part="drop">
-<label for="files"></label>
+<label for="files" dir="auto"></label>
 <input type="file" id="files" multiple>
-<p class="note"></p>
+<p class="note" dir="auto"></p>
 </div>
 <p id="status" role="status" dir="auto"></p>
-<div id="running" hidden><progress id="progress"></progress> <button type="button" id="cancel"></button></div>
+<div id="running" hidden><progress id="progress"></progress> <button type="button" id="cancel" dir="auto"></button></div>
 <div id="actions" hidden>
-<button type="button" id="triage"></button>
-<button type="button" id="save-dump"></button>
-<button type="button" id="save-json"></button>
-<button type="button" id="save-page"></button>
+<button type="button" id="triage" dir="auto"></button>
+<button type="button" id="save-dump" dir="auto"></button>
+<button type="button" id="save-json" dir="auto"></button>
+<button type="button" id="save-page" dir="auto"></button>
 </div>
 </div>
-<div id="report" lang="en" dir="ltr"></div>`;
+<div id="report"></div>`;
 
 /** labels are the texts of the skeleton, by what they stand in. */
 const labels: [string, Key][] = [

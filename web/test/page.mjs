@@ -144,8 +144,10 @@ await run(async (browser) => {
   await shoot(page, "page-triage");
 
   // Links within the report lead to its parts, which lie in the element's own tree.
-  await page.$eval(within("#report nav a"), (a) => a.click());
-  check(await page.evaluate(() => document.querySelector("windmp-check").shadowRoot.activeElement?.tagName === "SECTION"), "a link of the report leads into it");
+  await page.focus(within("#save-page"));
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  check(await page.evaluate(() => document.querySelector("windmp-check").shadowRoot.activeElement?.tagName === "SECTION"), "a link of the report leads into it, by keys alone");
 
   // Memory and its state are chosen together; alone it is less.
   await choose(page, "saved.vmem", "saved.vmsn");
@@ -168,11 +170,20 @@ await run(async (browser) => {
   await choose(page, inputs[0]);
   await status(page, "^" + exactly(inputs[0]) + ": ");
 
+  // On a page from right to left its sentences keep the order of their language.
+  await page.evaluate(() => { document.body.dir = "rtl"; });
+  const order = await page.evaluate(() => {
+    const { shadowRoot } = document.querySelector("windmp-check");
+    return ["label", ".note", "#triage", "#report > *"].map((s) => getComputedStyle(shadowRoot.querySelector(s)).direction).join();
+  });
+  check(order === "ltr,ltr,ltr,ltr", "English on a page from right to left: " + order);
+  await page.evaluate(() => { document.body.dir = ""; });
+
   if (name !== "firefox") {
     await unscripted(browser);
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
-    await page.setViewport({ width: 360, height: 800 });
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "it fits a narrow screen");
+    await page.setViewport({ width: 320, height: 800 });
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= 320), "it fits a narrow screen, which is one at 400 %");
     await accessible(page, "the page, dark");
     await shoot(page, "page-dark-narrow");
   }

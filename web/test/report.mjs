@@ -27,6 +27,12 @@ async function open(browser, file, { dark = false, width = 1100, paper = false, 
   return page;
 }
 
+/** forceColors has a page shown in few colours that the visitor chose. */
+async function forceColors(page) {
+  const session = await page.createCDPSession();
+  await session.send("Emulation.setEmulatedMedia", { features: [{ name: "forced-colors", value: "active" }] });
+}
+
 /** unfold opens the long lists, which are folded at first. */
 async function unfold(page, file) {
   const lists = await page.$$(".windmp details:has(.filter)");
@@ -88,15 +94,28 @@ await run(async (browser) => {
     await accessible(page, file + ", dark");
     await page.close();
 
-    page = await open(browser, file, { width: 360 });
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= 360), file + ": it fits a narrow screen");
+    page = await open(browser, file, { width: 320 });
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= 320), file + ": it fits a narrow screen, which is one at 400 %");
     await shoot(page, base + "-narrow");
+    await page.evaluate(() => { document.documentElement.dir = "rtl"; });
+    check(await page.evaluate(() => getComputedStyle(document.querySelector("td")).direction === "ltr"), file + ": it is from left to right, wherever it stands");
     await page.finish();
     await page.close();
 
     page = await open(browser, file, { paper: true, width: 800 });
     check(await page.evaluate(() => !document.querySelector(".filter") || getComputedStyle(document.querySelector(".filter")).display === "none"), file + ": no filter on paper");
+    check(await page.$$eval("td", (cells) => cells.every((c) => c.getBoundingClientRect().right <= 800)), file + ": no table is cut off on paper");
     await shoot(page, base + "-paper");
+    await page.finish();
+    await page.close();
+
+    page = await open(browser, file);
+    await forceColors(page);
+    check(await page.evaluate(() => {
+      const key = document.querySelector(".key.part");
+      return !key || getComputedStyle(key, "::before").backgroundColor !== getComputedStyle(document.querySelector(".card")).backgroundColor;
+    }), file + ": the picture's key keeps its colours");
+    await shoot(page, base + "-forced");
     await page.finish();
     await page.close();
 
