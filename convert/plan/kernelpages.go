@@ -118,7 +118,7 @@ func (c *collector) addPage(pa vtop.PA) { c.pages.Add(uint64(pa) / physmem.PageS
 // Table implements vtop.Visitor. A table outside the dump's memory is no table.
 func (c *collector) Table(pa vtop.PA, level int) bool {
 	c.addPage(pa)
-	return c.visited[level].Add(uint64(pa) / physmem.PageSize)
+	return c.visited[level].Add(uint64(pa)/physmem.PageSize) && c.ctx.Err() == nil
 }
 
 // Page implements vtop.Visitor.
