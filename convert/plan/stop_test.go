@@ -93,6 +93,40 @@ func TestKernelPlanStops(t *testing.T) {
 	}
 }
 
+// TestTriagePlanStops: an interrupt is heard wherever a small dump is collected. What may
+// be read behind it is what is read in one step: registers, a list.
+func TestTriagePlanStops(t *testing.T) {
+	t.Parallel()
+	const most, step = 24 << 10, 7 // bytes; reads, of which not each has to be tried
+	opt := plan.Options{Type: plan.OutputTriage}
+	g := newStopped(t, guestsim.New(guestsim.Options{CPUs: 4, BugCheck: [5]uint64{0x7e, 0xffffffffc0000005, 2, 3, 4}}))
+	before, reads := g.file.Read.Load(), 0
+	g.seen = func(int64) { reads++ }
+	_, err := plan.New(t.Context(), g.Guest, opt)
+	require.NoError(t, err)
+	require.Greater(t, g.file.Read.Load()-before, int64(3*most), "bytes of a whole plan")
+	stops := 0
+	for last := 1; last < reads; last += step {
+		ctx, end := context.WithCancelCause(t.Context())
+		why := errors.New("interrupted")
+		n, at := 0, int64(0)
+		g.seen = func(int64) {
+			if n++; n == last {
+				at = g.file.Read.Load()
+				end(why)
+			}
+		}
+		p, err := plan.New(ctx, g.Guest, opt)
+		require.Less(t, g.file.Read.Load()-at, int64(most), "bytes behind read %d", last)
+		if err != nil {
+			stops++
+			require.ErrorIs(t, err, why)
+			require.Nil(t, p.Layout())
+		}
+	}
+	assert.Greater(t, stops, reads/step*9/10, "the last reads are for the numbers in the dump")
+}
+
 // TestPlanOfEndedContext: where the context has ended before, nothing is read.
 func TestPlanOfEndedContext(t *testing.T) {
 	t.Parallel()

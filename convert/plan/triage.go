@@ -17,7 +17,7 @@ import (
 
 // planTriage plans a small dump: the guest as any other dump shows it, of which a
 // budget takes pieces.
-func (p *Plan) planTriage(_ context.Context, opt Options) error {
+func (p *Plan) planTriage(ctx context.Context, opt Options) error {
 	if p.header.Format().Triage == nil {
 		return &stage.UsageError{Reason: fmt.Sprintf("no triage dump is known of a guest of machine %s", p.guest.Machine().Name())}
 	}
@@ -43,7 +43,7 @@ func (p *Plan) planTriage(_ context.Context, opt Options) error {
 	inside := func(t *report.Triage, found []finding.Finding, size int64) []byte {
 		return p.inside(crashed, t, found, size)
 	}
-	small, err := triage.New(subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: inside})
+	small, err := triage.New(ctx, subject, triage.Options{Size: opt.Size, KeepProcesses: opt.KeepProcesses, Report: inside})
 	p.found.All = append(p.found.All, small.All...)
 	if err != nil {
 		return err

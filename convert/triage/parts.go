@@ -1,6 +1,8 @@
 package triage
 
 import (
+	"context"
+
 	"windmp/convert/finding"
 	"windmp/internal/binio"
 	"windmp/vtop"
@@ -55,7 +57,9 @@ func (p *planner) readParts() error {
 	p.parts.process = p.part(current.Process, uint64(d.SizeEProcess))
 	p.readException()
 	p.readStack()
-	p.readDrivers()
+	if err := p.readDrivers(); err != nil {
+		return err
+	}
 	p.readUnloaded()
 	for _, x := range []struct {
 		kind Kind
@@ -165,10 +169,14 @@ func (p *planner) threadStack() (low, high vtop.VA) {
 	return low, high
 }
 
-// readDrivers lists the loaded images, with what symbol servers know them by.
-func (p *planner) readDrivers() {
+// readDrivers lists the loaded images, with what symbol servers know them by, which is
+// read of each. The error is the cause of ctx.
+func (p *planner) readDrivers() error {
 	nameless := 0
 	for _, m := range p.modules {
+		if p.ctx.Err() != nil {
+			return context.Cause(p.ctx)
+		}
 		d := triagefile.Driver{
 			DllBase: uint64(m.Base), EntryPoint: uint64(m.EntryPoint), SizeOfImage: m.Size, Name: m.FullName,
 			ExceptionTable: uint64(m.Functions), ExceptionTableSize: uint64(m.FunctionsSize),
@@ -185,6 +193,7 @@ func (p *planner) readDrivers() {
 	if nameless > 0 {
 		p.Add(finding.TriageStamp.At("", "%d of %d drivers have no readable timestamp", nameless, len(p.parts.drivers)))
 	}
+	return nil
 }
 
 // readUnloaded lists the drivers that were unloaded.

@@ -1,6 +1,8 @@
 package triage
 
 import (
+	"context"
+
 	"windmp/convert/finding"
 	"windmp/convert/report"
 	"windmp/winhdr/triagefile"
@@ -28,7 +30,9 @@ func (p *planner) plan() (*Dump, error) {
 	d.Report = &report.Triage{Limit: limit, Floor: floor, Process: p.kept}
 	room := p.reserve(d.Report)
 	for i := range tiers {
-		tiers[i].collect(p)
+		if tiers[i].collect(p); p.ctx.Err() != nil {
+			return d, context.Cause(p.ctx)
+		}
 	}
 	return d, p.finish(d, room)
 }

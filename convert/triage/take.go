@@ -15,10 +15,11 @@ type tally struct {
 }
 
 // take keeps a range of memory, as far as it is not held yet, is in memory, and fits.
-// A range that does not fit is left out as a whole. It returns what is new.
+// A range that does not fit is left out as a whole. It returns what is new: nothing once
+// ctx has ended.
 func (p *planner) take(kind Kind, va vtop.VA, size uint64) []piece {
 	size = p.view.clip(va, min(size, maxPiece))
-	if size == 0 || p.view.mayHold(va) == nil {
+	if p.ctx.Err() != nil || size == 0 || p.view.mayHold(va) == nil {
 		return nil
 	}
 	if !p.view.kernel.IsKernel(va) {

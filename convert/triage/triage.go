@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"context"
 	"io"
 
 	"windmp/convert/finding"
@@ -73,6 +74,7 @@ type Dump struct {
 // planner is a dump in the making.
 type planner struct {
 	Subject
+	ctx       context.Context //nolint:containedctx // lives as long as one call
 	opt       Options
 	view      *view
 	modules   []kdbg.Module
@@ -91,11 +93,12 @@ type planner struct {
 	finding.List
 }
 
-// New plans a small dump. The error is a [*finding.RefusedError], or a
-// [*stage.UsageError] for a process that can't be kept; what was found is returned with it.
-func New(s Subject, opt Options) (*Dump, error) {
+// New plans a small dump, until ctx ends. The error is a [*finding.RefusedError], a
+// [*stage.UsageError] for a process that can't be kept, or the cause of ctx; what was
+// found is returned with it.
+func New(ctx context.Context, s Subject, opt Options) (*Dump, error) {
 	p := &planner{
-		Subject: s, opt: opt, tallies: map[Kind]*tally{}, followed: map[vtop.VA]bool{},
+		Subject: s, ctx: ctx, opt: opt, tallies: map[Kind]*tally{}, followed: map[vtop.VA]bool{},
 		view: newView(s.Guest.Kernel(), s.Memory, s.Root), modules: s.Guest.Modules(),
 	}
 	d, err := p.plan()
