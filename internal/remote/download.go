@@ -2,7 +2,7 @@ package remote
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 )
@@ -36,7 +36,7 @@ func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int
 			return 0, errBreaksOff // and nothing of it is written
 		}
 		if err != nil && written == nil || resp.ContentLength >= 0 && n < resp.ContentLength {
-			return 0, &ProtocolError{Reason: fmt.Sprintf("the transfer broke off after %d bytes", n)}
+			return 0, brokeOff(t.ctx, n, err)
 		}
 		return 0, nil
 	})
@@ -44,6 +44,18 @@ func Download(ctx context.Context, rawURL string, opt Options, w io.Writer) (int
 		err = written
 	}
 	return n, err
+}
+
+// brokeOff is the error of a transfer of which n bytes came, and then err, or nothing. The
+// context is that of the try.
+func brokeOff(ctx context.Context, n int64, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), errStalled):
+		err = errStalled
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = nil
+	}
+	return &BrokenError{Err: err, Bytes: n}
 }
 
 // keepsError is a writer that keeps its error, to tell it from that of reading.

@@ -35,6 +35,23 @@ type ProtocolError struct{ Reason string }
 
 func (e *ProtocolError) Error() string { return "the server can't be understood: " + e.Reason }
 
+// A BrokenError says that a transfer broke off that can't be taken up again.
+type BrokenError struct {
+	Err   error // of reading, nil where the server ended the answer too early
+	Bytes int64 // of the file that had come
+}
+
+func (e *BrokenError) Error() string {
+	s := "the transfer broke off after " + binio.Bytes(e.Bytes)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the error of reading.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
 // A GivenUpError says that what may pass did not: that a request was made again, and in
 // vain.
 type GivenUpError struct {

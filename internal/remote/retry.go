@@ -147,6 +147,7 @@ func mends(err error) bool {
 	var status *statusError
 	var changed *ChangedError
 	var protocol *ProtocolError
+	var broken *BrokenError
 	var none *NoRangesError
 	var moved *movedError
 	var certificate *tls.CertificateVerificationError
@@ -156,7 +157,7 @@ func mends(err error) bool {
 		return true
 	case errors.As(err, &status):
 		return status.Code >= http.StatusInternalServerError || status.Code == http.StatusTooManyRequests || status.Code == http.StatusRequestTimeout
-	case errors.As(err, &changed), errors.As(err, &protocol), errors.As(err, &none), errors.As(err, &certificate):
+	case errors.As(err, &changed), errors.As(err, &protocol), errors.As(err, &broken), errors.As(err, &none), errors.As(err, &certificate):
 		return false
 	case errors.As(err, &name):
 		return !name.IsNotFound
