@@ -3,6 +3,7 @@ package convert_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -24,6 +25,7 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
+	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/internal/testheap"
 	"windmp/winhdr"
@@ -229,6 +231,48 @@ func TestCheckOfDumpKeepsFindings(t *testing.T) {
 	assert.True(t, slices.ContainsFunc(f.Findings, func(x finding.Finding) bool {
 		return x.ID == finding.HeaderOdd.ID() && strings.Contains(x.Message, "DumpType")
 	}), "%v", f.Findings)
+}
+
+// TestImagesBeyond: debuggers complain of a dump with a bitmap where the page tables lead
+// from the headers of a driver to a page that the bitmap does not reach, and of no other
+// (seen with Microsoft's engine 10.0.10240 of these dumps).
+func TestImagesBeyond(t *testing.T) {
+	t.Parallel()
+	const pde, pte = 0x2008b4, 0x2bc380 // of testdrv.sys
+	g, err := guest.Find(t.Context(), openBytes(t, sampleCopy(t, "x86-nopae-2cpu.vmcore.gz")), guest.Options{})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		what  string
+		typ   plan.OutputType
+		at    uint64
+		entry uint32
+		want  bool
+	}{
+		{"a table beyond", plan.OutputBitmap, pde, 0xf14e0163, true},
+		{"a large page beyond", plan.OutputBitmap, pde, 0xf14001e3, true},
+		{"a page beyond", plan.OutputBitmap, pte, 0xf1500163, true},
+		{"a page in transition beyond", plan.OutputBitmap, pte, 0xf1500860, true},
+		{"not mapped", plan.OutputBitmap, pde, 0, false},
+		{"a table in a hole", plan.OutputBitmap, pde, 0xa0063, false},
+		{"a full dump", plan.OutputFull, pde, 0xf14e0163, false},
+	} {
+		p, err := convert.Prepare(t.Context(), report.New("in", convert.Stdout, false), g, &convert.Options{Plan: plan.Options{Type: c.typ}})
+		require.NoError(t, err)
+		var dump bytes.Buffer
+		require.NoError(t, convert.Write(t.Context(), p, &dump, write.Options{}))
+		b := dump.Bytes()
+		require.Equal(t, "OK", checkBytes(b, inspect.CheckQuick).Verdict)
+		off, ok := openBytes(t, b).FileOffset(c.at)
+		require.True(t, ok)
+		binary.LittleEndian.PutUint32(b[off:], c.entry)
+		want, ids := "OK", []string(nil)
+		if c.want {
+			want, ids = "WARN", []string{finding.ImageBeyond.ID()}
+		}
+		f := checkBytes(b, inspect.CheckQuick)
+		assert.Equal(t, want, f.Verdict, c.what)
+		assert.Equal(t, ids, warned(f.Findings), c.what)
+	}
 }
 
 // TestCheckHeedsOptions: of a file that begins like a dump, a check believes what the

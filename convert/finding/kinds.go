@@ -116,6 +116,7 @@ var (
 	ListUnread       = declare("WD357", SeverityInfo, "A lesser list, such as that of unloaded drivers, is not readable.", "")
 	Checked          = declare("WD358", SeverityOK, "Everything that a quick check looks at is as debuggers need it.", "")
 	BlockWithoutList = declare("WD359", SeverityFail, "KDBG names no module list: debuggers reject the dump.", AdviceDumpAgain)
+	ImageBeyond      = declare("WD360", SeverityWarn, "Page tables lead from the headers of modules to pages beyond a dump's bitmap: debuggers complain at every look.", "The page tables were damaged in the guest. Do not believe what debuggers show of these modules.")
 )
 
 // Of the processors.
