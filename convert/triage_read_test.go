@@ -38,7 +38,7 @@ func openTriage(tb testing.TB, b []byte) *guest.Triage {
 	tb.Helper()
 	h, ok := guest.IsTriage(b)
 	require.True(tb, ok)
-	g, err := guest.OpenTriage(h, bytes.NewReader(b), int64(len(b)))
+	g, err := guest.OpenTriage(tb.Context(), h, bytes.NewReader(b), int64(len(b)))
 	require.NoError(tb, err)
 	return g
 }
@@ -179,7 +179,7 @@ func TestTriageReadFailure(t *testing.T) {
 	h, ok := guest.IsTriage(d.b)
 	require.True(t, ok)
 	for at := int64(h.Size()); at < int64(d.r.DataBlocksOffset); at += 0x333 {
-		_, err := guest.OpenTriage(h, failingAt{d.b, at}, int64(len(d.b)))
+		_, err := guest.OpenTriage(t.Context(), h, failingAt{d.b, at}, int64(len(d.b)))
 		require.ErrorIs(t, err, errDisk, at)
 	}
 	r, err := inspect.Check(t.Context(), inspect.CheckOptions{}, source.Reader("", failingAt{d.b, int64(d.r.PrcbOffset)}, int64(len(d.b))))
@@ -295,7 +295,7 @@ func FuzzTriageGuest(f *testing.F) {
 		if !ok {
 			return
 		}
-		g, err := guest.OpenTriage(h, bytes.NewReader(d.b), int64(len(d.b)))
+		g, err := guest.OpenTriage(t.Context(), h, bytes.NewReader(d.b), int64(len(d.b)))
 		if err != nil {
 			require.ErrorAs(t, err, new(*triagefile.Error))
 			return

@@ -34,7 +34,8 @@ func Find(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
 	return &Guest{f: f, complete: err == nil}, err
 }
 
-// FindHeader is Find without what lies behind the header.
+// FindHeader is Find without what lies behind the header. It reads no memory: an image
+// has its header and note, so that there is nothing for a context to end.
 func FindHeader(im *physmem.Image, opt Options) (*Guest, error) {
 	f := newFinder(im, opt.Machines)
 	f.noteOddities()

@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"context"
+
 	"windmp/convert/finding"
 	"windmp/convert/processor"
 	"windmp/kdbg"
@@ -28,15 +30,33 @@ type Opened struct {
 }
 
 // Open takes the guest of a dump for what its header says. The error is a
-// [*finding.RefusedError]: the header is no dump's.
-func Open(im *physmem.Image, opt Options) (*Opened, error) {
+// [*finding.RefusedError], where the header is no dump's, or the cause of ctx, which is
+// asked before each step; the longest, the loader's list, has [kdbg.MaxModules] entries.
+func Open(ctx context.Context, im *physmem.Image, opt Options) (*Opened, error) {
 	g, err := FindHeader(im, opt)
-	o, f := &Opened{Guest: g}, g.f
+	o := &Opened{Guest: g}
 	if err != nil {
 		return o, err
 	}
+	for _, step := range []func(){o.takeMemory, o.takeBlock, o.takeModules} {
+		if ctx.Err() != nil {
+			return o, context.Cause(ctx)
+		}
+		step()
+	}
+	return o, nil
+}
+
+// takeMemory takes the page tables, and what lies at an address that needs no block.
+func (o *Opened) takeMemory() {
+	f := o.f
 	f.Memory = f.headerMemory()
 	f.SharedUserData, o.SharedErr = f.Memory.SharedUserData()
+}
+
+// takeBlock takes KDBG, and the list that it names, or, without it, the header.
+func (o *Opened) takeBlock() {
+	f := o.f
 	o.List = vtop.VA(f.Header.PsLoadedModuleList)
 	at := vtop.VA(f.Header.KdDebuggerDataBlock)
 	k, err := f.Memory.ReadUnverified(at)
@@ -46,9 +66,10 @@ func Open(im *physmem.Image, opt Options) (*Opened, error) {
 		_, decoded := f.Memory.Decode(at, kdbg.Expect{})
 		o.BlockErr, o.Encoded = err, decoded == nil
 	}
-	f.Modules, o.ListErr = f.Memory.ModulesAt(o.List)
-	return o, nil
 }
+
+// takeModules walks the loader's list.
+func (o *Opened) takeModules() { o.f.Modules, o.ListErr = o.f.Memory.ModulesAt(o.List) }
 
 // WithProcessors is the guest of a dump that was opened, with what its memory holds of
 // the processors, and the bug check: that in memory, else the header's. It is g where

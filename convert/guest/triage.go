@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,9 +65,10 @@ func (p pieces) ReadAt(b []byte, at int64) (int, error) {
 }
 
 // OpenTriage takes the guest of a triage dump whose header is h, in a file of that
-// many bytes. An error is one of the file's, or a [*triagefile.Error] for a file that
-// ends before its records.
-func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*machine.Machine) (*Triage, error) {
+// many bytes. An error is one of the file's, a [*triagefile.Error] for a file that
+// ends before its records, or the cause of ctx, which is asked before each step; the
+// longest, the tables, has what package triagefile reads at most.
+func OpenTriage(ctx context.Context, h *winhdr.Header, file io.ReaderAt, size int64, machines ...*machine.Machine) (*Triage, error) {
 	f := newFinder(nil, machines)
 	f.takeHeader(h.Clone())
 	t := &Triage{Guest: &Guest{f: f}}
@@ -81,6 +83,9 @@ func OpenTriage(h *winhdr.Header, file io.ReaderAt, size int64, machines ...*mac
 		*f.BugCheck = kdbg.BugCheck{Code: h.BugCheckCode, Parameters: h.BugCheckParameters}
 	}
 	for _, step := range []func() error{b.lists, b.memory, b.block, b.processor} {
+		if ctx.Err() != nil {
+			return t, context.Cause(ctx)
+		}
 		if err := step(); err != nil {
 			return t, err
 		}

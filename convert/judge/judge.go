@@ -64,7 +64,8 @@ type Verdict struct {
 }
 
 // IsDump tells whether a file begins like a Windows dump, if only a damaged one, and
-// so is judged by the rules. The error is a [*physmem.ReadError].
+// so is judged by the rules. It reads the header alone, and no context ends that. The
+// error is a [*physmem.ReadError].
 func IsDump(src physmem.Source, machines ...*machine.Machine) (bool, error) {
 	head, err := readHead(src, formats(machines))
 	if err != nil {
@@ -175,7 +176,7 @@ func (c *subject) learn(ctx context.Context, what knowledge) (more bool, err err
 		if c.opt.HeaderOnly || finding.Worst(c.All) == finding.SeverityUnknown {
 			return false, nil
 		}
-		c.seen, err = guest.Open(c.im, guest.Options{Machines: c.opt.Machines})
+		c.seen, err = guest.Open(ctx, c.im, guest.Options{Machines: c.opt.Machines})
 		c.Guest, c.mem = c.seen.Guest, c.seen.Memory()
 		c.kernel, c.modules = c.seen.Kernel(), c.seen.Modules()
 		return true, err

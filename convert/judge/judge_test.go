@@ -23,7 +23,13 @@ import (
 // dumpOf is the dump of a synthetic guest.
 func dumpOf(tb testing.TB, opt plan.Options) []byte {
 	tb.Helper()
-	im, err := physmemtest.Open(guestsim.New(guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}}).ELF())
+	return dumpOfSim(tb, guestsim.Options{CPUs: 2, BugCheck: [5]uint64{0x7e, 1, 2, 3, 4}}, opt)
+}
+
+// dumpOfSim is the dump of a synthetic guest as sim has it.
+func dumpOfSim(tb testing.TB, sim guestsim.Options, opt plan.Options) []byte {
+	tb.Helper()
+	im, err := physmemtest.Open(guestsim.New(sim).ELF())
 	require.NoError(tb, err)
 	g, err := guest.Find(tb.Context(), im, guest.Options{})
 	require.NoError(tb, err)

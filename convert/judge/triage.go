@@ -45,14 +45,14 @@ var triageRules = []rule{
 }
 
 // learnTriage is learn for a triage dump.
-func (c *subject) learnTriage(_ context.Context, what knowledge) (more bool, err error) {
+func (c *subject) learnTriage(ctx context.Context, what knowledge) (more bool, err error) {
 	switch what {
 	case thePages:
 		c.Description = "Windows triage dump (small memory dump)"
 		if q := c.h.Format().Qualifier; q != "" {
 			c.Description = q + " " + c.Description
 		}
-		t, err := guest.OpenTriage(c.h, c.src, c.src.Size(), c.opt.Machines...)
+		t, err := guest.OpenTriage(ctx, c.h, c.src, c.src.Size(), c.opt.Machines...)
 		c.Triage = t
 		var bad *triagefile.Error
 		if errors.As(err, &bad) {
