@@ -54,6 +54,9 @@ func (a *app) runConvertMany(ctx context.Context, ins []string, f *convertFlags)
 	if err != nil {
 		return err
 	}
+	if st, err := os.Stat(f.outDir); err == nil && !st.IsDir() {
+		return &stage.UsageError{Reason: "--out-dir: " + cause.Name(f.outDir) + " is no folder", Hint: "name a folder, there or not"}
+	}
 	if !f.dryRun {
 		if err := os.MkdirAll(f.outDir, 0o700); err != nil { // private, as the dumps
 			return a.finish(outcome{

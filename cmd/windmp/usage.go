@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,6 @@ import (
 
 	"windmp/convert/cause"
 	"windmp/convert/stage"
-	"windmp/internal/binio"
 )
 
 // usageArgs makes a wrong number of arguments, or one that is empty, a usage error.
@@ -30,8 +30,10 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, not %s", cmd.Name(), takes, cause.Name(args[0])), Hint: hint}
 		case len(args) == 0:
 			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and none was given", cmd.Name(), takes), Hint: hint}
+		case len(args) == 1:
+			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there is 1 argument", cmd.Name(), takes), Hint: hint}
 		default:
-			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there are %s", cmd.Name(), takes, binio.Plural(len(args), "argument")), Hint: hint}
+			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there are %d arguments", cmd.Name(), takes, len(args)), Hint: hint}
 		}
 		for _, arg := range args {
 			if arg == "" {
@@ -73,6 +75,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		usage.Reason = "--" + missing.GetSpecifiedName() + " wants a value"
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		usage.Reason = fmt.Sprintf("%s has no flag -%s", cmd.Name(), unknown.GetSpecifiedName())
+		if name := "-" + unknown.GetSpecifiedShortnames(); mayBeFile(name) {
+			usage.Hint = fmt.Sprintf("A file called %s is ./%[1]s", cause.Name(name))
+		}
 	case errors.As(err, &unknown):
 		usage.Reason = fmt.Sprintf("%s has no flag --%s", cmd.Name(), unknown.GetSpecifiedName())
 		if meant := flagsLike(cmd, unknown.GetSpecifiedName()); len(meant) > 0 {
@@ -82,6 +87,12 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return usage
+}
+
+// mayBeFile tells a name that begins like a flag and is that of a file, or looks like one.
+func mayBeFile(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil || filepath.Ext(name) != "" && !strings.Contains(name, "=")
 }
 
 // flagsLike are the flags of a command that a name may mean, by cobra's rule for names of

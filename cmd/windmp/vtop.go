@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"windmp/cmd/windmp/internal/flagvalue"
 	"windmp/cmd/windmp/internal/sourceflag"
 	"windmp/cmd/windmp/internal/textreport"
+	"windmp/convert/cause"
 	"windmp/convert/inspect"
 	"windmp/convert/report"
 	"windmp/convert/source"
+	"windmp/convert/stage"
 )
 
 const vtopSchema = "windmp/vtop/v1"
@@ -88,10 +91,18 @@ func (a *app) walk(ctx context.Context, args []string, f *vtopFlags) (*inspect.W
 	for _, arg := range args[1:] {
 		va, err := flagvalue.ParseVA(arg)
 		if err != nil {
-			return nil, err
+			return nil, asAddress(arg, err)
 		}
 		vas = append(vas, va)
 	}
 	f.opt.DTB, f.opt.Read = uint64(f.source.Guest.DTB), int(min(f.read, inspect.MaxWalkRead+1))
 	return inspect.Walk(ctx, source.Named(args[0]), vas, f.opt)
+}
+
+// asAddress says of a file that stands where an address should what is wrong with that.
+func asAddress(arg string, err error) error {
+	if _, no := os.Stat(arg); no == nil {
+		return &stage.UsageError{Reason: cause.Name(arg) + " is a file, where an address should be", Hint: "Name FILE first, then the addresses"}
+	}
+	return err
 }

@@ -78,6 +78,16 @@ func inFolder(path string) string {
 	return "this folder"
 }
 
+// noFolder is what in a path is a file where a folder must be.
+func noFolder(path string) string {
+	for p := path; p != filepath.Dir(p); p = filepath.Dir(p) {
+		if st, err := os.Stat(p); err == nil && !st.IsDir() {
+			return Name(p)
+		}
+	}
+	return inFolder(path)
+}
+
 // inStage tells whether an error is of that stage.
 func inStage(err error, s stage.Stage) bool {
 	var at *stage.Error
@@ -153,7 +163,7 @@ func ofOutput(err error, path string, why error) Cause {
 	case errors.Is(why, syscall.EROFS):
 		return Cause{name + " can't be written: " + inFolder(path) + " is read-only", hintFolder, ""}
 	case errors.Is(why, syscall.ENOTDIR):
-		return Cause{name + " can't be written: " + inFolder(path) + " is no folder", "", ""}
+		return Cause{name + " can't be written: " + noFolder(path) + " is no folder", "", ""}
 	case errors.Is(why, fs.ErrPermission):
 		return Cause{name + " can't be written: no permission to make files in " + inFolder(path), hintFolder, ""}
 	case errors.Is(why, syscall.EFBIG):

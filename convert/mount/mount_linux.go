@@ -85,6 +85,9 @@ func serve(ctx context.Context, dir string, f *folder.Folder, opt *Options) erro
 // mountError says what can be done where mounting was refused.
 func mountError(err error, opt *Options) error {
 	err = errors.New(strings.TrimSpace(err.Error()))
+	if strings.HasPrefix(err.Error(), "fusermount exited") { // with a wait status; it has said why itself
+		err = errors.New("fusermount3 refused it")
+	}
 	if opt.AllowOther && os.Geteuid() != 0 {
 		return fmt.Errorf("mounting for all users: %w (users other than root may where /etc/fuse.conf has user_allow_other)", err)
 	}

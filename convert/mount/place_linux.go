@@ -69,7 +69,7 @@ func empty(dir string) error {
 	case errors.Is(err, unix.ENOTDIR):
 		return &stage.UsageError{Reason: quoted(dir) + " is no folder", Hint: "name an empty folder to mount on"}
 	case errors.Is(err, fs.ErrNotExist):
-		return &stage.UsageError{Reason: "there is no folder " + quoted(dir), Hint: "make it first: mkdir " + dir}
+		return &stage.UsageError{Reason: "there is no folder " + quoted(dir), Hint: "make it first"}
 	case err != nil:
 		return err
 	}

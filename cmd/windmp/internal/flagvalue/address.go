@@ -42,7 +42,7 @@ func ParseVA(s string) (uint64, error) {
 		return 0, nil
 	}
 	if err := a.Set(s); err != nil {
-		return 0, &stage.UsageError{Reason: fmt.Sprintf("%q is no address: %v", s, err)}
+		return 0, &stage.UsageError{Reason: fmt.Sprintf("%q is no address: want a hexadecimal one, with or without 0x", s)}
 	}
 	return uint64(a), nil
 }
