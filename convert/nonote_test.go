@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"windmp/convert"
 	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/inspect"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/guestsim"
 )
 
@@ -385,5 +388,38 @@ func TestOverrides(t *testing.T) {
 				assert.Contains(t, err.Error(), tt.reason)
 			}
 		}
+	}
+}
+
+// TestGivenWithoutBlock: where KDBG is gone, a root and a base that are right are not
+// blamed for it.
+func TestGivenWithoutBlock(t *testing.T) {
+	t.Parallel()
+	for name, given := range map[string]guest.Options{
+		"root": {}, "base": {KernelBase: guestsim.KernBase}, "both": {KernelBase: guestsim.KernBase},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := guestsim.New(guestsim.Options{CPUs: 2, File: guestsim.FileOptions{NoGuestNote: true}})
+			if name != "base" {
+				given.DTB = g.DTB
+			}
+			dump, _, err := convertSim(t, g, convert.Options{})
+			require.NoError(t, err)
+			for _, block := range []uint64{g.KDBG, g.KDBGCopy} {
+				at, ok := openBytes(t, dump).FileOffset(g.PA(block))
+				require.True(t, ok)
+				clear(dump[at : int(at)+len(g.Plain)])
+				g.Write(block, make([]byte, len(g.Plain)))
+			}
+			_, _, err = convertSim(t, g, convert.Options{Guest: given})
+			var refused *finding.RefusedError
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, finding.NotBooted.ID(), refused.Finding.ID)
+			assert.Contains(t, err.Error(), "has no KDBG")
+			f := checkInput(t.Context(), source.Reader("x.dmp", bytes.NewReader(dump), int64(len(dump))), inspect.CheckOptions{Level: inspect.CheckQuick, Guest: given})
+			assert.Contains(t, warned(f.Findings), finding.BlockUnread.ID())
+			assert.NotContains(t, warned(f.Findings), finding.GivenWrong.ID())
+		})
 	}
 }

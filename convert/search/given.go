@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,14 +25,22 @@ func (d *discovery) given() (bool, error) {
 	}
 	var why error
 	for _, s := range spaces {
-		if found, err := d.givenIn(s); found {
+		found, err := d.givenIn(s)
+		switch {
+		case found:
 			return true, nil
-		} else if why == nil {
+		case why == nil || errors.Is(err, errNoBlock):
 			why = err // the likeliest machine's
 		}
 	}
+	if f, ok := d.kernelWithoutBlock(); ok && errors.Is(why, errNoBlock) {
+		return false, d.known.Findings.Refuse(f, nil) // what was given is right
+	}
 	return false, d.refuseGiven(why)
 }
+
+// errNoBlock is of addresses that lead to the kernel, which has no block.
+var errNoBlock = errors.New("the kernel has no KDBG")
 
 // place is a machine's kernel memory to look in.
 type place struct {
@@ -125,13 +134,21 @@ func (d *discovery) givenIn(p place) (bool, error) {
 func (d *discovery) givenBlock(p place, base vtop.VA, image *peimage.Image, via string) (bool, error) {
 	switch {
 	case image == nil && base == 0:
-		image = d.imageWithoutHint(p)
-		return image != nil && d.blockIn(p.machine, p.Memory, image, via), nil
+		if image = d.imageWithoutHint(p); image == nil {
+			return false, nil
+		}
+		if !d.blockIn(p.machine, p.Memory, image, via) {
+			return false, errNoBlock
+		}
+		return true, nil
 	case image != nil:
-		if found := d.blockIn(p.machine, p.Memory, image, via); !found && !IsKernel(p.Memory, image) {
+		switch {
+		case d.blockIn(p.machine, p.Memory, image, via):
+			return true, nil
+		case !IsKernel(p.Memory, image):
 			return false, fmt.Errorf("the image at %s is %s, not the kernel", base, ImageName(image))
 		}
-		return d.found.Kernel != nil, nil
+		return false, errNoBlock
 	}
 	_, err := p.ReadImage(base)
 	if p.IsKernel(base) && d.blockNear(p.machine, p.Memory, []vtop.VA{base}, via) && vtop.VA(d.found.Kernel.Data.KernBase) == base {
