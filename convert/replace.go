@@ -2,7 +2,9 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,9 +23,18 @@ import (
 // checkOutput refuses, before any work, an output that must not be written. The error is a
 // [*stage.Error].
 func checkOutput(ctx context.Context, in, out string, opt *Options) error {
-	if err := write.Check(in, out, opt.Write.Force); err != nil {
-		return err
+	err := write.Check(in, out, opt.Write.Force)
+	if err == nil {
+		err = checkNames(ctx, in, out, opt)
 	}
+	if _, missing := os.Stat(in); err != nil && in != "" && errors.Is(missing, fs.ErrNotExist) {
+		return &stage.Error{Stage: stage.Open, Err: missing} // the two may be interchanged: nothing leads to --force
+	}
+	return err
+}
+
+// checkNames refuses a name of another kind of file, and to replace what is of another kind.
+func checkNames(ctx context.Context, in, out string, opt *Options) error {
 	err := checkName(out, opt.Plan.To)
 	if err == nil {
 		err = checkReplaced(ctx, in, out, opt)
