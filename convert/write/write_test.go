@@ -212,14 +212,15 @@ func (w *written) WriteAt(p []byte, _ int64) (int, error) {
 	return len(p), nil
 }
 
-// TestMemoryUse: a stream holds some blocks a worker, however long it is.
+// TestMemoryUse: a stream holds some blocks a worker, however long it is. The race detector
+// has a quarter of the buffers lost that come back (sync.Pool.Put).
 func TestMemoryUse(t *testing.T) {
 	l := list{{Kind: dump.Zeros, Size: 1 << 30}}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	require.NoError(t, Stream(t.Context(), io.Discard, Output{Layout: l, Memory: new(pattern)}, Options{Workers: 2}))
 	runtime.ReadMemStats(&after)
-	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "a GiB was streamed")
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(384<<20), "a GiB was streamed")
 }
 
 // broken is memory that fails at an address.
