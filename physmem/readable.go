@@ -37,7 +37,7 @@ func (m *Image) Readable(ctx context.Context) (*Image, error) {
 	c.Memory = newWithout(m.container.Memory, s.bad)
 	lost := TotalSize(s.bad)
 	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
-		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(lost/PageSize, "page")),
+		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(s.pages, "page")),
 		Detail: fmt.Sprintf("the first: %v", s.first),
 	})
 	return m.view(&c), nil
@@ -94,7 +94,11 @@ func (s *readable) fails(page Range, err error) error {
 	if s.first == nil {
 		s.first = err
 	}
-	s.bad = Normalize(append(s.bad, page))
+	if last := len(s.bad) - 1; last >= 0 && s.bad[last].End() == page.Start {
+		s.bad[last].Size += page.Size
+	} else {
+		s.bad = append(s.bad, page)
+	}
 	return nil
 }
 
