@@ -51,14 +51,19 @@ type Image struct {
 	announcer Announcer // nil where the file needs no announcement
 	retrier   Retrier   // nil where the file never gives up
 	container Container
-	failure   *atomic.Pointer[ReadError] // of all views of the file
-	damage    *atomic.Bool               // the same: a damaged page was met
+	attempt   *atomic.Pointer[attempt] // of all views of the file
+	damage    *atomic.Bool             // the same: a damaged page was met
 }
+
+// An attempt ends when what failed is tried again. What was begun in one and fails later
+// says nothing of the next.
+type attempt struct{ failure atomic.Pointer[ReadError] }
 
 // NewImage returns the image of a container that an opener of a format found in
 // src, which stays the caller's to close.
 func NewImage(format Format, src Source, c *Container) *Image {
-	m := &Image{format: format, size: src.Size(), container: *c, failure: new(atomic.Pointer[ReadError]), damage: new(atomic.Bool)}
+	m := &Image{format: format, size: src.Size(), container: *c, attempt: new(atomic.Pointer[attempt]), damage: new(atomic.Bool)}
+	m.attempt.Store(new(attempt))
 	if c.MemoryFile == "" {
 		m.announcer, _ = src.(Announcer)
 	}
@@ -125,15 +130,16 @@ func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	of := m.attempt.Load()
 	n, err := m.container.Memory.ReadAt(p, pa)
 	if err != nil {
-		m.remember(err)
+		m.remember(of, err)
 	}
 	return n, err
 }
 
-// remember keeps the first failure of the system, or of the source.
-func (m *Image) remember(err error) {
+// remember keeps the first failure of the system, or of the source, in an attempt.
+func (m *Image) remember(of *attempt, err error) {
 	var read *ReadError
 	var system syscall.Errno
 	switch {
@@ -141,7 +147,7 @@ func (m *Image) remember(err error) {
 	case read.Damaged:
 		m.damage.Store(true)
 	case errors.As(read.Err, &system), errors.Is(read.Err, ErrSource):
-		m.failure.CompareAndSwap(nil, read)
+		of.failure.CompareAndSwap(nil, read)
 	}
 }
 
@@ -174,20 +180,21 @@ func (m *Image) Sound(ctx context.Context) (*Image, error) {
 
 // ReadFailure returns the first error with which the system, or the source
 // ([ErrSource]), refused a read of the file by ReadAt, of this image or of any other
-// view of the file, a *ReadError; or nil. Whoever takes unreadable memory for absent must ask before concluding
-// anything about the guest. Data that can't be decoded, and a file that has become
-// shorter, are no such failure.
+// view of the file, a *ReadError; or nil. Whoever takes unreadable memory for absent must
+// ask before concluding anything about the guest. Data that can't be decoded, and a file
+// that has become shorter, are no such failure.
 func (m *Image) ReadFailure() error {
-	if e := m.failure.Load(); e != nil {
+	if e := m.attempt.Load().failure.Load(); e != nil {
 		return e
 	}
 	return nil
 }
 
-// TryAgain has what failed forgotten, of all views of the file: for who makes several
-// things of an image, one after the other, of which one may fail and the next not.
+// TryAgain has what failed forgotten, of all views of the file, and what was begun before
+// and fails later: for who makes several things of an image, one after the other, of which
+// one may fail and the next not.
 func (m *Image) TryAgain() {
-	m.failure.Store(nil)
+	m.attempt.Store(new(attempt))
 	if m.retrier != nil {
 		m.retrier.Retry() // it may have failed ahead of the reads
 	}
@@ -372,8 +379,8 @@ func (m *Image) TakesHoles() bool {
 	return ok
 }
 
-// WithHoles returns a view of the memory m, which says nothing of holes, with others, on the same file,
-// which stays m's to close. The error is an *OptionError if the holes are none
+// WithHoles returns a view of the memory m, which says nothing of holes, with others, on
+// the same file, which stays m's to close. The error is an *OptionError if the holes are none
 // (see [CheckHoles]) or m is of another format.
 func (m *Image) WithHoles(holes []Range) (*Image, error) {
 	t, ok := m.container.Memory.(HoleTaker)

@@ -78,6 +78,32 @@ func TestTryAgain(t *testing.T) {
 	assert.Equal(t, 2, src.retries)
 }
 
+// TestTryAgainDuringRead: a read that was begun before, and fails later, is no failure of
+// what is read from then on.
+func TestTryAgainDuringRead(t *testing.T) {
+	t.Parallel()
+	file := &during{broken: broken{from: 0x8000}}
+	m, err := open.Source(t.Context(), physmem.NewSource("", file, 0x10000), open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	file.happens = m.TryAgain
+	_, err = m.ReadAt(make([]byte, 1), 0xf000)
+	require.ErrorIs(t, err, syscall.EIO)
+	require.NoError(t, m.ReadFailure())
+}
+
+// during is a file in which something happens while it is read.
+type during struct {
+	broken
+	happens func()
+}
+
+func (d *during) ReadAt(p []byte, off int64) (int, error) {
+	if d.happens != nil {
+		d.happens()
+	}
+	return d.broken.ReadAt(p, off)
+}
+
 // sixteenZeros is a file that knows its holes: all of it.
 type sixteenZeros struct{}
 

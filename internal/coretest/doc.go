@@ -10,7 +10,6 @@ import (
 
 	"windmp/internal/elfbuild"
 	"windmp/internal/testheap"
-	_ "windmp/internal/testheap" // whoever tests with cores makes many
 	"windmp/physmem"
 )
 
