@@ -18,8 +18,9 @@ import (
 
 // Find reads what every command needs to know of im: the header, the page tables,
 // KDBG and the processors. It reads kilobytes, not the file; without a header and
-// without a vCPU that leads to the kernel, all of the file, which ctx ends. The error
-// is a [*stage.Error]; the guest is returned with it as far as it was understood.
+// without a vCPU that leads to the kernel, all of the file. ctx ends that, and is asked
+// before each stage. The error is a [*stage.Error], around the cause of ctx where that
+// ended; the guest is returned with it as far as it was understood.
 //
 // The guest's image may be another view of im's file: with memory placed that the
 // guest proves, and of raw memory for which no holes were given, with the hole that
@@ -139,7 +140,11 @@ func examine(ctx context.Context, im *physmem.Image, opt Options) (*finder, erro
 	}
 	for _, s := range stages {
 		stage.Enter(opt.Progress, s.stage)
-		if err := s.run(); err != nil {
+		err := context.Cause(ctx)
+		if err == nil {
+			err = s.run()
+		}
+		if err != nil {
 			return g, &stage.Error{Stage: s.stage, Err: g.BlameDisk(im, err)}
 		}
 	}
