@@ -62,7 +62,7 @@ func (a *app) checkCommand() *cobra.Command {
 	fs.SortFlags = false
 	fs.StringVar(&f.level, "level", string(inspect.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
 	fs.StringVar(&f.maxSize, "max-size", "", "fail files larger than this, such as 1GB or 512MiB, and unpack no more of a packed one")
-	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN too")
+	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN and UNKNOWN too")
 	fs.BoolVar(&f.failUnknown, "fail-on-unknown", false, "exit with 3 on UNKNOWN too")
 	fs.IntVarP(&f.jobs, "jobs", "j", inspect.DefaultCheckJobs, "files checked at the same time")
 	f.source.Register(fs)

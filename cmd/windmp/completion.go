@@ -18,8 +18,8 @@ const completionLong = `Completion prints a script that teaches a shell to compl
 values of flags, and file names. The Linux packages already contain those for
 bash, zsh and fish.`
 
-const completionExample = `  source <(windmp completion bash)     # this session; for all: save it as
-                # ~/.local/share/bash-completion/completions/windmp
+const completionExample = `  source <(windmp completion bash)
+  windmp completion bash > ~/.local/share/bash-completion/completions/windmp
   windmp completion zsh > "${fpath[1]}/_windmp"
   windmp completion fish > ~/.config/fish/completions/windmp.fish
   windmp completion powershell | Out-String | Invoke-Expression`

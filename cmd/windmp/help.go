@@ -56,7 +56,7 @@ func exitHelp(cmd *cobra.Command) string {
 	also := ""
 	switch {
 	case has("fail-on-unknown"):
-		also = " (with --strict\n       also WARN, with --fail-on-unknown also UNKNOWN)"
+		also = " (with --strict\n       also WARN and UNKNOWN, with --fail-on-unknown also UNKNOWN)"
 	case has("strict"):
 		also = " (with --strict\n       also WARN)"
 	}
