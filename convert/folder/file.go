@@ -74,7 +74,7 @@ func (f *File) Name() string { return f.name }
 //
 // What could not be read before is tried again.
 func (f *File) Open(ctx context.Context) (Content, error) {
-	f.folder.image.TryAgain()
+	f.folder.tryAgain()
 	m, err := f.await(ctx)
 	if err != nil {
 		return nil, err

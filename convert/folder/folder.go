@@ -189,12 +189,22 @@ func (f *Folder) Find(name string) *File {
 	return nil
 }
 
+// tryAgain has what failed forgotten, unless a dump is being planned: what fails meanwhile
+// must be known when that is judged.
+func (f *Folder) tryAgain() {
+	if f.plans.TryLock() {
+		defer f.plans.Unlock()
+		f.image.TryAgain()
+	}
+}
+
 // planner makes a dump of a kind. What fails for damage is planned again without it, as a
 // conversion does.
 func (f *Folder) planner(k *kind) func() *made {
 	return func() *made {
 		f.plans.Lock()
 		defer f.plans.Unlock()
+		f.image.TryAgain() // what failed for the plan before, or for who reads a dump
 		m := f.plan(k)
 		if m.err != nil && f.guest.Image().MetDamage() && f.ctx.Err() == nil {
 			f.damaged.Store(true)

@@ -249,6 +249,49 @@ func TestFailingSource(t *testing.T) {
 	assert.Equal(t, []string{"memory.dmp", "kernel.dmp"}, said)
 }
 
+// interrupted is a file of which one read fails; before the next one, something happens.
+type interrupted struct {
+	bytesReader
+	mu      sync.Mutex
+	armed   bool
+	happens func()
+}
+
+func (i *interrupted) ReadAt(p []byte, off int64) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.armed:
+		i.armed = false
+		return 0, syscall.EIO
+	case i.happens != nil:
+		i.happens()
+		i.happens = nil
+	}
+	return i.bytesReader.ReadAt(p, off)
+}
+
+// TestOpenedWhilePlanned: a read that failed while a dump is planned counts for that, also
+// when another file is opened meanwhile.
+func TestOpenedWhilePlanned(t *testing.T) {
+	t.Parallel()
+	b := core(t, guestsim.Options{CPUs: 1})
+	src := &interrupted{bytesReader: b}
+	err := folder.With(t.Context(), source.Reader("core", src, int64(len(b))), folder.Options{}, func(f *folder.Folder) error {
+		src.armed, src.happens = true, func() {
+			_, err := f.Find("memory.dmp").Open(t.Context())
+			assert.NoError(t, err)
+		}
+		_, err := f.Find("kernel.dmp").Open(t.Context())
+		require.ErrorIs(t, err, syscall.EIO)
+		assert.Nil(t, src.happens)
+		_, err = f.Find("kernel.dmp").Open(t.Context())
+		require.NoError(t, err)
+		return nil
+	})
+	require.ErrorIs(t, err, syscall.EIO)
+}
+
 // TestClosed: who comes after the folder's end gets an error, and nothing runs on.
 func TestClosed(t *testing.T) {
 	t.Parallel()
