@@ -49,7 +49,10 @@ func lookAtTriage(ctx context.Context, in source.Input, s *source.Source, opt gu
 		return broken
 	}
 	v, err := judge.Dump(ctx, s, judge.Options{Input: s.Options(), Machines: opt.Machines})
-	if v.Triage == nil {
+	switch {
+	case v.Triage == nil && ctx.Err() != nil:
+		return &stage.Error{Stage: stage.Header, Err: context.Cause(ctx)}
+	case v.Triage == nil:
 		return why
 	}
 	if err == nil {
