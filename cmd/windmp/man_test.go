@@ -48,7 +48,17 @@ func manPage(t *testing.T, cmd *cobra.Command) string {
 	require.True(t, found)
 	middle, last, found := strings.Cut("\n.SH "+rest, "\n.SH SEE ALSO\n")
 	require.True(t, found)
-	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + strings.TrimPrefix(middle, "\n") + exitSection(cmd) + ".SH SEE ALSO\n" + last
+	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + verbatim(strings.TrimPrefix(middle, "\n")) + exitSection(cmd) + ".SH SEE ALSO\n" + last
+}
+
+// manExample is what stands in a page to be copied into a shell.
+var manExample = regexp.MustCompile(`(?s)\n\.EX\n.*?\n\.EE\n`)
+
+// verbatim keeps hyphens, quotes, accents and tildes of examples as they are: groff prints
+// those of its own alphabet, which no shell knows, unless a distribution has it otherwise.
+func verbatim(section string) string {
+	asIs := strings.NewReplacer("-", `\-`, "'", `\(aq`, "`", `\(ga`, "~", `\(ti`, "^", `\(ha`)
+	return manExample.ReplaceAllStringFunc(section, asIs.Replace)
 }
 
 // commandSection lists the commands below a command.
