@@ -12,6 +12,6 @@ import (
 
 func newDeflate(r io.Reader) io.ReadCloser { return flate.NewReader(r) }
 
-func newGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
+func newGzip(r io.Reader) (gzipReader, error) { return gzip.NewReader(r) }
 
 func newZlib(r io.Reader) (io.ReadCloser, error) { return zlib.NewReader(r) }

@@ -2,14 +2,11 @@ package pack
 
 import (
 	"bytes"
-	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/klauspost/compress/zstd"
 
 	"windmp/internal/atomicfile"
 	"windmp/internal/inflate"
@@ -166,7 +163,7 @@ func (t *File) begin(ctx context.Context, unpack func(context.Context) error) {
 }
 
 // newStream unpacks a stream.
-func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
+func newStream(how Method, f *io.SectionReader) (io.ReadCloser, error) {
 	switch how {
 	case Gzip:
 		return inflate.Gzip(f)
@@ -174,16 +171,12 @@ func newStream(how Method, f io.Reader) (io.ReadCloser, error) {
 		z, err := newXz(f)
 		return io.NopCloser(z), err
 	case Bzip2:
-		return io.NopCloser(bzip2.NewReader(f)), nil
+		return newBzip2(f), nil
 	case Tar:
 		return io.NopCloser(f), nil
 	case None, Zstd, Zip:
 	}
-	d, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(zstdMemory), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
+	return newZstd(f)
 }
 
 // fill writes what is packed in r into the file, behind what it is to have in front.
