@@ -16,7 +16,7 @@ func (p *planner) plan() (*Dump, error) {
 	}
 	limit := p.opt.Size
 	if limit == 0 {
-		limit = defaultSize
+		limit = DefaultSize
 	}
 	p.limit = MaxSize // of tier 0, which goes in or the dump is none
 	p.fixed = p.sizeOf(p.records(nil, nil))

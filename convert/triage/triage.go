@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// defaultSize is the budget where none is given, bytes: room for what walks the
+	// DefaultSize is the budget where none is given, bytes: room for what walks the
 	// stack, and still an attachment of a ticket.
-	defaultSize = 1 << 20
+	DefaultSize = 1 << 20
 	// MaxSize bounds the budget, bytes: the dump is held in memory.
 	MaxSize = 64 << 20
 )
@@ -49,7 +49,7 @@ type Shown struct {
 
 // Options choose what goes in.
 type Options struct {
-	// Size is the most bytes that the dump has; 0 means defaultSize.
+	// Size is the most bytes that the dump has; 0 means DefaultSize.
 	Size int64
 	// KeepProcesses are the ids of processes whose memory may be kept. The dump can
 	// show that of the shown processor's process alone.
