@@ -1,13 +1,11 @@
 package coretest
 
 import (
-	"bytes"
-	"compress/gzip"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"windmp/internal/testheap"
 )
 
 // samplesVariable names the folder with files of real producers. They are not in the
@@ -29,13 +27,7 @@ func Samples(tb testing.TB) string {
 // says that it did not run.
 func Sample(tb testing.TB, name string) []byte {
 	tb.Helper()
-	b, err := os.ReadFile(filepath.Join(Samples(tb), name))
-	if err == nil && strings.HasSuffix(name, ".gz") {
-		var z *gzip.Reader
-		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
-			b, err = io.ReadAll(z)
-		}
-	}
+	b, err := testheap.File(tb, filepath.Join(Samples(tb), name))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,7 +1,12 @@
 package testheap
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -32,6 +37,24 @@ func Clone(tb testing.TB, b []byte) []byte {
 	c := Bytes(tb, len(b))
 	copy(c, b)
 	return c
+}
+
+// File is what a file holds; one whose name ends in .gz is unpacked into such a buffer. The
+// error is that of reading it.
+func File(tb testing.TB, path string) ([]byte, error) {
+	tb.Helper()
+	file, err := os.ReadFile(path)
+	if err != nil || !strings.HasSuffix(path, ".gz") {
+		return file, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	size := binary.LittleEndian.Uint32(file[len(file)-4:]) // RFC 1952, 2.3.1: ISIZE
+	unpacked := bytes.NewBuffer(Bytes(tb, int(size)+bytes.MinRead)[:0])
+	_, err = unpacked.ReadFrom(z)
+	return unpacked.Bytes(), err
 }
 
 // take is the smallest buffer with room for n bytes and not much more, or a new one.
