@@ -37,9 +37,6 @@ func (w *written) OpenSibling(string) (physmem.Source, error) {
 	return w.beside, nil
 }
 
-// ReadAt implements io.ReaderAt.
-func (w *written) ReadAt(p []byte, off int64) (int, error) { return w.Source.ReadAt(p, off) }
-
 func TestChanged(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
