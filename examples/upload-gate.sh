@@ -5,7 +5,8 @@
 #   examples/upload-gate.sh FILE...
 #
 # One line a file on standard output, tabs between: accept, ask or reject; the
-# verdict; the file; the reason. The whole JSON document goes to $REPORT, to be
+# verdict; the file; the reason. A tab, a newline and a backslash in a name are \t, \n
+# and \\. The whole JSON document goes to $REPORT, to be
 # attached as well, if that is set.
 #
 # If $SMALL names a folder, a small dump of each accepted file is written there, and
@@ -53,13 +54,22 @@ rows=$(jq -r '
 decisions=$(cut -f3- <<<"$rows")
 printf '%s\n' "$decisions"
 
+# escaped prints a name as jq's @tsv does.
+escaped() {
+	local s=${1//\\/\\\\}
+	s=${s//$'\t'/\\t}
+	s=${s//$'\n'/\\n}
+	printf '%s' "${s//$'\r'/\\r}"
+}
+
 if [[ -n ${SMALL:-} ]]; then
 	while IFS=$'\t' read -r type signature decision _ file _; do
 		[[ $decision == accept ]] || continue
+		printf -v file '%b' "$file" # as it was before @tsv
 		small=$SMALL/$(basename -- "$file").triage
 		if [[ $type == triage ]]; then
 			jq --arg file "$file" 'first(.files[] | select(.path == $file))' <<<"$document" >"$small.json"
-			printf 'attach\t%s\t%s\t%s\n' "$file" "$small.json" "$signature"
+			printf 'attach\t%s\t%s\t%s\n' "$(escaped "$file")" "$(escaped "$small.json")" "$signature"
 			continue
 		fi
 		code=0
@@ -67,7 +77,7 @@ if [[ -n ${SMALL:-} ]]; then
 		if ((code != 0)); then
 			exit $((code == 3 || code == 4 ? 5 : 1)) # accepted, but no small dump: a person looks
 		fi
-		printf 'attach\t%s\t%s\t%s\n' "$small.dmp" "$small.json" "$(jq -r '.guest.signature.text // "-"' "$small.json")"
+		printf 'attach\t%s\t%s\t%s\n' "$(escaped "$small.dmp")" "$(escaped "$small.json")" "$(jq -r '[.guest.signature.text // "-"] | @tsv' "$small.json")"
 	done <<<"$rows"
 fi
 
