@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -65,6 +66,10 @@ func TestBadSectors(t *testing.T) {
 	}
 	require.Less(t, i, len(r.Findings))
 	assert.Equal(t, "4.0 KiB of memory in 1 page can't be read from the disk and count as missing", r.Findings[i].Message)
+	assert.Equal(t, finding.AdviceOtherCopy, r.Findings[i].Advice)
+	i = slices.IndexFunc(r.Findings, func(f finding.Finding) bool { return f.ID == finding.MissingZeroed.ID() })
+	require.NotEqual(t, -1, i)
+	assert.Equal(t, "Structures there read as zeros in WinDbg. Take another copy of the file to have them.", r.Findings[i].Advice)
 	require.Len(t, got, len(good))
 	differ := 0
 	for at := 0; at < len(good); at += physmem.PageSize {

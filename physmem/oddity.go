@@ -60,6 +60,9 @@ const (
 	// OddityDamaged means that the data of pages can't be decoded; see
 	// [Image.Sound].
 	OddityDamaged
+	// OddityUnreadable means that the system refuses to read pages of the file, as of a
+	// disk with bad sectors; see [Image.Readable].
+	OddityUnreadable
 	// OddityTorn means that the machine may have run on while its memory was saved,
 	// or after it: pages are of different moments.
 	OddityTorn
@@ -92,6 +95,7 @@ var oddityNames = map[OddityKind]string{
 	OddityInUse:         "in-use",
 	OddityLater:         "later",
 	OddityDamaged:       "damaged",
+	OddityUnreadable:    "unreadable",
 }
 
 // String returns the short name of the kind, which does not change.

@@ -37,7 +37,7 @@ func (m *Image) Readable(ctx context.Context) (*Image, error) {
 	c.Memory = newWithout(m.container.Memory, s.bad)
 	lost := TotalSize(s.bad)
 	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
-		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(s.pages, "page")),
+		Kind: OddityUnreadable, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(s.pages, "page")),
 		Detail: fmt.Sprintf("the first: %v", s.first),
 	})
 	return m.view(&c), nil

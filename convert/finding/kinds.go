@@ -9,6 +9,15 @@ const (
 	AdviceConvert    = "Convert the dump: if its memory has the right ones, windmp finds them. Otherwise dump the guest again with all of its memory."
 	adviceHeaderNote = "The note is written by the virtio-win fwcfg driver, with QEMU's -device vmcoreinfo. Install it and dump again."
 
+	// AdviceOtherCopy is for a file of which a disk does not give everything.
+	AdviceOtherCopy = "The disk that the file is on fails: take another copy of it."
+	// AdviceZeroed and AdviceDropped say what debuggers show of missing pages, and
+	// AdviceHaveCopy how such a disk's are had.
+	AdviceZeroed   = "Structures there read as zeros in WinDbg. "
+	AdviceDropped  = "WinDbg will say that these pages are not available. "
+	AdviceHaveCopy = "Take another copy of the file to have them."
+
+	adviceHaveWhole  = "Dump the whole guest to have them."
 	adviceWholeGuest = "Dump the whole guest (no begin/length filter, enough space), "
 	adviceGaps       = "or accept a dump with gaps: zeros there, or the pages left out."
 	adviceCopyAgain  = physmem.HintIncomplete
@@ -27,7 +36,7 @@ var (
 	RawHole       = declare("WD105", SeverityInfo, "The raw file is assumed to leave out the hole below 4 GiB that machines usually have; the guest's own table of memory agrees.", adviceHole)
 	RawHoleUnsure = declare("WD106", SeverityWarn, "The raw file is assumed to leave out the hole below 4 GiB that machines usually have, but the guest's own table of memory agrees only in part.", adviceHole)
 	PagesUnplaced = declare("WD107", SeverityUnknown, "A table entry of a dump makes no sense: it is not known where the pages after it lie.", "")
-	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged: they count as missing.", adviceCopyAgain)
+	DamagedPages  = declare("WD108", SeverityWarn, "Pages of the container are damaged, or on bad sectors of a disk: they count as missing.", adviceCopyAgain)
 	TornMemory    = declare("WD116", SeverityWarn, "The machine may have run while its memory was saved, or after it: pages are of different moments.", "Suspend the machine, or take a snapshot with its memory, and take the files of that.")
 	FormatUntried = declare("WD117", SeverityInfo, "windmp reads this container by published descriptions, and was never tried on a file that the real program wrote.", "Compare what info says with what you know of the machine: memory, processors, Windows' build.")
 	FileInUse     = declare("WD120", SeverityInfo, "Another program has the file open for writing, as QEMU's lock shows: a machine runs from it.", "Convert before its snapshot is deleted.")
@@ -159,8 +168,8 @@ var (
 	TablesMissing  = declare("WD506", SeverityWarn, "Page tables of the kernel are not readable.", "Pages that they map may be missing from the dump. Choose a full dump.")
 	ProcessList    = declare("WD507", SeverityWarn, "The process list breaks off.", "The page tables of some processes are not in the dump. Choose a full dump.")
 	BitmapTooLarge = declare("WD508", SeverityFail, "Memory reaches beyond what readers of bitmap dumps support.", "Choose a full dump.")
-	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", "Structures there read as zeros in WinDbg. Dump the whole guest to have them.")
-	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", "WinDbg will say that these pages are not available. Dump the whole guest to have them.")
+	MissingZeroed  = declare("WD509", SeverityWarn, "Pages that the header lists are not in the source and are written as zeros, as was asked for.", AdviceZeroed+adviceHaveWhole)
+	MissingDropped = declare("WD510", SeverityWarn, "Pages that the header lists are not in the source and are left out of the dump, as was asked for.", AdviceDropped+adviceHaveWhole)
 	RunsDoNotFit   = declare("WD511", SeverityFail, "Memory has more than 42 runs, which do not fit the full dump that was asked for.", "Choose a bitmap dump.")
 	RunsReplaced   = declare("WD512", SeverityWarn, "The header's table of memory differs from the kernel's own: it is older, was never set, or was changed. The kernel's is used.", "")
 	RunsKept       = declare("WD513", SeverityInfo, "The kernel's own table of memory can't be used; the header's is used instead.", "")

@@ -80,17 +80,22 @@ func NameDamage(im *physmem.Image, err error) error {
 			f.Message, f.Advice = o.Text+"; "+f.Message, adviceNoFormat
 			return err
 		}
-		if o.Kind != physmem.OddityTruncated && o.Kind != physmem.OddityDamaged {
+		again := adviceCopyAgain
+		switch o.Kind {
+		case physmem.OddityTruncated, physmem.OddityDamaged:
+		case physmem.OddityUnreadable:
+			again = AdviceOtherCopy
+		default:
 			continue
 		}
 		if strings.HasPrefix(f.Message, o.Text) {
 			return err // by a view of the same file
 		}
 		f.Message = o.Text + "; " + f.Message
-		if gaps, ok := strings.CutPrefix(f.Advice, adviceWholeGuest); ok {
+		if gaps, ok := strings.CutPrefix(f.Advice, adviceWholeGuest); ok && o.Kind != physmem.OddityUnreadable {
 			f.Advice = "Copy the file again, or dump again with enough space, " + gaps
 		} else {
-			f.Advice = adviceCopyAgain
+			f.Advice = again
 		}
 		return err
 	}

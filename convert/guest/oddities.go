@@ -14,7 +14,7 @@ func (g *finder) noteOddities() {
 		kind, where := OddityKind(o.Kind), fmt.Sprintf("file offset %#x", o.Offset)
 		switch o.Kind {
 		case physmem.OddityTruncated:
-		case physmem.OddityDamaged, physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
+		case physmem.OddityDamaged, physmem.OddityUnreadable, physmem.OddityTorn, physmem.OddityUntried, physmem.OddityInUse, physmem.OddityLater:
 			where = "" // of the file as a whole
 		default:
 			kind = kind.WithAdvice("")
@@ -31,6 +31,8 @@ func OddityKind(k physmem.OddityKind) finding.Kind {
 		return finding.Truncated
 	case physmem.OddityDamaged:
 		return finding.DamagedPages
+	case physmem.OddityUnreadable:
+		return finding.DamagedPages.WithAdvice(finding.AdviceOtherCopy)
 	case physmem.OddityConflict:
 		return finding.LoadsDisagree
 	case physmem.OddityNoteSkipped, physmem.OddityNoteDuplicate, physmem.OddityCPU:

@@ -65,7 +65,10 @@ func (p *Plan) settleMissing(opt Options) error {
 	if p.memory.absent == 0 {
 		return nil
 	}
-	refused, dropped := finding.Missing, finding.MissingDropped
+	refused, zeroed, dropped := finding.Missing, finding.MissingZeroed, finding.MissingDropped
+	if p.onBadSectors() {
+		zeroed, dropped = zeroed.WithAdvice(finding.AdviceZeroed+finding.AdviceHaveCopy), dropped.WithAdvice(finding.AdviceDropped+finding.AdviceHaveCopy)
+	}
 	if opt.format() == FormatELF {
 		refused, dropped = refused.WithAdvice(finding.AdviceCoreGaps), dropped.WithAdvice(finding.AdviceDumpAgain)
 	}
@@ -75,13 +78,18 @@ func (p *Plan) settleMissing(opt Options) error {
 	switch p.memory.policy {
 	case report.MissingZero:
 		p.memory.zeroed = true
-		p.found.Add(finding.MissingZeroed.At(where, "%s and are written as zeros", what))
+		p.found.Add(zeroed.At(where, "%s and are written as zeros", what))
 		return nil
 	case report.MissingDrop:
 		return p.dropMissing(dropped, what, where)
 	case report.MissingFail:
 	}
 	return p.found.Refuse(refused.At(where, "%s", what), nil)
+}
+
+// onBadSectors tells whether a disk did not give some of the memory.
+func (p *Plan) onBadSectors() bool {
+	return slices.ContainsFunc(p.guest.Image().Oddities(), func(o physmem.Oddity) bool { return o.Kind == physmem.OddityUnreadable })
 }
 
 // dropMissing trims every page that is not wholly in the source.
