@@ -74,7 +74,7 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "firmware, real mode", opt: guestsim.Options{CPUs: 2}, want: finding.NotBooted.ID(), says: "2 had no paging",
+			name: "firmware, real mode", opt: guestsim.Options{CPUs: 2}, want: finding.NotBooted.ID(), says: "of 2 vCPUs 2 had no paging",
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				for i := range g.VCPUs {
@@ -83,7 +83,7 @@ func TestWhyNot(t *testing.T) {
 			},
 		},
 		{
-			name: "firmware, flat page tables", want: finding.NotBooted.ID(), says: "1 ran where addresses are physical ones",
+			name: "firmware, flat page tables", want: finding.NotBooted.ID(), says: "of 1 vCPU 0 had no paging, 1 ran where addresses are physical ones",
 			poke: func(g *guestsim.Guest) {
 				wipe(g)
 				root := g.NewRoot()

@@ -238,7 +238,11 @@ func TestURLWithoutRanges(t *testing.T) {
 		assert.Contains(t, f.Error.Message, "on a server that sends it only whole, not in parts")
 		dir := t.TempDir()
 		opt := inspect.CheckOptions{Source: source.Options{TempDir: dir, Web: source.Web{Download: true}}}
+		var told []stage.Whole
+		opt.Whole = func(_ string, w stage.Whole) { told = append(told, w) }
 		same(t, checkFile(t.Context(), path, inspect.CheckOptions{}), checkInput(t.Context(), u, opt))
+		require.NotEmpty(t, told)
+		assert.True(t, told[0].Fetched, "what is fetched is not called packed")
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		assert.Empty(t, left)

@@ -69,10 +69,16 @@ func (a *app) tells(quiet bool) bool {
 // tableWords say why a table is read; % is how much that is, as far as it is known before.
 const tableWords = "where its pages lie is in about % of it, which are read"
 
+// fetchedWords say why a file is fetched.
+const fetchedWords = "its server sends no parts: its % are fetched to a temporary file"
+
 // wholeWords say why all of a file is read, or so much; % is how much.
 func wholeWords(w stage.Whole) string {
-	if w.Table {
+	switch {
+	case w.Table:
 		return tableWords
+	case w.Fetched:
+		return fetchedWords
 	}
 	return map[stage.Stage]string{
 		stage.Unpack: "it is packed: its % are read, and unpacked to a temporary file",

@@ -34,6 +34,8 @@ func TestTellWhole(t *testing.T) {
 	}
 	table := stage.Whole{Stage: stage.Open, Table: true, Bytes: 1 << 30}
 	assert.Equal(t, "windmp: guest: where its pages lie is in about 1.0 GiB of it, which are read\n", told("auto", "text", false, table))
+	fetched := stage.Whole{Stage: stage.Unpack, Fetched: true, Bytes: wholeFromURL}
+	assert.Equal(t, "windmp: http://host/x: its server sends no parts: its 4.0 MiB are fetched to a temporary file\n", tell("http://host/x", "auto", "text", false, fetched))
 	large := stage.Whole{Stage: stage.Read, Bytes: wholeFrom}
 	assert.Contains(t, told("auto", "json", false, large), `"level":"info","message":"guest: its 256 MiB are read to the end"`)
 	assert.Empty(t, told("auto", "text", false, stage.Whole{Stage: stage.Read, Bytes: wholeFrom - 1}))

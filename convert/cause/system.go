@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"windmp/convert/stage"
@@ -173,13 +174,21 @@ func ofOutput(err error, path string, why error) Cause {
 	}
 }
 
+// hintScheme says of a file that is not there, and looks like a URL, which of these are read.
+func hintScheme(path string) string {
+	if !strings.Contains(path, "://") {
+		return ""
+	}
+	return "Of URLs, those that begin with http:// or https:// are read; object stores make such (a presigned URL)."
+}
+
 // ofInput says why a file could not be read.
 func ofInput(path string, why error) Cause {
 	switch {
 	case path == "":
 		return Cause{"the name of a file is empty", "", ""}
 	case errors.Is(why, fs.ErrNotExist):
-		return Cause{Name(path) + ": there is no such file", "", ""}
+		return Cause{Name(path) + ": there is no such file", hintScheme(path), ""}
 	case errors.Is(why, fs.ErrPermission):
 		return Cause{Name(path) + " can't be read: permission denied", hintReadable, ""}
 	case errors.Is(why, syscall.EIO):

@@ -221,7 +221,7 @@ func (d *discovery) firmware() (finding.Finding, bool) {
 		return finding.Finding{}, false
 	}
 	return finding.NotBooted.WithAdvice("Dump the guest when Windows runs.").At("",
-		"only firmware or a boot loader was running: of %d vCPUs %d had no paging, %d ran where addresses are physical ones", len(cpus), unpaged, flat), true
+		"only firmware or a boot loader was running: of %s %d had no paging, %d ran where addresses are physical ones", binio.Plural(len(cpus), "vCPU"), unpaged, flat), true
 }
 
 // otherSystem looks for the banner that a Linux kernel keeps in its memory.

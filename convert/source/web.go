@@ -56,7 +56,9 @@ func (s *Source) download(ctx context.Context, web remote.Options, size int64, o
 	if err := opt.watch.mayTake(size); err != nil {
 		return &stage.Error{Stage: stage.Unpack, Err: err}
 	}
-	stage.Foretell(opt.Whole, stage.Unpack, size)
+	if opt.Whole != nil {
+		opt.Whole(stage.Whole{Stage: stage.Unpack, Fetched: true, Bytes: size})
+	}
 	t, err := atomicfile.CreateUnnamed(opt.TempDir, "downloaded")
 	if err != nil {
 		return &stage.Error{Stage: stage.Unpack, Err: err}

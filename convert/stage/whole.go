@@ -9,6 +9,8 @@ type Whole struct {
 	Stage Stage
 	// Table is set where Open reads no more than a table of pages.
 	Table bool
+	// Fetched is set where Unpack fetches a file from a server, packed or not.
+	Fetched bool
 	// Bytes is how many that has. A search may go through them more than once, and may
 	// end sooner.
 	Bytes int64
