@@ -25,8 +25,8 @@ func Gzip(r io.Reader) (io.ReadCloser, error) {
 	return &gzips{z, in}, nil
 }
 
-// gzipBlock is what is read at once, in bytes.
-const gzipBlock = 64 << 10
+// gzipBlock is what is read at once, in bytes: no more, for a look at what is packed reads one.
+const gzipBlock = 4 << 10
 
 // gzipReader is what both packages have.
 type gzipReader interface {
