@@ -26,8 +26,8 @@ import (
 const Stdout = "-"
 
 // File converts the file in, or what is behind the URL in (see [source.Named]), into the
-// dump out. The report is never nil: after an error it tells how far the conversion came. Errors to expect are a
-// [*stage.UsageError], and in a [*stage.Error], which names the stage,
+// dump out. The report is never nil: after an error it tells how far the conversion came.
+// Errors to expect are a [*stage.UsageError], and in a [*stage.Error], which names the stage,
 // [write.ErrExists], a [*write.SpaceError], a [*finding.RefusedError], those of
 // package physmem/open, and what the system says of a file.
 //

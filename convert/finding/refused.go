@@ -67,8 +67,8 @@ func (fs *List) BlameDisk(im *physmem.Image, err error) error {
 }
 
 // NameDamage names in a refusal, before all else, that the image's file is cut or
-// damaged, or begins like another format's: whatever else is missing may be so for that. Other errors are returned as
-// they are.
+// damaged, or begins like another format's: whatever else is missing may be so for that.
+// Other errors are returned as they are.
 func NameDamage(im *physmem.Image, err error) error {
 	var refused *RefusedError
 	if !errors.As(err, &refused) {

@@ -73,7 +73,8 @@ func (o *Opened) takeModules() { o.f.Modules, o.ListErr = o.f.Memory.ModulesAt(o
 
 // WithProcessors is the guest of a dump that was opened, with what its memory holds of
 // the processors, and the bug check: that in memory, else the header's. It is g where
-// its Kernel is not known, or that of a triage dump, which has them. Nothing is verified, and nothing said of what can't be read.
+// its Kernel is not known, or that of a triage dump, which has them. Nothing is verified,
+// and nothing said of what can't be read.
 func WithProcessors(g *Guest) *Guest {
 	if g.f.Kernel == nil || g.f.Header == nil || g.f.shown != nil {
 		return g
