@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,4 +80,30 @@ func TestBadSectors(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, differ)
+}
+
+// TestBadSectorsStream: so it is for a stream, if the disk fails before its first byte; it
+// ends where the disk fails behind that.
+func TestBadSectorsStream(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(filepath.Join("..", "testdata", "guest-bsod.vmcore"))
+	require.NoError(t, err)
+	const memory = 0x27a8 // where it begins in the sample; at the first address is KUSER_SHARED_DATA
+	for at, fails := range map[int64]bool{0x29e000: false, 0x300000: true} {
+		f := &badSectors{bytes.NewReader(core), memory + at, memory + at + 100}
+		begun := 0
+		opt := Options{Plan: plan.Options{Missing: report.MissingZero}, Write: write.Options{NoSync: true, Workers: 1}}
+		r := report.New("", "", false)
+		err := run(t.Context(), r, source.Reader("x", f, f.Size()), &opt, output{once: true, write: func(p *plan.Plan) error {
+			begun++
+			return Write(t.Context(), p, io.Discard, opt.Write)
+		}})
+		assert.Equal(t, 1, begun)
+		if fails {
+			require.ErrorIs(t, err, syscall.EIO)
+			continue
+		}
+		require.NoError(t, err)
+		assert.True(t, slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.ID == finding.DamagedPages.ID() }))
+	}
 }

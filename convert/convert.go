@@ -138,20 +138,21 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 		if err != nil {
 			return err
 		}
-		if SoundFirst(opt.Plan.Missing, to.once) {
-			return convertSound(ctx, r, opt, im, to)
+		before, first, sound := *r, convertImage, SoundFirst(opt.Plan.Missing, to.once)
+		if sound {
+			first = convertSound
 		}
-		before := *r
-		view, err := convertImage(ctx, r, opt, im, to)
+		view, err := first(ctx, r, opt, im, to)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case im.MetDamage():
+		case im.MetDamage() && !sound:
 			*r = before
-			return convertSound(ctx, r, opt, im, to.again(err))
+			_, err = convertSound(ctx, r, opt, im, to.again(err))
+		case to.once && planned: // a stream ends where the disk fails
 		case acceptsGaps(opt.Plan.Missing) && !errors.Is(err, physmem.ErrSource) && im.ReadFailure() != nil:
 			*r = before
-			return convertReadable(ctx, r, opt, view, to.again(err))
+			return convertReadable(ctx, r, opt, view, to)
 		}
 		return err
 	})
@@ -190,14 +191,14 @@ func strictly(s *source.Source, opt *Options) {
 	}
 }
 
-// convertSound converts what is sound of an image.
-func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) error {
+// convertSound converts what is sound of an image, and returns the view as [convertImage].
+func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physmem.Image, to output) (*physmem.Image, error) {
 	sound, err := Sound(ctx, im, opt.Source.Whole)
 	if err != nil {
-		return err
+		return im, err
 	}
-	_, err = convertImage(ctx, r, opt, sound, to)
-	return finding.NameDamage(sound, err)
+	view, err := convertImage(ctx, r, opt, sound, to)
+	return view, finding.NameDamage(sound, err)
 }
 
 // convertReadable converts what can be read of an image on a disk that fails.
