@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,12 +25,18 @@ type file struct {
 
 var positions = token.NewFileSet()
 
-// files parses all of the module.
+// files are all of the module, parsed.
 func files(t *testing.T) []file {
 	t.Helper()
-	var out []file
+	all, err := parsed()
+	require.NoError(t, err)
+	return all
+}
+
+// parsed parses them, once for all tests, which only look at them.
+var parsed = sync.OnceValues(func() (out []file, err error) {
 	tree := os.DirFS(root)
-	require.NoError(t, fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+	err = fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
 		base := path.Base(name)
 		switch {
 		case err != nil:
@@ -46,6 +53,6 @@ func files(t *testing.T) []file {
 		syntax, err := parser.ParseFile(positions, name, text, parser.SkipObjectResolution|parser.ParseComments)
 		out = append(out, file{dir: path.Dir(name), path: name, syntax: syntax})
 		return err
-	}))
-	return out
-}
+	})
+	return out, err
+})
