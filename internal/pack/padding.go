@@ -2,12 +2,13 @@ package pack
 
 import (
 	"bufio"
-	"bytes"
 	"compress/bzip2"
 	"errors"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"windmp/internal/binio"
 )
 
 // How many bytes the decoders read before they say that what is behind a stream is no other
@@ -91,11 +92,11 @@ func (t *tail) Read(p []byte) (int, error) {
 // zeros tells whether there is nothing else from off on; if not, or if that can't be read,
 // with the error that says so.
 func (t *tail) zeros(off int64, none error) (bool, error) {
-	b, zero := make([]byte, block), make([]byte, block)
+	b := make([]byte, block)
 	for off < t.f.Size() {
 		n, err := t.f.ReadAt(b, off)
 		switch {
-		case !bytes.Equal(b[:n], zero[:n]):
+		case !binio.IsZero(b[:n]):
 			return false, none
 		case n == 0:
 			return false, err
