@@ -58,7 +58,7 @@ func TestReadable(t *testing.T) {
 		assert.Same(t, m, same, name)
 
 		view := m
-		for at := s.Size() / 2; view == m && at < s.Size(); at += sectorSize { // the first that has memory
+		for at := s.Size() / 2; view == m && at < s.Size(); at += physmem.PageSize { // the first that has memory
 			s.at = 0
 			m = opened(s) // which has kept nothing
 			s.at = at
