@@ -18,7 +18,7 @@ func FuzzInImage32(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pokes []byte) {
 		k := guestsim.NewKernel32()
 		for ; len(pokes) >= 8; pokes = pokes[8:] {
-			at := binary.LittleEndian.Uint32(pokes) % 0x1fffff
+			at := binary.LittleEndian.Uint32(pokes) % (0x200000 - 3) // the size of the image
 			k.Put32(guestsim.NT32+at, binary.LittleEndian.Uint32(pokes[4:]))
 		}
 		m := memory32(k)
