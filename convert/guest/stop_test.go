@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,17 +16,6 @@ import (
 	"windmp/physmem/physmemtest"
 )
 
-// watched is a file that tells of each read.
-type watched struct {
-	io.ReaderAt
-	read func()
-}
-
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
-	w.read()
-	return w.ReaderAt.ReadAt(p, off)
-}
-
 // TestFindStops: an interrupt is heard between the stages, also where the header leads to
 // the kernel and nothing is searched for.
 func TestFindStops(t *testing.T) {
@@ -35,15 +23,10 @@ func TestFindStops(t *testing.T) {
 	file := guestsim.New(guestsim.Options{CPUs: 2}).ELF()
 	ctx, end := context.WithCancelCause(t.Context())
 	why := errors.New("interrupted")
-	opened := false
-	counted := &physmemtest.Tally{ReaderAt: &watched{bytes.NewReader(file), func() {
-		if opened {
-			end(why)
-		}
-	}}}
+	counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(file)}
 	im, err := physmemtest.OpenReader(counted, int64(len(file)), open.Options{})
 	require.NoError(t, err)
-	opened = true
+	counted.Before = func(int64) { end(why) }
 	g, err := guest.Find(ctx, im, guest.Options{})
 	require.ErrorIs(t, err, why)
 	var failed *stage.Error

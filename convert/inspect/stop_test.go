@@ -18,17 +18,6 @@ import (
 	"windmp/physmem/physmemtest"
 )
 
-// watched is a file that tells of each read.
-type watched struct {
-	io.ReaderAt
-	read func()
-}
-
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
-	w.read()
-	return w.ReaderAt.ReadAt(p, off)
-}
-
 // TestTriageStops: of a small dump an interrupt is what is said, wherever it comes, and not
 // that no image is in it.
 func TestTriageStops(t *testing.T) {
@@ -48,7 +37,7 @@ func TestTriageStops(t *testing.T) {
 		ctx, end := context.WithCancelCause(t.Context())
 		why := errors.New("interrupted")
 		reads := 0
-		counted := &watched{bytes.NewReader(file), func() {
+		counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(file), Before: func(int64) {
 			if reads++; reads == last {
 				end(why)
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,17 +16,6 @@ import (
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
 )
-
-// watched is a file that tells of each read.
-type watched struct {
-	io.ReaderAt
-	read func()
-}
-
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
-	w.read()
-	return w.ReaderAt.ReadAt(p, off)
-}
 
 // TestDumpStops: an interrupt is heard between the steps by which a dump is opened. A step
 // that has begun is read to its end, and the one that reads the list of images does not
@@ -52,14 +40,14 @@ func TestDumpStops(t *testing.T) {
 			file := dumpOfSim(t, sim, plan.Options{Type: kind})
 			ctx, end := context.WithCancelCause(t.Context())
 			why := errors.New("interrupted")
-			counted := &physmemtest.Tally{}
+			counted := &physmemtest.Tally{ReaderAt: bytes.NewReader(file)}
 			reads, at := 0, int64(0)
-			counted.ReaderAt = &watched{bytes.NewReader(file), func() {
+			counted.Before = func(int64) {
 				if reads++; reads == tc.last {
 					at = counted.Read.Load()
 					end(why)
 				}
-			}}
+			}
 			src := physmem.NewSource("dump", counted, int64(len(file)))
 			v, err := Dump(ctx, src, Options{})
 			require.ErrorIs(t, err, why)

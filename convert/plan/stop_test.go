@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"testing"
 
@@ -20,29 +19,16 @@ import (
 	"windmp/physmem/physmemtest"
 )
 
-// watched is a file that says where it is read.
-type watched struct {
-	io.ReaderAt
-	seen func(off int64)
-}
-
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
-	w.seen(off)
-	return w.ReaderAt.ReadAt(p, off)
-}
-
 // stopped is a guest whose file counts what is read of it.
 type stopped struct {
 	*guest.Guest
 	file *physmemtest.Tally
-	seen func(off int64)
 }
 
 func newStopped(t *testing.T, sim *guestsim.Guest) *stopped {
 	t.Helper()
 	b := sim.ELF()
-	s := &stopped{seen: func(int64) {}}
-	s.file = &physmemtest.Tally{ReaderAt: &watched{bytes.NewReader(b), func(off int64) { s.seen(off) }}}
+	s := &stopped{file: &physmemtest.Tally{ReaderAt: bytes.NewReader(b)}}
 	im, err := open.Source(t.Context(), physmem.NewSource("guest", s.file, int64(len(b))), open.Options{})
 	require.NoError(t, err)
 	s.Guest, err = guest.Find(t.Context(), im, guest.Options{})
@@ -76,7 +62,7 @@ func TestKernelPlanStops(t *testing.T) {
 			ctx, end := context.WithCancelCause(t.Context())
 			why := errors.New("interrupted")
 			at, read := g.offset(t, sim.PTE(va)), int64(-1)
-			g.seen = func(off int64) {
+			g.file.Before = func(off int64) {
 				if off == at && read < 0 {
 					read = g.file.Read.Load() + physmem.PageSize
 					end(why)
@@ -101,7 +87,7 @@ func TestTriagePlanStops(t *testing.T) {
 	opt := plan.Options{Type: plan.OutputTriage}
 	g := newStopped(t, guestsim.New(guestsim.Options{CPUs: 4, BugCheck: [5]uint64{0x7e, 0xffffffffc0000005, 2, 3, 4}}))
 	before, reads := g.file.Read.Load(), 0
-	g.seen = func(int64) { reads++ }
+	g.file.Before = func(int64) { reads++ }
 	_, err := plan.New(t.Context(), g.Guest, opt)
 	require.NoError(t, err)
 	require.Greater(t, g.file.Read.Load()-before, int64(3*most), "bytes of a whole plan")
@@ -110,7 +96,7 @@ func TestTriagePlanStops(t *testing.T) {
 		ctx, end := context.WithCancelCause(t.Context())
 		why := errors.New("interrupted")
 		n, at := 0, int64(0)
-		g.seen = func(int64) {
+		g.file.Before = func(int64) {
 			if n++; n == last {
 				at = g.file.Read.Load()
 				end(why)
