@@ -13,6 +13,7 @@ import (
 
 	"windmp/convert/cause"
 	"windmp/convert/stage"
+	"windmp/internal/binio"
 )
 
 // usageArgs makes a wrong number of arguments, or one that is empty, a usage error.
@@ -30,10 +31,12 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, not %s", cmd.Name(), takes, cause.Name(args[0])), Hint: hint}
 		case len(args) == 0:
 			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and none was given", cmd.Name(), takes), Hint: hint}
-		case len(args) == 1:
-			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there is 1 argument", cmd.Name(), takes), Hint: hint}
 		default:
-			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there are %d arguments", cmd.Name(), takes, len(args)), Hint: hint}
+			are := "are"
+			if len(args) == 1 {
+				are = "is"
+			}
+			return &stage.UsageError{Reason: fmt.Sprintf("%s takes %s, and there %s %s", cmd.Name(), takes, are, binio.Plural(len(args), "argument")), Hint: hint}
 		}
 		for _, arg := range args {
 			if arg == "" {

@@ -93,7 +93,7 @@ func NameDamage(im *physmem.Image, err error) error {
 		}
 		f.Message = o.Text + "; " + f.Message
 		if gaps, ok := strings.CutPrefix(f.Advice, adviceWholeGuest); ok && o.Kind != physmem.OddityUnreadable {
-			f.Advice = "Copy the file again, or dump again with enough space, " + gaps
+			f.Advice = strings.TrimSuffix(adviceCopyAgain, ".") + ", " + gaps
 		} else {
 			f.Advice = again
 		}
