@@ -15,6 +15,7 @@ import (
 	"windmp/cmd/windmp/internal/reportfile"
 	"windmp/convert"
 	"windmp/convert/cause"
+	"windmp/convert/exitcode"
 	"windmp/convert/htmlreport"
 	"windmp/convert/report"
 	"windmp/convert/stage"
@@ -75,6 +76,12 @@ type outcome struct {
 	text func() error
 }
 
+// prints tells whether there is something to print for people: of a command line that
+// makes no sense for the file, nothing but the error.
+func (o *outcome) prints() bool {
+	return o.text != nil && (o.told || exitcode.Of(o.err) != exitcode.Usage)
+}
+
 // finish prints the outcome and writes the report. What goes wrong with these is
 // part of the error, and of the document as far as it is not written yet.
 func (a *app) finish(o outcome) error {
@@ -93,7 +100,7 @@ func (a *app) finish(o outcome) error {
 		}
 		return o.document(newHeader(o.schema, errors.Join(o.err, late)), e)
 	}
-	if !a.out.json && o.text != nil {
+	if !a.out.json && o.prints() {
 		fail(stagePrint, o.text())
 	}
 	writeReport := func() {
