@@ -69,7 +69,8 @@ func golden() []struct {
 		{in(stage.Output, &stage.UsageError{Reason: "the output out is a folder", Hint: "Name a file in it"}), "the output out is a folder", "Name a file in it."},
 		{in(stage.Output, &atomicfile.FolderError{Dir: "no"}), "the folder no does not exist", "Make the folder first."},
 		{in(stage.Output, open("open", temp, fs.ErrPermission)), "out.dmp can't be written: no permission to make files in this folder", "Name an output in a folder that is yours."},
-		{in(stage.Report, open("open", temp, fs.ErrPermission)), "the report out.dmp can't be written: no permission to make files in this folder", "Name an output in a folder that is yours."},
+		{in(stage.Report, open("open", temp, fs.ErrPermission)), "the report out.dmp can't be written: no permission to make files in this folder", "Name a report in a folder that is yours."},
+		{in(stage.Report, open("write", "/dev/full", syscall.ENOSPC)), "the report /dev/full: no space left on the disk of /dev", "Free some of it, or name a report on another disk."},
 		{in(stage.Write, open("write", temp, syscall.EFBIG)), "out.dmp can't be written: file too large", "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."},
 		{in(stage.Output, &os.LinkError{Op: "rename", Old: temp, New: "out.dmp", Err: syscall.EIO}), "out.dmp can't be written: input/output error", ""},
 		// Room.

@@ -16,14 +16,17 @@ import (
 
 // What to do where a file can't be made.
 const (
-	hintSpace    = "Free some of it, or name an output on another disk; with .zst behind its name it is packed."
-	hintFolder   = "Name an output in a folder that is yours."
-	hintReadable = "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."
-	hintExists   = "Name another output, or force its replacement."
-	hintSectors  = "The disk that it is on fails: take another copy, or accept a dump with gaps: zeros there, or the pages left out."
-	hintMake     = "Make the folder first."
-	hintUnpack   = "Allow more to be unpacked, or unpack the file first."
-	hintLimit    = "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."
+	hintSpace  = "Free some of it, or name an output on another disk; with .zst behind its name it is packed."
+	hintFolder = "Name an output in a folder that is yours."
+	// Of a report, which is small and never packed.
+	hintReportSpace  = "Free some of it, or name a report on another disk."
+	hintReportFolder = "Name a report in a folder that is yours."
+	hintReadable     = "Run windmp as a user who may read it; what libvirt and Proxmox write belongs to root."
+	hintExists       = "Name another output, or force its replacement."
+	hintSectors      = "The disk that it is on fails: take another copy, or accept a dump with gaps: zeros there, or the pages left out."
+	hintMake         = "Make the folder first."
+	hintUnpack       = "Allow more to be unpacked, or unpack the file first."
+	hintLimit        = "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."
 )
 
 // ofSystem says what the operating system refused: of a file that it names, under the
@@ -154,19 +157,19 @@ func ofTemporary(err error, dir string, why error) Cause {
 
 // ofOutput says why a file could not be written.
 func ofOutput(err error, path string, why error) Cause {
-	name := Name(path)
+	name, space, folder := Name(path), hintSpace, hintFolder
 	if inStage(err, stage.Report) {
-		name = "the report " + name
+		name, space, folder = "the report "+name, hintReportSpace, hintReportFolder
 	}
 	switch {
 	case atomicfile.NoSpace(why):
-		return Cause{name + ": no space left on the disk of " + inFolder(path), hintSpace, ""}
+		return Cause{name + ": no space left on the disk of " + inFolder(path), space, ""}
 	case errors.Is(why, syscall.EROFS):
-		return Cause{name + " can't be written: " + inFolder(path) + " is read-only", hintFolder, ""}
+		return Cause{name + " can't be written: " + inFolder(path) + " is read-only", folder, ""}
 	case errors.Is(why, syscall.ENOTDIR):
 		return Cause{name + " can't be written: " + noFolder(path) + " is no folder", "", ""}
 	case errors.Is(why, fs.ErrPermission):
-		return Cause{name + " can't be written: no permission to make files in " + inFolder(path), hintFolder, ""}
+		return Cause{name + " can't be written: no permission to make files in " + inFolder(path), folder, ""}
 	case errors.Is(why, syscall.EFBIG):
 		return Cause{name + " can't be written: file too large", hintLimit, ""}
 	default:
