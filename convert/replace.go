@@ -148,7 +148,7 @@ func noEarlierDump(ctx context.Context, in string, is physmem.Format, beginning 
 	}
 	_, beginning = source.Holds(ctx, in)
 	if own, err := winhdr.Decode(beginning); err == nil && !ofOneKernel(own, there) {
-		return "a dump of another machine than " + cause.Name(in) + ", not an earlier output"
+		return "a dump of another machine than the input, not an earlier output"
 	}
 	return ""
 }
@@ -182,7 +182,7 @@ func checkMoment(ctx context.Context, in, out string, p *plan.Plan) error {
 	if err != nil || ofOneMoment(p.Header(), there) {
 		return nil //nolint:nilerr // there is none
 	}
-	return notReplaced(out, "a dump of another moment than "+cause.Name(in)+", not an earlier output")
+	return notReplaced(out, "a dump of another moment than the input, not an earlier output")
 }
 
 func otherImage(is physmem.Format) string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"windmp/cmd/windmp/internal/reportfile"
 	"windmp/cmd/windmp/internal/screen"
@@ -104,7 +105,7 @@ func (a *app) planMany(ins []string, f *convertFlags) ([]conversion, error) {
 		}
 		out := filepath.Join(f.outDir, base+f.suffix())
 		if other, twice := from[out]; twice {
-			return nil, &stage.UsageError{Reason: fmt.Sprintf("%s and %s would both be written to %s", cause.Name(other), cause.Name(in), cause.Name(out)), Hint: "convert one of them by itself"}
+			return nil, twiceError(other, in, out)
 		}
 		from[out] = in
 		all = append(all, conversion{in: in, out: out})
@@ -118,6 +119,19 @@ func (a *app) planMany(ins []string, f *convertFlags) ([]conversion, error) {
 		}
 	}
 	return all, a.checkReport(names...)
+}
+
+// twiceError says why two files can't be converted into one folder: they are one, or have
+// the same name.
+func twiceError(a, b, out string) error {
+	switch {
+	case a == b:
+		return &stage.UsageError{Reason: cause.Name(a) + " is named twice", Hint: "name it once"}
+	case reportfile.Same(a, b):
+		return &stage.UsageError{Reason: cause.Name(a) + " and " + cause.Name(b) + " are the same file", Hint: "name it once"}
+	default:
+		return &stage.UsageError{Reason: fmt.Sprintf("%s and %s would both be written to %s", cause.Name(a), cause.Name(b), cause.Name(out)), Hint: "convert one of them into another folder"}
+	}
 }
 
 // finishMany prints the table, writes the report, and returns the worst error, which is
@@ -189,14 +203,22 @@ func worst(errs ...error) error {
 	return errs[slices.Index(codes, exitcode.Worst(codes...))]
 }
 
-// failureLine says in a line why a file was not converted.
+// failureLine says in a line why a file was not converted. The names of the file and of
+// its output follow from what stands beside it.
 func failureLine(c *conversion) string {
 	var refused *finding.RefusedError
 	if errors.As(c.err, &refused) {
 		return refused.Finding.ID + " " + refused.Finding.Message
 	}
-	return cause.WithoutName(report.OfError(c.err).Message, c.in)
+	said := cause.WithoutName(report.OfError(c.err).Message, c.in)
+	if of, ok := strings.CutPrefix(strings.TrimPrefix(said, theOutput+" "), cause.Name(c.out)); ok {
+		return theOutput + of
+	}
+	return said
 }
+
+// theOutput begins a sentence about an output that is not named.
+const theOutput = "the output"
 
 // printMany prints a line for each conversion, and how many went well.
 func printMany(t *textreport.Text, all []conversion, f *convertFlags) {

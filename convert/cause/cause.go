@@ -159,13 +159,14 @@ func about(err error, said string) string {
 // WithoutName is a sentence about a file where the file's name stands beside it already.
 func WithoutName(sentence, path string) string {
 	said, ok := strings.CutPrefix(sentence, Name(path))
-	if !ok {
+	switch {
+	case !ok || said != "" && !strings.ContainsRune(":, ", rune(said[0])): // the name of another begins so
 		return sentence
+	case strings.HasPrefix(said, ": "):
+		return strings.TrimPrefix(said, ": ")
+	default:
+		return "the file" + said
 	}
-	if said, ok := strings.CutPrefix(said, ": "); ok {
-		return said
-	}
-	return "the file" + said
 }
 
 // fileName is the name of the file that was worked on, empty where the error does not

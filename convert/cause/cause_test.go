@@ -150,6 +150,7 @@ func TestSentenceWithoutName(t *testing.T) {
 		{`"a b": 4 KiB are missing`, "a b", "4 KiB are missing"},
 		{"a.gz, unpacked, is empty", "a.gz", "the file, unpacked, is empty"},
 		{"out.dmp exists", "a", "out.dmp exists"},
+		{"a.dmp exists", "a", "a.dmp exists"},
 	} {
 		assert.Equal(t, tt.want, cause.WithoutName(tt.sentence, tt.path))
 	}
