@@ -70,7 +70,6 @@ func golden() []struct {
 		{in(stage.Output, &atomicfile.FolderError{Dir: "no"}), "the folder no does not exist", "Make the folder first."},
 		{in(stage.Output, open("open", temp, fs.ErrPermission)), "out.dmp can't be written: no permission to make files in this folder", "Name an output in a folder that is yours."},
 		{in(stage.Report, open("open", temp, fs.ErrPermission)), "the report out.dmp can't be written: no permission to make files in this folder", "Name a report in a folder that is yours."},
-		{in(stage.Report, open("write", "/dev/full", syscall.ENOSPC)), "the report /dev/full: no space left on the disk of /dev", "Free some of it, or name a report on another disk."},
 		{in(stage.Write, open("write", temp, syscall.EFBIG)), "out.dmp can't be written: file too large", "The disk's format, or the limit of the shell (ulimit -f), allows no file of that size."},
 		{in(stage.Output, &os.LinkError{Op: "rename", Old: temp, New: "out.dmp", Err: syscall.EIO}), "out.dmp can't be written: input/output error", ""},
 		// Room.
@@ -95,6 +94,7 @@ func golden() []struct {
 			{in(stage.Unpack, of("a.gz", open("open", "/t/.unpacked.1.windmp-part", fs.ErrPermission))), "a.gz: it can't be unpacked: the folder for temporary files, /t, may not be written to", "Set TMPDIR to a folder that is yours."},
 			{in(stage.Output, open("open", "/ro/"+temp, syscall.EROFS)), "/ro/out.dmp can't be written: /ro is read-only", "Name an output in a folder that is yours."},
 			{in(stage.Output, open("stat", "a/out.dmp", syscall.ENOTDIR)), "a/out.dmp can't be written: a is no folder", ""},
+			{in(stage.Report, open("write", "/dev/full", syscall.ENOSPC)), "the report /dev/full: no space left on the disk of /dev", "Free some of it, or name a report on another disk."},
 			{in(stage.Write, open("write", os.Stdout.Name(), syscall.ENOSPC)), "no space left where standard output goes", ""},
 		}...)
 	}
