@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -209,6 +210,48 @@ func TestMembers(t *testing.T) {
 	}
 	_, _, err := unpackWith(t, tarOf(t, entry{"ustar", nil}), pack.Options{})
 	require.ErrorContains(t, err, "an empty file")
+}
+
+// TestNoFiles: of an archive without a file what it holds is said.
+func TestNoFiles(t *testing.T) {
+	t.Parallel()
+	folder := tar.Header{Name: "vm/", Typeflag: tar.TypeDir}
+	link := tar.Header{Name: "vm/mem.dump", Typeflag: tar.TypeSymlink, Linkname: "/srv/mem.dump"}
+	same := tar.Header{Name: "same", Typeflag: tar.TypeLink, Linkname: "gone"}
+	pipe := tar.Header{Name: "pipe", Typeflag: tar.TypeFifo}
+	comment := tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "of git"}}
+	for _, tc := range []struct {
+		list []tar.Header
+		says string
+	}{
+		{[]tar.Header{comment}, "; it is empty"},
+		{[]tar.Header{folder}, "; it holds only 1 folder"},
+		{[]tar.Header{link}, `; it holds only 1 link ("vm/mem.dump" leads to "/srv/mem.dump"); Pack the file that the link leads to`},
+		{[]tar.Header{folder, folder, same, link, pipe}, `; it holds only 2 folders, 2 links ("same" leads to "gone"), 1 special file; Pack the file that the link leads to`},
+	} {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		for _, h := range tc.list {
+			require.NoError(t, w.WriteHeader(&h))
+		}
+		require.NoError(t, w.Close())
+		_, _, err := unpackWith(t, out.Bytes(), pack.Options{})
+		require.ErrorIs(t, err, physmem.ErrUnsupported)
+		require.EqualError(t, err, "tar: the file is a tar archive without a memory image that is known"+tc.says)
+	}
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	_, err := z.Create("vm/")
+	require.NoError(t, err)
+	h := &zip.FileHeader{Name: "vm/mem.dump"}
+	h.SetMode(fs.ModeSymlink | 0o777)
+	w, err := z.CreateHeader(h)
+	require.NoError(t, err)
+	_, err = w.Write([]byte("/srv/mem.dump"))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	_, _, err = unpackWith(t, out.Bytes(), pack.Options{})
+	require.EqualError(t, err, "zip: the file is a zip archive without a memory image that is known; it holds only 1 folder, 1 link; Pack the file that the link leads to")
 }
 
 // TestZipLies: a zip that claims many members, has them, is cut, is damaged, is encrypted

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,8 @@ type contents struct {
 	close func()
 	// kind is that of the archive; empty for a stream.
 	kind Method
+	// passed are the entries of the archive so far that are no files.
+	passed passedBy
 }
 
 // newContents begins to unpack a file.
@@ -48,7 +51,7 @@ func newContents(how Method, r *io.SectionReader) (*contents, error) {
 		c.close()
 		return nil, err
 	case isTar(head):
-		c.kind, c.next = Tar, tarMembers(tar.NewReader(b))
+		c.kind, c.next = Tar, c.tarMembers(tar.NewReader(b))
 		return c, nil
 	}
 	given := false
@@ -68,7 +71,7 @@ func isTar(head []byte) bool {
 }
 
 // tarMembers goes through the files of a tar.
-func tarMembers(t *tar.Reader) func() (*member, error) {
+func (c *contents) tarMembers(t *tar.Reader) func() (*member, error) {
 	return func() (*member, error) {
 		for {
 			h, err := t.Next()
@@ -77,10 +80,26 @@ func tarMembers(t *tar.Reader) func() (*member, error) {
 				return nil, io.EOF
 			case err != nil:
 				return nil, fmt.Errorf("tar: %w", err)
-			case h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeGNUSparse:
+			case h.Typeflag == tar.TypeXGlobalHeader: // no entry, but of all of them
+			case !c.passed.add(tarMode(h), h.Name, h.Linkname):
 				return &member{name: h.Name, size: h.Size, r: t}, nil
 			}
 		}
+	}
+}
+
+// tarMode tells what kind of entry a header is of. To another entry, too, a link is one:
+// what has two names is packed once.
+func tarMode(h *tar.Header) fs.FileMode {
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeGNUSparse:
+		return 0
+	case tar.TypeDir:
+		return fs.ModeDir
+	case tar.TypeSymlink, tar.TypeLink:
+		return fs.ModeSymlink
+	default:
+		return fs.ModeIrregular
 	}
 }
 
@@ -110,7 +129,7 @@ func (p *picker) first(ctx context.Context, c *contents) (*File, error) {
 	m, b, err := p.next(ctx, c)
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, p.nothing(c.kind)
+		return nil, p.nothing(c)
 	case err != nil:
 		return nil, err
 	}
@@ -194,19 +213,20 @@ func (p *picker) leave(m *member, why error) {
 }
 
 // nothing says what a file holds that has no memory image.
-func (p *picker) nothing(kind Method) error {
+func (p *picker) nothing(c *contents) error {
 	switch {
-	case kind == None:
+	case c.kind == None:
 		return p.why
 	case p.named != "" && !p.several:
 		return &ByNameError{&Member{p.named, p.all}}
 	}
-	what := fmt.Sprintf("a %s archive without a memory image that is known", kind)
+	what := fmt.Sprintf("a %s archive without a memory image that is known", c.kind)
 	switch more := p.refused - len(p.names); {
 	case p.refused == 0:
-		return &physmem.UnsupportedError{What: what + "; it is empty"}
+		said, hint := c.passed.what()
+		return &physmem.UnsupportedError{What: what + "; " + said, Hint: hint}
 	case p.refused == 1:
-		return fmt.Errorf("%s in the %s archive: %w", p.names[0], kind, p.why)
+		return fmt.Errorf("%s in the %s archive: %w", p.names[0], c.kind, p.why)
 	case more > 0:
 		what += fmt.Sprintf("; it holds %s and %d more", strings.Join(p.names, ", "), more)
 	default:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"windmp/internal/binio"
@@ -47,7 +48,7 @@ func newZipContents(r *io.SectionReader) (*contents, error) {
 	files := z.File
 	c.next = func() (*member, error) {
 		c.close()
-		for len(files) > 0 && strings.HasSuffix(files[0].Name, "/") {
+		for len(files) > 0 && c.passed.add(zipMode(files[0]), files[0].Name, "") {
 			files = files[1:]
 		}
 		if len(files) == 0 {
@@ -69,6 +70,15 @@ func newZipContents(r *io.SectionReader) (*contents, error) {
 		return &member{name: f.Name, size: int64(min(f.UncompressedSize64, 1<<62)), r: m}, nil
 	}
 	return c, nil
+}
+
+// zipMode tells what kind of entry it is. Whatever else its attributes say, what is
+// neither a folder nor a link is a file.
+func zipMode(f *zip.File) fs.FileMode {
+	if strings.HasSuffix(f.Name, "/") {
+		return fs.ModeDir
+	}
+	return f.Mode() & fs.ModeSymlink
 }
 
 // A budgetReader reads left bytes while it is limited.
