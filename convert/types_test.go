@@ -89,6 +89,9 @@ func TestKernelOutput(t *testing.T) {
 			require.True(t, bytes.Equal(full[at:at+0x1000], page), "page %#x", pfn)
 		}
 		assertSameGuest(t, full, dmp)
+		again, _, err := convertBytes(t, dmp, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(dmp, again), "the machine's table of memory stays, too: %s", name)
 	}
 }
 
