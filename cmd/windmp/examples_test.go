@@ -287,7 +287,7 @@ func TestLibraryGuide(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	commands = strings.ReplaceAll(commands, "../windmp", root)
-	printed, err := shell(dir, "export GOFLAGS=-buildvcs=false GOWORK=\n"+commands)
+	printed, err := shell(dir, "export GOFLAGS=-buildvcs=false GOWORK= GOGC= GOMEMLIMIT=\n"+commands)
 	require.NoError(t, err, "%s", printed)
 	assert.Contains(t, printed, "OK: full dump, 894 pages\n")
 	assert.FileExists(t, filepath.Join(dir, "mytool", "guest.dmp"))

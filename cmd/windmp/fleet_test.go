@@ -100,7 +100,7 @@ func (f *fleet) inside(path string) string {
 func (f *fleet) run(t *testing.T, index int) (string, int) {
 	t.Helper()
 	cmd := exec.Command(f.command[0], f.command[1:]...)
-	cmd.Env = append(os.Environ(), f.env...)
+	cmd.Env = processEnv(f.env...)
 	cmd.Env = append(cmd.Env, "JOB_COMPLETION_INDEX="+strconv.Itoa(index), "PATH="+filepath.Join(f.dir, ".bin")+":"+cmp.Or(f.programs, os.Getenv("PATH")))
 	out, err := cmd.CombinedOutput()
 	if err != nil {

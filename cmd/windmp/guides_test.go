@@ -169,7 +169,7 @@ func runGuide(t *testing.T, guide, kind, dir string) {
 func shell(dir, commands string) (string, error) {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, ".bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Env = processEnv("PATH=" + filepath.Join(dir, ".bin") + string(os.PathListSeparator) + os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	return strings.ReplaceAll(string(out), dir, "/home/you"), err
 }

@@ -107,7 +107,7 @@ func startBlockedWith(t *testing.T, core string, args []string, env ...string) *
 	var complaints strings.Builder
 	// testscript.Main runs main for a process named windmp.
 	cmd := &exec.Cmd{
-		Path: exe, Args: append([]string{"windmp", "convert", core, "-"}, args...), Env: append(os.Environ(), env...),
+		Path: exe, Args: append([]string{"windmp", "convert", core, "-"}, args...), Env: processEnv(env...),
 		Stdout: w, Stderr: &complaints, SysProcAttr: ownGroup(),
 	}
 	require.NoError(t, cmd.Start())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -35,22 +34,21 @@ func steady(printed string) string {
 // docs/commands.md on the sample that it names. Together they show all commands.
 func TestReadmeShowsWhatIsPrinted(t *testing.T) {
 	t.Parallel()
-	exe, err := os.Executable()
+	samples, err := filepath.Abs(filepath.Join(repository, "testdata"))
 	require.NoError(t, err)
 	shown := map[string]bool{}
 	for _, path := range []string{"README.md", "docs/commands.md"} {
 		dir := t.TempDir()
-		// A copy: Windows does not always allow symbolic links.
-		require.NoError(t, os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS(filepath.Join(repository, "testdata"))))
+		if os.Symlink(samples, filepath.Join(dir, "testdata")) != nil { // Windows does not always allow them
+			require.NoError(t, os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS(samples)))
+		}
 		next := readmeRun.ReplaceAllFunc([]byte(readDoc(t, path)), func(block []byte) []byte {
 			m := readmeRun.FindSubmatch(block)
 			args := strings.Fields(string(m[1]))
 			shown[args[1]] = true
-			var out bytes.Buffer
-			// testscript.Main runs main for a process named windmp.
-			cmd := exec.Cmd{Path: exe, Args: args, Dir: dir, Stdout: &out, Stderr: &out, Env: os.Environ()}
-			_ = cmd.Run() // a verdict is an exit code
-			printed := steady(out.String())
+			end, err := inSession(sessionRun{Dir: dir, Args: args[1:], Streams: joined})
+			require.NoError(t, err)
+			printed := steady(string(end.Stdout))
 			assert.Equal(t, string(m[3]), printed, "%s: %s", path, m[1])
 			return bytes.Replace(block, append([]byte("```text\n"), m[3]...), []byte("```text\n"+printed), 1)
 		})

@@ -4,10 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"html"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -39,7 +39,9 @@ var screenWidths = []int{80, 120}
 // scripts/screens does, and holds the pictures to what it shows.
 func TestScreensAreWhatIsPrinted(t *testing.T) {
 	t.Parallel()
-	needs(t, "script", "stty", "bash")
+	if runtime.GOOS == "windows" {
+		t.Skip("pseudo terminals are for Unix")
+	}
 	page := readDoc(t, "docs/screens.md")
 	shown := map[string]bool{}
 	for _, s := range screens {
@@ -71,18 +73,33 @@ func TestScreensAreWhatIsPrinted(t *testing.T) {
 	}
 }
 
-// inTerminal is what a command prints on a pseudo terminal of that many columns, which
-// script(1) makes.
+// inTerminal is what a command prints on a terminal of that many columns.
 func inTerminal(t *testing.T, command string, columns int) string {
 	t.Helper()
 	dir := guideSession(t)
-	cmd := exec.Command("script", "--quiet", "--command", fmt.Sprintf("stty cols %d rows 50; %s", columns, command), filepath.Join(dir, "typescript"))
-	cmd.Dir = dir
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "NO_COLOR=") }),
-		"PATH="+filepath.Join(dir, ".bin")+string(os.PathListSeparator)+os.Getenv("PATH"), "TERM=xterm-256color", "SHELL=/bin/bash")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return steady(string(out))
+	end, err := inSession(sessionRun{
+		Dir: dir, Args: expanded(t, dir, strings.Fields(command)[1:]), Streams: onTerminal, Columns: columns,
+		Vars: map[string]string{"TERM": "xterm-256color", "NO_COLOR": ""},
+	})
+	require.NoError(t, err)
+	return steady(string(end.Stdout))
+}
+
+// expanded are words of a command in a folder, with names for patterns, as a shell gives
+// them.
+func expanded(t *testing.T, dir string, words []string) (list []string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(word, "*") {
+			list = append(list, word)
+			continue
+		}
+		names, err := fs.Glob(os.DirFS(dir), word)
+		require.NoError(t, err)
+		require.NotEmpty(t, names, word)
+		list = append(list, names...)
+	}
+	return list
 }
 
 // glyph is a place of a terminal: a character with its colours, as the parameters of SGR.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -20,11 +19,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"windmp": main, sessionName: serveSession})
+	testscript.Main(withSessions{m}, map[string]func(){"windmp": main, sessionName: serveSession})
 }
 
 // TestScript runs the scripts in testdata/script, one behaviour a file. What code begins
-// is windmp in the session of the script; exec gives it a process of its own.
+// is windmp in a session, and what terminal begins too; exec gives it a process of its own.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -32,20 +31,21 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"mkguest": mkguest,
-			"code":    exitCodeIs,
-			"onejson": oneJSON,
-			"lines":   jsonLines,
-			"poke":    poke,
-			"poke32":  poke32,
-			"shorten": shorten,
-			"mode":    fileMode,
-			"sha256":  saysSHA256,
+			"mkguest":  mkguest,
+			"code":     exitCodeIs,
+			"terminal": exitCodeOnTerminal,
+			"onejson":  oneJSON,
+			"lines":    jsonLines,
+			"poke":     poke,
+			"poke32":   poke32,
+			"shorten":  shorten,
+			"mode":     fileMode,
+			"sha256":   saysSHA256,
 		},
 		Setup: func(env *testscript.Env) error {
 			samples, err := samplesDir()
 			env.Setenv("SAMPLES", samples)
-			return errors.Join(err, startSession(env))
+			return err
 		},
 	})
 }
@@ -135,10 +135,10 @@ func exitCodeIs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// exitCode runs a command, windmp in the session of the script.
+// exitCode runs a command, windmp in a session.
 func exitCode(ts *testscript.TestScript, name string, args []string) int {
 	if name == "windmp" {
-		return inSession(ts, args)
+		return runForScript(ts, scriptRun(ts, args))
 	}
 	err := ts.Exec(name, args...)
 	if e, ok := err.(interface{ ExitCode() int }); ok {
@@ -146,6 +146,19 @@ func exitCode(ts *testscript.TestScript, name string, args []string) int {
 	}
 	ts.Check(err)
 	return 0
+}
+
+// exitCodeOnTerminal N all|errors ARG... runs windmp, of which all or the errors go to a
+// terminal, and checks its exit code.
+func exitCodeOnTerminal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: terminal N all|errors ARG...")
+	}
+	r := scriptRun(ts, args[2:])
+	r.Streams, r.Columns = sessionStreams(args[1]), 80
+	if got := runForScript(ts, r); strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
 }
 
 // oneJSON FILE SCHEMA checks that FILE ("stdout" for the last command's) is

@@ -40,7 +40,7 @@ func TestFullDisk(t *testing.T) {
 		args     []string
 		says     string
 		temp     bool // the disk holds what is unpacked
-		procs    string
+		procs    int
 	}{
 		{in: stressCore, base: "out.dmp", args: []string{"--sparse=always"}, says: "no space left on the disk of"},
 		{in: stressCore, base: "out.dmp", says: "and the disk of [^\\n]* free"},
@@ -50,18 +50,11 @@ func TestFullDisk(t *testing.T) {
 		{in: stressCore, base: "out.dmp.zip", says: "no space left on the disk of"},
 		{in: packed, base: "out.dmp", says: "no room to unpack it: the folder for temporary files", temp: true},
 		// Through mappings, which eight processors make.
-		{in: stressCore, base: "mapped.dmp", args: []string{"--sparse=always"}, says: "no space left on the disk of", procs: "8"},
-		{in: stressCore, base: "full.dmp", args: []string{"--sparse=never"}, says: "and the disk of [^\\n]* free", procs: "8"},
+		{in: stressCore, base: "mapped.dmp", args: []string{"--sparse=always"}, says: "no space left on the disk of", procs: 8},
+		{in: stressCore, base: "full.dmp", args: []string{"--sparse=never"}, says: "and the disk of [^\\n]* free", procs: 8},
 	} {
 		t.Run(strings.Join(append([]string{c.base, c.says[:6]}, c.args...), " "), func(t *testing.T) {
 			t.Parallel()
-			env := os.Environ()
-			if c.procs != "" {
-				env = append(env, "GOMAXPROCS="+c.procs)
-			}
-			s, end, err := newSession("", env)
-			require.NoError(t, err)
-			defer end()
 			failures := 0
 			for kib := 4; ; kib *= larger {
 				require.Less(t, kib, 64<<10)
@@ -70,8 +63,8 @@ func TestFullDisk(t *testing.T) {
 				if c.temp {
 					temp, dir = disk, other
 				}
-				got, err := s.do(sessionRun{
-					Dir: ".", Vars: map[string]string{"TMPDIR": temp},
+				got, err := inSession(sessionRun{
+					Dir: ".", Procs: c.procs, Vars: map[string]string{"TMPDIR": temp},
 					Args: append([]string{"convert", "-q", c.in, filepath.Join(dir, c.base)}, c.args...),
 				})
 				require.NoError(t, err)

@@ -38,6 +38,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Args[0] = "windmp" // testscript.Main runs main for that name
+	cmd.Env = processEnv()
 	return cmd
 }
 
@@ -102,7 +103,7 @@ func TestReaderGoesAway(t *testing.T) {
 	for _, after := range []int64{0, 1, 0x2000, 1 << 20} {
 		temp := t.TempDir()
 		cmd := command(t, "convert", packed, "-")
-		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+		cmd.Env = append(cmd.Env, "TMPDIR="+temp)
 		r, w, err := os.Pipe()
 		require.NoError(t, err)
 		cmd.Stdout = w
@@ -219,7 +220,7 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 		out := filepath.Join(dir, base)
 		run := func(in string) *exec.Cmd {
 			cmd := command(t, "convert", "-q", in, out)
-			cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+			cmd.Env = append(cmd.Env, "TMPDIR="+temp)
 			return cmd
 		}
 		inputs := []string{packed, stressCore}
