@@ -59,7 +59,6 @@ func (a *app) checkCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runCheck(cmd.Context(), args, f) },
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	fs.StringVar(&f.level, "level", string(inspect.CheckQuick), "header, quick, or full: read every byte, print the SHA-256")
 	fs.StringVar(&f.maxSize, "max-size", "", "fail files larger than this, such as 1GB or 512MiB, and unpack no more of a packed one")
 	fs.BoolVar(&f.strict, "strict", false, "exit with 3 on WARN and UNKNOWN too")

@@ -80,8 +80,14 @@ func words[M ~string](modes ...M) []string {
 // command that is not here all are.
 var argFiles = map[string]int{"convert": 2, "info": 1, "stack": 1, "symbols": 1, "vtop": 1, "mount": 2, "version": 0}
 
-// registerCompletions tells cobra what to offer for arguments and for values. A
-// file may have any name: people call a vmcore .core, .elf, .dump or nothing.
+// asksForCompletions tells whether it is a shell's script that runs windmp, as cobra makes it.
+func asksForCompletions(args []string) bool {
+	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
+// registerCompletions tells cobra what to offer for arguments and for values, which it
+// keeps for as long as the process runs. A file may have any name: people call a vmcore
+// .core, .elf, .dump or nothing.
 func registerCompletions(root *cobra.Command) {
 	values := flagValues()
 	log := cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)

@@ -94,7 +94,6 @@ func (a *app) convertCommand() *cobra.Command {
 }
 
 func (f *convertFlags) register(fs *pflag.FlagSet) {
-	fs.SortFlags = false
 	heading.Dump.Put(fs, f.registerDump)
 	heading.Writing.Put(fs, f.registerWriting)
 	heading.Printing.Put(fs, func(fs *pflag.FlagSet) { fs.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors") })

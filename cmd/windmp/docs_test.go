@@ -67,6 +67,7 @@ func anchors(doc string) (all []string) {
 // heading.
 func TestDocsLinkToWhatIsThere(t *testing.T) {
 	t.Parallel()
+	headings := map[string][]string{} // by document
 	for _, path := range markdownFiles(t) {
 		doc := inlineCode.ReplaceAllString(fencedBlock.ReplaceAllString(readDoc(t, path), "\n"), "")
 		for _, m := range markdownLink.FindAllStringSubmatch(doc, -1) {
@@ -83,7 +84,13 @@ func TestDocsLinkToWhatIsThere(t *testing.T) {
 				t.Errorf("%s links to %s, which is not there", path, link)
 				continue
 			}
-			if anchor != "" && !slices.Contains(anchors(readDoc(t, target)), anchor) {
+			if anchor == "" {
+				continue
+			}
+			if headings[target] == nil {
+				headings[target] = anchors(readDoc(t, target))
+			}
+			if !slices.Contains(headings[target], anchor) {
 				t.Errorf("%s links to %s, but there is no such heading", path, link)
 			}
 		}
@@ -105,12 +112,13 @@ var (
 // those included that are not run.
 func TestDocsUseFlagsThatAreThere(t *testing.T) {
 	t.Parallel()
-	seen := 0
+	seen, root := 0, (&app{}).rootCommand()
 	for _, path := range markdownFiles(t) {
-		for _, m := range windmpCommand.FindAllStringSubmatch(readDoc(t, path), -1) {
-			cmd, _, err := (&app{}).rootCommand().Find([]string{m[1]})
+		doc := readDoc(t, path)
+		for _, m := range windmpCommand.FindAllStringSubmatch(doc, -1) {
+			cmd, _, err := root.Find([]string{m[1]})
 			if err != nil {
-				assert.NotContains(t, readDoc(t, path), "`windmp "+m[1], path)
+				assert.NotContains(t, doc, "`windmp "+m[1], path)
 				continue // a sentence that begins with windmp
 			}
 			own, _, _ := strings.Cut(m[2], " | ") // what follows is another program's

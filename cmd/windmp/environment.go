@@ -45,8 +45,11 @@ func variablesOf(cmd *cobra.Command) (list []string) {
 func useEnvironment(fs *pflag.FlagSet) error {
 	var err error
 	fs.VisitAll(func(f *pflag.Flag) {
+		if err != nil || !slices.Contains(ofPipelines, f.Name) {
+			return
+		}
 		value := os.Getenv(variable(f.Name))
-		if err != nil || value == "" || !slices.Contains(ofPipelines, f.Name) {
+		if value == "" {
 			return
 		}
 		if why := f.Value.Set(value); why != nil {

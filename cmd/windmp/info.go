@@ -45,7 +45,6 @@ func (a *app) infoCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runInfo(cmd.Context(), args[0], f) },
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	fs.BoolVarP(&f.opt.Modules, "modules", "m", false, "list the loaded images with their symbols' identity")
 	fs.BoolVarP(&f.opt.Processes, "processes", "p", false, "list the processes")
 	f.source.Register(fs)

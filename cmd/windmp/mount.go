@@ -65,7 +65,6 @@ func (a *app) mountCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	heading.Dump.Put(fs, func(fs *pflag.FlagSet) {
 		fs.StringVar(&f.size, "size", "", "how large triage.dmp may be, such as 300KB (default 1MiB)")
 		fs.UintSliceVar(&f.keep, "keep-process", nil, "ids of processes whose user memory is in kernel.dmp and triage.dmp")

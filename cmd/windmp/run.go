@@ -33,6 +33,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	a := &app{stdout: stdout, stderr: stderr}
 	root := a.rootCommand()
+	if asksForCompletions(args) {
+		registerCompletions(root)
+	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -78,7 +81,6 @@ func (a *app) rootCommand() *cobra.Command {
 		a.mountCommand(), a.versionCommand(), a.completionCommand())
 	a.out.log = flagvalue.NewChoice(logFormats)
 	root.PersistentFlags().Var(&a.out.log, "log-format", "what goes to standard error besides progress: text, json (a line of JSON each)")
-	registerCompletions(root)
 	a.settleFlags(root)
 	return root
 }

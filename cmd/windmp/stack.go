@@ -54,7 +54,6 @@ func (a *app) stackCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	fs.IntVar(&f.opt.CPU, "cpu", 0, "the stack of this processor")
 	fs.BoolVar(&f.opt.All, "all", false, "the stacks of all processors")
 	fs.Var(&f.context, "context", "walk from the CONTEXT at this virtual address")

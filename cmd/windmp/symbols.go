@@ -47,7 +47,6 @@ func (a *app) symbolsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runSymbols(cmd.Context(), args[0], f) },
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	fs.StringVar(&f.opt.Server, "urls", "", "print the URLs below this one, of a symbol server")
 	fs.BoolVar(&f.manifest, "manifest", false, "print a manifest for symchk /im")
 	fs.BoolVar(&f.opt.KernelOnly, "kernel-only-modules", false, "list the kernel's own image only")

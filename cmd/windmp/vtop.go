@@ -53,7 +53,6 @@ func (a *app) vtopCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.SortFlags = false
 	fs.Var(&f.source.Guest.DTB, "dtb", "physical address of the page tables (CR3) to walk")
 	fs.Uint64Var(&f.opt.PID, "process", 0, "walk the page tables of the process with this id")
 	fs.IntVar(&f.opt.Levels, "levels", 0, "levels of page tables, 2 to 5, where no guest is found that tells")

@@ -34,14 +34,18 @@ var order = []Heading{Own, Dump, Writing, Printing, File, URL, Limits}
 // annotation is the key of a flag's heading.
 const annotation = "windmp_heading"
 
-// Put puts the flags that register adds under a heading. Those that nobody puts under one
-// are the command's own.
+// Put puts the flags that register adds under a heading, and has all flags listed in the
+// order in which they were added. Those that nobody puts under one are the command's own.
 func (h Heading) Put(fs *pflag.FlagSet, register func(fs *pflag.FlagSet)) {
-	part := pflag.NewFlagSet(string(h), pflag.ContinueOnError)
-	part.SortFlags = false
-	register(part)
-	part.VisitAll(func(f *pflag.Flag) { f.Annotations = map[string][]string{annotation: {string(h)}} })
-	fs.AddFlagSet(part)
+	fs.SortFlags = false
+	others := 0
+	fs.VisitAll(func(*pflag.Flag) { others++ })
+	register(fs)
+	fs.VisitAll(func(f *pflag.Flag) {
+		if others--; others < 0 {
+			f.Annotations = map[string][]string{annotation: {string(h)}}
+		}
+	})
 }
 
 // of is the heading of a flag.

@@ -15,7 +15,6 @@ import (
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
-	fs.SortFlags = false
 	var changed func(string) bool
 	heading.Limits.Put(fs, func(fs *pflag.FlagSet) {
 		fs.Int("z", 0, "")
