@@ -43,7 +43,7 @@ func writeMany(tb testing.TB, w io.Writer, content []byte) {
 // about as large as one stream is.
 func TestFramesAreZstd(t *testing.T) {
 	t.Parallel()
-	want := append(pages(4*mib), 1, 2, 3)
+	want := append(pages(2*mib), 1, 2, 3)
 	var out, one bytes.Buffer
 	writeMany(t, &out, want)
 	d, err := zstd.NewReader(bytes.NewReader(out.Bytes()), zstd.WithDecoderConcurrency(1))
@@ -87,7 +87,7 @@ func TestZstdUnpacks(t *testing.T) {
 // TestFrameMemory: what packing and reading in place take is buffers for each packer,
 // used again and again, whatever the size of the file.
 func TestFrameMemory(t *testing.T) { //nolint:paralleltest // counts memory
-	bound := uint64(8*mib) * uint64(min(runtime.GOMAXPROCS(0), 16)+4)
+	bound := uint64(5*mib) * uint64(min(runtime.GOMAXPROCS(0), 16)+3)
 	size := int64(2 * bound)
 	allocated := func(f func()) uint64 {
 		var before, after runtime.MemStats

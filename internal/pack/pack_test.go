@@ -26,9 +26,9 @@ var raw = open.Options{Format: physmem.FormatRaw}
 func section(r *bytes.Reader) *io.SectionReader { return io.NewSectionReader(r, 0, r.Size()) }
 
 // holeEnd is where the zeros of content end.
-const holeEnd = 5 * mib
+const holeEnd = 3 * mib
 
-// content is 1 MiB of data, 4 MiB of zeros and a little data.
+// content is 1 MiB of data, 2 MiB of zeros and a little data.
 func content() []byte {
 	b := bytes.Repeat([]byte{1, 2, 3}, holeEnd/3+1000)
 	clear(b[mib:holeEnd])

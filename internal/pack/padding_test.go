@@ -35,42 +35,51 @@ func TestEndsInZero(t *testing.T) {
 // before them, is told.
 func TestPadding(t *testing.T) {
 	t.Parallel()
-	want := make([]byte, mib/4) // noise: what is packed is as long, several blocks of it
-	_, _ = rand.NewChaCha8([32]byte{}).Read(want)
-	streams := map[pack.Method][]byte{pack.Gzip: packed(t, "a.gz", want), pack.Zstd: packed(t, "a.zst", want)}
-	if _, err := exec.LookPath("bzip2"); err == nil {
-		cmd := exec.CommandContext(t.Context(), "bzip2")
-		cmd.Stdin = bytes.NewReader(want)
-		streams[pack.Bzip2], err = cmd.Output()
-		require.NoError(t, err)
+	long := make([]byte, mib/4+1) // noise: what is packed is as long, several blocks of it
+	_, _ = rand.NewChaCha8([32]byte{}).Read(long)
+	short := long[:5000]
+	garbage := []byte("garbage, more than a header")
+	behind := map[string][]byte{
+		"garbage":               garbage,
+		"garbage behind zeros":  append(make([]byte, 512), garbage...),
+		"garbage before zeros":  append([]byte("garbage"), make([]byte, 512)...),
+		"a byte before zeros":   append([]byte{1}, make([]byte, 512)...),
+		"garbage behind blocks": append(make([]byte, mib), garbage...),
 	}
-	unpack := func(b []byte) ([]byte, error) {
-		r := bytes.NewReader(b)
-		f, err := unpackAll(t.Context(), pack.Recognise(r), section(r), pack.Options{Dir: t.TempDir(), Input: raw})
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		got := make([]byte, f.Size())
-		_, err = f.ReadAt(got, 0)
-		return got, err
-	}
-	for how, stream := range streams {
-		for _, n := range []int{0, 1, 2, 3, 4, 5, 9, 10, 511, 1 << 20} {
-			got, err := unpack(append(bytes.Clone(stream), make([]byte, n)...))
+	for how, stream := range streams(t, short) {
+		for _, n := range []int{0, 1, 2, 3, 4, 5, 9, 10, 511} {
+			got, err := unpacked(t, append(bytes.Clone(stream), make([]byte, n)...))
 			require.NoError(t, err, "%s, %d zeros", how, n)
-			assert.True(t, bytes.Equal(want, got), "%s, %d zeros", how, n)
+			assert.True(t, bytes.Equal(short, got), "%s, %d zeros", how, n)
 		}
-		for name, behind := range map[string][]byte{"garbage": []byte("garbage, more than a header"), "garbage behind zeros": append(make([]byte, 512), "garbage, more than a header"...), "garbage before zeros": append([]byte("garbage"), make([]byte, 512)...)} {
-			_, err := unpack(append(bytes.Clone(stream), behind...))
+		for name, b := range behind {
+			_, err := unpacked(t, append(bytes.Clone(stream), b...))
 			require.Error(t, err, "%s, %s", how, name)
 		}
 		for _, n := range []int{0, 512} {
-			_, err := unpack(append(bytes.Clone(stream[:len(stream)-100]), make([]byte, n)...))
+			_, err := unpacked(t, append(bytes.Clone(stream[:len(stream)-100]), make([]byte, n)...))
 			require.Error(t, err, "%s, cut, %d zeros", how, n)
 		}
-		twice, err := unpack(append(bytes.Clone(stream), stream...))
+		twice, err := unpacked(t, append(bytes.Clone(stream), stream...))
 		require.NoError(t, err, how)
-		assert.Len(t, twice, 2*len(want), how)
+		assert.Len(t, twice, 2*len(short), how)
 	}
+	for how, stream := range streams(t, long) {
+		got, err := unpacked(t, append(stream, make([]byte, mib)...))
+		require.NoError(t, err, how)
+		assert.True(t, bytes.Equal(long, got), how)
+	}
+}
+
+// streams is content as each of those packs it behind whose streams zeros may be.
+func streams(t *testing.T, content []byte) map[pack.Method][]byte {
+	t.Helper()
+	all := map[pack.Method][]byte{pack.Gzip: packed(t, "a.gz", content), pack.Zstd: packed(t, "a.zst", content)}
+	if _, err := exec.LookPath("bzip2"); err == nil {
+		cmd := exec.CommandContext(t.Context(), "bzip2", "-1")
+		cmd.Stdin = bytes.NewReader(content)
+		all[pack.Bzip2], err = cmd.Output()
+		require.NoError(t, err)
+	}
+	return all
 }
