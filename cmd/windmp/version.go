@@ -119,10 +119,15 @@ date, and the Go toolchain.`,
 			if asJSON {
 				return a.emit(versionDocument{header: newHeader(versionSchema, nil), buildInfo: thisBuild()}, nil)
 			}
-			_, err := fmt.Fprintf(a.stdout, "windmp %s\n", thisBuild())
-			return err
+			return a.printVersion()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document on standard output, on failure too")
 	return cmd
+}
+
+// printVersion prints the build in one line.
+func (a *app) printVersion() error {
+	_, err := fmt.Fprintf(a.stdout, "windmp %s\n", thisBuild())
+	return err
 }
