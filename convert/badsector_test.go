@@ -107,3 +107,32 @@ func TestBadSectorsStream(t *testing.T) {
 		assert.True(t, slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.ID == finding.DamagedPages.ID() }))
 	}
 }
+
+// TestBadSectorAtStart: raw memory whose first bytes can't be read is raw memory all the
+// same. Windows does not use its first page, without which the dump is as good.
+func TestBadSectorAtStart(t *testing.T) {
+	t.Parallel()
+	core, err := os.ReadFile(filepath.Join("..", "testdata", "guest-bsod.vmcore"))
+	require.NoError(t, err)
+	memory := core[0x27a8:][:4<<20] // all of it
+	dumpOf := func(to int64, missing report.MissingMode) ([]byte, error) {
+		f := &badSectors{bytes.NewReader(memory), 0, to}
+		var out bytes.Buffer
+		opt := Options{Plan: plan.Options{Missing: missing}, Write: write.Options{NoSync: true, Workers: 1}}
+		opt.Source.Input.Format = physmem.FormatRaw
+		err := run(t.Context(), report.New("", "", false), source.Reader("x", f, f.Size()), &opt, output{write: func(p *plan.Plan) error {
+			out.Reset()
+			return Write(t.Context(), p, &out, opt.Write)
+		}})
+		return out.Bytes(), err
+	}
+	good, err := dumpOf(0, report.MissingFail)
+	require.NoError(t, err)
+	_, err = dumpOf(100, report.MissingFail)
+	require.ErrorIs(t, err, syscall.EIO, "Windows was looked for there, too")
+	for _, missing := range []report.MissingMode{report.MissingZero, report.MissingDrop} {
+		got, err := dumpOf(100, missing)
+		require.NoError(t, err, missing)
+		assert.True(t, bytes.Equal(good, got), missing)
+	}
+}

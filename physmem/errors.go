@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 )
 
 // What a caller may want to tell apart. The errors of this package carry more
@@ -199,6 +200,13 @@ func (e *ReadError) Error() string {
 
 // Unwrap returns the reader's error.
 func (e *ReadError) Unwrap() error { return e.Err }
+
+// BySystem reports whether the system refused the read, as it does of a disk with bad
+// sectors: other reads of the file may go well.
+func (e *ReadError) BySystem() bool {
+	var system syscall.Errno
+	return errors.As(e.Err, &system) && !errors.Is(e.Err, ErrSource)
+}
 
 // A SourceError says that a [Source] has failed for good: a server that can't be reached
 // any more, or has another file by now. As with a disk that fails, nothing follows from

@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
-	"syscall"
 
 	"windmp/internal/binio"
 )
@@ -141,12 +140,11 @@ func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 // remember keeps the first failure of the system, or of the source, in an attempt.
 func (m *Image) remember(of *attempt, err error) {
 	var read *ReadError
-	var system syscall.Errno
 	switch {
 	case !errors.As(err, &read):
 	case read.Damaged:
 		m.damage.Store(true)
-	case errors.As(read.Err, &system), errors.Is(read.Err, ErrSource):
+	case read.BySystem(), errors.Is(read.Err, ErrSource):
 		of.failure.CompareAndSwap(nil, read)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"syscall"
 
 	"windmp/internal/binio"
 )
@@ -87,8 +86,7 @@ func (s *readable) search(r Range) error {
 // a disk, or one too many.
 func (s *readable) fails(page Range, err error) error {
 	var read *ReadError
-	var system syscall.Errno
-	if s.pages++; !errors.As(err, &read) || !errors.As(read.Err, &system) || s.pages > maxUnreadable {
+	if s.pages++; !errors.As(err, &read) || !read.BySystem() || s.pages > maxUnreadable {
 		return err
 	}
 	if s.first == nil {

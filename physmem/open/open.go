@@ -100,6 +100,7 @@ func Source(ctx context.Context, src physmem.Source, opt Options) (*physmem.Imag
 // either, all of them were tried.
 func claimed(ctx context.Context, src physmem.Source, opt Options) (*physmem.Image, []physmem.Refusal, error) {
 	var tried []physmem.Refusal
+	var unread error
 	for _, o := range opt.openers() {
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
@@ -112,12 +113,22 @@ func claimed(ctx context.Context, src physmem.Source, opt Options) (*physmem.Ima
 			return physmem.NewImage(o.Format, src, c), nil, nil
 		}
 		reason, ok := physmem.WhyNotMine(err)
-		if !ok {
+		switch {
+		case ok:
+			tried = append(tried, physmem.Refusal{Format: o.Format, Reason: reason})
+		case unreadStart(err):
+			unread = err // another may know the file by its name
+		default:
 			return nil, nil, err
 		}
-		tried = append(tried, physmem.Refusal{Format: o.Format, Reason: reason})
 	}
-	return nil, tried, nil
+	return nil, tried, unread
+}
+
+// unreadStart tells whether the first bytes of a file could not be read, for a bad sector.
+func unreadStart(err error) bool {
+	var read *physmem.ReadError
+	return errors.As(err, &read) && read.Offset == 0 && read.BySystem()
 }
 
 // openers returns the openers of the formats that the options allow.

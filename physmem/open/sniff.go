@@ -2,6 +2,7 @@ package open
 
 import (
 	"bytes"
+	"errors"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -63,10 +64,15 @@ func (s *signature) at(head []byte) bool {
 }
 
 // looksLike returns what a file that is said to be raw memory begins like, empty
-// for nothing that is known.
+// for nothing that is known. A bad sector there speaks for nothing: it costs the memory
+// in it, as any other does.
 func looksLike(src physmem.Source) (string, error) {
 	b, err := physmem.Head(src, firstSize)
-	if err != nil {
+	var read *physmem.ReadError
+	switch {
+	case errors.As(err, &read) && read.BySystem():
+		return "", nil
+	case err != nil:
 		return "", err
 	}
 	// Two bytes are in memory by chance.

@@ -38,12 +38,16 @@ func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatVMwar
 // open opens a state file, or a .vmem file with the state file beside it.
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	magic, err := readMagic(src)
+	isMemory := hasEnding(src.Name(), endMemory) && src.Size() > 0
+	var read *physmem.ReadError
 	switch {
+	case isMemory && errors.As(err, &read) && read.BySystem(): // a bad sector in memory
+		return openMemory(ctx, src)
 	case err != nil:
 		return nil, err
 	case magics[magic].known():
 		return openState(ctx, src)
-	case hasEnding(src.Name(), endMemory) && src.Size() > 0:
+	case isMemory:
 		return openMemory(ctx, src)
 	case hasEnding(src.Name(), endSuspended) || hasEnding(src.Name(), endSnapshot):
 		return nil, refuseForeign(src)

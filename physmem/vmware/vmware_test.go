@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/binio"
 	"windmp/internal/coretest"
 	"windmp/physmem"
 	"windmp/physmem/extents"
@@ -352,6 +354,26 @@ func TestReadErrors(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
+// TestBadSectors: a .vmem file is known by its name: what a failing disk does not give of
+// its beginning is missing memory, and keeps nobody from the rest.
+func TestBadSectors(t *testing.T) {
+	t.Parallel()
+	state, memory := coretest.VMware{Regions: ranges}.Write(t, guest(), cpus())
+	for at := int64(0); at < 0x3000; at += physmem.PageSize {
+		for _, d := range []folder{pair(state, nil), {}} {
+			d["win.vmem"] = failing{bytes.NewReader(memory), at, syscall.EIO}
+			m, err := d.image(t.Context(), "win.vmem")
+			require.NoError(t, err, at)
+			assert.Len(t, m.CPUs(), len(d)*2-2)
+			m, err = m.Readable(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, []physmem.Range{{Start: binio.Uint64(at), Size: physmem.PageSize}}, m.Missing(physmem.Range{Size: 0x5000}))
+		}
+	}
+	_, err := folder{"win.raw": failing{bytes.NewReader(memory), 0, syscall.EIO}}.image(t.Context(), "win.raw")
+	require.ErrorIs(t, err, syscall.EIO)
+}
+
 // failing is a file of which the byte at an offset can't be read.
 type failing struct {
 	*bytes.Reader
@@ -361,7 +383,8 @@ type failing struct {
 
 func (f failing) ReadAt(p []byte, off int64) (int, error) {
 	if off <= f.at && f.at < off+int64(len(p)) {
-		return 0, f.err
+		n, _ := f.Reader.ReadAt(p[:f.at-off], off)
+		return n, f.err
 	}
 	return f.Reader.ReadAt(p, off)
 }

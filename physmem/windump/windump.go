@@ -87,11 +87,11 @@ func (f *dmpFile) open(src physmem.Source) (*physmem.Container, error) {
 
 // readHeader reads the header.
 func (f *dmpFile) readHeader(src physmem.Source) error {
-	head, err := physmem.Head(src, winhdr.HeadSize(f.formats...))
+	const signatures = 8
+	head, err := physmem.Head(src, signatures) // what follows may be unreadable, and no dump
 	if err != nil {
 		return err
 	}
-	const signatures = 8
 	le := binary.LittleEndian
 	if len(head) < signatures || le.Uint32(head) != winhdr.SignaturePAGE {
 		return physmem.NotMine("no PAGE signature at its start")
@@ -102,6 +102,9 @@ func (f *dmpFile) readHeader(src physmem.Source) error {
 	signed := slices.DeleteFunc(slices.Clone(f.formats), func(x *winhdr.Format) bool { return x.ValidDump != valid })
 	if len(signed) == 0 {
 		return physmem.NotMine("its start is PAGE, but not %s behind it", f.signatures())
+	}
+	if head, err = physmem.Head(src, winhdr.HeadSize(f.formats...)); err != nil {
+		return err
 	}
 	f.format, _ = winhdr.Recognise(head, signed...)
 	if uint64(len(head)) < f.headerSize() {
