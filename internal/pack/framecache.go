@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"errors"
 	"math"
 	"sync"
 
@@ -91,7 +92,8 @@ func (c *frameCache) room() *slot {
 }
 
 // finish fills a slot that is the caller's to fill, calls f when it is filled, and
-// gives it back. A frame that could not be unpacked is not kept.
+// gives it back. A frame that could not be read is not kept; that it is damaged is: what
+// is looked for in memory reads it page by page.
 func (c *frameCache) finish(id int64, s *slot, mine bool, f func(data []byte)) error {
 	if mine {
 		s.data, s.err = c.unpack(id, s.data)
@@ -105,7 +107,8 @@ func (c *frameCache) finish(id int64, s *slot, mine bool, f func(data []byte)) e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.users--
-	if kept, _ := c.slots.Peek(id); err != nil && kept == s {
+	var damaged *FrameError
+	if kept, _ := c.slots.Peek(id); err != nil && kept == s && !errors.As(err, &damaged) {
 		c.slots.Remove(id)
 	}
 	c.freed.Broadcast()

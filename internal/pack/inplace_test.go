@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	seekable "github.com/SaveTheRbtz/zstd-seekable-format-go/pkg"
@@ -222,6 +223,49 @@ func TestFrameLies(t *testing.T) {
 	var frame *pack.FrameError
 	require.ErrorAs(t, err, &frame)
 	require.NoError(t, f.Close())
+}
+
+// flaky is a file whose reads are counted, and fail while it is told to.
+type flaky struct {
+	io.ReaderAt
+	reads atomic.Int64
+	fails atomic.Bool
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *flaky) ReadAt(p []byte, off int64) (int, error) {
+	f.reads.Add(1)
+	if f.fails.Load() {
+		return 0, errBroken
+	}
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// TestDamageIsKept: a damaged frame is read and unpacked once, whoever asks; one that could
+// not be read is read again.
+func TestDamageIsKept(t *testing.T) {
+	t.Parallel()
+	b := patched(framed(t, pages(mib), mib/16), 16, func(e, _ []byte) { e[5*12+8] ^= 1 })
+	file := &flaky{ReaderAt: bytes.NewReader(b)}
+	f, err := pack.OpenFrames(t.Context(), file, int64(len(b)), pack.Options{Input: raw})
+	require.NoError(t, err)
+	require.NotNil(t, f)
+	defer f.Close()
+	p := make([]byte, 100)
+	_, first := f.ReadAt(p, 5*mib/16+10)
+	var frame *pack.FrameError
+	require.ErrorAs(t, first, &frame)
+	before := file.reads.Load()
+	_, second := f.ReadAt(p, 5*mib/16+1000)
+	assert.Equal(t, first, second)
+	assert.Equal(t, before, file.reads.Load())
+
+	file.fails.Store(true)
+	_, err = f.ReadAt(p, mib-1000)
+	require.ErrorIs(t, err, errBroken)
+	file.fails.Store(false)
+	_, err = f.ReadAt(p, mib-1000)
+	require.NoError(t, err)
 }
 
 // TestFrameBomb: a frame that holds far more than its table says takes no memory.
