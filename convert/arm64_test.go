@@ -354,3 +354,11 @@ func writeFile(t *testing.T, b []byte) string {
 	require.NoError(t, os.WriteFile(path, b, 0o600))
 	return path
 }
+
+// readFile is what a file holds.
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return b
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -385,7 +384,7 @@ func TestNoSystemRegisters(t *testing.T) {
 	}
 	convertBare := func(t *testing.T, g *guestsim.Guest) *report.Report {
 		t.Helper()
-		_, r := convertAll(t, fileOf("image", stripNotes(t, writeCore(t, g), "QEMU")), convert.Options{})
+		_, r := convertAll(t, fileOf("image", stripNotes(t, g.ELF(), "QEMU")), convert.Options{})
 		return r
 	}
 	t.Run("in the kernel, by the GS base", func(t *testing.T) {
@@ -418,8 +417,7 @@ func TestNoSystemRegisters(t *testing.T) {
 	})
 	t.Run("32 bits", func(t *testing.T) {
 		t.Parallel()
-		core := filepath.Join(t.TempDir(), "core")
-		require.NoError(t, os.WriteFile(core, gunzip(t, samplePath("x86-nopae-live-2cpu.vmcore.gz")), 0o600))
+		core := gunzip(t, samplePath("x86-nopae-live-2cpu.vmcore.gz"))
 		_, r := convertAll(t, fileOf("image", stripNotes(t, core, "QEMU")), convert.Options{})
 		assert.Equal(t, []int{0, 1}, pairs(r))
 		assert.NotNil(t, findingOf(r, finding.VCPUUnproved.ID()))

@@ -1,11 +1,7 @@
 package convert_test
 
 import (
-	"bytes"
-	"context"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,12 +25,9 @@ func TestEncryptedGuest(t *testing.T) {
 	t.Parallel()
 	noise := rand.NewChaCha8([32]byte{3})
 	for _, name := range []string{"guest-bsod.vmcore", "x86-bsod-2cpu.vmcore.gz", "shadow-user-2cpu.vmcore.gz"} {
-		core := sampleCopy(t, name)
-		im, err := open.Source(t.Context(), physmem.NewSource("", bytes.NewReader(core), int64(len(core))), open.Options{})
-		require.NoError(t, err)
-		file := testheap.Clone(t, core)
+		file := sampleCopy(t, name)
 		var memory []byte
-		for e := range im.Extents(0) {
+		for e := range imageOf(t, gunzip(t, name)).Extents(0) {
 			part := file[e.Offset:][:e.Size]
 			for at := 0; at < len(part); at += physmem.PageSize {
 				page := part[at:min(at+physmem.PageSize, len(part))]
@@ -47,15 +40,13 @@ func TestEncryptedGuest(t *testing.T) {
 			memory = append(memory, part...)
 		}
 		for format, content := range map[physmem.Format][]byte{"": file, physmem.FormatRaw: memory} {
-			path := filepath.Join(t.TempDir(), "encrypted")
-			require.NoError(t, os.WriteFile(path, content, 0o600))
-			options := source.Options{Input: open.Options{Format: format}}
-			_, err = convert.File(context.Background(), path, path+".dmp", convert.Options{Source: options})
+			in, options := fileOf("encrypted", content), source.Options{Input: open.Options{Format: format}}
+			_, _, err := inMemory(t, in, convert.Options{Source: options})
 			var refused *finding.RefusedError
 			require.ErrorAs(t, err, &refused, name)
 			assert.Equal(t, finding.EncryptedMemory.ID(), refused.Finding.ID, "%s: %v", name, err)
 			assert.True(t, refused.Unsupported)
-			c := checkOf(t, path, inspect.CheckOptions{Source: options})
+			c := checkInput(t.Context(), in, inspect.CheckOptions{Source: options})
 			assert.Equal(t, "FAIL", c.Verdict)
 			assert.Contains(t, worseThanInfo(c), finding.EncryptedMemory.ID())
 		}
@@ -65,9 +56,7 @@ func TestEncryptedGuest(t *testing.T) {
 	for i := range core[0x3000:] {
 		core[0x3000+i] = byte(i >> 4)
 	}
-	path := filepath.Join(t.TempDir(), "broken")
-	require.NoError(t, os.WriteFile(path, core, 0o600))
-	_, err := convert.File(context.Background(), path, path+".dmp", convert.Options{})
+	_, _, err := convertBytes(t, core, convert.Options{})
 	var refused *finding.RefusedError
 	require.ErrorAs(t, err, &refused)
 	assert.NotEqual(t, finding.EncryptedMemory.ID(), refused.Finding.ID)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/qemutest"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
@@ -227,21 +228,27 @@ func sameMemory(t *testing.T, core, other string) *physmem.Image {
 	t.Cleanup(func() { _ = b.Close() })
 	require.Equal(t, physmem.FormatKdump, b.Format())
 	assert.Empty(t, b.Oddities())
-	require.Equal(t, a.Ranges(), b.Ranges())
-	for _, r := range a.Ranges() {
-		p, q := make([]byte, r.Size), make([]byte, r.Size)
-		_, err := a.ReadAt(p, int64(r.Start))
-		require.NoError(t, err)
-		_, err = b.ReadAt(q, int64(r.Start))
-		require.NoError(t, err)
-		assert.True(t, bytes.Equal(p, q), "%v", r)
-	}
+	assertSameMemory(t, a, b)
 	cpus := b.CPUs()
 	for i, c := range a.CPUs() {
 		cpus[i].NoteOffset = c.NoteOffset
 		assert.Equal(t, c, cpus[i])
 	}
 	return b
+}
+
+// assertSameMemory asserts that two images have the same memory, at the same addresses.
+func assertSameMemory(t *testing.T, a, b *physmem.Image) {
+	t.Helper()
+	require.Equal(t, a.Ranges(), b.Ranges())
+	for _, r := range a.Ranges() {
+		p, q := testheap.Bytes(t, int(r.Size)), testheap.Bytes(t, int(r.Size))
+		_, err := a.ReadAt(p, int64(r.Start))
+		require.NoError(t, err)
+		_, err = b.ReadAt(q, int64(r.Start))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(p, q), "%v", r)
+	}
 }
 
 // withoutGuestNote writes QEMU's core as makedumpfile reads one when it is not

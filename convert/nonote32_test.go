@@ -69,14 +69,15 @@ func TestQEMUWithoutNote32(t *testing.T) {
 			d := dumpMachine(t, m.config, filtered)
 			require.NoError(t, d.winErr)
 			variant := strings.Join(m.config.Variant, " ")
-			for _, core := range []string{d.elf, d.paging, d.filtered} {
-				withoutHeader(t, core, d.win, variant)
+			core := readFile(t, d.elf)
+			for _, file := range [][]byte{core, readFile(t, d.paging), readFile(t, d.filtered)} {
+				withoutHeader(t, file, d.win, variant)
 			}
-			memoryAlone(t, d.elf, d.win, variant)
-			asX64(t, d.elf, d.win)
-			asRaw(t, d.elf, d.win)
-			asELF32(t, d.elf, d.win, variant)
-			given32(t, d.elf, d.win)
+			memoryAlone(t, core, d.win, variant)
+			asX64(t, core, d.win)
+			asRaw(t, core, d.win)
+			asELF32(t, core, d.win, variant)
+			given32(t, core, d.win)
 		})
 	}
 }
@@ -91,10 +92,11 @@ func TestQEMUBuildsWithoutNote32(t *testing.T) {
 		t.Run(words, func(t *testing.T) {
 			t.Parallel()
 			vm := qemutest.Start(t, qemutest.Config{Guest32: true, CPUs: 2, Memory: "4M", Variant: strings.Fields(words)})
-			core := filepath.Join(t.TempDir(), "core")
-			require.NoError(t, vm.DumpELF(core, qemutest.ELFOptions{}))
+			path := filepath.Join(t.TempDir(), "core")
+			require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
+			core := readFile(t, path)
 			opt := convert.Options{Plan: plan.Options{Contexts: plan.ContextsSaved}}
-			want, _ := convertAll(t, source.File(core), opt)
+			want, _ := convertAll(t, fileOf("core", core), opt)
 			for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
 				got, _, err := convertBytes(t, stripNotes(t, core, notes...), opt)
 				require.NoError(t, err)
@@ -106,7 +108,7 @@ func TestQEMUBuildsWithoutNote32(t *testing.T) {
 
 // asX64: a core without vCPUs that calls itself one of an x64 machine, as QEMU's gdb
 // script makes it by the wrong name of the processor.
-func asX64(t *testing.T, core string, want []byte) {
+func asX64(t *testing.T, core, want []byte) {
 	t.Helper()
 	b := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
 	binary.LittleEndian.PutUint16(b[18:], 62)
@@ -117,12 +119,9 @@ func asX64(t *testing.T, core string, want []byte) {
 }
 
 // asRaw: memory without a file format.
-func asRaw(t *testing.T, core string, want []byte) {
+func asRaw(t *testing.T, core, want []byte) {
 	t.Helper()
-	im, err := open.File(t.Context(), core, open.Options{})
-	require.NoError(t, err)
-	defer func() { _ = im.Close() }()
-	file, holes := coretest.Raw(t, im)
+	file, holes := coretest.Raw(t, openBytes(t, core))
 	got, _, err := convertBytes(t, file, convert.Options{Source: source.Options{Input: open.Options{Format: physmem.FormatRaw, Holes: holes}}})
 	require.NoError(t, err)
 	samePages(t, core, want, got)
@@ -146,11 +145,9 @@ func frontELF32(tb testing.TB, ranges []physmem.Range, cpus []physmem.CPU) []byt
 
 // asELF32: QEMU writes ELF32 where the machine has nothing up to 4 GiB, which only
 // machines without a BIOS have.
-func asELF32(t *testing.T, core string, want []byte, variant string) {
+func asELF32(t *testing.T, core, want []byte, variant string) {
 	t.Helper()
-	im, err := open.File(t.Context(), core, open.Options{})
-	require.NoError(t, err)
-	defer func() { _ = im.Close() }()
+	im := openBytes(t, core)
 	ranges := slices.DeleteFunc(slices.Clone(im.Ranges()), func(r physmem.Range) bool { return r.End() >= 1<<32 })
 	if last := im.Ranges()[len(im.Ranges())-1]; last.End() > 1<<32 {
 		return
@@ -168,9 +165,9 @@ func asELF32(t *testing.T, core string, want []byte, variant string) {
 }
 
 // given32: addresses that the user gives, each alone, with vCPUs and without.
-func given32(t *testing.T, core string, want []byte) {
+func given32(t *testing.T, core, want []byte) {
 	t.Helper()
-	_, with := convertAll(t, source.File(core), convert.Options{})
+	_, with := convertAll(t, fileOf("core", core), convert.Options{})
 	const kernel = 0x82a00000
 	for _, notes := range [][]string{{"VMCOREINFO"}, {"VMCOREINFO", "CORE", "QEMU"}} {
 		bare := stripNotes(t, core, notes...)

@@ -3,7 +3,6 @@ package convert_test
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +16,13 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/internal/qemutest"
+	"windmp/internal/testheap"
 )
 
 // stripNotes copies a vmcore with notes of the given names made unknown ones.
-func stripNotes(t *testing.T, core string, names ...string) []byte {
+func stripNotes(t *testing.T, core []byte, names ...string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(core)
-	require.NoError(t, err)
+	b := testheap.Clone(t, core)
 	phoff := binary.LittleEndian.Uint64(b[0x20:])
 	off := binary.LittleEndian.Uint64(b[phoff+8:])
 	size := binary.LittleEndian.Uint64(b[phoff+32:])
@@ -44,7 +43,7 @@ func stripNotes(t *testing.T, core string, names ...string) []byte {
 
 // withoutHeader converts core without its header note and compares with QEMU's
 // win-dmp of the same stopped guest.
-func withoutHeader(t *testing.T, core string, want []byte, variant string) {
+func withoutHeader(t *testing.T, core, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO")
 	got, r, err := convertBytes(t, bare, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
@@ -109,7 +108,7 @@ func convertAll(t *testing.T, core source.Input, opt convert.Options) ([]byte, *
 
 // memoryAlone converts core without header and CPU notes: the pages are those of
 // QEMU's dump, but for the registers that only the notes carry.
-func memoryAlone(t *testing.T, core string, want []byte, variant string) {
+func memoryAlone(t *testing.T, core, want []byte, variant string) {
 	t.Helper()
 	bare := stripNotes(t, core, "VMCOREINFO", "CORE", "QEMU")
 	got, r, err := convertBytes(t, bare, convert.Options{})
@@ -124,9 +123,9 @@ func memoryAlone(t *testing.T, core string, want []byte, variant string) {
 
 // samePages asserts that a dump is QEMU's, but for a built header, where more
 // says, and where windmp writes the vCPUs' registers when it converts core.
-func samePages(t *testing.T, core string, want, got []byte, more ...allowed) {
+func samePages(t *testing.T, core, want, got []byte, more ...allowed) {
 	t.Helper()
-	_, with := convertAll(t, source.File(core), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
+	_, with := convertAll(t, fileOf("core", core), convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})
 	s := shapeOf(t, want)
 	list := slices.Concat(builtFieldsOf(t, want), s.improved, []allowed{s.improvedIn["pcid"]}, more, editedPlaces(t, got, with))
 	for _, a := range differences(t, want, with, "") {
@@ -141,9 +140,10 @@ func samePages(t *testing.T, core string, want, got []byte, more ...allowed) {
 // without CPU notes.
 func (d *dumps) withoutNote(t *testing.T, variant string) {
 	t.Helper()
-	withoutHeader(t, d.elf, d.win, variant)
-	withoutHeader(t, d.paging, d.win, variant)
-	memoryAlone(t, d.elf, d.win, variant)
+	core := readFile(t, d.elf)
+	withoutHeader(t, core, d.win, variant)
+	withoutHeader(t, readFile(t, d.paging), d.win, variant)
+	memoryAlone(t, core, d.win, variant)
 }
 
 // TestQEMUWithoutNote does so with guests that differ in nothing else from those of
@@ -172,7 +172,7 @@ func TestSamplesWithoutNote(t *testing.T) {
 		}
 		t.Run(s.core, func(t *testing.T) {
 			t.Parallel()
-			core, want := sample(t, s.core), gunzip(t, samplePath(s.win+".win-dmp.gz"))
+			core, want := gunzip(t, samplePath(s.core)), gunzip(t, samplePath(s.win+".win-dmp.gz"))
 			withoutHeader(t, core, want, s.core)
 			if !strings.Contains(s.core, "paging") {
 				memoryAlone(t, core, want, s.core)

@@ -2,11 +2,8 @@ package convert_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -111,19 +108,15 @@ func TestNewerTypes(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				dir := t.TempDir()
-				old, path := filepath.Join(dir, "old.dmp"), filepath.Join(dir, "new.dmp")
-				require.NoError(t, os.WriteFile(old, full, 0o600))
-				require.NoError(t, os.WriteFile(path, asRanges(t, full, typ), 0o600))
-				sameAsBefore(t, old, path)
+				old, ranges := fileOf("old.dmp", full), fileOf("new.dmp", asRanges(t, full, typ))
+				sameAsBefore(t, old, ranges)
 				for _, to := range []string{"full", "bitmap"} {
-					was, is := filepath.Join(dir, to+"-old.dmp"), filepath.Join(dir, to+"-new.dmp")
-					_, err := convert.File(context.Background(), old, was, convertTo(t, to))
+					was, _, err := inMemory(t, old, convertTo(t, to))
 					require.NoError(t, err)
-					_, err = convert.File(context.Background(), path, is, convertTo(t, to))
+					is, _, err := inMemory(t, ranges, convertTo(t, to))
 					require.NoError(t, err)
-					assert.Equal(t, digest(t, was), digest(t, is))
-					assert.Equal(t, worseThanInfo(checkOf(t, was, inspect.CheckOptions{})), worseThanInfo(checkOf(t, is, inspect.CheckOptions{})))
+					assertSameMemory(t, openBytes(t, was), openBytes(t, is))
+					assert.Equal(t, worseThanInfo(checkBytes(was, inspect.CheckQuick)), worseThanInfo(checkBytes(is, inspect.CheckQuick)))
 				}
 			})
 		}
@@ -131,29 +124,29 @@ func TestNewerTypes(t *testing.T) {
 }
 
 // sameAsBefore holds that all commands say the same of two dumps, but for the type.
-func sameAsBefore(t *testing.T, old, path string) {
+func sameAsBefore(t *testing.T, old, ranges source.Input) {
 	t.Helper()
-	was, is := checkOf(t, old, inspect.CheckOptions{}), checkOf(t, path, inspect.CheckOptions{})
+	ctx := t.Context()
+	was, is := checkInput(ctx, old, inspect.CheckOptions{}), checkInput(ctx, ranges, inspect.CheckOptions{})
 	assert.Equal(t, append([]string{"WD261"}, worseThanInfo(was)...), worseThanInfo(is))
 	assert.Equal(t, was.System, is.System)
-	ctx := context.Background()
-	infoWas, err := inspect.Info(ctx, source.File(old), inspect.InfoOptions{Modules: true, Processes: true})
+	infoWas, err := inspect.Info(ctx, old, inspect.InfoOptions{Modules: true, Processes: true})
 	require.NoError(t, err)
-	infoIs, err := inspect.Info(ctx, source.File(path), inspect.InfoOptions{Modules: true, Processes: true})
+	infoIs, err := inspect.Info(ctx, ranges, inspect.InfoOptions{Modules: true, Processes: true})
 	require.NoError(t, err)
 	assert.Equal(t, infoWas.Memory, infoIs.Memory)
 	assert.Equal(t, infoWas.Modules, infoIs.Modules)
 	assert.Equal(t, infoWas.Processes, infoIs.Processes)
 	assert.Equal(t, infoWas.CPUs, infoIs.CPUs)
-	symbolsWas, err := inspect.Symbols(ctx, source.File(old), inspect.SymbolsOptions{})
+	symbolsWas, err := inspect.Symbols(ctx, old, inspect.SymbolsOptions{})
 	require.NoError(t, err)
-	symbolsIs, err := inspect.Symbols(ctx, source.File(path), inspect.SymbolsOptions{})
+	symbolsIs, err := inspect.Symbols(ctx, ranges, inspect.SymbolsOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, symbolsWas.Modules, symbolsIs.Modules)
 	vas := []uint64{uint64(is.System.KDBG), 0x1000}
-	walkWas, err := inspect.Walk(ctx, source.File(old), vas, inspect.WalkOptions{Read: 64})
+	walkWas, err := inspect.Walk(ctx, old, vas, inspect.WalkOptions{Read: 64})
 	require.NoError(t, err)
-	walkIs, err := inspect.Walk(ctx, source.File(path), vas, inspect.WalkOptions{Read: 64})
+	walkIs, err := inspect.Walk(ctx, ranges, vas, inspect.WalkOptions{Read: 64})
 	require.NoError(t, err)
 	for i := range walkIs.Walks {
 		assert.Equal(t, walkWas.Walks[i].PA, walkIs.Walks[i].PA)
@@ -168,57 +161,56 @@ const attributesAt, attributesAt32 = 0x1050, 0x8a0
 // noise, of all types; the header is still shown.
 func TestEncryptedDump(t *testing.T) {
 	t.Parallel()
-	noise := rand.NewChaCha8([32]byte{9})
 	for _, name := range []string{"guest-bsod.win-dmp.gz", "x86-bsod-2cpu.win-dmp.gz"} {
 		plain := gunzip(t, samplePath(name))
 		header, at := int(shapeOf(t, plain).headerSize), attributesAt
 		if header == 0x1000 {
 			at = attributesAt32
 		}
-		check := func(file []byte) (*inspect.FileCheck, string) {
-			path := filepath.Join(t.TempDir(), "encrypted.dmp")
-			require.NoError(t, os.WriteFile(path, file, 0o600))
-			return checkOf(t, path, inspect.CheckOptions{}), path
-		}
+		bitmap, _, err := convertBytes(t, plain, convertTo(t, "bitmap"))
+		require.NoError(t, err)
+		ranges := asRanges(t, plain, 10)
+		noise := testheap.Bytes(t, max(len(plain), len(bitmap), len(ranges)))
+		_, _ = rand.NewChaCha8([32]byte{9}).Read(noise)
+		room := testheap.Bytes(t, len(noise))
 		encrypt := func(file []byte, from int, attributes uint32) []byte {
-			file = bytes.Clone(file)
-			binary.LittleEndian.PutUint32(file[at:], attributes)
-			_, _ = noise.Read(file[from:])
-			return file
+			encrypted := room[:copy(room, file)]
+			binary.LittleEndian.PutUint32(encrypted[at:], attributes)
+			copy(encrypted[from:], noise)
+			return encrypted
 		}
-		bitmap := filepath.Join(t.TempDir(), "bitmap.dmp")
-		full := filepath.Join(t.TempDir(), "full.dmp")
-		require.NoError(t, os.WriteFile(full, plain, 0o600))
-		_, err := convert.File(context.Background(), full, bitmap, convertTo(t, "bitmap"))
-		require.NoError(t, err)
-		paged, err := os.ReadFile(bitmap)
-		require.NoError(t, err)
-		for what, file := range map[string][]byte{
-			"full": encrypt(plain, header, 0x100), "full, other bits": encrypt(plain, header, 0x21900),
-			"bitmap plain": encrypt(paged, header+0x1000, 0x100), "bitmap too": encrypt(paged, header, 0x100),
-			"ranges too": encrypt(asRanges(t, plain, 10), header, 0x100),
+		for _, c := range []struct {
+			what       string
+			file       []byte
+			from       int
+			attributes uint32
+		}{
+			{"full", plain, header, 0x100},
+			{"full, other bits", plain, header, 0x21900},
+			{"bitmap plain", bitmap, header + 0x1000, 0x100},
+			{"bitmap too", bitmap, header, 0x100},
+			{"ranges too", ranges, header, 0x100},
 		} {
-			c, path := check(file)
-			assert.Equal(t, "FAIL", c.Verdict, what)
-			assert.Equal(t, []string{finding.EncryptedDump.ID()}, worseThanInfo(c), what)
-			require.ErrorIs(t, c.Err, physmem.ErrUnsupported, what)
-			r, err := inspect.Info(context.Background(), source.File(path), inspect.InfoOptions{})
-			require.NoError(t, err, what)
-			require.NotNil(t, r.System, what)
-			assert.True(t, r.Bug.Crashed, what)
-			_, err = convert.File(context.Background(), path, path+".out", convert.Options{})
-			require.ErrorIs(t, err, physmem.ErrUnsupported, what)
+			in := fileOf("encrypted.dmp", encrypt(c.file, c.from, c.attributes))
+			f := checkInput(t.Context(), in, inspect.CheckOptions{})
+			assert.Equal(t, "FAIL", f.Verdict, c.what)
+			assert.Equal(t, []string{finding.EncryptedDump.ID()}, worseThanInfo(f), c.what)
+			require.ErrorIs(t, f.Err, physmem.ErrUnsupported, c.what)
+			r, err := inspect.Info(t.Context(), in, inspect.InfoOptions{})
+			require.NoError(t, err, c.what)
+			require.NotNil(t, r.System, c.what)
+			assert.True(t, r.Bug.Crashed, c.what)
+			_, _, err = inMemory(t, in, convert.Options{})
+			require.ErrorIs(t, err, physmem.ErrUnsupported, c.what)
 		}
 		// The bit alone says nothing, nor does noise alone; a decrypted dump has both bits.
 		for what, attributes := range map[string]uint32{"plain": 0x100, "never set": 0x45474150, "decrypted": 0x300} {
-			file := testheap.Clone(t, plain)
-			binary.LittleEndian.PutUint32(file[at:], attributes)
-			c, _ := check(file)
-			assert.NotEqual(t, "FAIL", c.Verdict, what)
+			f := checkBytes(encrypt(plain, len(plain), attributes), inspect.CheckQuick)
+			assert.NotEqual(t, "FAIL", f.Verdict, what)
 		}
 		for _, attributes := range []uint32{0, 0x300, 0x45474150} {
-			c, _ := check(encrypt(plain, header, attributes))
-			assert.NotContains(t, worseThanInfo(c), finding.EncryptedDump.ID())
+			f := checkBytes(encrypt(plain, header, attributes), inspect.CheckQuick)
+			assert.NotContains(t, worseThanInfo(f), finding.EncryptedDump.ID())
 		}
 	}
 }

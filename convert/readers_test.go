@@ -63,8 +63,8 @@ func TestOtherReaders(t *testing.T) {
 	for _, kind := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputKernel} {
 		b, r := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: plan.Options{Type: kind}})
 		dmp := writeFile(t, b)
-		want := digest(t, dmp)
 		for _, reader := range readers {
+			want := digest(t, dmp)
 			out, err := exec.Command(reader, dmp).CombinedOutput()
 			require.NoError(t, err, "%s: %s", reader, out)
 			assert.Contains(t, strings.Split(string(out), "\n"), "digest "+want, "%s of a %s dump", reader, kind)

@@ -1,7 +1,6 @@
 package convert_test
 
 import (
-	"os"
 	"slices"
 	"testing"
 
@@ -206,9 +205,7 @@ func TestSampleSources(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			t.Parallel()
-			path := sample(t, s)
-			core, err := os.ReadFile(path)
-			require.NoError(t, err)
+			core := gunzip(t, samplePath(s))
 			qemu := imageOf(t, core)
 			raw, holes := coretest.Raw(t, qemu)
 			want, with, err := convertBytes(t, core, convert.Options{Plan: plan.Options{Contexts: plan.ContextsVCPU}})

@@ -55,34 +55,34 @@ func TestSourceChanges(t *testing.T) {
 	for _, name := range []string{"guest-bsod.vmcore", "live-2cpu.kdump.gz", "guest-bsod.win-dmp.gz"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file := sampleCopy(t, name)
-			path := filepath.Join(t.TempDir(), "source")
-			fresh := func() { require.NoError(t, os.WriteFile(path, file, 0o600)) }
-			fresh()
-			want, err := convertWhile(t, path, stage.Write, func() {})
+			file := gunzip(t, samplePath(name))
+			path, kept := filepath.Join(t.TempDir(), "source"), filepath.Join(t.TempDir(), "kept")
+			require.NoError(t, os.WriteFile(path, file, 0o600))
+			require.NoError(t, os.Link(path, kept))
+			want, _, err := convertBytes(t, file, convert.Options{})
 			require.NoError(t, err)
 
-			_, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Truncate(path, int64(len(file)/2))) })
-			var read *physmem.ReadError
-			require.ErrorAs(t, err, &read)
-			assert.Contains(t, err.Error(), "file offset 0x")
-
-			fresh()
 			got, err := convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Truncate(path, int64(len(file)*2))) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it has grown")
+			require.NoError(t, os.Truncate(path, int64(len(file))))
 
-			fresh()
 			other := filepath.Join(t.TempDir(), "other")
 			require.NoError(t, os.WriteFile(other, []byte("another file"), 0o600))
 			got, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Rename(other, path)) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it was replaced")
 
-			fresh()
-			got, err = convertWhile(t, path, stage.Write, func() { assert.NoError(t, os.Remove(path)) })
+			gone := filepath.Join(t.TempDir(), "gone")
+			require.NoError(t, os.Link(kept, gone))
+			got, err = convertWhile(t, gone, stage.Write, func() { assert.NoError(t, os.Remove(gone)) })
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got), "it was removed")
+
+			_, err = convertWhile(t, kept, stage.Write, func() { assert.NoError(t, os.Truncate(kept, int64(len(file)/2))) })
+			var read *physmem.ReadError
+			require.ErrorAs(t, err, &read)
+			assert.Contains(t, err.Error(), "file offset 0x")
 		})
 	}
 	t.Run("packed", func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/guest"
 	"windmp/convert/report"
+	"windmp/convert/source"
 	"windmp/internal/coretest"
 	"windmp/internal/guestsim"
 	"windmp/internal/qemutest"
@@ -41,6 +42,17 @@ func vmwareFiles(t *testing.T, v coretest.VMware, m *physmem.Image) (dir string)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win-Snapshot1.vmem"), memory, 0o400))
 	}
 	return dir
+}
+
+// vmwareInMemory is the folder that [vmwareFiles] writes, in memory.
+func vmwareInMemory(t *testing.T, v coretest.VMware, m *physmem.Image) vmwareFolder {
+	t.Helper()
+	state, memory := v.Write(t, m, m.CPUs())
+	folder := vmwareFolder{"Win-Snapshot1.vmsn": inFolder(state)}
+	if memory != nil {
+		folder["Win-Snapshot1.vmem"] = inFolder(memory)
+	}
+	return folder
 }
 
 // withoutHostNote is a core without the note that the guest left with its host, which
@@ -94,13 +106,13 @@ func TestVMwareSource(t *testing.T) {
 					end := coretest.VMwareRegions(m)[0].Size
 					v.Regions = []physmem.Range{{Start: 0x200000, Size: end - 0x200000}, {Start: 0x100000, Size: 0x100000}, {Size: 0x100000}}
 				}
-				dir := vmwareFiles(t, v, m)
+				folder := vmwareInMemory(t, v, m)
 				names := []string{"Win-Snapshot1.vmsn", "Win-Snapshot1.vmem"}
 				if v.Embedded {
 					names = names[:1]
 				}
 				for _, name := range names {
-					got, r := convertFile(t, filepath.Join(dir, name))
+					got, r := convertAll(t, source.Of(folder.open(t, name)), convert.Options{})
 					what := shape.name + ", " + name
 					assert.Equal(t, "vmware", r.Input.Format, what)
 					assert.Contains(t, r.Input.Description, "VMware ESX 4.1.0", what)
@@ -132,18 +144,33 @@ func worse(r *report.Report) []string {
 	return list
 }
 
-// vmwareFolder is a folder of large files that take no space.
-type vmwareFolder struct {
+// vmwareFolder is a folder of files by their names, which take no space.
+type vmwareFolder map[string]vmwareFile
+
+// open opens a file of the folder, which has the others beside it.
+func (f vmwareFolder) open(t *testing.T, name string) physmem.Source {
+	t.Helper()
+	src, err := vmwareFile{all: f}.OpenSibling(name)
+	require.NoError(t, err)
+	return src
+}
+
+type vmwareFile struct {
 	io.ReaderAt
 	name string
 	size int64
-	all  map[string]vmwareFolder
+	all  vmwareFolder
 }
 
-func (f vmwareFolder) Size() int64  { return f.size }
-func (f vmwareFolder) Name() string { return f.name }
+// inFolder is a file for a [vmwareFolder].
+func inFolder(b []byte) vmwareFile {
+	return vmwareFile{ReaderAt: bytes.NewReader(b), size: int64(len(b))}
+}
 
-func (f vmwareFolder) OpenSibling(name string) (physmem.Source, error) {
+func (f vmwareFile) Size() int64  { return f.size }
+func (f vmwareFile) Name() string { return f.name }
+
+func (f vmwareFile) OpenSibling(name string) (physmem.Source, error) {
 	x, ok := f.all[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -163,15 +190,13 @@ func TestVMwareHigh(t *testing.T) {
 	cpus := imageOf(t, guestsim.New(guestsim.Options{CPUs: 2}).ELF())
 	state, _ := coretest.VMware{StateOnly: true, Regions: want}.Write(t, cpus, cpus.CPUs())
 	file := rawFile{g, false}
-	folder := map[string]vmwareFolder{
+	folder := vmwareFolder{
 		"win.vmem":   {ReaderAt: file, size: file.size()},
-		"win.vmss":   {ReaderAt: bytes.NewReader(state), size: int64(len(state))},
+		"win.vmss":   inFolder(state),
 		"other.vmem": {ReaderAt: file, size: file.size()},
 	}
 	for _, name := range []string{"win.vmem", "win.vmss", "other.vmem"} {
-		src, err := vmwareFolder{all: folder}.OpenSibling(name)
-		require.NoError(t, err)
-		im, err := open.Source(t.Context(), src, open.Options{})
+		im, err := open.Source(t.Context(), folder.open(t, name), open.Options{})
 		require.NoError(t, err)
 		got, err := guest.Find(t.Context(), im, guest.Options{DTB: g.DTB})
 		require.NoError(t, err)
@@ -251,8 +276,7 @@ func TestVMwareLater(t *testing.T) {
 // the vCPU used, the two files are of different moments.
 func TestVMwareMoments(t *testing.T) {
 	t.Parallel()
-	core := sampleCopy(t, "live-2cpu.vmcore.gz")
-	m := imageOf(t, core)
+	m := imageOf(t, gunzip(t, "live-2cpu.vmcore.gz"))
 	cpus := m.CPUs()
 	other := *physmem.X86Of(cpus[1])
 	old := other.CR3 &^ 0xfff
@@ -267,10 +291,8 @@ func TestVMwareMoments(t *testing.T) {
 		other.CR3 = uint64(free)
 		cpus[1].Registers = &other
 		state, memory := coretest.VMware{Embedded: embedded}.Write(t, view, cpus)
-		dir := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win.vmss"), state, 0o400))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "Win.vmem"), memory, 0o400))
-		_, r := convertFile(t, filepath.Join(dir, "Win.vmss"))
+		folder := vmwareFolder{"Win.vmss": inFolder(state), "Win.vmem": inFolder(memory)}
+		_, r := convertAll(t, source.Of(folder.open(t, "Win.vmss")), convert.Options{})
 		torn := findingOf(r, finding.TornMemory.ID())
 		if embedded {
 			assert.Nil(t, torn)
@@ -318,17 +340,17 @@ var volatility = []struct {
 func TestVMwareVolatility(t *testing.T) {
 	t.Parallel()
 	for _, want := range volatility {
-		core := sampleCopy(t, want.sample)
+		core := gunzip(t, want.sample)
 		var v coretest.VMware
 		if want.three {
 			const mib = 1 << 20
 			v.Regions = []physmem.Range{{Size: mib}, {Start: mib + mib/2, Size: mib}, {Start: 3 * mib, Size: mib}}
 		}
-		m, err := open.File(t.Context(), filepath.Join(vmwareFiles(t, v, imageOf(t, core)), "Win-Snapshot1.vmem"), open.Options{})
+		m, err := open.Source(t.Context(), vmwareInMemory(t, v, imageOf(t, core)).open(t, "Win-Snapshot1.vmem"), open.Options{})
 		require.NoError(t, err)
 		var got []string
 		for _, r := range m.Ranges() {
-			b := make([]byte, r.Size)
+			b := testheap.Bytes(t, int(r.Size))
 			_, err := m.ReadAt(b, int64(r.Start))
 			require.NoError(t, err)
 			got = append(got, fmt.Sprintf("%x", sha256.Sum256(b)))
@@ -358,8 +380,7 @@ var updateVMware = flag.Bool("update-vmware", false, "write testdata/live-2cpu.v
 // TestVMwareSample: the sample in testdata is what the writer makes of QEMU's.
 func TestVMwareSample(t *testing.T) {
 	t.Parallel()
-	core := sampleCopy(t, "live-2cpu.vmcore.gz")
-	m := imageOf(t, core)
+	m := imageOf(t, gunzip(t, "live-2cpu.vmcore.gz"))
 	state, _ := coretest.VMware{Embedded: true, Padding: 0xf03}.Write(t, m, m.CPUs())
 	path, err := qemutest.Testdata("live-2cpu.vmss.gz")
 	require.NoError(t, err)
@@ -372,7 +393,7 @@ func TestVMwareSample(t *testing.T) {
 		require.NoError(t, z.Close())
 		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
 	}
-	got := sampleCopy(t, "live-2cpu.vmss.gz")
+	got := gunzip(t, "live-2cpu.vmss.gz")
 	assert.True(t, bytes.Equal(state, got), "go test ./convert -run VMwareSample -update-vmware")
 }
 
