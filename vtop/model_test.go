@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/big"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,39 +98,61 @@ func field(v uint64, low, high int) uint64 {
 func requireModel(t *testing.T, s *Space, va VA) outcome {
 	t.Helper()
 	want := model(s.Mem, uint64(s.DTB), len(s.Mode.Levels), va)
-	m, err := s.Translate(va)
-	steps, walkErr := s.Walk(va)
-	require.Equal(t, err, walkErr)
-	require.LessOrEqual(t, len(steps), len(s.Mode.Levels))
-	for i, step := range steps {
-		require.Equal(t, len(s.Mode.Levels)-i, step.Level)
-	}
-	if want.kind != 0 {
-		require.Equal(t, Mapping{}, m)
-		var fault *FaultError
-		require.ErrorAs(t, err, &fault)
-		require.Equal(t, want.kind, fault.Kind, "%v", err)
-		require.Equal(t, want.level, fault.Level)
-		require.Equal(t, va, fault.VA)
-		return want
-	}
-	require.NoError(t, err)
-	last := steps[len(steps)-1]
-	require.Equal(t, Mapping{
-		VA: va, PA: PA(want.pa), PageSize: want.size, Level: want.level, Transition: want.transition,
-		Entry: last.Entry, EntryPA: last.EntryPA,
-	}, m)
-	require.Equal(t, want.level, last.Level)
-	require.Less(t, uint64(m.PA), uint64(1)<<52)
+	requireOutcome(t, s, va, want)
 	return want
 }
 
-// modelRounds is how many guests are compared with the model: forty take over a second.
+// requireOutcome compares Translate and Walk with what a model says. It does so for tens of
+// thousands of addresses, and so asserts once for each.
+func requireOutcome(t *testing.T, s *Space, va VA, want outcome) {
+	t.Helper()
+	m, err := s.Translate(va)
+	steps, walkErr := s.Walk(va)
+	if m != want.mapping(va, steps) || !want.isError(va, err) || !reflect.DeepEqual(err, walkErr) || !want.isWalk(s, steps) {
+		require.Fail(t, "not as the model has it", "%v: %+v\nTranslate: %+v, %v\nWalk: %+v, %v", va, want, m, err, steps, walkErr)
+	}
+}
+
+// mapping is what Translate must give: the entry is that of the walk's last step.
+func (o outcome) mapping(va VA, steps []Step) Mapping {
+	if o.kind != 0 || len(steps) == 0 {
+		return Mapping{}
+	}
+	last := steps[len(steps)-1]
+	return Mapping{
+		VA: va, PA: PA(o.pa), PageSize: o.size, Level: o.level, Transition: o.transition,
+		Entry: last.Entry, EntryPA: last.EntryPA,
+	}
+}
+
+func (o outcome) isError(va VA, err error) bool {
+	if o.kind == 0 {
+		return err == nil
+	}
+	var fault *FaultError
+	return errors.As(err, &fault) && fault.Kind == o.kind && fault.Level == o.level && fault.VA == va
+}
+
+// isWalk: each step is a level below the one before, from the topmost on, and to a page
+// they lead down to its level.
+func (o outcome) isWalk(s *Space, steps []Step) bool {
+	level := len(s.Mode.Levels)
+	for _, step := range steps {
+		if step.Level != level {
+			return false
+		}
+		level--
+	}
+	return o.kind != 0 || level == o.level-1
+}
+
+// modelRounds is how many guests of chance a test compares: a hundred take the tests of
+// this package over a second.
 func modelRounds() int {
 	if testing.Short() {
-		return 12
+		return 6
 	}
-	return 40
+	return 100
 }
 
 // Random tables, all in a few pages and so full of cycles, with all kinds of

@@ -98,24 +98,7 @@ func modelEntry(mem io.ReaderAt, pa uint64, size int) (e uint64, ok bool) {
 func requireModel32(t *testing.T, s *Space, va VA) outcome {
 	t.Helper()
 	want := model32(s.Mem, uint64(s.DTB), s.Mode == PAE, va)
-	m, err := s.Translate(va)
-	steps, walkErr := s.Walk(va)
-	require.Equal(t, err, walkErr)
-	require.LessOrEqual(t, len(steps), len(s.Mode.Levels))
-	if want.kind != 0 {
-		require.Equal(t, Mapping{}, m)
-		var fault *FaultError
-		require.ErrorAs(t, err, &fault)
-		require.Equal(t, want.kind, fault.Kind, "%v", err)
-		require.Equal(t, want.level, fault.Level)
-		return want
-	}
-	require.NoError(t, err)
-	last := steps[len(steps)-1]
-	require.Equal(t, Mapping{
-		VA: va, PA: PA(want.pa), PageSize: want.size, Level: want.level, Transition: want.transition,
-		Entry: last.Entry, EntryPA: last.EntryPA,
-	}, m)
+	requireOutcome(t, s, va, want)
 	return want
 }
 

@@ -96,7 +96,7 @@ func TestRootsOfX86(t *testing.T) {
 func TestMapped32(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 40 {
+	for range modelRounds() {
 		m := make(flat, 0x8000)
 		for at := 0; at < len(m); at += 4 {
 			v := uint32(0)

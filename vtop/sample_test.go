@@ -1,10 +1,7 @@
 package vtop
 
 import (
-	"compress/gzip"
-	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/winhdr"
 )
@@ -41,12 +39,7 @@ func (d dump) ReadAt(p []byte, off int64) (int, error) {
 
 func readDump(t *testing.T, name string) (*winhdr.Header, dump) {
 	t.Helper()
-	file, err := os.Open(name)
-	require.NoError(t, err)
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
+	b, err := testheap.File(t, name)
 	require.NoError(t, err)
 	h, err := winhdr.Decode(b)
 	require.NoError(t, err)
@@ -83,7 +76,7 @@ func TestQEMUDumps(t *testing.T) {
 				return // the model is of the 64-bit modes
 			}
 			r := rand.New(rand.NewPCG(3, 4))
-			for range 1500 {
+			for range 60 * modelRounds() {
 				near := VA(h.PsLoadedModuleList) + VA(int64(r.IntN(1<<26)-1<<25))
 				requireModel(t, s, near)
 				requireModel(t, s, VA(r.Uint64()))

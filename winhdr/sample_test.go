@@ -1,10 +1,7 @@
 package winhdr
 
 import (
-	"compress/gzip"
 	"encoding/binary"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/winhdr/problem"
 	"windmp/winhdr/wincontext"
@@ -26,7 +24,8 @@ func TestQEMUDumps(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".win-dmp.gz"), func(t *testing.T) {
 			t.Parallel()
-			dump := gunzip(t, name)
+			dump, err := testheap.File(t, name)
+			require.NoError(t, err)
 			h, err := Decode(dump)
 			require.NoError(t, err)
 			size := h.Size()
@@ -75,16 +74,4 @@ func checkSavedContexts(t *testing.T, memory []byte, f *Format, processors int) 
 		}
 	}
 	assert.GreaterOrEqual(t, plausible, processors)
-}
-
-func gunzip(t *testing.T, name string) []byte {
-	t.Helper()
-	file, err := os.Open(name)
-	require.NoError(t, err)
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return b
 }
