@@ -204,8 +204,8 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // BySystem reports whether the system refused the read, as it does of a disk with bad
 // sectors: other reads of the file may go well.
 func (e *ReadError) BySystem() bool {
-	var system syscall.Errno
-	return errors.As(e.Err, &system) && !errors.Is(e.Err, ErrSource)
+	_, system := errors.AsType[syscall.Errno](e.Err)
+	return system && !errors.Is(e.Err, ErrSource)
 }
 
 // A SourceError says that a [Source] has failed for good: a server that can't be reached

@@ -85,8 +85,9 @@ func (s *readable) search(r Range) error {
 // fails takes a page that can't be read. The error is that of the page, where it is none of
 // a disk, or one too many.
 func (s *readable) fails(page Range, err error) error {
-	var read *ReadError
-	if s.pages++; !errors.As(err, &read) || !read.BySystem() || s.pages > maxUnreadable {
+	s.pages++
+	read, ok := errors.AsType[*ReadError](err)
+	if !ok || !read.BySystem() || s.pages > maxUnreadable {
 		return err
 	}
 	if s.first == nil {

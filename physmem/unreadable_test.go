@@ -3,6 +3,7 @@ package physmem_test
 import (
 	"bytes"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -18,12 +19,14 @@ import (
 // sector is a file of which one sector can't be read from some time on.
 type sector struct {
 	*bytes.Reader
-	at int64 // 0 while all can be read
+	at   int64        // 0 while all can be read
+	last atomic.Int64 // where the last read began
 }
 
 const sectorSize = 512
 
 func (s *sector) ReadAt(p []byte, off int64) (int, error) {
+	s.last.Store(off)
 	if s.at == 0 || off >= s.at+sectorSize || off+int64(len(p)) <= s.at {
 		return s.Reader.ReadAt(p, off)
 	}
@@ -57,14 +60,11 @@ func TestReadable(t *testing.T) {
 		require.NoError(t, err)
 		assert.Same(t, m, same, name)
 
-		view := m
-		for at := s.Size() / 2; view == m && at < s.Size(); at += physmem.PageSize { // the first that has memory
-			s.at = 0
-			m = opened(s) // which has kept nothing
-			s.at = at
-			view, err = m.Readable(t.Context())
-			require.NoError(t, err, name)
-		}
+		last := s.last.Load() // which was of memory
+		m = opened(s)         // which has kept nothing
+		s.at = last
+		view, err := m.Readable(t.Context())
+		require.NoError(t, err, name)
 		require.NotSame(t, m, view, name)
 		assert.Equal(t, m.Located(), view.Located(), name)
 		odd := view.Oddities()
@@ -89,6 +89,6 @@ func TestReadable(t *testing.T) {
 			}
 		}
 		assert.Positive(t, lost, name)
-		assert.LessOrEqual(t, lost, 16, name) // a piece of packed pages at most
+		assert.LessOrEqual(t, lost, 24, name) // what a sector has of packed pages at most, of one value each
 	}
 }
