@@ -34,18 +34,33 @@ import (
 // can be mounted.
 func requireFUSE(t *testing.T) {
 	t.Helper()
-	if why := noFUSE(); why != "" {
-		if os.Getenv("WINDMP_REQUIRE_FUSE") == "1" {
-			t.Fatal("DID NOT RUN: " + why)
-		}
-		t.Skip("DID NOT RUN: " + why)
+	skipFor(t, noFUSE())
+}
+
+// skipFor skips a test, or fails it if WINDMP_REQUIRE_FUSE=1, for a reason if there is one.
+func skipFor(t *testing.T, why string) {
+	t.Helper()
+	if why == "" {
+		return
 	}
+	if os.Getenv("WINDMP_REQUIRE_FUSE") == "1" {
+		t.Fatal("DID NOT RUN: " + why)
+	}
+	t.Skip("DID NOT RUN: " + why)
+}
+
+// noDevice says why nobody can mount anything.
+func noDevice() string {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // noFUSE says why no file system can be mounted, once and for all tests.
 var noFUSE = sync.OnceValue(func() string {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return err.Error()
+	if why := noDevice(); why != "" {
+		return why
 	}
 	if _, err := exec.LookPath("fusermount3"); err != nil {
 		return "fusermount3 is missing (Debian: scripts/deps installs fuse3)"
@@ -315,52 +330,6 @@ func TestMountFailingSource(t *testing.T) {
 	assert.Equal(t, exitcode.Failed, m.code(t), m.stderr)
 	assert.Equal(t, 1, strings.Count(m.stderr.String(), "memory.dmp: "), "said once: %s", m.stderr)
 	assert.Equal(t, 2, strings.Count(m.stderr.String(), "became shorter"), "and in the end: %s", m.stderr)
-}
-
-// TestMountAsUser: who may not mount does it by fusermount3.
-func TestMountAsUser(t *testing.T) {
-	t.Parallel()
-	requireFUSE(t)
-	if os.Geteuid() != 0 {
-		t.Skip("all of these tests are run by a user")
-	}
-	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode()&0o006 != 0o006 {
-		t.Skip("DID NOT RUN: /dev/fuse is root's alone")
-	}
-	const nobody = 65534
-	dir, err := os.MkdirTemp("", "")
-	require.NoError(t, err)
-	defer os.RemoveAll(dir)
-	require.NoError(t, os.Chown(dir, nobody, nobody))
-	core, err := os.Open(mountedCore)
-	require.NoError(t, err)
-	defer core.Close()
-	exe, err := os.Open("/proc/self/exe") // its folder is root's
-	require.NoError(t, err)
-	defer exe.Close()
-	m := mountOn(t, dir, func(cmd *exec.Cmd) {
-		cmd.Path, cmd.ExtraFiles = "/proc/self/fd/3", []*os.File{exe}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		cmd.Dir = "/"
-	}, copyFor(t, nobody))
-	_, err = os.ReadDir(dir)
-	require.ErrorIs(t, err, unix.EACCES, "root is not the user")
-	require.NoError(t, m.Process.Signal(syscall.SIGTERM))
-	assert.Zero(t, m.code(t), m.stderr)
-	assert.Empty(t, namesIn(t, dir))
-}
-
-// copyFor is a copy of the sample that a user can read.
-func copyFor(t *testing.T, uid int) string {
-	t.Helper()
-	core, err := os.ReadFile(mountedCore)
-	require.NoError(t, err)
-	f, err := os.CreateTemp("", "*.vmcore")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.Remove(f.Name()) })
-	_, err = f.Write(core)
-	require.NoError(t, errors.Join(err, f.Chown(uid, uid), f.Close()))
-	return f.Name()
 }
 
 // TestMountPackedAndURL: zstd in frames, and what is behind a URL, packed or not, are
