@@ -17,6 +17,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
+	"windmp/winhdr"
 )
 
 // convertSample converts a committed vmcore in memory.
@@ -92,6 +93,33 @@ func TestKernelOutput(t *testing.T) {
 		again, _, err := convertBytes(t, dmp, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(dmp, again), "the machine's table of memory stays, too: %s", name)
+	}
+}
+
+// TestBitmapReaches: the bitmap of a dump that leaves pages out reaches to the end of the
+// guest's memory, and not to the last page that is there. Microsoft's engine 10.0.10240
+// takes page 0x3a0 of the first one, a process's, for absent; of a bitmap up to 0x300 it
+// said "Page 3a0 too large to be in the dump file" at every look.
+func TestBitmapReaches(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sample    string
+		options   plan.Options
+		last, end uint64 // of the pages and of memory, page frames
+	}{
+		{"x86-bsod-2cpu.vmcore.gz", plan.Options{Type: plan.OutputKernel}, 0x2fe, 0x3e0},
+		{"live-2cpu-cut.vmcore.gz", plan.Options{Type: plan.OutputBitmap, Missing: report.MissingDrop}, 0x3be, 0x3e0},
+	} {
+		dmp, _ := convertSample(t, c.sample, convert.Options{Plan: c.options})
+		header, err := winhdr.Decode(dmp)
+		require.NoError(t, err)
+		f := header.Format()
+		list, err := f.DecodePageList(header.DumpType, dmp[header.Size():][:f.PageListSize(header.DumpType)])
+		require.NoError(t, err)
+		im := openBytes(t, dmp)
+		ranges := im.Ranges()
+		assert.Equal(t, (c.last+1)<<12, ranges[len(ranges)-1].End(), c.sample)
+		assert.Equal(t, (c.end+63)&^63, list.Bits, c.sample)
 	}
 }
 

@@ -37,7 +37,8 @@ type Bitmap struct {
 
 // NewBitmap makes a dump of an encoded header, whose type is typ, and the pages:
 // of DumpTypeBitmapFull all of the guest's, of DumpTypeBitmapKernel a choice of
-// them. An error is a [*LimitError] unless the type is another.
+// them. The bitmap reaches to the end of memory ([Pages.Within]) if a bitmap can. An error
+// is a [*LimitError] unless the type is another.
 func NewBitmap(header []byte, typ winhdr.DumpType, pages Pages) (*Bitmap, error) {
 	var signature uint32
 	switch typ {
@@ -51,6 +52,9 @@ func NewBitmap(header []byte, typ winhdr.DumpType, pages Pages) (*Bitmap, error)
 	bits := bitsFor(pages.end)
 	if !BitmapHolds(pages.end) {
 		return nil, &LimitError{Limit: LimitBitmap, Got: bits, Most: MaxBitmapBits}
+	}
+	if pages.memory > pages.end && BitmapHolds(pages.memory) {
+		bits = bitsFor(pages.memory)
 	}
 	used := uint64(len(header)) + winhdr.BitmapDumpSize64 + bits/8
 	first := (used + physmem.PageSize - 1) &^ (physmem.PageSize - 1)

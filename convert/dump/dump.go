@@ -123,6 +123,7 @@ func (e *LimitError) Error() string {
 type Pages struct {
 	runs       iter.Seq[physmem.Run]
 	count, end uint64 // pages; the page frame behind the last
+	memory     uint64 // the page frame behind the guest's last, 0 if that is not said
 	lists      uint64 // runs
 }
 
@@ -146,6 +147,14 @@ func NewPages(runs iter.Seq[physmem.Run]) (Pages, error) {
 		return Pages{}, &LimitError{Limit: LimitAddress, Got: p.end, Most: maxFrame}
 	}
 	return p, nil
+}
+
+// Within are the pages of a guest whose memory ends before the page frame end. Microsoft's
+// debugger engine (10.0.10240) takes a page that a bitmap leaves out for one that is not in
+// the dump, and complains of each look at one that the bitmap does not reach.
+func (p Pages) Within(end uint64) Pages {
+	p.memory = end
+	return p
 }
 
 // Count is the number of pages.

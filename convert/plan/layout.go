@@ -60,7 +60,7 @@ func (p *Plan) layOut() error {
 	if header := p.header.Encode(); m.kind == winhdr.DumpTypeFull {
 		l, err = dump.NewFull(header, p.header.Format().MaxRuns(), pages)
 	} else {
-		l, err = dump.NewBitmap(header, m.kind, pages)
+		l, err = dump.NewBitmap(header, m.kind, pages.Within(m.end()))
 	}
 	if err != nil {
 		return p.refuseLayout(err)

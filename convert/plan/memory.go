@@ -17,6 +17,8 @@ import (
 // memoryPlan is the output's memory: which pages, and where each byte is from.
 type memoryPlan struct {
 	kind winhdr.DumpType
+	// machine is all memory of the guest.
+	machine physmem.Runs
 	// runs are the pages; of a kernel dump those it chooses from.
 	runs physmem.Runs
 	// listed are the runs that the output lists where these are not runs: with gaps
@@ -54,9 +56,27 @@ func (p *Plan) planMemory(ctx context.Context, opt Options) error {
 // listMemory takes the guest's table of memory, and what of it the source lacks.
 func (p *Plan) listMemory() {
 	m := &p.memory
-	m.runs = p.guest.Runs()
+	m.machine, m.runs = p.machineMemory(), p.guest.Runs()
 	m.missing = p.guest.Image().MissingOf(m.runs)
 	m.absent = physmem.TotalSize(m.missing)
+}
+
+// machineMemory is the guest's table of memory: of a source that is a dump which leaves
+// pages out, that of its header.
+func (p *Plan) machineMemory() physmem.Runs {
+	if whole, _ := p.header.Runs(); whole != nil && p.guest.Origin().Dump && p.header.DumpType.ListsPages() {
+		return whole
+	}
+	return p.guest.Runs()
+}
+
+// end is the page frame behind the last of the guest's memory.
+func (m *memoryPlan) end() uint64 {
+	end := uint64(0)
+	for _, r := range m.machine {
+		end = max(end, r.End())
+	}
+	return end
 }
 
 // settleMissing refuses, zeroes or drops what the source lacks.

@@ -149,16 +149,12 @@ func (p *Plan) decide(opt Options) error {
 
 // setRuns writes the type and the run table. The table of a bitmap dump is not
 // read by a debugger, but other readers check it: it lists as many runs as fit. That of a
-// kernel dump has all memory of the machine, which a source that is one says itself.
+// kernel dump has all memory of the machine.
 func (p *Plan) setRuns() error {
-	from := p.header.DumpType
 	p.header.DumpType = p.memory.kind
-	runs := p.guest.Runs()
-	switch whole, _ := p.header.Runs(); {
-	case p.memory.kind != winhdr.DumpTypeBitmapKernel:
+	runs := p.memory.machine
+	if p.memory.kind != winhdr.DumpTypeBitmapKernel {
 		runs = p.memory.table()
-	case p.guest.Origin().Dump && from.ListsPages() && whole != nil:
-		runs = whole
 	}
 	return p.header.SetRuns(runs[:min(len(runs), p.header.Format().MaxRuns())])
 }
