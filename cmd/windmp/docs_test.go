@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
@@ -50,17 +51,27 @@ var (
 	inlineCode   = regexp.MustCompile("`[^`\n]+`")
 	markdownLink = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	headingLine  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // anchors are what GitHub makes of a document's headings.
 func anchors(doc string) (all []string) {
 	for _, m := range headingLine.FindAllStringSubmatch(fencedBlock.ReplaceAllString(doc, "\n"), -1) {
 		text := markdownLink.ReplaceAllString(m[1], "")
-		text = notInAnchor.ReplaceAllString(strings.ToLower(text), "")
-		all = append(all, strings.ReplaceAll(text, " ", "-"))
+		all = append(all, strings.Map(anchorRune, strings.ToLower(text)))
 	}
 	return all
+}
+
+// anchorRune is what GitHub makes of a character of a heading.
+func anchorRune(r rune) rune {
+	switch {
+	case r == ' ':
+		return '-'
+	case unicode.IsLetter(r), unicode.IsNumber(r), r == '_', r == '-':
+		return r
+	default:
+		return -1
+	}
 }
 
 // TestDocsLinkToWhatIsThere follows every link within the repository, to the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,41 +22,49 @@ var updateMan = flag.Bool("update-man", false, "write docs/man anew from the com
 
 const manDir = "../../docs/man"
 
-// manTitle is the line of a page that holds its date.
-var manTitle = regexp.MustCompile(`(?m)^\.TH .*$`)
-
 // exitLine is a row of exitHelp: the code, and what it means.
 var exitLine = regexp.MustCompile(`(?m)^  (\d+) +(.*(?:\n {7}.*)*)`)
 
-// manPage renders one command's page. Cobra's has the date of the day, options in
-// paragraphs that begin with a tab, and no section for the exit codes.
-func manPage(t *testing.T, cmd *cobra.Command) string {
-	t.Helper()
-	cmd.Example = strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
-	cmd.DisableAutoGenTag = true
+// manPage renders one command's page, in the macros of man(7).
+func manPage(cmd *cobra.Command) string {
 	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // optionSection has them
+	cmd.InitDefaultHelpFlag()
 	cmd.InitDefaultVersionFlag()
-	var page bytes.Buffer
-	require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{}, &page))
-	name := strings.ToUpper(strings.ReplaceAll(cmd.CommandPath(), " ", "-"))
-	text := manTitle.ReplaceAllLiteralString(page.String(), `.TH "`+name+`" "1" "" "windmp" "windmp manual"`)
-	before, rest, found := strings.Cut(text, ".SH OPTIONS\n")
-	require.True(t, found)
-	_, rest, found = strings.Cut(rest, "\n.SH ")
-	require.True(t, found)
-	middle, last, found := strings.Cut("\n.SH "+rest, "\n.SH SEE ALSO\n")
-	require.True(t, found)
-	return before + commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + verbatim(strings.TrimPrefix(middle, "\n")) + exitSection(cmd) + ".SH SEE ALSO\n" + last
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+	return ".nh\n.TH \"" + strings.ToUpper(name) + "\" \"1\" \"\" \"windmp\" \"windmp manual\"\n\n" +
+		".SH NAME\n" + name + " - " + cmd.Short + "\n\n\n" +
+		".SH SYNOPSIS\n\\fB" + cmd.UseLine() + "\\fP\n\n\n" +
+		".SH DESCRIPTION\n" + strings.ReplaceAll(cmd.Long, "\n\n", "\n\n.PP\n") + "\n\n\n" +
+		commandSection(cmd) + optionSection(cmd) + environmentSection(cmd) + exampleSection(cmd) + exitSection(cmd) + seeAlso(cmd)
 }
 
-// manExample is what stands in a page to be copied into a shell.
-var manExample = regexp.MustCompile(`(?s)\n\.EX\n.*?\n\.EE\n`)
+// exampleSection has the examples, to be copied into a shell. Hyphens, quotes, accents and
+// tildes stay as they are: groff prints those of its own alphabet, which no shell knows,
+// unless a distribution has it otherwise.
+func exampleSection(cmd *cobra.Command) string {
+	if cmd.Example == "" {
+		return ""
+	}
+	text := strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
+	asIs := strings.NewReplacer(`\`, `\\`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "~", `\(ti`, "^", `\(ha`)
+	return ".SH EXAMPLE\n.EX\n" + asIs.Replace(text) + "\n.EE\n\n"
+}
 
-// verbatim keeps hyphens, quotes, accents and tildes of examples as they are: groff prints
-// those of its own alphabet, which no shell knows, unless a distribution has it otherwise.
-func verbatim(section string) string {
-	asIs := strings.NewReplacer("-", `\-`, "'", `\(aq`, "`", `\(ga`, "~", `\(ti`, "^", `\(ha`)
-	return manExample.ReplaceAllStringFunc(section, asIs.Replace)
+// seeAlso names the page of the program, or those of its commands.
+func seeAlso(cmd *cobra.Command) string {
+	var pages []string
+	if cmd.HasParent() {
+		pages = append(pages, cmd.Parent().Name())
+	}
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			pages = append(pages, cmd.Name()+"-"+c.Name())
+		}
+	}
+	for i, name := range pages {
+		pages[i] = `\fB` + name + `(1)\fP`
+	}
+	return ".SH SEE ALSO\n" + strings.Join(pages, ", ") + "\n"
 }
 
 // commandSection lists the commands below a command.
@@ -149,7 +155,7 @@ func TestManPagesAreOfTheCommands(t *testing.T) {
 	for _, cmd := range manCommands() {
 		path := filepath.Join(manDir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1")
 		want[path] = true
-		page := manPage(t, cmd)
+		page := manPage(cmd)
 		if *updateMan {
 			require.NoError(t, os.MkdirAll(manDir, 0o755))
 			require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
@@ -169,7 +175,8 @@ func TestManPagesAreOfTheCommands(t *testing.T) {
 func TestManPagesNameAll(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range manCommands() {
-		page := manPage(t, cmd)
+		assert.NotRegexp(t, `(?m)^[.']|\\`, cmd.Short+"\n"+cmd.Long, "%s: roff would take it for its own", cmd.CommandPath())
+		page := manPage(cmd)
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			assert.Contains(t, page, `\fB\-\-`+strings.ReplaceAll(f.Name, "-", `\-`)+`\fP`, "%s", cmd.CommandPath())
 		})
