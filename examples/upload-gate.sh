@@ -77,7 +77,7 @@ if [[ -n ${SMALL:-} ]]; then
 		if ((code != 0)); then
 			exit $((code == 3 || code == 4 ? 5 : 1)) # accepted, but no small dump: a person looks
 		fi
-		printf 'attach\t%s\t%s\t%s\n' "$(escaped "$small.dmp")" "$(escaped "$small.json")" "$(jq -r '[.guest.signature.text // "-"] | @tsv' "$small.json")"
+		printf 'attach\t%s\t%s\t%s\n' "$(escaped "$small.dmp")" "$(escaped "$small.json")" "$signature"
 	done <<<"$rows"
 fi
 

@@ -21,9 +21,9 @@ func TestExampleScripts(t *testing.T) {
 	scripts, err := filepath.Glob(filepath.Join(repository, "examples", "*.sh"))
 	require.NoError(t, err)
 	require.NotEmpty(t, scripts)
+	out, err := exec.Command("shellcheck", scripts...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	for _, script := range scripts {
-		out, err := exec.Command("shellcheck", script).CombinedOutput()
-		require.NoError(t, err, "%s", out)
 		out, err = exec.Command("bash", script).CombinedOutput()
 		require.Error(t, err)
 		assert.Contains(t, string(out), "usage: ")

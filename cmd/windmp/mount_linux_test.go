@@ -296,11 +296,11 @@ func TestMountRefuses(t *testing.T) {
 	for place, says := range map[string]string{
 		dir: "is not empty", file: "is no folder", filepath.Join(dir, "none"): "there is no folder",
 	} {
-		got := finish(t, command(t, "mount", "missing.vmcore", place))
+		got := finishHere("mount", "missing.vmcore", place)
 		assert.Equal(t, exitcode.Usage, got.code, place)
 		assert.Contains(t, got.stderr, says)
 	}
-	got := finish(t, command(t, "mount", "missing.vmcore", t.TempDir()))
+	got := finishHere("mount", "missing.vmcore", t.TempDir())
 	assert.Equal(t, exitcode.Failed, got.code)
 	assert.Contains(t, got.stderr, "missing.vmcore")
 }
