@@ -79,9 +79,12 @@ func ReadSome(r io.ReaderAt, p []byte, off int64) (int, error) {
 	}
 }
 
+// firstRead is what ReadBytes allocates on the word of a size alone, in bytes.
+const firstRead = 64 << 10
+
 // ReadBytes returns the n bytes of r at off, when n is at most limit. It
-// allocates what the reader gives, not what n claims: a short file costs its
-// own size and returns io.ErrUnexpectedEOF.
+// allocates what the reader gives, not what n claims, but for 64 KiB: a short file
+// costs twice its own size and returns io.ErrUnexpectedEOF.
 func ReadBytes(r io.ReaderAt, off, n, limit uint64) ([]byte, error) {
 	if n > limit {
 		return nil, fmt.Errorf("0x%x bytes at 0x%x, limit 0x%x: %w", n, off, limit, ErrTooLarge)
@@ -91,12 +94,20 @@ func ReadBytes(r io.ReaderAt, off, n, limit uint64) ([]byte, error) {
 	if !ok || !ok2 || size > math.MaxInt64-start {
 		return nil, fmt.Errorf("0x%x bytes at 0x%x: %w", n, off, io.ErrUnexpectedEOF)
 	}
-	b, err := io.ReadAll(io.NewSectionReader(r, start, size))
-	if err != nil {
-		return nil, err
+	b := make([]byte, min(size, firstRead))
+	for done := 0; ; {
+		got, err := ReadSome(r, b[done:], start+int64(done))
+		done += got
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, fmt.Errorf("0x%x bytes at 0x%x, only 0x%x there: %w", n, off, done, io.ErrUnexpectedEOF)
+		case err != nil:
+			return nil, err
+		case int64(done) == size:
+			return b, nil
+		}
+		more := make([]byte, min(size, 2*int64(done)))
+		copy(more, b)
+		b = more
 	}
-	if uint64(len(b)) != n {
-		return nil, fmt.Errorf("0x%x bytes at 0x%x, only 0x%x there: %w", n, off, len(b), io.ErrUnexpectedEOF)
-	}
-	return b, nil
 }

@@ -108,6 +108,41 @@ func TestReadBytes(t *testing.T) {
 	require.ErrorIs(t, err, iotest.ErrTimeout)
 }
 
+// TestReadBytesGrows: what is allocated is at most twice what was read, and all is read in
+// a few pieces.
+func TestReadBytesGrows(t *testing.T) {
+	t.Parallel()
+	file := make([]byte, 300<<10)
+	for i := range file {
+		file[i] = byte(i >> 8)
+	}
+	for _, n := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 200 << 10, len(file)} {
+		r := &pieces{ReaderAt: bytes.NewReader(file)}
+		b, err := binio.ReadBytes(r, 0, uint64(n), 1<<40)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(file[:n], b), n)
+		assert.LessOrEqual(t, r.reads, 4)
+	}
+	r := &pieces{ReaderAt: bytes.NewReader(file)}
+	_, err := binio.ReadBytes(r, 0, 1<<30, 1<<40)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Contains(t, err.Error(), "only 0x4b000 there")
+	assert.LessOrEqual(t, r.end, int64(2*len(file)))
+}
+
+// pieces is a reader that counts how often, and up to where, it is read.
+type pieces struct {
+	io.ReaderAt
+	reads int
+	end   int64
+}
+
+func (r *pieces) ReadAt(p []byte, off int64) (int, error) {
+	r.reads++
+	r.end = max(r.end, off+int64(len(p)))
+	return r.ReaderAt.ReadAt(p, off)
+}
+
 func TestIsNoise(t *testing.T) {
 	t.Parallel()
 	r := rand.NewChaCha8([32]byte{1})
