@@ -42,7 +42,7 @@ const (
 // noteBytes returns the notes, and the size of the first one.
 func (b *builder) noteBytes() (all []byte, first int) {
 	for i, n := range b.notes {
-		all = append(all, n.Encode()...)
+		all = n.AppendTo(all)
 		if i == 0 {
 			first = len(all)
 		}

@@ -198,8 +198,9 @@ func TestTruncatedMetadata(t *testing.T) {
 	mem := int(b.memoryOffset())
 	for n := range mem + 1 {
 		m, err := physmemtest.Open(file[:n])
-		require.Error(t, err, "cut at 0x%x", n)
-		require.Nil(t, m)
+		if err == nil || m != nil {
+			require.Fail(t, "opened", "cut at 0x%x", n)
+		}
 	}
 	m, err := physmemtest.Open(file[:mem+1])
 	require.NoError(t, err)
@@ -222,9 +223,9 @@ func TestTruncatedNotes(t *testing.T) {
 	for n := end - len(notes); n < end; n++ {
 		m, err := physmemtest.Open(file[:n])
 		require.NoError(t, err, "cut at 0x%x", n)
-		require.NotEmpty(t, m.Oddities(), "cut at 0x%x", n)
-		assert.Equal(t, physmem.OddityTruncated, m.Oddities()[0].Kind)
-		assert.Equal(t, twoBlockRanges, m.Ranges())
+		if odd := m.Oddities(); len(odd) == 0 || odd[0].Kind != physmem.OddityTruncated || !slices.Equal(m.Ranges(), twoBlockRanges) {
+			require.Fail(t, "other memory, or nothing odd", "cut at 0x%x: %v, %v", n, m.Ranges(), odd)
+		}
 	}
 }
 
@@ -256,11 +257,12 @@ func TestGiant(t *testing.T) {
 // TestManyProgramHeaders needs the count of section header 0.
 func TestManyProgramHeaders(t *testing.T) {
 	t.Parallel()
-	b := scattered(0x10005)
-	m := b.open(t)
+	file := scattered(0x10005).build()
+	m, err := physmemtest.Open(file)
+	require.NoError(t, err)
 	assert.Len(t, slices.Collect(m.Extents(0)), 0x10005)
 	assert.Empty(t, m.Oddities())
-	std, err := elf.NewFile(bytes.NewReader(b.build()))
+	std, err := elf.NewFile(bytes.NewReader(file))
 	require.NoError(t, err)
 	assert.Len(t, std.Progs, 0xffff, "if this fails, the standard library has learned PN_XNUM")
 }

@@ -153,7 +153,7 @@ func TestBoundedMemory(t *testing.T) {
 	b := twoBlocks(1)
 	b.mutate = func(h *elf.Header64) { h.Phnum = 0xffff }
 	file := b.build()
-	binary.LittleEndian.PutUint32(file[0x40+44:], 1<<20) // 56 MiB of program headers, nearly all of them zeros
+	binary.LittleEndian.PutUint32(file[0x40+44:], 1<<18) // 14 MiB of program headers, nearly all of them zeros
 	var m *physmem.Image
 	var err error
 	allocated := testing.AllocsPerRun(1, func() {

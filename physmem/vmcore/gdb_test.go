@@ -1,6 +1,7 @@
 package vmcore_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,26 +60,28 @@ func TestVirtualBoxOfSamples(t *testing.T) {
 		require.NoError(t, err)
 		cpus := coretest.WithAll(truth.CPUs())
 		for _, format := range []uint32{0x10004, 0x10005, 0x10006} {
-			m, err := physmemtest.Open(coretest.VirtualBox(t, truth, cpus, format))
-			require.NoError(t, err)
-			assert.Contains(t, m.Describe(), "VirtualBox core")
-			assert.Empty(t, fixture.Untried(t, m))
-			assert.Nil(t, m.GuestNote())
-			fixture.AssertSameMemory(t, truth, m)
-			got := m.CPUs()
-			require.Len(t, got, len(cpus))
-			for i := range got {
-				want := cpus[i]
-				want.NoteOffset = got[i].NoteOffset
-				x := physmem.X86Of(want)
-				for _, s := range []*physmem.Segment{&x.CS, &x.DS, &x.ES, &x.FS, &x.GS, &x.SS, &x.LDT, &x.TR} {
-					s.Flags &= 0xf0ff00 // QEMU keeps parts of base and limit there too
+			t.Run(fmt.Sprintf("%s, %x", name, format), func(t *testing.T) { // which gives its buffers back
+				m, err := physmemtest.Open(coretest.VirtualBox(t, truth, cpus, format))
+				require.NoError(t, err)
+				assert.Contains(t, m.Describe(), "VirtualBox core")
+				assert.Empty(t, fixture.Untried(t, m))
+				assert.Nil(t, m.GuestNote())
+				fixture.AssertSameMemory(t, truth, m)
+				got := m.CPUs()
+				require.Len(t, got, len(cpus))
+				for i := range got {
+					want := cpus[i]
+					want.NoteOffset = got[i].NoteOffset
+					x := physmem.X86Of(want)
+					for _, s := range []*physmem.Segment{&x.CS, &x.DS, &x.ES, &x.FS, &x.GS, &x.SS, &x.LDT, &x.TR} {
+						s.Flags &= 0xf0ff00 // QEMU keeps parts of base and limit there too
+					}
+					x.GDT.Flags, x.IDT.Flags = 0, 0
+					assert.Equal(t, want, got[i])
+					assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).KernelGS(), physmem.X86Of(got[i]).KernelGS())
+					assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).LA57(), physmem.X86Of(got[i]).LA57())
 				}
-				x.GDT.Flags, x.IDT.Flags = 0, 0
-				assert.Equal(t, want, got[i])
-				assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).KernelGS(), physmem.X86Of(got[i]).KernelGS())
-				assert.Equal(t, physmem.X86Of(truth.CPUs()[i]).LA57(), physmem.X86Of(got[i]).LA57())
-			}
+			})
 		}
 	}
 }

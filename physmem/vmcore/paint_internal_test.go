@@ -14,7 +14,11 @@ import (
 func TestPaintAgainstModel(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
+	rounds := 600
+	if !testing.Short() {
+		rounds = 20000 // a second
+	}
+	for range rounds {
 		var loads loadTable
 		var odd physmem.Oddities
 		model := map[uint64]int64{}
