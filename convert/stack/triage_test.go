@@ -2,38 +2,38 @@ package stack_test
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
-	"windmp/convert/inspect"
+	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/report"
-	"windmp/convert/source"
+	"windmp/convert/write"
 	"windmp/internal/qemutest"
 	"windmp/vtop"
 )
 
-// small converts a vmcore to a triage dump.
-func small(t *testing.T, core string) string {
+// small is what a guest's triage dump has of it.
+func small(t *testing.T, g *guest.Guest) *guest.Guest {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "small.dmp")
-	_, err := convert.File(t.Context(), core, out, convert.Options{Plan: plan.Options{Type: plan.OutputTriage}})
+	p, err := plan.New(t.Context(), g, plan.Options{Type: plan.OutputTriage})
 	require.NoError(t, err)
-	return out
+	var dump bytes.Buffer
+	require.NoError(t, write.Stream(t.Context(), &dump, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))
+	h, ok := guest.IsTriage(dump.Bytes())
+	require.True(t, ok)
+	held, err := guest.OpenTriage(t.Context(), h, bytes.NewReader(dump.Bytes()), int64(dump.Len()))
+	require.NoError(t, err)
+	return held.Guest
 }
 
-// walked is what windmp says of a file's stack.
-func walked(t *testing.T, path string) (*report.Stack, *report.Signature) {
+// walked is what a report says of the stack of what crashed.
+func walked(t *testing.T, g *guest.Guest) (*report.Stack, *report.Signature) {
 	t.Helper()
-	r, err := inspect.Stack(t.Context(), source.File(path), inspect.StackOptions{})
-	require.NoError(t, err)
-	require.Len(t, r.Stacks, 1)
-	return &r.Stacks[0], r.Signature
+	w, s := crashOf(t, g)
+	return w.Report(s), w.Sign(s).Report()
 }
 
 // framesOf are all frames of a report's stack, as the guest lists them.
@@ -52,18 +52,16 @@ func TestSmall(t *testing.T) {
 	for _, sample := range qemutest.ImageSamples() {
 		t.Run(sample.Name, func(t *testing.T) {
 			t.Parallel()
-			core := filepath.Join(t.TempDir(), "core")
-			require.NoError(t, os.WriteFile(core, sample.Core(t), 0o600))
-			openCrashed(t, sample.Core(t)).assertSmall(t, core)
+			openCrashed(t, sample.Core(t)).assertSmall(t)
 		})
 	}
 }
 
-// assertSmall compares the triage dump of a vmcore with the guest's list.
-func (c *crashed) assertSmall(t *testing.T, core string) {
+// assertSmall compares the guest's triage dump with its list.
+func (c *crashed) assertSmall(t *testing.T) {
 	t.Helper()
-	whole, signature := walked(t, core)
-	ours, same := walked(t, small(t, core))
+	whole, signature := walked(t, c.guest)
+	ours, same := walked(t, small(t, c.guest))
 	assert.Equal(t, signature, same)
 	list := c.list
 	if c.guest.BugCheck().Code == 0x7e {
@@ -84,11 +82,9 @@ func TestSmallWithoutHeaders(t *testing.T) {
 	core := bytes.Clone(sampleGuest(t, "stack-trap-2cpu"))
 	c := openCrashed(t, core)
 	c.unmap(t, core, c.module(t, "sprocket.sys").Base)
-	path := filepath.Join(t.TempDir(), "core")
-	require.NoError(t, os.WriteFile(path, core, 0o600))
-	_, signature := walked(t, path)
+	whole := &crashed{guest: findGuest(t, core), list: c.list, raised: c.raised}
+	_, signature := walked(t, whole.guest)
 	require.NotNil(t, signature)
 	assert.NotZero(t, signature.Timestamp)
-	whole := &crashed{guest: findGuest(t, core), list: c.list, raised: c.raised}
-	whole.assertSmall(t, path)
+	whole.assertSmall(t)
 }

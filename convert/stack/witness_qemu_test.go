@@ -45,11 +45,11 @@ func TestWitnessQEMU(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, core := crashNow(t, config)
+			c := crashNow(t, config)
 			trace := c.walk(t)
 			assert.Equal(t, c.list[1:], places(trace))
 			c.assertCrash(t)
-			c.assertSmall(t, core)
+			c.assertSmall(t)
 		})
 	}
 }
@@ -60,7 +60,7 @@ func TestWitnessQEMU(t *testing.T) {
 func TestWitnessOtherStack32(t *testing.T) {
 	t.Parallel()
 	qemutest.Require(t)
-	c, _ := crashNow(t, qemutest.Config{Guest32: true, Images: true, Variant: []string{"crash=0xd1", "other"}})
+	c := crashNow(t, qemutest.Config{Guest32: true, Images: true, Variant: []string{"crash=0xd1", "other"}})
 	trace := c.walk(t)
 	exact := slices.IndexFunc(trace.Steps, func(s unwind.Step) bool { return s.How == unwind.Scan })
 	require.Equal(t, len(c.list)-3, exact)
@@ -71,12 +71,12 @@ func TestWitnessOtherStack32(t *testing.T) {
 }
 
 // crashNow boots a guest and finds it in its vmcore.
-func crashNow(t *testing.T, config qemutest.Config) (c *crashed, path string) {
+func crashNow(t *testing.T, config qemutest.Config) *crashed {
 	t.Helper()
 	vm := qemutest.Start(t, config)
-	path = filepath.Join(t.TempDir(), "core")
+	path := filepath.Join(t.TempDir(), "core")
 	require.NoError(t, vm.DumpELF(path, qemutest.ELFOptions{}))
 	core, err := os.ReadFile(path)
 	require.NoError(t, err)
-	return openCrashed(t, core), path
+	return openCrashed(t, core)
 }
