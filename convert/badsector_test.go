@@ -17,6 +17,8 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/write"
+	"windmp/internal/binio"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 )
 
@@ -134,5 +136,52 @@ func TestBadSectorAtStart(t *testing.T) {
 		got, err := dumpOf(100, missing)
 		require.NoError(t, err, missing)
 		assert.True(t, bytes.Equal(good, got), missing)
+	}
+}
+
+// TestBadSectorsAndDamage: of a file that has pages that can't be decoded, on a disk that
+// fails at others, all others are converted.
+func TestBadSectorsAndDamage(t *testing.T) {
+	t.Parallel()
+	file, err := testheap.File(t, filepath.Join("..", "testdata", "live-2cpu.kdump.gz"))
+	require.NoError(t, err)
+	file = testheap.Clone(t, file)
+	dumpOf := func(from, to int64, missing report.MissingMode, once bool) ([]byte, *report.Report, error) {
+		f := &badSectors{bytes.NewReader(file), from, to}
+		r := report.New("", "", false)
+		var out bytes.Buffer
+		opt := Options{Plan: plan.Options{Missing: missing}, Write: write.Options{NoSync: true, Workers: 1}}
+		err := run(t.Context(), r, source.Reader("x", f, f.Size()), &opt, output{once: once, write: func(p *plan.Plan) error {
+			out.Reset()
+			return Write(t.Context(), p, &out, opt.Write)
+		}})
+		return out.Bytes(), r, err
+	}
+	good, _, err := dumpOf(0, 0, report.MissingFail, false)
+	require.NoError(t, err)
+	const damaged, bad = 0x44cf2, 0x44d22 // in the data of two pages without which the guest is found
+	require.Equal(t, []byte{0x78, 0x01}, file[damaged-2:damaged], "as QEMU's pages begin")
+	copy(file[damaged:], "\xff\xff\xff\xff")
+	_, _, err = dumpOf(bad, bad+4, report.MissingFail, false)
+	require.Error(t, err)
+	for _, once := range []bool{false, true} {
+		got, r, err := dumpOf(bad, bad+4, report.MissingZero, once)
+		require.NoError(t, err)
+		var said []string
+		for _, f := range r.Findings {
+			if f.ID == finding.DamagedPages.ID() {
+				said = append(said, f.Message)
+			}
+		}
+		assert.Equal(t, []string{"4.0 KiB of memory in 1 page can't be read from the disk and count as missing", "4.0 KiB of memory in 1 page are damaged and count as missing"}, said)
+		require.Len(t, got, len(good))
+		differ := 0
+		for at := 0; at < len(good); at += physmem.PageSize {
+			if !bytes.Equal(good[at:at+physmem.PageSize], got[at:at+physmem.PageSize]) {
+				differ++
+				assert.True(t, binio.IsZero(got[at:at+physmem.PageSize]))
+			}
+		}
+		assert.Equal(t, 2, differ)
 	}
 }

@@ -143,14 +143,16 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 			first = convertSound
 		}
 		view, err := first(ctx, r, opt, im, to)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return err
-		case im.MetDamage() && !sound:
+		if err != nil && ctx.Err() == nil && im.MetDamage() && !sound {
 			*r = before
-			_, err = convertSound(ctx, r, opt, im, to.again(err))
+			view, err = convertSound(ctx, r, opt, im, to.again(err))
+		}
+		switch {
+		case err == nil || ctx.Err() != nil || errors.Is(err, physmem.ErrSource):
+			return err
 		case to.once && planned: // a stream ends where the disk fails
-		case acceptsGaps(opt.Plan.Missing) && !errors.Is(err, physmem.ErrSource) && im.ReadFailure() != nil:
+			return err
+		case acceptsGaps(opt.Plan.Missing) && failedDisk(im, err):
 			*r = before
 			return convertReadable(ctx, r, opt, view, to)
 		}
@@ -199,6 +201,12 @@ func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physm
 	}
 	view, err := convertImage(ctx, r, opt, sound, to)
 	return view, finding.NameDamage(sound, err)
+}
+
+// failedDisk tells whether the system refused to read an image, or what ended with err.
+func failedDisk(im *physmem.Image, err error) bool {
+	var read *physmem.ReadError
+	return im.ReadFailure() != nil || errors.As(err, &read) && read.BySystem()
 }
 
 // convertReadable converts what can be read of an image on a disk that fails.

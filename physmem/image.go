@@ -9,8 +9,6 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
-
-	"windmp/internal/binio"
 )
 
 // Format names a container of guest memory.
@@ -167,10 +165,8 @@ func (m *Image) Sound(ctx context.Context) (*Image, error) {
 	}
 	c := m.container
 	c.Memory = mem
-	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
-		Kind: OddityDamaged, Text: fmt.Sprintf("%s of memory in %s are damaged and count as missing", binio.Bytes(damaged*PageSize), binio.Plural(damaged, "page")),
-		Detail: fmt.Sprintf("the first: %v", first),
-	})
+	gone := lost{pages: damaged, size: damaged * PageSize, first: first}
+	c.Oddities = append(slices.Clip(c.Oddities), gone.oddity(OddityDamaged, damagedText))
 	view := m.view(&c)
 	view.damage = new(atomic.Bool)
 	return view, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 
 	"windmp/internal/binio"
 )
@@ -13,13 +14,14 @@ import (
 const (
 	// readableWindow is what is tried at once for [Image.Readable], in bytes.
 	readableWindow = 1 << 20
-	// maxUnreadable bounds the pages at which a disk may fail: 256 MiB. One that fails at
-	// more has failed.
+	// maxUnreadable bounds the pages at which a disk may fail, or whose data is damaged,
+	// where it does: 256 MiB. One that fails at more has failed.
 	maxUnreadable = 1 << 16
 )
 
 // Readable returns a view without the pages at which the system refuses to read the file,
-// as a disk with bad sectors does, with an oddity that counts them; m itself if there are
+// as a disk with bad sectors does, and without those that can't be decoded, which [Image.Sound]
+// can't tell on such a disk, with an oddity that counts each kind; m itself if there are
 // none. All of memory is read for that. The error is that of ctx, or the *[ReadError] of a
 // file that fails at more than 256 MiB, or otherwise than a disk does.
 func (m *Image) Readable(ctx context.Context) (*Image, error) {
@@ -34,23 +36,55 @@ func (m *Image) Readable(ctx context.Context) (*Image, error) {
 	}
 	c := m.container
 	c.Memory = newWithout(m.container.Memory, s.bad)
-	lost := TotalSize(s.bad)
-	c.Oddities = append(slices.Clip(c.Oddities), Oddity{
-		Kind: OddityUnreadable, Text: fmt.Sprintf("%s of memory in %s can't be read from the disk and count as missing", binio.Bytes(lost), binio.Plural(s.pages, "page")),
-		Detail: fmt.Sprintf("the first: %v", s.first),
-	})
-	return m.view(&c), nil
+	c.Oddities = slices.Clip(c.Oddities)
+	if l := &s.refused; l.pages > 0 {
+		c.Oddities = append(c.Oddities, l.oddity(OddityUnreadable, "can't be read from the disk and count as missing"))
+	}
+	if l := &s.damaged; l.pages > 0 {
+		c.Oddities = append(c.Oddities, l.oddity(OddityDamaged, damagedText))
+	}
+	view := m.view(&c)
+	view.damage = new(atomic.Bool)
+	return view, nil
 }
 
 // readable looks for pages that can't be read.
 type readable struct {
-	ctx   context.Context // of the search
-	mem   Memory
-	buf   []byte
-	bad   []Range // ascending
-	first error   // of the first of them
-	pages int     // that failed
+	ctx context.Context // of the search
+	mem Memory
+	buf []byte
+	bad []Range // ascending
+	// refused are those of them that the system refused to read, damaged those that can't
+	// be decoded.
+	refused, damaged lost
 }
+
+// lost is memory that is lost.
+type lost struct {
+	pages uint64
+	size  uint64 // bytes
+	first error  // of the first of them
+}
+
+// add counts a page.
+func (l *lost) add(size uint64, err error) {
+	if l.pages == 0 {
+		l.first = err
+	}
+	l.pages++
+	l.size += size
+}
+
+// oddity says how much that is, and what is so of it.
+func (l *lost) oddity(kind OddityKind, so string) Oddity {
+	return Oddity{
+		Kind: kind, Text: fmt.Sprintf("%s of memory in %s %s", binio.Bytes(l.size), binio.Plural(l.pages, "page"), so),
+		Detail: fmt.Sprintf("the first: %v", l.first),
+	}
+}
+
+// damagedText is what is so of pages that can't be decoded.
+const damagedText = "are damaged and count as missing"
 
 // search goes through a range of memory.
 func (s *readable) search(r Range) error {
@@ -83,15 +117,18 @@ func (s *readable) search(r Range) error {
 }
 
 // fails takes a page that can't be read. The error is that of the page, where it is none of
-// a disk, or one too many.
+// a disk or of what is damaged, or one too many.
 func (s *readable) fails(page Range, err error) error {
-	s.pages++
 	read, ok := errors.AsType[*ReadError](err)
-	if !ok || !read.BySystem() || s.pages > maxUnreadable {
+	switch {
+	case !ok, s.refused.pages+s.damaged.pages == maxUnreadable:
 		return err
-	}
-	if s.first == nil {
-		s.first = err
+	case read.Damaged:
+		s.damaged.add(page.Size, err)
+	case read.BySystem():
+		s.refused.add(page.Size, err)
+	default:
+		return err
 	}
 	if last := len(s.bad) - 1; last >= 0 && s.bad[last].End() == page.Start {
 		s.bad[last].Size += page.Size
