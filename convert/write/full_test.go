@@ -107,7 +107,7 @@ func assertFull(t *testing.T, err error, step stage.Stage) {
 func TestDiskFillsUp(t *testing.T) { //nolint:paralleltest // counts goroutines
 	l := list{
 		dump.Given(bytes.Repeat([]byte{1}, 0x2000)),
-		{Kind: dump.Zeros, Size: 3 << 20},
+		{Kind: dump.Zeros, Size: 2 << 20},
 		{Kind: dump.Memory, Size: 1 << 20, PA: 0x3000},
 	}
 	for name, opt := range map[string]Options{

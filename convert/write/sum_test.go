@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -33,27 +34,27 @@ func TestSum(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
 	sum := sha256.New()
-	for i := range 3 {
-		l := someLayout(rng)
-		m := &pattern{holes: [][2]uint64{{1 << 20, 3 << 20}, {3<<20 + 5, 5 << 20}}}
-		if i == 0 {
-			l = nil // an empty file has a digest, too
-		}
+	for name, l := range map[string]list{
+		"empty": nil,
+		"holes": {dump.Given([]byte{1}), {Kind: dump.Memory, Size: 3 << 20}, {Kind: dump.Memory, Size: 1 << 20, PA: 3<<20 + pageSize}, dump.Given([]byte{1})},
+		"some":  someLayout(rng),
+	} {
+		m := holed()
 		var b bytes.Buffer
 		require.NoError(t, Stream(t.Context(), &b, Output{Layout: l, Memory: m}, Options{Sum: sum}))
-		assert.Equal(t, sha(b.Bytes()), hex.EncodeToString(sum.Sum(nil)))
+		assert.Equal(t, sha(b.Bytes()), hex.EncodeToString(sum.Sum(nil)), name)
 		for _, mode := range []Sparse{SparseAuto, SparseAlways, SparseNever} {
 			for _, workers := range []int{1, MaxWorkers} {
 				read := m.reads.Load()
-				name := filepath.Join(t.TempDir(), "out")
-				_, err := File(t.Context(), name, Output{Layout: l, Memory: m}, Options{Sparse: mode, Workers: workers, NoSync: true})
+				file := filepath.Join(t.TempDir(), "out")
+				_, err := File(t.Context(), file, Output{Layout: l, Memory: m}, Options{Sparse: mode, Workers: workers, NoSync: true})
 				require.NoError(t, err)
 				once := m.reads.Load() - read
-				_, err = File(t.Context(), name, Output{Layout: l, Memory: m}, Options{Sparse: mode, Workers: workers, NoSync: true, Force: true, Sum: sum})
+				_, err = File(t.Context(), file, Output{Layout: l, Memory: m}, Options{Sparse: mode, Workers: workers, NoSync: true, Force: true, Sum: sum})
 				require.NoError(t, err)
-				got, err := os.ReadFile(name)
+				got, err := os.ReadFile(file)
 				require.NoError(t, err)
-				assert.Equal(t, sha(got), hex.EncodeToString(sum.Sum(nil)), "%s, %d workers", mode, workers)
+				assert.Equal(t, sha(got), hex.EncodeToString(sum.Sum(nil)), "%s, %s, %d workers", name, mode, workers)
 				assert.Equal(t, once, m.reads.Load()-read-once, "the same pass")
 			}
 		}
@@ -100,6 +101,20 @@ func TestSumWaits(t *testing.T) {
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20), "16 MiB were written")
 }
 
+// cancellingHash ends a context when it is written to for the nth time.
+type cancellingHash struct {
+	hash.Hash
+	left   int
+	cancel func()
+}
+
+func (c *cancellingHash) Write(p []byte) (int, error) {
+	if c.left--; c.left == 0 {
+		c.cancel()
+	}
+	return c.Hash.Write(p)
+}
+
 // TestSumEnds: a sum ends with the copy, at an error of either side and with the
 // context, in a hole too.
 func TestSumEnds(t *testing.T) {
@@ -113,12 +128,12 @@ func TestSumEnds(t *testing.T) {
 	}
 	require.ErrorIs(t, Stream(t.Context(), &brokenWriter{3}, Output{Layout: l, Memory: new(pattern)}, Options{Sum: sha256.New()}), errBroken)
 
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errBroken)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	sum := &cancellingHash{sha256.New(), 3, func() { cancel(errBroken) }}
 	const huge = 1 << 50 // zeros for days
 	m := &pattern{holes: [][2]uint64{{0, huge}}}
 	o := Output{Layout: list{{Kind: dump.Memory, Size: huge}}, Memory: m}
-	require.ErrorIs(t, o.copyBlocks(ctx, &written{}, true, &Options{Sum: sha256.New()}), errBroken)
+	require.ErrorIs(t, o.copyBlocks(ctx, &written{}, true, &Options{Sum: sum}), errBroken)
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 5*time.Second, 10*time.Millisecond, "goroutines end, but for the one that asks")
 }
 
