@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
-	"windmp/physmem/open"
+	"windmp/physmem/extents"
 )
 
 // failing is a file whose pages can't be read once broken is set.
@@ -31,8 +31,8 @@ func (f *failing) ReadAt(b []byte, off int64) (int, error) {
 func TestBlameDisk(t *testing.T) {
 	t.Parallel()
 	file := &failing{}
-	im, err := open.Source(t.Context(), physmem.NewSource("", file, 0x2000), open.Options{Format: physmem.FormatRaw})
-	require.NoError(t, err)
+	src := physmem.NewSource("", file, 0x2000)
+	im := physmem.NewImage(physmem.FormatRaw, src, &physmem.Container{Memory: extents.New(src, []physmem.Extent{{Range: physmem.Span(0, 0x2000)}})})
 	var list List
 	list.Add(Truncated.At("", "cut"))
 	list.Add(KDBGFound.At("", "found"))
@@ -43,7 +43,7 @@ func TestBlameDisk(t *testing.T) {
 	require.Equal(t, error(refused), list.BlameDisk(im, refused), "all could be read")
 
 	file.broken = syscall.EIO
-	_, err = im.ReadAt(make([]byte, 1), 0x1000)
+	_, err := im.ReadAt(make([]byte, 1), 0x1000)
 	require.ErrorIs(t, err, file.broken)
 	other := errors.New("of no file")
 	require.Equal(t, other, list.BlameDisk(im, other), "this is another error")
