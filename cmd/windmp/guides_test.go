@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/convert/exitcode"
 	"windmp/internal/qemutest"
 )
 
@@ -149,7 +152,7 @@ func runGuide(t *testing.T, guide, kind, dir string) {
 		if f.info != kind {
 			continue
 		}
-		printed, err := shell(dir, f.body)
+		printed, err := commands(dir, f.body)
 		printed = steady(printed)
 		if i+1 == len(all) || all[i+1].info != fenceOutput {
 			require.NoError(t, err, "%s\n%s%s", guide, f.body, printed)
@@ -165,7 +168,28 @@ func runGuide(t *testing.T, guide, kind, dir string) {
 	}
 }
 
-// shell runs a fence's commands; an error says that one failed.
+// onlyWindmp is a fence whose commands ask nothing of a shell.
+var onlyWindmp = regexp.MustCompile(`^(?:windmp [\w./:=, -]+\n)+$`)
+
+// commands runs a fence's commands; an error says that one failed.
+func commands(dir, fence string) (printed string, err error) {
+	if !onlyWindmp.MatchString(fence) {
+		return shell(dir, fence)
+	}
+	for line := range strings.Lines(fence) {
+		end, err := inSession(sessionRun{Dir: dir, Args: strings.Fields(line)[1:], Streams: joined})
+		printed += string(end.Stdout)
+		if end.Code != exitcode.Done {
+			err = fmt.Errorf("exit code %d: %s", end.Code, line)
+		}
+		if err != nil {
+			return printed, err
+		}
+	}
+	return printed, nil
+}
+
+// shell runs commands in a shell; an error says that one failed.
 func shell(dir, commands string) (string, error) {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = dir

@@ -114,14 +114,13 @@ func TestForeignFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o500))
-	cmd := command(t, "convert", stressCore, filepath.Join(dir, "out.dmp"))
 	if os.Getuid() == 0 {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, ""); err != nil {
 			t.Skipf("NOT RUN: as root only a read-only mount refuses to write: %v", err)
 		}
 		t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	}
-	got := finish(t, cmd)
+	got := finishHere("convert", stressCore, filepath.Join(dir, "out.dmp"))
 	assert.Equal(t, exitcode.Failed, got.code)
 	assert.Regexp(t, `^windmp: [^\n]* can't be written: [^\n]*\nhint: Name an output in a folder that is yours.\n$`, got.stderr)
 	assert.Empty(t, namesIn(t, dir))

@@ -156,10 +156,14 @@ func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	want := filepath.Join(t.TempDir(), "want.dmp")
 	require.Zero(t, finishHere("convert", stressCore, want).code)
-	cmd := command(t, "convert", stressCore, "-")
-	out, err := cmd.StdoutPipe()
+	out, w, err := os.Pipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	defer out.Close()
+	code := make(chan int, 1)
+	go func() {
+		code <- run([]string{"convert", stressCore, "-"}, w, io.Discard)
+		_ = w.Close()
+	}()
 	var got bytes.Buffer
 	for {
 		n, err := io.CopyN(&got, out, 300_001)
@@ -170,7 +174,7 @@ func TestSlowReader(t *testing.T) {
 		require.NotZero(t, n)
 		time.Sleep(10 * time.Millisecond)
 	}
-	require.NoError(t, cmd.Wait())
+	require.Zero(t, <-code)
 	b, err := os.ReadFile(want)
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(b, got.Bytes()))
