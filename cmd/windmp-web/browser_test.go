@@ -109,18 +109,49 @@ func writeSaved(t *testing.T, folder string) {
 	require.NoError(t, os.WriteFile(path+".check", bytes.ReplaceAll(document, []byte(folder+string(filepath.Separator)), nil), 0o600))
 }
 
-// The page in browsers: its verdicts are the command's, its small dump is the command's
-// byte for byte, it tells no server anything and can't, it can be cancelled, and axe finds
-// nothing.
-func TestPageInBrowsers(t *testing.T) {
+// The page, and the element in a form, in a frame and on pages of others, in one browser of
+// each kind, which is started once.
+func TestInBrowsers(t *testing.T) {
 	t.Parallel()
-	site, folder := site(t), t.TempDir()
+	site, element, files := site(t), element(t), inputs(t)
+	crashed, small := samples(t)
+	for _, name := range browsertest.Browsers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			browser := browsertest.Start(t, root, name)
+			// Its verdicts are the command's, its small dump is the command's byte for byte, it
+			// tells no server anything and can't, it can be cancelled, and axe finds nothing.
+			t.Run("page", func(t *testing.T) { browser.Run(t, "page.mjs", site, files) })
+			// It sends nothing of a file that fails, and of another the small dump and the
+			// document.
+			t.Run("form", func(t *testing.T) {
+				tickets := t.TempDir()
+				browser.Run(t, "form.mjs", uploadForm(t, tickets).URL, crashed)
+				sent(t, tickets, small)
+			})
+			// Verdicts and small dumps come out to the page around the frame and to nobody else,
+			// and nothing that is forged is believed, on either side.
+			t.Run("frame", func(t *testing.T) { browser.Run(t, "frame.mjs", site, element, crashed) })
+			// Taken out, put back, two at once, attributes that come later, files that change or
+			// go, and windmp itself breaking.
+			t.Run("element", func(t *testing.T) {
+				own, _ := samples(t) // some are changed
+				browser.Run(t, "element.mjs", element, own)
+			})
+		})
+	}
+}
+
+// inputs is a folder with files for the page, and what is expected of each.
+func inputs(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
 	crashed := sample(t, "stack-trap-2cpu.vmcore.gz")
 	gzipped, err := os.ReadFile(filepath.Join(root, "testdata", "live-2cpu.vmcore.gz"))
 	require.NoError(t, err)
-	inputs := packed(t, sample(t, "live-2cpu.vmcore.gz"))
+	all := packed(t, sample(t, "live-2cpu.vmcore.gz"))
 	verdicts := map[string]bool{}
-	maps.Copy(inputs, map[string][]byte{
+	maps.Copy(all, map[string][]byte{
 		"packed.vmcore.gz": gzipped, "packed-cut.vmcore.gz": gzipped[:len(gzipped)/2],
 		"itanium.dmp": poked(sample(t, "la57-1cpu.win-dmp.gz"), 0x30, 0x200), "forged.dmp": forged(sample(t, "la57-1cpu.win-dmp.gz")),
 		"module.vmcore": forgedModule(), "process.dmp": forgedProcess(t, crashed),
@@ -129,7 +160,7 @@ func TestPageInBrowsers(t *testing.T) {
 		"text.txt": []byte("nothing"), "ended.dmp": sample(t, "live-2cpu.win-dmp.gz")[:5000], "huge.vmcore": crashed,
 		"many.vmcore": manyModules(), strings.Repeat("long-", 48) + ".vmcore": crashed,
 	})
-	for name, b := range inputs {
+	for name, b := range all {
 		path := filepath.Join(folder, name)
 		require.NoError(t, os.WriteFile(path, b, 0o600))
 		if name == "huge.vmcore" { // a hole behind it: offsets that have more than 32 bits, and no disk is filled
@@ -143,10 +174,5 @@ func TestPageInBrowsers(t *testing.T) {
 	require.Len(t, verdicts, 4, "every verdict is tried: %v", verdicts)
 	writeSmall(t, filepath.Join(folder, "crashed.vmcore"))
 	writeSaved(t, folder)
-	for _, browser := range browsertest.Browsers() {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			browsertest.Run(t, root, browser, "page.mjs", site, folder)
-		})
-	}
+	return folder
 }

@@ -86,25 +86,16 @@ func TestPackageReadme(t *testing.T) {
 	assert.Equal(t, 10, names)
 }
 
-// The form of the example, with its server: it sends nothing of a file that fails, and of
-// another the small dump and the document.
-func TestUploadForm(t *testing.T) {
-	t.Parallel()
-	files, small := samples(t)
-	for _, browser := range browsertest.Browsers() {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			tickets := t.TempDir()
-			browsertest.Run(t, root, browser, "form.mjs", uploadForm(t, tickets).URL, files)
-			list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
-			require.NoError(t, err)
-			require.Len(t, list, 1, "one form was sent")
-			got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
-			require.NoError(t, err)
-			assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
-			validCheck(t, filepath.Join(list[0], "check.json"))
-		})
-	}
+// sent checks that one form was sent, with the small dump that the command makes.
+func sent(t *testing.T, tickets string, small []byte) {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(tickets, "ticket-*"))
+	require.NoError(t, err)
+	require.Len(t, list, 1, "one form was sent")
+	got, err := os.ReadFile(filepath.Join(list[0], "small.dmp"))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(small, got), "the small dump is the command's")
+	validCheck(t, filepath.Join(list[0], "check.json"))
 }
 
 // The server of the form believes no browser.
@@ -200,33 +191,5 @@ func TestScreens(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(files, "guest.vmcore"), sample(t, "guest-bsod.vmcore"), 0o600))
 	screens, err := filepath.Abs(filepath.Join(root, "docs", "screens"))
 	require.NoError(t, err)
-	browsertest.Run(t, root, "chromium", "screens.mjs", page, uploadForm(t, t.TempDir()).URL, files, screens)
-}
-
-// The element in a frame: verdicts and small dumps come out to the page around it and to
-// nobody else, and nothing that is forged is believed, on either side.
-func TestFrame(t *testing.T) {
-	t.Parallel()
-	page, folder := site(t), element(t)
-	files, _ := samples(t)
-	for _, browser := range browsertest.Browsers() {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			browsertest.Run(t, root, browser, "frame.mjs", page, folder, files)
-		})
-	}
-}
-
-// The element on pages of others: taken out, put back, two at once, attributes that come
-// later, files that change or go, and windmp itself breaking.
-func TestElement(t *testing.T) {
-	t.Parallel()
-	folder := element(t)
-	for _, browser := range browsertest.Browsers() {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			files, _ := samples(t) // its own: some are changed
-			browsertest.Run(t, root, browser, "element.mjs", folder, files)
-		})
-	}
+	browsertest.Start(t, root, "chromium").Run(t, "screens.mjs", page, uploadForm(t, t.TempDir()).URL, files, screens)
 }

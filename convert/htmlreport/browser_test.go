@@ -27,7 +27,7 @@ func TestInBrowsers(t *testing.T) {
 	for _, browser := range browsertest.Browsers() {
 		t.Run(browser, func(t *testing.T) {
 			t.Parallel()
-			browsertest.Run(t, filepath.Join("..", ".."), browser, "report.mjs", folder)
+			browsertest.Start(t, filepath.Join("..", ".."), browser).Run(t, "report.mjs", folder)
 		})
 	}
 }

@@ -1,5 +1,5 @@
 // Package browsertest runs tests in real browsers: scripts under web/test, which
-// puppeteer drives.
+// puppeteer drives, one browser for several of them.
 //
 // Node, the browsers and what package.json names are installed by scripts/deps. Without
 // them such tests skip, and say so; they fail if WINDMP_REQUIRE_BROWSER=1 is set, and
@@ -7,21 +7,16 @@
 package browsertest
 
 import (
-	"context"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 )
 
 // requireVariable makes what is missing a failure.
 const requireVariable = "WINDMP_REQUIRE_BROWSER"
-
-// patience is how long a script may take on a slow machine.
-const patience = 3 * time.Minute
 
 // browsers are the names under which systems have each.
 var browsers = map[string][]string{
@@ -53,19 +48,46 @@ func Require(t *testing.T, root, browser string) (node, program string) {
 	return node, program
 }
 
-// Run runs a script of web/test in a browser, as [Require] has it. What the script prints
-// is the test's log, and what it ends with its outcome.
-func Run(t *testing.T, root, browser, script string, args ...string) {
+// Browser is one that runs scripts of web/test, one after the other, each in a context of
+// its own: a start takes as long as most of them.
+type Browser struct {
+	root, name, node, program string
+	running                   *driver // nil when none runs
+}
+
+// Start returns a browser, as [Require] has it. It runs from the first script until the test
+// ends.
+func Start(t *testing.T, root, name string) *Browser {
 	t.Helper()
-	node, program := Require(t, root, browser)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, node, append([]string{filepath.Join(root, "web", "test", script)}, args...)...)
-	cmd.Env = append(os.Environ(), "WINDMP_BROWSER="+browser, "WINDMP_BROWSER_PROGRAM="+program)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
+	node, program := Require(t, root, name)
+	b := &Browser{root: root, name: name, node: node, program: program}
+	t.Cleanup(b.close)
+	return b
+}
+
+// Run runs a script. What it notes is the test's log, and what it ends with its outcome.
+// Behind one that failed, the next script gets another browser.
+func (b *Browser) Run(t *testing.T, script string, args ...string) {
+	t.Helper()
+	if b.running == nil {
+		d, err := start(b)
+		if err != nil {
+			t.Fatalf("starting node: %v", err)
+		}
+		b.running = d
+	}
+	said, err := b.running.run(script, args)
+	t.Logf("%s", said)
 	if err != nil {
-		t.Fatalf("%s in %s: %v", script, browser, err)
+		b.close()
+		t.Fatalf("%s in %s: %v", script, b.name, err)
+	}
+}
+
+func (b *Browser) close() {
+	if b.running != nil {
+		b.running.close()
+		b.running = nil
 	}
 }
 

@@ -1,24 +1,36 @@
-// What the tests in browsers share: one browser, whose pages tell all that goes wrong in
-// them, and a list of what was found.
+// What the tests in browsers share: a browser, whose pages tell all that goes wrong in
+// them, and what was found.
+import { createInterface } from "node:readline";
 import puppeteer from "puppeteer-core";
 
 export const name = process.env.WINDMP_BROWSER;
-const failures = [];
+
+/** args are the arguments of the test that runs. */
+export let args = [];
+
+let browser, failures = 0;
+
+/** tell says something to who started the tests, in a line of its own. */
+const tell = (what) => process.stdout.write(JSON.stringify(what) + "\n");
+
+/** log notes something for people. */
+export const log = (said) => tell({ said });
 
 /** check notes what is not so. */
 export function check(ok, what) {
   if (!ok) {
-    failures.push(what);
-    console.log("FAIL " + what);
+    failures++;
+    log("FAIL " + what);
   }
 }
 
 /** launch starts the browser that the environment names. */
-export function launch() {
+function launch() {
   return puppeteer.launch({
     browser: name === "firefox" ? "firefox" : "chrome",
     executablePath: process.env.WINDMP_BROWSER_PROGRAM,
     headless: true,
+    timeout: 120_000, // on a busy machine
     // Containers have no user namespaces for root, and little of /dev/shm.
     args: name === "firefox" ? [] : ["--no-sandbox", "--disable-dev-shm-usage"],
   });
@@ -53,16 +65,26 @@ export async function shoot(page, file) {
   }
 }
 
-/** run runs a test with a browser and ends the process with its outcome. */
+/** run runs a test in a context of its own: pages of other tests, and what they keep, are
+ * not there. */
 export async function run(test) {
-  const browser = await launch();
-  try {
-    await test(browser);
-  } catch (e) {
-    check(false, "" + (e.stack ?? e));
-  } finally {
-    await browser.close();
+  const context = await browser.createBrowserContext();
+  await test(context);
+  await context.close();
+}
+
+/** runAll starts the browser, and runs the tests that a stream tells of, one after the other:
+ * each is a line of JSON, of a script beside this one and its arguments. */
+export async function runAll(stream) {
+  browser = await launch();
+  let count = 0;
+  for await (const line of createInterface({ input: stream })) {
+    const asked = JSON.parse(line);
+    args = asked.args;
+    failures = 0;
+    // Each time it is another module, which begins anew.
+    await import("./" + asked.script + "?" + count++).catch((e) => check(false, "" + (e.stack ?? e)));
+    tell({ ended: true, failures });
   }
-  console.log(failures.length ? failures.length + " failures" : "ok");
-  process.exit(failures.length ? 1 : 0);
+  await browser.close();
 }

@@ -3,10 +3,10 @@
 // element.mjs PACKAGE FILES. FILES has crashed.vmcore, full.dmp and cut.vmcore.
 import { copyFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { check, run, watch } from "./browser.mjs";
+import { args, check, run, watch } from "./browser.mjs";
 import { choose, said, serve, status, within } from "./site.mjs";
 
-const [elements, folder] = process.argv.slice(2);
+const [elements, folder] = args;
 const input = (file) => join(folder, file);
 const page = (html) => ({ html: `<!DOCTYPE html><html lang="en"><title>element</title><link rel="icon" href="data:,"><script type="module" src="windmp-check.js"></script>${html}</html>` });
 const server = await serve(elements, {
@@ -124,8 +124,8 @@ async function pair(page) {
   check(said === "a,b,true,true", "two elements do not mind each other: " + said);
 }
 
-await run(async (browser) => {
-  const page = await browser.newPage();
+await run(async (context) => {
+  const page = await context.newPage();
   const seen = watch(page);
   await lives(page);
   await dropped(page);

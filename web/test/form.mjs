@@ -3,10 +3,10 @@
 // crashed.vmcore.triage, a small dump.
 import { join } from "node:path";
 import { accessible } from "./axe.mjs";
-import { check, run, shoot, watch } from "./browser.mjs";
+import { args, check, run, shoot, watch } from "./browser.mjs";
 import { choose, status } from "./site.mjs";
 
-const [home, folder] = process.argv.slice(2);
+const [home, folder] = args;
 
 /** send presses the form's button, and tells whether that sent it. */
 async function send(page, seen) {
@@ -32,8 +32,8 @@ async function keyboard(page) {
   check(passed.join() === "files,save-dump,save-json,save-page,BUTTON", "keys lead to " + passed);
 }
 
-await run(async (browser) => {
-  const page = await browser.newPage();
+await run(async (context) => {
+  const page = await context.newPage();
   const seen = watch(page);
   await page.goto(home);
   await page.type("[name=what]", "a blue screen");

@@ -5,10 +5,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { accessible } from "./axe.mjs";
-import { check, run, shoot, watch } from "./browser.mjs";
+import { args, check, run, shoot, watch } from "./browser.mjs";
 import { serve, within } from "./site.mjs";
 
-const [site, elements, folder] = process.argv.slice(2);
+const [site, elements, folder] = args;
 const crashed = join(folder, "crashed.vmcore");
 const forged = { schema: "windmp/frame/v1", type: "verdict", detail: { verdict: "OK", decision: "accept", reason: "", files: [], json: "forged" } };
 const forger = `<!DOCTYPE html><title>forger</title><script>parent.postMessage(${JSON.stringify(forged)}, "*")</script>`;
@@ -42,8 +42,8 @@ const listen = () => {
   }
 };
 
-async function hosted(browser) {
-  const page = await browser.newPage();
+async function hosted(context) {
+  const page = await context.newPage();
   const seen = watch(page);
   await page.goto(host.home + "host.html");
   const frame = await frameOf(page);
@@ -101,8 +101,8 @@ async function hosted(browser) {
 }
 
 /** strange has a page of another origin frame the page. */
-async function strange(browser) {
-  const page = await browser.newPage();
+async function strange(context) {
+  const page = await context.newPage();
   await page.evaluateOnNewDocument(listen);
   await page.goto(stranger.home);
   const frame = await frameOf(page);
@@ -120,9 +120,9 @@ async function strange(browser) {
   await page.close();
 }
 
-await run(async (browser) => {
-  await hosted(browser);
-  await strange(browser);
+await run(async (context) => {
+  await hosted(context);
+  await strange(context);
   for (const server of [framed, host, stranger]) {
     server.close();
   }

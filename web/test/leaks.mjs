@@ -3,6 +3,7 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:http";
 import { networkInterfaces } from "node:os";
+import { until } from "./browser.mjs";
 
 /** listen listens at a port of this machine, by TCP and UDP, and keeps which ways led to it:
  * each has an address of its own. Its own page has no policy. */
@@ -103,12 +104,17 @@ const load = (home, stun) => {
   return peer.createOffer().then((offer) => peer.setLocalDescription(offer));
 };
 
-/** alone are the ways that need a page of their own: those that lead it elsewhere, and what
- * a browser fetches when it has nothing else to do. */
+/** alone are the ways that are tried one after the other: what a browser fetches when it has
+ * nothing else to do, and a window, which stands in front of the page from then on. */
 const alone = {
   prefetch: (home) => {
     document.head.append(Object.assign(document.createElement("link"), { rel: "prefetch", href: home + "?way=prefetch" }));
   },
+  window: (home) => { window.open(home + "?way=window"); },
+};
+
+/** away are those that lead the page elsewhere. */
+const away = {
   form: (home) => {
     const f = document.createElement("form");
     f.method = "post";
@@ -129,7 +135,6 @@ const alone = {
     m.content = "0; url=" + home + "?way=refresh";
     document.head.append(m);
   },
-  window: (home) => { window.open(home + "?way=window"); },
 };
 
 /** loads are the ways out that one page tries beside each other, of those that both
@@ -137,40 +142,54 @@ const alone = {
 const loads = "EventSource WebRTC WebSocket XMLHttpRequest background fetch iframe img import keepalive object script sendBeacon stylesheet video worker".split(" ");
 
 /** ways are all ways out of a page. */
-export const ways = [...loads, ...Object.keys(alone)];
+export const ways = [...loads, ...Object.keys(away), ...Object.keys(alone)];
 
-/** patience is how long ways that lead out may take, in milliseconds. */
-const patience = 60_000;
+/** patience is how long ways that lead out may take, and least how long those are waited for
+ * that should come to nothing, in milliseconds. */
+const patience = 60_000, least = 1_000;
 
 /** tried tries all ways out of a page at an address, or of one without a policy. It returns
  * those that led out, and how long each step took. Those that are expected to lead out are
  * waited for. What comes to nothing tells no end: it waits twice as long as the same step took
  * elsewhere. */
-export async function tried(browser, url, expected = ways, elsewhere = {}) {
+export async function tried(context, url, expected = ways, elsewhere = {}) {
   const listener = await listen(); // its own: what comes late is not taken for another page's
-  const context = await browser.createBrowserContext();
-  const took = {};
-  const step = async (name, ways, ...tries) => {
-    const page = await context.newPage();
+  const own = await context.browser().createBrowserContext();
+  const open = async () => {
+    const page = await own.newPage();
     // The policy is the same without windmp, which would take its time to start.
     await page.evaluateOnNewDocument(() => delete globalThis.WebAssembly);
+    return page;
+  };
+  const took = {};
+  const step = async (page, name, ways, ...tries) => {
     await page.goto(url ?? listener.home);
     const begin = Date.now();
     for (const go of tries) {
       await page.evaluate(go, listener.home, listener.stun).catch(() => {}); // Firefox throws what others only say
     }
     const awaited = ways.filter((way) => expected.includes(way));
+    const wait = awaited.length === ways.length ? 0 : Math.max(least, 2 * elsewhere[name]);
     const passed = () => Date.now() - begin;
-    const isOver = () => passed() >= 2 * (elsewhere[name] ?? 0) && awaited.every((way) => listener.heard.has(way));
+    const isOver = () => passed() >= wait && awaited.every((way) => listener.heard.has(way));
     while (!isOver() && passed() < patience) {
       await new Promise((r) => setTimeout(r, 50));
     }
     took[name] = passed();
   };
-  await step("loads", loads, connect, load); // in front of the others: Chromium loads no video in a page behind
-  await Promise.all(Object.entries(alone).map(([way, go]) => step(way, [way], go)));
+  await step(await open(), "loads", loads, connect, load);
+  const page = await open(); // one for the other steps: each starts a process
+  for (const [way, go] of Object.entries(away)) {
+    await step(page, way, [way], go);
+    if (listener.heard.has(way)) {
+      await until(() => page.url().includes("?way=" + way)); // it is there before it goes on
+    }
+  }
+  for (const [way, go] of Object.entries(alone)) {
+    await step(page, way, [way], go);
+  }
   const went = Array.from(listener.heard).filter((way) => ways.includes(way)).sort();
-  await context.close();
+  await own.close();
   listener.close();
   return { went, took };
 }

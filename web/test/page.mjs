@@ -5,12 +5,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { accessible } from "./axe.mjs";
-import { check, name, run, shoot, watch } from "./browser.mjs";
+import { args, check, log, name, run, shoot, watch } from "./browser.mjs";
 import * as leaks from "./leaks.mjs";
 import * as element from "./site.mjs";
 import { press, said, serve, status, within } from "./site.mjs";
 
-const [site, folder] = process.argv.slice(2);
+const [site, folder] = args;
 const server = await serve(site);
 const { home, asked } = server;
 
@@ -46,8 +46,8 @@ const timed = () => document.addEventListener("start", ({ target }) => {
 const took = async (page) => (await page.waitForFunction(() => window.took)).jsonValue();
 
 /** unscripted is the page in a browser that runs no scripts. */
-async function unscripted(browser) {
-  const page = await browser.newPage();
+async function unscripted(context) {
+  const page = await context.newPage();
   await page.setJavaScriptEnabled(false);
   await page.goto(home);
   const { noScript, pageTitle } = JSON.parse(readFileSync(new URL("../element/texts.json", import.meta.url), "utf8"));
@@ -68,15 +68,15 @@ const outside = ["WebRTC", "link", "location", "refresh", "window"];
 
 /** closed checks that nothing gets out of the page, nor of its worker: with the same ways a
  * page without a policy reaches the server that listens. */
-async function closed(browser, page) {
+async function closed(context, page) {
   const listener = await leaks.listen();
   const rtc = await page.evaluate(leaks.fromWorker, listener.home);
   check(rtc === "undefined", "WebRTC in the worker: " + rtc);
 
-  const open = await leaks.tried(browser);
+  const open = await leaks.tried(context);
   const shut = leaks.ways.filter((way) => !open.went.includes(way));
   check(shut.length === 0, "without a policy all is open, but not: " + shut);
-  const { went } = await leaks.tried(browser, home, outside, open.took);
+  const { went } = await leaks.tried(context, home, outside, open.took);
   check(went.join() === outside.join(), "ways out of the page: " + went + ", those that are known: " + outside);
   await page.bringToFront();
 
@@ -86,8 +86,8 @@ async function closed(browser, page) {
   check(!/RTCPeerConnection|window\.open|http-equiv="?refresh|location\.(href|assign|replace)|preconnect|dns-prefetch/i.test(script), "the page has a script for a way out");
 }
 
-await run(async (browser) => {
-  const page = await browser.newPage();
+await run(async (context) => {
+  const page = await context.newPage();
   const seen = watch(page);
   await page.evaluateOnNewDocument(leaks.hear);
   await page.setViewport({ width: 1100, height: 900 });
@@ -101,7 +101,7 @@ await run(async (browser) => {
     await choose(page, file);
     await status(page, "^" + exactly(file) + ": ");
     check((await said(page)) === file + ": " + want, "verdict: " + (await said(page)) + ", want " + want);
-    console.log(file + ": " + want + " after " + (first ? Date.now() - began : await took(page)) + " ms" + (first ? ", with the start" : ""));
+    log(file + ": " + want + " after " + (first ? Date.now() - began : await took(page)) + " ms" + (first ? ", with the start" : ""));
     first = false;
     check((await page.$eval(within("#report .word"), (e) => e.textContent)).includes(want), file + ": the report is there");
     check(await page.evaluate(harmless), file + ": what it says is shown as text, and no link leads out");
@@ -161,7 +161,7 @@ await run(async (browser) => {
   await accessible(page, "the page");
 
   check(asked.every((a) => a === "GET /"), "the server was asked for more than the page: " + asked);
-  await closed(browser, page);
+  await closed(context, page);
 
   // Cancel, and go on.
   await choose(page, source);
@@ -180,7 +180,7 @@ await run(async (browser) => {
   await page.evaluate(() => { document.body.dir = ""; });
 
   if (name !== "firefox") {
-    await unscripted(browser);
+    await unscripted(context);
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
     await page.setViewport({ width: 320, height: 800 });
     check(await page.evaluate(() => document.documentElement.scrollWidth <= 320), "it fits a narrow screen, which is one at 400 %");

@@ -3,13 +3,13 @@
 import { readdirSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { accessible } from "./axe.mjs";
-import { check, name, run, shoot, until, watch } from "./browser.mjs";
+import { args, check, name, run, shoot, until, watch } from "./browser.mjs";
 
-const folder = process.argv[2];
+const folder = args[0];
 
 /** open opens a page that must load nothing but itself and say nothing. */
-async function open(browser, file, { dark = false, width = 1100, paper = false, scripts = true } = {}) {
-  const page = await browser.newPage();
+async function open(context, file, { dark = false, width = 1100, paper = false, scripts = true } = {}) {
+  const page = await context.newPage();
   const seen = watch(page);
   await page.setViewport({ width, height: 900 });
   if (name !== "firefox") {
@@ -63,10 +63,10 @@ async function filters(page, file) {
   }
 }
 
-await run(async (browser) => {
+await run(async (context) => {
   for (const file of readdirSync(folder).filter((f) => f.endsWith(".html"))) {
     const base = file.replace(".html", "");
-    let page = await open(browser, file);
+    let page = await open(context, file);
     check(await page.evaluate(() => document.scripts.length === 1 && document.images.length === 0 && !document.querySelector("iframe, object, embed, link, form")), file + ": one script and nothing else");
     check(await page.evaluate(() => getComputedStyle(document.querySelector(".windmp")).backgroundColor === "rgb(245, 246, 248)") || name === "firefox", file + ": the style sheet counts");
     check(await page.evaluate(() => {
@@ -88,13 +88,13 @@ await run(async (browser) => {
       continue; // which emulates no media by this protocol
     }
 
-    page = await open(browser, file, { dark: true });
+    page = await open(context, file, { dark: true });
     await shoot(page, base + "-dark");
     await page.finish();
     await accessible(page, file + ", dark");
     await page.close();
 
-    page = await open(browser, file, { width: 320 });
+    page = await open(context, file, { width: 320 });
     check(await page.evaluate(() => document.documentElement.scrollWidth <= 320), file + ": it fits a narrow screen, which is one at 400 %");
     await shoot(page, base + "-narrow");
     await page.evaluate(() => { document.documentElement.dir = "rtl"; });
@@ -102,14 +102,14 @@ await run(async (browser) => {
     await page.finish();
     await page.close();
 
-    page = await open(browser, file, { paper: true, width: 800 });
+    page = await open(context, file, { paper: true, width: 800 });
     check(await page.evaluate(() => !document.querySelector(".filter") || getComputedStyle(document.querySelector(".filter")).display === "none"), file + ": no filter on paper");
     check(await page.$$eval("td", (cells) => cells.every((c) => c.getBoundingClientRect().right <= 800)), file + ": no table is cut off on paper");
     await shoot(page, base + "-paper");
     await page.finish();
     await page.close();
 
-    page = await open(browser, file);
+    page = await open(context, file);
     await forceColors(page);
     check(await page.evaluate(() => {
       const key = document.querySelector(".key.part");
@@ -119,7 +119,7 @@ await run(async (browser) => {
     await page.finish();
     await page.close();
 
-    page = await open(browser, file, { scripts: false });
+    page = await open(context, file, { scripts: false });
     check(await page.$$eval(".filter", (list) => list.every((f) => getComputedStyle(f).display === "none")), file + ": no filter without scripts");
     await page.finish();
     await page.close();
