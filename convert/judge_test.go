@@ -25,9 +25,10 @@ import (
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
-	"windmp/convert/write"
 	"windmp/internal/guestsim"
 	"windmp/internal/testheap"
+	"windmp/physmem"
+	"windmp/vtop"
 	"windmp/winhdr"
 )
 
@@ -233,45 +234,92 @@ func TestCheckOfDumpKeepsFindings(t *testing.T) {
 	}), "%v", f.Findings)
 }
 
-// TestImagesBeyond: debuggers complain of a dump with a bitmap where the page tables lead
-// from the headers of a driver to a page that the bitmap does not reach, and of no other
+// TestPlacesBeyond: debuggers complain of a dump with a bitmap where the page tables lead
+// from what they read first to a page that the bitmap does not reach, and of no other
 // (seen with Microsoft's engine 10.0.10240 of these dumps).
-func TestImagesBeyond(t *testing.T) {
+func TestPlacesBeyond(t *testing.T) {
 	t.Parallel()
-	const pde, pte = 0x2008b4, 0x2bc380 // of testdrv.sys
-	g, err := guest.Find(t.Context(), openBytes(t, sampleCopy(t, "x86-nopae-2cpu.vmcore.gz")), guest.Options{})
-	require.NoError(t, err)
-	for _, c := range []struct {
-		what  string
-		typ   plan.OutputType
-		at    uint64
-		entry uint32
-		want  bool
-	}{
-		{"a table beyond", plan.OutputBitmap, pde, 0xf14e0163, true},
-		{"a large page beyond", plan.OutputBitmap, pde, 0xf14001e3, true},
-		{"a page beyond", plan.OutputBitmap, pte, 0xf1500163, true},
-		{"a page in transition beyond", plan.OutputBitmap, pte, 0xf1500860, true},
-		{"not mapped", plan.OutputBitmap, pde, 0, false},
-		{"a table in a hole", plan.OutputBitmap, pde, 0xa0063, false},
-		{"a full dump", plan.OutputFull, pde, 0xf14e0163, false},
-	} {
-		p, err := convert.Prepare(t.Context(), report.New("in", convert.Stdout, false), g, &convert.Options{Plan: plan.Options{Type: c.typ}})
-		require.NoError(t, err)
-		var dump bytes.Buffer
-		require.NoError(t, convert.Write(t.Context(), p, &dump, write.Options{}))
-		b := dump.Bytes()
-		require.Equal(t, "OK", checkBytes(b, inspect.CheckQuick).Verdict)
-		off, ok := openBytes(t, b).FileOffset(c.at)
-		require.True(t, ok)
-		binary.LittleEndian.PutUint32(b[off:], c.entry)
-		want, ids := "OK", []string(nil)
-		if c.want {
-			want, ids = "WARN", []string{finding.ImageBeyond.ID()}
+	const (
+		bsod, live, pae, nopae = "guest-bsod.vmcore", "live-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-2cpu.vmcore.gz"
+
+		driver, driver32 = 0xfffff80045e40000, 0x8b4e0000 // testdrv.sys
+		farPage          = 0xf14e0000
+	)
+	type dump struct {
+		dmp   []byte
+		im    *physmem.Image
+		space *vtop.Space
+	}
+	made := map[string]*dump{}
+	sound := func(sample string, typ plan.OutputType) *dump {
+		name := sample + " " + string(typ)
+		if made[name] == nil {
+			dmp, _ := convertSample(t, sample, convert.Options{Plan: plan.Options{Type: typ}})
+			require.Equal(t, "OK", checkBytes(dmp, inspect.CheckQuick).Verdict)
+			im := openBytes(t, dmp)
+			g, err := guest.Find(t.Context(), im, guest.Options{})
+			require.NoError(t, err)
+			made[name] = &dump{dmp, im, g.Memory().Space}
 		}
-		f := checkBytes(b, inspect.CheckQuick)
-		assert.Equal(t, want, f.Verdict, c.what)
-		assert.Equal(t, ids, warned(f.Findings), c.what)
+		return made[name]
+	}
+	beyond := func(entry uint64) uint64 { return entry&0x8000000000000fff | farPage }
+	to := func(entry uint64) func(uint64) uint64 { return func(uint64) uint64 { return entry } }
+	for _, c := range []struct {
+		what, sample string
+		typ          plan.OutputType
+		va           vtop.VA
+		up           int // levels from the page's own entry
+		entry        func(was uint64) uint64
+		want         string // the place, empty for none
+	}{
+		{"a table", nopae, plan.OutputBitmap, driver32, 1, beyond, "the headers of an image"},
+		{"a large page", nopae, plan.OutputBitmap, driver32, 1, to(0xf14001e3), "the headers of an image"},
+		{"a page", nopae, plan.OutputBitmap, driver32, 0, beyond, "the headers of an image"},
+		{"a page in transition", nopae, plan.OutputBitmap, driver32, 0, to(farPage | 0x860), "the headers of an image"},
+		{"a table", pae, plan.OutputBitmap, driver32, 1, beyond, "the headers of an image"},
+		{"a large page", pae, plan.OutputKernel, driver32, 1, to(0xf14001e3), "the headers of an image"},
+		{"a page", pae, plan.OutputKernel, driver32, 0, beyond, "the headers of an image"},
+		{"a table", bsod, plan.OutputBitmap, driver, 1, beyond, "the headers of an image"},
+		{"a page", bsod, plan.OutputKernel, driver, 0, beyond, "the headers of an image"},
+		{"a page in transition", bsod, plan.OutputBitmap, driver, 0, to(farPage | 0x860), "the headers of an image"},
+		{"modules' names", bsod, plan.OutputBitmap, 0xffffb30111230000, 0, beyond, "the name of an image and 3 other places to memory that the bitmap does not reach"},
+		{"the kernel's exports", bsod, plan.OutputBitmap, 0xfffff80041c21000, 0, beyond, "the exports of an image"},
+		{"the HAL's debug data", bsod, plan.OutputBitmap, 0xfffff80041b61000, 0, beyond, "the debug directory of an image"},
+		{"NtBuildLab", bsod, plan.OutputBitmap, 0xfffff8004284c000, 0, beyond, "KDBG.NtBuildLab"},
+		{"CmNtCSDVersion", bsod, plan.OutputBitmap, 0xfffff8004284b000, 0, beyond, "KDBG.CmNtCSDVersion"},
+		{"what crashed", bsod, plan.OutputBitmap, 0xfffff80045e41000, 0, beyond, "a parameter of the bug check"},
+		{"where it stopped", bsod, plan.OutputBitmap, 0xfffff80041ff7000, 0, beyond, "the instruction of processor 1"},
+		{"a stack", live, plan.OutputBitmap, 0xffffb98010015000, 0, beyond, "the stack of processor 0"},
+
+		{"not mapped", nopae, plan.OutputBitmap, driver32, 1, to(0), ""},
+		{"a table in a hole", nopae, plan.OutputBitmap, driver32, 1, to(0xa0063), ""},
+		{"a full dump", nopae, plan.OutputFull, driver32, 1, beyond, ""},
+		{"names not mapped", bsod, plan.OutputBitmap, 0xffffb30111230000, 0, to(0), ""},
+		{"names in a hole", bsod, plan.OutputBitmap, 0xffffb30111230000, 0, to(0xa0063), ""},
+		{"another page", bsod, plan.OutputBitmap, 0xfffff80042812000, 0, beyond, ""},
+	} {
+		good := sound(c.sample, c.typ)
+		walk, err := good.space.Walk(c.va)
+		require.NoError(t, err)
+		step := walk[len(walk)-c.up-1]
+		off, ok := good.im.FileOffset(uint64(step.EntryPA))
+		require.True(t, ok)
+		var entry [8]byte
+		binary.LittleEndian.PutUint64(entry[:], c.entry(uint64(step.Entry)))
+		is := good.dmp[off:][:good.space.Mode.EntrySize]
+		was := bytes.Clone(is)
+		copy(is, entry[:])
+		f := checkBytes(good.dmp, inspect.CheckQuick)
+		copy(is, was)
+		if c.want == "" {
+			assert.Equal(t, "OK", f.Verdict, c.what)
+			continue
+		}
+		assert.Equal(t, "WARN", f.Verdict, c.what)
+		assert.Equal(t, []string{finding.PlaceBeyond.ID()}, warned(f.Findings), c.what)
+		last := f.Findings[len(f.Findings)-1]
+		assert.Contains(t, last.Message, "the page tables lead from "+c.want, c.what)
 	}
 }
 

@@ -125,7 +125,7 @@ var (
 	ListUnread       = declare("WD357", SeverityInfo, "A lesser list, such as that of unloaded drivers, is not readable.", "")
 	Checked          = declare("WD358", SeverityOK, "Everything that a quick check looks at is as debuggers need it.", "")
 	BlockWithoutList = declare("WD359", SeverityFail, "KDBG names no module list: debuggers reject the dump.", AdviceDumpAgain)
-	ImageBeyond      = declare("WD360", SeverityWarn, "Page tables lead from the headers of modules to pages beyond a dump's bitmap: debuggers complain at every look.", "The page tables were damaged in the guest. Do not believe what debuggers show of these modules.")
+	PlaceBeyond      = declare("WD360", SeverityWarn, "Page tables lead from what debuggers read first (modules, stacks) to pages beyond a dump's bitmap: they complain at every look.", "Do not believe what debuggers show of these places: the page tables were damaged in the guest, or the bitmap ends early.")
 )
 
 // Of the processors.

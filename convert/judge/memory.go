@@ -8,7 +8,6 @@ import (
 	"windmp/convert/guest"
 	"windmp/internal/binio"
 	"windmp/kdbg"
-	"windmp/physmem"
 	"windmp/vtop"
 	"windmp/winhdr/problem"
 	"windmp/winhdr/wincontext"
@@ -125,45 +124,6 @@ func (c *subject) kernelImage() error {
 		c.Add(finding.KernelImage.WithAdvice("").At("VA "+nt.Base.String(), "the first module lies elsewhere than KDBG says that the kernel does").Because(fmt.Sprintf("it lies at %v, the kernel by KDBG at %v", nt.Base, vtop.VA(c.kernel.Data.KernBase))))
 	}
 	return nil
-}
-
-// imagesBeyond: of a dump with a bitmap, debuggers complain of each page that page tables
-// name and the bitmap does not reach. They look at the headers of every image.
-func (c *subject) imagesBeyond() error {
-	if len(c.modules) == 0 || !c.h.DumpType.ListsPages() {
-		return nil
-	}
-	l, ok := c.pageList()
-	if !ok {
-		return nil
-	}
-	beyond, first := 0, ""
-	for i := range c.modules[1:] { // the first has a rule of its own
-		m := &c.modules[1+i]
-		if pa := pageAsked(c.mem.Space, m.Base); uint64(pa)/physmem.PageSize >= l.Bits {
-			if beyond++; beyond == 1 {
-				first = fmt.Sprintf("%q at %v needs PA %#x, the bitmap has %#x pages", m.Name, m.Base, uint64(pa), l.Bits)
-			}
-		}
-	}
-	if beyond > 0 {
-		c.Add(finding.ImageBeyond.At("", "the page tables lead from the headers of %s to memory that the machine does not have", binio.Plural(beyond, "image")).Because(first))
-	}
-	return nil
-}
-
-// pageAsked is the physical address that a debugger reads last on the way to va: va's own,
-// or that of a table's entry which can't be read; 0 where va is not mapped.
-func pageAsked(s *vtop.Space, va vtop.VA) vtop.PA {
-	to, err := s.Translate(va)
-	var fault *vtop.FaultError
-	switch {
-	case err == nil:
-		return to.PA
-	case errors.As(err, &fault) && fault.Kind == vtop.TableUnreadable:
-		return fault.EntryPA
-	}
-	return 0
 }
 
 // processors is about KiProcessorBlock: debuggers reject an entry that is null.

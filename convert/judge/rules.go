@@ -48,11 +48,11 @@ var rules = []rule{
 	{theBlock, "the kernel's own table of memory", []finding.Kind{finding.PagesLacking, finding.PagesUnlisted}, (*subject).ownTable},
 	{theMemory, "the modules", []finding.Kind{finding.ModuleList, finding.ModuleName}, (*subject).moduleList},
 	{theMemory, "the kernel's image", []finding.Kind{finding.KernelImage}, (*subject).kernelImage},
-	{theMemory, "the images of the other modules", []finding.Kind{finding.ImageBeyond}, (*subject).imagesBeyond},
 	{theBlock, "KiProcessorBlock", []finding.Kind{finding.NoProcessors}, (*subject).processors},
 	{theBlock, "the kernel's own count of processors", []finding.Kind{finding.CPUsLacking}, (*subject).ownCount},
 	{theBlock, "the header's CONTEXT", []finding.Kind{finding.HeaderContextForeign}, (*subject).shown},
 	{theBlock, "each processor", []finding.Kind{finding.NoRegisters, finding.ContextOdd, finding.SpecialsOdd, finding.NoThread}, (*subject).registers},
+	{theMemory, "what debuggers read first, and the bitmap does not reach", []finding.Kind{finding.PlaceBeyond}, (*subject).beyond},
 	{theMemory, "what the examination noticed", []finding.Kind{finding.HeaderOdd}, (*subject).examination},
 	{theBlock, "all of it", []finding.Kind{finding.Checked}, (*subject).wholesome},
 }
