@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"windmp/physmem"
@@ -116,13 +117,9 @@ func hvPackBlock(mib []byte) []byte {
 	return le.AppendUint32(out, 0xffffffff)
 }
 
+// hvIsFilled: a page is the same 8 bytes over and over.
 func hvIsFilled(page, value []byte) bool {
-	for i := range page {
-		if page[i] != value[i%8] {
-			return false
-		}
-	}
-	return true
+	return bytes.HasPrefix(page, value) && bytes.Equal(page[len(value):], page[:len(page)-len(value)])
 }
 
 // hvRecord appends a packed page or part of one, or a plain one.
@@ -149,7 +146,7 @@ func (h *hvPlaces) swap(b []byte, at int) int {
 // XpressPack packs by plain LZ77 as [MS-XCA] 2.3 has it.
 func XpressPack(src []byte) []byte {
 	var (
-		out     = make([]byte, 4) // room for flags
+		out     = make([]byte, 4, 8+len(src)+len(src)/8) // room for flags
 		flags   uint32
 		count   int
 		flagsAt int
