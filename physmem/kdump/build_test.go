@@ -38,11 +38,27 @@ func repeatAt(pa uint64) byte {
 
 // repeated returns a page of size bytes of repeatAt.
 func repeated(page, size uint64) []byte {
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = repeatAt(page*size + uint64(i))
+	b := make([]byte, 0, size)
+	for pa := page * size; pa < (page+1)*size; pa += physmem.PageSize {
+		one := make([]byte, 16)
+		for i := range one {
+			one[i] = repeatAt(pa + uint64(i))
+		}
+		b = append(b, bytes.Repeat(one, physmem.PageSize/16)...)
 	}
 	return b
+}
+
+// isRepeated reports whether p is the memory of repeatAt at an address that begins a page.
+func isRepeated(p []byte, pa uint64) bool {
+	for ; len(p) > 0; pa += physmem.PageSize {
+		n := min(len(p), physmem.PageSize)
+		if !bytes.Equal(p[:n], repeated(pa/physmem.PageSize, physmem.PageSize)[:n]) {
+			return false
+		}
+		p = p[n:]
+	}
+	return true
 }
 
 // compressPage compresses a page of repeatAt; by lzo it must have 4 KiB.
@@ -76,7 +92,14 @@ func compressPage(page []byte, flags uint32) []byte {
 	}
 }
 
-var zlibWriters = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+// zlibWriters pack as QEMU does (dump/dump.c, Z_BEST_SPEED).
+var zlibWriters = sync.Pool{New: func() any {
+	w, err := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}}
 
 var zstdEncoder = func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil)

@@ -233,11 +233,7 @@ func TestKdumpCut(t *testing.T) {
 				n, err := m.ReadAt(p, int64(r.Start))
 				require.ErrorIs(t, err, physmem.ErrNotInImage, "cut at 0x%x", cut)
 				require.EqualValues(t, r.Size, n)
-				for i, b := range p[:n] {
-					if b != repeatAt(r.Start+uint64(i)) {
-						t.Fatalf("cut at 0x%x: the byte at 0x%x differs", cut, r.Start+uint64(i))
-					}
-				}
+				require.True(t, isRepeated(p[:n], r.Start), "cut at 0x%x: memory of %v", cut, r)
 			}
 		}
 	}
@@ -307,11 +303,7 @@ func TestKdumpBadPage(t *testing.T) {
 			require.ErrorAs(t, err, &re, "%s, flags 0x%x", name, flags)
 			require.NotErrorIs(t, err, physmem.ErrNotInImage)
 			assert.Equal(t, (bad-3)*physmem.PageSize, n, "%s, flags 0x%x", name, flags)
-			for i := range p[:n] {
-				if p[i] != repeatAt(uint64(3*physmem.PageSize+i)) {
-					t.Fatalf("byte %d differs", i)
-				}
-			}
+			require.True(t, isRepeated(p[:n], 3*physmem.PageSize), "%s, flags 0x%x", name, flags)
 			_, err = m.ReadAt(p[:physmem.PageSize], (bad+1)*physmem.PageSize)
 			require.NoError(t, err, "the page behind it")
 		}

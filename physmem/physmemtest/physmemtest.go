@@ -30,8 +30,9 @@ func OpenReader(r io.ReaderAt, size int64, opt open.Options) (*physmem.Image, er
 const (
 	// limit is how much of a range is read at each of its ends.
 	limit = 1 << 16
-	// limitOfReader is how much of that is read as a stream, in pieces of a few bytes.
-	limitOfReader = 0x2100
+	// limitOfReader is how much of that is read as a stream, in pieces of a few bytes: over
+	// the end of a page.
+	limitOfReader = 0x1080
 )
 
 // Test checks an image that must hold exactly the ranges of want, sorted,
