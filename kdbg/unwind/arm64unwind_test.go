@@ -171,12 +171,11 @@ func everywhere(t *testing.T, b *built, images *List, code []armDo) {
 // it goes on.
 func requireCaller(t *testing.T, step Step, before [32]uint64, at string) {
 	t.Helper()
-	require.Contains(t, []How{Unwind, Epilogue}, step.How, at)
-	require.EqualValues(t, before[30], step.Caller.PC, at)
-	require.EqualValues(t, before[31], step.Caller.SP, at)
-	require.Equal(t, uint32(nonvolatileARM64), step.Caller.Known, at)
-	require.Equal(t, before[19:30], step.Caller.Registers[19:30], at)
-	require.False(t, step.Caller.Exact, at)
+	c := &step.Caller
+	if step.How != Unwind && step.How != Epilogue || uint64(c.PC) != before[30] || uint64(c.SP) != before[31] ||
+		c.Known != nonvolatileARM64 || !slices.Equal(c.Registers[19:30], before[19:30]) || c.Exact {
+		require.Fail(t, "not the caller", "%s: %s to %+v, want %#x", at, step.How, *c, before)
+	}
 }
 
 // home stores eight parameters.

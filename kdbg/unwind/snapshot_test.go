@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -117,17 +118,27 @@ func parseRaw(t *testing.T, raw []byte) *snapshots {
 
 func text(b []byte) string { return strings.TrimRight(string(b), "\x00") }
 
+// loadSnapshots returns the committed ones, which nobody changes.
 func loadSnapshots(tb testing.TB) *snapshots {
 	tb.Helper()
-	f, err := os.Open(snapshotFile)
+	s, err := committed()
 	require.NoError(tb, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(tb, err)
-	s := new(snapshots)
-	require.NoError(tb, json.NewDecoder(z).Decode(s))
 	return s
 }
+
+var committed = sync.OnceValues(func() (*snapshots, error) {
+	f, err := os.Open(snapshotFile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	s := new(snapshots)
+	return s, json.NewDecoder(z).Decode(s)
+})
 
 // ours keeps what was built of testdata, and nothing of Wine.
 func (s *snapshots) ours() *snapshots {
@@ -291,11 +302,9 @@ func checkFrame(t *testing.T, want registers, f Frame, step *Step, where string)
 	require.Equal(t, vtop.VA(want[1+rsp]), c.SP, where)
 	assert.Equal(t, step.How == MachineFrame, c.Exact, where)
 	for r := range 16 {
-		if f.Has(r) && nonvolatile64>>r&1 != 0 && step.How != Scan {
-			require.True(t, c.Has(r), "%s: %s", where, names64[r])
-		}
-		if c.Has(r) {
-			require.Equal(t, want[1+r], c.Registers[r], "%s: %s", where, names64[r])
+		must := f.Has(r) && nonvolatile64>>r&1 != 0 && step.How != Scan
+		if must && !c.Has(r) || c.Has(r) && c.Registers[r] != want[1+r] {
+			require.Fail(t, "another register, or none", "%s: %s is %#x, want %#x", where, names64[r], c.Registers[r], want[1+r])
 		}
 	}
 }
