@@ -2,15 +2,17 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"windmp/convert"
+	"windmp/convert/finding"
 	"windmp/convert/guest"
+	"windmp/convert/judge"
+	"windmp/convert/plan"
 	"windmp/convert/write"
 	"windmp/internal/guestpages"
 	"windmp/internal/guestsim"
@@ -19,28 +21,31 @@ import (
 )
 
 // build writes a file and returns the image in it.
-func build(t *testing.T, opt options) (path string, im *physmem.Image) {
+func build(t *testing.T, opt options) *physmem.Image {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "big")
+	path := filepath.Join(t.TempDir(), "big")
 	require.NoError(t, run(path, opt))
 	im, err := open.File(t.Context(), path, open.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, im.Close()) })
 	ranges := im.Ranges()
 	assert.Equal(t, opt.size, ranges[len(ranges)-1].Size)
-	return path, im
+	return im
 }
 
-// converted is the dump that a file becomes.
-func converted(t *testing.T, path string) []byte {
+// converted is the dump that an image becomes.
+func converted(t *testing.T, im *physmem.Image) []byte {
 	t.Helper()
-	dump := filepath.Join(t.TempDir(), "big.dmp")
-	r, err := convert.File(t.Context(), path, dump, convert.Options{Write: write.Options{NoSync: true}})
+	g, err := guest.Find(t.Context(), im, guest.Options{})
 	require.NoError(t, err)
-	assert.Equal(t, "OK", r.Verdict)
-	b, err := os.ReadFile(dump)
+	p, err := plan.New(t.Context(), g, plan.Options{})
 	require.NoError(t, err)
-	return b
+	v, err := judge.Plan(t.Context(), p)
+	require.NoError(t, err)
+	assert.Equal(t, "OK", finding.Verdict(slices.Concat(p.Findings(), v.Findings)))
+	dump := bytes.NewBuffer(make([]byte, 0, p.Layout().Size()))
+	require.NoError(t, write.Stream(t.Context(), dump, write.Output{Layout: p.Layout(), Memory: p.Memory()}, write.Options{}))
+	return dump.Bytes()
 }
 
 // TestGrownCoreConverts: a core and a kdump-compressed file of the same memory
@@ -48,10 +53,10 @@ func converted(t *testing.T, path string) []byte {
 func TestGrownCoreConverts(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
-	core, _ := build(t, options{size: size, data: size})
-	kdump, im := build(t, options{size: size, data: size, kdump: true})
-	assert.Equal(t, physmem.FormatKdump, im.Format())
-	assert.Less(t, im.FileSize(), int64(size/2))
+	core := build(t, options{size: size, data: size})
+	kdump := build(t, options{size: size, data: size, kdump: true})
+	assert.Equal(t, physmem.FormatKdump, kdump.Format())
+	assert.Less(t, kdump.FileSize(), int64(size/2))
 	want := converted(t, core)
 	assert.True(t, bytes.Equal(want, converted(t, kdump)))
 	memory := make([]byte, size)
@@ -64,7 +69,7 @@ func TestGrownCoreConverts(t *testing.T) {
 func TestHoles(t *testing.T) {
 	t.Parallel()
 	const size, data, stride, each = 512 << 20, 16 << 20, 32 << 20, 1 << 20
-	_, im := build(t, options{size: size, data: data})
+	im := build(t, options{size: size, data: data})
 	start := int64(im.Ranges()[len(im.Ranges())-1].Start)
 	want, got := make([]byte, each), make([]byte, each)
 	for at := int64(0); at < size; at += stride {
@@ -81,7 +86,7 @@ func TestHoles(t *testing.T) {
 // TestWithoutNote: the guest is there, its header note is not.
 func TestWithoutNote(t *testing.T) {
 	t.Parallel()
-	_, im := build(t, options{size: 1 << 20, data: 1 << 20, noNote: true})
+	im := build(t, options{size: 1 << 20, data: 1 << 20, noNote: true})
 	assert.Nil(t, im.GuestNote())
 	assert.Empty(t, im.CPUs())
 	_, err := guest.Find(t.Context(), im, guest.Options{})
