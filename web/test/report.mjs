@@ -7,30 +7,34 @@ import { args, check, name, run, shoot, until, watch } from "./browser.mjs";
 
 const folder = args[0];
 
-/** open opens a page that must load nothing but itself and say nothing. */
-async function open(context, file, { dark = false, width = 1100, paper = false, scripts = true } = {}) {
-  const page = await context.newPage();
-  const seen = watch(page);
+/** media is what tells Chromium how a page is looked at. */
+let media;
+
+/** open shows a page that must load nothing but itself and say nothing, anew. */
+async function open(page, file, { dark = false, width = 1100, paper = false, forced = false, scripts = true } = {}) {
   await page.setViewport({ width, height: 900 });
   if (name !== "firefox") {
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
-    await page.emulateMediaType(paper ? "print" : "screen");
+    // All at once: what is not named is reset, as it is by each of puppeteer's functions for one.
+    media ??= await page.createCDPSession();
+    await media.send("Emulation.setEmulatedMedia", {
+      media: paper ? "print" : "screen",
+      features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }, { name: "forced-colors", value: forced ? "active" : "none" }],
+    });
     await page.setJavaScriptEnabled(scripts);
   }
-  const url = pathToFileURL(folder + "/" + file).href;
-  await page.goto(url);
-  page.finish = async () => {
-    check(seen.console.length === 0, file + ": console: " + seen.console);
-    check(seen.requests.every((r) => r.split("#")[0] === url), file + ": requests: " + seen.requests);
-  };
-  page.said = seen.console;
-  return page;
+  await page.goto(pathToFileURL(folder + "/" + file).href);
+  if (name !== "firefox" && scripts) {
+    const is = await page.evaluate(() => ["(prefers-color-scheme: dark)", "print", "(forced-colors: active)"].map((m) => matchMedia(m).matches).join());
+    check(is === [dark, paper, forced].join(), file + ": it is shown as it should be: " + is);
+  }
 }
 
-/** forceColors has a page shown in few colours that the visitor chose. */
-async function forceColors(page) {
-  const session = await page.createCDPSession();
-  await session.send("Emulation.setEmulatedMedia", { features: [{ name: "forced-colors", value: "active" }] });
+/** finish looks at what a page said and asked for since it was shown. */
+async function finish(page, seen, file) {
+  const url = pathToFileURL(folder + "/" + file).href;
+  const [said, asked] = [seen.console.splice(0), seen.requests.splice(0)];
+  check(said.length === 0, file + ": console: " + said);
+  check(asked.every((r) => r.split("#")[0] === url), file + ": requests: " + asked);
 }
 
 /** unfold opens the long lists, which are folded at first. */
@@ -64,9 +68,11 @@ async function filters(page, file) {
 }
 
 await run(async (context) => {
+  const page = await context.newPage(); // one for all: each starts a process
+  const seen = watch(page);
   for (const file of readdirSync(folder).filter((f) => f.endsWith(".html"))) {
     const base = file.replace(".html", "");
-    let page = await open(context, file);
+    await open(page, file);
     check(await page.evaluate(() => document.scripts.length === 1 && document.images.length === 0 && !document.querySelector("iframe, object, embed, link, form")), file + ": one script and nothing else");
     check(await page.evaluate(() => getComputedStyle(document.querySelector(".windmp")).backgroundColor === "rgb(245, 246, 248)") || name === "firefox", file + ": the style sheet counts");
     check(await page.evaluate(() => {
@@ -75,53 +81,46 @@ await run(async (context) => {
       document.body.append(s);
       return window.alien === undefined;
     }), file + ": no other script runs");
-    await until(() => page.said.length > 0);
-    check(page.said.length === 1 && page.said[0].includes("Content"), file + ": the policy forbids it: " + page.said);
-    page.said.length = 0;
+    await until(() => seen.console.length > 0);
+    check(seen.console.length === 1 && seen.console[0].includes("Content"), file + ": the policy forbids it: " + seen.console);
+    seen.console.length = 0;
     await unfold(page, file);
     await filters(page, file);
     await shoot(page, base + "-light");
-    await page.finish();
+    await finish(page, seen, file);
     await accessible(page, file);
-    await page.close();
     if (name === "firefox") {
       continue; // which emulates no media by this protocol
     }
 
-    page = await open(context, file, { dark: true });
+    await open(page, file, { dark: true });
     await shoot(page, base + "-dark");
-    await page.finish();
+    await finish(page, seen, file);
     await accessible(page, file + ", dark");
-    await page.close();
 
-    page = await open(context, file, { width: 320 });
+    await open(page, file, { width: 320 });
     check(await page.evaluate(() => document.documentElement.scrollWidth <= 320), file + ": it fits a narrow screen, which is one at 400 %");
     await shoot(page, base + "-narrow");
     await page.evaluate(() => { document.documentElement.dir = "rtl"; });
     check(await page.evaluate(() => getComputedStyle(document.querySelector("td")).direction === "ltr"), file + ": it is from left to right, wherever it stands");
-    await page.finish();
-    await page.close();
+    await finish(page, seen, file);
 
-    page = await open(context, file, { paper: true, width: 800 });
+    await open(page, file, { paper: true, width: 800 });
     check(await page.evaluate(() => !document.querySelector(".filter") || getComputedStyle(document.querySelector(".filter")).display === "none"), file + ": no filter on paper");
     check(await page.$$eval("td", (cells) => cells.every((c) => c.getBoundingClientRect().right <= 800)), file + ": no table is cut off on paper");
     await shoot(page, base + "-paper");
-    await page.finish();
-    await page.close();
+    await finish(page, seen, file);
 
-    page = await open(context, file);
-    await forceColors(page);
+    await open(page, file, { forced: true });
     check(await page.evaluate(() => {
       const key = document.querySelector(".key.part");
       return !key || getComputedStyle(key, "::before").backgroundColor !== getComputedStyle(document.querySelector(".card")).backgroundColor;
     }), file + ": the picture's key keeps its colours");
     await shoot(page, base + "-forced");
-    await page.finish();
-    await page.close();
+    await finish(page, seen, file);
 
-    page = await open(context, file, { scripts: false });
+    await open(page, file, { scripts: false });
     check(await page.$$eval(".filter", (list) => list.every((f) => getComputedStyle(f).display === "none")), file + ": no filter without scripts");
-    await page.finish();
-    await page.close();
+    await finish(page, seen, file);
   }
 });
