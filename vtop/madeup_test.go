@@ -111,3 +111,26 @@ func (m oddMemory) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
+
+// TestZeroEntries: where entries of zeros are valid, a page of zeros is a root as any other.
+func TestZeroEntries(t *testing.T) {
+	t.Parallel()
+	inverse := &vtop.Mode{
+		Name: "valid with a clear bit", PointerSize: 8, EntrySize: 8,
+		Levels:   []vtop.Level{{Name: "only", Bits: 9, Page: vtop.Form{Mask: 1 << 63, Address: 0xffff_f000}}},
+		RootMask: 0xffff_f000, RootByMapping: true,
+	}
+	ranges, must := []physmem.Range{{Size: 0x2000}}, []vtop.VA{0x1000}
+	for _, modes := range [][]*vtop.Mode{{inverse}, {vtop.X64, inverse}} {
+		var found []vtop.Root
+		keep := func(r vtop.Root) bool {
+			found = append(found, r)
+			return true
+		}
+		require.NoError(t, vtop.FindRoots(t.Context(), make(oddMemory, 0x2000), ranges, modes, must, keep))
+		assert.Equal(t, []vtop.Root{{DTB: 0, Mode: inverse, Kind: vtop.RootMaps}, {DTB: 0x1000, Mode: inverse, Kind: vtop.RootMaps}}, found)
+		survey := vtop.NewRootSurvey(ranges, nil, vtop.Wanted{Modes: modes, Must: must})
+		require.NoError(t, survey.Search(t.Context(), make(oddMemory, 0x2000)))
+		assert.Equal(t, [][]physmem.Range{ranges}, survey.Found())
+	}
+}

@@ -82,6 +82,9 @@ type possibleRoots struct {
 
 // page looks at one page.
 func (s *possibleRoots) page(pa PA, page []byte) {
+	if isNone(s.groups, page) {
+		return
+	}
 	for i := range s.groups {
 		if s.mayBe(&s.groups[i], pa, page) {
 			s.add(uint64(pa))

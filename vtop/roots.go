@@ -92,6 +92,7 @@ type rootGroup struct {
 	modes   []rootMode
 	size    int  // of a topmost table, as far as it is looked at
 	mapping bool // some are known by what they map
+	zeros   bool // for some, entries of zeros are not nothing
 }
 
 // rootMode has a walker of its own, so that modes that take turns do not each begin
@@ -111,8 +112,21 @@ func rootGroups(modes []*Mode, must []VA) (list []rootGroup) {
 		}
 		list[n].modes = append(list[n].modes, rootMode{Mode: m, walker: new(walker)})
 		list[n].mapping = list[n].mapping || m.RootByMapping && len(must) > 0
+		list[n].zeros = list[n].zeros || !m.zeroIsNothing()
 	}
 	return list
+}
+
+// zeroIsNothing reports whether an entry of zeros in the topmost table refers to nothing.
+func (m *Mode) zeroIsNothing() bool {
+	top := m.top()
+	return !top.Table.has(0) && !top.Page.has(0) && (m.SelfMap == nil || m.SelfMap.Value != 0)
+}
+
+// isNone reports whether a page holds no root of any of some groups' modes, since there is
+// nothing in it: that is seen faster than what each entry says, and of many pages.
+func isNone(groups []rootGroup, page []byte) bool {
+	return !slices.ContainsFunc(groups, func(g rootGroup) bool { return g.zeros }) && binio.IsZero(page)
 }
 
 func (m *Mode) sharesSelfMap(other *Mode) bool {
@@ -121,6 +135,9 @@ func (m *Mode) sharesSelfMap(other *Mode) bool {
 
 // page looks at one page and tells whether to go on.
 func (s *rootSearch) page(pa PA, page []byte) bool {
+	if isNone(s.groups, page) {
+		return true
+	}
 	for i := range s.groups {
 		g := &s.groups[i]
 		m := g.modes[0].Mode
