@@ -47,14 +47,13 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 	bases := mutantBases(t)
 	seen := map[string]bool{}
 	counts := map[[2]string]int{} // by the engine's verdict and the check's
-	var room []byte
+	var made room
 	for _, m := range mutants() {
 		require.False(t, seen[m.name], "%s is there twice", m.name)
 		seen[m.name] = true
 		want, ok := verdicts[m.name]
 		require.True(t, ok, "%s has no verdict", m.name)
-		room = m.build(bases, room)
-		f := checkBytes(room, inspect.CheckQuick)
+		f := checkBytes(m.build(bases, &made), inspect.CheckQuick)
 		assertSaid(t, f.Findings)
 		counts[[2]string{want[0], f.Verdict}]++
 		switch want[0] {
@@ -75,6 +74,8 @@ func TestCheckAgreesWithTheEngine(t *testing.T) {
 			assert.Equal(t, "OK", f.Verdict, "%s: %s", m.name, f.Reason)
 		}
 	}
+	made.putBack()
+	made.check()
 	assert.Len(t, verdicts, len(seen), "a verdict of a mutant that is no more")
 	validationCounts(t, counts)
 }

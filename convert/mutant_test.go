@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"flag"
 	"os"
@@ -38,7 +39,13 @@ type dump struct {
 	block *kdbg.Kernel
 	cpus  []kdbg.Processor
 	at    []physmem.Extent
+
+	changed []stretch // of the file
+	wide    []byte    // where a dump of another type is made
 }
+
+// stretch is a part of a file.
+type stretch struct{ off, size int }
 
 // newDump finds the structures of a good dump, whose bytes are not to be changed.
 func newDump(tb testing.TB, good []byte) *dump {
@@ -48,13 +55,51 @@ func newDump(tb testing.TB, good []byte) *dump {
 	return d
 }
 
-// in is the dump in memory that may be changed: in room, as far as it is large enough.
-func (d *dump) in(room []byte) *dump {
-	c := *d
-	c.b = slices.Grow(room[:0], len(d.b))[:len(d.b)]
-	copy(c.b, d.b)
-	return &c
+// A room is where dumps are changed, one after the other. Each differs in little from its
+// base: for the next one of the same base, what was changed is put back.
+type room struct {
+	base, d *dump
+	b       []byte
 }
+
+// of is a base that may be changed.
+func (r *room) of(base *dump) *dump {
+	d := *base
+	if r.d != nil {
+		r.putBack()
+		d.wide = r.d.wide
+	}
+	if r.base != base {
+		r.check()
+		r.base, r.b = base, append(r.b[:0], base.b...)
+	}
+	d.b = r.b
+	r.d = &d
+	return r.d
+}
+
+// putBack makes the room's dump its base again.
+func (r *room) putBack() {
+	for _, c := range r.d.changed {
+		copy(r.b[min(c.off, len(r.b)):], r.base.b[min(c.off, len(r.b)):min(c.off+c.size, len(r.b))])
+	}
+}
+
+// check: what was put back is all that was changed, in one mutant of a base or another.
+func (r *room) check() {
+	if r.base != nil {
+		require.True(r.base.tb, bytes.Equal(r.base.b, r.b), "a mutant changed what it did not say")
+	}
+}
+
+// part is a part of the dump that is to be changed.
+func (d *dump) part(off, size int) []byte {
+	d.changed = append(d.changed, stretch{off, size})
+	return d.b[off:][:size:size]
+}
+
+// partAt is part at a virtual address.
+func (d *dump) partAt(va vtop.VA, size int) []byte { return d.part(int(d.file(va)), size) }
 
 // locate reads where things are before anything is changed.
 func (d *dump) locate() {
@@ -102,8 +147,8 @@ func (d *dump) phys(pa uint64) int64 {
 	return 0
 }
 
-func (d *dump) h32(off int, v uint32) { binary.LittleEndian.PutUint32(d.b[off:], v) }
-func (d *dump) h64(off int, v uint64) { binary.LittleEndian.PutUint64(d.b[off:], v) }
+func (d *dump) h32(off int, v uint32) { binary.LittleEndian.PutUint32(d.part(off, 4), v) }
+func (d *dump) h64(off int, v uint64) { binary.LittleEndian.PutUint64(d.part(off, 8), v) }
 func (d *dump) h64at(off int) uint64  { return binary.LittleEndian.Uint64(d.b[off:]) }
 func (d *dump) get64(va vtop.VA) uint64 {
 	return binary.LittleEndian.Uint64(d.b[d.file(va):])
@@ -112,10 +157,10 @@ func (d *dump) get64(va vtop.VA) uint64 {
 func (d *dump) get32(va vtop.VA) vtop.VA {
 	return vtop.VA(binary.LittleEndian.Uint32(d.b[d.file(va):]))
 }
-func (d *dump) v64(va vtop.VA, v uint64) { binary.LittleEndian.PutUint64(d.b[d.file(va):], v) }
-func (d *dump) v32(va vtop.VA, v uint32) { binary.LittleEndian.PutUint32(d.b[d.file(va):], v) }
-func (d *dump) v16(va vtop.VA, v uint16) { binary.LittleEndian.PutUint16(d.b[d.file(va):], v) }
-func (d *dump) zero(va vtop.VA, n int)   { clear(d.b[d.file(va):][:n]) }
+func (d *dump) v64(va vtop.VA, v uint64) { binary.LittleEndian.PutUint64(d.partAt(va, 8), v) }
+func (d *dump) v32(va vtop.VA, v uint32) { binary.LittleEndian.PutUint32(d.partAt(va, 4), v) }
+func (d *dump) v16(va vtop.VA, v uint16) { binary.LittleEndian.PutUint16(d.partAt(va, 2), v) }
+func (d *dump) zero(va vtop.VA, n int)   { clear(d.partAt(va, n)) }
 
 // kdbg sets a qword of the block.
 func (d *dump) kdbg64(off uint64, v uint64) { d.v64(d.block.VA+vtop.VA(off), v) }
@@ -125,7 +170,7 @@ func (d *dump) kdbg16(off uint64, v uint16) { d.v16(d.block.VA+vtop.VA(off), v) 
 func (d *dump) unmap(va vtop.VA) {
 	m, err := d.space.Translate(va)
 	require.NoError(d.tb, err)
-	clear(d.b[d.phys(uint64(m.EntryPA)):][:d.space.Mode.EntrySize])
+	clear(d.part(int(d.phys(uint64(m.EntryPA))), d.space.Mode.EntrySize))
 }
 
 func (d *dump) cut(n int) { d.b = d.b[:len(d.b)-n] }
@@ -175,18 +220,19 @@ func (d *dump) bitmap(kind uint32, signature string, bits uint64) {
 		le.PutUint64(second[0x30:], bits)
 	}
 	copy(second[at:], set)
-	d.b = slices.Insert(d.b, h.Size(), second...)
+	d.wide = append(append(append(d.wide[:0], d.b[:h.Size()]...), second...), d.b[h.Size():]...)
+	d.b = d.wide
 	d.h32(h.Offset("DumpType"), kind)
 	d.h64(0xfa0, uint64(len(d.b)))
 }
 
-// build makes the mutated dump, in room if that is large enough.
-func (m mutant) build(bases map[string]*dump, room []byte) []byte {
+// build makes the mutated dump in a room.
+func (m mutant) build(bases map[string]*dump, r *room) []byte {
 	base := m.base
 	if base == "" {
 		base = "guest-bsod"
 	}
-	d := bases[base].in(room)
+	d := r.of(bases[base])
 	if m.change != nil {
 		m.change(d)
 	}
@@ -212,7 +258,8 @@ func TestWriteMutants(t *testing.T) {
 		t.Skip("-mutants=FOLDER writes the mutated dumps there")
 	}
 	bases := mutantBases(t)
+	var made room
 	for _, m := range mutants() {
-		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(bases, nil), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(*mutantsDir, m.name+".dmp"), m.build(bases, &made), 0o644))
 	}
 }

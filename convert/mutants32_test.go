@@ -38,7 +38,7 @@ func goodDumps32() []mutant {
 
 func headerMutants32() []mutant {
 	pae := func(name, base string, v byte) mutant {
-		return mutant{name: name, base: base, change: func(d *dump) { d.b[0x5c] = v }}
+		return mutant{name: name, base: base, change: func(d *dump) { d.part(0x5c, 1)[0] = v }}
 	}
 	return slices.Concat(
 		values[uint32]("Signature", 0, 0, 0x45474151),
@@ -68,7 +68,7 @@ func headerMutants32() []mutant {
 		values[uint64]("SystemUpTime", 0xfb8, 0, fill64),
 		values[uint64]("SystemTime", 0xfc0, 0, 1, fill64),
 		[]mutant{
-			{name: "Context-zero", change: func(d *dump) { clear(d.b[0x320:0x5ec]) }},
+			{name: "Context-zero", change: func(d *dump) { clear(d.part(0x320, 0x2cc)) }},
 			{name: "Context-other-Esp", change: func(d *dump) { d.h32(0x320+0xc4, 0x8c123450) }},
 		},
 	)
@@ -211,7 +211,7 @@ func memoryMutants32() []mutant {
 		{name: "nt-header-no-MZ", change: func(d *dump) { d.v16(vtop.VA(d.block.Data.KernBase), 0) }},
 		{name: "nt-header-unmapped", change: func(d *dump) { d.unmap(vtop.VA(d.block.Data.KernBase)) }},
 		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.X86.SharedUserData) }},
-		{name: "tables-zero", change: func(d *dump) { clear(d.b[d.phys(uint64(d.space.DTB)):][:0x20]) }},
+		{name: "tables-zero", change: func(d *dump) { clear(d.part(int(d.phys(uint64(d.space.DTB))), 0x20)) }},
 		{name: "processes-nowhere", change: func(d *dump) { d.v32(vtop.VA(d.block.Data.PsActiveProcessHead), nowhere32) }},
 	}
 }
@@ -240,6 +240,6 @@ func bitmapMutants32() []mutant {
 		full("required-less", func(d *dump) { d.h64(0xfa0, uint64(len(d.b)-0x1000)) }),
 		full("required-upper-fill", func(d *dump) { d.h32(0xfa4, fill32) }),
 		full("file-byte-missing", func(d *dump) { d.cut(1) }), full("file-half", func(d *dump) { d.cut(len(d.b) / 2) }),
-		full("no-run-table", func(d *dump) { clear(d.b[0x64:0x320]) }),
+		full("no-run-table", func(d *dump) { clear(d.part(0x64, 0x2bc)) }),
 	}
 }

@@ -32,9 +32,9 @@ func memoryMutants() []mutant {
 		{name: "nt-header-unmapped", change: func(d *dump) { d.unmap(vtop.VA(d.block.Data.KernBase)) }},
 		{name: "kuser-unmapped", change: func(d *dump) { d.unmap(kdbg.X64.SharedUserData) }},
 		{name: "kuser-zero", change: func(d *dump) { d.zero(kdbg.X64.SharedUserData, 0x400) }},
-		{name: "pml4-zero", change: func(d *dump) { clear(d.b[d.phys(uint64(d.space.DTB)):][:0x1000]) }},
+		{name: "pml4-zero", change: func(d *dump) { clear(d.part(int(d.phys(uint64(d.space.DTB))), 0x1000)) }},
 		{name: "pml4-garbage", change: func(d *dump) {
-			copy(d.b[d.phys(uint64(d.space.DTB)):], bytes.Repeat([]byte{0x41}, 0x1000))
+			copy(d.part(int(d.phys(uint64(d.space.DTB))), 0x1000), bytes.Repeat([]byte{0x41}, 0x1000))
 		}},
 		{name: "processes-nowhere", change: func(d *dump) { d.v64(vtop.VA(d.block.Data.PsActiveProcessHead), nowhere) }},
 		{name: "bugcheck-data-zero", change: func(d *dump) { d.zero(vtop.VA(d.block.Data.KiBugcheckData), 40) }},
@@ -71,7 +71,7 @@ func bitmapMutants() []mutant {
 		full("pages-huge", func(d *dump) { d.h64(second+0x28, 1<<60) }),
 		full("bits-less", add(0x30, -64)), full("bits-zero", func(d *dump) { d.h64(second+0x30, 0) }),
 		full("bits-huge", func(d *dump) { d.h64(second+0x30, 1<<60) }),
-		full("bit-cleared", func(d *dump) { d.b[second+0x38+4] &^= 1 }),
+		full("bit-cleared", func(d *dump) { d.part(second+0x38+4, 1)[0] &^= 1 }),
 		full("first-page-zero", func(d *dump) { d.h64(second+0x20, 0) }),
 		full("first-page-more", add(0x20, 0x1000)), full("first-page-beyond", func(d *dump) { d.h64(second+0x20, 1<<40) }),
 		full("required-zero", func(d *dump) { d.h64(0xfa0, 0) }),
@@ -81,7 +81,7 @@ func bitmapMutants() []mutant {
 		full("file-half", func(d *dump) { d.cut(len(d.b) / 2) }),
 		full("file-cut-in-bitmap", func(d *dump) { d.b = d.b[:second+0x40] }),
 		full("file-cut-before-bitmap", func(d *dump) { d.b = d.b[:second] }),
-		full("no-run-table", func(d *dump) { clear(d.b[0x88:0x344]) }),
+		full("no-run-table", func(d *dump) { clear(d.part(0x88, 0x2bc)) }),
 		full("kdbg-encoded", nil).with((*dump).encode),
 		summary("pages-more", func(d *dump) { d.h32(second+0x14, 0xffff) }),
 		summary("pages-zero", func(d *dump) { d.h32(second+0x14, 0) }),

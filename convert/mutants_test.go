@@ -82,8 +82,8 @@ func headerMutants() []mutant {
 		values[uint32]("Attributes", 0x1050, 0, 0x20, 0x100),
 		values[uint32]("BootId", 0x1054, 0),
 		[]mutant{
-			{name: "Comment-escape", change: func(d *dump) { copy(d.b[0xfb0:], "\x1b[31mred\x00") }},
-			{name: "Reserved-garbage", change: func(d *dump) { copy(d.b[0x1058:0x2000], d.b[0x3000:0x4000]) }},
+			{name: "Comment-escape", change: func(d *dump) { copy(d.part(0xfb0, 9), "\x1b[31mred\x00") }},
+			{name: "Reserved-garbage", change: func(d *dump) { copy(d.part(0x1058, 0xfa8), d.b[0x3000:0x4000]) }},
 		},
 	)
 }
@@ -96,7 +96,7 @@ func contextMutants() []mutant {
 				d.h32(context+i, fill32)
 			}
 		}},
-		{name: "Context-zero", change: func(d *dump) { clear(d.b[context : context+size]) }},
+		{name: "Context-zero", change: func(d *dump) { clear(d.part(context, size)) }},
 		{name: "Context-other-Rsp", change: func(d *dump) { d.h64(context+0x98, 0xfffff80412340000) }},
 		{name: "Context-MxCsr-differs", change: func(d *dump) { d.h32(context+0x34, 0x1fa0) }},
 		{name: "Context-SegCs-0", change: func(d *dump) { d.h32(context+0x38, 0) }},
@@ -166,7 +166,7 @@ func swapRuns(d *dump) {
 	d.run(0, list[1][0], list[1][1])
 	d.run(1, list[0][0], list[0][1])
 	first, second := list[0][1]<<12, list[1][1]<<12
-	data := d.b[0x2000:]
+	data := d.part(0x2000, len(d.b)-0x2000)
 	swapped := slices.Concat(data[first:first+second], data[:first], data[first+second:])
 	copy(data, swapped)
 }
