@@ -82,7 +82,7 @@ func TestTLS(t *testing.T) {
 		u := samplesOver(t, p, &cert, http2)
 		out := filepath.Join(t.TempDir(), "out.dmp")
 		cmd := command(t, "convert", "--quiet", u, out)
-		cmd.Env = append(cmd.Environ(), "SSL_CERT_FILE="+authority)
+		cmd.Env = append(cmd.Environ(), "SSL_CERT_FILE="+authority, "SSL_CERT_DIR="+t.TempDir()) // and no other
 		got := finish(t, cmd)
 		require.Zero(t, got.code, got.stderr)
 		assert.Equal(t, digest(t, want), digest(t, out))
