@@ -1,6 +1,7 @@
 package guestsim_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -9,9 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/internal/guestsim"
-	"windmp/physmem/physmemtest"
+	"windmp/physmem"
+	"windmp/physmem/vmcore"
 	"windmp/vtop"
 )
+
+// opened is the image in a guest's core.
+func opened(t *testing.T, file []byte) *physmem.Image {
+	t.Helper()
+	src := physmem.NewSource("", bytes.NewReader(file), int64(len(file)))
+	opener := vmcore.Opener()
+	c, err := opener.Open(t.Context(), src)
+	require.NoError(t, err)
+	return physmem.NewImage(opener.Format, src, c)
+}
 
 func TestFileOddities(t *testing.T) {
 	t.Parallel()
@@ -35,8 +47,7 @@ func TestFileOddities(t *testing.T) {
 			file := g.ELF()
 			assert.Equal(t, tt.count, binary.LittleEndian.Uint16(file[0x38:]))
 			assert.Equal(t, "\x00.shstrtab\x00", string(file[len(file)-11:]))
-			im, err := physmemtest.Open(file)
-			require.NoError(t, err)
+			im := opened(t, file)
 			assert.Len(t, im.CPUs(), tt.cpus)
 			assert.Equal(t, tt.note, im.GuestNote() != nil)
 			assert.Len(t, im.Ranges(), 4)
@@ -52,8 +63,7 @@ func TestPagingCoversLittle(t *testing.T) {
 		opt.File.Paging = true
 		g := guestsim.New(opt)
 		file := g.ELF()
-		im, err := physmemtest.Open(file)
-		require.NoError(t, err)
+		im := opened(t, file)
 		for _, r := range im.Ranges() {
 			size += r.Size
 		}

@@ -8,7 +8,6 @@ import (
 
 	"windmp/internal/guestsim"
 	"windmp/physmem"
-	"windmp/physmem/physmemtest"
 	"windmp/vtop"
 	"windmp/winhdr"
 	"windmp/winhdr/problem"
@@ -79,8 +78,7 @@ func TestELFAgreesWithPhysmem(t *testing.T) {
 			t.Parallel()
 			g := guestsim.New(opt)
 			file := g.ELF()
-			im, err := physmemtest.Open(file)
-			require.NoError(t, err)
+			im := opened(t, file)
 			cpus := im.CPUs()
 			require.Len(t, cpus, len(g.VCPUs))
 			for i, v := range g.VCPUs {
