@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"iter"
@@ -154,23 +153,22 @@ func (t *elfTables) encode(machine elf.Machine, runs physmem.Runs, notes []byte)
 	names := elf.Section64{Name: 1, Type: uint32(elf.SHT_STRTAB), Off: noteOff + uint64(len(notes)), Size: uint64(len(sectionNames))}
 
 	b := make([]byte, 0, memory)
-	b = append(b, encode(t.encodeHeader(&header))...)
-	b = append(b, encode(t.encodeSection(&first))...)
-	b = append(b, encode(t.encodeSection(&names))...)
-	b = append(b, encode(t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))}))...)
+	b = put(b, t.encodeHeader(&header))
+	b = put(b, t.encodeSection(&first))
+	b = put(b, t.encodeSection(&names))
+	b = put(b, t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_NOTE), Off: noteOff, Filesz: uint64(len(notes)), Memsz: uint64(len(notes))}))
 	at := memory
 	for _, run := range runs {
 		r := run.Range()
-		b = append(b, encode(t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_LOAD), Off: at, Vaddr: r.Start, Paddr: r.Start, Filesz: r.Size, Memsz: r.Size}))...)
+		b = put(b, t.encodeProg(&elf.Prog64{Type: uint32(elf.PT_LOAD), Off: at, Vaddr: r.Start, Paddr: r.Start, Filesz: r.Size, Memsz: r.Size}))
 		at += r.Size
 	}
 	b = append(b, notes...)
 	return append(b, sectionNames...)
 }
 
-// encode is a fixed-size structure as the file holds it.
-func encode(v any) []byte {
-	var b bytes.Buffer
-	_ = binary.Write(&b, binary.LittleEndian, v) // into memory, of fixed size
-	return b.Bytes()
+// put appends a fixed-size structure as the file holds it.
+func put(b []byte, v any) []byte {
+	b, _ = binary.Append(b, binary.LittleEndian, v) // of fixed size
+	return b
 }

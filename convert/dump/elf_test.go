@@ -43,7 +43,7 @@ func front(t *testing.T, l dump.Layout) []byte {
 // for e_phnum.
 func TestELF(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 3, 0xfffe, 0xffff, 0x12345} {
+	for _, n := range []int{1, 3, 0xfffd, 0xfffe, 0x10001} {
 		var runs physmem.Runs
 		for i := range n {
 			runs = append(runs, physmem.Run{BasePage: uint64(i) * 2, PageCount: 1})
@@ -62,7 +62,7 @@ func TestELF(t *testing.T) {
 		im, err := physmemtest.OpenReader(bytes.NewReader(file), l.Size(), open.Options{})
 		require.NoError(t, err)
 		assert.Empty(t, im.Oddities())
-		assert.Equal(t, runs.Ranges(), im.Ranges())
+		assert.True(t, slices.Equal(runs.Ranges(), im.Ranges()), n)
 		assert.Equal(t, note, im.GuestNote().Desc)
 		got := im.CPUs()
 		require.Len(t, got, 2)
@@ -79,12 +79,8 @@ func TestELF(t *testing.T) {
 
 func TestELFLimits(t *testing.T) {
 	t.Parallel()
-	tooMany := make(physmem.Runs, 1<<22)
-	for i := range tooMany {
-		tooMany[i] = physmem.Run{BasePage: uint64(2 * i), PageCount: 1}
-	}
 	var limit *dump.LimitError
-	_, err := dump.NewELF(machine.X64.Core, tooMany, nil, nil)
+	_, err := dump.NewELF(machine.X64.Core, make(physmem.Runs, 1<<22), nil, nil) // which are not looked at
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, dump.LimitError{Limit: dump.LimitSegments, Got: 1 << 22, Most: 1<<22 - 1}, *limit)
 	_, err = dump.NewELF(machine.X64.Core, nil, make([]physmem.CPU, 4097), nil)
