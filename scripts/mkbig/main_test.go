@@ -52,7 +52,7 @@ func converted(t *testing.T, im *physmem.Image) []byte {
 // become the same dump, in which the pages are.
 func TestGrownCoreConverts(t *testing.T) {
 	t.Parallel()
-	const size = 8 << 20
+	const size = 4 << 20
 	core := build(t, options{size: size, data: size})
 	kdump := build(t, options{size: size, data: size, kdump: true})
 	assert.Equal(t, physmem.FormatKdump, kdump.Format())
@@ -68,7 +68,7 @@ func TestGrownCoreConverts(t *testing.T) {
 // a hole.
 func TestHoles(t *testing.T) {
 	t.Parallel()
-	const size, data, stride, each = 512 << 20, 16 << 20, 32 << 20, 1 << 20
+	const size, data, stride, each = 128 << 20, 4 << 20, 8 << 20, 256 << 10
 	im := build(t, options{size: size, data: data})
 	start := int64(im.Ranges()[len(im.Ranges())-1].Start)
 	want, got := make([]byte, each), make([]byte, each)
