@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
+	"windmp/internal/testheap"
 	"windmp/physmem"
 )
 
@@ -73,6 +75,12 @@ func TestIdentity(t *testing.T) {
 		t.Run(sample, func(t *testing.T) {
 			t.Parallel()
 			in := filepath.Join("..", "..", "testdata", sample)
+			if core, packed := strings.CutSuffix(sample, ".vmcore.gz"); packed { // once, not for each conversion
+				b, err := testheap.File(t, in)
+				require.NoError(t, err)
+				in = filepath.Join(t.TempDir(), core+".vmcore")
+				require.NoError(t, os.WriteFile(in, b, 0o600))
+			}
 			err := folder.With(t.Context(), source.File(in), folder.Options{}, func(f *folder.Folder) error {
 				require.Equal(t, []string{"memory.dmp", "kernel.dmp", "triage.dmp", "memory.vmcore", "report.json"}, names(f))
 				var all said
