@@ -32,7 +32,11 @@ func (s *stream) walkDevices() error {
 		return err
 	}
 	s.c.pos, s.devices = start, nil
-	return s.walkFooters()
+	err = s.walkFooters()
+	if s.isWhole && isCut(err) {
+		return malformed(s.c.pos, "devices", "no end of the one after %d others, in a stream that goes on to its end", len(s.devices))
+	}
+	return err
 }
 
 // walkDescribed looks for the description and walks the devices by it: it is believed if
@@ -50,6 +54,7 @@ func (s *stream) walkDescribed() (bool, error) {
 			tries++
 			list, err := vmdesc.Read(text)
 			if err == nil {
+				s.isWhole = true // it stands behind the end
 				ok, err = s.walkBy(list, start, at)
 			}
 			if _, failed := err.(*physmem.ReadError); failed { //nolint:errorlint // as it is made here

@@ -402,6 +402,20 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestDamagedDevice: a stream whose end is there is not cut, though a device in it has no
+// end.
+func TestDamagedDevice(t *testing.T) {
+	t.Parallel()
+	var w writer
+	file, memory := small(&w)
+	file[w.marks[len(w.marks)-1]-1]++ // the last footer's id
+	m := openAll(t, file)
+	checkMemory(t, m, memory)
+	require.Len(t, m.Oddities(), 1)
+	assert.Equal(t, physmem.OddityNoteSkipped, m.Oddities()[0].Kind)
+	assert.Contains(t, m.Oddities()[0].Text, "can't be told apart")
+}
+
 // TestCancelled: an open ends with its context.
 func TestCancelled(t *testing.T) {
 	t.Parallel()

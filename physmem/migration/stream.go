@@ -62,8 +62,9 @@ type stream struct {
 	early   []section // devices that came before memory
 	// hasFooters is set if the sections of memory have one: then all do.
 	hasFooters bool
-	// hasEnd is set if the stream was walked up to its end.
-	hasEnd bool
+	// hasEnd is set if the stream was walked up to its end, isWhole if what stands behind
+	// that is there.
+	hasEnd, isWhole bool
 }
 
 // walk reads the stream from the cursor's position on. An error that is [errCut] leaves
