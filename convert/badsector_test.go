@@ -18,8 +18,10 @@ import (
 	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/internal/binio"
+	"windmp/internal/guestsim"
 	"windmp/internal/testheap"
 	"windmp/physmem"
+	"windmp/physmem/open"
 )
 
 // badSectors is a file of which a stretch can't be read.
@@ -183,5 +185,42 @@ func TestBadSectorsAndDamage(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 2, differ)
+	}
+}
+
+// TestBadSectorsAndHoles: the holes of raw memory are found without what a disk does not
+// give, which is missing where the guest lists it.
+func TestBadSectorsAndHoles(t *testing.T) {
+	t.Parallel()
+	ram := []guestsim.Range{{Size: 1 << 20}, {Start: 16 << 20, Size: 1 << 20}}
+	hole := physmem.Span(ram[0].End(), ram[1].Start)
+	g := guestsim.New(guestsim.Options{RAM: ram, Runs: []guestsim.Range{{Start: physmem.PageSize, Size: ram[0].Size - physmem.PageSize}, ram[1]}, CPUs: 2})
+	var file []byte
+	for _, r := range ram {
+		file = append(file, g.ReadPhys(r.Start, int(r.Size))...)
+	}
+	dumpOf := func(at int64, holes ...physmem.Range) ([]byte, *report.Report) {
+		f := &badSectors{bytes.NewReader(file), at, at + 100}
+		r := report.New("", "", false)
+		var out bytes.Buffer
+		opt := Options{Plan: plan.Options{Missing: report.MissingZero}, Write: write.Options{NoSync: true, Workers: 1}}
+		opt.Source.Input = open.Options{Format: physmem.FormatRaw, Holes: holes}
+		require.NoError(t, run(t.Context(), r, source.Reader("x", f, f.Size()), &opt, output{write: func(p *plan.Plan) error {
+			out.Reset()
+			return Write(t.Context(), p, &out, opt.Write)
+		}}))
+		return out.Bytes(), r
+	}
+	// Without the first, which has a page table, the guest is found only with the hole.
+	for _, page := range []uint64{0x4000, ram[1].End() - physmem.PageSize} {
+		at := int64(page)
+		if page >= ram[1].Start {
+			at -= int64(hole.Size)
+		}
+		want, _ := dumpOf(at, hole)
+		got, r := dumpOf(at)
+		assert.True(t, bytes.Equal(want, got), page)
+		assert.EqualValues(t, physmem.PageSize, r.Memory.Missing)
+		assert.True(t, slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.ID == finding.RawHoleListed.ID() }), page)
 	}
 }

@@ -154,6 +154,9 @@ func run(ctx context.Context, r *report.Report, in source.Input, opt *Options, t
 			return err
 		case acceptsGaps(opt.Plan.Missing) && failedDisk(im, err):
 			*r = before
+			if im.TakesHoles() {
+				view = im // which holes it has is found again, and said
+			}
 			return convertReadable(ctx, r, opt, view, to)
 		}
 		return err

@@ -198,6 +198,10 @@ func (m *Image) TryAgain() {
 // wherever they are in the file.
 func (m *Image) Ranges() []Range { return slices.Clone(m.container.Memory.Ranges()) }
 
+// Laid returns what the file would hold if all of it could be read: [Image.Ranges], and of
+// memory that takes holes the pages, too, that [Image.Readable] leaves out.
+func (m *Image) Laid() []Range { return slices.Clone(laid(m.container.Memory)) }
+
 // MemoryFile returns the name of the file beside this one that Extents and FileOffset
 // speak of; empty if that is the file itself.
 func (m *Image) MemoryFile() string { return m.container.MemoryFile }

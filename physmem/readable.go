@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"slices"
 	"sync/atomic"
 
 	"windmp/internal/binio"
@@ -34,16 +32,15 @@ func (m *Image) Readable(ctx context.Context) (*Image, error) {
 	if len(s.bad) == 0 {
 		return m, nil
 	}
-	c := m.container
-	c.Memory = newWithout(m.container.Memory, s.bad)
-	c.Oddities = slices.Clip(c.Oddities)
+	var odd []Oddity
 	if l := &s.refused; l.pages > 0 {
-		c.Oddities = append(c.Oddities, l.oddity(OddityUnreadable, "can't be read from the disk and count as missing"))
+		odd = append(odd, l.oddity(OddityUnreadable, "can't be read from the disk and count as missing"))
 	}
 	if l := &s.damaged; l.pages > 0 {
-		c.Oddities = append(c.Oddities, l.oddity(OddityDamaged, damagedText))
+		odd = append(odd, l.oddity(OddityDamaged, damagedText))
 	}
-	view := m.view(&c)
+	c := m.container
+	view := m.view(c.without(s.bad, odd))
 	view.damage = new(atomic.Bool)
 	return view, nil
 }
@@ -136,82 +133,4 @@ func (s *readable) fails(page Range, err error) error {
 		s.bad = append(s.bad, page)
 	}
 	return nil
-}
-
-// without is memory without some of its ranges.
-type without struct {
-	Memory
-	ranges []Range
-}
-
-// newWithout is mem without the ranges, which are ascending; it lies byte by byte in a file
-// where mem does.
-func newWithout(mem Memory, bad []Range) Memory {
-	w := &without{Memory: mem}
-	for _, r := range mem.Ranges() {
-		w.ranges = append(w.ranges, Subtract(r, bad)...)
-	}
-	if l, ok := mem.(Locator); ok {
-		return &locatedWithout{w, l}
-	}
-	return w
-}
-
-// Ranges implements [Memory].
-func (w *without) Ranges() []Range { return w.ranges }
-
-// from is the first of the ranges that ends behind pa, false if there is none.
-func (w *without) from(pa uint64) (Range, bool) {
-	i := firstEndingAfter(w.ranges, pa)
-	if i == len(w.ranges) {
-		return Range{}, false
-	}
-	return w.ranges[i], true
-}
-
-// NextData implements [DataFinder].
-func (w *without) NextData(pa int64) int64 {
-	if r, ok := w.from(binio.Uint64(pa)); ok && r.Contains(binio.Uint64(pa)) {
-		return min(NextData(w.Memory, pa), int64(r.End())) //nolint:gosec // an address of memory
-	}
-	return pa
-}
-
-// ReadAt implements [Memory].
-func (w *without) ReadAt(p []byte, pa int64) (n int, err error) {
-	for n < len(p) {
-		at := binio.Uint64(pa) + binio.Uint64(int64(n))
-		switch r, ok := w.from(at); {
-		case !ok:
-			return n, &NotInImageError{PA: at}
-		case r.Start > at:
-			return n, &NotInImageError{PA: at, Size: r.Start - at}
-		default:
-			piece := min(binio.Uint64(int64(len(p)-n)), r.End()-at)
-			got, err := w.Memory.ReadAt(p[n:n+int(piece)], int64(at)) //nolint:gosec // at most len(p); an address of memory
-			if n += got; err != nil {
-				return n, err
-			}
-		}
-	}
-	return n, nil
-}
-
-// locatedWithout is without of memory that lies byte by byte in a file.
-type locatedWithout struct {
-	*without
-	locator Locator
-}
-
-// Extents implements [Locator].
-func (w *locatedWithout) Extents(pa uint64) iter.Seq[Extent] {
-	return func(yield func(Extent) bool) {
-		for e := range w.locator.Extents(pa) {
-			for _, r := range Within(w.ranges, Range{Start: e.Start, Size: e.Size}) {
-				if !yield(e.Part(r.Start, r.Size)) {
-					return
-				}
-			}
-		}
-	}
 }

@@ -79,3 +79,31 @@ func (f *failsFrom) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return f.Reader.ReadAt(p, off)
 }
+
+// TestReadableTakesHoles: raw memory without what can't be read is laid out around holes as
+// the file is: what can't be read is so wherever it is then.
+func TestReadableTakesHoles(t *testing.T) {
+	t.Parallel()
+	const page = physmem.PageSize
+	file := &sector{Reader: bytes.NewReader(make([]byte, 4*page)), at: 2 * page}
+	m, err := open.Source(t.Context(), physmem.NewSource("", file, file.Size()), open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	m, err = m.Readable(t.Context())
+	require.NoError(t, err)
+	require.True(t, m.TakesHoles())
+	assert.Equal(t, []physmem.Range{{Size: 2 * page}, {Start: 3 * page, Size: page}}, m.Ranges())
+	assert.Equal(t, []physmem.Range{{Size: 4 * page}}, m.Laid())
+	odd := m.Oddities()
+	require.Len(t, odd, 1)
+
+	m, err = m.WithHoles([]physmem.Range{{Start: page, Size: 2 * page}})
+	require.NoError(t, err)
+	assert.Equal(t, []physmem.Range{{Size: page}, {Start: 3 * page, Size: page}, {Start: 5 * page, Size: page}}, m.Ranges())
+	assert.Equal(t, []physmem.Range{{Size: page}, {Start: 3 * page, Size: 3 * page}}, m.Laid())
+	assert.Equal(t, odd, m.Oddities())
+	_, err = m.ReadAt(make([]byte, page), 4*page)
+	require.ErrorIs(t, err, physmem.ErrNotInImage)
+	at, ok := m.FileOffset(5 * page)
+	assert.True(t, ok)
+	assert.EqualValues(t, 3*page, at)
+}

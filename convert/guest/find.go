@@ -28,7 +28,7 @@ import (
 func Find(ctx context.Context, im *physmem.Image, opt Options) (*Guest, error) {
 	opt.Whole = stage.Once(opt.Whole) // a search may begin anew, with another view of memory
 	search := examine
-	if im.TakesHoles() && len(im.Ranges()) == 1 {
+	if im.TakesHoles() && len(im.Laid()) == 1 {
 		search = examineRaw
 	}
 	f, err := search(ctx, im, opt)

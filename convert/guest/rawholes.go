@@ -84,8 +84,15 @@ func missingOf(g *finder, err error) uint64 {
 	return g.lacking()
 }
 
-// lacking is how many bytes of the guest's memory are not in the source.
-func (g *finder) lacking() uint64 { return physmem.TotalSize(g.Image.MissingOf(g.Runs)) }
+// lacking is how many bytes of the guest's memory are not in the source, by where that has
+// memory: what a disk does not give of it does not count.
+func (g *finder) lacking() (n uint64) {
+	laid := g.Image.Laid()
+	for _, r := range g.Runs {
+		n += physmem.TotalSize(physmem.Subtract(r.Range(), laid))
+	}
+	return n
+}
 
 // holeText says a hole below 4 GiB in people's units.
 func holeText(h physmem.Range) string {

@@ -122,13 +122,13 @@ func byTable(ctx context.Context, im *physmem.Image, opt Options, found *finder,
 	if missingOf(found, err) >= noTable {
 		return nil
 	}
-	list := holesOfTable(found.Runs, physmem.TotalSize(im.Ranges()), knownHoles(im, &opt))
+	list := holesOfTable(found.Runs, physmem.TotalSize(im.Laid()), knownHoles(im, &opt))
 	return bestOf(ctx, im, opt, list, found)
 }
 
 // knownHoles are those that a file's size allows.
 func knownHoles(im *physmem.Image, opt *Options) []machine.Hole {
-	return machine.Holes(physmem.TotalSize(im.Ranges()), machine.OrAll(opt.Machines))
+	return machine.Holes(physmem.TotalSize(im.Laid()), machine.OrAll(opt.Machines))
 }
 
 // bySearch looks for the guest with the holes of the tables of memory that lie in the
@@ -139,7 +139,7 @@ func bySearch(ctx context.Context, im *physmem.Image, opt Options, found *finder
 	if missing < noTable {
 		return byTable(ctx, im, opt, found, nil)
 	}
-	size := physmem.TotalSize(im.Ranges())
+	size := physmem.TotalSize(im.Laid())
 	tables, err := locate.Tables(ctx, im, search.DataRanges(im), size/physmem.PageSize, machine.Layouts(machine.OrAll(opt.Machines))...)
 	if err != nil {
 		return nil
