@@ -42,6 +42,25 @@ open .out.dmp.0.windmp-part
 	assert.Equal(t, want, string(settle([]byte(in))))
 }
 
+// TestInFiles: of a report that was written to a file the times are no difference either.
+func TestInFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	written := func(name, report string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(report), 0o600))
+		return path
+	}
+	const one = "{\n  \"seconds\": 0.1,\n  \"output\": {\n    \"on_disk\": 1,\n    \"size\": 1\n  }\n}\n"
+	a, b := written("a", one), written("b", strings.ReplaceAll(one, "1,", "2,"))
+	list, err := inFiles("report.json", a, b)
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	list, err = inFiles("report.json", a, written("c", strings.ReplaceAll(one, "1\n", "2\n")))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"report.json $.output.size: 1 -> 2"}, list)
+}
+
 // TestKnown: what the list explains is no error, the rest is told once a kind.
 func TestKnown(t *testing.T) {
 	t.Parallel()
