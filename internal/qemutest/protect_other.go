@@ -2,5 +2,9 @@
 
 package qemutest
 
-// protected is b. Where it is shared on Unix, writing to it ends the process.
-func protected(b []byte) ([]byte, error) { return b, nil }
+// protected is size bytes that fill fills. Where they are shared on Unix, writing to them
+// afterwards ends the process.
+func protected(size int, fill func(b []byte) error) ([]byte, error) {
+	b := make([]byte, size)
+	return b, fill(b)
+}

@@ -2,17 +2,25 @@
 
 package qemutest
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
 
-// protected is a copy of b that nobody can write to: who tries ends the process.
-func protected(b []byte) ([]byte, error) {
-	if len(b) == 0 {
-		return b, nil
+	"golang.org/x/sys/unix"
+)
+
+// protected is size bytes that fill fills, and that nobody can write to afterwards: who
+// tries ends the process. They are not the heap's, whose next collection would come the
+// later for them.
+func protected(size int, fill func(b []byte) error) ([]byte, error) {
+	if size == 0 {
+		return nil, nil
 	}
-	m, err := unix.Mmap(-1, 0, len(b), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, err
 	}
-	copy(m, b)
-	return m, unix.Mprotect(m, unix.PROT_READ)
+	if err := fill(b); err != nil {
+		return nil, errors.Join(err, unix.Munmap(b))
+	}
+	return b, unix.Mprotect(b, unix.PROT_READ)
 }

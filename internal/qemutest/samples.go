@@ -3,6 +3,7 @@ package qemutest
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -162,13 +163,7 @@ func reader(name string) func() ([]byte, error) {
 	defer unpacked.Unlock()
 	read, ok := unpacked.files[name]
 	if !ok {
-		read = sync.OnceValues(func() ([]byte, error) {
-			b, err := readSample(name)
-			if err != nil {
-				return nil, err
-			}
-			return protected(b)
-		})
+		read = sync.OnceValues(func() ([]byte, error) { return readSample(name) })
 		unpacked.files[name] = read
 	}
 	return read
@@ -180,16 +175,30 @@ func readSample(name string) ([]byte, error) {
 		return nil, err
 	}
 	data, err := os.ReadFile(path)
-	if err != nil || !strings.HasSuffix(name, ".gz") {
-		return data, err
-	}
-	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	// The last four bytes are the size (RFC 1952): a buffer that grows is copied and
-	// cleared for as long as the unpacking takes.
-	b := bytes.NewBuffer(make([]byte, 0, min(maxSample, binary.LittleEndian.Uint32(data[len(data)-4:]))+bytes.MinRead))
-	_, err = b.ReadFrom(io.LimitReader(r, maxSample))
-	return b.Bytes(), err
+	if !strings.HasSuffix(name, ".gz") {
+		return protected(len(data), func(b []byte) error {
+			copy(b, data)
+			return nil
+		})
+	}
+	size := min(maxSample, binary.LittleEndian.Uint32(data[len(data)-4:])) // RFC 1952, 2.3.1: ISIZE
+	return protected(int(size), func(b []byte) error { return gunzip(b, data) })
+}
+
+// gunzip unpacks data, which has the size of b unpacked.
+func gunzip(b, data []byte) error {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(r, b); err != nil {
+		return err
+	}
+	if n, err := r.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) { // the sum is read at the end
+		return errors.Join(errors.New("the packed sample does not end where it says"), err)
+	}
+	return nil
 }
