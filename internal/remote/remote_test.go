@@ -166,15 +166,15 @@ func TestInOrder(t *testing.T) {
 // TestAnnounced: what is announced is fetched ahead, and nothing else.
 func TestAnnounced(t *testing.T) {
 	t.Parallel()
-	s := serve(t, contents(32<<20))
+	s := serve(t, contents(16<<20))
 	opt := quick
-	opt.Cache = 4 << 20
+	opt.Cache = 2 << 20
 	src := open(t, s.URL, opt)
 	var list []physmem.Stretch
 	want := int64(128 << 10) // the probe
-	for at := int64(1 << 20); at < 30<<20; at += 3 << 20 {
-		list = append(list, physmem.Stretch{Offset: at, Size: 2 << 20})
-		want += 2 << 20
+	for at := int64(1 << 20); at < 15<<20; at += 3 << 19 {
+		list = append(list, physmem.Stretch{Offset: at, Size: 1 << 20})
+		want += 1 << 20
 	}
 	src.Announce(func(yield func(physmem.Stretch) bool) {
 		for _, x := range list {
