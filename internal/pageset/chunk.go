@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+
+	"windmp/internal/binio"
 )
 
 const (
@@ -35,18 +37,17 @@ var fullChunk = &chunk{edges: []uint16{0, chunkPages}, count: chunkPages}
 // newChunk takes the next chunkPages/8 bytes of a bitmap, or what is left of it, a
 // multiple of 8. It is nil when there are no members.
 func newChunk(b []byte) *chunk {
+	if binio.IsZero(b) { // as most of the bitmap of a large machine is
+		return nil
+	}
 	var w words
-	or, and := uint64(0), ^uint64(0)
+	and := ^uint64(0)
 	for i := 0; i < len(b); i += wordPages / 8 {
 		v := binary.LittleEndian.Uint64(b[i:])
 		w[i/8] = v
-		or |= v
 		and &= v
 	}
-	switch {
-	case or == 0:
-		return nil
-	case and == ^uint64(0) && len(b) == chunkPages/8:
+	if and == ^uint64(0) && len(b) == chunkPages/8 {
 		return fullChunk
 	}
 	return w.chunk()
