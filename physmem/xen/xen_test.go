@@ -241,7 +241,7 @@ func TestCutSave(t *testing.T) {
 				b := make([]byte, min(r.Size, 64))
 				_, err := m.ReadAt(b, int64(r.End()-uint64(len(b))))
 				require.NoError(t, err)
-				assert.Equal(t, fixture.Pattern(r.Start, r.Size)[r.Size-uint64(len(b)):], b)
+				assert.Equal(t, fixture.Pattern(r.End()-uint64(len(b)), uint64(len(b))), b)
 			}
 		}
 	}
