@@ -1,6 +1,7 @@
 package kdbg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
@@ -28,10 +29,10 @@ func TestDecodeAllKeys(t *testing.T) {
 				offset := rng.Uint64N(0x1000) &^ 7
 				m := flat(guestsim.Encode(plain, never, always, flag), offset)
 				b, err := m.Decode(flatVA+vtop.VA(offset), Expect{})
-				require.NoError(t, err, "build %d, k %d, size %#x", build, k, size)
-				require.Equal(t, plain, b.Raw)
-				require.Equal(t, uint(k), b.Rotation)
-				require.Equal(t, bits.ReverseBytes64(bits.RotateLeft64(never, int(k))^flag)^always, b.Constant)
+				constant := bits.ReverseBytes64(bits.RotateLeft64(never, int(k))^flag) ^ always
+				if err != nil || !bytes.Equal(b.Raw, plain) || b.Rotation != uint(k) || b.Constant != constant {
+					require.Fail(t, "another block, or none", "build %d, k %d, size %#x: %+v, %v", build, k, size, b, err)
+				}
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 func TestFindFlag(t *testing.T) {
 	t.Parallel()
 	for _, build := range guestsim.Builds {
-		for never := uint64(0x1234567890abcd00); never < 0x1234567890abcd40; never += 7 {
+		for never := uint64(0x1234567890abcd00); never < 0x1234567890abcd40; never += 21 {
 			g := guestsim.New(guestsim.Options{Build: build, Encoded: true, WaitNever: never, WaitAlways: never * 31})
 			b := guestKernel(t, g)
 			im, err := b.ReadImage(guestsim.KernBase)

@@ -35,11 +35,12 @@ func TestTables(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	want := physmem.Runs{{BasePage: 1, PageCount: 0x9e}, {BasePage: 0x100, PageCount: 0x300}, {BasePage: 0x8000, PageCount: 0x80}}
 	all := []physmem.Range{{Size: 5 << 20}}
+	chance := make([]byte, all[0].Size)
+	for i := 0; i < len(chance); i += 8 {
+		binary.LittleEndian.PutUint64(chance[i:], rng.Uint64()>>rng.IntN(64))
+	}
 	for name, l := range map[string]*kdbg.Layout{"x64": kdbg.X64, "x86": kdbg.X86} {
-		mem := make([]byte, all[0].Size)
-		for i := 0; i < len(mem); i += 8 {
-			binary.LittleEndian.PutUint64(mem[i:], rng.Uint64()>>rng.IntN(64))
-		}
+		mem := bytes.Clone(chance)
 		for _, at := range []int{0x3240, 4<<20 + 0xf80} { // one twice
 			copy(mem[at:], tableBytes(l, want))
 		}
