@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,6 +31,37 @@ func TestExampleScripts(t *testing.T) {
 		require.Error(t, err)
 		assert.Contains(t, string(out), "usage: ")
 	}
+}
+
+// TestExamplesBuildOutside: each example in Go builds in a module of somebody else, as who
+// copies it has one: nothing internal is needed, and nothing is fetched.
+func TestExamplesBuildOutside(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	t.Parallel()
+	needs(t, "go")
+	from, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	programs, err := filepath.Glob(filepath.Join(from, "examples", "*", "main.go"))
+	require.NoError(t, err)
+	require.NotEmpty(t, programs)
+	dir := t.TempDir()
+	for _, program := range programs {
+		example := filepath.Dir(program)
+		require.NoError(t, os.CopyFS(filepath.Join(dir, filepath.Base(example)), os.DirFS(example)))
+	}
+	own, err := os.ReadFile(filepath.Join(from, "go.mod"))
+	require.NoError(t, err)
+	version := regexp.MustCompile(`(?m)^go .*$`).FindString(string(own)) // which go mod init writes
+	module := "module example.org/outside\n\n" + version + "\n\nrequire windmp v0.0.0\n\nreplace windmp => " + strconv.Quote(from) + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(module), 0o600))
+	cmd := exec.Command("go", "list", "-export", "./...") // compiles all, and links nothing
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOPROXY=off", "GOSUMDB=off")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Len(t, strings.Fields(string(out)), len(programs), "%s", out)
 }
 
 // TestQMPDumpRefuses: no socket, and a file that is there.
