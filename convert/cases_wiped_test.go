@@ -56,29 +56,29 @@ func TestSpoiltKernel(t *testing.T) {
 		{Build: 9600, BugCheck: crash, Seed: 5},
 		{CPUs: 2, Encoded: true, Shadow: true, UserMode: []int{0, 1}},
 	} {
-		for _, s := range spoiltKernels {
-			for way, file := range map[string]guestsim.FileOptions{
-				"note": {}, "vCPUs": {NoGuestNote: true}, "memory": {NoGuestNote: true, NoCPUNotes: true},
-			} {
-				opt := opt
-				opt.File = file
-				t.Run(s.name+" by "+way, func(t *testing.T) {
-					t.Parallel()
-					g := guestsim.New(opt)
-					want, with, err := convertSim(t, g, convert.Options{})
-					require.NoError(t, err)
-					page := g.Read(guestsim.KernBase, 0x1000)
+		for way, file := range map[string]guestsim.FileOptions{
+			"note": {}, "vCPUs": {NoGuestNote: true}, "memory": {NoGuestNote: true, NoCPUNotes: true},
+		} {
+			opt.File = file
+			t.Run("by "+way, func(t *testing.T) {
+				t.Parallel()
+				g := guestsim.New(opt)
+				want, with, err := convertSim(t, g, convert.Options{})
+				require.NoError(t, err)
+				sound := g.Read(guestsim.KernBase, 0x1000)
+				for _, s := range spoiltKernels {
+					page := bytes.Clone(sound)
 					s.page(page)
 					g.Write(guestsim.KernBase, page)
 					got, r, err := convertSim(t, g, convert.Options{})
-					require.NoError(t, err)
+					require.NoError(t, err, s.name)
 					equalButFor(t, want, got, []allowed{{"headers", fileOffset(t, want, g.PA(guestsim.KernBase)), 0x1000}})
-					assert.Equal(t, s.warned, findingOf(r, finding.KernelImage.ID()) != nil)
+					assert.Equal(t, s.warned, findingOf(r, finding.KernelImage.ID()) != nil, s.name)
 					if !s.warned {
-						assert.Equal(t, with.Verdict, r.Verdict)
+						assert.Equal(t, with.Verdict, r.Verdict, s.name)
 					}
-				})
-			}
+				}
+			})
 		}
 	}
 }
