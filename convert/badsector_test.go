@@ -13,15 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/finding"
+	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/convert/report"
 	"windmp/convert/source"
 	"windmp/convert/write"
 	"windmp/internal/binio"
 	"windmp/internal/guestsim"
+	"windmp/internal/qemutest"
 	"windmp/internal/testheap"
 	"windmp/physmem"
 	"windmp/physmem/open"
+	"windmp/physmem/physmemtest"
 )
 
 // badSectors is a file of which a stretch can't be read.
@@ -84,6 +87,26 @@ func TestBadSectors(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, differ)
+}
+
+// TestBadFirstPage: the header of a 32-bit dump is a page. What makes a plan of one reads no
+// second, the first of memory.
+func TestBadFirstPage(t *testing.T) {
+	t.Parallel()
+	core := qemutest.Unpacked(t, "x86-bsod-2cpu.vmcore.gz")
+	good, err := physmemtest.Open(core)
+	require.NoError(t, err)
+	const first = 0x1000 // of memory, physical address
+	at, ok := good.FileOffset(first)
+	require.True(t, ok)
+	f := &badSectors{bytes.NewReader(core), at, at + physmem.PageSize}
+	im, err := open.Source(t.Context(), physmem.NewSource("", f, f.Size()), open.Options{})
+	require.NoError(t, err)
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	p, err := Prepare(t.Context(), report.New("", "", true), g, &Options{})
+	require.NoError(t, err)
+	assert.EqualValues(t, first, slices.Collect(p.Ranges())[0].Start)
 }
 
 // TestBadSectorsStream: so it is for a stream, if the disk fails before its first byte; it

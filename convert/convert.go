@@ -293,7 +293,7 @@ func judged(ctx context.Context, r *report.Report, p *plan.Plan, opt *Options) e
 	if opt.Plan.To == plan.FormatELF {
 		return nil // no dump
 	}
-	v, err := judge.Plan(ctx, p, opt.Guest.Machines...)
+	v, err := judge.Plan(ctx, p)
 	for _, f := range v.Warnings(r.Findings) {
 		r.Findings = append(r.Findings, f)
 		if err == nil && (f.Severity == finding.SeverityFail || opt.Plan.Strict) {

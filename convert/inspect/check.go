@@ -378,7 +378,7 @@ func (c *fileChecker) checkImage(ctx context.Context, im *physmem.Image) error {
 	if err != nil {
 		return err
 	}
-	v, err := judge.Plan(ctx, p, c.opt.Guest.Machines...)
+	v, err := judge.Plan(ctx, p)
 	c.All = append(c.All, v.Warnings(c.All)...)
 	return err
 }

@@ -17,14 +17,16 @@ import (
 // edits and its memory are looked at as the file that they will be. The plan must
 // have come to its end, and be of a dump. The verdict is never nil; the errors are
 // those of [Dump].
-func Plan(ctx context.Context, p *plan.Plan, machines ...*machine.Machine) (v *Verdict, err error) {
+func Plan(ctx context.Context, p *plan.Plan) (v *Verdict, err error) {
 	view, err := dump.NewView(p.Layout(), p.Memory())
 	if err != nil {
 		return &Verdict{}, err
 	}
 	defer func() { err = errors.Join(err, view.Close()) }()
+	// Of the guest's machine: the header of another may be longer, and reach into memory that
+	// can't be read.
 	return Dump(ctx, physmem.NewSource("", view, view.Size()), Options{
-		Input: open.Options{Format: physmem.FormatDMP}, Machines: machines,
+		Input: open.Options{Format: physmem.FormatDMP}, Machines: []*machine.Machine{p.Guest().Machine()},
 	})
 }
 
