@@ -35,6 +35,10 @@ type page struct {
 	content []byte
 }
 
+// blank are pages that nobody but who took one has, of whatever content: many that are
+// asked for are not all there, and one that was kept is never used for another.
+var blank = sync.Pool{New: func() any { return &page{content: make([]byte, physmem.PageSize)} }}
+
 // readAt is the ReadAt of mem, but for how often that reads. What mem once had it must
 // always have; it may come to have more, since a page that it does not have all of is
 // not kept.
@@ -59,10 +63,12 @@ func (c *cache) page(mem io.ReaderAt, pa int64) *page {
 	if x := c.kept(pa); x != nil {
 		return x
 	}
-	x := &page{pa: pa, content: make([]byte, physmem.PageSize)}
+	x, _ := blank.Get().(*page) // nothing else is put there
 	if n, _ := mem.ReadAt(x.content, pa); n < len(x.content) {
+		blank.Put(x)
 		return nil
 	}
+	x.pa = pa
 	c.keep(x)
 	return x
 }

@@ -95,3 +95,15 @@ func BenchmarkCache(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCacheMisses reads what is not there, as a walk of what is no table does.
+func BenchmarkCacheMisses(b *testing.B) {
+	var c cache
+	mem := bytes.NewReader(nil)
+	var p [8]byte
+	for i := range int64(b.N) {
+		if _, err := c.readAt(mem, p[:], i%0x1000*physmem.PageSize); err == nil {
+			b.Fatal("read")
+		}
+	}
+}
