@@ -113,9 +113,10 @@ func (a *asked) symbols(base vtop.VA, f peimage.Format) {
 
 // directory asks for each page of a directory, and reports whether one is beyond.
 func (a *asked) directory(what string, base vtop.VA, d peimage.Directory) bool {
-	start, end := base+vtop.VA(d.RVA), base+vtop.VA(d.RVA)+vtop.VA(d.Size)
-	for va := start; va < end; va = va&^(physmem.PageSize-1) + physmem.PageSize {
-		if a.at(what, va) {
+	// Of offsets, which do not wrap where an image lies at the end of all addresses.
+	start, end := uint64(d.RVA), uint64(d.RVA)+uint64(d.Size)
+	for at := start; at < end; at = at&^(physmem.PageSize-1) + physmem.PageSize {
+		if a.at(what, base+vtop.VA(at)) {
 			return true
 		}
 	}

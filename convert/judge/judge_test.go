@@ -15,9 +15,11 @@ import (
 	"windmp/convert/guest"
 	"windmp/convert/plan"
 	"windmp/internal/guestsim"
+	"windmp/kdbg/peimage"
 	"windmp/physmem"
 	"windmp/physmem/open"
 	"windmp/physmem/physmemtest"
+	"windmp/vtop"
 )
 
 // dumpOf is the dump of a synthetic guest.
@@ -94,4 +96,18 @@ func TestVerdictIsNeverNil(t *testing.T) {
 		require.NotNil(t, v)
 		require.Error(t, err)
 	}
+}
+
+// TestDirectoryAtTheEndOfAddresses: what an image there says of its parts ends, too.
+func TestDirectoryAtTheEndOfAddresses(t *testing.T) {
+	t.Parallel()
+	im, err := physmemtest.Open(guestsim.New(guestsim.Options{}).ELF())
+	require.NoError(t, err)
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	a := asked{space: g.Memory().Space, bits: 1}
+	const last = ^vtop.VA(physmem.PageSize - 1)
+	assert.False(t, a.directory("", last, peimage.Directory{RVA: physmem.PageSize - 2, Size: 1}))
+	assert.False(t, a.directory("", last, peimage.Directory{RVA: physmem.PageSize - 2, Size: 2}))
+	assert.True(t, a.directory("", guestsim.KernBase, peimage.Directory{RVA: physmem.PageSize - 1, Size: 1}))
 }
