@@ -17,6 +17,7 @@ import (
 	"windmp/convert/report"
 	"windmp/convert/stage"
 	"windmp/internal/guestsim"
+	"windmp/physmem"
 	"windmp/winhdr"
 )
 
@@ -93,6 +94,28 @@ func TestKernelOutput(t *testing.T) {
 		again, _, err := convertBytes(t, dmp, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(dmp, again), "the machine's table of memory stays, too: %s", name)
+	}
+}
+
+// TestTableWithoutThePages: a kernel dump's table of memory which lacks pages that are
+// there is no machine's; the list of these takes its place.
+func TestTableWithoutThePages(t *testing.T) {
+	t.Parallel()
+	dmp, _ := convertSample(t, "guest-bsod.vmcore", convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+	for _, run := range []physmem.Run{{BasePage: 0, PageCount: 2}, {BasePage: 1 << 30, PageCount: 2}} {
+		header, err := winhdr.Decode(dmp)
+		require.NoError(t, err)
+		require.NoError(t, header.SetRuns(physmem.Runs{run}))
+		copy(dmp, header.Encode())
+		again, r, err := convertBytes(t, dmp, convert.Options{Plan: plan.Options{Type: plan.OutputKernel}})
+		require.NoError(t, err)
+		assert.Equal(t, "OK", r.Verdict)
+		assert.Equal(t, len(dmp), len(again), "no bits for what is not there") //nolint:testifylint // the bytes would be printed
+		header, err = winhdr.Decode(again)
+		require.NoError(t, err)
+		runs, problems := header.Runs()
+		assert.Empty(t, problems)
+		assert.True(t, runs.Contains(header.DirectoryTableBase, physmem.PageSize))
 	}
 }
 

@@ -62,12 +62,17 @@ func (p *Plan) listMemory() {
 }
 
 // machineMemory is the guest's table of memory: of a source that is a dump which leaves
-// pages out, that of its header.
+// pages out, that of its header, if it has all pages that are there.
 func (p *Plan) machineMemory() physmem.Runs {
-	if whole, _ := p.header.Runs(); whole != nil && p.guest.Origin().Dump && p.header.DumpType.ListsPages() {
-		return whole
+	runs := p.guest.Runs()
+	if !p.guest.Origin().Dump || !p.header.DumpType.ListsPages() {
+		return runs
 	}
-	return p.guest.Runs()
+	whole, _ := p.header.Runs()
+	if whole == nil || len(runs.Without(whole.Ranges())) > 0 {
+		return runs
+	}
+	return whole
 }
 
 // end is the page frame behind the last of the guest's memory.
