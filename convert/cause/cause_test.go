@@ -94,7 +94,9 @@ func golden() []struct {
 			{in(stage.Unpack, of("a.gz", open("open", "/t/.unpacked.1.windmp-part", fs.ErrPermission))), "a.gz: it can't be unpacked: the folder for temporary files, /t, may not be written to", "Set TMPDIR to a folder that is yours."},
 			{in(stage.Output, open("open", "/ro/"+temp, syscall.EROFS)), "/ro/out.dmp can't be written: /ro is read-only", "Name an output in a folder that is yours."},
 			{in(stage.Output, open("stat", "a/out.dmp", syscall.ENOTDIR)), "a/out.dmp can't be written: a is no folder", ""},
-			{in(stage.Report, open("write", "/dev/full", syscall.ENOSPC)), "the report /dev/full: no space left on the disk of /dev", "Free some of it, or name a report on another disk."},
+			{in(stage.Report, open("write", "/dev/full", syscall.ENOSPC)), "the report /dev/full: no space left on the device", ""},
+			{in(stage.Report, open("write", "r.json", syscall.ENOSPC)), "the report r.json: no space left on the disk of this folder", "Free some of it, or name a report on another disk."},
+			{in(stage.Write, open("write", ".out.dmp.gz.123.windmp-part", syscall.ENOSPC)), "out.dmp.gz: no space left on the disk of this folder", "Free some of it, or name an output on another disk."},
 			{in(stage.Write, open("write", os.Stdout.Name(), syscall.ENOSPC)), "no space left where standard output goes", ""},
 		}...)
 	}

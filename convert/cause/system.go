@@ -12,11 +12,14 @@ import (
 	"windmp/convert/stage"
 	"windmp/internal/atomicfile"
 	"windmp/internal/binio"
+	"windmp/internal/pack"
 )
 
 // What to do where a file can't be made.
 const (
+	// Of an output that is not packed.
 	hintSpace  = "Free some of it, or name an output on another disk; with .zst behind its name it is packed."
+	hintPacked = "Free some of it, or name an output on another disk."
 	hintFolder = "Name an output in a folder that is yours."
 	// Of a report, which is small and never packed.
 	hintReportSpace  = "Free some of it, or name a report on another disk."
@@ -158,10 +161,15 @@ func ofTemporary(err error, dir string, why error) Cause {
 // ofOutput says why a file could not be written.
 func ofOutput(err error, path string, why error) Cause {
 	name, space, folder := Name(path), hintSpace, hintFolder
-	if inStage(err, stage.Report) {
+	switch {
+	case inStage(err, stage.Report):
 		name, space, folder = "the report "+name, hintReportSpace, hintReportFolder
+	case pack.MethodOf(path) != pack.None:
+		space = hintPacked
 	}
 	switch {
+	case atomicfile.NoSpace(why) && isDevice(path):
+		return Cause{name + ": no space left on the device", "", ""}
 	case atomicfile.NoSpace(why):
 		return Cause{name + ": no space left on the disk of " + inFolder(path), space, ""}
 	case errors.Is(why, syscall.EROFS):
@@ -175,6 +183,12 @@ func ofOutput(err error, path string, why error) Cause {
 	default:
 		return Cause{name + " can't be written: " + why.Error(), "", ""}
 	}
+}
+
+// isDevice tells whether a name is that of a device, which is on no disk: /dev/full.
+func isDevice(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode()&fs.ModeDevice != 0
 }
 
 // hintScheme says of a file that is not there, and looks like a URL, which of these are read.
