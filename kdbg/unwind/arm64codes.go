@@ -14,7 +14,6 @@ const (
 	saveNextARM64                        // one pair more with the next restore
 	chainedARM64                         // end_c: what follows is the prologue of the function's main part
 	endARM64                             // the caller is at lr
-	authenticate                         // lr was signed
 	trapFrameARM64                       // a KTRAP_FRAME is at sp; from here on codes stand for no instruction
 	machineARM64                         // sp and pc are at sp
 	contextARM64                         // a CONTEXT is at sp
@@ -204,8 +203,6 @@ func decodeSpecial(first byte) (codeARM64, bool) {
 		return codeARM64{op: contextARM64}, true
 	case 0xec:
 		return codeARM64{op: clearARM64}, true
-	case 0xfc:
-		return codeARM64{op: authenticate}, true
 	}
 	return codeARM64{}, first >= 0xf8
 }

@@ -56,7 +56,7 @@ func (p packedARM64) codes() (prologue, epilogue []codeARM64, err error) {
 	}
 	codes := []codeARM64{{op: endARM64}} // in the prologue's order, end first
 	if p.cr == chainsSigned {
-		codes = append(codes, codeARM64{op: authenticate})
+		codes = append(codes, codeARM64{}) // lr is signed
 	}
 	codes = append(codes, p.saves(area)...)
 	frame := p.local(local)

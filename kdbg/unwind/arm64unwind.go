@@ -324,8 +324,6 @@ func (u *unwinderARM64) undo(f *Frame, c codeARM64) error {
 		u.m.setSP(f, vtop.VA(f.Registers[fpARM64]-c.offset))
 	case saveNextARM64:
 		u.next++
-	case authenticate:
-		f.Registers[lrARM64] = uint64(u.withoutPAC(f.Registers[lrARM64]))
 	case trapFrameARM64:
 		return u.trap(f)
 	case machineARM64:
