@@ -1,4 +1,4 @@
-package sourceflag
+package main
 
 import (
 	"testing"
@@ -7,11 +7,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"windmp/cmd/windmp/internal/sourceflag"
+	"windmp/convert/source"
 	"windmp/convert/stage"
 	"windmp/physmem"
 	"windmp/physmem/open"
 )
 
+// TestInputFlags: what a file does not say of itself is an option, or an error.
 func TestInputFlags(t *testing.T) {
 	t.Parallel()
 	hole := func(start, size uint64) physmem.Range { return physmem.Range{Start: start, Size: size} }
@@ -48,13 +51,13 @@ func TestInputFlags(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			var f Input
+			var f sourceflag.Input
 			fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 			f.Register(fs)
 			err := fs.Parse(tc.args)
-			var opt open.Options
+			var opt source.Options
 			if err == nil {
-				if opt, err = f.container(); err != nil {
+				if opt, err = f.Options(); err != nil {
 					var usage *stage.UsageError
 					require.ErrorAs(t, err, &usage)
 				}
@@ -64,8 +67,31 @@ func TestInputFlags(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, tc.want.Format, opt.Format)
-			assert.Equal(t, tc.want.Holes, opt.Holes)
+			assert.Equal(t, tc.want.Format, opt.Input.Format)
+			assert.Equal(t, tc.want.Holes, opt.Input.Holes)
 		})
+	}
+}
+
+// TestLimitFlags: a limit is one, or an error.
+func TestLimitFlags(t *testing.T) {
+	t.Parallel()
+	limits := func(args ...string) (source.Limits, error) {
+		var f sourceflag.Look
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		f.Limits.Register(fs)
+		require.NoError(t, fs.Parse(args))
+		opt, _, err := f.Options()
+		return opt.Limits, err
+	}
+	l, err := limits()
+	require.NoError(t, err)
+	assert.Zero(t, l)
+	l, err = limits("--timeout=90s", "--max-read=64MB")
+	require.NoError(t, err)
+	assert.Equal(t, source.Limits{MaxRead: 64e6, Timeout: 90e9}, l)
+	for _, bad := range []string{"--timeout=0s", "--timeout=-1s", "--max-read=", "--max-read=0", "--max-read=-5", "--max-read=much"} {
+		_, err := limits(bad)
+		require.ErrorAs(t, err, new(*stage.UsageError), bad)
 	}
 }
