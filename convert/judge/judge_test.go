@@ -58,15 +58,11 @@ func TestRulesFindWhatTheySay(t *testing.T) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	rounds := 400
-	if testing.Short() {
-		rounds = 120
-	}
 	seen := map[string]bool{}
 	for _, typ := range []plan.OutputType{plan.OutputFull, plan.OutputBitmap, plan.OutputTriage} {
 		good := dumpOf(t, plan.Options{Type: typ})
 		b := make([]byte, len(good))
-		for range rounds {
+		for range 400 {
 			copy(b, good)
 			for range 1 + rng.IntN(3) {
 				at := rng.IntN(0x1000)

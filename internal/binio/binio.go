@@ -83,8 +83,8 @@ func ReadSome(r io.ReaderAt, p []byte, off int64) (int, error) {
 const firstRead = 64 << 10
 
 // ReadBytes returns the n bytes of r at off, when n is at most limit. It
-// allocates what the reader gives, not what n claims, but for 64 KiB: a short file
-// costs twice its own size and returns io.ErrUnexpectedEOF.
+// allocates by what the reader gives, not by what n claims, but for 64 KiB: a short
+// file costs three times its own size at most, and returns io.ErrUnexpectedEOF.
 func ReadBytes(r io.ReaderAt, off, n, limit uint64) ([]byte, error) {
 	if n > limit {
 		return nil, fmt.Errorf("0x%x bytes at 0x%x, limit 0x%x: %w", n, off, limit, ErrTooLarge)

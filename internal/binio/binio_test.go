@@ -108,8 +108,7 @@ func TestReadBytes(t *testing.T) {
 	require.ErrorIs(t, err, iotest.ErrTimeout)
 }
 
-// TestReadBytesGrows: what is allocated is at most twice what was read, and all is read in
-// a few pieces.
+// TestReadBytesGrows: at most twice as much is asked for as there is, in a few pieces.
 func TestReadBytesGrows(t *testing.T) {
 	t.Parallel()
 	file := make([]byte, 300<<10)

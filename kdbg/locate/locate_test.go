@@ -124,7 +124,7 @@ func TestBlocksEncodings(t *testing.T) {
 // TestBlocksFalse: nothing is found where nothing is.
 func TestBlocksFalse(t *testing.T) {
 	t.Parallel()
-	size := 64 << 20 // takes over a second
+	size := 64 << 20 // takes most of a second
 	if testing.Short() {
 		size = 2 << 20
 	}

@@ -16,7 +16,7 @@ func TestPaintAgainstModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	rounds := 600
 	if !testing.Short() {
-		rounds = 20000 // a second
+		rounds = 20000 // half a second
 	}
 	for range rounds {
 		var loads loadTable

@@ -10,7 +10,8 @@ import (
 	"windmp/physmem"
 )
 
-// seeds is how many machines of chance there are: some 10,000 take over a second.
+// seeds is how many machines of chance there are: with 10,000 a test takes most of a
+// second.
 func seeds() uint64 {
 	if testing.Short() {
 		return 800
