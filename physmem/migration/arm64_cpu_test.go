@@ -1,4 +1,4 @@
-package vcpu
+package migration_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/physmem"
+	"windmp/physmem/migration/internal/vcpu"
 )
 
 // armSection is the data of a section as QEMU 7.2 writes it, by offsets.
@@ -39,7 +40,7 @@ func armSection() []byte {
 func TestCPUARM64(t *testing.T) {
 	t.Parallel()
 	good := armSection()
-	v := Decode(22, good)
+	v := vcpu.Decode(22, good)
 	require.NotNil(t, v)
 	c, ok := v.Registers(v).(*physmem.ARM64)
 	require.True(t, ok)
@@ -64,12 +65,12 @@ func TestCPUARM64(t *testing.T) {
 		"an endless list": func(b []byte) []byte { binary.BigEndian.PutUint32(b[568:], 1<<31); return b },
 		"no TTBR0":        func(b []byte) []byte { b[0x23c+7] = 1; return b },
 	} {
-		assert.Nil(t, Decode(22, change(bytes.Clone(good))), name)
+		assert.Nil(t, vcpu.Decode(22, change(bytes.Clone(good))), name)
 	}
-	assert.Nil(t, Decode(21, good))
-	assert.Nil(t, Decode(12, good[:100]))
+	assert.Nil(t, vcpu.Decode(21, good))
+	assert.Nil(t, vcpu.Decode(12, good[:100]))
 	for name, b := range map[string][]byte{"without floating point": good[:0x23c+48+65], "cut in it": good[:len(good)-1]} {
-		v := Decode(22, b)
+		v := vcpu.Decode(22, b)
 		require.NotNil(t, v, name)
 		x, _ := v.Registers(v).(*physmem.ARM64)
 		assert.Nil(t, x.Vector, name)
@@ -85,7 +86,7 @@ func TestCPUARM64In32(t *testing.T) {
 		be.PutUint32(b[4*i:], 0x80000000+i)
 	}
 	be.PutUint32(b[328:], 0x20000030) // T32 code of EL0
-	v := Decode(22, b)
+	v := vcpu.Decode(22, b)
 	require.NotNil(t, v)
 	c, ok := v.Registers(v).(*physmem.ARM64)
 	require.True(t, ok)
@@ -117,7 +118,7 @@ func TestCPUARM64Control(t *testing.T) {
 		"another version": {section(2), [2]uint32{}},
 		"cut":             {section(1)[:len(section(1))-1], [2]uint32{}},
 	} {
-		v := Decode(22, tt.b)
+		v := vcpu.Decode(22, tt.b)
 		require.NotNil(t, v, name)
 		c, ok := v.Registers(v).(*physmem.ARM64)
 		require.True(t, ok)
