@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"windmp/convert/exitcode"
+	"windmp/convert/finding"
+	"windmp/convert/stage"
+	"windmp/internal/atomicfile"
+	"windmp/physmem"
 )
 
 var (
@@ -53,4 +60,63 @@ func TestExitCodesAreOneTable(t *testing.T) {
 		}
 		assert.Empty(t, errs.String())
 	}
+}
+
+// TestExitCodeOf: an error has its code however it is wrapped.
+func TestExitCodeOf(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		code int
+	}{
+		{nil, exitcode.Done},
+		{errors.New("input/output error"), exitcode.Failed},
+		{&physmem.ReadError{Err: errors.New("input/output error")}, exitcode.Failed},
+		{&stage.UsageError{Reason: "no"}, exitcode.Usage},
+		{&physmem.OptionError{Option: "snapshot", Reason: "no"}, exitcode.Usage},
+		{&atomicfile.TargetError{Path: "a", Err: atomicfile.ErrExists}, exitcode.Usage},
+		{&finding.RefusedError{}, exitcode.Verdict},
+		{&physmem.FormatError{}, exitcode.Verdict},
+		{&finding.RefusedError{Unsupported: true}, exitcode.Unsupported},
+		{&physmem.UnknownFormatError{}, exitcode.Unsupported},
+		{&physmem.UnsupportedError{}, exitcode.Unsupported},
+		{&physmem.SnapshotError{}, exitcode.Unsupported},
+		{context.Canceled, exitcode.Interrupted},
+	} {
+		wrapped := tc.err
+		if wrapped != nil {
+			wrapped = fmt.Errorf("a: %w", &stage.Error{Stage: stage.Open, Err: tc.err})
+		}
+		assert.Equal(t, tc.code, exitcode.Of(wrapped), "%v", tc.err)
+	}
+}
+
+// TestExitCodeOfFile: a file that could not be read is no verdict; one that is damaged has one.
+func TestExitCodeOfFile(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err     error
+		refused bool
+		code    int
+	}{
+		{nil, false, exitcode.Done},
+		{nil, true, exitcode.Verdict},
+		{&physmem.FormatError{}, true, exitcode.Verdict},
+		{errors.New("gone"), true, exitcode.Failed},
+		{&physmem.UnknownFormatError{}, true, exitcode.Unsupported},
+		{&stage.UsageError{Reason: "no"}, false, exitcode.Usage},
+		{context.Canceled, false, exitcode.Interrupted},
+	} {
+		assert.Equal(t, tc.code, exitcode.OfFile(tc.err, tc.refused), "%v, %v", tc.err, tc.refused)
+	}
+}
+
+// TestExitCodeOfSeveral: a run over several files ends with the gravest code.
+func TestExitCodeOfSeveral(t *testing.T) {
+	t.Parallel()
+	order := []int{exitcode.Done, exitcode.Usage, exitcode.Unsupported, exitcode.Verdict, exitcode.Failed, exitcode.Interrupted}
+	for i, want := range order {
+		assert.Equal(t, want, exitcode.Worst(order[:i+1]...), "of %v", order[:i+1])
+	}
+	assert.Equal(t, exitcode.Done, exitcode.Worst(), "of none")
 }
