@@ -197,12 +197,14 @@ func TestNoteOfKdump(t *testing.T) {
 	require.NoError(t, err)
 	kdump := gunzip(t, samplePath("live-2cpu.kdump.gz"))
 	for _, s := range spoiltNotes {
-		n := newNoted(t, kdump)
-		s.spoil(n)
-		got, r, err := convertBytes(t, n.file, convert.Options{})
-		require.NoError(t, err, s.name)
-		equalButFor(t, want, got, []allowed{{"Comment", 0xfb0, 128}})
-		assert.Equal(t, "WARN", r.Verdict, s.name)
+		t.Run(s.name, func(t *testing.T) {
+			n := newNoted(t, kdump)
+			s.spoil(n)
+			got, r, err := convertBytes(t, n.file, convert.Options{})
+			require.NoError(t, err)
+			equalButFor(t, want, got, []allowed{{"Comment", 0xfb0, 128}})
+			assert.Equal(t, "WARN", r.Verdict)
+		})
 	}
 }
 

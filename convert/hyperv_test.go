@@ -58,7 +58,8 @@ func TestHyperVSamples(t *testing.T) {
 					continue
 				}
 				how.NoMSRs = true
-				got, r, err := convertBytes(t, how.Write(t, im, im.CPUs()), opt)
+				memory := how.Memory(t, im)
+				got, r, err := convertBytes(t, how.WriteWith(t, memory, im.CPUs()), opt)
 				require.NoError(t, err, name)
 				assert.Equal(t, "hyper-v", r.Input.Format)
 				assert.Contains(t, r.Input.Description, "Hyper-V saved state (Normal) of VM version 10.0")
@@ -70,7 +71,7 @@ func TestHyperVSamples(t *testing.T) {
 					continue
 				}
 				how.NoMSRs = false
-				got, r, err = convertBytes(t, how.Write(t, im, all), opt)
+				got, r, err = convertBytes(t, how.WriteWith(t, memory, all), opt)
 				require.NoError(t, err, name)
 				equalButFor(t, asVBox, got, comment)
 				assert.Equal(t, worse(vbox), worse(r), name)

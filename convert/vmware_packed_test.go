@@ -17,6 +17,7 @@ import (
 	"windmp/convert/finding"
 	"windmp/convert/source"
 	"windmp/internal/coretest"
+	"windmp/internal/guestsim"
 )
 
 // TestVMwarePacked: what is unpacked has the neighbours and the name of the file that it
@@ -54,7 +55,9 @@ func TestVMwarePacked(t *testing.T) {
 // first, and the limit of what may be unpacked holds for both.
 func TestVMwareArchive(t *testing.T) {
 	t.Parallel()
-	dir := vmwareFiles(t, coretest.VMware{}, imageOf(t, gunzip(t, samplePath("live-2cpu.vmcore.gz"))))
+	// A small guest, for it is packed and unpacked many times.
+	guest := guestsim.New(guestsim.Options{CPUs: 2, File: guestsim.FileOptions{NoGuestNote: true}})
+	dir := vmwareFiles(t, coretest.VMware{}, imageOf(t, guest.ELF()))
 	want, _ := convertFile(t, filepath.Join(dir, "Win-Snapshot1.vmsn"))
 	log := filepath.Join(dir, "vmware.log")
 	require.NoError(t, os.WriteFile(log, []byte("a log"), 0o600))

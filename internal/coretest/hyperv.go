@@ -45,15 +45,17 @@ type HyperV struct {
 // snapshot tool.
 func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byte {
 	tb.Helper()
-	s := &hvStore{data: testheap.Bytes(tb, int(physmem.TotalSize(m.Ranges()))+hvRoom)[:0x3000]}
-	clear(s.data)
-	values := map[string]any{
-		"savedstate/VmVersion":               int64(0x0a00),
-		"configuration/properties/version":   int64(0x0a00),
-		"savedstate/type":                    "Normal",
-		"savedstate/savedVM/partition_state": o.state(cpus),
-		"savedstate/savedVM/other":           []byte("not of interest"),
-	}
+	return o.WriteWith(tb, o.Memory(tb, m), cpus)
+}
+
+// HyperVMemory is the memory of a saved state, by the paths of its parts.
+type HyperVMemory map[string][]byte
+
+// Memory is an image's memory as the state has it, which may be written with several sets
+// of processors: to pack it takes most of the time.
+func (o HyperV) Memory(tb testing.TB, m *physmem.Image) HyperVMemory {
+	tb.Helper()
+	values := HyperVMemory{}
 	block := 0
 	for i, r := range m.Ranges() {
 		start, end := r.Start&^0xfff, (r.End()+0xfff)&^0xfff
@@ -81,6 +83,26 @@ func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byt
 			block++
 		}
 	}
+	return values
+}
+
+// WriteWith is [HyperV.Write] of memory that is packed.
+func (o HyperV) WriteWith(tb testing.TB, memory HyperVMemory, cpus []physmem.CPU) []byte {
+	tb.Helper()
+	size := hvRoom
+	values := map[string]any{
+		"savedstate/VmVersion":               int64(0x0a00),
+		"configuration/properties/version":   int64(0x0a00),
+		"savedstate/type":                    "Normal",
+		"savedstate/savedVM/partition_state": o.state(cpus),
+		"savedstate/savedVM/other":           []byte("not of interest"),
+	}
+	for path, v := range memory {
+		values[path] = v
+		size += len(v)
+	}
+	s := &hvStore{data: testheap.Bytes(tb, size)[:0x3000]}
+	clear(s.data)
 	for path, v := range o.Keys {
 		values[path] = v
 	}
@@ -89,8 +111,8 @@ func (o HyperV) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) []byt
 	return s.data
 }
 
-// hvRoom is what a file takes beside the memory, and ends of blocks without memory, in
-// bytes: where that is not enough, it grows.
+// hvRoom is what a file takes beside the memory, in bytes: where that is not enough, it
+// grows.
 const hvRoom = 4 << 20
 
 // hvStore is a file of HyperVStorage while it is written.
