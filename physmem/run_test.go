@@ -146,7 +146,7 @@ func TestRunsProperties(t *testing.T) {
 	}
 }
 
-// TestRunsHostile: many runs against as many ranges, which takes ten times the limit where
+// TestRunsHostile: many runs against as many ranges, which takes five times the limit where
 // each is compared with each.
 func TestRunsHostile(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ func ExampleMemory_With() {
 }
 
 // TestHostile: each of many addresses is looked up among many extents, which takes
-// minutes where all of them are compared.
+// several times the limit where all of them are compared.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	const n = 1 << 17
