@@ -234,45 +234,18 @@ func TestCheckOfDumpKeepsFindings(t *testing.T) {
 	}), "%v", f.Findings)
 }
 
-// TestPlacesBeyond: debuggers complain of a dump with a bitmap where the page tables lead
-// from what they read first to a page that the bitmap does not reach, and of no other
-// (seen with Microsoft's engine 10.0.10240 of these dumps).
-func TestPlacesBeyond(t *testing.T) {
-	t.Parallel()
+// placesBeyond are entries of page tables, changed one at a time, with the place from which
+// the tables lead beyond the bitmap then.
+func placesBeyond() []placeBeyond {
 	const (
 		bsod, live, pae, nopae = "guest-bsod.vmcore", "live-2cpu.vmcore.gz", "x86-bsod-2cpu.vmcore.gz", "x86-nopae-2cpu.vmcore.gz"
 
 		driver, driver32 = 0xfffff80045e40000, 0x8b4e0000 // testdrv.sys
 		farPage          = 0xf14e0000
 	)
-	type dump struct {
-		dmp   []byte
-		im    *physmem.Image
-		space *vtop.Space
-	}
-	made := map[string]*dump{}
-	sound := func(sample string, typ plan.OutputType) *dump {
-		name := sample + " " + string(typ)
-		if made[name] == nil {
-			dmp, _ := convertSample(t, sample, convert.Options{Plan: plan.Options{Type: typ}})
-			require.Equal(t, "OK", checkBytes(dmp, inspect.CheckQuick).Verdict)
-			im := openBytes(t, dmp)
-			g, err := guest.Find(t.Context(), im, guest.Options{})
-			require.NoError(t, err)
-			made[name] = &dump{dmp, im, g.Memory().Space}
-		}
-		return made[name]
-	}
 	beyond := func(entry uint64) uint64 { return entry&0x8000000000000fff | farPage }
 	to := func(entry uint64) func(uint64) uint64 { return func(uint64) uint64 { return entry } }
-	for _, c := range []struct {
-		what, sample string
-		typ          plan.OutputType
-		va           vtop.VA
-		up           int // levels from the page's own entry
-		entry        func(was uint64) uint64
-		want         string // the place, empty for none
-	}{
+	return []placeBeyond{
 		{"a table", nopae, plan.OutputBitmap, driver32, 1, beyond, "the headers of an image"},
 		{"a large page", nopae, plan.OutputBitmap, driver32, 1, to(0xf14001e3), "the headers of an image"},
 		{"a page", nopae, plan.OutputBitmap, driver32, 0, beyond, "the headers of an image"},
@@ -298,16 +271,63 @@ func TestPlacesBeyond(t *testing.T) {
 		{"names not mapped", bsod, plan.OutputBitmap, 0xffffb30111230000, 0, to(0), ""},
 		{"names in a hole", bsod, plan.OutputBitmap, 0xffffb30111230000, 0, to(0xa0063), ""},
 		{"another page", bsod, plan.OutputBitmap, 0xfffff80042812000, 0, beyond, ""},
-	} {
-		good := sound(c.sample, c.typ)
-		walk, err := good.space.Walk(c.va)
-		require.NoError(t, err)
-		step := walk[len(walk)-c.up-1]
-		off, ok := good.im.FileOffset(uint64(step.EntryPA))
-		require.True(t, ok)
+	}
+}
+
+// placeBeyond is one of them.
+type placeBeyond struct {
+	what, sample string
+	typ          plan.OutputType
+	va           vtop.VA
+	up           int // levels from the page's own entry
+	entry        func(was uint64) uint64
+	want         string // the place, empty for none
+}
+
+// soundDump is a dump without a fault, as it is and as it is read.
+type soundDump struct {
+	dmp   []byte
+	im    *physmem.Image
+	space *vtop.Space
+}
+
+func newSoundDump(t *testing.T, sample string, typ plan.OutputType) *soundDump {
+	t.Helper()
+	dmp, _ := convertSample(t, sample, convert.Options{Plan: plan.Options{Type: typ}})
+	require.Equal(t, "OK", checkBytes(dmp, inspect.CheckQuick).Verdict)
+	im := openBytes(t, dmp)
+	g, err := guest.Find(t.Context(), im, guest.Options{})
+	require.NoError(t, err)
+	return &soundDump{dmp, im, g.Memory().Space}
+}
+
+// entry are the bytes of the dump that are the entry of a page table on the way to an
+// address, some levels up from the page's own, and its value.
+func (d *soundDump) entry(t *testing.T, va vtop.VA, up int) (b []byte, value uint64) {
+	t.Helper()
+	walk, err := d.space.Walk(va)
+	require.NoError(t, err)
+	step := walk[len(walk)-up-1]
+	off, ok := d.im.FileOffset(uint64(step.EntryPA))
+	require.True(t, ok)
+	return d.dmp[off:][:d.space.Mode.EntrySize], uint64(step.Entry)
+}
+
+// TestPlacesBeyond: debuggers complain of a dump with a bitmap where the page tables lead
+// from what they read first to a page that the bitmap does not reach, and of no other
+// (seen with Microsoft's engine 10.0.10240 of these dumps).
+func TestPlacesBeyond(t *testing.T) {
+	t.Parallel()
+	made := map[string]*soundDump{}
+	for _, c := range placesBeyond() {
+		name := c.sample + " " + string(c.typ)
+		if made[name] == nil {
+			made[name] = newSoundDump(t, c.sample, c.typ)
+		}
+		good := made[name]
+		is, value := good.entry(t, c.va, c.up)
 		var entry [8]byte
-		binary.LittleEndian.PutUint64(entry[:], c.entry(uint64(step.Entry)))
-		is := good.dmp[off:][:good.space.Mode.EntrySize]
+		binary.LittleEndian.PutUint64(entry[:], c.entry(value))
 		was := bytes.Clone(is)
 		copy(is, entry[:])
 		f := checkBytes(good.dmp, inspect.CheckQuick)
