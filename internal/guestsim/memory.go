@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 )
 
 // ErrHole is what [Guest.Memory] returns for addresses without RAM.
@@ -15,7 +14,7 @@ var ErrHole = errors.New("no RAM at this physical address")
 type memory struct {
 	blocks []Range
 	pages  map[uint64]*[pageSize]byte
-	free   []uint64
+	free   frames
 	fails  []failure
 }
 
@@ -25,38 +24,21 @@ type failure struct {
 }
 
 func newMemory(blocks, runs []Range, seed uint64) *memory {
-	m := &memory{blocks: blocks, pages: map[uint64]*[pageSize]byte{}}
-	for _, r := range runs {
-		for pa := r.Start; pa+pageSize <= r.End(); pa += pageSize {
-			m.free = append(m.free, pa)
-		}
-	}
-	// Scattered: what is adjacent in virtual memory seldom is in physical.
-	rng := rand.New(rand.NewPCG(seed, 0x6775657374))
-	rng.Shuffle(len(m.free), func(i, j int) { m.free[i], m.free[j] = m.free[j], m.free[i] })
-	return m
+	return &memory{blocks: blocks, pages: map[uint64]*[pageSize]byte{}, free: newFrames(runs, seed)}
 }
 
 // alloc takes a zeroed page.
 func (m *memory) alloc() uint64 {
-	if len(m.free) == 0 {
-		panic("guestsim: the guest has no free page left, give it more RAM")
-	}
-	pa := m.free[len(m.free)-1]
-	m.free = m.free[:len(m.free)-1]
+	pa := m.free.next()
 	m.pages[pa] = new([pageSize]byte)
 	return pa
 }
 
 // allocBelow takes a zeroed page below an address.
 func (m *memory) allocBelow(limit uint64) uint64 {
-	for i, pa := range m.free {
-		if pa < limit {
-			m.free[i], m.free[len(m.free)-1] = m.free[len(m.free)-1], pa
-			return m.alloc()
-		}
-	}
-	panic(fmt.Sprintf("guestsim: no free page below %#x", limit))
+	pa := m.free.below(limit)
+	m.pages[pa] = new([pageSize]byte)
+	return pa
 }
 
 func (m *memory) block(pa uint64) (Range, bool) {
