@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	packed, larger := packedCore(t), 2
 	if testing.Short() {
-		larger = 8 // the sizes between take another second
+		larger = 16 // the sizes between take another second
 	}
 	for _, c := range []struct {
 		in, base string
