@@ -247,3 +247,24 @@ func TestBadSectorsAndHoles(t *testing.T) {
 		assert.True(t, slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.ID == finding.RawHoleListed.ID() }), page)
 	}
 }
+
+// TestBadSectorAndListedHole: so are those that the table of a guest that was found in one
+// piece of memory has.
+func TestBadSectorAndListedHole(t *testing.T) {
+	t.Parallel()
+	low, high := guestsim.Range{Size: 16 << 20}, guestsim.Range{Start: 4 << 30, Size: 1 << 20}
+	g := guestsim.New(guestsim.Options{CPUs: 2, RAM: []guestsim.Range{low, high}, Runs: []guestsim.Range{
+		{Start: physmem.PageSize, Size: 0x9e000}, {Start: 1 << 20, Size: 14 << 20}, high,
+	}})
+	file := slices.Concat(g.ReadPhys(low.Start, int(low.Size)), g.ReadPhys(high.Start, int(high.Size)))
+	f := &badSectors{bytes.NewReader(file), 0, 100}
+	im, err := open.Source(t.Context(), physmem.NewSource("", f, f.Size()), open.Options{Format: physmem.FormatRaw})
+	require.NoError(t, err)
+	im, err = im.Readable(t.Context())
+	require.NoError(t, err)
+	im.TryAgain()
+	got, err := guest.Find(t.Context(), im, guest.Options{DTB: g.DTB})
+	require.NoError(t, err)
+	assert.Equal(t, []physmem.Range{physmem.Range(low), physmem.Range(high)}, got.Image().Laid())
+	assert.Equal(t, []physmem.Range{{Size: physmem.PageSize}}, got.Image().Missing(physmem.Range(low)))
+}
