@@ -181,12 +181,13 @@ func TestSamplesARM64(t *testing.T) {
 func TestKindsARM64(t *testing.T) {
 	t.Parallel()
 	for _, s := range qemutest.ARM64Samples() {
-		full, _, err := convertBytes(t, s.Core(t), convert.Options{})
+		core := s.Core(t)
+		full, _, err := convertBytes(t, core, convert.Options{})
 		require.NoError(t, err)
 		for _, kind := range []plan.OutputType{plan.OutputBitmap, plan.OutputKernel, plan.OutputTriage} {
 			t.Run(fmt.Sprint(s.Name, " ", kind), func(t *testing.T) {
 				t.Parallel()
-				for _, from := range [][]byte{s.Core(t), full} {
+				for _, from := range [][]byte{core, full} {
 					dmp, r, err := convertBytes(t, from, convert.Options{Plan: plan.Options{Type: kind}})
 					require.NoError(t, err)
 					assert.Equal(t, "OK", r.Verdict, "%v", ids(r))

@@ -80,7 +80,7 @@ func judgedSources(t *testing.T) map[string]func(*testing.T) []byte {
 		name := filepath.Base(path)
 		sources[name] = func(t *testing.T) []byte {
 			t.Helper()
-			return sampleCopy(t, name)
+			return gunzip(t, name)
 		}
 	}
 	return sources

@@ -3,6 +3,7 @@ package coretest
 import (
 	"testing"
 
+	"windmp/internal/testheap"
 	"windmp/physmem"
 )
 
@@ -99,7 +100,7 @@ func u64le(v uint64) []byte { return le.AppendUint64(nil, v) }
 // Write returns the state file and the memory's, which is nil if it is embedded.
 func (v VMware) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) (state, memory []byte) {
 	tb.Helper()
-	state, memory, err := v.Files(m, cpus)
+	state, memory, err := v.files(m, cpus, func(n int) []byte { return testheap.Bytes(tb, n) })
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -108,6 +109,11 @@ func (v VMware) Write(tb testing.TB, m *physmem.Image, cpus []physmem.CPU) (stat
 
 // Files is [VMware.Write] for those that are no tests.
 func (v VMware) Files(m *physmem.Image, cpus []physmem.CPU) (state, memory []byte, err error) {
+	return v.files(m, cpus, func(n int) []byte { return make([]byte, n) })
+}
+
+// files makes the files; room is where the memory goes, of whatever content.
+func (v VMware) files(m *physmem.Image, cpus []physmem.CPU, room func(n int) []byte) (state, memory []byte, err error) {
 	if v.Magic == 0 {
 		v.Magic = 0xbed2bed2
 	}
@@ -120,7 +126,7 @@ func (v VMware) Files(m *physmem.Image, cpus []physmem.CPU) (state, memory []byt
 	var list []byte
 	var size uint64
 	if !v.StateOnly {
-		memory = make([]byte, 0, physmem.TotalSize(v.Regions))
+		memory = room(int(physmem.TotalSize(v.Regions)))[:0]
 	}
 	for i, r := range v.Regions {
 		list = vmTag(list, "regionPPN", u32le(r.Start>>12), uint32(i))
@@ -190,14 +196,18 @@ func vmFile(magic uint32, groups []vmGroup) []byte {
 	return out
 }
 
-// vmPages reads a region's memory into zeros, which are left where the image has none, as
-// of the video memory that VMware keeps RAM below.
+// vmPages reads a region's memory, zeros where the image has none, as of the video memory
+// that VMware keeps RAM below.
 func vmPages(b []byte, m *physmem.Image, r physmem.Range) error {
+	at := r.Start
 	for _, x := range physmem.Within(m.Ranges(), r) {
+		clear(b[at-r.Start : x.Start-r.Start])
+		at = x.End()
 		if _, err := m.ReadAt(b[x.Start-r.Start:][:x.Size], int64(x.Start)); err != nil {
 			return err
 		}
 	}
+	clear(b[at-r.Start:])
 	return nil
 }
 
