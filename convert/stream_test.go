@@ -18,8 +18,7 @@ import (
 func TestStreamSource(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"guest-bsod.vmcore", "live-2cpu.vmcore.gz", "swapcpu-3cpu.vmcore.gz"} {
-		core := sampleCopy(t, s)
-		m := imageOf(t, withoutHostNote(t, core))
+		m := imageOf(t, withoutHostNote(t, gunzip(t, s)))
 		cpus := coretest.WithAll(m.CPUs())
 		for i := range cpus {
 			fx := physmem.X86Of(cpus[i]).FX
