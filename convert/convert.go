@@ -208,8 +208,8 @@ func convertSound(ctx context.Context, r *report.Report, opt *Options, im *physm
 
 // failedDisk tells whether the system refused to read an image, or what ended with err.
 func failedDisk(im *physmem.Image, err error) bool {
-	var read *physmem.ReadError
-	return im.ReadFailure() != nil || errors.As(err, &read) && read.BySystem()
+	_, refused := physmem.RefusedRead(err)
+	return refused || im.ReadFailure() != nil
 }
 
 // convertReadable converts what can be read of an image on a disk that fails.

@@ -208,6 +208,13 @@ func (e *ReadError) BySystem() bool {
 	return system && !errors.Is(e.Err, ErrSource)
 }
 
+// RefusedRead returns the read for which err came about, if that is one that the system
+// refused ([ReadError.BySystem]).
+func RefusedRead(err error) (*ReadError, bool) {
+	read, ok := errors.AsType[*ReadError](err)
+	return read, ok && read.BySystem()
+}
+
 // A SourceError says that a [Source] has failed for good: a server that can't be reached
 // any more, or has another file by now. As with a disk that fails, nothing follows from
 // it about the guest.

@@ -127,8 +127,8 @@ func claimed(ctx context.Context, src physmem.Source, opt Options) (*physmem.Ima
 
 // unreadStart tells whether the first bytes of a file could not be read, for a bad sector.
 func unreadStart(err error) bool {
-	var read *physmem.ReadError
-	return errors.As(err, &read) && read.Offset == 0 && read.BySystem()
+	read, refused := physmem.RefusedRead(err)
+	return refused && read.Offset == 0
 }
 
 // openers returns the openers of the formats that the options allow.

@@ -2,7 +2,6 @@ package open
 
 import (
 	"bytes"
-	"errors"
 
 	"windmp/internal/binio"
 	"windmp/physmem"
@@ -68,11 +67,10 @@ func (s *signature) at(head []byte) bool {
 // in it, as any other does.
 func looksLike(src physmem.Source) (string, error) {
 	b, err := physmem.Head(src, firstSize)
-	var read *physmem.ReadError
-	switch {
-	case errors.As(err, &read) && read.BySystem():
+	if _, refused := physmem.RefusedRead(err); refused {
 		return "", nil
-	case err != nil:
+	}
+	if err != nil {
 		return "", err
 	}
 	// Two bytes are in memory by chance.

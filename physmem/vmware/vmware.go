@@ -39,9 +39,9 @@ func Opener() physmem.Opener { return physmem.Opener{Format: physmem.FormatVMwar
 func open(ctx context.Context, src physmem.Source) (*physmem.Container, error) {
 	magic, err := readMagic(src)
 	isMemory := hasEnding(src.Name(), endMemory) && src.Size() > 0
-	var read *physmem.ReadError
+	_, refused := physmem.RefusedRead(err)
 	switch {
-	case isMemory && errors.As(err, &read) && read.BySystem(): // a bad sector in memory
+	case isMemory && refused: // a bad sector in memory
 		return openMemory(ctx, src)
 	case err != nil:
 		return nil, err
